@@ -1,0 +1,136 @@
+"""The `samebits` command. Each subcommand is a thin call into the package; imports wait until they are needed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from samebits import __version__
+from samebits.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from samebits.paths import Project, current_project
+
+_ROOT_MARK = "dvc.yaml"
+
+
+def find_project(start: Path) -> Project:
+    """The project around a folder: the nearest one upwards that holds dvc.yaml.
+
+    Raises:
+        UserError: if there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / _ROOT_MARK).is_file():
+            return current_project(folder)
+    raise UserError(f"{start} is in no samebits project (no {_ROOT_MARK} here or above)", "cd into your clone")
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from samebits.predict import predict
+
+    model = arguments.model or find_project(Path.cwd()).exported / "model.onnx"
+    predict([Path(path) for path in arguments.images], model=Path(model), top=arguments.top, invert=arguments.invert)
+
+
+def _use(arguments: argparse.Namespace) -> None:
+    from samebits.recipes import use
+
+    use(find_project(Path.cwd()).workspace, arguments.recipe)
+
+
+def _ui(arguments: argparse.Namespace) -> None:
+    from samebits.params.schema import read_params
+    from samebits.tracking.ui import run_ui
+
+    project = find_project(Path.cwd())
+    if arguments.port:
+        os.environ["SAMEBITS_UI_PORT"] = str(arguments.port)
+    code = run_ui(project, read_params(project.params_file).runtime.tracking.experiment)
+    if code:
+        raise UserError(f"the MLflow server ended with exit code {code}", f"see {project.state / 'ui.log'}")
+
+
+def _sync(_: argparse.Namespace) -> None:
+    from samebits.tracking.sync import sync
+
+    report = sync(find_project(Path.cwd()))
+    for name in report.sent:
+        print(f"sent: {name}")
+    for name, events in report.waiting.items():
+        print(f"waiting: {name}, {events} events")
+    if report.problem:
+        raise UserError(report.problem, "bring the server up, then run this again; nothing is lost")
+    print(f"{len(report.sent)} runs brought up to date, nothing waits")
+
+
+def _summary(_: argparse.Namespace) -> None:
+    from samebits.summary import summarize
+
+    print(summarize(find_project(Path.cwd())))
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    from samebits.data.catalog import load_card
+    from samebits.data.fetch import fetch
+
+    for path in fetch(load_card(find_project(Path.cwd()).catalog, arguments.card), say=print).values():
+        print(path)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(prog="samebits", description="Same code, same data, same bits.")
+    top.add_argument("--version", action="version", version=f"samebits {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    predict = _command(commands, "predict", _predict, "classes and probabilities of images, from the exported model")
+    predict.add_argument("images", nargs="+", metavar="IMAGE")
+    predict.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    predict.add_argument("--top", type=int, default=3, help="classes to show (default: 3)")
+
+    predict.add_argument("--invert", action="store_true", help="swap black and white first")
+
+    use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
+    use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
+
+    ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
+    ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
+
+    runs = commands.add_parser("runs", help="look after the recorded runs").add_subparsers(
+        dest="subcommand", required=True, metavar="COMMAND"
+    )
+    _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
+    _command(commands, "summary", _summary, "the result of the last dvc repro, as a short table")
+    fetch = _command(commands, "fetch", _fetch, "download the files of a catalogue card into the cache")
+    fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
+    return top
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    text: str,
+) -> argparse.ArgumentParser:
+    added = commands.add_parser(name, help=text, description=text)
+    added.set_defaults(run=run)
+    return added
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    arguments = parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except UserError as error:
+        print(f"samebits {arguments.command}: error: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

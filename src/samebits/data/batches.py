@@ -1,0 +1,139 @@
+"""Batches of a prepared split: `batch = f(prepared data, seed, step)`.
+
+There is no loader state. Any step's batch can be asked for at any time, by any number of threads; a training
+run that was interrupted asks for the next step and gets what the uninterrupted run would have got.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import Literal
+
+import numpy as np
+import torch
+
+from samebits.data.augment import augment
+from samebits.data.order import Int64, epoch_order, steps_in_epoch
+from samebits.data.prepared import Split
+from samebits.params.augment import AugmentParams
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step.
+
+    Attributes:
+        inputs: uint8 [B, C, H, W], contiguous, on the CPU.
+        targets: int64 [B].
+        indices: int64 [B], the samples' rows in their split.
+    """
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    indices: Int64
+
+
+class Batches:
+    """The training batches of a split, by step.
+
+    Args:
+        split: what to draw from.
+        batch_size: samples a step; an epoch's last partial batch is dropped.
+        seed: of the order and the augmentation.
+        augment: random changes, or None.
+        shuffle: see `samebits.data.order.epoch_order`.
+        window: shards a window, for `window`.
+
+    Raises:
+        UserError: if the split is smaller than a batch.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        batch_size: int,
+        seed: int,
+        augment: AugmentParams | None = None,
+        shuffle: Literal["full", "window"] = "full",
+        window: int = 8,
+    ) -> None:
+        self.split = split
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augment = augment
+        self.shuffle = shuffle
+        self.window = window
+        self.steps_per_epoch = steps_in_epoch(len(split), batch_size)
+        self._lock = Lock()
+        self._orders: dict[int, Int64] = {}
+
+    def indices(self, step: int) -> Int64:
+        """Rows of the split that step `step` (from 0) trains on: int64 [B]."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        start = place * self.batch_size
+        return self._order(epoch)[start : start + self.batch_size]
+
+    def batch(self, step: int) -> Batch:
+        """The batch of step `step` (from 0)."""
+        indices = self.indices(step)
+        images = self.split.rows(indices)
+        if self.augment is not None:
+            epoch = step // self.steps_per_epoch
+            fill = self.split.info.mean_pixel
+            images = augment(images, indices, self.augment, seed=self.seed, epoch=epoch, fill=fill)
+        return Batch(torch.from_numpy(images), torch.from_numpy(self.split.labels[indices]), indices)
+
+    def stream(self, start: int, stop: int, workers: int = 1) -> Generator[Batch]:
+        """The batches of steps start .. stop - 1, in order, prepared ahead by `workers` threads.
+
+        At most 2 * workers + 1 batches exist ahead of the consumer. A worker's exception is raised here, at its
+        step. When the consumer stops early, the threads end before this generator does.
+
+        Args:
+            workers: 0 prepares each batch when it is asked for.
+        """
+        if workers == 0:
+            yield from map(self.batch, range(start, stop))
+            return
+        ahead: deque[Future[Batch]] = deque()
+        steps = iter(range(start, stop))
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="samebits-batches")
+        try:
+            for step in steps:
+                ahead.append(pool.submit(self.batch, step))
+                if len(ahead) > 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _order(self, epoch: int) -> Int64:
+        with self._lock:
+            order = self._orders.get(epoch)
+            if order is None:
+                order = epoch_order(
+                    len(self.split),
+                    self.seed,
+                    epoch,
+                    shard_rows=self.split.shard_rows,
+                    shuffle=self.shuffle,
+                    window=self.window,
+                )
+                order.flags.writeable = False
+                # Two epochs: workers read ahead over the end of one.
+                self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
+                self._orders[epoch] = order
+            return order
+
+
+def sequential(split: Split, batch_size: int) -> Iterator[Batch]:
+    """Every sample of a split once, in order, as it is; the last batch may be smaller."""
+    for start in range(0, len(split), batch_size):
+        indices = np.arange(start, min(start + batch_size, len(split)), dtype=np.int64)
+        yield Batch(torch.from_numpy(split.rows(indices)), torch.from_numpy(split.labels[indices]), indices)

@@ -1,0 +1,92 @@
+"""The IDX format of MNIST: a magic number, the dimensions, then the values, all big-endian.
+
+Layout as on https://yann.lecun.com/exdb/mnist/: two zero bytes, a type byte (0x08: unsigned byte), the number
+of dimensions, one uint32 a dimension, then the values in C order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.data.catalog import Card
+from samebits.data.sources import RawDataset, RawSplit
+from samebits.errors import UserError
+
+_UNSIGNED_BYTE = 0x08
+_CURE = "the file is damaged or of another format: replace it with the one whose sha256 the card names"
+
+
+def read(card: Card, files: Mapping[str, Path]) -> RawDataset:
+    """Read the four files of an MNIST-like set, by their roles train/images, train/labels, test/images, test/labels.
+
+    Raises:
+        UserError: wrong magic number, dimensions, counts or length, or a label that is no class.
+    """
+    train = _read_split(card, files, "train")
+    test = _read_split(card, files, "test")
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise UserError(
+            f"{card.name}: training images are {train.images.shape[2:]}, test images {test.images.shape[2:]}", _CURE
+        )
+    return RawDataset(train=train, test=test)
+
+
+def read_array(path: Path, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
+    """An IDX file of unsigned bytes, mapped read-only: uint8, with the file's own shape.
+
+    Args:
+        name: the file's name for the user; in the cache it is called by its hash.
+
+    Raises:
+        UserError: if the file is not exactly such an array of so many dimensions.
+    """
+    header = 4 + 4 * dimensions
+    with path.open("rb") as file:
+        head = file.read(header)
+    if head[:4] != bytes((0, 0, _UNSIGNED_BYTE, dimensions)):
+        raise UserError(
+            f"{name}: begins with {head[:4].hex(' ') or 'nothing'}, "
+            f"an IDX file of bytes in {dimensions} dimension(s) with 00 00 08 {dimensions:02x}",
+            _CURE,
+        )
+    if len(head) < header:
+        raise UserError(f"{name}: ends inside its header, after {len(head)} bytes", _CURE)
+    shape = tuple(int.from_bytes(head[at : at + 4], "big") for at in range(4, header, 4))
+    expected, found = header + int(np.prod(shape, dtype=object)), path.stat().st_size
+    if expected != found:
+        state = "truncated" if found < expected else "too long"
+        raise UserError(
+            f"{name}: {state}, {found} bytes where its header says {expected} ({' x '.join(map(str, shape))})",
+            _CURE,
+        )
+    if 0 in shape:
+        raise UserError(f"{name}: holds nothing, its shape is {' x '.join(map(str, shape))}", _CURE)
+    return np.memmap(path, dtype=np.uint8, mode="r", offset=header, shape=shape)
+
+
+def _read_split(card: Card, files: Mapping[str, Path], split: Literal["train", "test"]) -> RawSplit:
+    image_name, label_name = card.file(f"{split}/images").name, card.file(f"{split}/labels").name
+    images = read_array(files[image_name], image_name, dimensions=3)[:, None]
+    labels = read_array(files[label_name], label_name, dimensions=1).astype(np.int64)
+    if len(images) != len(labels):
+        raise UserError(f"{image_name} holds {len(images)} images, {label_name} {len(labels)} labels", _CURE)
+    wrong = np.flatnonzero(labels >= len(card.classes))
+    if len(wrong):
+        at = int(wrong[0])
+        raise UserError(
+            f"{label_name}: label {labels[at]} at index {at} is none of the {len(card.classes)} classes"
+            + (f" ({len(wrong)} such labels)" if len(wrong) > 1 else ""),
+            f"correct the labels, or the `classes` of data/catalog/{card.name}.yaml",
+        )
+    indices = range(len(labels))
+    return RawSplit(
+        images=images,
+        labels=labels,
+        ids=[f"{split}/{i:06d}" for i in indices],
+        origins=[f"{image_name}#{i}" for i in indices],
+    )

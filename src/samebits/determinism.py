@@ -1,0 +1,45 @@
+"""One place for every switch that makes two runs the same, and for the seeds of a step."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from samebits.hardware import available_cores
+
+INITIALISATION = "initialisation"
+"""Stream of the initial weights."""
+
+STEP = "step"
+"""Stream of what is drawn inside a step (dropout)."""
+
+
+def set_determinism(mode: str, threads: int | None) -> None:
+    """Set torch's switches for `reproducibility: strict | warn | off` and the number of CPU threads.
+
+    strict: an operation without a deterministic implementation stops the run. warn: it is used, with a warning.
+    off: cuDNN may choose its algorithms by timing them. The number of threads changes how sums are split, so it
+    is fixed in every mode.
+    """
+    torch.set_num_threads(threads or available_cores())
+    torch.use_deterministic_algorithms(mode != "off", warn_only=mode == "warn")
+    torch.backends.cudnn.benchmark = mode == "off"
+    # Deterministic mode also fills every fresh tensor, which guards against code that reads memory it never
+    # wrote; ours does not. (A property of the module's class, which stubs do not show.)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def derive_seed(seed: int, stream: str, *counters: int) -> int:
+    """A 63-bit seed that is a function of its arguments alone (SHA-256), so that no stream touches another."""
+    text = "/".join([str(seed), stream, *map(str, counters)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def seed_torch(seed: int, stream: str, *counters: int) -> None:
+    """Put torch's generators (CPU and devices) where (seed, stream, counters) says.
+
+    Called before each forward pass with the step's number: then there is no generator state to save, and a
+    resumed run draws what the uninterrupted one would have drawn.
+    """
+    torch.manual_seed(derive_seed(seed, stream, *counters))

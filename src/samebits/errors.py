@@ -1,0 +1,30 @@
+"""The one exception that a user is meant to read: what is wrong, where, and the cure."""
+
+from __future__ import annotations
+
+EXIT_USER_ERROR = 2
+"""Exit code for bad input: a wrong key, a missing file, a corrupt image."""
+
+EXIT_INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM with the state saved (128 + SIGINT, as shells report it)."""
+
+
+class UserError(Exception):
+    """Bad input. Printed as one message without a traceback; the process exits with 2.
+
+    Args:
+        problem: what is wrong, naming the place (file, key, step, sample).
+        cure: what to do about it, as an instruction.
+    """
+
+    def __init__(self, problem: str, cure: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  cure: {self.cure}" if self.cure else self.problem
+
+
+class Interrupted(Exception):
+    """The user or the system asked to stop (Ctrl-C, SIGTERM); what was computed is saved."""

@@ -1,0 +1,1 @@
+"""Evaluation: what the test split says about a checkpoint, as numbers, figures and one HTML page."""

@@ -1,0 +1,173 @@
+"""The `export` stage: turn the checkpoint into files that others can serve, and prove them equal to it.
+
+Run it by `dvc repro export`. Result: `models/export/` with one file a format, `card.md` and `export.json`. It is
+whole or absent: a file that is not the checkpoint's equal fails the stage and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from samebits.checkpoint import WEIGHTS, load_checkpoint
+from samebits.data.prepared import DatasetInfo, Split, open_split, read_info
+from samebits.errors import Interrupted, UserError
+from samebits.export import EXPORTERS
+from samebits.export.card import model_card
+from samebits.export.latency import BATCH_SIZES, median_milliseconds
+from samebits.export.metadata import export_metadata
+from samebits.export.parity import Predictor, measure_parity
+from samebits.files import sha256_file, write_bytes, write_json
+from samebits.params.export import ExportParams
+from samebits.registry import load_module
+from samebits.serving import ServingModel
+
+if TYPE_CHECKING:
+    from samebits.stage import StageContext
+
+_REFERENCE_BATCH = 500
+
+
+def export(export: ExportParams, *, context: StageContext) -> None:
+    """Write `models/export/` from `models/checkpoint/`, checked on the test split.
+
+    Raises:
+        UserError: a format that the model cannot be written in, or a file that differs from the checkpoint.
+        Interrupted: if asked to stop; nothing is left behind.
+    """
+
+    threads = torch.get_num_threads()
+    # One thread: operations on one image are too small to share, and on a busy machine waiting for each other made
+    # the parity check over 20 times slower. Also, what export.json says is then independent of the number of cores.
+    torch.set_num_threads(1)
+    try:
+        _export(export, context)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _export(settings: ExportParams, context: StageContext) -> None:
+    def check() -> None:
+        if context.stop.requested:
+            raise Interrupted("export was stopped")
+
+    project = context.project
+    checkpoint = load_checkpoint(project.checkpoint)
+    config = checkpoint.config
+    info = read_info(project.prepared)
+    if config.data_digest != info.digest:
+        raise UserError(
+            f"{project.checkpoint} was trained on data {config.data_digest[:16]}, {project.prepared} holds "
+            f"{info.digest[:16]}",
+            "run dvc repro, which trains on the prepared data",
+        )
+    split = open_split(project.prepared, "test", in_memory=info.split_bytes("test") <= context.runtime.memory_mib << 20)
+    serving = ServingModel(checkpoint.model, config.mean, config.std).eval()
+    reference = _reference(serving, split)
+    metadata = export_metadata(config, _dataset_facts(info), sha256_file(project.checkpoint / WEIGHTS))
+    accuracy = float((reference.argmax(axis=1) == split.labels).mean())
+    report: dict[str, Any] = {
+        "tolerance": settings.tolerance,
+        "batch_sizes": settings.batch_sizes,
+        "test_samples": len(split),
+        "test_accuracy": round(accuracy, 6),
+        "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
+        "weights_sha256": metadata["model"]["weights_sha256"],
+        "data_digest": info.digest,
+        "formats": {},
+    }
+    predictors: dict[str, Predictor] = {"eager": _eager(serving)}
+    project.exported.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=project.exported.parent, prefix=".export-"))
+    try:
+        folder.chmod(0o755)
+        example = torch.from_numpy(split.rows(np.zeros(2, dtype=np.int64)))
+        for name in settings.formats:
+            check()
+            module = load_module("export format", name, EXPORTERS)
+            path = folder / module.FILE
+            facts: dict[str, Any] = module.export(serving, example, path, metadata)
+            predict = predictors[name] = module.load(path)
+            parity = measure_parity(
+                name,
+                predict,
+                reference,
+                split,
+                batch_sizes=settings.batch_sizes,
+                tolerance=settings.tolerance,
+                check=check,
+            )
+            report["formats"][name] = {
+                **facts,
+                "file": module.FILE,
+                "bytes": path.stat().st_size,
+                "sha256": sha256_file(path),
+                "largest_difference": {str(size): float(f"{gap:.3g}") for size, gap in parity.difference.items()},
+                "ties": parity.ties,
+            }
+            context.say(
+                f"{module.FILE}: {path.stat().st_size / 1024:,.0f} KiB, equal to the checkpoint on {len(split):,} test "
+                f"images within {parity.worst:.1e} ({settings.tolerance:g} is allowed)"
+            )
+        write_json(folder / "export.json", report)
+        write_bytes(folder / "card.md", model_card(report, metadata, info.counts).encode())
+        if project.exported.exists():
+            shutil.rmtree(project.exported)
+        folder.rename(project.exported)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _record(context, report, _latencies(predictors, split, context))
+
+
+def _reference(serving: ServingModel, split: Split) -> npt.NDArray[np.float32]:
+    """Probabilities of the eager fp32 model for the whole split, [samples, K]."""
+    predict = _eager(serving)
+    starts = range(0, len(split), _REFERENCE_BATCH)
+    batches = (np.arange(at, min(at + _REFERENCE_BATCH, len(split)), dtype=np.int64) for at in starts)
+    return np.concatenate([predict(split.rows(indices)) for indices in batches])
+
+
+def _eager(serving: ServingModel) -> Predictor:
+    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            output: npt.NDArray[np.float32] = serving(torch.from_numpy(images)).numpy()
+        return output
+
+    return predict
+
+
+def _dataset_facts(info: DatasetInfo) -> dict[str, Any]:
+    return {"name": info.name, "title": info.title, "licence": info.licence, "digest": info.digest}
+
+
+def _latencies(predictors: dict[str, Predictor], split: Split, context: StageContext) -> dict[str, float]:
+    """`name/batch size` -> median milliseconds, said in a short table."""
+    times: dict[str, float] = {}
+    for size in BATCH_SIZES:
+        images = split.rows(np.arange(size, dtype=np.int64) % len(split))
+        for name, predict in predictors.items():
+            times[f"{name}/latency_ms_batch_{size}"] = round(median_milliseconds(predict, images), 4)
+    first, large = BATCH_SIZES
+    for name in predictors:
+        one, many = times[f"{name}/latency_ms_batch_{first}"], times[f"{name}/latency_ms_batch_{large}"]
+        context.say(
+            f"{name:<12} {one:7.3f} ms for one image, {large / many * 1e3:9,.0f}/s in batches of {large} (one core)"
+        )
+    return times
+
+
+def _record(context: StageContext, report: dict[str, Any], times: dict[str, float]) -> None:
+    values = {f"export/{name}": value for name, value in times.items()}
+    for name, entry in report["formats"].items():
+        values[f"export/{name}/bytes"] = float(entry["bytes"])
+        values[f"export/{name}/largest_difference"] = max(entry["largest_difference"].values())
+    context.tracker.summary(values)
+    for file in ("card.md", "export.json"):
+        context.tracker.artifact(context.project.exported / file, "export")

@@ -1,0 +1,123 @@
+"""ONNX: the model for ONNX Runtime and whatever else reads the format, with a dynamic batch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from samebits.errors import UserError
+from samebits.files import write_bytes
+from samebits.serving import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    import onnx as onnx_library
+    from torch import nn
+
+FILE = "model.onnx"
+OPSET = 20
+"""Released with ONNX 1.15 (2023); readers from ONNX Runtime 1.17 on take it."""
+
+
+def export(serving: nn.Module, example: torch.Tensor, path: Path, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Write `serving` as ONNX, with torch's dynamo exporter.
+
+    Args:
+        serving: uint8 [N, C, H, W] -> float32 [N, K], in eval mode.
+        example: an input with N >= 2: a batch of one would be taken for a constant.
+        path: where to write; the bytes depend on the model, the metadata and the library versions alone.
+        metadata: JSON values; each becomes a `metadata_props` entry under its key.
+
+    Returns:
+        facts for the report: opset and IR version.
+
+    Raises:
+        UserError: if the model cannot be exported, or the exported graph is not valid.
+    """
+    import onnx as onnx_library
+
+    batch = torch.export.Dim("batch")
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                serving,
+                (example,),
+                dynamo=True,
+                dynamic_shapes={INPUT: {0: batch}},
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:  # OnnxExporterError is a RuntimeError
+        raise UserError(
+            f"the model cannot be exported to ONNX: {str(error).splitlines()[0]}",
+            "remove onnx from export.formats, or rewrite the operation that torch.onnx does not know",
+        ) from error
+    if program is None:
+        raise UserError("the model cannot be exported to ONNX: torch.onnx gave nothing back", "update torch")
+    model = program.model_proto
+    _strip(model)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value if isinstance(value, str) else _compact(value))
+    onnx_library.checker.check_model(model, full_check=True)
+    write_bytes(path, model.SerializeToString(deterministic=True))
+    return {"opset": OPSET, "ir_version": model.ir_version}
+
+
+def load(path: Path) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """The exported file as a function from uint8 [N, C, H, W] to float32 [N, K], on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        output: npt.NDArray[np.float32] = session.run([OUTPUT], {INPUT: images})[0]
+        return output
+
+    return predict
+
+
+def _strip(model: onnx_library.ModelProto) -> None:
+    """Remove what torch leaves of the machine and the session: stack traces, paths, node names of the traced graph."""
+    graph = model.graph
+    del model.metadata_props[:]
+    del graph.metadata_props[:]
+    graph.doc_string = model.doc_string = ""
+    for part in [*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer]:
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for function in model.functions:
+        del function.metadata_props[:]
+        function.doc_string = ""
+        for node in function.node:
+            del node.metadata_props[:]
+            node.doc_string = ""
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells its progress on stdout and its own deprecations as warnings; failures still raise."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

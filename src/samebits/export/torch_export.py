@@ -1,0 +1,91 @@
+"""`torch.export`: the model as an ATen graph with its weights, for PyTorch without our code."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from samebits.errors import UserError
+from samebits.export.archive import MODEL, pack, read_safely, unpack
+from samebits.files import write_bytes
+from samebits.serving import INPUT
+
+FILE = "model.pt2"
+
+
+def export(serving: nn.Module, example: torch.Tensor, path: Path, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Write `serving` as a `.pt2` archive without a pickle in it.
+
+    `torch.export.save` pickles the example inputs and keeps stack traces with absolute paths; both are left out.
+    `torch.export.load` reads the result, and so does `load_exported`, which trusts nobody.
+
+    Args:
+        serving: uint8 [N, C, H, W] -> float32 [N, K], in eval mode.
+        example: an input with N >= 2: a batch of one would be taken for a constant.
+        path: where to write; the bytes depend on the model, the metadata and torch's version alone.
+        metadata: JSON values, kept as `extra/metadata.json`.
+
+    Raises:
+        UserError: if the model cannot be exported.
+    """
+    try:
+        program = torch.export.export(
+            serving, (example,), dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}}, strict=False
+        )
+    except (RuntimeError, ValueError, TypeError, AssertionError, torch._dynamo.exc.TorchDynamoException) as error:
+        raise UserError(
+            f"the model cannot be exported by torch.export: {str(error).splitlines()[0]}",
+            "remove torch_export from export.formats, or rewrite what depends on the data or the batch size",
+        ) from error
+    program.example_inputs = None
+    buffer = io.BytesIO()
+    text = json.dumps(metadata, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2)
+    torch.export.save(program, buffer, extra_files={"metadata.json": text})
+    members = unpack(buffer.getvalue())
+    members[MODEL] = _without_traces(members[MODEL])
+    write_bytes(path, pack(members).getvalue())
+    return {"aten_opset": json.loads(members[MODEL])["opset_version"]["aten"]}
+
+
+def load_exported(path: Path) -> tuple[torch.export.ExportedProgram, dict[str, Any]]:
+    """Load an archive that `export` wrote, whoever hands it to us: no code in it can run.
+
+    Returns:
+        the program (`.module()` makes it callable) and the exporter's metadata.
+
+    Raises:
+        UserError: if the file is missing, damaged, or holds anything that `export` does not write.
+    """
+    archive, metadata = read_safely(path)
+    try:
+        return torch.export.load(archive), metadata
+    except Exception as error:  # what a graph that does not fit together raises depends on where it does not
+        raise UserError(f"{path} is damaged: {error}", "make it again: dvc repro export") from error
+
+
+def load(path: Path) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """The exported file as a function from uint8 [N, C, H, W] to float32 [N, K], on the CPU."""
+    module = load_exported(path)[0].module()
+
+    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            output: npt.NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
+        return output
+
+    return predict
+
+
+def _without_traces(model: bytes) -> bytes:
+    """The graph without its nodes' metadata: source lines and paths of the machine that exported it."""
+    value = json.loads(model)
+    for node in value["graph_module"]["graph"]["nodes"]:
+        node["metadata"] = {}
+    return json.dumps(value, sort_keys=True).encode()

@@ -1,0 +1,44 @@
+"""What must be set before torch is imported, and the one restart that it takes.
+
+glibc reads `GLIBC_TUNABLES` when a process starts, and cuBLAS reads its workspace setting when it is loaded. So a
+stage replaces itself once (`execve`: same process id, same parent) with both in its environment. Only the entry
+scripts in `stages/` do this; importing samebits into a notebook or a server changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+_MARK = "SAMEBITS_LAUNCHED"
+
+# Freshly mapped blocks are page-faulted in anew at each step; telling malloc to keep large blocks made the small
+# CNN of docs/performance.md 1.3 to 1.5 times faster, with the same bits.
+_MALLOC = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296:glibc.malloc.hugetlb=1"
+
+# One of the two workspace sizes with which cuBLAS is deterministic (CUDA documentation, cuBLAS, "Results
+# reproducibility"); torch refuses deterministic matrix products without it.
+_CUBLAS = ":4096:8"
+
+
+def environment() -> dict[str, str]:
+    """The variables a stage needs, without those that the user has set."""
+    wanted = {"CUBLAS_WORKSPACE_CONFIG": _CUBLAS}
+    if platform.libc_ver()[0] == "glibc":
+        wanted["GLIBC_TUNABLES"] = _MALLOC
+    return {key: value for key, value in wanted.items() if key not in os.environ}
+
+
+def relaunch_once() -> None:
+    """Restart this process with `environment()`, unless that was done or there is nothing to set.
+
+    Where there is no `execve` that keeps the process (Windows), only the variables are set.
+    """
+    missing = environment()
+    if not missing or _MARK in os.environ:
+        return
+    os.environ.update(missing)
+    if os.name == "posix" and "GLIBC_TUNABLES" in missing:
+        os.environ[_MARK] = "1"
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ)

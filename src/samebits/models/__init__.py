@@ -1,0 +1,31 @@
+"""Models: one file each, a plain `nn.Module` that knows nothing of the trainer.
+
+A model file defines `Settings`, a `Section` with the model's own keys, and
+`build(settings, shape, classes) -> nn.Module`. To add one: write the file, add its line to `MODELS`.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import nn
+
+from samebits.params.section import Section
+from samebits.registry import load_module
+
+MODELS = {
+    "convnet": "samebits.models.convnet",
+}
+
+
+def build_model(settings: Section, shape: tuple[int, ...], classes: int) -> nn.Module:
+    """A freshly initialised model (weights from torch's current random state).
+
+    Args:
+        settings: the `model` section; its `name` picks the file.
+        shape: shape of one input, (channels, height, width) for images.
+        classes: number of outputs.
+    """
+    name = str(getattr(settings, "name", ""))
+    module = load_module("model", name, MODELS)
+    return cast(nn.Module, module.build(settings, shape, classes))

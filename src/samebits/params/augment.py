@@ -1,0 +1,27 @@
+"""`augment`: what `train` does to a training image, never to a validation or test image."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from samebits.params.section import Section
+
+
+class AugmentParams(Section):
+    """Random changes of a training image, each off at its default.
+
+    Attributes:
+        shift: largest shift in pixels, each axis uniform over the integers in [-shift, shift], zero-padded.
+        flip: mirror left and right with probability 1/2.
+        rotate: largest rotation in degrees, uniform in [-rotate, rotate].
+        scale: largest relative change of size, uniform in [1 - scale, 1 + scale].
+        shear: largest shear in degrees, uniform in [-shear, shear].
+        erase: side in pixels of a square set to the mean pixel at a random place; 0 is off.
+    """
+
+    shift: int = Field(default=0, ge=0, le=64)
+    flip: bool = False
+    rotate: float = Field(default=0.0, ge=0.0, le=180.0)
+    scale: float = Field(default=0.0, ge=0.0, lt=1.0)
+    shear: float = Field(default=0.0, ge=0.0, lt=90.0)
+    erase: int = Field(default=0, ge=0, le=1024)

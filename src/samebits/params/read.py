@@ -1,0 +1,140 @@
+"""params.yaml to typed sections, with every problem reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from samebits.errors import UserError
+from samebits.registry import nearest
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML 1.2 file as plain values: `1e-3` is a float and `no` is a string, as DVC reads them.
+
+    Raises:
+        UserError: if the file is missing, is no YAML, repeats a key or is no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist", "run from the project's root, or restore it: git checkout") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        problem = (error.problem or "unreadable").splitlines()[0]
+        raise UserError(f"{path.name}{place}: {problem}", "mend the line") from None
+    except YAMLError as error:
+        raise UserError(f"{path.name}: {str(error).splitlines()[0]}", "mend the file") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path.name} holds no keys", "write `section:` with keys below it")
+    return value
+
+
+class Problems:
+    """Collects what is wrong, so that one run shows all of it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, key: str, value: object, allowed: str, known: list[str] | None = None) -> None:
+        """Note one problem. `known` are the keys or names that would have been right here."""
+        guess = nearest(key.rpartition(".")[2], known) if known else None
+        hint = f"; did you mean {guess}?" if guess else ""
+        shown = "" if value is _ABSENT else f" = {_short(value)}"
+        self.lines.append(f"{key}{shown}: {allowed}{hint}")
+
+    def raise_if_any(self, place: str) -> None:
+        if self.lines:
+            count = f"{len(self.lines)} problem{'s' if len(self.lines) > 1 else ''}"
+            listed = "\n".join(f"  {line}" for line in self.lines)
+            raise UserError(f"{place}: {count}\n{listed}", f"edit {place}; docs/parameters.md lists every key")
+
+
+class _Absent:
+    pass
+
+
+_ABSENT = _Absent()
+
+
+def validate(model: type[T], value: object, key: str, problems: Problems) -> T | None:
+    """One section, or None with its problems noted under `key`."""
+    if value is None:
+        value = {}
+    try:
+        return TypeAdapter(model).validate_python(value)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            _note(item, model, value, key, problems)
+        return None
+
+
+def _note(item: Mapping[str, Any], model: type[BaseModel], value: object, key: str, problems: Problems) -> None:
+    """Turn one pydantic error into key, value, what is allowed."""
+    # A discriminated union puts its tag into the location; only real keys of the file are shown.
+    path: list[str] = []
+    here: object = value
+    for part in item["loc"]:
+        if isinstance(here, Mapping) and part not in here and part == here.get("name"):
+            continue
+        path.append(str(part))
+        if isinstance(here, Mapping):
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            here = here[part]
+    full = ".".join([key, *path])
+    kind, context = item["type"], item.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known_keys(model, value, path[:-1])
+        problems.add(full, item["input"], f"unknown key (known: {', '.join(known)})", known)
+    elif kind == "missing":
+        problems.add(full, _ABSENT, "missing, and it has no default")
+    elif kind == "union_tag_not_found":
+        problems.add(f"{full}.name", _ABSENT, f"missing; one of {context.get('expected_tags', 'the known names')}")
+    elif kind == "union_tag_invalid":
+        expected = [name.strip().strip("'") for name in str(context["expected_tags"]).split(",")]
+        problems.add(f"{full}.name", context["tag"], f"must be one of {', '.join(expected)}")
+    else:
+        problems.add(full, item["input"], item["msg"][0].lower() + item["msg"][1:])
+
+
+def _known_keys(model: type[BaseModel], value: object, path: list[str]) -> list[str]:
+    """The keys that are allowed at `path` below a model, following nested sections and named unions."""
+    candidates: list[type[BaseModel]] = [model]
+    for part in path:
+        value = value.get(part) if isinstance(value, Mapping) else None
+        name = value.get("name") if isinstance(value, Mapping) else None
+        inner: list[type[BaseModel]] = []
+        for candidate in candidates:
+            field = candidate.model_fields.get(part)
+            inner += _models_of(field.annotation) if field else []
+        named = [each for each in inner if name is not None and name in _names_of(each)]
+        candidates = named or inner
+    return sorted({field for candidate in candidates for field in candidate.model_fields})
+
+
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for argument in getattr(annotation, "__args__", ()) for found in _models_of(argument)]
+
+
+def _names_of(model: type[BaseModel]) -> tuple[object, ...]:
+    field = model.model_fields.get("name")
+    return tuple(getattr(field.annotation, "__args__", ())) if field else ()
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,44 @@
+"""`runtime`: what cannot change the result. No stage of dvc.yaml depends on it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from samebits.params.section import Section
+
+
+class TrackingParams(Section):
+    """MLflow.
+
+    Attributes:
+        enabled: record the execution at all.
+        required: fail at once when the tracking server cannot be reached, instead of journalling.
+        experiment: name of the MLflow experiment.
+    """
+
+    enabled: bool = True
+    required: bool = False
+    experiment: str = Field(default="samebits", min_length=1)
+
+
+class RuntimeParams(Section):
+    """How a stage runs here.
+
+    Attributes:
+        device: `auto` is the accelerator that torch finds, else the CPU.
+        workers: threads that prepare batches ahead of the training loop; 0 prepares them in the loop.
+        memory_mib: a prepared split larger than this is read through memory-mapped files.
+        checkpoint_seconds: seconds between two saves of the training state.
+        resume: `auto` goes on from the state an interrupted run left; `never` starts afresh.
+        progress: a bar (`auto`: if the output is a terminal, else plain lines).
+    """
+
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")
+    workers: int = Field(default=1, ge=0, le=64)
+    memory_mib: int = Field(default=4096, ge=1)
+    checkpoint_seconds: float = Field(default=30.0, gt=0.0)
+    resume: Literal["auto", "never"] = "auto"
+    progress: Literal["auto", "bar", "lines", "off"] = "auto"
+    tracking: TrackingParams = TrackingParams()

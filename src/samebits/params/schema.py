@@ -1,0 +1,125 @@
+"""The whole of params.yaml: which sections there are, and who validates each.
+
+The stages depend on single sections, never on this module: it can stop a run with a message, it cannot
+change what a run writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from samebits.models import MODELS
+from samebits.params.augment import AugmentParams
+from samebits.params.data import DataParams
+from samebits.params.evaluate import EvaluateParams
+from samebits.params.export import ExportParams
+from samebits.params.read import Problems, read_yaml, validate
+from samebits.params.runtime import RuntimeParams
+from samebits.params.section import Section
+from samebits.params.train import TrainParams
+from samebits.registry import load_module
+from samebits.tasks import TASKS
+
+Reproducibility = Literal["strict", "warn", "off"]
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataParams,
+    "augment": AugmentParams,
+    "train": TrainParams,
+    "evaluate": EvaluateParams,
+    "export": ExportParams,
+    "runtime": RuntimeParams,
+}
+"""Sections with one class each."""
+
+NAMED: dict[str, dict[str, str]] = {"task": TASKS, "model": MODELS}
+"""Sections whose `name` picks the class: the `Settings` of the module in the registry."""
+
+SCALARS = ("seed", "reproducibility")
+
+LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Params:
+    """All of params.yaml, validated. `sections` holds an object for each section that a stage may ask for."""
+
+    sections: dict[str, Any]
+
+    @property
+    def runtime(self) -> RuntimeParams:
+        section: RuntimeParams = self.sections["runtime"]
+        return section
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values with every default filled in."""
+        return {
+            key: value.model_dump() if isinstance(value, Section) else value for key, value in self.sections.items()
+        }
+
+
+def read_params(path: Path) -> Params:
+    """Read and validate params.yaml.
+
+    Raises:
+        UserError: with every problem of the file in one message.
+    """
+    return parse_params(read_yaml(path), path.name)
+
+
+def parse_params(raw: Mapping[str, Any], place: str = "params.yaml") -> Params:
+    """Validate plain values. `place` names them in messages."""
+    problems = Problems()
+    known = [*SCALARS, *NAMED, *SECTIONS]
+    for key, value in raw.items():
+        if key not in known:
+            problems.add(str(key), value, f"unknown section (known: {', '.join(known)})", known)
+    sections: dict[str, Any] = {"seed": _seed(raw, problems), "reproducibility": _reproducibility(raw, problems)}
+    for key, registry in NAMED.items():
+        sections[key] = _named(key, raw.get(key), registry, problems)
+    for key, model in SECTIONS.items():
+        sections[key] = validate(model, raw.get(key), key, problems)
+    _check_together(sections, problems)
+    problems.raise_if_any(place)
+    return Params(sections)
+
+
+def _check_together(sections: Mapping[str, Any], problems: Problems) -> None:
+    """What no single key shows."""
+    train: TrainParams | None = sections["train"]
+    if train is None:
+        return
+    micro = train.micro_batch_size
+    if micro is not None and train.batch_size % micro:
+        problems.add("train.micro_batch_size", micro, f"must divide train.batch_size = {train.batch_size}")
+
+
+def _seed(raw: Mapping[str, Any], problems: Problems) -> int:
+    value = raw.get("seed", 0)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_SEED:
+        problems.add("seed", value, f"must be a whole number from 0 to {LARGEST_SEED}")
+        return 0
+    return value
+
+
+def _reproducibility(raw: Mapping[str, Any], problems: Problems) -> str:
+    value = raw.get("reproducibility", "strict")
+    allowed = list(get_args(Reproducibility))
+    if value not in allowed:
+        problems.add("reproducibility", value, f"must be one of {', '.join(allowed)}")
+        return "strict"
+    return str(value)
+
+
+def _named(key: str, value: object, registry: Mapping[str, str], problems: Problems) -> Section | None:
+    name = value.get("name") if isinstance(value, Mapping) else None
+    if not isinstance(name, str) or name not in registry:
+        names = sorted(registry)
+        shown = value if name is None else name
+        problems.add(f"{key}.name", shown, f"must be one of {', '.join(names)}")
+        return None
+    settings: type[Section] = load_module(key, name, registry).Settings
+    return validate(settings, value, key, problems)

@@ -1,0 +1,101 @@
+"""`train`: everything about the optimisation that can change the resulting bits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from samebits.params.section import Section
+
+
+class SGDParams(Section):
+    """`torch.optim.SGD`.
+
+    Attributes:
+        lr: peak learning rate.
+        momentum: share of the last update that goes into the next; 0 is off.
+        nesterov: look ahead along the momentum (Sutskever et al., 2013).
+        weight_decay: L2 penalty on matrices and convolutions, not on biases and normalisation.
+    """
+
+    name: Literal["sgd"]
+    lr: float = Field(gt=0.0)
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    nesterov: bool = True
+    weight_decay: float = Field(default=0.0, ge=0.0)
+
+
+class AdamParams(Section):
+    """`torch.optim.Adam` (L2 in the gradient) or `torch.optim.AdamW` (decoupled decay).
+
+    Attributes:
+        lr: peak learning rate.
+        beta1: decay of the mean of the gradient.
+        beta2: decay of the mean of its square.
+        eps: added to the root of that square.
+        weight_decay: on matrices and convolutions, not on biases and normalisation.
+    """
+
+    name: Literal["adam", "adamw"]
+    lr: float = Field(gt=0.0)
+    beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
+    eps: float = Field(default=1e-8, gt=0.0)
+    weight_decay: float = Field(default=0.0, ge=0.0)
+
+
+OptimizerParams = Annotated[SGDParams | AdamParams, Field(discriminator="name")]
+
+
+class ScheduleParams(Section):
+    """The learning rate as a function of the step.
+
+    Attributes:
+        name: shape of the decay after the warm-up.
+        warmup: share of all steps over which the rate rises linearly from 0.
+        final: rate at the last step, as a share of the peak.
+    """
+
+    name: Literal["linear", "cosine", "constant"] = "cosine"
+    warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
+    final: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
+class TrainParams(Section):
+    """The training loop.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: samples an update.
+        micro_batch_size: samples a forward pass; gradients are accumulated up to `batch_size`. null: all at once.
+        shuffle: `full` is a permutation of the split; `window` permutes shards, then rows within windows of
+            `shuffle_window` shards, so that shards read from disk are read in order.
+        shuffle_window: shards a window.
+        precision: `auto` is bf16 where the hardware computes in it, else fp32.
+        channels_last: keep images as [N, H, W, C] in memory, which convolutions of most hardware prefer.
+        compile: `torch.compile` the model; pays on long runs.
+        threads: CPU threads for one operation; null: as many as the cores this process may use.
+        gradient_clip: largest global L2 norm of the gradient; null is off.
+        ema_decay: decay of the exponential moving average of weights that is evaluated and saved; null is off.
+        select: save the weights of the `last` epoch, or of the epoch with the `best` validation loss.
+        patience: stop after so many epochs without a better validation loss; null is off.
+        on_out_of_memory: `stop` with the size to try, or `halve` the micro-batch (same effective batch).
+    """
+
+    epochs: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    shuffle: Literal["full", "window"] = "full"
+    shuffle_window: int = Field(default=8, ge=1)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    threads: int | None = Field(default=None, ge=1)
+    optimizer: OptimizerParams
+    schedule: ScheduleParams = ScheduleParams()
+    gradient_clip: float | None = Field(default=None, gt=0.0)
+    ema_decay: float | None = Field(default=None, gt=0.0, lt=1.0)
+    select: Literal["last", "best"] = "last"
+    patience: int | None = Field(default=None, ge=1)
+    on_out_of_memory: Literal["stop", "halve"] = "stop"

@@ -1,0 +1,61 @@
+"""Where things lie: the workspace that a stage runs in, and the project's own state."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Project:
+    """Two folders that are one under `dvc repro` and two under `dvc exp run --temp` or `--queue`.
+
+    Attributes:
+        workspace: holds params.yaml, dvc.yaml and the outputs of this execution. DVC removes a temporary
+            one at the end, with whatever in it is no output.
+        home: the main working tree (`DVC_ROOT`). What must outlive the execution goes below it.
+    """
+
+    workspace: Path
+    home: Path
+
+    @property
+    def params_file(self) -> Path:
+        return self.workspace / "params.yaml"
+
+    @property
+    def catalog(self) -> Path:
+        return self.workspace / "data" / "catalog"
+
+    @property
+    def prepared(self) -> Path:
+        return self.workspace / "data" / "prepared"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.workspace / "models" / "checkpoint"
+
+    @property
+    def exported(self) -> Path:
+        return self.workspace / "models" / "export"
+
+    @property
+    def reports(self) -> Path:
+        return self.workspace / "reports"
+
+    @property
+    def state(self) -> Path:
+        """Git-ignored working state: resume states, journals, locks."""
+        return self.home / ".samebits"
+
+    @property
+    def mlruns(self) -> Path:
+        return self.home / "mlruns"
+
+
+def current_project(workspace: Path | None = None) -> Project:
+    """The project of a stage. `DVC_ROOT` is set by DVC; without it, the workspace is its own home."""
+    here = (workspace or Path.cwd()).resolve()
+    home = os.environ.get("DVC_ROOT")
+    return Project(workspace=here, home=Path(home).resolve() if home else here)

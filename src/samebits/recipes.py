@@ -1,0 +1,58 @@
+"""Recipes: small overrides of params.yaml, one for each data set and task that was measured."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from samebits.errors import UserError
+from samebits.files import write_bytes
+from samebits.params.read import read_yaml
+from samebits.params.schema import parse_params
+from samebits.registry import nearest
+
+
+def use(workspace: Path, name: str) -> None:
+    """Merge `recipes/<name>.yaml` into params.yaml, keeping its comments. Nothing is written unless all of it is valid.
+
+    Raises:
+        UserError: for an unknown recipe (with the nearest known one) or a result that does not validate.
+    """
+    folder = workspace / "recipes"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(each.stem for each in folder.glob("*.yaml"))
+        guess = nearest(name, known)
+        hint = f"did you mean {guess}? " if guess else ""
+        raise UserError(f"there is no recipe {name!r}", f"{hint}known: {', '.join(known)}")
+    file = workspace / "params.yaml"
+    read_yaml(file)  # names the line of a broken file
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    params = yaml.load(file.read_text(encoding="utf-8"))
+    merge(params, read_yaml(path))
+    parse_params(params, f"params.yaml with recipes/{name}.yaml")
+    buffer = io.StringIO()
+    yaml.dump(params, buffer)
+    write_bytes(file, buffer.getvalue().encode())
+    print(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
+
+
+def merge(base: Any, override: Mapping[str, Any]) -> None:
+    """Overwrite `base` in place, key by key.
+
+    A mapping is merged with a mapping, except one with another `name` (another model, another optimiser): its keys
+    would be unknown there, so it is replaced whole.
+    """
+    for key, value in override.items():
+        here = base.get(key)
+        other = isinstance(value, Mapping) and "name" in value and value["name"] != (here or {}).get("name")
+        if isinstance(value, Mapping) and isinstance(here, Mapping) and not other:
+            merge(here, value)
+        else:
+            base[key] = CommentedMap(value) if isinstance(value, Mapping) else value

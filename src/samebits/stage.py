@@ -1,0 +1,173 @@
+"""What every entry script in `stages/` does around its one function: parameters, signals, tracking, errors, exit codes.
+
+A stage is a function whose parameters are named after the sections of params.yaml that it reads. It gets those and no
+other; a contract test holds the same names against the `params:` of dvc.yaml.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from samebits.code import code_digest, stage_files
+from samebits.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
+from samebits.files import read_json, write_json
+from samebits.params.runtime import RuntimeParams
+from samebits.paths import Project, current_project
+from samebits.stop import StopRequest
+
+if TYPE_CHECKING:
+    from samebits.params.schema import Params
+    from samebits.tracking.tracker import Tracker
+
+
+TIMES = "times.json"
+"""Below `.samebits`: seconds of each stage's last run in this working tree."""
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a stage works with beside its parameters.
+
+    Attributes:
+        name: prepare, train, evaluate or export.
+        tracker: records metrics and artefacts; never fails a stage.
+        stop: whether somebody asked to stop.
+        log: the lines said so far.
+    """
+
+    name: str
+    project: Project
+    runtime: RuntimeParams
+    tracker: Tracker
+    stop: StopRequest
+    log: list[str] = field(default_factory=list)
+
+    def say(self, line: str) -> None:
+        """Print a line under the stage's name, and keep it for the run's log."""
+        self.log.append(line)
+        print(f"{self.name}: {line}", flush=True)
+
+
+def sections_of(body: Callable[..., None]) -> tuple[str, ...]:
+    """The sections of params.yaml that a stage function reads: its positional parameters."""
+    kinds = inspect.Parameter
+    return tuple(
+        name
+        for name, parameter in inspect.signature(body).parameters.items()
+        if parameter.kind is kinds.POSITIONAL_OR_KEYWORD
+    )
+
+
+def load_body(target: str) -> Callable[..., None]:
+    """The function behind `package.module:function`."""
+    module, _, function = target.partition(":")
+    body: Callable[..., None] = getattr(importlib.import_module(module), function)
+    return body
+
+
+def run_stage(name: str, target: str, workspace: Path) -> int:
+    """Run a stage and return the exit code of its process: 0, 2 for bad input, 130 when stopped, 1 for a bug.
+
+    Args:
+        name: the stage in dvc.yaml.
+        target: `package.module:function`.
+        workspace: the folder that holds params.yaml.
+    """
+    os.chdir(workspace)
+    stop = StopRequest()
+    stop.install()
+    try:
+        project = current_project(workspace)
+        from samebits.params.schema import read_params  # torch is imported here; an early Ctrl-C is handled by now
+
+        params = read_params(project.params_file)
+        code = code_digest(workspace, name)
+        context = _open(name, project, params, stop)
+    except (UserError, Interrupted) as error:
+        return _explain(name, error)
+    started = time.monotonic()
+    status, trace, result = "FINISHED", None, 0
+    try:
+        body = load_body(target)
+        sections = sections_of(body)
+        body(*(params.sections[section] for section in sections), context=context)
+        _require_unchanged(name, project, code, params, sections)
+        context.tracker.lineage(*stage_files(workspace, name))
+        _note_seconds(context, time.monotonic() - started)
+    except (Interrupted, KeyboardInterrupt) as error:
+        status, result = "KILLED", _explain(name, error)
+    except UserError as error:
+        status, trace, result = "FAILED", str(error), _explain(name, error)
+    except BaseException as error:
+        status, trace, result = "FAILED", traceback.format_exc(), _explain(name, error)
+    finally:
+        stop.ignore()
+        _close(context, status, trace)
+    return result
+
+
+def _open(name: str, project: Project, params: Params, stop: StopRequest) -> StageContext:
+    from samebits.tracking.tracker import open_tracker  # recording cannot change a result: no dep of any stage
+
+    tracker = open_tracker(project, params.runtime, stage=name, params=params.dump())
+    return StageContext(name, project, params.runtime, tracker, stop)
+
+
+def _note_seconds(context: StageContext, seconds: float) -> None:
+    """For the run and for `samebits summary`; never in an output, which would differ from run to run."""
+    context.tracker.summary({f"time/{context.name}_s": round(seconds, 3)})
+    file = context.project.state / TIMES
+    with suppress(UserError, OSError):
+        noted = read_json(file) if file.is_file() else {}
+        write_json(file, noted | {context.name: round(seconds, 1)})
+
+
+def _close(context: StageContext, status: str, trace: str | None) -> None:
+    log = context.project.state / "logs" / f"{context.name}-{os.getpid()}.log"
+    with suppress(OSError):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("\n".join([*context.log, trace or ""]) + "\n", encoding="utf-8")
+        named = log.with_name(f"{context.name}.log")
+        shutil.move(log, named)
+        context.tracker.artifact(named, "logs")
+    context.tracker.close(status, trace)
+
+
+def _require_unchanged(name: str, project: Project, code: str, params: Params, sections: tuple[str, ...]) -> None:
+    """DVC hashes deps again after a stage ran, and would lock code edited meanwhile to its outputs (dvc#11058)."""
+    from samebits.params.schema import read_params
+
+    if code_digest(project.workspace, name) != code:
+        raise UserError(
+            f"code of the stage {name} was edited while it ran, so its outputs are not what the code now makes",
+            "run dvc repro again",
+        )
+    now = read_params(project.params_file)
+    changed = [section for section in sections if now.sections[section] != params.sections[section]]
+    if changed:
+        raise UserError(f"params.yaml was edited while {name} ran: {', '.join(changed)}", "run dvc repro again")
+
+
+def _explain(name: str, error: BaseException) -> int:
+    if isinstance(error, Interrupted):
+        print(f"{name}: {error}; dvc repro goes on from there", file=sys.stderr, flush=True)
+        return EXIT_INTERRUPTED
+    if isinstance(error, KeyboardInterrupt):
+        print(f"{name}: stopped", file=sys.stderr, flush=True)
+        return EXIT_INTERRUPTED
+    if isinstance(error, UserError):
+        print(f"{name}: error: {error}", file=sys.stderr, flush=True)
+        return EXIT_USER_ERROR
+    traceback.print_exception(error)
+    return 1

@@ -1,0 +1,59 @@
+"""A request to stop: Ctrl-C, SIGTERM, the death of the process that started us. Signals ask, the code grants."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+from samebits.errors import Interrupted
+
+_PR_SET_PDEATHSIG = 1
+
+
+class StopRequest:
+    """Turns SIGINT and SIGTERM into `Interrupted`: at once, or, inside `deferred()`, when the code looks.
+
+    A second Ctrl-C inside `deferred()` stops at once.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._deferred = False
+
+    def install(self) -> None:
+        """Handle the signals, and on Linux ask for SIGTERM when the parent process dies.
+
+        DVC ignores Ctrl-C while a stage runs; and killing only DVC would leave a training behind that the next
+        `dvc repro` starts again beside it.
+        """
+        signal.signal(signal.SIGINT, self._handle)
+        signal.signal(signal.SIGTERM, self._handle)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Inside, a signal only sets `requested`."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
+
+    def ignore(self) -> None:
+        """From here on a signal would only lose the record of what happened: the process is about to end."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if self._deferred and not self.requested:
+            self.requested = True
+            print(f"\n{name}: saving the state and stopping (again: stop at once)", file=sys.stderr, flush=True)
+            return
+        self.requested = True
+        raise Interrupted(f"stopped by {name}")

@@ -1,0 +1,55 @@
+"""The short table at the end of `make repro`: what came out, how long it took, where it lies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from samebits.errors import UserError
+from samebits.files import read_json
+from samebits.paths import Project
+from samebits.stage import TIMES
+
+_SHOWN = ("accuracy", "macro_f1", "log_loss")
+
+
+def summarize(project: Project) -> str:
+    """The last results as text, from the outputs in the workspace and the seconds that the stages noted.
+
+    Raises:
+        UserError: if the pipeline has not run here.
+    """
+    metrics_file = project.reports / "evaluation" / "metrics.json"
+    if not metrics_file.is_file():
+        raise UserError("the pipeline has no results here yet", "run make repro, or dvc repro")
+    metrics = read_json(metrics_file)
+    info = read_json(project.prepared / "dataset.json")
+    rows = [("data", f"{info['title']}, {sum(info['counts'].values()):,} samples")]
+    rows += _metrics(metrics)
+    rows += [("seconds", _seconds(project))]
+    rows += [
+        ("model", "models/export/model.onnx   (samebits predict IMAGE...)"),
+        ("report", "reports/evaluation/report.html"),
+        ("runs", "make ui"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {text}" for name, text in rows)
+
+
+def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """The first metrics of the test split with their confidence intervals."""
+    rows = []
+    for name in _SHOWN:
+        if (value := metrics["test"].get(name)) is None:
+            continue
+        interval = metrics["interval"].get(name)
+        spread = f"   ({interval['low']:.4f} to {interval['high']:.4f})" if interval else ""
+        rows.append((name, f"{value:.4f}{spread}"))
+    return rows
+
+
+def _seconds(project: Project) -> str:
+    times = project.state / TIMES
+    if not times.is_file():
+        return "nothing ran here: the outputs were pulled or cached"
+    seconds = read_json(times)
+    return "  ".join(f"{stage} {value:.1f}" for stage, value in seconds.items())

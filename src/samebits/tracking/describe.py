@@ -1,0 +1,29 @@
+"""The text at the top of a run's page: what it is, what came of it, and the command that brings it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from samebits.tracking.lineage import restore_command
+
+
+def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Mapping[str, Any]) -> str:
+    """Markdown for MLflow's `mlflow.note.content`."""
+    lines = []
+    if results := [f"**{name}** {value:.6g}" for name, value in sorted(summary.items()) if _headline(name)]:
+        lines += [" · ".join(results), ""]
+    if dataset:
+        counts = ", ".join(f"{count:,} {split}" for split, count in dataset.get("counts", {}).items())
+        lines += [f"Data: {dataset['name']} ({counts}), digest `{dataset['digest'][:16]}`", ""]
+    if digest := tags.get("model.sha256"):
+        lines += [f"Model: SHA-256 `{digest[:16]}…`; DVC has the weights", ""]
+    for stage in sorted(name.removeprefix("samebits.replayed.") for name in tags if "samebits.replayed." in name):
+        lines += [f"`{stage}` was not run again: its numbers are those of its DVC outputs", ""]
+    lines += ["Bring it back:", "", "```sh", restore_command(tags), "```"]
+    return "\n".join(lines)
+
+
+def _headline(name: str) -> bool:
+    """The few numbers that a reader looks for first."""
+    return name.rpartition("/")[2] in ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "perplexity")

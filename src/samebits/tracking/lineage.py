@@ -1,0 +1,192 @@
+"""Where a result comes from: git's commit and what differs from it, DVC's names, hashes of inputs and outputs."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from samebits.files import sha256_file
+from samebits.paths import Project
+from samebits.tracking.execution import Execution
+from samebits.tracking.target import without_password
+
+_PATCH_LIMIT = 1 << 20
+_HASH_LIMIT = 4 << 30
+_BLOCK = 1 << 20
+_GIT_TIMEOUT_S = 20.0
+
+# Written by DVC while it runs, or changed by `-S`: no sign of edited code.
+_NOT_DIRT = ("dvc.lock", "params.yaml")
+
+_SECRETS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
+    r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
+    r"|\bgithub_pat_[A-Za-z0-9_]{30,}"
+    r"|\bglpat-[A-Za-z0-9_-]{18,}"
+    r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|\b(?:sk|hf)[-_][A-Za-z0-9]{24,}"
+    r"|\w+://[^/\s:@'\"]+:[^/\s:@'\"]+@"
+    r"|(?i:\b[\w-]*(?:password|passwd|secret|api_?key|access_?key|auth_?token)[\w-]*['\"]?\s*[:=]\s*"
+    r"['\"]?(?=[^\s'\"]*[0-9])[^\s'\"(){}\[\]]{8,})"
+)
+
+
+def source_facts(project: Project, execution: Execution) -> tuple[dict[str, str], str]:
+    """Tags about the code of this execution, and the patch of what is not committed (empty if there is none).
+
+    The patch holds changed and new files that git does not ignore, `dvc.lock` aside. It is left out over 1 MiB, and
+    when a line looks like a key or a password; `git.patch` says so.
+    """
+    facts = {"mlflow.source.type": "LOCAL", "mlflow.source.name": _public(execution.command), "mlflow.user": _user()}
+    if execution.experiment:
+        facts["dvc.exp_name"] = execution.experiment
+    baseline = os.environ.get("DVC_EXP_BASELINE_REV", "")
+    if baseline:
+        facts["dvc.baseline_rev"] = baseline
+    commit = baseline or _git(project.workspace, "rev-parse", "--verify", "HEAD").strip()
+    if not commit:
+        facts["git.commit"] = "none"
+        return facts, ""
+    # A temporary workspace has a detached HEAD: the branch is the main working tree's. `dvc exp run` detaches that
+    # one, too, while it runs: then it is the branches that point at the commit.
+    branch = _git(project.home, "symbolic-ref", "--short", "--quiet", "HEAD").strip()
+    if not branch:
+        found = _git(project.home, "for-each-ref", "--points-at", commit, "--format=%(refname:short)", "refs/heads")
+        branch = ", ".join(found.split())
+    facts |= {"git.commit": commit, "mlflow.source.git.commit": commit, "git.branch": branch or "(detached)"}
+    changed, patch = _differences(project.workspace, commit)
+    facts["git.dirty"] = _yes(any(name not in _NOT_DIRT for name in changed))
+    facts["params.changed"] = _yes("params.yaml" in changed)
+    if not patch:
+        return facts, ""
+    if len(patch.encode()) > _PATCH_LIMIT:
+        facts["git.patch"] = f"left out: {len(patch.encode()) >> 20} MiB, over the limit of 1 MiB"
+        return facts, ""
+    if (where := secret_in(patch)) is not None:
+        facts["git.patch"] = f"left out: line {where} of the patch looks like a key or a password"
+        return facts, ""
+    facts["git.patch"] = "uncommitted.patch"
+    return facts, patch
+
+
+def secret_in(text: str) -> int | None:
+    """Number of the first line (from 1) that looks like a key, a password or an address that holds one."""
+    found = _SECRETS.search(text)
+    return text.count("\n", 0, found.start()) + 1 if found else None
+
+
+def _public(command: str) -> str:
+    """A command line with passwords blotted out."""
+    return without_password(command) if secret_in(command) is None else command.split(" ", 1)[0]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _yes(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _git(folder: Path, *arguments: str, index: Path | None = None) -> str:
+    """Output of a git command; empty if it fails or there is no git."""
+    environ = dict(os.environ, GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
+    if index:
+        environ["GIT_INDEX_FILE"] = str(index)
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, check=True, env=environ, timeout=_GIT_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode(errors="surrogateescape")
+
+
+def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
+    """Paths that differ from the commit, new ones that git does not ignore among them, and a patch without dvc.lock.
+
+    An index of our own is compared. The real one is left alone, and is not believed: in a queued experiment it called
+    a `params.yaml` unchanged that `-S` had just changed to other bytes of the same number.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        index = Path(scratch) / "index"
+        _git(workspace, "read-tree", commit, index=index)
+        new = _git(workspace, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", index=index).split("\0")
+        small = [n for n in new if n and (workspace / n).is_file() and (workspace / n).stat().st_size <= _PATCH_LIMIT]
+        if small:
+            _git(workspace, "add", "--intent-to-add", "--", *small, index=index)
+        tracked = _git(workspace, "diff", "--name-only", "-z", commit, "--", ".", index=index).split("\0")
+        changed = sorted({name for name in (*tracked, *new) if name})
+        asked = [name for name in changed if name != "dvc.lock" and (name in tracked or name in small)]
+        if not asked:
+            return changed, ""
+        options = ("--binary", "--no-color", "--no-ext-diff")
+        return changed, _git(workspace, "diff", *options, commit, "--", *asked, index=index)
+
+
+def artefact_facts(project: Project, reads: Iterable[Path], writes: Iterable[Path]) -> dict[str, str]:
+    """`dvc.in.PATH` and `dvc.out.PATH`: MD5 as DVC counts it, of what lies there now; `model.sha256` for weights."""
+    facts = {}
+    for side, paths in (("in", reads), ("out", writes)):
+        for path in paths:
+            name = (
+                path.relative_to(project.workspace).as_posix() if path.is_relative_to(project.workspace) else path.name
+            )
+            if path.exists():
+                facts[f"dvc.{side}.{name}"] = dvc_md5(path)
+            weights = path if path.suffix == ".safetensors" else path / "model.safetensors"
+            if weights.is_file():
+                facts["model.sha256"] = sha256_file(weights)
+    return facts
+
+
+def dvc_md5(path: Path) -> str:
+    """The hash that dvc.lock has for a file, or for a folder (with `.dir`): MD5 of its canonical JSON listing.
+
+    Folders of more than 4 GiB are not read a second time; the size is said instead.
+    """
+    if path.is_file():
+        return _md5(path)
+    files = sorted((p.relative_to(path).as_posix(), p) for p in path.rglob("*") if p.is_file())
+    size = sum(p.stat().st_size for _, p in files)
+    if size > _HASH_LIMIT:
+        return f"not hashed: {size / 2**30:.1f} GiB"
+    listing = [{"md5": _md5(file), "relpath": name} for name, file in files]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def restore_command(facts: Mapping[str, str]) -> str:
+    """Shell lines that bring back code, parameters, data and results of a run."""
+    commit = facts.get("git.commit", "none")
+    if commit == "none":
+        return "# this run was made outside a git repository, or before its first commit"
+    lines = [f"git checkout {commit}"]
+    patch = facts.get("git.patch", "")
+    if patch.startswith("left out"):
+        lines.append(f"# uncommitted changes are lost ({patch})")
+    elif patch:
+        lines.append("git apply uncommitted.patch    # from this run's artifacts")
+    if name := facts.get("dvc.exp_name"):
+        lines.append(f"# or, where the experiment is known: dvc exp apply {shlex.quote(name)}")
+    lines.append("dvc pull --run-cache --allow-missing && dvc repro")
+    return "\n".join(lines)

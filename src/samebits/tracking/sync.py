@@ -1,0 +1,49 @@
+"""`samebits runs sync`: send now what earlier executions could not."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from samebits.paths import Project
+from samebits.tracking.execution import read_records
+from samebits.tracking.spawn import pending_events
+from samebits.tracking.target import check_reachable, pick_target
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """Attributes:
+    sent: records that were delivered whole.
+    waiting: events that still wait, by the record's name.
+    problem: why, in words; empty if nothing waits.
+    """
+
+    sent: list[str]
+    waiting: dict[str, int]
+    problem: str
+
+
+def sync(project: Project) -> SyncReport:
+    """Deliver the journals of executions that are over. Imports MLflow.
+
+    Raises:
+        UserError: if the tracking server cannot be reached.
+    """
+    target = pick_target(project)
+    check_reachable(target)
+    from samebits.tracking.sender import deliver_left_over
+    from samebits.tracking.store import MlflowStore
+
+    # Relative artefact locations count from here.
+    os.chdir(project.home)
+    store = MlflowStore(project, target)
+    tried = deliver_left_over(project, lambda: store)
+    waiting = {d.record.name: pending_events(d.record.folder) for d in tried if d.problem}
+    problem = next((d.problem for d in tried if d.problem), "")
+    return SyncReport([d.record.name for d in tried if not d.problem], waiting, problem)
+
+
+def waiting_events(project: Project) -> int:
+    """Events of all records that were not delivered, without importing MLflow."""
+    return sum(pending_events(record.folder) for record in read_records(project))

@@ -1,0 +1,85 @@
+"""Which MLflow the records go to, and whether it answers; without importing MLflow."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from samebits.errors import UserError
+from samebits.paths import Project
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where records go.
+
+    Attributes:
+        uri: tracking URI.
+        local: whether it is the project's own SQLite store, which we set up.
+    """
+
+    uri: str
+    local: bool
+
+    @property
+    def shown(self) -> str:
+        """The URI without user and password."""
+        return without_password(self.uri)
+
+
+def without_password(text: str) -> str:
+    """A text in which `scheme://user:password@host` is `scheme://host`."""
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
+
+
+def pick_target(project: Project, environ: Mapping[str, str] = os.environ) -> Target:
+    """`MLFLOW_TRACKING_URI` if it is set, else SQLite in the main working tree's `mlruns/`."""
+    uri = environ.get("MLFLOW_TRACKING_URI", "").strip()
+    if uri:
+        return Target(uri, local=False)
+    return Target(f"sqlite:///{project.mlruns / 'mlflow.db'}", local=True)
+
+
+def check_reachable(target: Target, environ: Mapping[str, str] = os.environ) -> None:
+    """Ask an HTTP server for one experiment, with the user's credentials. Other kinds of store are not asked.
+
+    Raises:
+        UserError: if it does not answer or refuses.
+    """
+    if not target.uri.startswith(("http://", "https://")):
+        return
+    cure = (
+        "start the server, correct MLFLOW_TRACKING_URI, or set runtime.tracking.required: false to record "
+        "in a journal that is sent later"
+    )
+    bare = without_password(target.uri).rstrip("/")
+    request = urllib.request.Request(f"{bare}/api/2.0/mlflow/experiments/search?max_results=1")
+    if (credentials := _credentials(target.uri, environ)) is not None:
+        request.add_header("Authorization", credentials)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S):
+            return
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            cure = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
+        raise UserError(f"MLflow at {bare} refuses: {error.code} {error.reason}", cure) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(f"MLflow at {bare} cannot be reached: {reason}", cure) from None
+
+
+def _credentials(uri: str, environ: Mapping[str, str]) -> str | None:
+    if token := environ.get("MLFLOW_TRACKING_TOKEN"):
+        return f"Bearer {token}"
+    user, password = environ.get("MLFLOW_TRACKING_USERNAME"), environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    inside = re.match(r"\w+://([^/@]+)@", uri)
+    pair = f"{user}:{password}" if user else (urllib.parse.unquote(inside[1]) if inside else "")
+    return f"Basic {base64.b64encode(pair.encode()).decode()}" if pair else None

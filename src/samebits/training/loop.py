@@ -1,0 +1,232 @@
+"""The training loop: forward, loss, backward, step.
+
+One loop for every task. What the next step needs is in `TrainingState`; everything random or scheduled is a function of
+(seed, step), so a loop that starts at step n does what the uninterrupted one did from there on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from samebits import determinism
+from samebits.data.batches import Batch, Batches, sequential
+from samebits.data.prepared import Split
+from samebits.errors import Interrupted, UserError
+from samebits.hardware import Precision
+from samebits.params.train import TrainParams
+from samebits.stop import StopRequest
+from samebits.tasks import Task
+from samebits.training.optimizers import set_learning_rate
+from samebits.training.schedules import rate
+from samebits.training.state import TrainingState
+
+_CURVE_POINTS = 400
+"""Points of a training curve, whatever the number of steps."""
+
+_VALIDATION_BATCH = 500
+
+
+class OutOfMemory(Exception):
+    """A micro-batch did not fit. The state may be half-updated: go on from a saved one."""
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What the loop tells the outside. None of it can change what is computed.
+
+    Attributes:
+        point: a row of the training curve: metrics by name, and the step.
+        progress: steps made, the latest loss if one was read, samples in the step.
+        save: keep the state now.
+        save_seconds: the longest time between two saves.
+    """
+
+    point: Callable[[dict[str, float], int], None]
+    progress: Callable[[int, float | None, int], None]
+    save: Callable[[], None]
+    save_seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: fixed parts (here) and changing ones (`state`).
+
+    Attributes:
+        prepare: pixels on the device to model inputs (normalisation).
+        micro_batch_size: samples a forward pass.
+        workers: threads that prepare batches ahead.
+    """
+
+    task: Task
+    settings: TrainParams
+    seed: int
+    device: torch.device
+    precision: Precision
+    prepare: nn.Module
+    batches: Batches
+    validation: Split
+    micro_batch_size: int
+    workers: int
+    state: TrainingState
+
+    @property
+    def total_steps(self) -> int:
+        return self.settings.epochs * self.batches.steps_per_epoch
+
+    def run(self, observer: Observer, stop: StopRequest) -> None:
+        """Train from `state.step` to the end, or to an early stop.
+
+        Raises:
+            Interrupted: a stop was asked for; the state is saved.
+            UserError: the loss is not finite; nothing was updated with it.
+            OutOfMemory: a micro-batch did not fit.
+        """
+        state, settings, total = self.state, self.settings, self.total_steps
+        forward = torch.compile(state.model) if settings.compile else state.model
+        curve_every = max(1, total // _CURVE_POINTS)
+        saved_at = time.monotonic()
+        stream = self.batches.stream(state.step, total, self.workers)
+        with contextlib.closing(stream), out_of_memory():
+            for batch in stream:
+                if self._stops_early():
+                    break
+                share = rate(settings.schedule, state.step, total)
+                set_learning_rate(state.optimizer, settings.optimizer.lr * share)
+
+                loss = self._update(forward, batch)
+
+                state.loss_sum += loss
+                state.loss_count += 1
+                state.step += 1
+                epoch_ends = state.step % self.batches.steps_per_epoch == 0
+                shown = None
+                if state.step % curve_every == 0 or epoch_ends:
+                    shown = self._point(observer, share)
+                if epoch_ends:
+                    self._end_epoch(observer)
+                observer.progress(state.step, shown, len(batch.targets))
+                if stop.requested:
+                    observer.save()
+                    raise Interrupted(f"stopped at step {state.step} of {total}; the state is saved")
+                if time.monotonic() - saved_at >= observer.save_seconds:
+                    observer.save()
+                    saved_at = time.monotonic()
+
+    def _update(self, forward: Callable[[torch.Tensor], torch.Tensor], batch: Batch) -> torch.Tensor:
+        """One update of the weights from one batch; returns the batch's mean loss, float64 on the device."""
+        state, settings = self.state, self.settings
+        state.model.train()
+        state.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for index, (pixels, targets) in enumerate(self._micro_batches(batch)):
+            determinism.seed_torch(self.seed, determinism.STEP, state.step, index)
+            with self._autocast():
+                outputs = forward(self._inputs(pixels))
+                loss = self.task.loss(outputs, targets)
+            loss = loss * (len(targets) / len(batch.targets))
+            (state.scaler.scale(loss) if state.scaler else loss).backward()
+            total += loss.detach()
+        self._require_finite(total)
+        if settings.gradient_clip is not None:
+            if state.scaler:
+                state.scaler.unscale_(state.optimizer)
+            nn.utils.clip_grad_norm_(state.model.parameters(), settings.gradient_clip)
+        if state.scaler:
+            state.scaler.step(state.optimizer)
+            state.scaler.update()
+        else:
+            state.optimizer.step()
+        if state.average:
+            state.average.update(state.step)
+        return total
+
+    def _micro_batches(self, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        pixels = batch.inputs.to(self.device, non_blocking=True)
+        targets = batch.targets.to(self.device, non_blocking=True)
+        size = self.micro_batch_size
+        yield from zip(pixels.split(size), targets.split(size), strict=True)
+
+    def _inputs(self, pixels: torch.Tensor) -> torch.Tensor:
+        inputs: torch.Tensor = self.prepare(pixels)
+        return inputs.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else inputs
+
+    def _autocast(self) -> torch.autocast:
+        dtype = self.precision.dtype
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def _require_finite(self, loss: torch.Tensor) -> None:
+        """Stop before the update: weights that took a NaN never come back."""
+        value = loss.item()
+        if math.isfinite(value):
+            return
+        raise UserError(
+            f"the loss is {value} at step {self.state.step + 1} of {self.total_steps}; "
+            "nothing was updated with it and the last saved state is kept",
+            "lower train.optimizer.lr, lengthen train.schedule.warmup or set train.gradient_clip: 1.0",
+        )
+
+    def _point(self, observer: Observer, share: float) -> float:
+        """One row of the training curve: the mean loss since the row before."""
+        state = self.state
+        loss = state.loss_sum.item() / state.loss_count
+        state.loss_sum.zero_()
+        state.loss_count = 0
+        row = {"train/loss": loss, "train/lr": self.settings.optimizer.lr * share}
+        self._record(observer, row)
+        return loss
+
+    def _record(self, observer: Observer, row: dict[str, float]) -> None:
+        state = self.state
+        state.curve.append({"step": state.step, **row})
+        observer.point(row, state.step)
+
+    def _end_epoch(self, observer: Observer) -> None:
+        """Validate, and remember the weights if they are the best so far."""
+        state = self.state
+        metrics = self.validate()
+        epoch = state.step // self.batches.steps_per_epoch
+        self._record(observer, {"epoch": epoch} | {f"val/{name}": value for name, value in metrics.items()})
+        if metrics["loss"] < state.best_loss:
+            state.best_loss, state.best_epoch = metrics["loss"], epoch
+            if self.settings.select == "best":
+                state.best = {name: value.detach().clone() for name, value in state.evaluated.state_dict().items()}
+
+    def _stops_early(self) -> bool:
+        """No better validation loss for `patience` epochs. A function of the state, so a resumed run stops, too."""
+        patience, state = self.settings.patience, self.state
+        epoch, within = divmod(state.step, self.batches.steps_per_epoch)
+        return patience is not None and within == 0 and epoch > 0 and epoch - state.best_epoch >= patience
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Metrics of the validation split, means over its samples, in the precision of training."""
+        model = self.state.evaluated.eval()
+        sums: dict[str, torch.Tensor] = {}
+        for batch in sequential(self.validation, min(_VALIDATION_BATCH, self.micro_batch_size)):
+            with self._autocast():
+                outputs = model(self._inputs(batch.inputs.to(self.device)))
+            for name, value in self.task.measure(outputs, batch.targets.to(self.device)).items():
+                sums[name] = sums.get(name, 0) + value.double()
+        return {name: value.item() / len(self.validation) for name, value in sums.items()}
+
+
+@contextlib.contextmanager
+def out_of_memory() -> Iterator[None]:
+    """Tell a lack of memory, which torch reports in two ways, from every other error."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(str(error).splitlines()[0]) from None
+    except MemoryError as error:
+        raise OutOfMemory(str(error) or "the process has no more memory") from None
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise OutOfMemory(str(error).splitlines()[0]) from None

@@ -1,0 +1,253 @@
+"""The `train` stage: prepared data to `models/checkpoint`, resumable at any step."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from samebits import determinism
+from samebits.checkpoint import CheckpointConfig, save_checkpoint
+from samebits.code import code_digest
+from samebits.data.batches import Batches
+from samebits.data.prepared import DatasetInfo, open_split, read_info
+from samebits.errors import UserError
+from samebits.files import json_bytes, write_bytes, write_json
+from samebits.hardware import Precision, hardware_kind, pick_device, resolve_precision
+from samebits.models import build_model
+from samebits.params.augment import AugmentParams
+from samebits.params.section import Section
+from samebits.params.train import TrainParams
+from samebits.preprocess import Normalize
+from samebits.progress import Progress
+from samebits.stage import StageContext
+from samebits.tasks import build_task
+from samebits.training.ema import WeightAverage
+from samebits.training.loop import Observer, OutOfMemory, Training
+from samebits.training.optimizers import build_optimizer
+from samebits.training.state import TrainingState
+from samebits.training.store import StateStore, remove_stale_states
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the trained weights are a function of: parameters, data, kind of hardware (and the code)."""
+
+    seed: int
+    reproducibility: Literal["strict", "warn", "off"]
+    task: Section
+    model: Section
+    augment: AugmentParams
+    train: TrainParams
+    info: DatasetInfo
+    device: torch.device
+    precision: Precision
+
+    def fingerprint(self, code: str) -> str:
+        """One hash of all of it: the same one may resume, another starts afresh. `code` is the code's digest."""
+        inputs = {
+            "seed": self.seed,
+            "reproducibility": self.reproducibility,
+            "task": self.task.model_dump(),
+            "model": self.model.model_dump(),
+            "augment": self.augment.model_dump(),
+            "train": self.train.model_dump(),
+            "data": self.info.digest,
+            "code": code,
+            "hardware": hardware_kind(self.device),
+            "precision": self.precision.name,
+        }
+        return hashlib.sha256(json_bytes(inputs)).hexdigest()[:32]
+
+    def headline(self) -> str:
+        """One line for people."""
+        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        return (
+            f"{getattr(self.model, 'name', 'model')} on {self.info.name}: {self.info.counts['train']:,} training "
+            f"samples, {self.device}, {self.precision.name}{threads}"
+        )
+
+
+def train(
+    seed: int,
+    reproducibility: Literal["strict", "warn", "off"],
+    task: Section,
+    model: Section,
+    augment: AugmentParams,
+    train: TrainParams,
+    *,
+    context: StageContext,
+) -> None:
+    """Train, or go on where an interrupted training with the same fingerprint stopped."""
+    determinism.set_determinism(reproducibility, train.threads)
+    device = pick_device(context.runtime.device)
+    precision = resolve_precision(train.precision, device)
+    info = read_info(context.project.prepared)
+    plan = Plan(seed, reproducibility, task, model, augment, train, info, device, precision)
+    fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
+    context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
+    context.say(plan.headline())
+
+    root = context.project.state / "resume"
+    with StateStore(root, fingerprint, context.say) as store:
+        remove_stale_states(root, keep=fingerprint)
+        if context.runtime.resume == "never":
+            store.clear()
+        micro = train.micro_batch_size or train.batch_size
+        while True:
+            training = build_training(plan, context, micro)
+            _restore(training.state, store, context)
+            try:
+                _run(training, store, context)
+                break
+            except OutOfMemory as error:
+                micro = _smaller(micro, train, error, context)
+        _write(training, plan, context)
+        store.clear()
+
+
+def build_training(plan: Plan, context: StageContext, micro_batch_size: int) -> Training:
+    """Everything of a training at step 0."""
+    info, settings, runtime = plan.info, plan.train, context.runtime
+    in_memory = info.split_bytes("train") <= runtime.memory_mib << 20
+    samples = open_split(context.project.prepared, "train", in_memory=in_memory)
+    determinism.seed_torch(plan.seed, determinism.INITIALISATION)
+    network = build_model(plan.model, info.shape, len(info.classes)).to(plan.device)
+    if settings.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    state = TrainingState(
+        model=network,
+        optimizer=build_optimizer(network, settings.optimizer),
+        average=WeightAverage(network, settings.ema_decay) if settings.ema_decay else None,
+        scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
+        loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
+    )
+    return Training(
+        task=build_task(plan.task),
+        settings=settings,
+        seed=plan.seed,
+        device=plan.device,
+        precision=plan.precision,
+        prepare=Normalize(info.mean, info.std).to(plan.device),
+        batches=Batches(
+            samples,
+            batch_size=settings.batch_size,
+            seed=plan.seed,
+            augment=plan.augment,
+            shuffle=settings.shuffle,
+            window=settings.shuffle_window,
+        ),
+        validation=open_split(context.project.prepared, "validation", in_memory=in_memory),
+        micro_batch_size=micro_batch_size,
+        workers=runtime.workers,
+        state=state,
+    )
+
+
+def _restore(state: TrainingState, store: StateStore, context: StageContext) -> None:
+    saved = store.load()
+    if saved is None:
+        return
+    state.restore(*saved)
+    context.say(f"resuming at step {state.step}")
+    context.tracker.tags({"samebits.resumed_at_step": str(state.step)})
+
+
+def _run(training: Training, store: StateStore, context: StageContext) -> None:
+    """Drive the loop: progress, curves and saved states."""
+    state = training.state
+
+    def save() -> None:
+        # The journal must hold every point that the saved state will not make again.
+        context.tracker.flush()
+        store.save(state.tensors(), state.counters())
+
+    with Progress(context.runtime.progress, training.total_steps, state.step, context.say) as progress:
+        observer = Observer(
+            point=context.tracker.metrics,
+            progress=progress.update,
+            save=save,
+            save_seconds=context.runtime.checkpoint_seconds,
+        )
+        with context.stop.deferred():
+            training.run(observer, context.stop)
+        context.tracker.summary({"train/samples_per_second": progress.samples_per_second})
+
+
+def _smaller(micro: int, train: TrainParams, error: OutOfMemory, context: StageContext) -> int:
+    """The next micro-batch size to try after `micro` did not fit.
+
+    Raises:
+        UserError: if `train.on_out_of_memory` says stop, or a single sample does not fit.
+    """
+    half = micro // 2
+    while half > 1 and train.batch_size % half:
+        half -= 1
+    if half < 1:
+        raise UserError(f"out of memory with one sample at a time: {error}", "use a smaller model or smaller inputs")
+    if train.on_out_of_memory == "stop":
+        raise UserError(
+            f"out of memory at {micro} samples a forward pass: {error}",
+            f"set train.micro_batch_size: {half} (the effective batch stays {train.batch_size}), "
+            "or train.on_out_of_memory: halve",
+        )
+    context.say(f"out of memory at {micro} samples a forward pass; going on with {half}, {train.batch_size} an update")
+    context.tracker.tags({"samebits.micro_batch_size": str(half)})
+    return half
+
+
+def _write(training: Training, plan: Plan, context: StageContext) -> None:
+    """The outputs: weights, config, curves and the metrics of the epoch that was kept."""
+    state, info = training.state, plan.info
+    steps = training.batches.steps_per_epoch
+    epoch, weights = state.step // steps, state.evaluated.state_dict()
+    if state.best is not None:
+        epoch, weights = state.best_epoch, state.best
+    config = CheckpointConfig(
+        task=plan.task.model_dump(),
+        model=plan.model.model_dump(),
+        shape=list(info.shape),
+        classes=list(info.classes),
+        mean=list(info.mean),
+        std=list(info.std),
+        data_digest=info.digest,
+        step=epoch * steps,
+        epoch=epoch,
+    )
+    save_checkpoint(context.project.checkpoint, weights, config)
+
+    rows = _merged(state.curve)
+    reports = context.project.reports / "train"
+    write_bytes(reports / "curves.csv", _csv(rows))
+    kept = next((row for row in reversed(rows) if row["step"] == epoch * steps), {})
+    validation = {name.removeprefix("val/"): value for name, value in kept.items() if name.startswith("val/")}
+    metrics = {
+        "val": validation,
+        "train": {"loss": kept.get("train/loss"), "steps": state.step, "epochs": state.step // steps},
+        "model": {"parameters": sum(each.numel() for each in state.model.parameters()), "epoch": epoch},
+    }
+    write_json(reports / "metrics.json", metrics)
+    context.tracker.report(reports / "metrics.json")
+    shown = ", ".join(f"validation {name} {value:.4f}" for name, value in validation.items())
+    context.say(f"kept epoch {epoch}: {shown}")
+
+
+def _merged(curve: list[dict[str, float]]) -> list[dict[str, float]]:
+    """One row a step."""
+    rows: dict[float, dict[str, float]] = {}
+    for row in curve:
+        rows.setdefault(row["step"], {}).update(row)
+    return list(rows.values())
+
+
+def _csv(rows: list[dict[str, float]]) -> bytes:
+    columns = sorted({name for row in rows for name in row} - {"step"})
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, ["step", *columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode()

@@ -1,0 +1,15 @@
+"""reports/evaluation: metrics on the test split, plots and one HTML page. Run by `dvc repro`."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))  # a queued experiment runs its own code, not the installed one
+
+from samebits.launch import relaunch_once
+
+if __name__ == "__main__":
+    relaunch_once()
+    from samebits.stage import run_stage
+
+    raise SystemExit(run_stage("evaluate", "samebits.evaluation.evaluate:evaluate", ROOT))

@@ -1,0 +1,111 @@
+"""Fixtures over real MNIST: its files through the project's own catalogue and cache, a small cut of it, a workspace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from samebits.data.catalog import Card, load_card
+from samebits.data.fetch import fetch
+from samebits.data.prepare import make_splits
+from samebits.data.shards import write_prepared
+from samebits.data.sources import RawDataset, RawSplit, read_source
+from samebits.recipes import merge
+
+ROOT = Path(__file__).resolve().parents[1]
+
+MODEL = {"name": "convnet", "stages": [[8, 8], [16, 16]]}
+
+SMALL: dict[str, Any] = {
+    "train": {
+        "epochs": 2,
+        "batch_size": 64,
+        "threads": 1,
+        "ema_decay": 0.9,
+        "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
+    },
+    "evaluate": {"bootstrap": 100},
+    "runtime": {"checkpoint_seconds": 0.2, "tracking": {"enabled": False}},
+}
+"""Overrides of params.yaml for runs that take seconds."""
+
+
+@pytest.fixture(scope="session")
+def mnist_card() -> Card:
+    return load_card(ROOT / "data" / "catalog", "mnist")
+
+
+@pytest.fixture(scope="session")
+def mnist_files(mnist_card: Card) -> dict[str, Path]:
+    """The four files of MNIST, downloaded once a user (about 11 MB) and verified."""
+    return dict(fetch(mnist_card, say=print))
+
+
+@pytest.fixture(scope="session")
+def small_mnist(mnist_card: Card, mnist_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared folder with the first 3,000 training and 500 test images."""
+    raw = read_source(mnist_card, mnist_files)
+    cut = RawDataset(train=_first(raw.train, 3000), test=_first(raw.test, 500))
+    folder = tmp_path_factory.mktemp("small") / "prepared"
+    write_prepared(folder, mnist_card, make_splits(cut, tuple(mnist_card.classes), 0.1), shard_mib=0.5)
+    return folder
+
+
+def _first(split: RawSplit, n: int) -> RawSplit:
+    return RawSplit(np.asarray(split.images[:n]), split.labels[:n], split.ids[:n], split.origins[:n])
+
+
+def set_params(workspace: Path, override: Mapping[str, Any], replace: Mapping[str, Any] | None = None) -> None:
+    """Merge `override` into params.yaml of a workspace, and put whole sections of `replace` in."""
+    yaml = YAML()
+    file = workspace / "params.yaml"
+    params = yaml.load(file.read_text())
+    params.update(replace or {})
+    merge(params, override)
+    with file.open("w") as stream:
+        yaml.dump(params, stream)
+
+
+def make_workspace(folder: Path, prepared: Path) -> Path:
+    """A project in `folder`: the code, small parameters, the prepared data; no git, no DVC."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("src", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "data" / "catalog", folder / "data" / "catalog")
+    shutil.copytree(prepared, folder / "data" / "prepared")
+    set_params(folder, SMALL, replace={"model": MODEL})
+    return folder
+
+
+def stage_environment(**extra: str) -> dict[str, str]:
+    """This process's environment without what would tie a stage to it."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_", "SAMEBITS_LAUN"))}
+    return kept | extra
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, small_mnist: Path) -> Path:
+    return make_workspace(tmp_path / "workspace", small_mnist)
+
+
+def run_stage(workspace: Path, stage: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a stage's script as DVC would, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, f"stages/{stage}.py"],
+        cwd=workspace,
+        env=stage_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )

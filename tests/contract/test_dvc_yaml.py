@@ -1,0 +1,64 @@
+"""dvc.yaml names all that a stage reads: every module it imports and every parameter it takes, and nothing more."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from samebits.params.read import read_yaml
+from samebits.params.schema import NAMED, SCALARS, SECTIONS, read_params
+from samebits.stage import load_body, sections_of
+from tools.document_params import page
+from tools.stage_deps import ROOT, deps
+
+STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
+NAMES = list(STAGES)
+
+
+def script(stage: str) -> Path:
+    return ROOT / "stages" / f"{stage}.py"
+
+
+def target(stage: str) -> str:
+    """The second argument of `run_stage(...)` in the stage's script."""
+    for node in ast.walk(ast.parse(script(stage).read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "run_stage":
+            name, function = (ast.literal_eval(argument) for argument in node.args[:2])
+            assert name == stage
+            return str(function)
+    raise AssertionError(f"{script(stage)} does not call run_stage")
+
+
+def test_the_stages_are_the_four() -> None:
+    assert NAMES == ["prepare", "train", "evaluate", "export"]
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == set(NAMES)
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_deps_are_the_imports(stage: str) -> None:
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.startswith(("src/", "stages/"))}
+    needed = set(deps(stage))
+    assert listed == needed, "bring dvc.yaml up to date: make generate"
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_params_are_what_the_stage_takes(stage: str) -> None:
+    assert STAGES[stage]["params"] == list(sections_of(load_body(target(stage))))
+
+
+def test_every_section_but_runtime_belongs_to_a_stage() -> None:
+    used = {section for stage in STAGES.values() for section in stage["params"]}
+    assert used == {*SCALARS, *NAMED, *SECTIONS} - {"runtime"}
+
+
+def test_params_yaml_is_valid_and_names_every_section_a_stage_reads() -> None:
+    raw = read_yaml(ROOT / "params.yaml")
+    read_params(ROOT / "params.yaml")
+    for stage in STAGES.values():
+        assert set(stage["params"]) <= set(raw), "DVC fails on a parameter that params.yaml does not hold"
+
+
+def test_the_parameters_page_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8") == page(), "bring it up to date: make generate"

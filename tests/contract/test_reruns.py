@@ -1,0 +1,98 @@
+"""Which stages an edit re-runs, as DVC itself sees it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from samebits.params.read import read_yaml
+from tests.conftest import ROOT, set_params, stage_environment
+
+ALL = {"prepare", "train", "evaluate", "export"}
+MODEL = {"train", "evaluate", "export"}
+
+# A dict is merged into params.yaml; a path gets a comment appended.
+EDITS: list[tuple[object, set[str]]] = [
+    ({"train": {"optimizer": {"lr": 0.123}}}, {"train"}),
+    ({"train": {"epochs": 99}}, {"train"}),
+    ({"seed": 99}, {"train"}),
+    ({"reproducibility": "warn"}, {"train"}),
+    ({"model": {"dropout": 0.5}}, {"train"}),
+    ({"augment": {"shift": 5}}, {"train"}),
+    ({"task": {"label_smoothing": 0.5}}, {"train"}),
+    ({"data": {"validation_fraction": 0.3}}, {"prepare"}),
+    ({"evaluate": {"confidence": 0.9}}, {"evaluate"}),
+    ({"export": {"tolerance": 1e-2}}, {"export"}),
+    ({"runtime": {"workers": 3}}, set()),
+    ("src/samebits/data/fetch.py", {"prepare"}),
+    ("src/samebits/data/augment.py", {"train", "evaluate"}),
+    ("src/samebits/models/convnet.py", MODEL),
+    ("src/samebits/training/loop.py", {"train"}),
+    ("src/samebits/evaluation/report.html.j2", {"evaluate"}),
+    ("src/samebits/export/onnx.py", {"export"}),
+    ("src/samebits/errors.py", ALL),
+    ("src/samebits/tracking/sender.py", set()),
+    ("src/samebits/params/schema.py", set()),
+    ("src/samebits/cli.py", set()),
+    ("stages/train.py", {"train"}),
+    ("data/catalog/mnist.yaml", {"prepare"}),
+    ("src/samebits/training/__pycache__/loop.cpython-311.pyc", set()),
+    ("README.md", set()),
+]
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        env=stage_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with made-up outputs that DVC was told are up to date."""
+    folder = tmp_path_factory.mktemp("project")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "prepared", "cache", "tmp", "*.local")
+    for name in ("src", "stages", "data", ".dvc"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("params.yaml", "dvc.yaml", ".dvcignore", "README.md"):
+        shutil.copy(ROOT / name, folder / name)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    for stage in read_yaml(folder / "dvc.yaml")["stages"].values():
+        for kind in ("outs", "metrics", "plots"):
+            for out in stage.get(kind, []):
+                path = folder / (next(iter(out)) if isinstance(out, dict) else out)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if path.suffix:
+                    path.write_text("{}")
+                else:
+                    path.mkdir(parents=True)
+                    (path / "file").write_text("x")
+    dvc(folder, "commit", "--force")
+    assert json.loads(dvc(folder, "status", "--json")) == {}
+    return folder
+
+
+@pytest.mark.parametrize(("edit", "stages"), EDITS, ids=[str(edit) for edit, _ in EDITS])
+def test_an_edit_reruns_exactly(edit: object, stages: set[str], committed: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(committed, project, symlinks=True)
+    if isinstance(edit, dict):
+        set_params(project, edit)
+    else:
+        file = project / str(edit)
+        file.parent.mkdir(exist_ok=True)
+        with file.open("a") as stream:
+            stream.write("\n# a comment\n")
+    changed = json.loads(dvc(project, "status", "--json"))
+    assert set(changed) == stages

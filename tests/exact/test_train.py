@@ -1,0 +1,94 @@
+"""Equal bytes of the final weights, however the training was run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samebits.files import read_json, sha256_file
+from tests.conftest import make_workspace, run_stage, set_params
+
+pytestmark = pytest.mark.exact
+
+OUTPUTS = ("models/checkpoint/model.safetensors", "models/checkpoint/config.json", "reports/train/curves.csv",
+           "reports/train/metrics.json")  # fmt: skip
+
+
+def outputs(workspace: Path) -> dict[str, str]:
+    return {name: sha256_file(workspace / name) for name in OUTPUTS}
+
+
+def train(folder: Path, prepared: Path, override: dict[str, Any], **environment: str) -> dict[str, str]:
+    workspace = make_workspace(folder, prepared)
+    set_params(workspace, override)
+    result = run_stage(workspace, "train", **environment)
+    assert result.returncode == 0, result.stderr
+    return outputs(workspace)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> dict[str, str]:
+    """The straight run that all others are held against."""
+    return train(tmp_path_factory.mktemp("reference"), small_mnist, {})
+
+
+WAYS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "again": ({}, {}),
+    "no workers": ({"runtime": {"workers": 0}}, {}),
+    "2 workers": ({"runtime": {"workers": 2}}, {}),
+    "4 workers": ({"runtime": {"workers": 4}}, {}),
+    "memory-mapped": ({"runtime": {"memory_mib": 1}}, {}),
+    "never saved": ({"runtime": {"checkpoint_seconds": 1e6}}, {}),
+    "saved at each step": ({"runtime": {"checkpoint_seconds": 1e-6}}, {}),
+    "no progress": ({"runtime": {"progress": "off"}}, {}),
+    "other machine settings": (
+        {},
+        {
+            "TZ": "Pacific/Kiritimati",
+            "LC_ALL": "C",
+            "PYTHONHASHSEED": "12345",
+            "USER": "somebody",
+            "OMP_NUM_THREADS": "1",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_bits(way: str, reference: dict[str, str], tmp_path: Path, small_mnist: Path) -> None:
+    override, environment = WAYS[way]
+    assert train(tmp_path / "another folder", small_mnist, override, **environment) == reference
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "seed": {"seed": 1},
+    "learning rate": {"train": {"optimizer": {"lr": 0.11}}},
+    "augmentation": {"augment": {"shift": 1}},
+    "order": {"train": {"shuffle": "window", "shuffle_window": 2}},
+    "label smoothing": {"task": {"label_smoothing": 0.2}},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_must_change_the_bits_does(
+    change: str, reference: dict[str, str], tmp_path: Path, small_mnist: Path
+) -> None:
+    found = train(tmp_path / "w", small_mnist, CHANGES[change])
+    assert found["models/checkpoint/model.safetensors"] != reference["models/checkpoint/model.safetensors"]
+
+
+def test_windowed_order_is_the_same_from_memory_and_from_disk(tmp_path: Path, small_mnist: Path) -> None:
+    order = {"train": {"shuffle": "window", "shuffle_window": 2, "epochs": 1}}
+    memory = train(tmp_path / "memory", small_mnist, order)
+    assert train(tmp_path / "disk", small_mnist, order | {"runtime": {"memory_mib": 1}}) == memory
+
+
+def test_accumulation_is_the_same_batch(tmp_path: Path, small_mnist: Path) -> None:
+    """Micro-batches change the statistics of batch normalisation, so only closeness can be asked for."""
+    whole = train(tmp_path / "whole", small_mnist, {})
+    parts = train(tmp_path / "parts", small_mnist, {"train": {"micro_batch_size": 32}})
+    assert whole != parts
+    losses = [read_json(tmp_path / name / "reports/train/metrics.json")["val"]["loss"] for name in ("whole", "parts")]
+    assert losses[1] == pytest.approx(losses[0], rel=0.25)

@@ -1,0 +1,74 @@
+"""The IDX reader on good files and on broken ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samebits.data.catalog import Card
+from samebits.data.sources import RawDataset, read_source
+from samebits.errors import UserError
+from tests.unit.data.conftest import card_dict, idx_bytes, make_source
+
+Contents = dict[str, bytes]
+
+
+def read(contents: Contents, folder: Path) -> RawDataset:
+    """Read files whose hashes the card has right, as after `fetch`."""
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+    card = Card.model_validate(card_dict({name: data or b"-" for name, data in contents.items()}))
+    return read_source(card, {name: folder / name for name in contents})
+
+
+def test_arrays_and_names(tmp_path: Path) -> None:
+    source = make_source(30, 12)
+    raw = read(source.contents(), tmp_path)
+    assert np.array_equal(raw.train.images, source.images[:, None])
+    assert np.array_equal(raw.test.labels, source.test_labels)
+    assert (raw.train.images.dtype, raw.train.labels.dtype) == (np.uint8, np.int64)
+    assert (raw.train.ids[29], raw.train.origins[29]) == ("train/000029", "tr-images#29")
+    assert (raw.test.ids[3], raw.test.origins[3]) == ("test/000003", "te-images#3")
+
+
+def change(name: str, edit: Callable[[bytes], bytes]) -> Callable[[Contents], Contents]:
+    return lambda contents: contents | {name: edit(contents[name])}
+
+
+def other(name: str, shape: tuple[int, ...], value: int = 0) -> Callable[[Contents], Contents]:
+    return lambda contents: contents | {name: idx_bytes(np.full(shape, value, dtype=np.uint8))}
+
+
+BROKEN: dict[str, tuple[Callable[[Contents], Contents], str]] = {
+    "empty file": (change("tr-images", lambda b: b""), "tr-images: begins with nothing"),
+    "wrong magic": (change("tr-images", lambda b: b"\x1f\x8b\x08\x00" + b[4:]), "tr-images: begins with 1f 8b 08 00"),
+    "float values": (change("te-images", lambda b: b"\0\0\x0d\3" + b[4:]), "te-images: begins with 00 00 0d 03"),
+    "labels for images": (lambda c: c | {"tr-images": c["tr-labels"]}, "begins with 00 00 08 01"),
+    "ends in its header": (change("te-labels", lambda b: b[:6]), "te-labels: ends inside its header, after 6 bytes"),
+    "truncated images": (change("tr-images", lambda b: b[:-1]), "tr-images: truncated, 915 bytes .* says 916"),
+    "truncated labels": (change("te-labels", lambda b: b[:-3]), "te-labels: truncated"),
+    "bytes behind the end": (change("tr-labels", lambda b: b + b"x"), "tr-labels: too long"),
+    "header of 2**96 pixels": (change("tr-images", lambda b: b[:4] + b"\xff" * 12 + b[16:]), "truncated"),
+    "no samples": (other("te-images", (0, 6, 5)), "te-images: holds nothing"),
+    "counts differ": (other("tr-labels", (29,)), "tr-images holds 30 images, tr-labels 29 labels"),
+    "label out of range": (other("te-labels", (12,), 3), r"te-labels: label 3 at index 0 .* \(12 such labels\)"),
+    "sizes differ": (other("te-images", (12, 6, 6)), r"training images are \(6, 5\), test images \(6, 6\)"),
+}
+
+
+@pytest.mark.parametrize("case", list(BROKEN))
+def test_broken_files_are_named(case: str, tmp_path: Path) -> None:
+    breaking, message = BROKEN[case]
+    with pytest.raises(UserError, match=message) as caught:
+        read(breaking(make_source(30, 12).contents()), tmp_path)
+    assert caught.value.cure
+
+
+def test_one_wrong_label_is_found_at_its_place(tmp_path: Path) -> None:
+    source = make_source(30, 12)
+    source.labels[17] = 200
+    with pytest.raises(UserError, match="label 200 at index 17 is none of the 3 classes\n"):
+        read(source.contents(), tmp_path)

@@ -1,0 +1,160 @@
+"""The stage on a tiny project: what it writes agrees with itself, repeats byte for byte, and needs no network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from samebits.checkpoint import CONFIG
+from samebits.errors import Interrupted, UserError
+from samebits.evaluation.evaluate import evaluate
+from samebits.evaluation.metrics import evaluate_predictions, predictions_from_logits
+from samebits.evaluation.report import Mistake, render_report
+from samebits.files import read_json, write_json
+from samebits.params.evaluate import EvaluateParams
+from samebits.paths import Project
+
+SETTINGS = EvaluateParams(bootstrap=100, batch_size=16, mistakes=5)
+FILES = {
+    *("metrics.json", "report.html", "predictions.csv", "calibration.csv", "per_class.csv"),
+    *("confusion.png", "calibration.png", "mistakes.png", "curves.png"),
+}
+
+
+def read(project: Project) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (project.reports / "evaluation").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory, contexts: Any) -> Any:
+    """The context of a finished stage, in a project of its own: its files are what other projects must repeat."""
+    context = contexts(tmp_path_factory.mktemp("baseline") / "project")
+    evaluate(SETTINGS, context=context)
+    return context
+
+
+def test_outputs_agree_with_each_other(baseline: Any) -> None:
+    files = read(baseline.project)
+    assert set(files) == FILES
+    metrics = json.loads(files["metrics.json"])
+    rows = list(csv.DictReader(files["predictions.csv"].decode().splitlines()))
+    assert len(rows) == metrics["samples"] == 60
+    right = sum(row["actual"] == row["predicted"] for row in rows)
+    assert metrics["test"]["accuracy"] == pytest.approx(right / 60, abs=1e-6)
+    assert sum(int(row["correct"]) for row in rows) == right
+    per_class = list(csv.DictReader(files["per_class.csv"].decode().splitlines()))
+    assert sum(int(row["support"]) for row in per_class) == 60
+    bins = list(csv.DictReader(files["calibration.csv"].decode().splitlines()))
+    assert sum(int(row["count"]) for row in bins) == 60
+    assert any(row["confidence"] == "" for row in bins if row["count"] == "0")
+    assert set(metrics["interval"]) == set(metrics["test"])
+    assert any("Accuracy" in line for line in baseline.said)
+
+
+def test_batch_size_does_not_change_what_is_said(baseline: Any, tiny_context: Any) -> None:
+    first = read(baseline.project)
+    evaluate(SETTINGS.model_copy(update={"batch_size": 7}), context=tiny_context)
+    second = read(tiny_context.project)
+    assert {name for name in FILES if first[name] != second[name]} == {"report.html"}  # it names the parameter
+
+
+@pytest.mark.parametrize(
+    ("change", "file"),
+    [
+        ({"top_k": 5}, "metrics.json"),
+        ({"bootstrap": 200}, "metrics.json"),
+        ({"confidence": 0.9}, "metrics.json"),
+        ({"calibration_bins": 3}, "calibration.csv"),
+        ({"mistakes": 2}, "mistakes.png"),
+    ],
+)
+def test_each_setting_matters(baseline: Any, tiny_context: Any, change: dict[str, Any], file: str) -> None:
+    evaluate(SETTINGS.model_copy(update=change), context=tiny_context)
+    assert read(tiny_context.project)[file] != read(baseline.project)[file]
+
+
+def test_bytes_are_the_same_from_another_process_and_folder(baseline: Any, tiny_context: Any, tmp_path: Path) -> None:
+    first = read(baseline.project)
+    program = (
+        "import sys\nfrom types import SimpleNamespace as N\nfrom pathlib import Path\nimport torch\n"
+        "torch.set_num_threads(1)\n"
+        "from samebits.evaluation.evaluate import evaluate\nfrom samebits.params.evaluate import EvaluateParams\n"
+        "from samebits.params.runtime import RuntimeParams\nfrom samebits.paths import Project\n"
+        "from samebits.tracking.tracker import NullTracker\n"
+        "root = Path(sys.argv[1])\n"
+        "evaluate(EvaluateParams(bootstrap=100, batch_size=16, mistakes=5), context=N(project=Project(root, root), "
+        "runtime=RuntimeParams(), tracker=NullTracker(), stop=N(requested=False), say=print))\n"
+    )
+    environment = os.environ | {
+        "PYTHONHASHSEED": "4711",
+        "TZ": "Asia/Tokyo",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    command = [sys.executable, "-c", program, str(tiny_context.project.workspace)]
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert {name for name, data in read(tiny_context.project).items() if data != first[name]} == set()
+
+
+def test_report_needs_nothing_but_itself(baseline: Any) -> None:
+    page = read(baseline.project)["report.html"].decode()
+    outside = re.findall(r"""(?:src|href)=["'](?!data:)[^"']*|url\([^)]*\)|@import[^;]*|https?://[^"'\s<]*""", page)
+    assert outside == []
+    assert "<script" not in page
+    assert page.count("<figure") == 5
+    assert str(baseline.project.workspace) not in page
+
+
+def test_checkpoint_of_other_data_is_refused(tiny_context: Any) -> None:
+    file = tiny_context.project.checkpoint / CONFIG
+    write_json(file, read_json(file) | {"data_digest": "f" * 64})
+    with pytest.raises(UserError, match=r"was trained on data ffffffffffffffff"):
+        evaluate(SETTINGS, context=tiny_context)
+
+
+def test_stop_is_granted(tiny_context: Any) -> None:
+    tiny_context.stop.requested = True
+    with pytest.raises(Interrupted):
+        evaluate(SETTINGS, context=tiny_context)
+    assert not (tiny_context.project.reports / "evaluation").exists()
+
+
+def page_for(classes: list[str], mistakes: list[Mistake]) -> str:
+    labels = np.arange(len(classes))
+    predictions = predictions_from_logits(np.eye(len(classes)) * 9, labels)
+    metrics = evaluate_predictions(predictions, top_k=3, bins=5, bootstrap=100, confidence=0.95)
+    return render_report(
+        metrics,
+        predictions,
+        classes=classes,
+        curves=[],
+        mistakes=mistakes,
+        facts=[("Data", [("name", "<b>x</b>")])],
+        title="t",
+        confidence=0.95,
+        resamples=100,
+        confusion_png=b"png",
+    )
+
+
+def test_class_names_cannot_inject_markup() -> None:
+    bad = "<script>alert(1)</script>"
+    mistake = Mistake(0, np.zeros((3, 2, 2), np.uint8), bad, bad, 0.9, 0.1)
+    page = page_for([bad, "b", "c"], [mistake])
+    assert "<script" not in page
+    assert "<b>x</b>" not in page
+
+
+def test_a_perfect_model_and_a_hundred_classes_have_a_page() -> None:
+    page = page_for([f"class {k}" for k in range(100)], [])
+    assert "every test image was classified correctly" in page
+    assert 'alt="confusion matrix"' in page
+    assert "<h2>Training</h2>" not in page

@@ -1,0 +1,239 @@
+"""The stage on a tiny project: both formats serve the checkpoint's answers, repeat byte for byte, or do not appear."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from samebits.checkpoint import CONFIG, load_checkpoint
+from samebits.data.prepared import open_split
+from samebits.errors import Interrupted, UserError
+from samebits.export import EXPORTERS
+from samebits.export import onnx as onnx_format
+from samebits.export import torch_export as torch_format
+from samebits.export.export import export
+from samebits.export.parity import measure_parity
+from samebits.export.torch_export import load_exported
+from samebits.files import read_json, write_json
+from samebits.params.export import ExportParams
+from samebits.paths import Project
+from samebits.serving import ServingModel
+
+SETTINGS = ExportParams(batch_sizes=[1, 7, 33])
+
+
+@pytest.fixture(autouse=True)
+def _short_latencies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samebits.export.latency._SECONDS", 0.0)
+
+
+def read(project: Project) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in project.exported.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, contexts: Any) -> Project:
+    """A project that was exported in both formats."""
+    context = contexts(tmp_path_factory.mktemp("exported") / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("samebits.export.latency._SECONDS", 0.0)
+        export(SETTINGS, context=context)
+    exported: Project = context.project
+    return exported
+
+
+def test_both_formats_answer_as_the_checkpoint(project: Project) -> None:
+    folder = project.exported
+    assert set(read(project)) == {"model.onnx", "model.pt2", "card.md", "export.json"}
+    checkpoint = load_checkpoint(project.checkpoint)
+    images = np.random.Generator(np.random.Philox(1)).integers(0, 256, (13, 1, 12, 12), dtype=np.uint8)
+    # By hand, not by ServingModel: pixels to [0, 1], normalised, logits, softmax.
+    pixels = torch.from_numpy(images).double() / 255
+    normal = ((pixels - checkpoint.config.mean[0]) / checkpoint.config.std[0]).float()
+    with torch.inference_mode():
+        wanted = torch.softmax(checkpoint.model(normal), dim=1).numpy()
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    assert np.abs(session.run(None, {"images": images})[0] - wanted).max() < 1e-5
+    program, metadata = load_exported(folder / "model.pt2")
+    assert np.abs(program.module()(torch.from_numpy(images)).detach().numpy() - wanted).max() < 1e-5
+    stored = session.get_modelmeta().custom_metadata_map
+    assert json.loads(stored["labels"]) == metadata["labels"] == list(checkpoint.config.classes)
+    assert json.loads(stored["preprocessing"])["shape"] == [1, 12, 12]
+    assert json.loads(stored["dataset"])["digest"] == metadata["dataset"]["digest"] == checkpoint.config.data_digest
+
+
+def test_onnx_has_a_dynamic_batch_a_stated_opset_and_nothing_of_the_machine(project: Project) -> None:
+    path = project.exported / "model.onnx"
+    model = onnx.load(str(path))
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert {entry.domain: entry.version for entry in model.opset_import}[""] == onnx_format.OPSET
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    for word in (b"/home/", b"/tmp/", b"site-packages", b".py"):
+        assert word not in path.read_bytes()
+
+
+def test_bytes_are_the_same_from_another_process_and_folder(
+    project: Project, tiny_context: Any, tmp_path: Path
+) -> None:
+    first = read(project)
+    program = (
+        "import sys\nfrom types import SimpleNamespace as N\nfrom pathlib import Path\n"
+        "from samebits.export import latency\nlatency._SECONDS = 0.0\n"
+        "from samebits.export.export import export\nfrom samebits.params.export import ExportParams\n"
+        "from samebits.params.runtime import RuntimeParams\nfrom samebits.paths import Project\n"
+        "from samebits.tracking.tracker import NullTracker\n"
+        "root = Path(sys.argv[1])\n"
+        "export(ExportParams(batch_sizes=[1, 7, 33]), context=N(project=Project(root, root), "
+        "runtime=RuntimeParams(), tracker=NullTracker(), stop=N(requested=False), say=print))\n"
+    )
+    environment = os.environ | {
+        "PYTHONHASHSEED": "4711",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    command = [sys.executable, "-c", program, str(tiny_context.project.workspace)]
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert {name for name, data in read(tiny_context.project).items() if data != first[name]} == set()
+
+
+def test_formats_are_those_asked_for_and_old_ones_go(tiny_context: Any) -> None:
+    tiny_context.project.exported.mkdir(parents=True)
+    (tiny_context.project.exported / "old.bin").write_bytes(b"old")
+    export(ExportParams(formats=["torch_export"], batch_sizes=[33]), context=tiny_context)
+    assert set(read(tiny_context.project)) == {"model.pt2", "card.md", "export.json"}
+    report = read_json(tiny_context.project.exported / "export.json")
+    assert list(report["formats"]) == ["torch_export"]
+    assert list(report["formats"]["torch_export"]["largest_difference"]) == ["33"]
+    assert "model.onnx" not in (tiny_context.project.exported / "card.md").read_text()
+
+
+def test_a_file_that_differs_fails_the_stage_and_leaves_the_old_export(
+    tiny_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported = tiny_context.project.exported
+    exported.mkdir(parents=True)
+    (exported / "old.bin").write_bytes(b"old")
+    real = torch_format.load
+
+    def wrong(path: Path) -> Any:
+        predict = real(path)
+        return lambda images: predict(images) + np.float32(2e-4)
+
+    monkeypatch.setattr(torch_format, "load", wrong)
+    with pytest.raises(UserError, match=r"torch_export export is not the checkpoint's equal at batch size 7"):
+        export(ExportParams(formats=["torch_export"], batch_sizes=[7]), context=tiny_context)
+    assert {path.name for path in exported.parent.iterdir()} == {"checkpoint", "export"}
+    assert set(read(tiny_context.project)) == {"old.bin"}
+    export(ExportParams(formats=["torch_export"], batch_sizes=[7], tolerance=1e-3), context=tiny_context)
+    assert "model.pt2" in read(tiny_context.project)
+
+
+def test_threads_are_put_back(tiny_context: Any) -> None:
+    torch.set_num_threads(2)
+    try:
+        export(ExportParams(formats=["torch_export"], batch_sizes=[33]), context=tiny_context)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_checkpoint_of_other_data_is_refused(tiny_context: Any) -> None:
+    file = tiny_context.project.checkpoint / CONFIG
+    write_json(file, read_json(file) | {"data_digest": "f" * 64})
+    with pytest.raises(UserError, match="was trained on data"):
+        export(SETTINGS, context=tiny_context)
+
+
+def test_stop_is_granted_and_leaves_nothing(tiny_context: Any) -> None:
+    tiny_context.stop.requested = True
+    with pytest.raises(Interrupted):
+        export(SETTINGS, context=tiny_context)
+    assert [path.name for path in tiny_context.project.checkpoint.parent.iterdir()] == ["checkpoint"]
+
+
+def test_the_card_says_what_was_measured(project: Project) -> None:
+    card = (project.exported / "card.md").read_text()
+    report = read_json(project.exported / "export.json")
+    assert f"{report['test_accuracy']:.2%} of 60 test images" in card
+    assert report["data_digest"] in card
+    assert report["weights_sha256"] in card
+    assert "CC BY-SA" in card
+    assert "12×12" in card
+
+
+def test_every_format_has_the_same_face() -> None:
+    from samebits.registry import load_module
+
+    for name in EXPORTERS:
+        module = load_module("export format", name, EXPORTERS)
+        assert module.FILE
+        assert callable(module.export)
+        assert callable(module.load)
+
+
+class Broken(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.float().flatten(1) if images.sum() > 0 else images.float().flatten(1) * 2
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_a_model_that_cannot_be_exported_says_so(name: str, tmp_path: Path) -> None:
+    from samebits.registry import load_module
+
+    module = load_module("export format", name, EXPORTERS)
+    example = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(UserError, match=r"cannot be exported"):
+        module.export(ServingModel(Broken(), [0.1], [0.3]).eval(), example, tmp_path / module.FILE, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def parity_of(tiny_project: Project, change: Any, **settings: Any) -> Any:
+    split = open_split(tiny_project.prepared, "test", in_memory=True)
+    random = np.random.Generator(np.random.Philox(2))
+    reference = random.dirichlet(np.ones(10), 60).astype(np.float32)
+    at = {split.rows(np.array([k])).tobytes(): k for k in range(60)}
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        rows = reference[[at[image[None].tobytes()] for image in images]].copy()
+        change(rows)
+        return rows
+
+    values = {"batch_sizes": [1, 7, 33], "tolerance": 1e-4, "check": lambda: None} | settings
+    return measure_parity("made", predict, reference, split, **values)
+
+
+def test_parity_measures_the_largest_difference(tiny_project: Project) -> None:
+    def shift(rows: np.ndarray) -> None:
+        rows[-1, 3] += 3e-5 if len(rows) == 33 else 1e-5
+
+    result = parity_of(tiny_project, shift)
+    assert result.difference[33] == pytest.approx(3e-5, rel=0.02)
+    assert result.difference[7] == pytest.approx(1e-5, rel=0.02)
+    assert result.worst == result.difference[33]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 2e-4])
+def test_parity_refuses_values_that_differ_in_the_last_partial_batch(tiny_project: Project, value: float) -> None:
+    def shift(rows: np.ndarray) -> None:
+        if len(rows) == 60 % 7:
+            rows[-1, 0] += value
+
+    with pytest.raises(UserError, match="batch size 7"):
+        parity_of(tiny_project, shift)
+
+
+def test_parity_refuses_another_class_even_within_the_tolerance(tiny_project: Project) -> None:
+    def swap(rows: np.ndarray) -> None:
+        rows[:] = np.roll(rows, 1, axis=1)
+
+    with pytest.raises(UserError, match=r"test sample \d+ gets another class"):
+        parity_of(tiny_project, swap, tolerance=0.99, batch_sizes=[60])

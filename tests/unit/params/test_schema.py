@@ -1,0 +1,124 @@
+"""params.yaml: every wrong value is named with its key, what is allowed and the nearest known key, all at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samebits.errors import UserError
+from samebits.params.read import read_yaml
+from samebits.params.schema import parse_params, read_params
+
+
+def valid() -> dict[str, Any]:
+    return {
+        "task": {"name": "classification"},
+        "model": {"name": "convnet"},
+        "train": {"optimizer": {"name": "sgd", "lr": 0.1}},
+    }
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    raw = valid()
+    *parents, last = path.split(".")
+    here = raw
+    for key in parents:
+        here = here.setdefault(key, {})
+    here[last] = value
+    return raw
+
+
+def test_defaults_fill_what_is_left_out() -> None:
+    params = parse_params(valid())
+    assert params.sections["train"].batch_size == 256
+    assert params.runtime.device == "auto"
+    assert params.dump()["data"]["source"] == "mnist"
+
+
+def test_numbers_are_yaml_1_2(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(
+        "task: {name: classification}\nmodel: {name: convnet}\n"
+        "train: {optimizer: {name: adamw, lr: 1e-3, eps: 1e-08, weight_decay: 5e-4}}\ndata: {source: no}\n"
+    )
+    params = read_params(file)
+    assert params.sections["train"].optimizer.lr == 0.001
+    assert params.sections["train"].optimizer.eps == 1e-8
+    assert params.sections["data"].source == "no"
+
+
+WRONG = [
+    ("sed", 1, "sed = 1", "did you mean seed?"),
+    ("seed", -1, "seed = -1", "whole number from 0"),
+    ("seed", True, "seed = True", "whole number"),
+    ("seed", 1.5, "seed = 1.5", "whole number"),
+    ("reproducibility", "strickt", "reproducibility = 'strickt'", "strict, warn, off"),
+    ("task.name", "classify", "task.name = 'classify'", "must be one of classification"),
+    ("task.label_smoothing", 1.0, "task.label_smoothing = 1.0", "less than 1"),
+    ("model.name", "resnet", "model.name = 'resnet'", "convnet"),
+    ("model.stage", [1], "model.stage = [1]", "did you mean stages?"),
+    ("model.stages", [[32]], "model.stages.0 = [32]", "at least 2"),
+    ("data.sorce", "x", "data.sorce = 'x'", "did you mean source?"),
+    ("data.validation_fraction", 0, "data.validation_fraction = 0", "greater than 0"),
+    ("train.epochs", "3", "train.epochs = '3'", "integer"),
+    ("train.epochs", 0, "train.epochs = 0", "greater than or equal to 1"),
+    ("train.batch_size", None, "train.batch_size = None", "integer"),
+    ("train.optimizer", {"name": "sdg", "lr": 1.0}, "train.optimizer.name = 'sdg'", "sgd, adam, adamw"),
+    ("train.optimizer", {"name": "sgd"}, "train.optimizer.lr", "missing"),
+    ("train.optimizer", {"lr": 1.0}, "train.optimizer.name", "missing"),
+    ("train.optimizer.betas", 1, "train.optimizer.betas = 1", "unknown key"),
+    ("train.optimizer.lr", "1e-3", "train.optimizer.lr = '1e-3'", "number"),
+    ("train.optimizer.lr", float("nan"), "train.optimizer.lr = nan", "greater than 0"),
+    ("train.schedule.warm", 2, "train.schedule.warm = 2", "did you mean warmup?"),
+    ("train.micro_batch_size", 100, "train.micro_batch_size = 100", "must divide train.batch_size = 256"),
+    ("train.threads", 0, "train.threads", "greater than or equal to 1"),
+    ("evaluate.top_k", 1, "evaluate.top_k = 1", "greater than or equal to 2"),
+    ("export.formats", ["onx"], "export.formats.0 = 'onx'", "'onnx' or 'torch_export'"),
+    ("runtime.device", "gpu", "runtime.device = 'gpu'", "pattern"),
+    ("runtime.tracking.enable", 1, "runtime.tracking.enable = 1", "did you mean enabled?"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "named", "allowed"), WRONG)
+def test_a_wrong_value_is_named(key: str, value: object, named: str, allowed: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_params(changed(key, value))
+    assert named in caught.value.problem
+    assert allowed in caught.value.problem
+    assert "1 problem\n" in caught.value.problem
+    assert caught.value.cure
+
+
+def test_all_problems_come_at_once() -> None:
+    raw = changed("train.epochs", 0)
+    raw |= {"seed": -1, "unknown": 1}
+    raw["model"] = {"name": "convnet", "dropout": 2}
+    with pytest.raises(UserError, match="4 problems") as caught:
+        parse_params(raw)
+    for key in ("unknown", "seed", "model.dropout", "train.epochs"):
+        assert f"  {key} = " in caught.value.problem
+
+
+BROKEN_FILES = [
+    (b"train: {epochs: 3\n", "line"),
+    (b"a: 1\na: 2\n", "duplicate key"),
+    (b"", "no keys"),
+    (b"- 1\n", "no keys"),
+    (b"a:\n\t- 1\n", "line 2"),
+    (b"\xff\xfe", "not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("content", "named"), BROKEN_FILES)
+def test_a_broken_file_is_named(tmp_path: Path, content: bytes, named: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=named):
+        read_yaml(file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"params\.yaml does not exist"):
+        read_params(tmp_path / "params.yaml")

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from samebits.errors import UserError
+from samebits.paths import Project
+from samebits.tracking.target import Target, check_reachable, pick_target, without_password
+
+RIGHT = "Basic " + base64.b64encode(b"me:pw").decode()
+
+
+class Door(BaseHTTPRequestHandler):
+    """Answers those who know the password."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.headers.get("Authorization") == RIGHT else 401)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the tests' output clean."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    door = HTTPServer(("127.0.0.1", 0), Door)
+    thread = threading.Thread(target=door.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{door.server_port}"
+    door.shutdown()
+    thread.join()
+    door.server_close()
+
+
+def test_the_environment_wins_over_the_own_store(project: Project) -> None:
+    assert pick_target(project, {"MLFLOW_TRACKING_URI": "http://x"}) == Target("http://x", local=False)
+    own = pick_target(project, {})
+    assert own.local
+    assert own.uri == f"sqlite:///{project.home}/mlruns/mlflow.db"
+
+
+def test_passwords_are_not_shown() -> None:
+    assert Target("https://me:pw@host/x", local=False).shown == "https://host/x"
+    assert without_password("a http://u:p@h:1/x and postgresql://u:p@h/db") == "a http://h:1/x and postgresql://h/db"
+
+
+def test_the_right_password_opens(server: str) -> None:
+    check_reachable(
+        Target(f"http://{server}", local=False), {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "pw"}
+    )
+    check_reachable(Target(f"http://me:pw@{server}", local=False), {})
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{}, {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "wrong"}, {"MLFLOW_TRACKING_TOKEN": "t"}],
+)
+def test_a_wrong_password_says_what_to_set(server: str, environ: dict[str, str]) -> None:
+    with pytest.raises(UserError, match="refuses: 401") as raised:
+        check_reachable(Target(f"http://{server}", local=False), environ)
+    assert "MLFLOW_TRACKING_USERNAME" in raised.value.cure
+
+
+def test_a_server_that_is_not_there_cannot_be_reached() -> None:
+    with pytest.raises(UserError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
+        check_reachable(Target("http://me:pw@127.0.0.1:9", local=False), {})
+
+
+def test_a_database_is_not_asked() -> None:
+    check_reachable(Target("postgresql://nowhere/x", local=False), {})
