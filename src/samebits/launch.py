@@ -7,6 +7,7 @@ scripts in `stages/` do this; importing samebits into a notebook or a server cha
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import sys
@@ -34,7 +35,17 @@ def relaunch_once() -> None:
     """Restart this process with `environment()`, unless that was done or there is nothing to set.
 
     Where there is no `execve` that keeps the process (Windows), only the variables are set.
+
+    Raises:
+        SystemExit: 2, with the cure, if this Python has none of our requirements.
     """
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("pydantic") is None:
+        print(
+            f"error: {sys.executable} does not have the project's requirements\n"
+            "  cure: run make repro, or activate the environment: source .venv/bin/activate",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
     missing = environment()
     if not missing or _MARK in os.environ:
         return

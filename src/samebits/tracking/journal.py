@@ -30,20 +30,22 @@ class JournalWriter:
         self._torn = False
 
     def append(self, kind: str, **fields: Any) -> None:
-        """Write one event.
+        """Write one event of now; see `write`."""
+        self.write([{"k": kind, "t": time.time_ns() // 1_000_000, **fields}])
+
+    def write(self, events: list[Event]) -> None:
+        """Write events, whole lines in one call to the system.
 
         Raises:
-            OSError: if the line could not be written whole (a full disk).
+            OSError: if not all of it was written (a full disk).
             ValueError: for NaN or infinity.
         """
-        event = {"k": kind, "t": time.time_ns() // 1_000_000, **fields}
-        line = json.dumps(event, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        if self._torn:
-            # The half line before this one ends here; readers skip it.
-            line = b"\n" + line
+        lines = [json.dumps(e, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n" for e in events]
+        # A half line of before ends here; readers skip it.
+        data = ("\n" * self._torn + "".join(lines)).encode()
         self._torn = True
-        if os.write(self._handle, line) != len(line):
-            raise OSError(f"{self.path}: the disk took only a part of the line")
+        if os.write(self._handle, data) != len(data):
+            raise OSError(f"{self.path}: the disk took only a part of the lines")
         self._torn = False
 
     def sync(self) -> None:

@@ -29,13 +29,14 @@ from samebits.tracking.execution import (
     open_record,
     prepared_digest,
 )
-from samebits.tracking.journal import flatten
+from samebits.tracking.journal import Event, flatten
 from samebits.tracking.target import check_reachable, pick_target
 
 WAIT_S = 10.0
 """Longest wait at a stage's end for its events to arrive."""
 
 _ARTIFACT_LIMIT = 20 << 20
+_HELD_NS = 500_000_000
 
 
 class Tracker(Protocol):
@@ -158,6 +159,7 @@ class JournalTracker:
         self._files = 0
         self._broken = False
         self._has_torch_facts = False
+        self._points: list[tuple[int, int, dict[str, float]]] = []
 
     def begin(self, params: Mapping[str, Any]) -> None:
         """Record what is known at the start, and start the sender."""
@@ -184,21 +186,34 @@ class JournalTracker:
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         if not self._has_torch_facts:
             self._record_torch()
-        self._points("metrics", values, step)
+        now = time.time_ns()
+        self._points.append((now, int(step), {name: float(value) for name, value in values.items()}))
+        if now - self._points[0][0] > _HELD_NS:
+            self._write_points()
 
-    def _points(self, kind: str, values: Mapping[str, float], step: int) -> None:
-        finite = {}
-        for name, value in values.items():
-            number = float(value)
-            if math.isfinite(number):
-                finite[name] = number
-            else:
-                self._append("tags", v={f"not_finite.{name}": f"{number} at step {step}"})
-        if finite:
-            self._append(kind, step=int(step), v=finite)
+    def _write_points(self) -> None:
+        """Append the points that are held back. Writing each at once cost ten times as much between training steps."""
+        points, self._points = self._points, []
+        events = []
+        for now, step, values in points:
+            finite = {name: value for name, value in values.items() if math.isfinite(value)}
+            t = now // 1_000_000
+            if len(finite) < len(values):
+                lost = {f"not_finite.{n}": f"{v} at step {step}" for n, v in values.items() if n not in finite}
+                events.append({"k": "tags", "t": t, "v": lost})
+            if finite:
+                events.append({"k": "metrics", "t": t, "step": step, "v": finite})
+        self._write(events)
 
     def summary(self, values: Mapping[str, float]) -> None:
-        self._points("summary", values, 0)
+        numbers = {name: float(value) for name, value in values.items()}
+        finite = {name: number for name, number in numbers.items() if math.isfinite(number)}
+        if len(finite) < len(numbers):
+            self._append(
+                "tags", v={f"not_finite.{name}": str(numbers[name]) for name in numbers.keys() - finite.keys()}
+            )
+        if finite:
+            self._append("summary", step=0, v=finite)
 
     def report(self, path: Path) -> None:
         self._guard(str(path), lambda: self.summary(replay.numbers(path)))
@@ -217,6 +232,7 @@ class JournalTracker:
         self._guard("lineage", lambda: self._append("tags", v=lineage.artefact_facts(self._project, reads, writes)))
 
     def flush(self) -> None:
+        self._write_points()
         self._guard("the last second", self._journal.sync)
 
     def close(self, status: str, error: str | None = None) -> None:
@@ -248,11 +264,17 @@ class JournalTracker:
         self._guard("torch's set-up", lambda: self._append("tags", v=torch_facts()))
 
     def _append(self, k: str, **fields: Any) -> None:
-        """Write an event. If the disk refuses, that is one warning, and the rest of the stage is not recorded."""
-        if self._broken:
+        """Write an event behind the points that are held back."""
+        if self._points:
+            self._write_points()
+        self._write([{"k": k, "t": time.time_ns() // 1_000_000, **fields}])
+
+    def _write(self, events: list[Event]) -> None:
+        """If the disk refuses, that is one warning, and the rest of the stage is not recorded."""
+        if self._broken or not events:
             return
         try:
-            self._journal.append(k, **fields)
+            self._journal.write(events)
         except (OSError, TypeError, ValueError) as error:
             self._broken = True
             self._say(f"warning: the rest of this stage is not recorded in MLflow: {error}")

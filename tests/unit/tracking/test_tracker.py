@@ -68,16 +68,41 @@ def test_the_beginning_has_parameters_code_and_a_name(project: Project, tracker:
     assert tags(project)["git.commit"] == "none"
 
 
-def test_points_are_in_the_journal_at_once(project: Project, tracker: Tracker) -> None:
+def test_points_are_in_the_journal_after_a_flush(project: Project, tracker: Tracker) -> None:
     tracker.metrics({"train/loss": 0.5}, step=7)
+    tracker.flush()
     assert [(event["step"], event["v"]) for event in events(project, "metrics")] == [(7, {"train/loss": 0.5})]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_no_number_is_named_in_a_tag(project: Project, tracker: Tracker, value: float) -> None:
     tracker.metrics({"train/loss": value, "train/lr": 0.1}, step=3)
+    tracker.summary({"test/loss": value})
     assert events(project, "metrics")[0]["v"] == {"train/lr": 0.1}
     assert tags(project)["not_finite.train/loss"] == f"{value} at step 3"
+    assert tags(project)["not_finite.test/loss"] == str(value)
+
+
+def test_points_are_held_back_for_half_a_second_and_keep_their_order(
+    project: Project, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000_000_000_000
+    monkeypatch.setattr("samebits.tracking.tracker.time.time_ns", lambda: now)
+    tracker.metrics({"loss": 1.0}, step=0)
+    now += 400_000_000
+    tracker.metrics({"loss": 0.5}, step=1)
+    assert events(project, "metrics") == []
+    now += 101_000_000
+    tracker.metrics({"loss": 0.25}, step=2)
+    assert [(event["step"], event["t"]) for event in events(project, "metrics")] == [
+        (0, 1_000_000),
+        (1, 1_000_400),
+        (2, 1_000_501),
+    ]
+    tracker.metrics({"loss": 0.1}, step=3)
+    tracker.tags({"a": "b"})
+    (record,) = read_records(project)
+    assert [event["k"] for event in record.segments()[0].events()][-2:] == ["metrics", "tags"]
 
 
 def test_the_end_has_status_seconds_and_error(project: Project, tracker: Tracker) -> None:
@@ -130,6 +155,7 @@ def test_a_missing_artifact_is_a_warning_and_the_rest_is_recorded(
 ) -> None:
     tracker.artifact(project.workspace / "nowhere.png")
     tracker.metrics({"loss": 1.0}, 0)
+    tracker.flush()
     assert len(said) == 1
     assert "nowhere.png is not recorded" in said[0]
     assert len(events(project, "metrics")) == 1

@@ -1,0 +1,201 @@
+"""`dvc repro` for real: four stages on MNIST, one MLflow run, nothing to do the second time, the same bits elsewhere."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from samebits.files import read_json, sha256_file
+
+from tests.conftest import set_params
+from tests.pipeline.conftest import Repository, make_repository
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
+
+OUTPUTS = ("data/prepared", "models", "reports")
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = [path for name in OUTPUTS for path in (folder / name).rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in sorted(files)}
+
+
+def test_one_execution_is_one_complete_run(finished: Repository) -> None:
+    runs = finished.runs()
+    assert [run["status"] for run in runs] == ["FINISHED"]
+    run = runs[0]
+    assert run["params"]["train.optimizer.lr"] == "0.25"
+    assert run["params"]["data.source"] == "mnist"
+    assert [step for step, _ in run["history"]["val/loss"]] == [111]
+    assert len(run["history"]["train/loss"]) > 50
+    info = read_json(finished.folder / "data" / "prepared" / "dataset.json")
+    assert run["inputs"][0][:16] == info["digest"][:16]
+    for stage in ("prepare", "train", "evaluate", "export"):
+        assert run["metrics"][f"time/{stage}_s"] > 0
+    assert run["tags"]["git.commit"] == finished.git("rev-parse", "HEAD").strip()
+    assert run["tags"]["git.dirty"] == "false"
+
+
+def test_the_files_and_the_run_show_the_same_numbers(finished: Repository) -> None:
+    metrics = read_json(finished.folder / "reports" / "evaluation" / "metrics.json")
+    run = finished.runs()[0]
+    assert run["metrics"]["test/accuracy"] == metrics["test"]["accuracy"]
+    shown = finished.dvc("metrics", "show", "--json").stdout
+    assert str(metrics["test"]["accuracy"]) in shown
+
+
+def test_points_are_there_once(finished: Repository) -> None:
+    for metric, points in finished.runs()[0]["history"].items():
+        twice = [step for step, count in Counter(step for step, _ in points).items() if count > 1]
+        assert not twice, f"{metric} has steps {twice} twice"
+
+
+def test_a_second_repro_runs_nothing_and_leaves_git_clean(finished: Repository) -> None:
+    again = finished.dvc("repro")
+    assert "Running stage" not in again.stdout
+    assert len(finished.runs()) == 1
+    untracked = [line for line in finished.git("status", "--short").splitlines() if "dvc.lock" not in line]
+    assert not untracked, untracked
+
+
+def test_nothing_that_differs_from_run_to_run_is_locked(finished: Repository) -> None:
+    lock = (finished.folder / "dvc.lock").read_text()
+    run = finished.runs()[0]
+    assert run["name"] not in lock
+    assert str(finished.folder) not in lock
+
+
+def test_plots_show_without_a_network(finished: Repository) -> None:
+    shown = finished.dvc("plots", "show")
+    assert shown.returncode == 0, shown.stderr
+    page = (finished.folder / "dvc_plots" / "index.html").read_text()
+    for name in ("confusion", "calibration", "mistakes", "curves"):
+        assert f"{name}.png" in page
+
+
+def test_predict_and_summary(finished: Repository, tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    images = np.load(finished.folder / "data" / "prepared" / "shards" / "test-00000.npy")
+    Image.fromarray(images[0, 0]).save(tmp_path / "seven.png")
+    predicted = finished.run(sys.executable, "-m", "samebits.cli", "predict", str(tmp_path / "seven.png"))
+    assert predicted.returncode == 0, predicted.stderr
+    assert "7" in predicted.stdout
+    summary = finished.run(sys.executable, "-m", "samebits.cli", "summary")
+    accuracy = read_json(finished.folder / "reports" / "evaluation" / "metrics.json")["test"]["accuracy"]
+    assert f"{accuracy:.4f}" in summary.stdout
+
+
+@pytest.mark.slow
+def test_two_clean_clones_give_the_same_bytes(finished: Repository, tmp_path: Path) -> None:
+    other = make_repository(tmp_path / "another place" / "x")
+    done = other.dvc("repro", PYTHONHASHSEED="7", TZ="Asia/Kolkata", HOME=str(tmp_path), XDG_CACHE_HOME=str(_cache()))
+    assert done.returncode == 0, done.stderr
+    assert hashes(other.folder) == hashes(finished.folder)
+    assert (other.folder / "dvc.lock").read_bytes() == (finished.folder / "dvc.lock").read_bytes()
+
+
+def _cache() -> Path:
+    from samebits.data.fetch import cache_folder
+
+    return cache_folder().parents[1]
+
+
+@pytest.mark.slow
+@pytest.mark.crash
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("whom", ["stage", "dvc"])
+def test_killed_and_repeated_is_one_run_with_the_same_bytes(
+    whom: str, finished: Repository, tmp_path: Path
+) -> None:
+    """SIGKILL of the training, or of `dvc` above it, mid-epoch; then `dvc repro` again."""
+    repository = make_repository(tmp_path / "project")
+    log = (tmp_path / "log").open("w")
+    first = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"], cwd=repository.folder, env=repository.environment(), stdout=log
+    )
+    states = repository.folder / ".samebits" / "resume"
+    while not list(states.glob("*/*/complete.json")):
+        assert first.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.02)
+    if whom == "dvc":
+        first.kill()
+    else:
+        subprocess.run(["pkill", "-KILL", "-P", str(first.pid)], check=True)
+    first.wait()
+    again = repository.dvc("repro")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "resuming at step" in again.stdout
+    assert hashes(repository.folder) == hashes(finished.folder)
+    runs = repository.runs()
+    assert [run["status"] for run in runs] == ["FINISHED"]
+    for metric, points in runs[0]["history"].items():
+        steps = [step for step, _ in points]
+        assert len(steps) == len(set(steps)), metric
+    assert runs[0]["history"]["train/loss"] == finished.runs()[0]["history"]["train/loss"]
+
+
+@pytest.mark.slow
+def test_experiments_land_in_one_store_under_their_names(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "project")
+    assert repository.dvc("repro").returncode == 0
+    repository.git("add", "-A")
+    repository.git("commit", "-q", "-m", "first")
+    here = repository.dvc("exp", "run", "-n", "in-workspace", "-S", "train.optimizer.lr=0.2")
+    assert here.returncode == 0, here.stderr
+    temporary = repository.dvc("exp", "run", "--temp", "-n", "in-temp", "-S", "evaluate.top_k=5")
+    assert temporary.returncode == 0, temporary.stderr
+    repository.dvc("exp", "run", "--queue", "-n", "queued-a", "-S", "train.optimizer.lr=0.1")
+    repository.dvc("exp", "run", "--queue", "-n", "queued-b", "-S", "train.optimizer.lr=0.3")
+    ran = repository.dvc("queue", "start", "--jobs", "2")
+    assert ran.returncode == 0, ran.stderr
+    deadline = time.monotonic() + 300
+    while "Queued" in (status := repository.dvc("queue", "status").stdout) or "Running" in status:
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    assert status.count("Success") == 2, repository.dvc("queue", "logs", "queued-a").stdout
+    time.sleep(3)  # the senders of the queued ones deliver their last lines after `dvc` ended
+    runs = {run["name"]: run for run in repository.runs()}
+    assert {"in-workspace", "in-temp", "queued-a", "queued-b"} <= runs.keys()
+    assert len(runs) == 5
+    for name, run in runs.items():
+        assert run["status"] == "FINISHED", name
+        assert "test/accuracy" in run["metrics"], name
+        assert run["history"]["train/loss"], f"{name} has no training curve"
+    assert runs["in-temp"]["tags"]["dvc.exp_name"] == "in-temp"
+    assert not list((repository.folder / ".dvc" / "tmp").rglob("mlflow.db"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_stop_leaves_a_killed_run_and_a_failure_a_failed_one(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "project")
+    stopped = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=repository.folder,
+        env=repository.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    states = repository.folder / ".samebits" / "resume"
+    while not list(states.glob("*/*/complete.json")):
+        assert stopped.poll() is None
+        time.sleep(0.02)
+    subprocess.run(["pkill", f"-{signal.SIGTERM.value}", "-P", str(stopped.pid)], check=True)
+    stopped.communicate()
+    assert stopped.returncode != 0
+    time.sleep(5)
+    assert [run["status"] for run in repository.runs()] == ["KILLED"]
+
+    set_params(repository.folder, {"train": {"optimizer": {"lr": 1e30}, "schedule": {"warmup": 0.0}}})
+    failed = repository.dvc("repro")
+    assert failed.returncode != 0
+    assert "the loss is" in failed.stderr
+    time.sleep(5)
+    assert sorted(run["status"] for run in repository.runs()) == ["FAILED", "KILLED"]
