@@ -75,16 +75,17 @@ def set_params(workspace: Path, override: Mapping[str, Any], replace: Mapping[st
         yaml.dump(params, stream)
 
 
-def make_workspace(folder: Path, prepared: Path) -> Path:
-    """A project in `folder`: the code, small parameters, the prepared data; no git, no DVC."""
+def make_workspace(folder: Path, prepared: Path, quick: bool = True) -> Path:
+    """A project in `folder`: the code, the prepared data, small parameters if `quick`; no git, no DVC."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("src", "stages"):
+    for name in ("src", "stages", "recipes"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "data" / "catalog", folder / "data" / "catalog")
     shutil.copytree(prepared, folder / "data" / "prepared")
-    set_params(folder, SMALL, replace={"model": MODEL})
+    if quick:
+        set_params(folder, SMALL, replace={"model": MODEL})
     return folder
 
 

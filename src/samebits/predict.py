@@ -25,6 +25,8 @@ Pixels = npt.NDArray[np.uint8]
 
 DEFAULT_MODEL = Path("models/export/model.onnx")
 _LARGEST_PIXELS = 100_000_000
+_UNREADABLE = (OSError, ValueError, SyntaxError, MemoryError, OverflowError)
+"""What Pillow raises for a file that it cannot read."""
 _CURE = "make it: dvc repro export (or fetch it: dvc pull)"
 
 
@@ -76,7 +78,7 @@ def classify(
     for path in paths:
         try:
             image = _prepare(path, channels, (width, height))
-        except (OSError, ValueError, SyntaxError, MemoryError, OverflowError) as error:
+        except _UNREADABLE as error:
             bad.append(f"{path}: {_reason(error)}")
             continue
         image = 255 - image if invert else image
@@ -124,7 +126,7 @@ def load_image(path: Path, channels: int, size: tuple[int, int]) -> Pixels:
     """
     try:
         return _prepare(path, channels, size)
-    except (OSError, ValueError, SyntaxError, MemoryError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path}: {_reason(error)}", "replace the image") from None
 
 
@@ -134,7 +136,12 @@ def _prepare(path: Path, channels: int, size: tuple[int, int]) -> Pixels:
     with warnings.catch_warnings():
         # Pillow warns of bombs and damaged metadata; the size is checked here, damaged pixels raise.
         warnings.simplefilter("ignore")
-        with Image.open(path) as opened:
+        try:
+            opened = Image.open(path)
+        except Image.DecompressionBombError:
+            # Its class is a bare Exception, raised above twice Pillow's own limit, before the size is known here.
+            raise ValueError(f"it has more than {_LARGEST_PIXELS:,} pixels") from None
+        with opened:
             if opened.width * opened.height > _LARGEST_PIXELS:
                 raise ValueError(f"{opened.width}x{opened.height} pixels are more than {_LARGEST_PIXELS:,}")
             opened.load()
@@ -201,6 +208,8 @@ def _notes(image: Pixels, mean: Sequence[float]) -> Iterator[str]:
 
 def _open_model(path: Path) -> tuple[Any, list[str], dict[str, Any]]:
     """Session, labels and preprocessing of an exported model."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder", f"name the file in it, as {path / DEFAULT_MODEL.name}")
     if not path.is_file():
         raise UserError(f"{path} does not exist", _CURE)
     import onnxruntime

@@ -125,8 +125,7 @@ def _open(name: str, project: Project, params: Params, stop: StopRequest) -> Sta
 
 
 def _note_seconds(context: StageContext, seconds: float) -> None:
-    """For the run and for `samebits summary`; never in an output, which would differ from run to run."""
-    context.tracker.summary({f"time/{context.name}_s": round(seconds, 3)})
+    """For `samebits summary` (the tracker notes its own); never in an output, which would differ from run to run."""
     file = context.project.state / TIMES
     with suppress(UserError, OSError):
         noted = read_json(file) if file.is_file() else {}

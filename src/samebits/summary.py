@@ -8,6 +8,7 @@ from samebits.errors import UserError
 from samebits.files import read_json
 from samebits.paths import Project
 from samebits.stage import TIMES
+from samebits.tracking.execution import PIPELINE
 
 _SHOWN = ("accuracy", "macro_f1", "log_loss")
 
@@ -52,4 +53,4 @@ def _seconds(project: Project) -> str:
     if not times.is_file():
         return "nothing ran here: the outputs were pulled or cached"
     seconds = read_json(times)
-    return "  ".join(f"{stage} {value:.1f}" for stage, value in seconds.items())
+    return "  ".join(f"{stage} {value:.1f}" for stage in PIPELINE if (value := seconds.get(stage)))

@@ -62,3 +62,15 @@ def test_params_yaml_is_valid_and_names_every_section_a_stage_reads() -> None:
 
 def test_the_parameters_page_is_up_to_date() -> None:
     assert (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8") == page(), "bring it up to date: make generate"
+
+
+def test_params_yaml_holds_every_key() -> None:
+    """`dvc exp run -S` refuses a key that the file does not hold, even one that has a default."""
+    raw = read_yaml(ROOT / "params.yaml")
+    assert _keys(raw) == _keys(read_params(ROOT / "params.yaml").dump())
+
+
+def _keys(value: object, prefix: str = "") -> set[str]:
+    if not isinstance(value, dict):
+        return {prefix}
+    return {key for name, inner in value.items() for key in _keys(inner, f"{prefix}.{name}")}

@@ -35,7 +35,7 @@ class Repository:
 
     def environment(self, **extra: str) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        return stage_environment(PATH=path, GIT_CONFIG_GLOBAL=os.devnull, **extra)
+        return stage_environment(PATH=path, GIT_CONFIG_GLOBAL=os.devnull, PYTHONPATH="src", **extra)
 
     def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "dvc", *arguments, **environment)
@@ -77,7 +77,10 @@ def make_repository(folder: Path) -> Repository:
     repository = Repository(folder)
     folder.mkdir(parents=True)
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         source = ROOT / name

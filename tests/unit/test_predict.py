@@ -213,3 +213,15 @@ def test_torch_is_not_imported(model: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path / "a.png"), str(model)]
     done = subprocess.run(command, check=False, env={"PYTHONPATH": str(source)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_image_beyond_pillows_own_limit_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "bomb.png"
+    Image.new("1", (20_000, 10_000)).save(file)
+    with pytest.raises(UserError, match=r"bomb\.png: it has more than 100,000,000 pixels"):
+        load_image(file, 1, (8, 8))
+
+
+def test_a_folder_as_model_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder"):
+        classify([tmp_path / "x.png"], model=tmp_path)

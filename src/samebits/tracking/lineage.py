@@ -11,7 +11,10 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from samebits.files import sha256_file
 from samebits.paths import Project
@@ -23,8 +26,8 @@ _HASH_LIMIT = 4 << 30
 _BLOCK = 1 << 20
 _GIT_TIMEOUT_S = 20.0
 
-# Written by DVC while it runs, or changed by `-S`: no sign of edited code.
-_NOT_DIRT = ("dvc.lock", "params.yaml")
+# Changed by `-S`: no sign of edited code.
+_PARAMS = "params.yaml"
 
 _SECRETS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
@@ -43,8 +46,8 @@ _SECRETS = re.compile(
 def source_facts(project: Project, execution: Execution) -> tuple[dict[str, str], str]:
     """Tags about the code of this execution, and the patch of what is not committed (empty if there is none).
 
-    The patch holds changed and new files that git does not ignore, `dvc.lock` aside. It is left out over 1 MiB, and
-    when a line looks like a key or a password; `git.patch` says so.
+    The patch holds changed and new files that git does not ignore, but nothing that DVC writes. It is left out over
+    1 MiB, and when a line looks like a key or a password; `git.patch` says so.
     """
     facts = {"mlflow.source.type": "LOCAL", "mlflow.source.name": _public(execution.command), "mlflow.user": _user()}
     if execution.experiment:
@@ -64,8 +67,8 @@ def source_facts(project: Project, execution: Execution) -> tuple[dict[str, str]
         branch = ", ".join(found.split())
     facts |= {"git.commit": commit, "mlflow.source.git.commit": commit, "git.branch": branch or "(detached)"}
     changed, patch = _differences(project.workspace, commit)
-    facts["git.dirty"] = _yes(any(name not in _NOT_DIRT for name in changed))
-    facts["params.changed"] = _yes("params.yaml" in changed)
+    facts["git.dirty"] = _yes(any(name != _PARAMS for name in changed))
+    facts["params.changed"] = _yes(_PARAMS in changed)
     if not patch:
         return facts, ""
     if len(patch.encode()) > _PATCH_LIMIT:
@@ -115,7 +118,9 @@ def _git(folder: Path, *arguments: str, index: Path | None = None) -> str:
 
 
 def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
-    """Paths that differ from the commit, new ones that git does not ignore among them, and a patch without dvc.lock.
+    """Paths that differ from the commit, new ones that git does not ignore among them, and a patch.
+
+    What DVC writes while it runs is in neither.
 
     An index of our own is compared. The real one is left alone, and is not believed: in a queued experiment it called
     a `params.yaml` unchanged that `-S` had just changed to other bytes of the same number.
@@ -128,17 +133,44 @@ def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
         if small:
             _git(workspace, "add", "--intent-to-add", "--", *small, index=index)
         tracked = _git(workspace, "diff", "--name-only", "-z", commit, "--", ".", index=index).split("\0")
-        changed = sorted({name for name in (*tracked, *new) if name})
-        asked = [name for name in changed if name != "dvc.lock" and (name in tracked or name in small)]
+        outputs = _outputs(workspace)
+        changed = sorted(name for name in {*tracked, *new} if name and not _is_dvcs(name, outputs))
+        asked = [name for name in changed if name in tracked or name in small]
         if not asked:
             return changed, ""
         options = ("--binary", "--no-color", "--no-ext-diff")
         return changed, _git(workspace, "diff", *options, commit, "--", *asked, index=index)
 
 
-def artefact_facts(project: Project, reads: Iterable[Path], writes: Iterable[Path]) -> dict[str, str]:
-    """`dvc.in.PATH` and `dvc.out.PATH`: MD5 as DVC counts it, of what lies there now; `model.sha256` for weights."""
-    facts = {}
+def _is_dvcs(name: str, outputs: set[str]) -> bool:
+    """Whether DVC writes the file: its lock, the .gitignore beside an output, an output that git keeps (metrics)."""
+    path = PurePosixPath(name)
+    if path.name == ".gitignore":
+        return any(PurePosixPath(output).parent == path.parent for output in outputs)
+    return name == "dvc.lock" or not outputs.isdisjoint(map(str, (path, *path.parents)))
+
+
+def _outputs(workspace: Path) -> set[str]:
+    """The outputs and metrics of dvc.yaml's stages; none without a dvc.yaml that can be read."""
+    try:
+        stages = YAML(typ="safe").load(workspace / "dvc.yaml")["stages"].values()
+        entries = [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    except (OSError, YAMLError, KeyError, TypeError, AttributeError):
+        return set()
+    # An entry is a path, or a mapping of one path to its settings.
+    return {PurePosixPath(entry if isinstance(entry, str) else next(iter(entry))).as_posix() for entry in entries}
+
+
+def artefact_facts(
+    project: Project, reads: Iterable[Path], writes: Iterable[Path], stage: str = "stage"
+) -> dict[str, str]:
+    """`dvc.in.PATH` and `dvc.out.PATH`: MD5 as DVC counts it, of what lies there now; `model.sha256` for weights.
+
+    The code that a stage depends on is one tag, `dvc.in.code.STAGE`: a page of hashes, one for each module, hid all
+    other tags. Which module differs, dvc.lock and git tell.
+    """
+    code, reads = _split_code(project, reads)
+    facts = {f"dvc.in.code.{stage}": f"{_md5_of_listing(project.workspace, code)} ({len(code)} files)"} if code else {}
     for side, paths in (("in", reads), ("out", writes)):
         for path in paths:
             name = (
@@ -163,8 +195,22 @@ def dvc_md5(path: Path) -> str:
     size = sum(p.stat().st_size for _, p in files)
     if size > _HASH_LIMIT:
         return f"not hashed: {size / 2**30:.1f} GiB"
-    listing = [{"md5": _md5(file), "relpath": name} for name, file in files]
-    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+    return _md5_of_listing(path, [file for _, file in files]) + ".dir"
+
+
+def _md5_of_listing(base: Path, files: Iterable[Path]) -> str:
+    listing = [{"md5": _md5(file), "relpath": file.relative_to(base).as_posix()} for file in files]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+
+
+def _split_code(project: Project, paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Files below src/ and stages/, sorted, and the other paths."""
+    code: list[Path] = []
+    others: list[Path] = []
+    for path in paths:
+        ours = any(path.is_relative_to(project.workspace / folder) for folder in ("src", "stages"))
+        (code if ours and path.is_file() else others).append(path)
+    return sorted(code), others
 
 
 def _md5(path: Path) -> str:

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 
 import filelock
 
+from samebits.errors import UserError
 from samebits.paths import Project
 from samebits.tracking.delivery import Delivery, Store, StoreUnavailable
 from samebits.tracking.environment import machine_facts, packages
 from samebits.tracking.execution import Record, read_record, read_records, runs_lock, sender_lock
 from samebits.tracking.journal import JournalWriter, new_segment
 from samebits.tracking.system import SystemSampler
-from samebits.tracking.target import pick_target
+from samebits.tracking.target import check_scheme, pick_target
 
 if TYPE_CHECKING:
     from samebits.tracking.store import MlflowStore
@@ -210,6 +211,10 @@ def main(folder: Path, home: Path) -> None:
     def connect() -> Store:
         nonlocal store
         if store is None:
+            try:
+                check_scheme(pick_target(project))
+            except UserError as error:
+                raise StoreUnavailable(error.problem) from None
             from samebits.tracking.store import MlflowStore
 
             store = MlflowStore(project, pick_target(project))

@@ -112,11 +112,6 @@ def _create_database(database: Path, experiment: str) -> None:
         with contextlib.closing(sqlite3.connect(made)) as connection:
             with connection:
                 connection.execute("UPDATE experiments SET name = ?, artifact_location = ?", (experiment, _ARTIFACTS))
-                # The UI then opens on its pages for model training, not on those for language-model traces.
-                connection.execute(
-                    "INSERT INTO experiment_tags (key, value, experiment_id) VALUES (?, ?, 0)",
-                    ("mlflow.experimentKind", "custom_model_development"),
-                )
             connection.execute("VACUUM INTO ?", (str(whole),))
         with contextlib.closing(sqlite3.connect(whole)) as connection:
             # The UI's reads and our writes no longer lock each other out; the setting stays with the file.

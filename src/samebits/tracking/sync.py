@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import filelock
+
 from samebits.paths import Project
-from samebits.tracking.execution import read_records
+from samebits.tracking.execution import read_records, sender_lock
 from samebits.tracking.spawn import pending_events
 from samebits.tracking.target import check_reachable, pick_target
+
+_SENDER_ENDS_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,10 @@ class SyncReport:
     problem: str
 
 
-def sync(project: Project) -> SyncReport:
+def sync(project: Project, say: Callable[[str], None] = print) -> SyncReport:
     """Deliver the journals of executions that are over. Imports MLflow.
+
+    The sender of an execution that has just ended tries for half a minute more, and is waited for.
 
     Raises:
         UserError: if the tracking server cannot be reached.
@@ -35,6 +43,7 @@ def sync(project: Project) -> SyncReport:
     from samebits.tracking.sender import deliver_left_over
     from samebits.tracking.store import MlflowStore
 
+    _await_senders(project, say)
     # Relative artefact locations count from here.
     os.chdir(project.home)
     store = MlflowStore(project, target)
@@ -42,6 +51,21 @@ def sync(project: Project) -> SyncReport:
     waiting = {d.record.name: pending_events(d.record.folder) for d in tried if d.problem}
     problem = next((d.problem for d in tried if d.problem), "")
     return SyncReport([d.record.name for d in tried if not d.problem], waiting, problem)
+
+
+def _await_senders(project: Project, say: Callable[[str], None]) -> None:
+    for record in read_records(project):
+        if record.alive() or not pending_events(record.folder):
+            continue
+        lock = sender_lock(record.folder)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            say(f"waiting for the sender of {record.name}, which still tries")
+            (record.folder / "hurry").touch()
+            with contextlib.suppress(filelock.Timeout):
+                lock.acquire(timeout=_SENDER_ENDS_S)
+        lock.release()
 
 
 def waiting_events(project: Project) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.metadata
 import os
 import re
 import urllib.error
@@ -15,6 +16,7 @@ from samebits.errors import UserError
 from samebits.paths import Project
 
 _TIMEOUT_S = 5.0
+_SCHEMES = ("http", "https", "file", "databricks", "databricks-uc", "uc", "sqlite", "postgresql", "mysql", "mssql")
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,31 @@ def pick_target(project: Project, environ: Mapping[str, str] = os.environ) -> Ta
     return Target(f"sqlite:///{project.mlruns / 'mlflow.db'}", local=True)
 
 
+def check_scheme(target: Target) -> None:
+    """Compare the scheme with those that MLflow or an installed plugin of it takes; a path has none.
+
+    Raises:
+        UserError: for another one.
+    """
+    scheme = re.match(r"([\w-]+)(\+\w+)?:", target.uri)
+    # One letter is a drive of Windows.
+    if scheme is None or len(scheme[1]) == 1:
+        return
+    plugins = importlib.metadata.entry_points(group="mlflow.tracking_store").names
+    if scheme[1] not in _SCHEMES and scheme[1] not in plugins:
+        raise UserError(
+            f"MLFLOW_TRACKING_URI={target.shown} has an unknown scheme, {scheme[1]}",
+            f"use one of {', '.join(_SCHEMES)}, or unset it for the store in mlruns/",
+        )
+
+
 def check_reachable(target: Target, environ: Mapping[str, str] = os.environ) -> None:
     """Ask an HTTP server for one experiment, with the user's credentials. Other kinds of store are not asked.
 
     Raises:
-        UserError: if it does not answer or refuses.
+        UserError: if it does not answer or refuses, or the URI has no scheme that MLflow knows.
     """
+    check_scheme(target)
     if not target.uri.startswith(("http://", "https://")):
         return
     cure = (

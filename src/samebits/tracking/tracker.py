@@ -187,7 +187,11 @@ class JournalTracker:
         if not self._has_torch_facts:
             self._record_torch()
         now = time.time_ns()
-        self._points.append((now, int(step), {name: float(value) for name, value in values.items()}))
+        try:
+            self._points.append((now, int(step), {name: float(value) for name, value in values.items()}))
+        except (TypeError, ValueError) as error:
+            self._say(f"warning: step {step} is not recorded in MLflow: {error}")
+            return
         if now - self._points[0][0] > _HELD_NS:
             self._write_points()
 
@@ -206,6 +210,9 @@ class JournalTracker:
         self._write(events)
 
     def summary(self, values: Mapping[str, float]) -> None:
+        self._guard("a summary", lambda: self._summarise(values))
+
+    def _summarise(self, values: Mapping[str, float]) -> None:
         numbers = {name: float(value) for name, value in values.items()}
         finite = {name: number for name, number in numbers.items() if math.isfinite(number)}
         if len(finite) < len(numbers):
@@ -229,7 +236,10 @@ class JournalTracker:
         self._append("dataset", name=name, digest=digest, source=source, counts=dict(counts), stage=self._stage)
 
     def lineage(self, reads: Iterable[Path], writes: Iterable[Path]) -> None:
-        self._guard("lineage", lambda: self._append("tags", v=lineage.artefact_facts(self._project, reads, writes)))
+        self._guard(
+            "lineage",
+            lambda: self._append("tags", v=lineage.artefact_facts(self._project, reads, writes, self._stage)),
+        )
 
     def flush(self) -> None:
         self._write_points()
@@ -261,7 +271,12 @@ class JournalTracker:
         if self._has_torch_facts or "torch" not in sys.modules:
             return
         self._has_torch_facts = True
-        self._guard("torch's set-up", lambda: self._append("tags", v=torch_facts()))
+        self._guard("torch's set-up", lambda: self._append("tags", v=self._torch_facts()))
+
+    def _torch_facts(self) -> dict[str, str]:
+        """Determinism is training's: the other stages leave torch's switch alone, and would say `false` after it."""
+        own = "env.torch.deterministic" if self._stage != "train" else ""
+        return {name: value for name, value in torch_facts().items() if name != own}
 
     def _append(self, k: str, **fields: Any) -> None:
         """Write an event behind the points that are held back."""

@@ -15,11 +15,13 @@ from collections.abc import Callable
 from samebits.errors import UserError
 from samebits.paths import Project
 from samebits.tracking.spawn import sender_environment
-from samebits.tracking.target import pick_target
+from samebits.tracking.target import check_scheme, pick_target
 
 _HOST = "127.0.0.1"
 _PORT = 5000
 _START_S = 60.0
+# Else the sidebar has the pages for traces of language models.
+_TRAINING_PAGES = "workflowType=machine_learning"
 
 
 def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print) -> int:
@@ -31,9 +33,10 @@ def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print
         The server's exit code; 0 after Ctrl-C or SIGTERM.
 
     Raises:
-        UserError: if the named port is taken or the server does not start.
+        UserError: if the named port is taken, the URI is wrong or the server does not start.
     """
     target = pick_target(project)
+    check_scheme(target)
     if target.uri.startswith(("http://", "https://")):
         say(f"MLflow runs at {target.shown}")
         return 0
@@ -54,7 +57,7 @@ def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _wait_until_up(server, port, str(project.state / "ui.log"))
-        say(f"MLflow UI: http://{_HOST}:{port}/#/experiments/{page}/runs  (Ctrl-C ends it)")
+        say(f"MLflow UI: http://{_HOST}:{port}/#/experiments/{page}/runs?{_TRAINING_PAGES}  (Ctrl-C ends it)")
         return server.wait()
     except KeyboardInterrupt:
         return 0

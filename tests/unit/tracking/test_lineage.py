@@ -194,3 +194,36 @@ def test_the_command_that_restores_a_run() -> None:
     assert "dvc exp apply brave-fox" in lines[2]
     assert lines[-1].startswith("dvc pull")
     assert "lost" in restore_command({"git.commit": "c0ffee", "git.patch": "left out: 2 MiB"})
+
+
+def test_what_dvc_writes_is_no_edited_code(repository: Project) -> None:
+    root = repository.workspace
+    (root / "dvc.yaml").write_text(
+        "stages:\n  a:\n    cmd: x\n    outs: [data/out]\n    metrics:\n      - reports/m.json: {cache: false}\n"
+    )
+    git(root, "add", "dvc.yaml")
+    git(root, "commit", "-qm", "two")
+    for name in ("reports/m.json", "reports/.gitignore", "data/.gitignore", "data/out/x"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("1\n")
+    facts, patch = facts_of(repository)
+    assert (facts["git.dirty"], patch) == ("false", "")
+    (root / "reports/mine.txt").write_text("1\n")
+    facts, patch = facts_of(repository)
+    assert facts["git.dirty"] == "true"
+    assert "reports/mine.txt" in patch
+    assert "m.json" not in patch
+
+
+def test_the_code_of_a_stage_is_one_tag(project: Project) -> None:
+    root = project.workspace
+    for name in ("src/a.py", "stages/b.py", "data/c"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    reads = [root / "src/a.py", root / "data/c", root / "stages/b.py"]
+    before = artefact_facts(project, reads, [], "train")
+    assert set(before) == {"dvc.in.code.train", "dvc.in.data/c"}
+    assert before["dvc.in.code.train"].endswith(" (2 files)")
+    assert artefact_facts(project, reads[::-1], [], "train") == before
+    (root / "stages/b.py").write_text("changed")
+    assert artefact_facts(project, reads, [], "train")["dvc.in.code.train"] != before["dvc.in.code.train"]

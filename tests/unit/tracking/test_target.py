@@ -9,7 +9,7 @@ import pytest
 
 from samebits.errors import UserError
 from samebits.paths import Project
-from samebits.tracking.target import Target, check_reachable, pick_target, without_password
+from samebits.tracking.target import Target, check_reachable, check_scheme, pick_target, without_password
 
 RIGHT = "Basic " + base64.b64encode(b"me:pw").decode()
 
@@ -72,3 +72,17 @@ def test_a_server_that_is_not_there_cannot_be_reached() -> None:
 
 def test_a_database_is_not_asked() -> None:
     check_reachable(Target("postgresql://nowhere/x", local=False), {})
+
+
+@pytest.mark.parametrize(
+    "uri", ["mlruns", "/a/b", "C:\\runs", "file:///a", "sqlite:///a.db", "postgresql+psycopg2://h/db", "databricks"]
+)
+def test_a_scheme_that_mlflow_takes(uri: str) -> None:
+    check_scheme(Target(uri, local=False))
+
+
+def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match="unknown scheme, htp") as caught:
+        check_reachable(Target("htp://me:pw@host", local=False))
+    assert "https" in caught.value.cure
+    assert "pw" not in str(caught.value)

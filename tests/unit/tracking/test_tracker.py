@@ -105,6 +105,15 @@ def test_points_are_held_back_for_half_a_second_and_keep_their_order(
     assert [event["k"] for event in record.segments()[0].events()][-2:] == ["metrics", "tags"]
 
 
+def test_what_cannot_be_a_number_is_a_warning(project: Project, tracker: Tracker, said: list[str]) -> None:
+    tracker.metrics({"loss": None}, 0)  # type: ignore[dict-item]
+    tracker.summary({"loss": "x"})  # type: ignore[dict-item]
+    tracker.metrics({"loss": 1.0}, 1)
+    tracker.close("FINISHED")
+    assert len(said) == 2
+    assert [event["step"] for event in events(project, "metrics")] == [1]
+
+
 def test_the_end_has_status_seconds_and_error(project: Project, tracker: Tracker) -> None:
     tracker.close("FINISHED")
     (end,) = events(project, "end")

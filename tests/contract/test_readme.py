@@ -1,0 +1,56 @@
+"""What README.md tells a person to type exists and works."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from samebits.cli import parser
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)\b", "\n".join(re.findall(r"`[^`]+`|^make .*$", README, re.M))))
+    assert {"repro", "ui", "test"} <= named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_samebits_commands_parse(page: Path) -> None:
+    for command in re.findall(r"`samebits ([^`&]+?)(?: &&[^`]*)?`", page.read_text(encoding="utf-8")):
+        words = command.replace("IMAGE...", "a.png").replace("RECIPE", "mnist").split()
+        parser().parse_args(words)
+        if words[0] == "use":
+            assert (ROOT / "recipes" / f"{words[1]}.yaml").is_file(), command
+
+
+def test_the_python_example_runs(small_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code
+    (tmp_path / "example.py").write_text(code[1])
+    (tmp_path / "data").mkdir()
+    shutil.copytree(small_mnist, tmp_path / "data" / "prepared")
+    monkeypatch.chdir(tmp_path)
+    images = runpy.run_path("example.py", run_name="example")["images"]
+    assert images.shape == (128, 1, 28, 28)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_make_help_lists_the_commands() -> None:
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
+    for target in ("repro", "ui", "test"):
+        assert f"make {target}" in listed

@@ -1,0 +1,32 @@
+"""Every recipe is valid and trains: one short epoch on a cut of MNIST, whose images have the same shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from samebits.files import read_json
+from samebits.params.schema import read_params
+from samebits.recipes import use
+from tests.conftest import ROOT, make_workspace, run_stage, set_params
+
+RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_trains(recipe: str, tmp_path: Path, small_mnist: Path) -> None:
+    workspace = make_workspace(tmp_path / "workspace", small_mnist, quick=False)
+    use(workspace, recipe)
+    source = read_params(workspace / "params.yaml").sections["data"].source
+    assert (workspace / "data" / "catalog" / f"{source}.yaml").is_file()
+    set_params(workspace, {"train": {"epochs": 1, "threads": 1}, "runtime": {"tracking": {"enabled": False}}})
+    result = run_stage(workspace, "train")
+    assert result.returncode == 0, result.stderr
+    assert read_json(workspace / "reports" / "train" / "metrics.json")["val"]["accuracy"] > 0.3
+
+
+def test_recipes_that_are_shipped_can_be_used_after_one_another(tmp_path: Path, small_mnist: Path) -> None:
+    workspace = make_workspace(tmp_path / "workspace", small_mnist, quick=False)
+    for recipe in [*RECIPES, *reversed(RECIPES)]:
+        use(workspace, recipe)

@@ -1,0 +1,45 @@
+"""The loss and the sums of the classification task, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from samebits.tasks import build_task
+from samebits.tasks.classification import Settings
+
+LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 3.0], [1.0, 1.5, 0.0], [0.0, 0.0, 0.0]])
+TARGETS = torch.tensor([0, 1, 1, 2])
+
+
+def by_hand(smoothing: float) -> list[float]:
+    losses = []
+    for row, target in zip(LOGITS.tolist(), TARGETS.tolist(), strict=True):
+        logs = [value - math.log(sum(math.exp(each) for each in row)) for value in row]
+        losses.append(-(1 - smoothing) * logs[target] - smoothing * sum(logs) / len(row))
+    return losses
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_is_the_mean_cross_entropy(smoothing: float) -> None:
+    task = build_task(Settings(name="classification", label_smoothing=smoothing))
+    assert task.loss(LOGITS, TARGETS).item() == pytest.approx(sum(by_hand(smoothing)) / 4, rel=1e-6)
+
+
+def test_measures_are_sums_without_smoothing() -> None:
+    task = build_task(Settings(name="classification", label_smoothing=0.3))
+    sums = task.measure(LOGITS, TARGETS)
+    assert sums["loss"].item() == pytest.approx(sum(by_hand(0.0)), rel=1e-6)
+    assert sums["accuracy"].item() == 2
+    parts = [task.measure(LOGITS[part], TARGETS[part]) for part in (slice(0, 1), slice(1, 4))]
+    for name, value in sums.items():
+        assert sum(part[name].item() for part in parts) == pytest.approx(value.item())
+
+
+def test_half_precision_outputs_are_summed_in_fp32() -> None:
+    task = build_task(Settings(name="classification"))
+    outputs = LOGITS.bfloat16()
+    assert task.loss(outputs, TARGETS).dtype == torch.float32
+    assert task.measure(outputs, TARGETS)["loss"].dtype == torch.float32

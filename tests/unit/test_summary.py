@@ -1,0 +1,61 @@
+"""The table at the end of `make repro`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samebits.errors import UserError
+from samebits.files import write_json
+from samebits.paths import Project
+from samebits.summary import summarize
+
+TEST = {"accuracy": 0.98765, "macro_f1": None, "log_loss": 0.0456}
+INTERVAL = {"accuracy": {"low": 0.98, "high": 0.99}}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path, tmp_path / "home")
+    write_json(project.prepared / "dataset.json", {"title": "MNIST", "counts": {"train": 50000, "test": 10000}})
+    write_json(project.reports / "evaluation" / "metrics.json", {"test": TEST, "interval": INTERVAL})
+    return project
+
+
+def rows(project: Project) -> dict[str, str]:
+    """Text by the first word of its line."""
+    return {line.split()[0]: line.split(maxsplit=1)[1] for line in summarize(project).splitlines()}
+
+
+def test_metrics_come_with_their_intervals(project: Project) -> None:
+    found = rows(project)
+    assert found["data"] == "MNIST, 60,000 samples"
+    assert found["accuracy"] == "0.9877   (0.9800 to 0.9900)"
+    assert found["log_loss"] == "0.0456"
+    assert "macro_f1" not in found  # null: it could not be computed
+
+
+def test_columns_are_aligned(project: Project) -> None:
+    text = summarize(project).splitlines()
+    assert len({len(line) - len(line[2:].lstrip().split(maxsplit=1)[-1]) for line in text}) == 1
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        ({"evaluate": 4.0, "train": 31.24, "prepare": 2.5, "other": 9.0}, "prepare 2.5  train 31.2  evaluate 4.0"),
+        (None, "nothing ran here: the outputs were pulled or cached"),
+    ],
+)
+def test_seconds_are_in_the_order_of_the_pipeline(project: Project, times: dict[str, Any] | None, shown: str) -> None:
+    if times is not None:
+        write_json(project.state / "times.json", times)
+    assert rows(project)["seconds"] == shown
+
+
+def test_without_results_the_cure_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no results here yet") as error:
+        summarize(Project(tmp_path, tmp_path))
+    assert "dvc repro" in error.value.cure

@@ -1,0 +1,242 @@
+"""The train stage on 180 tiny images: every setting of `train` changes what it should, and a lack of memory."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from samebits.errors import UserError
+from samebits.files import read_json, sha256_file
+from samebits.models.convnet import ConvNet, Settings
+from samebits.params.augment import AugmentParams
+from samebits.params.runtime import RuntimeParams
+from samebits.params.train import AdamParams, ScheduleParams, SGDParams, TrainParams
+from samebits.paths import Project
+from samebits.stop import StopRequest
+from samebits.tasks.classification import Settings as TaskSettings
+from samebits.training import loop
+from samebits.training.train import train
+
+BASE: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 32,
+    "precision": "fp32",
+    "threads": 1,
+    "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01},
+    "schedule": {"name": "linear", "warmup": 0.2, "final": 0.1},
+}
+ADAM = {"name": "adam", "lr": 0.01, "weight_decay": 0.01}
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    before = torch.get_deterministic_debug_mode()
+    yield
+    torch.set_deterministic_debug_mode(before)
+    torch.backends.cudnn.benchmark = False
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def prepared(contexts: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return contexts(tmp_path_factory.mktemp("train") / "project")
+
+
+@pytest.fixture
+def context(prepared: Any, tmp_path: Path) -> Any:
+    """A project with prepared data and nothing trained."""
+    shutil.copytree(prepared.project.prepared, tmp_path / "data" / "prepared")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    prepared.said.clear()
+    given = vars(prepared) | {
+        "project": Project(tmp_path, tmp_path),
+        "runtime": RuntimeParams(device="cpu", workers=0, progress="off", checkpoint_seconds=1e6),
+        "stop": StopRequest(),
+    }
+    return type(prepared)(**given)
+
+
+def run(context: Any, **changes: Any) -> str:
+    """Train with `BASE` and `changes`; the hash of the weights."""
+    train(
+        3,
+        "strict",
+        TaskSettings(name="classification"),
+        Settings(name="convnet", stages=[[4, 8]]),
+        AugmentParams(),
+        TrainParams.model_validate(BASE | changes),
+        context=context,
+    )
+    return sha256_file(context.project.checkpoint / "model.safetensors")
+
+
+def optimizer(**changes: Any) -> dict[str, Any]:
+    return {"optimizer": BASE["optimizer"] | changes}
+
+
+def schedule(**changes: Any) -> dict[str, Any]:
+    return {"schedule": BASE["schedule"] | changes}
+
+
+WINDOW = {"shuffle": "window", "shuffle_window": 1}
+
+# What is changed: from these settings, to those.
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "epochs": ({}, {"epochs": 3}),
+    "batch_size": ({}, {"batch_size": 16}),
+    "micro_batch_size": ({}, {"micro_batch_size": 16}),
+    "shuffle": ({}, WINDOW),
+    "shuffle_window": (WINDOW, WINDOW | {"shuffle_window": 3}),
+    "precision": ({}, {"precision": "bf16"}),
+    "optimizer": ({}, {"optimizer": ADAM}),
+    "schedule": ({}, {"schedule": {"name": "constant"}}),
+    "gradient_clip": ({}, {"gradient_clip": 0.01}),
+    "ema_decay": ({}, {"ema_decay": 0.9}),
+    "sgd.name": ({}, {"optimizer": ADAM}),
+    "sgd.lr": ({}, optimizer(lr=0.2)),
+    "sgd.momentum": ({}, optimizer(momentum=0.5)),
+    "sgd.nesterov": ({}, optimizer(nesterov=False)),
+    "sgd.weight_decay": ({}, optimizer(weight_decay=0.1)),
+    "adam.name": ({"optimizer": ADAM}, {"optimizer": ADAM | {"name": "adamw"}}),
+    "adam.lr": ({"optimizer": ADAM}, {"optimizer": ADAM | {"lr": 0.02}}),
+    "adam.beta1": ({"optimizer": ADAM}, {"optimizer": ADAM | {"beta1": 0.5}}),
+    "adam.beta2": ({"optimizer": ADAM}, {"optimizer": ADAM | {"beta2": 0.9}}),
+    "adam.eps": ({"optimizer": ADAM}, {"optimizer": ADAM | {"eps": 0.1}}),
+    "adam.weight_decay": ({"optimizer": ADAM}, {"optimizer": ADAM | {"weight_decay": 0.1}}),
+    "schedule.name": ({}, schedule(name="cosine")),
+    "schedule.warmup": ({}, schedule(warmup=0.6)),
+    "schedule.final": ({}, schedule(final=0.9)),
+}
+ELSEWHERE = {"channels_last", "compile", "threads", "select", "patience", "on_out_of_memory"}
+"""Have a test of their own below or in test_loop.py."""
+
+
+def test_every_setting_has_a_test() -> None:
+    keys = set(TrainParams.model_fields)
+    for prefix, section in (("sgd", SGDParams), ("adam", AdamParams), ("schedule", ScheduleParams)):
+        keys |= {f"{prefix}.{name}" for name in section.model_fields}
+    assert keys == set(CHANGES) | ELSEWHERE
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_setting_changes_the_weights(key: str, context: Any) -> None:
+    old, new = CHANGES[key]
+    assert run(context, **old) != run(context, **new)
+
+
+def test_the_same_settings_give_the_same_weights(context: Any) -> None:
+    assert run(context) == run(context)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_those_asked_for(threads: int, context: Any) -> None:
+    run(context, threads=threads)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_channels_last_is_the_layout_of_the_weights(
+    wanted: bool, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layouts: list[bool] = []
+    finish = loop.Training.run
+
+    def watched(self: loop.Training, *arguments: Any) -> None:
+        weight = self.state.model.get_parameter("features.1.0.weight")
+        layouts.append(weight.is_contiguous(memory_format=torch.channels_last))
+        finish(self, *arguments)
+
+    monkeypatch.setattr(loop.Training, "run", watched)
+    run(context, channels_last=wanted)
+    assert layouts == [wanted]
+
+
+def script_validation(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
+    def validate(self: loop.Training) -> dict[str, float]:
+        return {"loss": losses[self.state.step // self.batches.steps_per_epoch - 1]}
+
+    monkeypatch.setattr(loop.Training, "validate", validate)
+
+
+def test_best_saves_the_epoch_with_the_lowest_validation_loss(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    script_validation(monkeypatch, [2.0, 1.0, 1.5])
+    best = run(context, epochs=3, select="best")
+    assert read_json(context.project.checkpoint / "config.json")["epoch"] == 2
+    metrics = read_json(context.project.reports / "train" / "metrics.json")
+    assert (metrics["val"]["loss"], metrics["model"]["epoch"], metrics["train"]["epochs"]) == (1.0, 2, 3)
+    assert run(context, epochs=3, select="last") != best
+    assert read_json(context.project.checkpoint / "config.json")["epoch"] == 3
+
+
+def test_patience_stops_early(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    script_validation(monkeypatch, [1.0, 1.5, 0.5])
+    run(context, epochs=3, patience=1)
+    assert read_json(context.project.checkpoint / "config.json")["epoch"] == 2
+    run(context, epochs=3)
+    assert read_json(context.project.checkpoint / "config.json")["epoch"] == 3
+
+
+def limit_memory(monkeypatch: pytest.MonkeyPatch, size: int, passes: int = 0) -> list[int]:
+    """After so many forward passes, those of more than `size` samples do not fit; gives the sizes that did."""
+    fitted: list[int] = []
+    forward = ConvNet.forward
+
+    def limited(self: ConvNet, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            if len(images) > size and len(fitted) >= passes:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+            fitted.append(len(images))
+        return forward(self, images)
+
+    monkeypatch.setattr(ConvNet, "forward", limited)
+    return fitted
+
+
+def test_halve_goes_on_with_the_same_effective_batch(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run(context, micro_batch_size=8)
+    steps = read_json(context.project.checkpoint / "config.json")["step"]
+    context.said.clear()
+    fitted = limit_memory(monkeypatch, 8)
+    assert run(context, on_out_of_memory="halve") == expected
+    assert read_json(context.project.checkpoint / "config.json")["step"] == steps
+    assert fitted == [8] * (4 * steps)
+    assert [line for line in context.said if "out of memory" in line] == [
+        "out of memory at 32 samples a forward pass; going on with 16, 32 an update",
+        "out of memory at 16 samples a forward pass; going on with 8, 32 an update",
+    ]
+
+
+def test_halve_goes_on_from_the_saved_state(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    context.runtime = context.runtime.model_copy(update={"checkpoint_seconds": 1e-9})
+    fitted = limit_memory(monkeypatch, 16, passes=3)
+    run(context, on_out_of_memory="halve")
+    assert "resuming at step 3" in context.said
+    steps = read_json(context.project.checkpoint / "config.json")["step"]
+    assert fitted == [32] * 3 + [16] * (2 * (steps - 3))
+
+
+@pytest.mark.parametrize(("batch", "try_next"), [(32, 16), (30, 15), (33, 11), (7, 1)])
+def test_stop_names_the_size_to_try(batch: int, try_next: int, context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_memory(monkeypatch, 1)
+    with pytest.raises(UserError, match=f"out of memory at {batch} samples") as error:
+        run(context, batch_size=batch, on_out_of_memory="stop")
+    assert f"set train.micro_batch_size: {try_next} (the effective batch stays {batch})" in error.value.cure
+    assert not context.project.checkpoint.exists()
+
+
+def test_a_single_sample_that_does_not_fit_ends_it(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_memory(monkeypatch, 0)
+    with pytest.raises(UserError, match="one sample at a time") as error:
+        run(context, on_out_of_memory="halve")
+    assert "smaller model" in error.value.cure
+
+
+def test_a_finished_training_leaves_no_state(context: Any) -> None:
+    context.runtime = context.runtime.model_copy(update={"checkpoint_seconds": 1e-9})
+    run(context)
+    assert [path for path in (context.project.state / "resume").iterdir() if path.is_dir()] == []

@@ -1,0 +1,155 @@
+"""Make the pictures of docs/images from the project it is run in, which must have a finished run.
+
+    python tools/screenshots.py [folder for the pictures, default docs/images]
+
+Starts `samebits ui`, drives Chromium (which must be on PATH) over its DevTools pipe, and ends both.
+Protocol: https://chromedevtools.github.io/devtools-protocol/
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+ROOT = Path.cwd()
+WIDTH, COLOURS = 1400, 96
+LONGEST_S = 40.0
+# MLflow opens its assistant beside every page that a new browser shows.
+CLOSE_ASSISTANT = """document.querySelector('[data-component-id="mlflow.assistant.chat_panel.close"]')?.click()"""
+TO_CURVES = """[...document.querySelectorAll('*')].find(e => !e.children.length && /^train/.test(e.textContent.trim()))
+  ?.scrollIntoView({block: 'start'})"""
+
+
+class Browser:
+    """One page of a headless Chromium."""
+
+    def __init__(self, profile: str) -> None:
+        executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        if executable is None:
+            raise SystemExit("screenshots: there is no chromium on PATH; install it with the system's package manager")
+        reads, to_browser = os.pipe()
+        from_browser, writes = os.pipe()
+
+        def pipes() -> None:
+            # The browser reads file descriptor 3 and writes 4; copies first, as either may be in the other's place.
+            first, second = os.dup(reads), os.dup(writes)
+            os.dup2(first, 3)
+            os.dup2(second, 4)
+
+        flags = (
+            "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking hide-scrollbars"
+        )
+        flags += " disable-component-update disable-sync remote-debugging-pipe"
+        command = [executable, *(f"--{flag}" for flag in flags.split()), f"--user-data-dir={profile}"]
+        quiet = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, preexec_fn=pipes, close_fds=False, stdout=quiet, stderr=quiet)
+        os.close(reads)
+        os.close(writes)
+        self._out, self._in = os.fdopen(to_browser, "wb"), os.fdopen(from_browser, "rb")
+        self._ids, self._rest, self._session = itertools.count(1), b"", ""
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """A command's result."""
+        message: dict[str, Any] = {"id": next(self._ids), "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        self._out.write(json.dumps(message).encode() + b"\0")
+        self._out.flush()
+        while True:
+            while b"\0" not in self._rest:
+                if not (more := self._in.read1(1 << 16)):
+                    raise SystemExit("screenshots: the browser ended")
+                self._rest += more
+            answer, _, self._rest = self._rest.partition(b"\0")
+            value = json.loads(answer)
+            if value.get("id") == message["id"]:
+                if "error" in value:
+                    raise SystemExit(f"screenshots: {method}: {value['error']['message']}")
+                return dict(value["result"])
+
+    def script(self, source: str) -> Any:
+        return self.call("Runtime.evaluate", expression=source, returnByValue=True)["result"].get("value")
+
+    def picture(self, url: str, file: Path, *, height: int, needs: str, script: str = "", seconds: float = 2.0) -> None:
+        """Open a page, wait until it shows the text `needs`, run a script, let it settle, and take it."""
+        self.call("Emulation.setDeviceMetricsOverride", width=WIDTH, height=height, deviceScaleFactor=1, mobile=False)
+        self.call("Page.navigate", url="about:blank")
+        self.call("Page.navigate", url=url)
+        deadline = time.monotonic() + LONGEST_S
+        while not self.script(f"document.body && document.body.innerText.includes({json.dumps(needs)})"):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"screenshots: {url} does not show {needs!r}")
+            time.sleep(0.2)
+        for source in (CLOSE_ASSISTANT, script):
+            time.sleep(1.0)
+            self.script(source or "0")
+        time.sleep(seconds)
+        data = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+        Image.open(io.BytesIO(data)).convert("RGB").quantize(COLOURS).save(file, optimize=True)
+        print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+
+def latest_run() -> str:
+    """The id of the newest finished run of the local store."""
+    with sqlite3.connect(f"file:{ROOT / 'mlruns' / 'mlflow.db'}?mode=ro", uri=True) as store:
+        query = "SELECT run_uuid FROM runs WHERE status = 'FINISHED' ORDER BY start_time DESC LIMIT 1"
+        found = store.execute(query).fetchone()
+    if found is None:
+        raise SystemExit("screenshots: there is no finished run here: dvc repro")
+    return str(found[0])
+
+
+def take(pages: str, folder: Path, profile: str) -> None:
+    """All pictures; `pages` is the URL of the runs table."""
+    run, _, options = pages.partition("?")
+    run, options = f"{run}/{latest_run()}", f"?{options}" if options else ""
+    browser = Browser(profile)
+    try:
+        browser.picture(pages, folder / "mlflow-runs.png", height=520, needs="Duration")
+        browser.picture(run + options, folder / "mlflow-run.png", height=1000, needs="Description")
+        curves = f"{run}/model-metrics{options}"
+        browser.picture(curves, folder / "mlflow-curves.png", height=1000, needs="train", script=TO_CURVES, seconds=6.0)
+        report = (ROOT / "reports" / "evaluation" / "report.html").as_uri()
+        browser.picture(report, folder / "report.png", height=800, needs="Accuracy")
+    finally:
+        browser.close()
+
+
+def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
+    folder.mkdir(parents=True, exist_ok=True)
+    ui = subprocess.Popen([sys.executable, "-m", "samebits.cli", "ui"], stdout=subprocess.PIPE, text=True)
+    try:
+        found = re.search(r"http://\S+", ui.stdout.readline() if ui.stdout else "")
+        if found is None:
+            raise SystemExit("screenshots: `samebits ui` did not start")
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+            take(found[0], folder, profile)
+    finally:
+        ui.send_signal(signal.SIGTERM)
+        ui.wait(timeout=30)
+
+
+if __name__ == "__main__":
+    main()
