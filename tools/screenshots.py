@@ -27,12 +27,11 @@ from typing import Any
 from PIL import Image
 
 ROOT = Path.cwd()
-WIDTH, COLOURS = 1400, 96
-LONGEST_S = 40.0
+WIDTH, COLOURS = 1400, 255
+LONGEST_S, SETTLES_S = 40.0, 5.0
 # MLflow opens its assistant beside every page that a new browser shows.
 CLOSE_ASSISTANT = """document.querySelector('[data-component-id="mlflow.assistant.chat_panel.close"]')?.click()"""
-TO_CURVES = """[...document.querySelectorAll('*')].find(e => !e.children.length && /^train/.test(e.textContent.trim()))
-  ?.scrollIntoView({block: 'start'})"""
+SEARCH, CURVES = "Search metric charts", "(train/(loss|lr)|val/)"
 
 
 class Browser:
@@ -57,7 +56,7 @@ class Browser:
         flags += " disable-component-update disable-sync remote-debugging-pipe"
         command = [executable, *(f"--{flag}" for flag in flags.split()), f"--user-data-dir={profile}"]
         quiet = subprocess.DEVNULL
-        self.process = subprocess.Popen(command, preexec_fn=pipes, close_fds=False, stdout=quiet, stderr=quiet)
+        self.process = subprocess.Popen(command, preexec_fn=pipes, close_fds=False, stdout=quiet, stderr=quiet)  # noqa: PLW1509
         os.close(reads)
         os.close(writes)
         self._out, self._in = os.fdopen(to_browser, "wb"), os.fdopen(from_browser, "rb")
@@ -87,8 +86,8 @@ class Browser:
     def script(self, source: str) -> Any:
         return self.call("Runtime.evaluate", expression=source, returnByValue=True)["result"].get("value")
 
-    def picture(self, url: str, file: Path, *, height: int, needs: str, script: str = "", seconds: float = 2.0) -> None:
-        """Open a page, wait until it shows the text `needs`, run a script, let it settle, and take it."""
+    def picture(self, url: str, file: Path, *, height: int, needs: str, search: str = "") -> None:
+        """Open a page, wait until it shows the text `needs`, search its charts, let it settle, and take it."""
         self.call("Emulation.setDeviceMetricsOverride", width=WIDTH, height=height, deviceScaleFactor=1, mobile=False)
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=url)
@@ -97,10 +96,12 @@ class Browser:
             if time.monotonic() > deadline:
                 raise SystemExit(f"screenshots: {url} does not show {needs!r}")
             time.sleep(0.2)
-        for source in (CLOSE_ASSISTANT, script):
-            time.sleep(1.0)
-            self.script(source or "0")
-        time.sleep(seconds)
+        time.sleep(1.0)
+        self.script(CLOSE_ASSISTANT)
+        if search:
+            self.script(f"document.querySelector('input[placeholder=\"{SEARCH}\"]').focus()")
+            self.call("Input.insertText", text=search)
+        time.sleep(SETTLES_S)
         data = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
         Image.open(io.BytesIO(data)).convert("RGB").quantize(COLOURS).save(file, optimize=True)
         print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
@@ -128,8 +129,8 @@ def take(pages: str, folder: Path, profile: str) -> None:
     try:
         browser.picture(pages, folder / "mlflow-runs.png", height=520, needs="Duration")
         browser.picture(run + options, folder / "mlflow-run.png", height=1000, needs="Description")
-        curves = f"{run}/model-metrics{options}"
-        browser.picture(curves, folder / "mlflow-curves.png", height=1000, needs="train", script=TO_CURVES, seconds=6.0)
+        charts = f"{run}/model-metrics{options}"
+        browser.picture(charts, folder / "mlflow-curves.png", height=1000, needs="export", search=CURVES)
         report = (ROOT / "reports" / "evaluation" / "report.html").as_uri()
         browser.picture(report, folder / "report.png", height=800, needs="Accuracy")
     finally:
