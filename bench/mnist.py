@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import psutil
+
 from samebits.hardware import available_cores, cpu_model
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -130,7 +130,7 @@ def take(pages: str, folder: Path, profile: str) -> None:
         browser.picture(pages, folder / "mlflow-runs.png", height=520, needs="Duration")
         browser.picture(run + options, folder / "mlflow-run.png", height=1000, needs="Description")
         charts = f"{run}/model-metrics{options}"
-        browser.picture(charts, folder / "mlflow-curves.png", height=1000, needs="export", search=CURVES)
+        browser.picture(charts, folder / "mlflow-curves.png", height=1000, needs="Add chart", search=CURVES)
         report = (ROOT / "reports" / "evaluation" / "report.html").as_uri()
         browser.picture(report, folder / "report.png", height=800, needs="Accuracy")
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -45,7 +45,7 @@ class CheckpointConfig(Section):
     format_version: int = FORMAT_VERSION
     task: dict[str, Any]
     model: dict[str, Any]
-    shape: list[int]
+    shape: list[int] = Field(min_length=3, max_length=3)
     classes: list[str]
     mean: list[float]
     std: list[float]
@@ -76,13 +76,13 @@ def load_config(folder: Path) -> CheckpointConfig:
         UserError: if it is missing, malformed or of a newer format.
     """
     raw = read_json(folder / CONFIG)
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise UserError(f"{folder / CONFIG} has format {version}", "update samebits to read it")
     try:
-        config = CheckpointConfig.model_validate(raw)
+        return CheckpointConfig.model_validate(raw)
     except ValidationError as error:
         raise UserError(f"{folder / CONFIG} is no checkpoint config: {error.errors()[0]['msg']}", _CURE) from None
-    if config.format_version > FORMAT_VERSION:
-        raise UserError(f"{folder / CONFIG} has format {config.format_version}", "update samebits to read it")
-    return config
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

@@ -31,7 +31,7 @@ def code_files(workspace: Path, stage: str) -> list[Path]:
     for path in stage_files(workspace, stage)[0]:
         if path.is_dir() and path.is_relative_to(workspace / "src"):
             found |= set(path.rglob("*.py"))
-        elif path.suffix in CODE:
+        elif path.suffix in CODE or (path.is_relative_to(workspace / "src") and not path.exists()):
             found.add(path)
     return sorted(found)
 

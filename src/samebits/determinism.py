@@ -25,6 +25,8 @@ def set_determinism(mode: str, threads: int | None) -> None:
     torch.set_num_threads(threads or available_cores())
     torch.use_deterministic_algorithms(mode != "off", warn_only=mode == "warn")
     torch.backends.cudnn.benchmark = mode == "off"
+    # fp32 means fp32: without this, cuDNN computes fp32 convolutions in TF32, with 10 bits of mantissa.
+    torch.backends.cudnn.allow_tf32 = False
     # Deterministic mode also fills every fresh tensor, which guards against code that reads memory it never
     # wrote; ours does not. (A property of the module's class, which stubs do not show.)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

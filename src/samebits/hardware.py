@@ -26,7 +26,7 @@ def pick_device(requested: str) -> torch.device:
         return device
     count = torch.accelerator.device_count() if accelerator and accelerator.type == device.type else 0
     if (device.index or 0) >= count:
-        found = f"{count} {accelerator.type} device(s)" if accelerator else "no accelerator"
+        found = f"{torch.accelerator.device_count()} {accelerator.type} device(s)" if accelerator else "no accelerator"
         raise UserError(
             f"runtime.device = {requested!r}: torch {torch.__version__} finds {found}",
             "set runtime.device: auto, or install a torch build and a driver for the device",

@@ -34,6 +34,7 @@ def use(workspace: Path, name: str) -> None:
     read_yaml(file)  # names the line of a broken file
     yaml = YAML()
     yaml.preserve_quotes = True
+    yaml.representer.add_representer(type(None), _represent_null)
     params = yaml.load(file.read_text(encoding="utf-8"))
     merge(params, read_yaml(path))
     parse_params(params, f"params.yaml with recipes/{name}.yaml")
@@ -41,6 +42,11 @@ def use(workspace: Path, name: str) -> None:
     yaml.dump(params, buffer)
     write_bytes(file, buffer.getvalue().encode())
     print(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
+
+
+def _represent_null(representer: Any, _: None) -> Any:
+    """`null`, as the file has it; ruamel would leave the value empty."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def merge(base: Any, override: Mapping[str, Any]) -> None:
@@ -51,8 +57,16 @@ def merge(base: Any, override: Mapping[str, Any]) -> None:
     """
     for key, value in override.items():
         here = base.get(key)
-        other = isinstance(value, Mapping) and "name" in value and value["name"] != (here or {}).get("name")
-        if isinstance(value, Mapping) and isinstance(here, Mapping) and not other:
+        if (
+            isinstance(value, Mapping)
+            and isinstance(here, Mapping)
+            and value.get("name", here.get("name")) == here.get("name")
+        ):
             merge(here, value)
+            continue
+        new = CommentedMap(value) if isinstance(value, Mapping) else value
+        if key not in base and isinstance(base, CommentedMap) and len(base):
+            # The comment of the next section hangs on the last key here: a new one goes before it.
+            base.insert(len(base) - 1, key, new)
         else:
-            base[key] = CommentedMap(value) if isinstance(value, Mapping) else value
+            base[key] = new

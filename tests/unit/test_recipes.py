@@ -55,7 +55,6 @@ def test_values_change_and_comments_and_notation_stay(project: Path, capsys: pyt
     assert "recipes/long.yaml" in capsys.readouterr().out
 
 
-@pytest.mark.xfail(reason="ruamel writes an empty value for null")
 def test_null_stays_null(project: Path) -> None:
     written = PARAMS.replace("epochs: 5", "epochs: 5\n  micro_batch_size: null")
     (project / "params.yaml").write_text(written)

@@ -21,6 +21,9 @@ from samebits.tracking.journal import Event, Segment
 PARAM_LIMIT, TAG_LIMIT, KEY_LIMIT = 6000, 8000, 250
 """MLflow's limits, in characters (mlflow/utils/validation.py)."""
 
+REPLAYED = "samebits.replayed."
+"""Before a stage's name: the tag that says that its numbers come from its DVC outputs."""
+
 _ENTRIES_AT_ONCE = 1000
 
 
@@ -95,6 +98,7 @@ class Attempt:
     process: ProcessId
     status: str = "RUNNING"
     time_ms: int = 0
+    number: int = 0
 
 
 @dataclass
@@ -107,12 +111,13 @@ class Story:
     summary: dict[str, float] = field(default_factory=dict)
     dataset: Event = field(default_factory=dict)
     name: str = ""
+    replayed: dict[str, int] = field(default_factory=dict)
 
     def absorb(self, event: Event, segment: Segment) -> None:
         kind = event["k"]
         if kind == "start":
             process = ProcessId(**event["process"])
-            self.attempts[segment.name] = Attempt(event["stage"], process, time_ms=event["t"])
+            self.attempts[segment.name] = Attempt(event["stage"], process, "RUNNING", event["t"], segment.number)
             self.name = event["name"]
         elif kind == "end":
             attempt = self.attempts.get(event.get("of", segment.name))
@@ -121,12 +126,22 @@ class Story:
         elif kind in ("tags", "params", "summary"):
             known: dict[str, Any] = getattr(self, kind)
             known.update(event["v"])
+            for name in event["v"] if kind == "tags" else ():
+                if name.startswith(REPLAYED):
+                    self.replayed[name.removeprefix(REPLAYED)] = segment.number
         elif kind == "dataset":
             self.dataset = event
 
     def status(self) -> str:
-        """RUNNING while a stage runs; else the worst end of the latest attempt at each stage."""
-        latest = {attempt.stage: attempt.status for attempt in self.attempts.values()}
+        """RUNNING while a stage runs; else the worst end of the latest attempt at each stage.
+
+        A broken attempt no longer counts once DVC had the stage's outputs after all (out of its run cache).
+        """
+        latest = {
+            attempt.stage: attempt.status
+            for attempt in self.attempts.values()
+            if attempt.status == "RUNNING" or attempt.number > self.replayed.get(attempt.stage, 0)
+        }
         return next((s for s in ("RUNNING", "FAILED", "KILLED") if s in latest.values()), "FINISHED")
 
     def worth_a_run(self) -> bool:

@@ -168,3 +168,19 @@ def test_only_delivered_records_are_pruned(project: Project, recorded: Recorded,
     assert len(read_records(project)) == 1
     prune(project, keep=0)
     assert read_records(project) == []
+
+
+def test_a_killed_stage_that_dvc_restored_no_longer_counts(
+    project: Project, recorded: Recorded, store: MemoryStore
+) -> None:
+    recorded.stage("train").close()
+    Sender(project, recorded.record, lambda: store).turn()
+    assert store.runs["run0"]["status"] == "KILLED"
+    writer = recorded.stage("export")
+    writer.append("tags", v={"samebits.replayed.train": "from its DVC outputs"})
+    writer.append("end", stage="export", status="FINISHED", error="")
+    Sender(project, recorded.record, lambda: store).turn()
+    assert store.runs["run0"]["status"] == "FINISHED"
+    recorded.stage("train").close()
+    Sender(project, recorded.record, lambda: store).turn()
+    assert store.runs["run0"]["status"] == "KILLED"
