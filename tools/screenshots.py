@@ -31,7 +31,7 @@ WIDTH, COLOURS = 1400, 255
 LONGEST_S, SETTLES_S = 40.0, 5.0
 # MLflow opens its assistant beside every page that a new browser shows.
 CLOSE_ASSISTANT = """document.querySelector('[data-component-id="mlflow.assistant.chat_panel.close"]')?.click()"""
-SEARCH, CURVES = "Search metric charts", "(train/(loss|lr)|val/)"
+SEARCH, CURVES = "Search metric charts", "^(train/(loss|lr)|val/)"
 
 
 class Browser:
@@ -128,7 +128,7 @@ def take(pages: str, folder: Path, profile: str) -> None:
     browser = Browser(profile)
     try:
         browser.picture(pages, folder / "mlflow-runs.png", height=520, needs="Duration")
-        browser.picture(run + options, folder / "mlflow-run.png", height=1000, needs="Description")
+        browser.picture(run + options, folder / "mlflow-run.png", height=800, needs="Description")
         charts = f"{run}/model-metrics{options}"
         browser.picture(charts, folder / "mlflow-curves.png", height=1000, needs="Add chart", search=CURVES)
         report = (ROOT / "reports" / "evaluation" / "report.html").as_uri()

@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from samebits.files import write_json
-from samebits.tracking.describe import describe
+from samebits.tracking.describe import FROM_OUTPUTS, REPLAYED, describe
 from samebits.tracking.execution import ProcessId, Record
 from samebits.tracking.journal import Event, Segment
 
 PARAM_LIMIT, TAG_LIMIT, KEY_LIMIT = 6000, 8000, 250
 """MLflow's limits, in characters (mlflow/utils/validation.py)."""
-
-REPLAYED = "samebits.replayed."
-"""Before a stage's name: the tag that says that its numbers come from its DVC outputs."""
 
 _ENTRIES_AT_ONCE = 1000
 
@@ -126,8 +123,8 @@ class Story:
         elif kind in ("tags", "params", "summary"):
             known: dict[str, Any] = getattr(self, kind)
             known.update(event["v"])
-            for name in event["v"] if kind == "tags" else ():
-                if name.startswith(REPLAYED):
+            for name, value in event["v"].items() if kind == "tags" else ():
+                if name.startswith(REPLAYED) and value == FROM_OUTPUTS:
                     self.replayed[name.removeprefix(REPLAYED)] = segment.number
         elif kind == "dataset":
             self.dataset = event

@@ -7,6 +7,9 @@ from typing import Any
 
 from samebits.tracking.lineage import restore_command
 
+REPLAYED, FROM_OUTPUTS, RAN_AFTER_ALL = "samebits.replayed.", "from its DVC outputs", "no: it ran after all"
+"""The tag (before a stage's name) that says where a skipped stage's numbers come from, and its values."""
+
 
 def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Mapping[str, Any]) -> str:
     """Markdown for MLflow's `mlflow.note.content`."""
@@ -18,7 +21,9 @@ def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Map
         lines += [f"Data: {dataset['name']} ({counts}), digest `{dataset['digest'][:16]}`", ""]
     if digest := tags.get("model.sha256"):
         lines += [f"Model: SHA-256 `{digest[:16]}…`; DVC has the weights", ""]
-    for stage in sorted(name.removeprefix("samebits.replayed.") for name in tags if "samebits.replayed." in name):
+    for stage in sorted(
+        n.removeprefix(REPLAYED) for n, v in tags.items() if n.startswith(REPLAYED) and v == FROM_OUTPUTS
+    ):
         lines += [f"`{stage}` was not run again: its numbers are those of its DVC outputs", ""]
     lines += ["Bring it back:", "", "```sh", restore_command(tags), "```"]
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from samebits.paths import Project
+from samebits.tracking.describe import FROM_OUTPUTS, RAN_AFTER_ALL, REPLAYED
 from samebits.tracking.execution import PIPELINE, Record
 from samebits.tracking.journal import flatten
 from samebits.tracking.lineage import dvc_md5
@@ -72,10 +73,23 @@ def up_to_date_after(project: Project, record: Record, stage: str) -> list[dict[
     return _once(project, record, later)
 
 
+def taken_back(_: Project, record: Record, stage: str) -> list[dict[str, Any]]:
+    """Events for a stage that starts although its outputs were replayed, as `dvc repro --force` makes it."""
+    mark = _mark(record, stage)
+    if not mark.exists():
+        return []
+    mark.unlink()
+    return [{"k": "tags", "v": {f"{REPLAYED}{stage}": RAN_AFTER_ALL}}]
+
+
+def _mark(record: Record, stage: str) -> Path:
+    return record.folder / f"replayed-{stage}"
+
+
 def _once(project: Project, record: Record, stages: list[str]) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     for stage in stages:
-        mark = record.folder / f"replayed-{stage}"
+        mark = _mark(record, stage)
         if not mark.exists() and (found := stage_events(project, stage)):
             mark.touch()
             events += found
@@ -118,5 +132,5 @@ def stage_events(project: Project, stage: str) -> list[dict[str, Any]]:
     if (folder / "metrics.json").is_file():
         events.append({"k": "summary", "step": 0, "v": numbers(folder / "metrics.json")})
     if events:
-        events.append({"k": "tags", "v": {f"samebits.replayed.{stage}": "from its DVC outputs"}})
+        events.append({"k": "tags", "v": {f"{REPLAYED}{stage}": FROM_OUTPUTS}})
     return events

@@ -170,6 +170,7 @@ class JournalTracker:
         if self._opened.first:
             self.artifact(self._project.params_file)
             self._guard("the code's state", self._record_source)
+        self._guard("that it runs", lambda: self._replay(replay.taken_back))
         self._guard("what was skipped", lambda: self._replay(replay.skipped_before))
 
     def _record_source(self) -> None:

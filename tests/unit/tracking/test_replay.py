@@ -8,7 +8,7 @@ import pytest
 
 from samebits.paths import Project
 from samebits.tracking.lineage import dvc_md5
-from samebits.tracking.replay import curves, numbers, skipped_before, up_to_date_after
+from samebits.tracking.replay import curves, numbers, skipped_before, taken_back, up_to_date_after
 
 if TYPE_CHECKING:
     from .conftest import Recorded
@@ -76,6 +76,15 @@ stages:
           top_k: 3
         nested.rate: 1e-3
 """
+
+
+def test_a_stage_that_runs_although_it_was_replayed_says_so(project: Project, recorded: Recorded) -> None:
+    write_reports(project)
+    assert taken_back(project, recorded.record, "train") == []
+    assert skipped_before(project, recorded.record, "evaluate")
+    (event,) = taken_back(project, recorded.record, "train")
+    assert event["v"] == {"samebits.replayed.train": "no: it ran after all"}
+    assert skipped_before(project, recorded.record, "evaluate")
 
 
 @pytest.fixture
