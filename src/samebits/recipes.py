@@ -25,8 +25,8 @@ def use(workspace: Path, name: str) -> None:
     """
     folder = workspace / "recipes"
     path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(each.stem for each in folder.glob("*.yaml"))
+    known = sorted(each.stem for each in folder.glob("*.yaml"))
+    if name not in known:
         guess = nearest(name, known)
         hint = f"did you mean {guess}? " if guess else ""
         raise UserError(f"there is no recipe {name!r}", f"{hint}known: {', '.join(known)}")

@@ -25,7 +25,10 @@ def summarize(project: Project) -> str:
     metrics = read_json(metrics_file)
     info = read_json(project.prepared / "dataset.json")
     rows = [("data", f"{info['title']}, {sum(info['counts'].values()):,} samples")]
-    rows += _metrics(metrics)
+    try:
+        rows += _metrics(metrics)
+    except (KeyError, TypeError):
+        raise UserError(f"{metrics_file} is no evaluation of ours", "make it again: dvc repro evaluate") from None
     rows += [("seconds", _seconds(project))]
     rows += [
         ("model", "models/export/model.onnx   (samebits predict IMAGE...)"),

@@ -25,7 +25,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist", "run from the project's root, or restore it: git checkout") from None
+        raise UserError(
+            f"{path} does not exist", "run from the project's root, or restore it: git checkout params.yaml"
+        ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
     try:
@@ -105,6 +107,8 @@ def _note(item: Mapping[str, Any], model: type[BaseModel], value: object, key: s
     elif kind == "union_tag_invalid":
         expected = [name.strip().strip("'") for name in str(context["expected_tags"]).split(",")]
         problems.add(f"{full}.name", context["tag"], f"must be one of {', '.join(expected)}")
+    elif kind in ("model_type", "dict_type", "model_attributes_type"):
+        problems.add(full, item["input"], "must be a section with keys of its own")
     else:
         problems.add(full, item["input"], item["msg"][0].lower() + item["msg"][1:])
 

@@ -185,7 +185,7 @@ class Training:
     def _record(self, observer: Observer, row: dict[str, float]) -> None:
         state = self.state
         state.curve.append({"step": state.step, **row})
-        observer.point(row, state.step)
+        observer.point({name: value for name, value in row.items() if name != "epoch"}, state.step)
 
     def _end_epoch(self, observer: Observer) -> None:
         """Validate, and remember the weights if they are the best so far."""

@@ -155,7 +155,9 @@ def _restore(state: TrainingState, store: StateStore, context: StageContext) -> 
     state.restore(*saved)
     for row in state.curve:
         # Points that the run already has are dropped; a run that was begun anew gets its whole curve.
-        context.tracker.metrics({name: value for name, value in row.items() if name != "step"}, int(row["step"]))
+        context.tracker.metrics(
+            {name: value for name, value in row.items() if name not in ("step", "epoch")}, int(row["step"])
+        )
     context.say(f"resuming at step {state.step}")
     context.tracker.tags({"samebits.resumed_at_step": str(state.step)})
 

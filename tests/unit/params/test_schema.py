@@ -74,6 +74,7 @@ WRONG = [
     ("train.schedule.warm", 2, "train.schedule.warm = 2", "did you mean warmup?"),
     ("train.micro_batch_size", 100, "train.micro_batch_size = 100", "must divide train.batch_size = 256"),
     ("train.threads", 0, "train.threads", "greater than or equal to 1"),
+    ("train", 5, "train = 5", "must be a section with keys"),
     ("evaluate.top_k", 1, "evaluate.top_k = 1", "greater than or equal to 2"),
     ("export.formats", ["onx"], "export.formats.0 = 'onx'", "'onnx' or 'torch_export'"),
     ("runtime.device", "gpu", "runtime.device = 'gpu'", "pattern"),
