@@ -121,7 +121,7 @@ def test_killed_and_repeated_is_one_run_with_the_same_bytes(whom: str, finished:
         [sys.executable, "-m", "dvc", "repro"], cwd=repository.folder, env=repository.environment(), stdout=log
     )
     states = repository.folder / ".samebits" / "resume"
-    while not list(states.glob("*/*/complete.json")):
+    while not list(states.glob("*/*[0-9]/complete.json")):
         assert first.poll() is None, (tmp_path / "log").read_text()
         time.sleep(0.02)
     if whom == "dvc":
@@ -186,7 +186,7 @@ def test_a_stop_leaves_a_killed_run_and_a_failure_a_failed_one(tmp_path: Path) -
         text=True,
     )
     states = repository.folder / ".samebits" / "resume"
-    while not list(states.glob("*/*/complete.json")):
+    while not list(states.glob("*/*[0-9]/complete.json")):
         assert stopped.poll() is None
         time.sleep(0.02)
     subprocess.run(["pkill", f"-{signal.SIGTERM.value}", "-P", str(stopped.pid)], check=True)
