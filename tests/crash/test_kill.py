@@ -110,8 +110,7 @@ def test_a_truncated_newest_state_falls_back(long: Path, straight: dict[str, str
         assert process.poll() is None, "the training ended before it saved twice"
     process.kill()
     process.communicate()
-    whole = [path for path in folder.glob("*/*[0-9]/state.safetensors")]
-    newest = max(whole, key=lambda path: path.parent.name)
+    newest = max(folder.glob("*/*[0-9]/state.safetensors"), key=lambda path: path.parent.name)
     newest.write_bytes(newest.read_bytes()[:1000])
     result = run_stage(long, "train")
     assert "is damaged" in result.stdout
