@@ -42,6 +42,7 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "memory-mapped": ({"runtime": {"memory_mib": 1}}, {}),
     "never saved": ({"runtime": {"checkpoint_seconds": 1e6}}, {}),
     "saved at each step": ({"runtime": {"checkpoint_seconds": 1e-6}}, {}),
+    "recorded in MLflow": ({"runtime": {"tracking": {"enabled": True}}}, {}),
     "no progress": ({"runtime": {"progress": "off"}}, {}),
     "other machine settings": (
         {},
