@@ -14,8 +14,8 @@ import sys
 
 _MARK = "SAMEBITS_LAUNCHED"
 
-# Freshly mapped blocks are page-faulted in anew at each step; telling malloc to keep large blocks made the small
-# CNN of docs/performance.md 1.3 to 1.5 times faster, with the same bits.
+# Freshly mapped blocks are page-faulted in anew at each step; malloc is told to keep large ones. It does not touch
+# what is computed.
 _MALLOC = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296:glibc.malloc.hugetlb=1"
 
 # One of the two workspace sizes with which cuBLAS is deterministic (CUDA documentation, cuBLAS, "Results

@@ -1,7 +1,7 @@
 """A small convolutional network for small images: a wide-stepping stem, stages of two convolutions, a linear head.
 
 Built for the CPU: the 5x5 stem of stride 2 leaves a quarter of the pixels at once, and stages are divided by average
-pooling, since the backward pass of max pooling alone took 42 % of a step of PyTorch's MNIST example.
+pooling, whose backward pass is cheaper than that of max pooling (docs/decisions.md has what was tried).
 """
 
 from __future__ import annotations

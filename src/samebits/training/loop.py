@@ -25,7 +25,7 @@ from samebits.stop import StopRequest
 from samebits.tasks import Task
 from samebits.training.optimizers import set_learning_rate
 from samebits.training.schedules import rate
-from samebits.training.state import TrainingState
+from samebits.training.state import TrainingState, metrics_of
 
 _CURVE_POINTS = 400
 """Points of a training curve, whatever the number of steps."""
@@ -185,7 +185,7 @@ class Training:
     def _record(self, observer: Observer, row: dict[str, float]) -> None:
         state = self.state
         state.curve.append({"step": state.step, **row})
-        observer.point({name: value for name, value in row.items() if name != "epoch"}, state.step)
+        observer.point(metrics_of(row), state.step)
 
     def _end_epoch(self, observer: Observer) -> None:
         """Validate, and remember the weights if they are the best so far."""

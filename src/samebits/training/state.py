@@ -106,5 +106,10 @@ class TrainingState:
         return [{name: value for name, value in state.items() if torch.is_tensor(value)} for state in states]
 
 
+def metrics_of(row: dict[str, float]) -> dict[str, float]:
+    """The metrics in a row of the curve, without the columns that say where it stands."""
+    return {name: value for name, value in row.items() if name not in ("step", "epoch")}
+
+
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -29,7 +29,7 @@ from samebits.tasks import build_task
 from samebits.training.ema import WeightAverage
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optimizers import build_optimizer
-from samebits.training.state import TrainingState
+from samebits.training.state import TrainingState, metrics_of
 from samebits.training.store import StateStore, remove_stale_states
 
 
@@ -155,9 +155,7 @@ def _restore(state: TrainingState, store: StateStore, context: StageContext) -> 
     state.restore(*saved)
     for row in state.curve:
         # Points that the run already has are dropped; a run that was begun anew gets its whole curve.
-        context.tracker.metrics(
-            {name: value for name, value in row.items() if name not in ("step", "epoch")}, int(row["step"])
-        )
+        context.tracker.metrics(metrics_of(row), int(row["step"]))
     context.say(f"resuming at step {state.step}")
     context.tracker.tags({"samebits.resumed_at_step": str(state.step)})
 
