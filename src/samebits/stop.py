@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 from samebits.errors import Interrupted
@@ -36,6 +39,9 @@ class StopRequest:
         if sys.platform == "linux":
             parent = os.getppid()
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            behind = _behind_shell(parent)
+            if behind is not None:
+                _stop_with(behind)
             if os.getppid() != parent:
                 os.kill(os.getpid(), signal.SIGTERM)  # it died before the request was made
 
@@ -61,3 +67,35 @@ class StopRequest:
             return
         self.requested = True
         raise Interrupted(f"stopped by {name}")
+
+
+def _behind_shell(parent: int) -> int | None:
+    """The DVC process, where the shell between it and us stays: dash forks for its last command, bash does not."""
+    if "DVC_STAGE" not in os.environ:
+        return None
+    try:
+        command = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
+        # The second field of stat may hold blanks and brackets; the parent is the second one after it.
+        above = int(Path(f"/proc/{parent}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    except OSError:
+        return None  # it has just died, or /proc is hidden
+    return above if b"-c" in command else None
+
+
+def _stop_with(pid: int) -> None:
+    """Ask ourselves to stop when that process ends."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
+    except (AttributeError, OSError):
+        return  # a kernel before 5.3
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="samebits-parent", daemon=True).start()

@@ -112,22 +112,26 @@ def _cache() -> Path:
 @pytest.mark.slow
 @pytest.mark.crash
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("whom", ["stage", "dvc"])
+@pytest.mark.parametrize("whom", ["stage", "dvc", "dvc behind a shell that forks"])
 def test_killed_and_repeated_is_one_run_with_the_same_bytes(whom: str, finished: Repository, tmp_path: Path) -> None:
     """SIGKILL of the training, or of `dvc` above it, mid-epoch; then `dvc repro` again."""
     repository = make_repository(tmp_path / "project")
     log = (tmp_path / "log").open("w")
+    shell = "/bin/sh" if "shell" in whom else "/bin/bash"
     first = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"], cwd=repository.folder, env=repository.environment(), stdout=log
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=repository.folder,
+        env=repository.environment(SHELL=shell),
+        stdout=log,
     )
     states = repository.folder / ".samebits" / "resume"
     while not list(states.glob("*/*[0-9]/complete.json")):
         assert first.poll() is None, (tmp_path / "log").read_text()
         time.sleep(0.02)
-    if whom == "dvc":
-        first.kill()
-    else:
+    if whom == "stage":
         subprocess.run(["pkill", "-KILL", "-P", str(first.pid)], check=True)
+    else:
+        first.kill()
     first.wait()
     again = repository.dvc("repro")
     assert again.returncode == 0, again.stdout + again.stderr
