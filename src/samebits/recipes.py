@@ -23,9 +23,8 @@ def use(workspace: Path, name: str) -> None:
     Raises:
         UserError: for an unknown recipe (with the nearest known one) or a result that does not validate.
     """
-    folder = workspace / "recipes"
-    path = folder / f"{name}.yaml"
-    known = sorted(each.stem for each in folder.glob("*.yaml"))
+    path = workspace / "recipes" / f"{name}.yaml"
+    known = recipe_names(workspace)
     if name not in known:
         guess = nearest(name, known)
         hint = f"did you mean {guess}? " if guess else ""
@@ -42,6 +41,11 @@ def use(workspace: Path, name: str) -> None:
     yaml.dump(params, buffer)
     write_bytes(file, buffer.getvalue().encode())
     print(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
+
+
+def recipe_names(workspace: Path) -> list[str]:
+    """The recipes of a project, sorted."""
+    return sorted(each.stem for each in (workspace / "recipes").glob("*.yaml"))
 
 
 def _represent_null(representer: Any, _: None) -> Any:

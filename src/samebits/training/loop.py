@@ -27,8 +27,8 @@ from samebits.training.optimizers import set_learning_rate
 from samebits.training.schedules import rate
 from samebits.training.state import TrainingState, metrics_of
 
-_CURVE_POINTS = 400
-"""Points of a training curve, whatever the number of steps."""
+CURVE_POINTS = 400
+"""Points of a training curve, whatever the number of steps; `samebits.verify.steps` raises it to see each."""
 
 _VALIDATION_BATCH = 500
 
@@ -90,7 +90,7 @@ class Training:
         """
         state, settings, total = self.state, self.settings, self.total_steps
         forward = torch.compile(state.model) if settings.compile else state.model
-        curve_every = max(1, total // _CURVE_POINTS)
+        curve_every = max(1, total // CURVE_POINTS)
         saved_at = time.monotonic()
         stream = self.batches.stream(state.step, total, self.workers)
         with contextlib.closing(stream), out_of_memory():
