@@ -152,9 +152,7 @@ def _add_verifying(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     verify.add_argument("--keep", action="store_true", help="leave the copy below .samebits/verify")
 
-    golden = _command(
-        commands, "golden", _golden, "record this hardware's golden trace of a recipe, or check it", codes
-    )
+    golden = _command(commands, "golden", _golden, "record this hardware's golden trace, or check it", codes)
     golden.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
     golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")
 

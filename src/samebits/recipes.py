@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from samebits.params.schema import parse_params
 from samebits.registry import nearest
 
 
-def use(workspace: Path, name: str) -> None:
+def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
     """Merge `recipes/<name>.yaml` into params.yaml, keeping its comments. Nothing is written unless all of it is valid.
 
     Raises:
@@ -40,7 +40,7 @@ def use(workspace: Path, name: str) -> None:
     buffer = io.StringIO()
     yaml.dump(params, buffer)
     write_bytes(file, buffer.getvalue().encode())
-    print(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
+    say(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
 
 
 def recipe_names(workspace: Path) -> list[str]:

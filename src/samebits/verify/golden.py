@@ -102,7 +102,7 @@ def trace_recipe(project: Project, recipe: str, steps: int = STEPS, repeat: int 
     """
     with scratch(project, FOLDER) as folder:
         copy = copy_tree(project.workspace, folder / "copy")
-        use(copy, recipe)
+        use(copy, recipe, say=lambda _: None)
         record_nothing(copy)
         run_command(f"python stages/{_PREPARE}.py", _PREPARE, copy, quiet=True)
         return [trace_in_process(copy, steps, copy / "src", clean_environment()) for _ in range(repeat)]

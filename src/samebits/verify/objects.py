@@ -109,7 +109,7 @@ def bring_outputs(copy: Path, outputs: Mapping[str, str], objects: Objects) -> N
         )
 
 
-CURE_MISSING = "where they were made: dvc push, then here: dvc pull; or make them again: dvc repro (samebits verify without --stage)"
+CURE_MISSING = "dvc push where they were made and dvc pull here, or make them again: dvc repro"
 
 
 def missing_text(missing: Mapping[str, str], said: str = "") -> str:
