@@ -1,4 +1,4 @@
-"""The measurements of docs/reproducibility.md: which facts the bits of a training depend on, and how far apart they are.
+"""The measurements of docs/reproducibility.md: which facts the bits of a training depend on, and by how much.
 
     python bench/bits.py                 what changes bits: one row a fact
     python bench/bits.py --strict 5      what `reproducibility: strict` costs: 5 rounds of strict and off in alternation
@@ -27,9 +27,8 @@ from safetensors.torch import load_file
 from samebits.hardware import available_cores, cpu_model
 from samebits.recipes import use
 from samebits.verify.compare import tensor_difference
-from samebits.verify.copies import clean_environment, copy_tree, record_nothing, run_command
+from samebits.verify.copies import change_params, clean_environment, copy_tree, record_nothing, run_command
 from samebits.verify.steps import trace_in_process
-from tests.conftest import set_params
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,7 +61,7 @@ def steps(copy: Path, count: int, environ: Mapping[str, str]) -> tuple[list[floa
 
 def epochs(copy: Path, count: int, environ: Mapping[str, str]) -> dict[str, float]:
     """Validation metrics after so many epochs."""
-    set_params(copy, {"train": {"epochs": count}})
+    change_params(copy, {"train": {"epochs": count}})
     os.environ.update(environ)
     try:
         run_command("python stages/train.py", "train", copy, quiet=True)
@@ -77,13 +76,11 @@ def bits(copy: Path, count: int, passes: int) -> None:
     params = (copy / "params.yaml").read_text()
     reference: tuple[list[float], dict[str, torch.Tensor]] | None = None
     metrics: dict[str, float] = {}
-    print(
-        "| what | first loss that differs | weights, largest difference | relative to their norm | validation | repeats |"
-    )
-    print("|---|---|---|---|---|---|")
+    columns = ("what", "first loss that differs", "weights: largest", "relative to norm", "validation", "repeats")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for name, (override, environ) in ROWS.items():
         (copy / "params.yaml").write_text(params)
-        set_params(copy, override)
+        change_params(copy, override)
         losses, weights = steps(copy, count, environ)
         again = steps(copy, count, environ)
         repeats = losses == again[0] and all(torch.equal(weights[key], again[1][key]) for key in weights)
@@ -95,34 +92,46 @@ def bits(copy: Path, count: int, passes: int) -> None:
         gap = sum((reference[1][key].double() - weights[key].double()).square().sum() for key in weights)
         norm = sum(reference[1][key].double().square().sum() for key in weights)
         shown = ", ".join(f"{key} {found[key]:.4f} ({found[key] - metrics[key]:+.4f})" for key in ("accuracy", "loss"))
-        step = "none" if parted is None else f"step {parted}"
         relative = float(torch.as_tensor(gap).sqrt() / torch.as_tensor(norm).sqrt())
-        print(
-            f"| `{name}` | {step} | {largest:.2g} | {relative:.2g} | {shown} | {'yes' if repeats else 'no'} |",
-            flush=True,
+        cells = (
+            f"`{name}`",
+            "none" if parted is None else f"step {parted}",
+            f"{largest:.2g}",
+            f"{relative:.2g}",
+            shown,
+            "yes" if repeats else "no",
         )
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def strict_cost(copy: Path, rounds: int, passes: int) -> None:
     params = (copy / "params.yaml").read_text()
     seconds: dict[str, list[float]] = {"strict": [], "off": []}
-    set_params(copy, {"train": {"epochs": passes}})
+    change_params(copy, {"train": {"epochs": passes}})
     short = (copy / "params.yaml").read_text()
     for number in range(rounds):
         # Which goes first alternates, too: a load that grows would else count against one of them.
         for mode in ("strict", "off") if number % 2 == 0 else ("off", "strict"):
             (copy / "params.yaml").write_text(short)
-            set_params(copy, {"reproducibility": mode})
-            cpu = os.times().children_user + os.times().children_system
+            change_params(copy, {"reproducibility": mode})
+            before = _children_seconds()
             started = time.perf_counter()
             run_command("python stages/train.py", "train", copy, quiet=True)
             seconds[mode].append(time.perf_counter() - started)
-            print(f"round {number + 1}: {mode} {seconds[mode][-1]:.1f} s, "
-                  f"{os.times().children_user + os.times().children_system - cpu:.1f} s of CPU", flush=True)  # fmt: skip
+            used = _children_seconds() - before
+            print(f"round {number + 1}: {mode} {seconds[mode][-1]:.1f} s, {used:.1f} s of CPU", flush=True)
     (copy / "params.yaml").write_text(params)
     ratios = [strict / off for strict, off in zip(seconds["strict"], seconds["off"], strict=True)]
-    print(f"strict / off: median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}, n = {rounds}; "
-          f"medians {statistics.median(seconds['strict']):.1f} and {statistics.median(seconds['off']):.1f} s")  # fmt: skip
+    medians = [statistics.median(seconds[mode]) for mode in ("strict", "off")]
+    print(
+        f"strict / off: median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}, n = {rounds}; "
+        f"medians {medians[0]:.1f} and {medians[1]:.1f} s"
+    )
+
+
+def _children_seconds() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from samebits.hardware import Precision
 from samebits.params.train import TrainParams
 from samebits.stop import StopRequest
 from samebits.tasks import Task
+from samebits.training.deterministic_errors import deterministic_errors
 from samebits.training.optimizers import set_learning_rate
 from samebits.training.schedules import rate
 from samebits.training.state import TrainingState, metrics_of
@@ -85,7 +86,7 @@ class Training:
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
-            UserError: the loss is not finite; nothing was updated with it.
+            UserError: the loss is not finite, or an operation is not deterministic; nothing was updated with it.
             OutOfMemory: a micro-batch did not fit.
         """
         state, settings, total = self.state, self.settings, self.total_steps
@@ -93,7 +94,8 @@ class Training:
         curve_every = max(1, total // CURVE_POINTS)
         saved_at = time.monotonic()
         stream = self.batches.stream(state.step, total, self.workers)
-        with contextlib.closing(stream), out_of_memory():
+        named = deterministic_errors(state.model, watch_backward=not settings.compile)
+        with contextlib.closing(stream), out_of_memory(), named:
             for batch in stream:
                 if self._stops_early():
                     break

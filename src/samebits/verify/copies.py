@@ -8,8 +8,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 from ruamel.yaml import YAML
@@ -62,14 +63,19 @@ def copy_tree(root: Path, into: Path) -> Path:
     return into
 
 
-def record_nothing(copy: Path) -> None:
-    """Set `runtime` in a copy's params.yaml: no MLflow, no resuming. No stage depends on that section."""
+def change_params(copy: Path, override: Mapping[str, Any]) -> None:
+    """Merge values into a copy's params.yaml."""
     yaml = YAML()
     file = copy / "params.yaml"
     params = yaml.load(file.read_text(encoding="utf-8"))
-    merge(params, {"runtime": {"resume": "never", "tracking": {"enabled": False}}})
+    merge(params, override)
     with file.open("w", encoding="utf-8", newline="\n") as stream:
         yaml.dump(params, stream)
+
+
+def record_nothing(copy: Path) -> None:
+    """Set `runtime` in a copy's params.yaml: no MLflow, no resuming. No stage depends on that section."""
+    change_params(copy, {"runtime": {"resume": "never", "tracking": {"enabled": False}}})
 
 
 def clean_environment() -> dict[str, str]:
