@@ -4,7 +4,7 @@
     python bench/bits.py --strict 5      what `reproducibility: strict` costs: 5 rounds of strict and off in alternation
 
 Each row trains the committed recipe (or `--recipe`) in a copy of the working tree: `--steps` steps, whose losses and
-weights are held against those of the settings as they are; and `--epochs` epochs, for the difference in the validation
+weights are held against those of another row; and `--epochs` epochs, for the difference in the validation
 metrics. `repeats` says whether a second run of the same row gave the same losses and weights.
 """
 
@@ -32,29 +32,38 @@ from samebits.verify.steps import trace_in_process
 
 ROOT = Path(__file__).resolve().parents[1]
 
-ROWS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
-    "as it is": ({}, {}),
-    "1 thread": ({"train": {"threads": 1}}, {}),
-    "ONEDNN_MAX_CPU_ISA=AVX512_CORE": ({}, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}),
-    "ONEDNN_MAX_CPU_ISA=AVX2": ({}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}),
-    "ATEN_CPU_CAPABILITY=avx2": ({}, {"ATEN_CPU_CAPABILITY": "avx2"}),
-    "ATEN_CPU_CAPABILITY=default": ({}, {"ATEN_CPU_CAPABILITY": "default"}),
-    "MKL_CBWR=AVX2": ({}, {"MKL_CBWR": "AVX2"}),
-    "micro_batch_size: 64": ({"train": {"micro_batch_size": 64}}, {}),
-    "channels_last: false": ({"train": {"channels_last": False}}, {}),
-    "precision: fp32": ({"train": {"precision": "fp32"}}, {}),
-    "compile: true": ({"train": {"compile": True}}, {}),
-    "reproducibility: off": ({"reproducibility": "off"}, {}),
-    "OMP_NUM_THREADS=1": ({}, {"OMP_NUM_THREADS": "1"}),
+BF16, FP32 = "as it is (bf16 here)", "precision: fp32"
+
+_FP32: dict[str, Any] = {"train": {"precision": "fp32"}}
+
+ROWS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
+    BF16: (BF16, {}, {}),
+    "threads: 1": (BF16, {"train": {"threads": 1}}, {}),
+    "micro_batch_size: 64": (BF16, {"train": {"micro_batch_size": 64}}, {}),
+    "channels_last: false": (BF16, {"train": {"channels_last": False}}, {}),
+    "compile: true": (BF16, {"train": {"compile": True}}, {}),
+    "reproducibility: off": (BF16, {"reproducibility": "off"}, {}),
+    "OMP_NUM_THREADS=1": (BF16, {}, {"OMP_NUM_THREADS": "1"}),
+    FP32: (BF16, _FP32, {}),
+    "fp32, threads: 1": (FP32, {"train": {"precision": "fp32", "threads": 1}}, {}),
+    "fp32, ONEDNN_MAX_CPU_ISA=AVX512_CORE": (FP32, _FP32, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}),
+    "fp32, ONEDNN_MAX_CPU_ISA=AVX2": (FP32, _FP32, {"ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "fp32, ATEN_CPU_CAPABILITY=avx2": (FP32, _FP32, {"ATEN_CPU_CAPABILITY": "avx2"}),
+    "fp32, ATEN_CPU_CAPABILITY=default": (FP32, _FP32, {"ATEN_CPU_CAPABILITY": "default"}),
+    "fp32, MKL_CBWR=AVX2": (FP32, _FP32, {"MKL_CBWR": "AVX2"}),
 }
+"""A row: the row that it is held against, and what is changed. Without its instructions, bf16 is emulated and takes
+minutes, so that instruction sets are compared in fp32, which such a CPU would compute in anyway."""
+
+Steps = tuple[list[float], dict[str, torch.Tensor]]
 
 
-def steps(copy: Path, count: int, environ: Mapping[str, str]) -> tuple[list[float], dict[str, torch.Tensor]]:
+def steps(copy: Path, count: int, environ: Mapping[str, str]) -> Steps:
     """Losses of the first steps, and the model's tensors after them."""
     resume = copy / ".samebits" / "resume"
     shutil.rmtree(resume, ignore_errors=True)
     trace = trace_in_process(copy, count, copy / "src", {**clean_environment(), **environ})
-    (state,) = resume.glob("*/*[0-9]/state.safetensors")
+    state = max(resume.glob("*/*[0-9]/state.safetensors"), key=lambda path: path.parent.name)
     tensors = {name: value for name, value in load_file(state).items() if name.startswith("model.")}
     return [float.fromhex(loss) for loss in trace["losses"]], tensors
 
@@ -74,19 +83,18 @@ def epochs(copy: Path, count: int, environ: Mapping[str, str]) -> dict[str, floa
 
 def bits(copy: Path, count: int, passes: int) -> None:
     params = (copy / "params.yaml").read_text()
-    reference: tuple[list[float], dict[str, torch.Tensor]] | None = None
-    metrics: dict[str, float] = {}
+    known: dict[str, tuple[Steps, dict[str, float]]] = {}
     columns = ("what", "first loss that differs", "weights: largest", "relative to norm", "validation", "repeats")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    for name, (override, environ) in ROWS.items():
+    for name, (base, override, environ) in ROWS.items():
         (copy / "params.yaml").write_text(params)
         change_params(copy, override)
         losses, weights = steps(copy, count, environ)
         again = steps(copy, count, environ)
         repeats = losses == again[0] and all(torch.equal(weights[key], again[1][key]) for key in weights)
         found = epochs(copy, passes, environ)
-        if reference is None:
-            reference, metrics = (losses, weights), found
+        known[name] = (losses, weights), found
+        reference, metrics = known[base]
         parted = next((k for k, (a, b) in enumerate(zip(reference[0], losses, strict=True), 1) if a != b), None)
         largest = max(tensor_difference(reference[1][key], weights[key])[0] for key in weights)
         gap = sum((reference[1][key].double() - weights[key].double()).square().sum() for key in weights)

@@ -90,6 +90,20 @@ def _verify(arguments: argparse.Namespace) -> int:
     return _difference(verify(project, arguments.stage, keep=arguments.keep, say=_say))
 
 
+def _restore(arguments: argparse.Namespace) -> int:
+    from samebits.restore.restore import restore
+
+    into = Path(arguments.into) if arguments.into else None
+    project = find_project(Path.cwd())
+    return _difference(restore(project, arguments.name, into, check=arguments.verify, say=_say))
+
+
+def _trace(arguments: argparse.Namespace) -> None:
+    from samebits.restore.origin import trace_file
+
+    print(trace_file(find_project(Path.cwd()), Path(arguments.file)))
+
+
 def _golden(arguments: argparse.Namespace) -> int:
     from samebits.verify.golden import record
 
@@ -151,6 +165,14 @@ def _add_verifying(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--steps", type=_steps, metavar="N", help="only N training steps, against this hardware's golden trace"
     )
     verify.add_argument("--keep", action="store_true", help="leave the copy below .samebits/verify")
+
+    restore = _command(commands, "restore", _restore, "code, data and model of a run in a fresh worktree", codes)
+    restore.add_argument("name", metavar="RUN_ID|EXP_NAME|COMMIT", help="a name of a run or a branch will do, too")
+    restore.add_argument("--into", metavar="DIR", help="a folder that is not there yet (default: beside the project)")
+    restore.add_argument("--verify", action="store_true", help="run it again in a clean copy, and compare every bit")
+
+    trace = _command(commands, "trace", _trace, "the run, commit, data and parameters behind a model file")
+    trace.add_argument("file", metavar="FILE", help="model.onnx, model.pt2 or model.safetensors")
 
     golden = _command(commands, "golden", _golden, "record this hardware's golden trace, or check it", codes)
     golden.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")

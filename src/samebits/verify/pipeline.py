@@ -106,7 +106,7 @@ def rerun(
     recorded = {stage.name: recorded_facts(copy, stage.name, dict(stage.outs)) for stage in chosen}
     inputs = inputs_of(chosen, everything)
     share_cache(root, copy, objects)
-    bring_outputs(copy, inputs | _own_data(copy, chosen, everything), objects)
+    bring_outputs(copy, inputs | own_data(copy, chosen, everything), objects)
     record_nothing(copy)
     originals = folder / "originals"
     for stage in chosen:
@@ -129,7 +129,7 @@ def rerun(
     return found
 
 
-def _own_data(copy: Path, chosen: list[LockedStage], everything: list[LockedStage]) -> dict[str, str]:
+def own_data(copy: Path, chosen: list[LockedStage], everything: list[LockedStage]) -> dict[str, str]:
     """Data that DVC tracks by a .dvc file, which a clone does not have: path to MD5."""
     written = [out for stage in everything for out in stage.outs]
     return {
