@@ -73,12 +73,16 @@ def tensor_difference(old: torch.Tensor, new: torch.Tensor) -> tuple[float, floa
     """
     one, two = old.double().flatten(), new.double().flatten()
     both = one.isnan() & two.isnan()
-    gap = torch.where(both, 0.0, (one - two).abs().nan_to_num(nan=math.inf))
+    gap = torch.where(both, 0.0, _infinite_for_nan((one - two).abs()))
     # Equal infinities differ by NaN.
     gap = torch.where(one == two, 0.0, gap)
     scale = torch.maximum(one.abs(), two.abs())
-    relative = torch.where(gap > 0, gap / scale, 0.0).nan_to_num(nan=math.inf)
+    relative = _infinite_for_nan(torch.where(gap > 0, gap / scale, 0.0))
     return (gap.max().item(), relative.max().item()) if gap.numel() else (0.0, 0.0)
+
+
+def _infinite_for_nan(values: torch.Tensor) -> torch.Tensor:
+    return torch.where(values.isnan(), math.inf, values)
 
 
 def compare_tensors(old: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]) -> list[str]:
