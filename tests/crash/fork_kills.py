@@ -22,12 +22,13 @@ import psutil
 from samebits import stage
 from samebits.files import sha256_file
 from samebits.launch import environment
-from samebits.tracking import spawn
-from samebits.training import train  # noqa: F401  imported before the forks: each child would take seconds for it
+from samebits.params.schema import read_params
+from samebits.tracking import spawn, tracker  # noqa: F401
+from samebits.training import train  # noqa: F401
 
 workspace, seed, count, kills_each = Path(sys.argv[1]), *map(int, sys.argv[2:5])
 
-LONGEST_S = 1.6
+LONGEST_S = 1.2
 """Of a child's CPU time before it is killed: on a busy machine it comes as far as on an idle one."""
 
 OUTPUTS = ("models", "reports")
@@ -61,6 +62,8 @@ def hashes() -> dict[str, str]:
 
 def main() -> None:
     os.environ.update(environment())
+    # What is imported before the forks need not be by each child, which would take longer for it than for training.
+    read_params(workspace / "params.yaml")
     spawn.ensure_sender = lambda *_: False
     spawn.await_delivery = lambda *_: ""
     chosen = random.Random(seed)

@@ -28,8 +28,8 @@ SEED = 20261123
 KILLS, EACH = 50, 5
 
 SETTINGS: dict[str, Any] = {
-    "train": {"epochs": 8},
-    "runtime": {"checkpoint_seconds": 0.1, "tracking": {"enabled": True}},
+    "train": {"epochs": 4},
+    "runtime": {"checkpoint_seconds": 0.05, "tracking": {"enabled": True}},
 }
 
 _DELIVER = """

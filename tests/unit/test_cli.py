@@ -13,7 +13,7 @@ from samebits.cli import find_project, main, parser
 from samebits.errors import UserError
 
 SRC = Path(__file__).resolve().parents[2] / "src"
-COMMANDS = ["predict", "use", "ui", "runs", "summary", "fetch"]
+COMMANDS = ["predict", "use", "ui", "runs", "summary", "fetch", "verify", "restore", "trace", "golden"]
 
 
 @pytest.fixture(autouse=True)
