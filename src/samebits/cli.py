@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from samebits import __version__
-from samebits.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from samebits.errors import EXIT_DIFFERENT, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from samebits.paths import Project, current_project
 
 _ROOT_MARK = "dvc.yaml"
@@ -79,6 +79,53 @@ def _fetch(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def _verify(arguments: argparse.Namespace) -> int:
+    project = find_project(Path.cwd())
+    if arguments.steps is not None:
+        from samebits.verify.golden import verify_steps
+
+        return _difference(verify_steps(project, arguments.steps, say=_say))
+    from samebits.verify.pipeline import verify
+
+    return _difference(verify(project, arguments.stage, keep=arguments.keep, say=_say))
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from samebits.restore.restore import restore
+
+    into = Path(arguments.into) if arguments.into else None
+    project = find_project(Path.cwd())
+    return _difference(restore(project, arguments.name, into, check=arguments.verify, say=_say))
+
+
+def _trace(arguments: argparse.Namespace) -> None:
+    from samebits.restore.origin import trace_file
+
+    print(trace_file(find_project(Path.cwd()), Path(arguments.file)))
+
+
+def _golden(arguments: argparse.Namespace) -> int:
+    from samebits.verify.golden import record
+
+    return _difference(record(find_project(Path.cwd()), arguments.recipe, replace=arguments.replace, say=_say))
+
+
+def _say(line: str) -> None:
+    """At once: the stages that run in between print by themselves."""
+    print(line, flush=True)
+
+
+def _difference(same: bool) -> int:
+    return 0 if same else EXIT_DIFFERENT
+
+
+def _steps(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(prog="samebits", description="Same code, same data, same bits.")
@@ -105,31 +152,56 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "summary", _summary, "the result of the last dvc repro, as a short table")
     fetch = _command(commands, "fetch", _fetch, "download the files of a catalogue card into the cache")
     fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
+    _add_verifying(commands)
     return top
+
+
+def _add_verifying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    codes = "Exit code: 0 if all bits are the same, 1 if some differ, 2 if it could not be found out."
+    verify = _command(commands, "verify", _verify, "run the commit again in a clean copy, and compare every bit", codes)
+    what = verify.add_mutually_exclusive_group()
+    what.add_argument("--stage", action="append", default=[], help="only this stage (may be repeated)")
+    what.add_argument(
+        "--steps", type=_steps, metavar="N", help="only N training steps, against this hardware's golden trace"
+    )
+    verify.add_argument("--keep", action="store_true", help="leave the copy below .samebits/verify")
+
+    restore = _command(commands, "restore", _restore, "code, data and model of a run in a fresh worktree", codes)
+    restore.add_argument("name", metavar="RUN_ID|EXP_NAME|COMMIT", help="a name of a run or a branch will do, too")
+    restore.add_argument("--into", metavar="DIR", help="a folder that is not there yet (default: beside the project)")
+    restore.add_argument("--verify", action="store_true", help="run it again in a clean copy, and compare every bit")
+
+    trace = _command(commands, "trace", _trace, "the run, commit, data and parameters behind a model file")
+    trace.add_argument("file", metavar="FILE", help="model.onnx, model.pt2 or model.safetensors")
+
+    golden = _command(commands, "golden", _golden, "record this hardware's golden trace, or check it", codes)
+    golden.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
+    golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")
 
 
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace], int | None],
     text: str,
+    more: str = "",
 ) -> argparse.ArgumentParser:
-    added = commands.add_parser(name, help=text, description=text)
+    added = commands.add_parser(name, help=text, description=text, epilog=more or None)
     added.set_defaults(run=run)
     return added
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    """Run a command; returns its exit code: 0, 1 where bits differ, 2 for bad input, 130 after Ctrl-C."""
     arguments = parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        code: int | None = arguments.run(arguments)
     except UserError as error:
         print(f"samebits {arguments.command}: error: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

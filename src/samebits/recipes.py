@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,14 @@ from samebits.params.schema import parse_params
 from samebits.registry import nearest
 
 
-def use(workspace: Path, name: str) -> None:
+def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
     """Merge `recipes/<name>.yaml` into params.yaml, keeping its comments. Nothing is written unless all of it is valid.
 
     Raises:
         UserError: for an unknown recipe (with the nearest known one) or a result that does not validate.
     """
-    folder = workspace / "recipes"
-    path = folder / f"{name}.yaml"
-    known = sorted(each.stem for each in folder.glob("*.yaml"))
+    path = workspace / "recipes" / f"{name}.yaml"
+    known = recipe_names(workspace)
     if name not in known:
         guess = nearest(name, known)
         hint = f"did you mean {guess}? " if guess else ""
@@ -43,7 +42,12 @@ def use(workspace: Path, name: str) -> None:
     buffer = io.StringIO()
     yaml.dump(params, buffer)
     write_bytes(file, buffer.getvalue().encode())
-    print(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
+    say(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
+
+
+def recipe_names(workspace: Path) -> list[str]:
+    """The recipes of a project, sorted."""
+    return sorted(each.stem for each in (workspace / "recipes").glob("*.yaml"))
 
 
 def _complete(params: Any, values: Any, keys: tuple[str, ...]) -> None:

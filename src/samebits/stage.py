@@ -112,6 +112,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
         _require_unchanged(name, project, code, params, sections)
         if not is_helper():
             context.tracker.lineage(*stage_files(workspace, name))
+            _note_facts(context)
             _note_seconds(context, time.monotonic() - started)
     except (Interrupted, KeyboardInterrupt) as error:
         status, result = "KILLED", _explain(name, error)
@@ -132,6 +133,15 @@ def _open(name: str, project: Project, params: Params, stop: StopRequest) -> Sta
         return StageContext(name, project, params.runtime, NullTracker(), stop)
     tracker = open_tracker(project, params.runtime, stage=name, params=params.dump())
     return StageContext(name, project, params.runtime, tracker, stop)
+
+
+def _note_facts(context: StageContext) -> None:
+    from samebits.tracking.facts import note_facts
+
+    try:
+        note_facts(context.project, context.name, context.runtime.device)
+    except (OSError, RuntimeError, UserError) as error:  # a record only: it never stops a stage
+        context.say(f"warning: the facts of this machine are not noted: {error}")
 
 
 def _note_seconds(context: StageContext, seconds: float) -> None:

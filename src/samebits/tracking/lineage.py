@@ -26,6 +26,9 @@ _HASH_LIMIT = 4 << 30
 _BLOCK = 1 << 20
 _GIT_TIMEOUT_S = 20.0
 
+FACTS = "reports/facts.json"
+"""What the bits of the outputs in dvc.lock depend on (`tracking.facts` writes it; people commit it with dvc.lock)."""
+
 # Changed by `-S`: no sign of edited code.
 _PARAMS = "params.yaml"
 
@@ -143,11 +146,11 @@ def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
 
 
 def _is_dvcs(name: str, outputs: set[str]) -> bool:
-    """Whether DVC writes the file: its lock, the .gitignore beside an output, an output that git keeps (metrics)."""
+    """Whether a run writes the file: dvc.lock, the facts, the .gitignore beside an output, an output that git keeps."""
     path = PurePosixPath(name)
     if path.name == ".gitignore":
         return any(PurePosixPath(output).parent == path.parent for output in outputs)
-    return name == "dvc.lock" or not outputs.isdisjoint(map(str, (path, *path.parents)))
+    return name in ("dvc.lock", FACTS) or not outputs.isdisjoint(map(str, (path, *path.parents)))
 
 
 def _outputs(workspace: Path) -> set[str]:
@@ -184,16 +187,16 @@ def artefact_facts(
     return facts
 
 
-def dvc_md5(path: Path) -> str:
+def dvc_md5(path: Path, limit: int | None = _HASH_LIMIT) -> str:
     """The hash that dvc.lock has for a file, or for a folder (with `.dir`): MD5 of its canonical JSON listing.
 
-    Folders of more than 4 GiB are not read a second time; the size is said instead.
+    Folders of more than `limit` bytes are not read a second time; the size is said instead.
     """
     if path.is_file():
         return _md5(path)
     files = sorted((p.relative_to(path).as_posix(), p) for p in path.rglob("*") if p.is_file())
     size = sum(p.stat().st_size for _, p in files)
-    if size > _HASH_LIMIT:
+    if limit is not None and size > limit:
         return f"not hashed: {size / 2**30:.1f} GiB"
     return _md5_of_listing(path, [file for _, file in files]) + ".dir"
 

@@ -23,14 +23,15 @@ from samebits.hardware import Precision
 from samebits.params.train import TrainParams
 from samebits.stop import StopRequest
 from samebits.tasks import Task
+from samebits.training.deterministic_errors import deterministic_errors
 from samebits.training.gradients import Flat, elastic, plain
 from samebits.training.optimizers import set_learning_rate
 from samebits.training.schedules import rate
 from samebits.training.state import TrainingState, metrics_of
 from samebits.training.team import Team
 
-_CURVE_POINTS = 400
-"""Points of a training curve, whatever the number of steps."""
+CURVE_POINTS = 400
+"""Points of a training curve, whatever the number of steps; `samebits.verify.steps` raises it to see each."""
 
 _VALIDATION_BATCH = 500
 
@@ -92,16 +93,17 @@ class Training:
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
-            UserError: the loss is not finite; nothing was updated with it.
+            UserError: the loss is not finite, or an operation is not deterministic; nothing was updated with it.
             OutOfMemory: a micro-batch did not fit.
         """
         state, settings, total = self.state, self.settings, self.total_steps
         forward = torch.compile(state.model) if settings.compile else state.model
-        curve_every = max(1, total // _CURVE_POINTS)
+        curve_every = max(1, total // CURVE_POINTS)
         saved_at = time.monotonic()
         flat = Flat(state.model)
         stream = self.batches.stream(state.step, total, self.workers)
-        with contextlib.closing(stream), out_of_memory():
+        named = deterministic_errors(state.model, watch_backward=not settings.compile)
+        with contextlib.closing(stream), out_of_memory(), named:
             for batch in stream:
                 if self._stops_early():
                     break
