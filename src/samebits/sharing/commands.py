@@ -1,0 +1,54 @@
+"""The commands of this package for `samebits`: share, receive, gc, doctor, data diff."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from samebits.paths import Project
+
+
+def _project() -> Project:
+    from samebits.cli import find_project
+
+    return find_project(Path.cwd())
+
+
+def _share(arguments: argparse.Namespace) -> None:
+    from samebits.sharing.share import share
+
+    share(_project().home, remote=arguments.remote, quick=arguments.quick, timeout=arguments.timeout)
+
+
+def _receive(arguments: argparse.Namespace) -> None:
+    from samebits.sharing.receive import receive
+
+    receive(_project().home, remote=arguments.remote, force=arguments.force, timeout=arguments.timeout)
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    add: Callable[..., argparse.ArgumentParser],
+) -> None:
+    """Add them to the command line; `add` makes one of a name, a function and a text."""
+    share = add(commands, "share", _share, "push data, model and reports, and prove that the remote has them whole")
+    share.add_argument("--quick", action="store_true", help="compare sizes only; do not read the objects back")
+    receive = add(commands, "receive", _receive, "pull data, model and reports, and check every hash")
+    receive.add_argument("--force", action="store_true", help="overwrite outputs that were changed here")
+    for command in (share, receive):
+        _remote_options(command)
+
+
+def _remote_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--remote", metavar="NAME", help="a DVC remote (default: the default one)")
+    command.add_argument(
+        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for its first answer (default: 30)"
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise ValueError(text)
+    return value

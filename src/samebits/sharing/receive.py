@@ -1,0 +1,201 @@
+"""`samebits receive`: pull, check every hash, and say in one line what came.
+
+samebits receive                  fetch, check, put the outputs in place
+samebits receive --remote NAME    from another remote than the default one
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from samebits.errors import UserError
+from samebits.files import read_json
+from samebits.sharing.faults import explain
+from samebits.sharing.objects import Needed, cache_path, md5_of, needed, open_repo, wrong_in_cache
+from samebits.sharing.remote import Heard, Remote, open_remote, quiet
+from samebits.sharing.share import mib
+
+_SHOWN = 12
+_METRICS = 3
+
+Say = Callable[[str], None]
+
+
+def receive(
+    folder: Path, *, remote: str | None = None, force: bool = False, timeout: float = 30.0, say: Say = print
+) -> int:
+    """Fetch what dvc.lock names, check every object, then put the outputs in place and check these.
+
+    An object that came damaged is removed and fetched once more. Outputs in the workspace are touched only when
+    everything is here and right.
+
+    Args:
+        folder: root of the project.
+        remote: name of a DVC remote; None for the default one.
+        force: overwrite outputs that were changed here and are in no cache.
+        timeout: seconds for the remote's first answer.
+
+    Returns:
+        the number of objects that were fetched.
+
+    Raises:
+        UserError: naming what is missing or damaged, or what failed.
+    """
+    with open_repo(folder) as repo:
+        place = open_remote(repo, remote, timeout=timeout)
+        place.check_answers()
+        objects, fetched = fetch_checked(repo, place, say=say)
+        _check_out(repo, force)
+        _check_workspace(repo, objects)
+    size = sum(cache_path(repo, each.oid).stat().st_size for each in objects)
+    say(
+        f"received: {describe(folder)}; {len(objects)} objects, {mib(size)}, every hash checked ({fetched} fetched now)"
+    )
+    return fetched
+
+
+def fetch_checked(
+    repo: Any, remote: Remote, *, say: Say, fetch: Callable[[], None] | None = None
+) -> tuple[list[Needed], int]:
+    """Bring every object of the workspace's outputs into the cache, each with the bytes that its name says.
+
+    Args:
+        fetch: what fetches; `dvc fetch` of the workspace unless it is given.
+
+    Returns:
+        (the objects, how many were not here before).
+
+    Raises:
+        UserError: naming what could not be had whole.
+    """
+    # What an interrupted or a careless fetch left damaged is found now, not taken for good by DVC.
+    known, _ = needed(repo)
+    absent, damaged = wrong_in_cache(repo, known)
+    _remove(repo, damaged)
+    before = {each.oid for each in known} - {each.oid for each in [*absent, *damaged]}
+    objects: list[Needed] = []
+    for attempt in (1, 2):
+        heard = _fetch(repo, remote, fetch)
+        objects, unlisted = needed(repo)
+        absent, damaged = wrong_in_cache(repo, objects)
+        _remove(repo, damaged)
+        if not absent and not damaged and not unlisted:
+            return objects, len({each.oid for each in objects} - before)
+        if attempt == 1 and damaged:
+            say(f"came damaged, fetched once more: {_some(damaged)}")
+            continue
+        break
+    _raise_wrong(remote, heard, [*unlisted, *absent], damaged)
+    raise AssertionError("unreachable")
+
+
+def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> Heard:
+    with quiet() as heard:
+        try:
+            (fetch or (lambda: repo.fetch(remote=remote.name)))()
+        except Exception as error:
+            if type(error).__name__ == "LockError":
+                raise UserError(
+                    f"another DVC command is at work here: {error}", "wait until it ends, then run this again"
+                ) from error
+            # A file that is missing is named below; anything else is the server's fault.
+            faults = [each for each in heard.errors if not isinstance(each, FileNotFoundError)]
+            if faults:
+                raise explain(faults[0], remote.shown) from error
+            if type(error).__name__ not in ("DownloadError", "FileNotFoundError"):
+                raise explain(error, remote.shown) from error
+    return heard
+
+
+def _remove(repo: Any, damaged: Iterable[Needed]) -> None:
+    for each in damaged:
+        cache_path(repo, each.oid).unlink(missing_ok=True)
+
+
+def _raise_wrong(remote: Remote, heard: Heard, missing: list[Needed], damaged: list[Needed]) -> None:
+    if damaged:
+        raise UserError(
+            f"damaged on {remote.shown}: {_some(damaged)}",
+            "whoever has a good copy runs samebits share, which sends it again; or make it here: dvc repro",
+        )
+    # Nothing is "up to date" while something is missing.
+    raise UserError(
+        f"missing on {remote.shown}: {_some(missing)}" + (f" ({heard.texts[-1]})" if heard.texts else ""),
+        "whoever has it runs samebits share; or make it here: dvc repro "
+        + " ".join(sorted({each.stage for each in missing})),
+    )
+
+
+def _check_out(repo: Any, force: bool) -> None:
+    from dvc.exceptions import CheckoutError, ConfirmRemoveError
+
+    try:
+        repo.checkout(force=force)
+    except (CheckoutError, ConfirmRemoveError) as error:
+        names = getattr(error, "target_infos", None) or [str(error)]
+        raise UserError(
+            f"outputs were changed here and are in no cache: {', '.join(str(name) for name in names)}",
+            "keep them (dvc commit, or move them away), or let them go: samebits receive --force",
+        ) from error
+
+
+def _check_workspace(repo: Any, objects: list[Needed]) -> None:
+    """Every file of every output, as it lies in the workspace now.
+
+    Raises:
+        UserError: naming files that are missing or differ; among them metrics, which come by git.
+    """
+    root = Path(repo.root_dir)
+    files = [(each.path, each.md5) for each in objects if not each.oid.endswith(".dir")]
+    # Two files with the same bytes are one object.
+    for out in repo.index.outs:
+        if out.protocol != "local" or not out.hash_info or out.hash_info.name != "md5":
+            continue
+        if not out.hash_info.isdir:
+            files.append((Path(out.fs_path).relative_to(root).as_posix(), str(out.hash_info.value)))
+        elif (tree := out.get_obj()) is not None:
+            name = Path(out.fs_path).relative_to(root).as_posix()
+            files += [("/".join([name, *key]), str(info.value)) for key, _, info in tree]
+    wrong = sorted({path for path, md5 in files if md5_of(root / path) != md5})
+    if wrong:
+        raise UserError(
+            f"not as dvc.lock has them: {', '.join(wrong[:_SHOWN])}",
+            "what git keeps: git checkout -- FILE, or commit dvc.lock together with it; the rest: dvc checkout",
+        )
+
+
+def describe(folder: Path) -> str:
+    """What lies in the outputs, for people: data set and digest, model, first metrics; what is there of these."""
+    parts = []
+    info = _json(folder / "data" / "prepared" / "dataset.json")
+    if info:
+        digest = f" (digest {str(info['digest'])[:12]})" if info.get("digest") else ""
+        parts.append(f"data {info.get('title') or info.get('name') or 'without a name'}{digest}")
+    model = _json(folder / "models" / "checkpoint" / "config.json").get("model")
+    if isinstance(model, dict) and model.get("name"):
+        parts.append(f"model {model['name']}")
+    test = _json(folder / "reports" / "evaluation" / "metrics.json").get("test")
+    if isinstance(test, dict):
+        numbers = [
+            f"{name} {value:.4f}"
+            for name, value in test.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        ]
+        if numbers:
+            parts.append("test " + ", ".join(numbers[:_METRICS]))
+    return ", ".join(parts) or "outputs"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    value = read_json(path)
+    return value if isinstance(value, dict) else {}
+
+
+def _some(objects: list[Needed]) -> str:
+    rest = f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
+    return ", ".join(str(each) for each in objects[:_SHOWN]) + rest
