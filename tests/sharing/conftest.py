@@ -31,7 +31,7 @@ import json, pathlib, random, yaml
 params = yaml.safe_load(open("params.yaml"))
 pathlib.Path("ran").open("a").write("train ")
 out = pathlib.Path("models/checkpoint"); out.mkdir(parents=True, exist_ok=True)
-(out / "model.safetensors").write_bytes(random.Random(params["lr"]).randbytes(20_000))
+(out / "model.safetensors").write_bytes(random.Random(1000 + params["lr"]).randbytes(20_000))
 (out / "config.json").write_text(json.dumps({"model": {"name": "toy"}}))
 pathlib.Path("reports/evaluation").mkdir(parents=True, exist_ok=True)
 pathlib.Path("reports/evaluation/metrics.json").write_text(json.dumps({"test": {"accuracy": 0.5}}))
@@ -166,6 +166,13 @@ class Team:
         subprocess.run(["git", "clone", "-q", str(self.base / "git"), str(person.folder)], check=True)
         self.configure(person, **options)
         return person
+
+    @classmethod
+    def of(cls, person: Person) -> Team:
+        """A team in which somebody else is in ann's place."""
+        team = cls.__new__(cls)
+        team.base, team.ann = person.folder.parent, person
+        return team
 
     @classmethod
     def copied(cls, template: Team, base: Path) -> Team:

@@ -65,9 +65,16 @@ def open_repo(folder: Path) -> Iterator[Any]:
         with quiet():
             yield repo
     except DvcException as error:
+        if is_locked(error):
+            raise UserError("another DVC command is at work here", "wait until it ends, then run this again") from error
         raise UserError(f"DVC says: {_whole(error)}", "correct the file that it names") from error
     finally:
         repo.close()
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether DVC could not begin because another of its commands holds the repository."""
+    return type(error).__name__ == "LockError"
 
 
 def _whole(error: BaseException) -> str:

@@ -6,15 +6,16 @@ samebits receive --remote NAME    from another remote than the default one
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from samebits.errors import UserError
-from samebits.files import read_json
+from samebits.files import read_json, write_bytes
 from samebits.sharing.faults import explain
-from samebits.sharing.objects import Needed, cache_path, md5_of, needed, open_repo, wrong_in_cache
+from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo, wrong_in_cache
 from samebits.sharing.remote import Heard, Remote, open_remote, quiet
 from samebits.sharing.share import mib
 
@@ -75,6 +76,7 @@ def fetch_checked(
     known, _ = needed(repo)
     absent, damaged = wrong_in_cache(repo, known)
     _remove(repo, damaged)
+    _fetch_listings(repo, remote)
     before = {each.oid for each in known} - {each.oid for each in [*absent, *damaged]}
     objects: list[Needed] = []
     for attempt in (1, 2):
@@ -92,15 +94,37 @@ def fetch_checked(
     raise AssertionError("unreachable")
 
 
+def _fetch_listings(repo: Any, remote: Remote) -> None:
+    """Bring the listings of folders into the cache.
+
+    DVC would stop at a damaged one with an error of its JSON reader, and leaves out the listing of a folder of which
+    a file is missing, so that nobody could say which.
+
+    Raises:
+        UserError: naming those that are missing or damaged.
+    """
+    missing, damaged = [], []
+    for each in needed(repo)[1]:
+        if not each.pushed:
+            continue
+        data = remote.read(each.oid)
+        if data is None:
+            missing.append(each)
+        elif hashlib.md5(data, usedforsecurity=False).hexdigest() != each.md5:
+            damaged.append(each)
+        else:
+            write_bytes(cache_path(repo, each.oid), data)
+    if missing or damaged:
+        _raise_wrong(remote, Heard(), missing, damaged)
+
+
 def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> Heard:
     with quiet() as heard:
         try:
             (fetch or (lambda: repo.fetch(remote=remote.name)))()
         except Exception as error:
-            if type(error).__name__ == "LockError":
-                raise UserError(
-                    f"another DVC command is at work here: {error}", "wait until it ends, then run this again"
-                ) from error
+            if is_locked(error):
+                raise
             # A file that is missing is named below; anything else is the server's fault.
             faults = [each for each in heard.errors if not isinstance(each, FileNotFoundError)]
             if faults:

@@ -171,6 +171,19 @@ class Remote:
         with self.translated(), ThreadPoolExecutor(_AT_ONCE) as pool:
             yield from pool.map(read, oids)
 
+    def read(self, oid: str) -> bytes | None:
+        """The bytes of a small object, None if it is not there.
+
+        Raises:
+            RemoteFault: if the server cannot be read.
+        """
+        with self.translated():
+            try:
+                with self.odb.fs.open(self.odb.oid_to_path(oid), "rb") as file:
+                    return bytes(file.read())
+            except FileNotFoundError:
+                return None
+
     def replace(self, oid: str, path: Path) -> None:
         """Put a file in the place of an object, whatever is there now.
 
@@ -185,6 +198,16 @@ class Remote:
                 # DVC write-protects objects.
                 Path(target).unlink(missing_ok=True)
             self.odb.add(str(path), localfs, oid, check_exists=False, on_error=_raise)
+
+    def remove(self, oid: str) -> None:
+        """Remove an object, if it is there.
+
+        Raises:
+            RemoteFault: if the server does not let us.
+        """
+        with self.translated():
+            if self.odb.exists(oid):
+                self.odb.delete(oid)
 
     @contextmanager
     def translated(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from typing import Any
 from samebits.errors import UserError
 from samebits.sharing.faults import explain
 from samebits.sharing.git import head, is_published, uncommitted
-from samebits.sharing.objects import Needed, cache_path, md5_of, needed, open_repo
+from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
 from samebits.sharing.remote import Heard, Remote, open_remote, quiet
 from samebits.sharing.verify import Verdict, heal, verify
 
@@ -62,11 +62,27 @@ def check_lock(repo: Any) -> None:
         UserError: naming the stages that differ.
     """
     stale = repo.status()
+    lost = sorted(name for name, changes in stale.items() if _is_only_out_of_cache(changes))
+    if lost and len(lost) == len(stale):
+        raise UserError(
+            f"the outputs of {_some(lost)} are not whole in the cache",
+            f"store them anew, if their files are here: dvc commit -f {' '.join(lost)}; or get them: samebits receive",
+        )
     if stale:
         raise UserError(
             f"dvc.lock does not agree with the files here: {_some(sorted(stale))} (dvc status says how)",
             "bring it up to date: dvc repro; or take the outputs back: dvc checkout; then commit dvc.lock",
         )
+
+
+def _is_only_out_of_cache(changes: list[Any]) -> bool:
+    """Whether DVC's status of a stage says nothing but that an output is not in the cache."""
+    return all(
+        isinstance(each, dict)
+        and set(each) == {"changed outs"}
+        and set(each["changed outs"].values()) == {"not in cache"}
+        for each in changes
+    )
 
 
 def needed_here(repo: Any) -> list[Needed]:
@@ -99,12 +115,15 @@ def send(
             "remove its `remote:`, so that all of a revision is in one place",
         )
     remote.check_answers()
+    _remove_wrong_listings(repo, remote, objects, say)
     there = remote.sizes(each.oid for each in objects)
     _check_before_sending(repo, [each for each in objects if each.oid not in there], remote)
     with quiet() as heard:
         try:
             (push or (lambda: repo.push(remote=remote.name)))()
         except Exception as error:
+            if is_locked(error):
+                raise
             raise _push_failed(error, heard, remote) from error
     verdict = verify(repo, remote, objects, deep=not quick)
     sent = [each for each in objects if each.oid not in there and each not in verdict.wrong]
@@ -132,6 +151,16 @@ def send(
         f"sent now: {len(sent)} objects, {mib(sum(cache_path(repo, each.oid).stat().st_size for each in sent))}"
     )
     return verdict
+
+
+def _remove_wrong_listings(repo: Any, remote: Remote, objects: list[Needed], say: Say) -> None:
+    """Damaged listings of folders go from the remote first: DVC cannot push over one, and believes what it lists."""
+    listings = [each for each in objects if each.oid.endswith(".dir")]
+    verdict = verify(repo, remote, listings, deep=True)
+    for each, line in zip(verdict.wrong, verdict.lines(), strict=True):
+        if each not in verdict.missing and md5_of(cache_path(repo, each.oid)) == each.md5:
+            say(f"on {remote.shown} {line}; sent again")
+            remote.remove(each.oid)
 
 
 def _check_before_sending(repo: Any, objects: list[Needed], remote: Remote) -> None:
@@ -162,8 +191,6 @@ def _check_before_sending(repo: Any, objects: list[Needed], remote: Remote) -> N
 
 def _push_failed(error: Exception, heard: Heard, remote: Remote) -> UserError:
     """The first error of a file says more than DVC's own (`3 files failed to upload`)."""
-    if type(error).__name__ == "LockError":
-        return UserError(f"another DVC command is at work here: {error}", "wait until it ends, then run this again")
     return explain(heard.errors[0] if heard.errors else error, remote.shown)
 
 
