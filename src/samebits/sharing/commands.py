@@ -27,6 +27,13 @@ def _receive(arguments: argparse.Namespace) -> None:
     receive(_project().home, remote=arguments.remote, force=arguments.force, timeout=arguments.timeout)
 
 
+def _doctor(arguments: argparse.Namespace) -> None:
+    from samebits.sharing.doctor import doctor
+
+    if not doctor(_project(), as_json=arguments.json, timeout=arguments.timeout):
+        raise SystemExit(1)
+
+
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     add: Callable[..., argparse.ArgumentParser],
@@ -36,6 +43,9 @@ def add_commands(
     share.add_argument("--quick", action="store_true", help="compare sizes only; do not read the objects back")
     receive = add(commands, "receive", _receive, "pull data, model and reports, and check every hash")
     receive.add_argument("--force", action="store_true", help="overwrite outputs that were changed here")
+    doctor = add(commands, "doctor", _doctor, "check Python, torch, DVC, git, the remote, MLflow and the disk")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")
     for command in (share, receive):
         _remote_options(command)
 

@@ -50,7 +50,7 @@ def receive(
         place.check_answers()
         objects, fetched = fetch_checked(repo, place, say=say)
         _check_out(repo, force)
-        _check_workspace(repo, objects)
+        _check_workspace(repo, force)
     size = sum(cache_path(repo, each.oid).stat().st_size for each in objects)
     say(
         f"received: {describe(folder)}; {len(objects)} objects, {mib(size)}, every hash checked ({fetched} fetched now)"
@@ -166,29 +166,44 @@ def _check_out(repo: Any, force: bool) -> None:
         ) from error
 
 
-def _check_workspace(repo: Any, objects: list[Needed]) -> None:
+def _check_workspace(repo: Any, force: bool) -> None:
     """Every file of every output, as it lies in the workspace now.
+
+    A wrong file that DVC has just called right came with an earlier, careless pull: DVC noted the hash that it should
+    have had. Such a file is put in place anew.
 
     Raises:
         UserError: naming files that are missing or differ; among them metrics, which come by git.
     """
     root = Path(repo.root_dir)
-    files = [(each.path, each.md5) for each in objects if not each.oid.endswith(".dir")]
-    # Two files with the same bytes are one object.
-    for out in repo.index.outs:
-        if out.protocol != "local" or not out.hash_info or out.hash_info.name != "md5":
-            continue
-        if not out.hash_info.isdir:
-            files.append((Path(out.fs_path).relative_to(root).as_posix(), str(out.hash_info.value)))
-        elif (tree := out.get_obj()) is not None:
-            name = Path(out.fs_path).relative_to(root).as_posix()
-            files += [("/".join([name, *key]), str(info.value)) for key, _, info in tree]
-    wrong = sorted({path for path, md5 in files if md5_of(root / path) != md5})
+    stored, of_git = _files(repo)
+    for path, md5 in stored:
+        if md5_of(root / path) != md5:
+            (root / path).unlink(missing_ok=True)
+    _check_out(repo, force)
+    wrong = sorted({path for path, md5 in [*stored, *of_git] if md5_of(root / path) != md5})
     if wrong:
         raise UserError(
             f"not as dvc.lock has them: {', '.join(wrong[:_SHOWN])}",
             "what git keeps: git checkout -- FILE, or commit dvc.lock together with it; the rest: dvc checkout",
         )
+
+
+def _files(repo: Any) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(path, MD5) of every file of the outputs: those in DVC's cache, and those that git keeps."""
+    root = Path(repo.root_dir)
+    stored: list[tuple[str, str]] = []
+    of_git: list[tuple[str, str]] = []
+    for out in repo.index.outs:
+        if out.protocol != "local" or not out.hash_info or out.hash_info.name != "md5":
+            continue
+        name = Path(out.fs_path).relative_to(root).as_posix()
+        if out.hash_info.isdir:
+            tree = out.get_obj()
+            stored += [("/".join([name, *key]), str(info.value)) for key, _, info in tree or ()]
+        else:
+            (stored if out.use_cache else of_git).append((name, str(out.hash_info.value)))
+    return stored, of_git
 
 
 def describe(folder: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -198,6 +199,19 @@ class Remote:
                 # DVC write-protects objects.
                 Path(target).unlink(missing_ok=True)
             self.odb.add(str(path), localfs, oid, check_exists=False, on_error=_raise)
+
+    def write_probe(self, data: bytes) -> str:
+        """Write bytes as an object; its name.
+
+        Raises:
+            RemoteFault: if they are not taken.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "probe"
+            path.write_bytes(data)
+            oid = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            self.replace(oid, path)
+        return oid
 
     def remove(self, oid: str) -> None:
         """Remove an object, if it is there.
