@@ -131,7 +131,7 @@ def take(pages: str, folder: Path, profile: str) -> None:
         browser.picture(run + options, folder / "mlflow-run.png", height=800, needs="Description")
         charts = f"{run}/model-metrics{options}"
         browser.picture(charts, folder / "mlflow-curves.png", height=1000, needs="Add chart", search=CURVES)
-        report = (ROOT / "reports" / "evaluation" / "report.html").as_uri()
+        report = (ROOT / "reports" / "evaluation" / "report" / "report.html").as_uri()
         browser.picture(report, folder / "report.png", height=800, needs="Accuracy")
     finally:
         browser.close()

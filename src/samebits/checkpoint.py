@@ -5,12 +5,13 @@ No code runs from either: safetensors holds tensors, and the model's class is lo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -20,10 +21,12 @@ from samebits.files import read_json, write_bytes, write_json
 from samebits.models import MODELS, build_model
 from samebits.params.section import Section
 from samebits.registry import load_module
+from samebits.signature import Signature
+from samebits.tasks import TASKS, Task, build_task
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _CURE = "make it again (dvc repro) or fetch it (dvc pull)"
 
 
@@ -33,10 +36,7 @@ class CheckpointConfig(Section):
     Attributes:
         task: the `task` section it was trained with.
         model: the `model` section that built it.
-        shape: shape of one input, [channels, height, width].
-        classes: names, in the order of the outputs.
-        mean: per channel, of pixels scaled to [0, 1], from the training split.
-        std: likewise.
+        signature: what goes in and what comes out, with what was fitted on the training split.
         data_digest: of the prepared data it was trained on.
         step: updates made when these weights were taken.
         epoch: the epoch they were taken after, counted from 1.
@@ -45,10 +45,7 @@ class CheckpointConfig(Section):
     format_version: int = FORMAT_VERSION
     task: dict[str, Any]
     model: dict[str, Any]
-    shape: list[int] = Field(min_length=3, max_length=3)
-    classes: list[str]
-    mean: list[float]
-    std: list[float]
+    signature: Signature
     data_digest: str
     step: int
     epoch: int
@@ -59,6 +56,7 @@ class Checkpoint:
     """A loaded checkpoint: fp32 weights on the CPU, the model in eval mode."""
 
     model: nn.Module
+    task: Task
     config: CheckpointConfig
 
 
@@ -77,8 +75,9 @@ def load_config(folder: Path) -> CheckpointConfig:
     """
     raw = read_json(folder / CONFIG)
     version = raw.get("format_version") if isinstance(raw, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise UserError(f"{folder / CONFIG} has format {version}", "update samebits to read it")
+    if isinstance(version, int) and version != FORMAT_VERSION:
+        cure = "update samebits to read it" if version > FORMAT_VERSION else _CURE
+        raise UserError(f"{folder / CONFIG} has format {version}, this code reads {FORMAT_VERSION}", cure)
     try:
         return CheckpointConfig.model_validate(raw)
     except ValidationError as error:
@@ -99,14 +98,19 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise UserError(f"{path} does not exist", _CURE) from None
     except SafetensorError as error:
         raise UserError(f"{path} is damaged: {error}", _CURE) from None
-    module = load_module("model", str(config.model.get("name")), MODELS)
-    try:
-        settings = module.Settings.model_validate(config.model)
-    except ValidationError as error:
-        raise UserError(f"{folder / CONFIG}: model settings: {error.errors()[0]['msg']}", _CURE) from None
-    model = build_model(settings, tuple(config.shape), len(config.classes))
+    model = build_model(_settings("model", config.model, MODELS, folder), config.signature)
+    task = build_task(_settings("task", config.task, TASKS, folder), config.signature)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(f"{path} does not fit the model {config.model}: {error}", _CURE) from None
-    return Checkpoint(model.eval(), config)
+    return Checkpoint(model.eval(), task, config)
+
+
+def _settings(kind: str, values: dict[str, Any], registry: Mapping[str, str], folder: Path) -> Section:
+    module = load_module(kind, str(values.get("name")), registry)
+    try:
+        settings: Section = module.Settings.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{folder / CONFIG}: {kind} settings: {error.errors()[0]['msg']}", _CURE) from None
+    return settings

@@ -1,36 +1,42 @@
-"""The model as it is served: raw pixels in, probabilities out, with the preprocessing inside."""
+"""The model as it is served: samples as they are stored in, answers out, with the preprocessing inside."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor, nn
 
-from samebits.preprocess import Normalize
+from samebits.preprocess import build_preprocess
+from samebits.signature import Signature
+from samebits.tasks import Task
 
-INPUT = "images"
-OUTPUT = "probabilities"
+INPUTS = {"image": "images", "tokens": "tokens", "table": "rows"}
+"""Kind of inputs -> name of the input in exported files."""
+
+OUTPUTS = {"class": "probabilities", "number": "values", "next_token": "logits"}
+"""Kind of target -> name of the output in exported files."""
 
 
 class ServingModel(nn.Module):
-    """uint8 pixels [N, C, H, W] -> probabilities [N, K], float32.
+    """Images uint8 [N, C, H, W], tokens int32 [N, L] or table rows float32 [N, columns] -> answers, float32.
 
     Args:
-        model: normalised float images [N, C, H, W] -> logits [N, K].
-        mean: of each channel, of pixels scaled to [0, 1].
-        std: likewise.
+        model: preprocessed samples -> raw outputs.
+        task: turns outputs into answers: probabilities [N, K], or numbers [N].
+        signature: of the data that the model was trained on.
     """
 
-    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, model: nn.Module, task: Task, signature: Signature) -> None:
         super().__init__()
-        self.normalize = Normalize(mean, std)
+        self.preprocess = build_preprocess(signature)
         self.model = model
+        self.task = task
+        self.input_name = INPUTS[signature.inputs.kind]
+        self.output_name = OUTPUTS[signature.target.kind]
+        self.dynamic = {0: "batch", 1: "length"} if signature.inputs.kind == "tokens" else {0: "batch"}
 
-    def logits(self, images: Tensor) -> Tensor:
-        """uint8 [N, C, H, W] -> float32 [N, K]."""
-        logits: Tensor = self.model(self.normalize(images)).float()
-        return logits
+    def outputs(self, samples: Tensor) -> Tensor:
+        """The model's raw outputs, float32: logits [N, K], or standardised numbers [N]."""
+        outputs: Tensor = self.model(self.preprocess(samples)).float()
+        return outputs
 
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.softmax(self.logits(images), dim=1)
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.task.answer(self.outputs(samples))

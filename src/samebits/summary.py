@@ -32,7 +32,7 @@ def summarize(project: Project) -> str:
     rows += [("seconds", _seconds(project))]
     rows += [
         ("model", "models/export/model.onnx   (samebits predict IMAGE...)"),
-        ("report", "reports/evaluation/report.html"),
+        ("report", "reports/evaluation/report/report.html"),
         ("runs", "make ui"),
     ]
     width = max(len(name) for name, _ in rows)

@@ -18,8 +18,9 @@ import torch
 
 from samebits.data.augment import augment
 from samebits.data.order import Int64, epoch_order, steps_in_epoch
-from samebits.data.prepared import Split
+from samebits.data.prepared import Array, Split
 from samebits.params.augment import AugmentParams
+from samebits.signature import ImageInputs
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Batch:
     """Samples of one step.
 
     Attributes:
-        inputs: uint8 [B, C, H, W], contiguous, on the CPU.
-        targets: int64 [B].
+        inputs: images uint8 [B, C, H, W], tokens int32 [B, L], or table rows float32 [B, columns]; on the CPU.
+        targets: classes int64 [B], numbers float32 [B], or next tokens int64 [B, L].
         indices: int64 [B], the samples' rows in their split.
     """
 
@@ -44,7 +45,7 @@ class Batches:
         split: what to draw from.
         batch_size: samples a step; an epoch's last partial batch is dropped.
         seed: of the order and the augmentation.
-        augment: random changes, or None.
+        augment: random changes of images, or None; other samples are left as they are.
         shuffle: see `samebits.data.order.epoch_order`.
         window: shards a window, for `window`.
 
@@ -81,12 +82,12 @@ class Batches:
     def batch(self, step: int) -> Batch:
         """The batch of step `step` (from 0)."""
         indices = self.indices(step)
-        images = self.split.rows(indices)
-        if self.augment is not None:
+        inputs, targets = self.split.samples(indices)
+        kind = self.split.info.signature.inputs
+        if self.augment is not None and isinstance(kind, ImageInputs):
             epoch = step // self.steps_per_epoch
-            fill = self.split.info.mean_pixel
-            images = augment(images, indices, self.augment, seed=self.seed, epoch=epoch, fill=fill)
-        return Batch(torch.from_numpy(images), torch.from_numpy(self.split.labels[indices]), indices)
+            inputs = augment(inputs, indices, self.augment, seed=self.seed, epoch=epoch, fill=kind.mean_pixel)
+        return Batch(as_tensor(inputs), as_tensor(targets), indices)
 
     def stream(self, start: int, stop: int, workers: int = 1) -> Generator[Batch]:
         """The batches of steps start .. stop - 1, in order, prepared ahead by `workers` threads.
@@ -136,4 +137,10 @@ def sequential(split: Split, batch_size: int) -> Iterator[Batch]:
     """Every sample of a split once, in order, as it is; the last batch may be smaller."""
     for start in range(0, len(split), batch_size):
         indices = np.arange(start, min(start + batch_size, len(split)), dtype=np.int64)
-        yield Batch(torch.from_numpy(split.rows(indices)), torch.from_numpy(split.labels[indices]), indices)
+        inputs, targets = split.samples(indices)
+        yield Batch(as_tensor(inputs), as_tensor(targets), indices)
+
+
+def as_tensor(array: Array) -> torch.Tensor:
+    """An array of samples or targets as a tensor; uint16 becomes int32, as torch computes little in uint16."""
+    return torch.from_numpy(array.astype(np.int32) if array.dtype == np.uint16 else array)

@@ -100,17 +100,16 @@ class Card(_Strict):
     Attributes:
         name: the card's own name, as in `data.source`.
         format: the reader, a key of `samebits.data.sources.SOURCES`.
-        classes: class names; a label is an index into them.
+        classes: class names where the files hold indices into them; else the reader finds them.
         places: tried in order.
     """
 
     name: str
     title: str = Field(min_length=1)
-    task: Literal["classification"]
     licence: str = Field(min_length=1)
     homepage: str = Field(pattern=r"^https?://")
-    format: Literal["idx"]
-    classes: list[str] = Field(min_length=2)
+    format: str = Field(min_length=1)
+    classes: list[str] = Field(default=[])
     files: list[CardFile] = Field(min_length=1)
     places: list[Place] = Field(min_length=1)
 
@@ -124,9 +123,11 @@ class Card(_Strict):
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"{what} stand twice: {', '.join(twice)}")
-        missing = sorted(_ROLES[self.format] - {file.role for file in self.files})
+        missing = sorted(_ROLES.get(self.format, frozenset()) - {file.role for file in self.files})
         if missing:
             raise ValueError(f"format {self.format} needs a file for: {', '.join(missing)}")
+        if self.format in _WITH_CLASSES and len(self.classes) < _FEWEST_CLASSES:
+            raise ValueError(f"format {self.format} needs at least {_FEWEST_CLASSES} classes")
         for place in self.places:
             member = getattr(place, "member", None)
             if member is not None and ".." in PurePosixPath(member).parts:
@@ -141,6 +142,12 @@ class Card(_Strict):
 _ROLES: dict[str, frozenset[str]] = {
     "idx": frozenset({"train/images", "train/labels", "test/images", "test/labels"}),
 }
+"""Of each format whose files have roles, the roles that it needs."""
+
+_WITH_CLASSES = {"idx"}
+"""Formats whose files hold class indices, so that the card must name the classes."""
+
+_FEWEST_CLASSES = 2
 
 
 def card_names(catalog: Path) -> list[str]:

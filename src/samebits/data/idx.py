@@ -7,33 +7,54 @@ of dimensions, one uint32 a dimension, then the values in C order.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from samebits.data.catalog import Card
-from samebits.data.sources import RawDataset, RawSplit
+from samebits.data.images import RawImages
+from samebits.data.sources import Source
+from samebits.data.split import sample_hashes
 from samebits.errors import UserError
 
 _UNSIGNED_BYTE = 0x08
 _CURE = "the file is damaged or of another format: replace it with the one whose sha256 the card names"
 
 
-def read(card: Card, files: Mapping[str, Path]) -> RawDataset:
+@dataclass(frozen=True)
+class _Half:
+    """The source's own training or test split: uint8 [n, 1, H, W] and int64 [n]."""
+
+    name: str
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    file: str
+
+
+def read(source: Source) -> RawImages:
     """Read the four files of an MNIST-like set, by their roles train/images, train/labels, test/images, test/labels.
 
     Raises:
         UserError: wrong magic number, dimensions, counts or length, or a label that is no class.
     """
-    train = _read_split(card, files, "train")
-    test = _read_split(card, files, "test")
+    card = source.catalogued
+    train, test = (_read_half(card, source.files, split) for split in ("train", "test"))
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UserError(
             f"{card.name}: training images are {train.images.shape[2:]}, test images {test.images.shape[2:]}", _CURE
         )
-    return RawDataset(train=train, test=test)
+    halves = (train, test)
+    return RawImages(
+        ids=[f"{half.name}/{i:06d}" for half in halves for i in range(len(half.labels))],
+        origins=[f"{half.file}#{i}" for half in halves for i in range(len(half.labels))],
+        hashes=np.concatenate([sample_hashes(half.images) for half in halves]),
+        targets=np.concatenate([half.labels for half in halves]),
+        classes=tuple(card.classes),
+        given=[half.name for half in halves for _ in range(len(half.labels))],
+        parts=[half.images for half in halves],
+    )
 
 
 def read_array(path: Path, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
@@ -69,7 +90,7 @@ def read_array(path: Path, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
     return np.memmap(path, dtype=np.uint8, mode="r", offset=header, shape=shape)
 
 
-def _read_split(card: Card, files: Mapping[str, Path], split: Literal["train", "test"]) -> RawSplit:
+def _read_half(card: Card, files: Mapping[str, Path], split: str) -> _Half:
     image_name, label_name = card.file(f"{split}/images").name, card.file(f"{split}/labels").name
     images = read_array(files[image_name], image_name, dimensions=3)[:, None]
     labels = read_array(files[label_name], label_name, dimensions=1).astype(np.int64)
@@ -83,10 +104,4 @@ def _read_split(card: Card, files: Mapping[str, Path], split: Literal["train", "
             + (f" ({len(wrong)} such labels)" if len(wrong) > 1 else ""),
             f"correct the labels, or the `classes` of data/catalog/{card.name}.yaml",
         )
-    indices = range(len(labels))
-    return RawSplit(
-        images=images,
-        labels=labels,
-        ids=[f"{split}/{i:06d}" for i in indices],
-        origins=[f"{image_name}#{i}" for i in indices],
-    )
+    return _Half(split, images, labels, image_name)

@@ -1,60 +1,142 @@
-"""The `prepare` stage: fetch a data set's files, check them, split them, write them as shards.
+"""The `prepare` stage: get the samples, check them, split them, fit what is fitted, write them as shards.
 
 Run it by `dvc repro prepare`. Result: `data/prepared/` (see `samebits.data.prepared`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from samebits.data.catalog import load_card
 from samebits.data.fetch import fetch
 from samebits.data.prepared import SPLITS
-from samebits.data.shards import SplitData, write_prepared
-from samebits.data.sources import RawDataset, RawSplit, read_source
-from samebits.data.split import check_splits, sample_hashes, validation_mask
+from samebits.data.shards import write_prepared
+from samebits.data.sources import SOURCES, Encoded, Raw, Source, read_source
+from samebits.data.split import assign, check_splits
+from samebits.errors import UserError
 from samebits.params.data import DataParams
+from samebits.registry import nearest
 
 if TYPE_CHECKING:
+    from samebits.paths import Project
     from samebits.stage import StageContext
 
 
 def prepare(data: DataParams, *, context: StageContext) -> None:
-    """Write `data/prepared/` from the card `data.source`.
+    """Write `data/prepared/` from `data.source`.
 
     Raises:
-        UserError: unknown card, files that cannot be had or are damaged, a split that cannot be trained on.
+        UserError: unknown source, files that cannot be had or are damaged, splits that cannot be trained on.
     """
-    card = load_card(context.project.catalog, data.source)
-    files = fetch(card, say=context.say, progress=context.runtime.progress)
-    raw = read_source(card, files)
-    splits = make_splits(raw, tuple(card.classes), data.validation_fraction)
-    info = write_prepared(context.project.prepared, card, splits, shard_mib=data.shard_mib)
-    for line in describe(info):
+    context.project.state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=context.project.state, prefix="prepare-") as scratch:
+        kind, about, source = locate(data, context.project, Path(scratch), context)
+        raw = read_source(kind, source)
+        require_usable(raw, data)
+        encoded = split_and_encode(raw, data)
+        info = write_prepared(
+            context.project.prepared, about, encoded, shard_mib=data.shard_mib, set_aside=raw.set_aside
+        )
+    for line in describe(info, encoded):
         context.say(line)
 
 
-def make_splits(raw: RawDataset, classes: tuple[str, ...], fraction: float) -> dict[str, SplitData]:
-    """The source's training samples cut in two by content hash, and its test split as it is.
+def locate(
+    data: DataParams, project: Project, scratch: Path, context: StageContext
+) -> tuple[str, dict[str, Any], Source]:
+    """Where `data.source` is: the format's name, what `dataset.json` says about the source, and the source.
 
     Raises:
-        UserError: if validation or a class of train is empty.
+        UserError: unknown card or path, or a format that contradicts the card's.
     """
-    hashes = sample_hashes(raw.train.images)
-    held_out = validation_mask(hashes, fraction)
-    train, validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    check_splits({"train": raw.train.labels[train], "validation": raw.train.labels[validation]}, classes, fraction)
-    return {
-        "train": _take(raw.train, train, hashes),
-        "validation": _take(raw.train, validation, hashes),
-        "test": _take(raw.test, np.arange(len(raw.test.labels)), sample_hashes(raw.test.images)),
+    if _is_path(data.source):
+        path = _own_path(data.source, project)
+        if data.format is None:
+            raise UserError(
+                f"data.source is {data.source}, but data.format does not say how it is laid out",
+                f"set data.format to one of {', '.join(sorted(SOURCES))}; docs/data.md shows each",
+            )
+        about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
+        return data.format, about, Source(path.stem, data, None, {}, path, scratch, context.say)
+    card = load_card(project.catalog, data.source)
+    if data.format not in (None, card.format):
+        raise UserError(
+            f"data.format is {data.format!r}, but the card {card.name} is of format {card.format!r}",
+            "set data.format: null, which takes the card's",
+        )
+    files = fetch(card, say=context.say, progress=context.runtime.progress)
+    about = {
+        "name": card.name,
+        "title": card.title,
+        "licence": card.licence,
+        "homepage": card.homepage,
+        "files": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256} for f in card.files],
     }
+    return card.format, about, Source(card.name, data, card, files, None, scratch, context.say)
 
 
-def describe(info: dict[str, Any]) -> Iterator[str]:
+def _is_path(source: str) -> bool:
+    return "/" in source or "\\" in source or "." in source
+
+
+def _own_path(source: str, project: Project) -> Path:
+    """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
+    # A link below data/raw is followed by DVC, too: it may point anywhere.
+    path = Path(os.path.normpath(project.workspace / source))
+    home = project.workspace / "data" / "raw"
+    if not path.is_relative_to(home) or path == home:
+        raise UserError(
+            f"data.source {source} is not below data/raw, so DVC would not see it change",
+            "copy or move it there (data/raw/NAME), then keep it with: dvc add data/raw/NAME",
+        )
+    if not path.exists():
+        known = sorted(each.name for each in home.iterdir()) if home.is_dir() else []
+        near = nearest(path.relative_to(home).parts[0], known)
+        hint = f"did you mean data/raw/{near}? " if near else ""
+        raise UserError(
+            f"data.source {source} does not exist",
+            f"{hint}put it there; if it is kept by DVC, fetch it: dvc pull. Under dvc exp run --temp or --queue, files "
+            "that git and DVC do not know are not there: dvc add them first",
+        )
+    return path
+
+
+def require_usable(raw: Raw, settings: DataParams) -> None:
+    """Refuse a source that is empty, or of which too much had to be set aside.
+
+    Raises:
+        UserError: naming the first samples that were set aside.
+    """
+    total = len(raw) + len(raw.set_aside)
+    first = "".join(f"\n    {sample.id}: {sample.reason}" for sample in raw.set_aside[:5])
+    more = f"\n    and {len(raw.set_aside) - 5} more" if len(raw.set_aside) > 5 else ""
+    if not len(raw):
+        raise UserError(f"{settings.source} holds no usable sample{first}{more}", "look at data.source and data.format")
+    if len(raw.set_aside) > settings.bad_limit * total:
+        raise UserError(
+            f"{len(raw.set_aside):,} of {total:,} samples of {settings.source} cannot be used, data.bad_limit is "
+            f"{settings.bad_limit:g}:{first}{more}",
+            "mend or remove them, or raise data.bad_limit; nothing was written",
+        )
+
+
+def split_and_encode(raw: Raw, settings: DataParams) -> Encoded:
+    """Cut the samples into splits and fit on the training split.
+
+    Raises:
+        UserError: if a split is empty, or a class of train is.
+    """
+    labels = raw.targets if raw.classes else None
+    splits = assign(settings, raw.hashes, labels=labels, given=raw.given, groups=raw.groups, times=raw.times)
+    check_splits(splits, labels, raw.classes, settings)
+    return raw.encode(splits)
+
+
+def describe(info: Mapping[str, Any], encoded: Encoded) -> Iterator[str]:
     """The lines that the stage prints."""
     counts, audit = info["counts"], info["audit"]
     yield f"{info['title']}: " + ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
@@ -62,10 +144,8 @@ def describe(info: dict[str, Any]) -> Iterator[str]:
     for pair, n in audit["overlap"].items():
         first, second = pair.split("/")
         found += [f"{n:,} of {second} also in {first}"] if n else []
-    found += [f"{audit['label_conflicts']:,} images under two labels"] if audit["label_conflicts"] else []
+    found += [f"{audit['label_conflicts']:,} samples under two targets"] if audit["label_conflicts"] else []
+    found += [f"{audit['set_aside']:,} set aside (set_aside.csv)"] if audit["set_aside"] else []
     yield "audit: " + (", ".join(found) or "no duplicates, no label conflicts")
+    yield from encoded.remarks
     yield f"digest {info['digest'][:16]}"
-
-
-def _take(split: RawSplit, rows: np.typing.NDArray[np.int64], hashes: np.typing.NDArray[np.uint8]) -> SplitData:
-    return SplitData(split.images, rows, split.labels[rows], hashes[rows], split.ids, split.origins)

@@ -1,10 +1,12 @@
-"""The prepared format: shards of pixels, one manifest row a sample, and `dataset.json`, which describes them.
+"""The prepared format: shards of samples, one manifest row a sample, and `dataset.json`, which describes them.
 
     data/prepared/
-      dataset.json                     shape, classes, counts, statistics, digest, audit, the list of shards
-      manifest.parquet                 id, split, label, source, sha256, shard, row of every sample
-      shards/train-00000.npy           uint8 [n, C, H, W]
-      shards/train-00000-labels.npy    int64 [n]
+      dataset.json                      signature, counts, digest, audit, the list of shards
+      manifest.parquet                  id, split, target, source, sha256, shard, row of every sample
+      set_aside.csv                     samples that could not be used, each with the reason
+      shards/train-00000.npy            images uint8 [n, C, H, W]; tokens uint16 [n, L]; table rows float32 [n, columns]
+      shards/train-00000-targets.npy    classes int64 [n]; numbers float32 [n]; none for a language model
+      tokenizer.json                    for texts
 
 This module reads; `shards` and `prepare` write. Arrays are .npy (never pickled), so any tool can open them.
 """
@@ -20,13 +22,17 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from samebits.errors import UserError
 from samebits.files import read_json
+from samebits.signature import ClassTarget, ImageInputs, Signature, TokenInputs
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SPLITS = ("train", "validation", "test")
 SplitName = Literal["train", "validation", "test"]
+
+Array = npt.NDArray[Any]
 
 _T = TypeVar("_T")
 _CURE = "make it again: dvc repro (or, if it was made before: dvc checkout)"
@@ -34,13 +40,16 @@ _CURE = "make it again: dvc repro (or, if it was made before: dvc checkout)"
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """One shard: two files below the prepared folder, their hashes, and how many samples they hold."""
+    """One shard: its files below the prepared folder, their hashes, and how many samples they hold.
 
-    images: str
-    labels: str
+    `targets` is None where the inputs hold them, as the next token of a text.
+    """
+
+    inputs: str
+    targets: str | None
     rows: int
-    images_sha256: str
-    labels_sha256: str
+    inputs_sha256: str
+    targets_sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -48,37 +57,31 @@ class DatasetInfo:
     """What `dataset.json` says.
 
     Attributes:
-        shape: (C, H, W) of a sample, uint8.
-        classes: class names; a label is an index into them.
+        signature: what a sample and its target are, with what was fitted on the training split.
         counts: samples of each split.
-        class_counts: of each split, samples of each class.
-        mean: of each channel over the training split, of pixels scaled to [0, 1].
-        std: likewise; the population's. 0 for a constant channel.
-        digest: SHA-256 over schema, sample hashes and labels in order. Equal digests are equal data.
+        class_counts: of each split, samples of each class; empty where the target is no class.
+        digest: SHA-256 over signature, sample hashes and targets in order. Equal digests are equal data.
         shards: of each split, in order.
     """
 
     name: str
     title: str
     licence: str
-    task: str
-    shape: tuple[int, int, int]
-    classes: tuple[str, ...]
+    signature: Signature
     counts: dict[str, int]
     class_counts: dict[str, tuple[int, ...]]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     digest: str
     shards: dict[str, tuple[ShardInfo, ...]]
 
     @property
-    def mean_pixel(self) -> tuple[int, ...]:
-        """The mean of each channel as a pixel value, 0 to 255."""
-        return tuple(round(value * 255) for value in self.mean)
+    def classes(self) -> tuple[str, ...]:
+        """Class names; a class target is an index into them."""
+        return self.signature.classes
 
     def split_bytes(self, split: SplitName) -> int:
-        """Size of a split's pixels in memory."""
-        return self.counts[split] * int(np.prod(self.shape))
+        """Size of a split's samples in memory."""
+        item = np.dtype(self.signature.row_dtype).itemsize
+        return self.counts[split] * item * int(np.prod(self.signature.row_shape))
 
 
 class Split:
@@ -87,7 +90,7 @@ class Split:
     Attributes:
         info: of the data set.
         name: of the split.
-        labels: int64 [n].
+        targets: class indices int64 [n], or numbers float32 [n]; None where the inputs hold them.
         shard_rows: rows of each shard, in order.
     """
 
@@ -95,29 +98,59 @@ class Split:
         self,
         info: DatasetInfo,
         name: SplitName,
-        labels: npt.NDArray[np.int64],
-        parts: list[npt.NDArray[np.uint8]],
+        targets: Array | None,
+        parts: list[Array],
         shard_rows: tuple[int, ...],
     ) -> None:
         self.info = info
         self.name = name
-        self.labels = labels
+        self.targets = targets
         self.shard_rows = shard_rows
         self._parts = parts
         """The whole split as one array, or one array (mapped from its file) a shard."""
         self._first = np.cumsum([0, *(len(part) for part in parts)])
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return int(self._first[-1])
 
-    def rows(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """Gather samples, in the order asked for: uint8 [len(indices), C, H, W], a copy.
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """The classes of all samples, int64 [n].
+
+        Raises:
+            UserError: if the target is no class.
+        """
+        if self.targets is None or not self.info.classes:
+            raise UserError(
+                f"{self.info.name} has no classes, its target is of kind {self.info.signature.target.kind}",
+                "set task.name to one for such data",
+            )
+        return self.targets
+
+    def samples(self, indices: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Inputs and targets as a model learns them, in the order asked for.
+
+        Returns:
+            images uint8 [n, C, H, W], tokens [n, L] cut to the longest text among them, or table rows
+            float32 [n, columns]; and int64 [n], float32 [n], or the next token of each position, int64 [n, L].
+        """
+        rows = self.rows(indices)
+        if self.targets is None:
+            return rows[:, :-1], rows[:, 1:].astype(np.int64)
+        inputs = self.info.signature.inputs
+        if isinstance(inputs, TokenInputs) and inputs.pad is not None:
+            used = np.flatnonzero((rows != inputs.pad).any(axis=0))
+            rows = rows[:, : int(used[-1]) + 1 if len(used) else 1]
+        return rows, self.targets[indices]
+
+    def rows(self, indices: npt.NDArray[np.int64]) -> Array:
+        """Gather samples as they are stored, in the order asked for: [len(indices), *row_shape], a copy.
 
         Safe to call from several threads at once.
         """
         if len(self._parts) == 1:
             return np.take(self._parts[0], indices, axis=0)
-        out = np.empty((len(indices), *self.info.shape), dtype=np.uint8)
+        out = np.empty((len(indices), *self.info.signature.row_shape), dtype=self.info.signature.row_dtype)
         if len(indices) and (indices.min() < 0 or indices.max() >= len(self)):
             raise IndexError(f"row {indices.min()} or {indices.max()} is outside 0 .. {len(self) - 1}")
         shard = np.searchsorted(self._first, indices, side="right") - 1
@@ -140,6 +173,9 @@ def read_info(folder: Path) -> DatasetInfo:
         raise UserError(f"{path}: format_version is {version!r}, this code reads {FORMAT_VERSION}", _CURE)
     try:
         return _parse(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}", _CURE) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged: {type(error).__name__} {error}", _CURE) from None
 
@@ -156,29 +192,45 @@ def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
         UserError: if a file is missing or is not the one that `dataset.json` describes.
     """
     info = read_info(folder)
+    signature = info.signature
     if split not in info.shards:
         raise UserError(f"{folder / 'dataset.json'} has no split {split!r}", _CURE)
     shards = info.shards[split]
     rows = tuple(shard.rows for shard in shards)
-    labels = np.empty(sum(rows), dtype=np.int64)
-    whole = np.empty((len(labels), *info.shape), dtype=np.uint8) if in_memory else None
-    mapped: list[npt.NDArray[np.uint8]] = []
+    shape, dtype = signature.row_shape, np.dtype(signature.row_dtype)
+    targets = None if signature.target_dtype is None else np.empty(sum(rows), dtype=signature.target_dtype)
+    whole = np.empty((sum(rows), *shape), dtype=dtype) if in_memory else None
+    mapped: list[Array] = []
     at = 0
     for shard in shards:
         end = at + shard.rows
-        labels[at:end] = _load(folder / shard.labels, np.dtype("<i8"), (shard.rows,), shard.labels_sha256)
-        shape = (shard.rows, *info.shape)
+        if targets is not None:
+            targets[at:end] = _targets(folder, shard, targets.dtype)
         if whole is None:
-            mapped.append(_map(folder / shard.images, shape))
+            mapped.append(_map(folder / shard.inputs, dtype, (shard.rows, *shape)))
         else:
-            whole[at:end] = _load(folder / shard.images, np.dtype("u1"), shape, shard.images_sha256)
+            whole[at:end] = _load(folder / shard.inputs, dtype, (shard.rows, *shape), shard.inputs_sha256)
         at = end
-    if len(labels) and not (labels.min() >= 0 and labels.max() < len(info.classes)):
-        raise UserError(f"{folder}: a label of split {split} is none of the {len(info.classes)} classes", _CURE)
-    return Split(info, split, labels, mapped if whole is None else [whole], rows)
+    if targets is not None and len(targets):
+        _check_targets(folder, split, targets, info)
+    return Split(info, split, targets, mapped if whole is None else [whole], rows)
 
 
-def _load(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], sha256: str) -> npt.NDArray[Any]:
+def _targets(folder: Path, shard: ShardInfo, dtype: np.dtype[Any]) -> Array:
+    if shard.targets is None or shard.targets_sha256 is None:
+        raise UserError(f"{folder / 'dataset.json'} names no targets for {shard.inputs}", _CURE)
+    return _load(folder / shard.targets, dtype, (shard.rows,), shard.targets_sha256)
+
+
+def _check_targets(folder: Path, split: str, targets: Array, info: DatasetInfo) -> None:
+    if isinstance(info.signature.target, ClassTarget):
+        if targets.min() < 0 or targets.max() >= len(info.classes):
+            raise UserError(f"{folder}: a label of split {split} is none of the {len(info.classes)} classes", _CURE)
+    elif not np.isfinite(targets).all():
+        raise UserError(f"{folder}: a target of split {split} is not finite", _CURE)
+
+
+def _load(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], sha256: str) -> Array:
     data = _readable(path, path.read_bytes)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UserError(f"{path} is damaged: its hash is not the one in dataset.json", _CURE)
@@ -186,10 +238,8 @@ def _load(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], sha256: str)
     return _checked(path, array, dtype, shape)
 
 
-def _map(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    return _checked(
-        path, _readable(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False)), np.dtype("u1"), shape
-    )
+def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    return _checked(path, _readable(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False)), dtype, shape)
 
 
 def _readable(path: Path, read: Callable[[], _T]) -> _T:
@@ -201,7 +251,7 @@ def _readable(path: Path, read: Callable[[], _T]) -> _T:
         raise UserError(f"{path} cannot be read: {error}", _CURE) from None
 
 
-def _checked(path: Path, array: npt.NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+def _checked(path: Path, array: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     if array.dtype != dtype or array.shape != shape:
         raise UserError(
             f"{path} holds {array.dtype} {list(array.shape)}, dataset.json says {dtype} {list(shape)}", _CURE
@@ -210,24 +260,20 @@ def _checked(path: Path, array: npt.NDArray[Any], dtype: np.dtype[Any], shape: t
 
 
 def _parse(value: dict[str, Any]) -> DatasetInfo:
-    channels, height, width = (int(size) for size in value["shape"])
     info = DatasetInfo(
         name=str(value["name"]),
         title=str(value["title"]),
         licence=str(value["licence"]),
-        task=str(value["task"]),
-        shape=(channels, height, width),
-        classes=tuple(str(name) for name in value["classes"]),
+        signature=Signature.model_validate(value["signature"]),
         counts={split: int(value["counts"][split]) for split in SPLITS},
-        class_counts={split: tuple(int(n) for n in value["class_counts"][split]) for split in SPLITS},
-        mean=tuple(float(x) for x in value["statistics"]["mean"]),
-        std=tuple(float(x) for x in value["statistics"]["std"]),
+        class_counts={split: tuple(int(n) for n in each) for split, each in value["class_counts"].items()},
         digest=str(value["digest"]),
         shards={split: tuple(ShardInfo(**shard) for shard in value["shards"][split]) for split in SPLITS},
     )
     for split in SPLITS:
         if sum(shard.rows for shard in info.shards[split]) != info.counts[split]:
             raise ValueError(f"the shards of {split} do not add up to its count")
-    if len(info.mean) != channels or len(info.std) != channels:
+    inputs = info.signature.inputs
+    if isinstance(inputs, ImageInputs) and {len(inputs.mean), len(inputs.std)} != {inputs.shape[0]}:
         raise ValueError("the statistics are not one value a channel")
     return info

@@ -7,12 +7,12 @@ other shards keep their bytes, so that little travels when a data set grows by a
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import math
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,53 +21,25 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from samebits.data.catalog import Card
 from samebits.data.prepared import FORMAT_VERSION, SPLITS, ShardInfo
+from samebits.data.sources import Encoded, SetAside, SplitData
 from samebits.data.split import Hashes, hash_words
 from samebits.errors import UserError
 from samebits.files import json_bytes, write_bytes, write_json
+from samebits.signature import Signature
 
-_CHUNK = 4096
 _MANIFEST_ROWS = 65536
 _SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("split", pa.string()),
-        ("label", pa.int64()),
+        ("target", pa.float64()),
         ("source", pa.string()),
         ("sha256", pa.string()),
         ("shard", pa.int32()),
         ("row", pa.int32()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class SplitData:
-    """A split to be written: rows `take` of a source's images, in order.
-
-    Attributes:
-        images: uint8 [m, C, H, W] of the source; may be mapped.
-        take: int64 [n], rows of `images`.
-        labels: int64 [n].
-        hashes: uint8 [n, 32].
-        ids, origins: of the source, m each.
-    """
-
-    images: npt.NDArray[np.uint8]
-    take: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-    hashes: Hashes
-    ids: Sequence[str]
-    origins: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.take)
-
-    def chunks(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """The images in order, a few thousand at a time: uint8 [k, C, H, W]."""
-        for start in range(0, len(self), _CHUNK):
-            yield self.images[self.take[start : start + _CHUNK]]
 
 
 def shard_borders(hashes: Hashes, target: int) -> list[int]:
@@ -96,56 +68,51 @@ def shard_borders(hashes: Hashes, target: int) -> list[int]:
 
 def write_prepared(
     folder: Path,
-    card: Card,
-    splits: dict[str, SplitData],
+    about: Mapping[str, Any],
+    encoded: Encoded,
     *,
     shard_mib: float,
+    set_aside: Sequence[SetAside] = (),
 ) -> dict[str, Any]:
     """Write a prepared folder, `dataset.json` last, and return what that says.
 
     Args:
         folder: replaced if it exists.
-        splits: `train`, `validation`, `test`.
+        about: name, title, licence, homepage and files of the source, as they go into `dataset.json`.
         shard_mib: mean size of a shard in MiB.
+        set_aside: samples that are not in any split.
 
     Raises:
-        UserError: if the disk is full or the folder cannot be written; or all training images are one
-            plain colour.
+        UserError: if the disk is full or the folder cannot be written.
     """
-    train = splits["train"]
-    shape = tuple(int(size) for size in train.images.shape[1:])
-    mean, std = channel_statistics(train)
-    target = max(1, round(shard_mib * 2**20 / math.prod(shape)))
+    signature, splits = encoded.signature, encoded.splits
+    item = np.dtype(signature.row_dtype).itemsize * math.prod(signature.row_shape)
+    target = max(1, round(shard_mib * 2**20 / item))
+    classes = len(signature.classes)
     try:
         # A folder without dataset.json is none: readers refuse it until everything is there.
         (folder / "dataset.json").unlink(missing_ok=True)
         if (folder / "shards").exists():
             shutil.rmtree(folder / "shards")
         (folder / "shards").mkdir(parents=True)
-        shards = {name: _write_split(folder, name, splits[name], target) for name in SPLITS}
+        shards = {name: _write_split(folder, name, splits[name], target, signature) for name in SPLITS}
         write_bytes(folder / "manifest.parquet", manifest_bytes(splits, shards))
-        schema = {
-            "format_version": FORMAT_VERSION,
-            "task": card.task,
-            "shape": list(shape),
-            "dtype": "uint8",
-            "classes": list(card.classes),
-        }
+        write_bytes(folder / "set_aside.csv", _set_aside_csv(set_aside))
+        for name, data in encoded.files.items():
+            write_bytes(folder / name, data)
         info = {
-            **schema,
-            "name": card.name,
-            "title": card.title,
-            "licence": card.licence,
-            "homepage": card.homepage,
-            "files": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256} for f in card.files],
+            **about,
+            "format_version": FORMAT_VERSION,
+            "signature": signature.model_dump(),
             "counts": {name: len(splits[name]) for name in SPLITS},
             "class_counts": {
-                name: np.bincount(splits[name].labels, minlength=len(card.classes)).tolist() for name in SPLITS
+                name: np.bincount(_target_values(splits[name]).astype(np.int64), minlength=classes).tolist()
+                for name in SPLITS
+                if classes
             },
-            "statistics": {"mean": mean, "std": std},
             "shards": {name: [vars(shard) for shard in shards[name]] for name in SPLITS},
-            "audit": audit(splits),
-            "digest": dataset_digest(schema, splits),
+            "audit": {**audit(splits), **encoded.audit, "set_aside": len(set_aside)},
+            "digest": dataset_digest(signature, splits),
         }
         write_json(folder / "dataset.json", info)
     except OSError as error:
@@ -156,16 +123,25 @@ def write_prepared(
     return info
 
 
-def _write_split(folder: Path, name: str, split: SplitData, target: int) -> list[ShardInfo]:
+def _write_split(folder: Path, name: str, split: SplitData, target: int, signature: Signature) -> list[ShardInfo]:
     shards: list[ShardInfo] = []
     start = 0
     for k, end in enumerate(shard_borders(split.hashes, target)):
-        images, labels = f"shards/{name}-{k:05d}.npy", f"shards/{name}-{k:05d}-labels.npy"
-        image_bytes = npy_bytes(split.images[split.take[start:end]])
-        label_bytes = npy_bytes(split.labels[start:end].astype("<i8"))
-        write_bytes(folder / images, image_bytes)
-        write_bytes(folder / labels, label_bytes)
-        shards.append(ShardInfo(images, labels, end - start, _sha256(image_bytes), _sha256(label_bytes)))
+        inputs = npy_bytes(split.read(np.arange(start, end, dtype=np.int64)).astype(signature.row_dtype, copy=False))
+        write_bytes(folder / f"shards/{name}-{k:05d}.npy", inputs)
+        targets = None
+        if split.targets is not None and signature.target_dtype is not None:
+            targets = npy_bytes(split.targets[start:end].astype(signature.target_dtype))
+            write_bytes(folder / f"shards/{name}-{k:05d}-targets.npy", targets)
+        shards.append(
+            ShardInfo(
+                inputs=f"shards/{name}-{k:05d}.npy",
+                targets=f"shards/{name}-{k:05d}-targets.npy" if targets is not None else None,
+                rows=end - start,
+                inputs_sha256=_sha256(inputs),
+                targets_sha256=_sha256(targets) if targets is not None else None,
+            )
+        )
         start = end
     return shards
 
@@ -182,7 +158,7 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
     sink = io.BytesIO()
     # Ids and hashes do not repeat: a dictionary of them is dead weight.
     with pq.ParquetWriter(
-        sink, _SCHEMA, version="2.6", compression="zstd", use_dictionary=["split", "label", "shard"]
+        sink, _SCHEMA, version="2.6", compression="zstd", use_dictionary=["split", "target", "shard"]
     ) as writer:
         for name in SPLITS:
             split = splits[name]
@@ -191,12 +167,12 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
             row = np.concatenate([np.arange(n, dtype=np.int32) for n in rows] or [np.empty(0, dtype=np.int32)])
             for start in range(0, len(split), _MANIFEST_ROWS):
                 part = slice(start, start + _MANIFEST_ROWS)
-                taken = split.take[part].tolist()
+                ids = list(split.ids[part])
                 columns = [
-                    [split.ids[i] for i in taken],
-                    [name] * len(taken),
-                    split.labels[part],
-                    [split.origins[i] for i in taken],
+                    ids,
+                    [name] * len(ids),
+                    [None] * len(ids) if split.targets is None else split.targets[part].astype(np.float64),
+                    list(split.origins[part]),
                     [bytes(digest).hex() for digest in split.hashes[part]],
                     shard[part],
                     row[part],
@@ -206,53 +182,36 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
     return sink.getvalue()
 
 
-def channel_statistics(split: SplitData) -> tuple[list[float], list[float]]:
-    """Mean and population standard deviation of each channel, pixels scaled to [0, 1].
-
-    From exact integer sums, rounded once at the end: the same on every machine and in any order.
-
-    Raises:
-        UserError: if every channel is constant.
-    """
-    channels = split.images.shape[1]
-    histogram = np.zeros((channels, 256), dtype=np.int64)
-    for chunk in split.chunks():
-        for channel in range(channels):
-            histogram[channel] += np.bincount(chunk[:, channel].reshape(-1), minlength=256)
-    mean, std = [], []
-    for counts in histogram.tolist():
-        n = sum(counts)
-        total = sum(value * count for value, count in enumerate(counts))
-        squares = sum(value * value * count for value, count in enumerate(counts))
-        spread = n * squares - total * total
-        mean.append(total / (n * 255))
-        std.append(math.sqrt(spread / (n * n * 255 * 255)))
-    if not any(std):
-        raise UserError("all pixels of all training images are equal: there is nothing to learn", "look at the files")
-    return mean, std
+def _set_aside_csv(samples: Sequence[SetAside]) -> bytes:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("id", "reason"))
+    writer.writerows((sample.id, sample.reason) for sample in samples)
+    return buffer.getvalue().encode()
 
 
-def dataset_digest(schema: dict[str, Any], splits: dict[str, SplitData]) -> str:
-    """SHA-256 over the schema and, of each split in order, every sample's hash and label."""
-    digest = hashlib.sha256(json_bytes(schema))
+def dataset_digest(signature: Signature, splits: dict[str, SplitData]) -> str:
+    """SHA-256 over the signature and, of each split in order, every sample's hash and target."""
+    digest = hashlib.sha256(json_bytes({"format_version": FORMAT_VERSION, "signature": signature.model_dump()}))
     for name in SPLITS:
         split = splits[name]
         digest.update(f"{name} {len(split)}\n".encode())
         digest.update(np.ascontiguousarray(split.hashes).data)
-        digest.update(np.ascontiguousarray(split.labels.astype("<i8")).data)
+        if split.targets is not None and signature.target_dtype is not None:
+            digest.update(np.ascontiguousarray(split.targets.astype(signature.target_dtype)).data)
     return digest.hexdigest()
 
 
 def audit(splits: dict[str, SplitData]) -> dict[str, Any]:
-    """What is suspicious in the data: identical images inside a split, across splits, and under two labels.
+    """What is suspicious in the data: identical samples inside a split, across splits, and under two targets.
 
     Returns:
         `duplicates`: of each split, samples that repeat an earlier one of it; `overlap`: of each pair of
-        splits, samples of the second whose image is in the first; `label_conflicts`: different images that
-        occur under more than one label.
+        splits, samples of the second whose content is in the first; `label_conflicts`: different contents that
+        occur under more than one target.
     """
     words = np.concatenate([hash_words(splits[name].hashes) for name in SPLITS])
-    labels = np.concatenate([splits[name].labels for name in SPLITS])
+    values = np.concatenate([_target_values(splits[name]) for name in SPLITS])
     where = np.repeat(np.arange(len(SPLITS)), [len(splits[name]) for name in SPLITS])
     order = np.lexsort(words.T[::-1])
     changes = np.any(words[order][1:] != words[order][:-1], axis=1)
@@ -260,16 +219,20 @@ def audit(splits: dict[str, SplitData]) -> dict[str, Any]:
     image[order] = np.concatenate([[0], np.cumsum(changes)])
     images = int(image.max()) + 1
     present = [np.bincount(image[where == k], minlength=images) for k in range(len(SPLITS))]
-    lowest = np.full(images, np.iinfo(np.int64).max)
-    highest = np.full(images, -1, dtype=np.int64)
-    np.minimum.at(lowest, image, labels)
-    np.maximum.at(highest, image, labels)
+    lowest, highest = np.full(images, np.inf), np.full(images, -np.inf)
+    np.minimum.at(lowest, image, values)
+    np.maximum.at(highest, image, values)
     pairs = [(a, b) for a in range(len(SPLITS)) for b in range(a + 1, len(SPLITS))]
     return {
         "duplicates": {name: int(len(splits[name]) - np.count_nonzero(present[k])) for k, name in enumerate(SPLITS)},
         "overlap": {f"{SPLITS[a]}/{SPLITS[b]}": int(present[b][present[a] > 0].sum()) for a, b in pairs},
         "label_conflicts": int(np.count_nonzero(lowest != highest)),
     }
+
+
+def _target_values(split: SplitData) -> npt.NDArray[np.float64]:
+    """Targets as numbers, float64 [n]; all 0 where there are none, so that none contradict."""
+    return np.zeros(len(split)) if split.targets is None else split.targets.astype(np.float64)
 
 
 def _sha256(data: bytes) -> str:

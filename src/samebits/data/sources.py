@@ -1,59 +1,191 @@
-"""Readers: from the files of a catalogue card to arrays.
+"""Readers: from files to samples that can be split and encoded.
 
-A reader is a module with a function `read(card, files) -> RawDataset`, found by the card's `format`.
+A reader is a module with a function `read(source: Source) -> Raw`, found by the format of the source: the card's
+`format`, or `data.format` for data of one's own. To add one: write the file, add its line to `SOURCES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from samebits.data.catalog import Card
+from samebits.data.split import Hashes
+from samebits.errors import UserError
+from samebits.params.data import DataParams
 from samebits.registry import load_module
+from samebits.signature import Signature
+
+Array = npt.NDArray[Any]
+Int64 = npt.NDArray[np.int64]
+
+SOURCES: dict[str, str] = {"idx": "samebits.data.idx"}
+"""Format -> module of its reader."""
 
 
 @dataclass(frozen=True)
-class RawSplit:
-    """One split as its source has it.
+class Source:
+    """What a reader gets.
 
     Attributes:
-        images: uint8 [n, C, H, W]; may be mapped from a file.
-        labels: int64 [n], each an index into the card's classes.
-        ids: n names that are unique in the data set and stay with the sample (`train/000123`).
-        origins: n places that a person can look up (`train-images-idx3-ubyte#123`).
+        name: of the data set.
+        settings: the `data` section.
+        card: of a catalogued data set, else None.
+        files: path of each of the card's files, by the file's name.
+        path: the user's own file or folder, else None.
+        scratch: an empty folder for whatever does not fit in memory; it is removed afterwards.
+        say: prints a line.
     """
 
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
+    name: str
+    settings: DataParams
+    card: Card | None
+    files: Mapping[str, Path]
+    path: Path | None
+    scratch: Path
+    say: Callable[[str], None]
+
+    @property
+    def catalogued(self) -> Card:
+        """The card.
+
+        Raises:
+            UserError: for a reader that needs one, if the data are the user's own.
+        """
+        if self.card is None:
+            raise UserError(
+                f"data.format {self.settings.format!r} is for catalogued data",
+                "set data.format to one for data of your own; docs/data.md lists them",
+            )
+        return self.card
+
+    @property
+    def own(self) -> Path:
+        """The user's file or folder, or the single file of a card.
+
+        Raises:
+            UserError: if the card has several files.
+        """
+        if self.path is not None:
+            return self.path
+        if len(self.files) != 1:
+            raise UserError(f"the card {self.name} has {len(self.files)} files, its format reads one", "correct it")
+        return next(iter(self.files.values()))
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A sample that cannot be used, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SplitData:
+    """One split, ready to be written.
+
+    Attributes:
+        count: samples.
+        read: row numbers of the split, int64 [k] -> samples [k, *row_shape] of the signature's type.
+        targets: int64 or float32 [count]; None where the inputs hold them.
+        hashes: uint8 [count, 32].
+        ids, origins: one each.
+    """
+
+    count: int
+    read: Callable[[Int64], Array]
+    targets: Array | None
+    hashes: Hashes
     ids: Sequence[str]
     origins: Sequence[str]
 
+    def __len__(self) -> int:
+        return self.count
+
 
 @dataclass(frozen=True)
-class RawDataset:
-    """What a reader returns: the source's own train and test split."""
+class Encoded:
+    """Samples as they are stored, with what was fitted on the training split.
 
-    train: RawSplit
-    test: RawSplit
+    Attributes:
+        splits: `train`, `validation`, `test`.
+        files: to be written beside the shards, such as `tokenizer.json`.
+        audit: findings of this kind of data, for `dataset.json`: JSON values.
+        remarks: the same, as lines for people.
+    """
+
+    signature: Signature
+    splits: dict[str, SplitData]
+    files: dict[str, bytes] = field(default_factory=dict)
+    audit: dict[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
-SOURCES: dict[str, str] = {"idx": "samebits.data.idx"}
-"""Format of a card -> module of its reader."""
+@dataclass(frozen=True, kw_only=True)
+class Raw(ABC):
+    """Every usable sample of a source, in the order of the source, before it is split and encoded.
+
+    Attributes:
+        ids: n names that are unique in the data set and stay with the sample (`train/000123`).
+        origins: n places that a person can look up (`train-images-idx3-ubyte#123`).
+        hashes: SHA-256 of each sample's content without its target, uint8 [n, 32].
+        targets: class indices int64 [n], numbers float32 [n]; None where the inputs hold them.
+        classes: class names, where targets are classes.
+        given: `train`, `validation` or `test` of each sample, where the source decides it.
+        groups: for `data.split: group`, n keys; samples of one key stay together.
+        times: for `data.split: time`, n sortable values.
+        set_aside: samples that could not be used.
+    """
+
+    ids: Sequence[str]
+    origins: Sequence[str]
+    hashes: Hashes
+    targets: Array | None
+    classes: tuple[str, ...] = ()
+    given: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    times: Array | None = None
+    set_aside: tuple[SetAside, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @abstractmethod
+    def encode(self, splits: Mapping[str, Int64]) -> Encoded:
+        """Fit on the training split and encode all.
+
+        Args:
+            splits: of each split, its samples, int64, ascending.
+        """
+
+    def take(self, rows: Int64, read: Callable[[Int64], Array]) -> SplitData:
+        """Samples `rows` as a split, where one sample is one stored row.
+
+        Args:
+            read: sample numbers of the source -> stored rows.
+        """
+        return SplitData(
+            count=len(rows),
+            read=lambda of_split: read(rows[of_split]),
+            targets=None if self.targets is None else self.targets[rows],
+            hashes=self.hashes[rows],
+            ids=[self.ids[row] for row in rows.tolist()],
+            origins=[self.origins[row] for row in rows.tolist()],
+        )
 
 
-def read_source(card: Card, files: Mapping[str, Path]) -> RawDataset:
-    """Read a card's files.
-
-    Args:
-        card: its `format` names the reader.
-        files: path of each of the card's files, by the file's name.
+def read_source(name: str, source: Source) -> Raw:
+    """Read a source in the format `name`.
 
     Raises:
-        UserError: if the files are not what the card says.
+        UserError: for an unknown format, or files that are not what it takes.
     """
-    raw: RawDataset = load_module("format of data", card.format, SOURCES).read(card, files)
+    raw: Raw = load_module("format of data", name, SOURCES).read(source)
     return raw

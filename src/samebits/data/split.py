@@ -1,20 +1,24 @@
-"""The validation split: fixed by the content of each sample, not by its place or by chance.
+"""Splits: fixed by the content of each sample, not by its place or by chance, unless told otherwise.
 
-A sample is held out if the first 8 bytes of its SHA-256, as a fraction of 2**64, fall below the wanted share.
-So new samples never move old ones between the splits, a larger share only adds to a smaller one's samples,
-and two copies of one image land on the same side.
+By hash, a sample is held out if 8 bytes of its SHA-256, as a fraction of 2**64, fall below the wanted share. So new
+samples never move old ones between the splits, a larger share only adds to a smaller one's samples, and two copies of
+one sample land on the same side.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from samebits.errors import UserError
+from samebits.params.data import DataParams
 
 Hashes = npt.NDArray[np.uint8]
+Int64 = npt.NDArray[np.int64]
 
 HASH_BYTES = 32
 
@@ -30,39 +34,116 @@ def hash_words(hashes: Hashes) -> npt.NDArray[np.uint64]:
     return np.ascontiguousarray(hashes).view(">u8").astype(np.uint64)
 
 
-def validation_mask(hashes: Hashes, fraction: float) -> npt.NDArray[np.bool_]:
-    """True for each sample that is held out for validation, bool [n].
+def assign(
+    settings: DataParams,
+    hashes: Hashes,
+    *,
+    labels: npt.NDArray[np.int64] | None = None,
+    given: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    times: npt.NDArray[Any] | None = None,
+) -> dict[str, Int64]:
+    """The samples of each split, ascending. Every sample is in exactly one.
+
+    What the source itself decides (`given`) stays; of the rest, `data.split` says who goes where. Equal contents go
+    together, except where time, groups or the source decide.
 
     Args:
-        hashes: uint8 [n, 32], from `sample_hashes`.
-        fraction: share of the samples held out, in (0, 1).
-    """
-    if not 0.0 < fraction < 1.0:
-        raise ValueError(f"fraction {fraction} is outside (0, 1)")
-    # An exact integer limit: comparing uint64 with a float would round either.
-    return hash_words(hashes)[:, 0] < np.uint64(int(fraction * 2**64))
-
-
-def check_splits(labels: dict[str, npt.NDArray[np.int64]], classes: tuple[str, ...], fraction: float) -> None:
-    """Refuse splits that cannot be trained on or selected by.
-
-    Args:
-        labels: labels of the splits `train` and `validation`, int64 [n] each.
+        hashes: uint8 [n, 32].
+        labels: classes, for `stratified`.
+        given: `train`, `validation` or `test` of each sample.
+        groups, times: for `group` and `time`.
 
     Raises:
-        UserError: if validation is empty, or a class has no training sample.
+        UserError: if the split needs what the source does not have.
     """
-    if not len(labels["validation"]):
-        raise UserError(
-            f"the validation split is empty: {fraction:g} (data.validation_fraction) of {len(labels['train'])} samples",
-            "raise data.validation_fraction, or add samples",
-        )
-    counts = np.bincount(labels["train"], minlength=len(classes))
-    empty = [classes[k] for k in np.flatnonzero(counts == 0)]
+    where = np.full(len(hashes), "train", dtype="<U10") if given is None else np.array(given, dtype="<U10")
+    for name, fraction in (("test", settings.test_fraction), ("validation", settings.validation_fraction)):
+        if (where == name).any():
+            continue
+        free = np.flatnonzero(where == "train")
+        where[free[_held_out(settings, name, fraction, free, hashes, labels, groups, times)]] = name
+    return {name: np.flatnonzero(where == name) for name in ("train", "validation", "test")}
+
+
+def _held_out(
+    settings: DataParams,
+    name: str,
+    fraction: float,
+    free: Int64,
+    hashes: Hashes,
+    labels: npt.NDArray[np.int64] | None,
+    groups: Sequence[str] | None,
+    times: npt.NDArray[Any] | None,
+) -> npt.NDArray[np.bool_]:
+    """Which of the samples `free` go into the split `name`."""
+    # Independent words of the hash, so that the validation split is drawn from what the test split leaves.
+    word = {"validation": 0, "test": 2}[name]
+    if settings.split == "hash":
+        return _below(hash_words(hashes[free])[:, word], fraction)
+    if settings.split == "stratified":
+        if labels is None:
+            raise UserError("data.split is stratified, but there are no classes", "set data.split: hash")
+        return _stratified(hash_words(hashes[free])[:, word], labels[free], fraction)
+    if settings.split == "group":
+        if groups is None:
+            raise UserError("data.split is group, but no group is known", "name the column: data.table.group")
+        keys = [groups[row] for row in free.tolist()]
+        digests = b"".join(hashlib.sha256(key.encode()).digest() for key in keys)
+        of_group = np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)
+        return _below(hash_words(of_group)[:, word], fraction)
+    if times is None:
+        raise UserError("data.split is time, but no time is known", "name the column: data.table.time")
+    order = np.argsort(times[free], kind="stable")
+    chosen = np.zeros(len(free), dtype=np.bool_)
+    chosen[order[len(free) - max(1, round(fraction * len(free))) :]] = True
+    return chosen
+
+
+def _stratified(words: npt.NDArray[np.uint64], labels: npt.NDArray[np.int64], fraction: float) -> npt.NDArray[np.bool_]:
+    """Of each class, the samples with the lowest words: its share, at least one, equal words together."""
+    chosen = np.zeros(len(words), dtype=np.bool_)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) > 1:
+            last = np.sort(words[rows])[max(1, round(fraction * len(rows))) - 1]
+            chosen[rows] = words[rows] <= last
+    # The same content under two labels would otherwise be cut apart.
+    return np.isin(words, words[chosen])
+
+
+def _below(words: npt.NDArray[np.uint64], fraction: float) -> npt.NDArray[np.bool_]:
+    # An exact integer limit: comparing uint64 with a float would round either.
+    return words < np.uint64(int(fraction * 2**64))
+
+
+def check_splits(
+    splits: Mapping[str, Int64], labels: npt.NDArray[np.int64] | None, classes: Sequence[str], settings: DataParams
+) -> None:
+    """Refuse splits that cannot be trained on, selected by or judged by.
+
+    Args:
+        labels: classes of all samples, int64 [n], where the target is a class.
+
+    Raises:
+        UserError: if a split is empty, or a class has no training sample.
+    """
+    total = sum(len(rows) for rows in splits.values())
+    for name, rows in splits.items():
+        if not len(rows):
+            key = {"validation": " (data.validation_fraction)", "test": " (data.test_fraction)"}.get(name, "")
+            fraction = getattr(settings, f"{name}_fraction", None)
+            share = "" if fraction is None else f": {fraction:g}{key} of {total} samples"
+            raise UserError(f"the {name} split is empty{share}", f"raise data.{name}_fraction, or add samples")
+    if labels is None:
+        return
+    counts = {name: np.bincount(labels[rows], minlength=len(classes)) for name, rows in splits.items()}
+    empty = [k for k in range(len(classes)) if not counts["train"][k]]
     if empty:
-        held_out = np.bincount(labels["validation"], minlength=len(classes))
-        all_held = [name for name in empty if held_out[classes.index(name)]]
-        cure = "add samples of it, or remove the class from the card's `classes`"
-        if all_held:
-            cure = "lower data.validation_fraction: all samples of it are in the validation split"
-        raise UserError(f"class {', '.join(map(repr, empty))} has no sample in the training split", cure)
+        elsewhere = all(any(counts[name][k] for name in counts) for k in empty)
+        raise UserError(
+            f"class {', '.join(repr(classes[k]) for k in empty)} has no sample in the training split",
+            "lower data.validation_fraction or set data.split: stratified: all its samples are held out"
+            if elsewhere
+            else "add samples of it, or remove the class",
+        )

@@ -18,22 +18,24 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from samebits.data.augment import augment as augment_batch
+from samebits.data.batches import as_tensor
 from samebits.data.order import epoch_order, steps_in_epoch
 from samebits.data.prepared import Split, SplitName, open_split, read_info
 from samebits.params.augment import AugmentParams
+from samebits.signature import ImageInputs
 
 Item = tuple[torch.Tensor, torch.Tensor]
 
 
 class PreparedDataset(Dataset[Item]):
-    """A map-style dataset: item i is (image uint8 [C, H, W], label int64 []).
+    """A map-style dataset: item i is a sample as it is stored and its target (image uint8 [C, H, W], label int64 []).
 
     Pickles as its arguments, so that a worker process of any start method opens the files itself.
 
     Args:
         folder: `data/prepared`.
         split: `train`, `validation` or `test`.
-        transform: applied to the image of each item.
+        transform: applied to the sample of each item.
         in_memory: read the split whole, or map its files.
     """
 
@@ -58,9 +60,9 @@ class PreparedDataset(Dataset[Item]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of {len(self)}")
         rows = np.array([index % len(self)], dtype=np.int64)
-        image = torch.from_numpy(self.samples.rows(rows)[0])
-        label = torch.tensor(self.samples.labels[rows[0]])
-        return (image if self.transform is None else self.transform(image)), label
+        inputs, targets = self.samples.samples(rows)
+        sample, target = as_tensor(inputs)[0], as_tensor(targets)[0]
+        return (sample if self.transform is None else self.transform(sample)), target
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "samples"}
@@ -136,11 +138,12 @@ class _AugmentedBatches(PreparedDataset):
 
     def __getitems__(self, indices: list[int]) -> Item:
         rows = np.array(indices, dtype=np.int64)
-        images = self.samples.rows(rows)
-        if self.augment is not None:
-            fill = self.samples.info.mean_pixel
-            images = augment_batch(images, rows, self.augment, seed=self.seed, epoch=self.epoch, fill=fill)
-        return torch.from_numpy(images), torch.from_numpy(self.samples.labels[rows])
+        inputs, targets = self.samples.samples(rows)
+        kind = self.samples.info.signature.inputs
+        if self.augment is not None and isinstance(kind, ImageInputs):
+            fill = kind.mean_pixel
+            inputs = augment_batch(inputs, rows, self.augment, seed=self.seed, epoch=self.epoch, fill=fill)
+        return as_tensor(inputs), as_tensor(targets)
 
 
 def _as_is(batch: Any) -> Any:
@@ -162,7 +165,7 @@ def make_loader(
     in_memory: bool = True,
     **options: Any,
 ) -> DataLoader[Item]:
-    """A loader of one epoch's training batches: (images uint8 [B, C, H, W], labels int64 [B]).
+    """A loader of one epoch's training batches: inputs and targets as in `samebits.data.batches.Batch`.
 
     Args:
         num_workers: processes; the batches are the same for any number.

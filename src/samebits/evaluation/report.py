@@ -1,13 +1,11 @@
-"""The report: one HTML page that needs no network and no other file."""
+"""The report on a classifier."""
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,8 @@ import numpy.typing as npt
 from samebits.evaluation.charts import Line, line_chart
 from samebits.evaluation.curves import Curve
 from samebits.evaluation.metrics import Metrics, Predictions
+from samebits.evaluation.page import data_url, render
+from samebits.evaluation.shown import Shown
 
 _TABLE_UP_TO = 40  # classes; a larger confusion matrix is a picture, not a table
 _PAIRS = 8
@@ -36,12 +36,12 @@ class Mistake:
 
     Attributes:
         index: in the test split.
-        image: uint8 [C, H, W].
+        shown: the sample.
         probability: what the model gave the true class.
     """
 
     index: int
-    image: npt.NDArray[np.uint8]
+    shown: Shown
     true: str
     predicted: str
     confidence: float
@@ -68,12 +68,9 @@ def render_report(
         confidence: level of the intervals.
         confusion_png: shown in place of the table when there are many classes.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    source = files("samebits.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     wrong = int((~predictions.correct).sum())
-    return environment.from_string(source).render(
+    return render(
+        "report.html.j2",
         title=title,
         samples=len(predictions),
         wrong=wrong,
@@ -82,7 +79,7 @@ def render_report(
         resamples=resamples,
         classes=classes,
         confusion=_confusion(metrics) if len(classes) <= _TABLE_UP_TO else None,
-        confusion_png=_data_url(confusion_png),
+        confusion_png=data_url(confusion_png),
         pairs=_confused_pairs(metrics, classes),
         per_class=[
             {
@@ -96,10 +93,11 @@ def render_report(
             for name, score in zip(classes, metrics.per_class, strict=True)
         ],
         calibration=_calibration_chart(metrics),
-        curves=_curve_charts(curves),
+        curves=curve_charts(curves),
         mistakes=[
             {
-                "image": _data_url(image_png(each.image)),
+                "image": data_url(image_png(each.shown.image)) if each.shown.image is not None else "",
+                "text": each.shown.text,
                 "index": each.index,
                 "true": each.true,
                 "predicted": each.predicted,
@@ -179,7 +177,7 @@ def _calibration_chart(metrics: Metrics) -> str:
     for entry in metrics.bins:
         if entry.confidence is not None and entry.accuracy is not None:
             points.append((entry.confidence, entry.accuracy))
-            text = f"confidence {entry.confidence:.1%}, accuracy {entry.accuracy:.1%}, {entry.count:,} images"
+            text = f"confidence {entry.confidence:.1%}, accuracy {entry.accuracy:.1%}, {entry.count:,} samples"
             # The area of a dot says how much its bin weighs; a lone sample must not look like evidence.
             dots.append((text, 1.5 + 1.3 * math.log10(entry.count)))
     return line_chart(
@@ -194,7 +192,7 @@ def _calibration_chart(metrics: Metrics) -> str:
     )
 
 
-def _curve_charts(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+def curve_charts(curves: Sequence[Curve]) -> list[dict[str, Any]]:
     charts = []
     last = max((step for curve in curves for step in curve.steps), default=1)
     for group in dict.fromkeys(curve.group for curve in curves):
@@ -211,7 +209,3 @@ def _curve_line(curve: Curve, style: str) -> Line:
     few = len(points) <= _DOTS_UP_TO
     dots = [(f"{curve.name} {value:.4g} at step {step:,.0f}", 3.0) for step, value in points] if few else []
     return Line(curve.name, style, points, dots)
-
-
-def _data_url(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import torch
 
 from samebits.checkpoint import WEIGHTS, load_checkpoint
-from samebits.data.prepared import DatasetInfo, Split, open_split, read_info
+from samebits.data.batches import as_tensor
+from samebits.data.prepared import Array, DatasetInfo, Split, open_split, read_info
 from samebits.errors import Interrupted, UserError
 from samebits.export import EXPORTERS
 from samebits.export.card import model_card
 from samebits.export.latency import BATCH_SIZES, median_milliseconds
 from samebits.export.metadata import export_metadata
-from samebits.export.parity import Predictor, measure_parity
+from samebits.export.parity import Predictor, measure_parity, stored
 from samebits.files import sha256_file, write_bytes, write_json
 from samebits.params.export import ExportParams
 from samebits.registry import load_module
@@ -68,15 +69,14 @@ def _export(settings: ExportParams, context: StageContext) -> None:
             "run dvc repro, which trains on the prepared data",
         )
     split = open_split(project.prepared, "test", in_memory=info.split_bytes("test") <= context.runtime.memory_mib << 20)
-    serving = ServingModel(checkpoint.model, config.mean, config.std).eval()
+    serving = ServingModel(checkpoint.model, checkpoint.task, info.signature).eval()
     reference = _reference(serving, split)
     metadata = export_metadata(config, _dataset_facts(info), sha256_file(project.checkpoint / WEIGHTS))
-    accuracy = float((reference.argmax(axis=1) == split.labels).mean())
     report: dict[str, Any] = {
         "tolerance": settings.tolerance,
         "batch_sizes": settings.batch_sizes,
         "test_samples": len(split),
-        "test_accuracy": round(accuracy, 6),
+        "test": _score(reference, split),
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
         "weights_sha256": metadata["model"]["weights_sha256"],
         "data_digest": info.digest,
@@ -87,7 +87,7 @@ def _export(settings: ExportParams, context: StageContext) -> None:
     folder = Path(tempfile.mkdtemp(dir=project.exported.parent, prefix=".export-"))
     try:
         folder.chmod(0o755)
-        example = torch.from_numpy(split.rows(np.zeros(2, dtype=np.int64)))
+        example = as_tensor(split.samples(np.zeros(2, dtype=np.int64))[0])
         for name in settings.formats:
             check()
             module = load_module("export format", name, EXPORTERS)
@@ -113,7 +113,7 @@ def _export(settings: ExportParams, context: StageContext) -> None:
             }
             context.say(
                 f"{module.FILE}: {path.stat().st_size / 1024:,.0f} KiB, equal to the checkpoint on {len(split):,} test "
-                f"images within {parity.worst:.1e} ({settings.tolerance:g} is allowed)"
+                f"samples within {parity.worst:.1e} ({settings.tolerance:g} is allowed)"
             )
         write_json(folder / "export.json", report)
         write_bytes(folder / "card.md", model_card(report, metadata, info.counts).encode())
@@ -127,17 +127,28 @@ def _export(settings: ExportParams, context: StageContext) -> None:
 
 
 def _reference(serving: ServingModel, split: Split) -> npt.NDArray[np.float32]:
-    """Probabilities of the eager fp32 model for the whole split, [samples, K]."""
+    """Answers of the eager fp32 model for the whole split: probabilities [samples, K], or numbers [samples]."""
     predict = _eager(serving)
     starts = range(0, len(split), _REFERENCE_BATCH)
     batches = (np.arange(at, min(at + _REFERENCE_BATCH, len(split)), dtype=np.int64) for at in starts)
-    return np.concatenate([predict(split.rows(indices)) for indices in batches])
+    return np.concatenate([predict(stored(split, indices)) for indices in batches])
+
+
+def _score(reference: npt.NDArray[np.float32], split: Split) -> dict[str, float]:
+    """How good the eager model is, as one number of its kind."""
+    if split.targets is None:
+        return {}
+    if split.info.classes:
+        return {"accuracy": round(float((reference.argmax(axis=1) == split.targets).mean()), 6)}
+    wrong = reference.astype(np.float64) - split.targets
+    spread = split.targets.astype(np.float64) - split.targets.astype(np.float64).mean()
+    return {"r2": round(float(1.0 - (wrong**2).sum() / (spread**2).sum()), 6)}
 
 
 def _eager(serving: ServingModel) -> Predictor:
-    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict(samples: Array) -> npt.NDArray[np.float32]:
         with torch.inference_mode():
-            output: npt.NDArray[np.float32] = serving(torch.from_numpy(images)).numpy()
+            output: npt.NDArray[np.float32] = serving(torch.from_numpy(samples)).numpy()
         return output
 
     return predict
@@ -151,14 +162,14 @@ def _latencies(predictors: dict[str, Predictor], split: Split, context: StageCon
     """`name/batch size` -> median milliseconds, said in a short table."""
     times: dict[str, float] = {}
     for size in BATCH_SIZES:
-        images = split.rows(np.arange(size, dtype=np.int64) % len(split))
+        samples = stored(split, np.arange(size, dtype=np.int64) % len(split))
         for name, predict in predictors.items():
-            times[f"{name}/latency_ms_batch_{size}"] = round(median_milliseconds(predict, images), 4)
+            times[f"{name}/latency_ms_batch_{size}"] = round(median_milliseconds(predict, samples), 4)
     first, large = BATCH_SIZES
     for name in predictors:
         one, many = times[f"{name}/latency_ms_batch_{first}"], times[f"{name}/latency_ms_batch_{large}"]
         context.say(
-            f"{name:<12} {one:7.3f} ms for one image, {large / many * 1e3:9,.0f}/s in batches of {large} (one core)"
+            f"{name:<12} {one:7.3f} ms for one sample, {large / many * 1e3:9,.0f}/s in batches of {large} (one core)"
         )
     return times
 

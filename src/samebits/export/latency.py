@@ -5,9 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-import numpy as np
-import numpy.typing as npt
-
+from samebits.data.prepared import Array
 from samebits.export.parity import Predictor
 
 BATCH_SIZES = (1, 256)
@@ -15,18 +13,18 @@ _SECONDS = 0.4
 _CALLS = 200
 
 
-def median_milliseconds(predict: Predictor, images: npt.NDArray[np.uint8]) -> float:
+def median_milliseconds(predict: Predictor, samples: Array) -> float:
     """Median over up to 200 calls within 0.4 s (at least 5), after 3 that warm up.
 
     Args:
-        images: the batch, uint8 [N, C, H, W].
+        samples: the batch, as it is served.
     """
     for _ in range(3):
-        predict(images)
+        predict(samples)
     times: list[float] = []
     end = time.perf_counter() + _SECONDS
     while len(times) < 5 or (len(times) < _CALLS and time.perf_counter() < end):
         start = time.perf_counter()
-        predict(images)
+        predict(samples)
         times.append(time.perf_counter() - start)
     return statistics.median(times) * 1e3

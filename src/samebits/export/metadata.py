@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from samebits.serving import INPUT, OUTPUT
+from samebits.serving import INPUTS, OUTPUTS
 
 if TYPE_CHECKING:
     from samebits.checkpoint import CheckpointConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+_SERVED_DTYPES = {"image": "uint8", "tokens": "int32", "table": "float32"}
+_MEANINGS = {
+    "class": "softmax probabilities, in the order of labels",
+    "number": "the predicted number, in the unit of the data",
+    "next_token": "scores of the next token, before softmax",
+}
 
 
 def export_metadata(config: CheckpointConfig, dataset: dict[str, Any], weights_sha256: str) -> dict[str, Any]:
@@ -22,21 +29,22 @@ def export_metadata(config: CheckpointConfig, dataset: dict[str, Any], weights_s
     Returns:
         a dictionary for JSON; each value stands under its key in the file's own metadata.
     """
+    signature = config.signature
     return {
         "format_version": FORMAT_VERSION,
         "task": config.task.get("name"),
-        "labels": list(config.classes),
+        "labels": list(signature.classes),
         "preprocessing": {
             "inside_the_model": True,
-            "input": INPUT,
-            "dtype": "uint8",
-            "layout": "NCHW",
-            "shape": list(config.shape),
-            "scale": "pixel / 255",
-            "mean": list(config.mean),
-            "std": list(config.std),
+            "input": INPUTS[signature.inputs.kind],
+            "dtype": _SERVED_DTYPES[signature.inputs.kind],
+            **signature.inputs.model_dump(),
         },
-        "output": {"name": OUTPUT, "dtype": "float32", "meaning": "softmax probabilities, in the order of labels"},
+        "output": {
+            "name": OUTPUTS[signature.target.kind],
+            "dtype": "float32",
+            "meaning": _MEANINGS[signature.target.kind],
+        },
         "model": {**config.model, "step": config.step, "epoch": config.epoch, "weights_sha256": weights_sha256},
         "dataset": dataset,
     }

@@ -16,22 +16,21 @@ import torch
 
 from samebits.errors import UserError
 from samebits.files import write_bytes
-from samebits.serving import INPUT, OUTPUT
+from samebits.serving import ServingModel
 
 if TYPE_CHECKING:
     import onnx as onnx_library
-    from torch import nn
 
 FILE = "model.onnx"
 OPSET = 20
 """Released with ONNX 1.15 (2023); readers from ONNX Runtime 1.17 on take it."""
 
 
-def export(serving: nn.Module, example: torch.Tensor, path: Path, metadata: dict[str, Any]) -> dict[str, Any]:
+def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: dict[str, Any]) -> dict[str, Any]:
     """Write `serving` as ONNX, with torch's dynamo exporter.
 
     Args:
-        serving: uint8 [N, C, H, W] -> float32 [N, K], in eval mode.
+        serving: in eval mode.
         example: an input with N >= 2: a batch of one would be taken for a constant.
         path: where to write; the bytes depend on the model, the metadata and the library versions alone.
         metadata: JSON values; each becomes a `metadata_props` entry under its key.
@@ -44,16 +43,15 @@ def export(serving: nn.Module, example: torch.Tensor, path: Path, metadata: dict
     """
     import onnx as onnx_library
 
-    batch = torch.export.Dim("batch")
     try:
         with _quiet():
             program = torch.onnx.export(
                 serving,
                 (example,),
                 dynamo=True,
-                dynamic_shapes={INPUT: {0: batch}},
-                input_names=[INPUT],
-                output_names=[OUTPUT],
+                dynamic_shapes=(dynamic_axes(serving),),
+                input_names=[serving.input_name],
+                output_names=[serving.output_name],
                 opset_version=OPSET,
                 verbose=False,
             )
@@ -73,16 +71,22 @@ def export(serving: nn.Module, example: torch.Tensor, path: Path, metadata: dict
     return {"opset": OPSET, "ir_version": model.ir_version}
 
 
-def load(path: Path) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
-    """The exported file as a function from uint8 [N, C, H, W] to float32 [N, K], on the CPU."""
+def dynamic_axes(serving: ServingModel) -> dict[int, Any]:
+    """The axes of the input that may have any length."""
+    return {axis: torch.export.Dim(name, min=1, max=1 << 20) for axis, name in serving.dynamic.items()}
+
+
+def load(path: Path) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+    """The exported file as a function from served samples to answers, on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name, answer = session.get_inputs()[0].name, session.get_outputs()[0].name
 
-    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        output: npt.NDArray[np.float32] = session.run([OUTPUT], {INPUT: images})[0]
+    def predict(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        output: npt.NDArray[np.float32] = session.run([answer], {name: samples})[0]
         return output
 
     return predict

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from samebits.data.prepared import Split
+from samebits.data.batches import as_tensor
+from samebits.data.prepared import Array, Split
 from samebits.errors import UserError
+from samebits.signature import NumberTarget
 
-Predictor = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+Predictor = Callable[[Array], npt.NDArray[np.float32]]
+"""Samples as they are served -> answers."""
 Check = Callable[[], None]
 
 _TIE = 1e-5  # rounding in fp32 moves a probability by up to 1e-6 here; other libraries and kernels by a little more
@@ -23,8 +26,9 @@ class Parity:
     """How far an exported file is from the eager fp32 model.
 
     Attributes:
-        difference: batch size -> largest absolute difference of any probability.
-        ties: samples whose two best probabilities are closer than 1e-5, so that rounding may swap them.
+        difference: batch size -> largest absolute difference of any probability; of numbers, relative to the
+            target's standard deviation.
+        ties: for classes, samples whose two best probabilities are closer than 1e-5, so that rounding may swap them.
     """
 
     difference: dict[int, float]
@@ -49,50 +53,62 @@ def measure_parity(
 
     Args:
         name: of the format, for messages.
-        predict: uint8 [N, C, H, W] -> probabilities [N, K].
-        reference: probabilities of the eager model, [samples, K].
+        reference: answers of the eager model: probabilities [samples, K], or numbers [samples].
         check: called between batches; raises to stop.
 
     Raises:
-        UserError: if a probability differs by more than `tolerance`, is not finite, or the predicted class differs.
+        UserError: if an answer differs by more than `tolerance`, is not finite, or the predicted class differs.
     """
-    best = np.partition(reference, -2, axis=1)[:, -2:]
-    decided = best[:, 1] - best[:, 0] > _TIE
-    expected = reference.argmax(axis=1)
+    target = split.info.signature.target
+    unit = target.std if isinstance(target, NumberTarget) else 1.0
+    decided, expected = _decisions(reference)
     differences: dict[int, float] = {}
     for size in batch_sizes:
         worst, at = 0.0, 0
-        for images in _batches(split, size):
+        for samples in _batches(split, size):
             check()
-            rows = slice(at, at + len(images))
-            output = predict(images)
+            rows = slice(at, at + len(samples))
+            output = predict(samples)
             wanted = reference[rows]
             if output.shape != wanted.shape:
                 raise _failure(name, size, f"its output has shape {output.shape}, not {wanted.shape}")
-            gap = float(np.abs(output - wanted).max())
+            gap = float(np.abs(output - wanted).max()) / unit
             if not gap <= tolerance:  # NaN included
                 raise _failure(
                     name,
                     size,
-                    f"a probability differs by {gap:.3g} in test samples {_span(rows)}, "
-                    f"export.tolerance is {tolerance:g}",
+                    f"an answer differs by {gap:.3g} in test samples {_span(rows)}, export.tolerance is {tolerance:g}",
                 )
-            moved = (output.argmax(axis=1) != expected[rows]) & decided[rows]
-            if moved.any():
-                raise _failure(name, size, f"test sample {at + int(moved.argmax())} gets another class")
+            if expected is not None:
+                moved = (output.argmax(axis=1) != expected[rows]) & decided[rows]
+                if moved.any():
+                    raise _failure(name, size, f"test sample {at + int(moved.argmax())} gets another class")
             worst = max(worst, gap)
-            at += len(images)
+            at += len(samples)
         differences[size] = worst
     return Parity(differences, int((~decided).sum()))
 
 
-def _batches(split: Split, size: int) -> Iterator[npt.NDArray[np.uint8]]:
+def _decisions(reference: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64] | None]:
+    """Of each sample, whether its class is clear of a tie, and which it is; numbers have none."""
+    if reference.ndim == 1:
+        return np.ones(len(reference), dtype=np.bool_), None
+    best = np.partition(reference, -2, axis=1)[:, -2:]
+    return best[:, 1] - best[:, 0] > _TIE, reference.argmax(axis=1)
+
+
+def stored(split: Split, indices: npt.NDArray[np.int64]) -> Array:
+    """Samples in the type in which a model is served."""
+    return as_tensor(split.samples(indices)[0]).numpy()
+
+
+def _batches(split: Split, size: int) -> Iterator[Array]:
     """Samples in order, in batches of `size` and a last smaller one, read in larger pieces."""
     step = max(1, _ROWS // size) * size
     for start in range(0, len(split), step):
-        images = split.rows(np.arange(start, min(start + step, len(split)), dtype=np.int64))
-        for first in range(0, len(images), size):
-            yield images[first : first + size]
+        samples = stored(split, np.arange(start, min(start + step, len(split)), dtype=np.int64))
+        for first in range(0, len(samples), size):
+            yield samples[first : first + size]
 
 
 def _span(rows: slice) -> str:

@@ -11,24 +11,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from samebits.errors import UserError
 from samebits.export.archive import MODEL, pack, read_safely, unpack
+from samebits.export.onnx import dynamic_axes
 from samebits.files import write_bytes
-from samebits.serving import INPUT
+from samebits.serving import ServingModel
 
 FILE = "model.pt2"
 
 
-def export(serving: nn.Module, example: torch.Tensor, path: Path, metadata: dict[str, Any]) -> dict[str, Any]:
+def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: dict[str, Any]) -> dict[str, Any]:
     """Write `serving` as a `.pt2` archive without a pickle in it.
 
     `torch.export.save` pickles the example inputs and keeps stack traces with absolute paths; both are left out.
     `torch.export.load` reads the result, and so does `load_exported`, which trusts nobody.
 
     Args:
-        serving: uint8 [N, C, H, W] -> float32 [N, K], in eval mode.
+        serving: in eval mode.
         example: an input with N >= 2: a batch of one would be taken for a constant.
         path: where to write; the bytes depend on the model, the metadata and torch's version alone.
         metadata: JSON values, kept as `extra/metadata.json`.
@@ -37,9 +37,7 @@ def export(serving: nn.Module, example: torch.Tensor, path: Path, metadata: dict
         UserError: if the model cannot be exported.
     """
     try:
-        program = torch.export.export(
-            serving, (example,), dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}}, strict=False
-        )
+        program = torch.export.export(serving, (example,), dynamic_shapes=(dynamic_axes(serving),), strict=False)
     except (RuntimeError, ValueError, TypeError, AssertionError, torch._dynamo.exc.TorchDynamoException) as error:
         raise UserError(
             f"the model cannot be exported by torch.export: {str(error).splitlines()[0]}",
@@ -71,13 +69,13 @@ def load_exported(path: Path) -> tuple[torch.export.ExportedProgram, dict[str, A
         raise UserError(f"{path} is damaged: {error}", "make it again: dvc repro export") from error
 
 
-def load(path: Path) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
-    """The exported file as a function from uint8 [N, C, H, W] to float32 [N, K], on the CPU."""
+def load(path: Path) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+    """The exported file as a function from served samples to answers, on the CPU."""
     module = load_exported(path)[0].module()
 
-    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         with torch.inference_mode():
-            output: npt.NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
+            output: npt.NDArray[np.float32] = module(torch.from_numpy(samples)).numpy()
         return output
 
     return predict

@@ -1,7 +1,7 @@
 """Models: one file each, a plain `nn.Module` that knows nothing of the trainer.
 
 A model file defines `Settings`, a `Section` with the model's own keys, and
-`build(settings, shape, classes) -> nn.Module`. To add one: write the file, add its line to `MODELS`.
+`build(settings, signature) -> nn.Module`. To add one: write the file, add its line to `MODELS`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from torch import nn
 
 from samebits.params.section import Section
 from samebits.registry import load_module
+from samebits.signature import Signature
 
 MODELS = {
     "convnet": "samebits.models.convnet",
 }
 
 
-def build_model(settings: Section, shape: tuple[int, ...], classes: int) -> nn.Module:
+def build_model(settings: Section, signature: Signature) -> nn.Module:
     """A freshly initialised model (weights from torch's current random state).
 
     Args:
         settings: the `model` section; its `name` picks the file.
-        shape: shape of one input, (channels, height, width) for images.
-        classes: number of outputs.
+        signature: what goes in and what comes out.
+
+    Raises:
+        UserError: if the model is not for such data.
     """
     name = str(getattr(settings, "name", ""))
     module = load_module("model", name, MODELS)
-    return cast(nn.Module, module.build(settings, shape, classes))
+    return cast(nn.Module, module.build(settings, signature))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from samebits.errors import UserError
 from samebits.params.section import Section
+from samebits.signature import Signature
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 
@@ -80,10 +81,10 @@ def _block(before: int, after: int, kernel: int, stride: int = 1, padding: int =
     )
 
 
-def build(settings: Settings, shape: tuple[int, ...], classes: int) -> nn.Module:
-    """A ConvNet for images of `shape` (channels, height, width).
+def build(settings: Settings, signature: Signature) -> nn.Module:
+    """A ConvNet for images.
 
     Raises:
-        UserError: if nothing is left of an image after the last stage.
+        UserError: for other data, or if nothing is left of an image after the last stage.
     """
-    return ConvNet(shape, classes, settings)
+    return ConvNet(tuple(signature.images.shape), signature.outputs, settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from samebits.params.section import Section
@@ -11,11 +13,23 @@ class DataParams(Section):
     """Where the samples come from, and how they are split and stored.
 
     Attributes:
-        source: a card of data/catalog by its name (`mnist`).
-        validation_fraction: share of the training samples held out for validation, by content hash.
+        source: a card of data/catalog by its name (`mnist`), or a file or folder of your own below data/raw.
+        format: how data of your own are laid out; null for a card, which says it.
+        split: how samples are assigned where the source does not: by `hash` of the content (new samples never move
+            old ones), `stratified` (the same share of every class), by `group` (samples of one group stay together)
+            or by `time` (the latest are the test split).
+        validation_fraction: share of the training samples held out for validation.
+        test_fraction: share held out for the test, where the source has no test split of its own.
+        duplicates: `keep` them, or `drop` all but the first of identical samples; those are set aside.
+        bad_limit: largest share of samples that may be set aside because they cannot be read.
         shard_mib: target size of a shard in MiB.
     """
 
     source: str = Field(default="mnist", min_length=1)
+    format: str | None = Field(default=None, min_length=1)
+    split: Literal["hash", "stratified", "group", "time"] = "hash"
     validation_fraction: float = Field(default=0.05, gt=0.0, lt=0.5)
+    test_fraction: float = Field(default=0.1, gt=0.0, lt=0.5)
+    duplicates: Literal["keep", "drop"] = "keep"
+    bad_limit: float = Field(default=0.01, ge=0.0, le=1.0)
     shard_mib: float = Field(default=8.0, gt=0.0, le=1024.0)

@@ -1,17 +1,20 @@
 """Tasks: what is learnt. A task turns a batch into a loss and outputs into metrics; the loop is blind to it.
 
-A task file defines `Settings` (the `task` section) and `build(settings, classes) -> Task`. To add one: write the
-file, add its line to `TASKS`.
+A task file defines `Settings` (the `task` section), `TARGET` (the kind of target it learns) and
+`build(settings, signature, class_counts) -> Task`. To add one: write the file, add its line to `TASKS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from torch import Tensor
 
+from samebits.errors import UserError
 from samebits.params.section import Section
 from samebits.registry import load_module
+from samebits.signature import Signature
 
 TASKS = {
     "classification": "samebits.tasks.classification",
@@ -19,7 +22,7 @@ TASKS = {
 
 
 class Task(Protocol):
-    """What the training loop asks of a task.
+    """What the training loop, evaluation and export ask of a task.
 
     `loss` is what is minimised; `measure` gives sums over a batch, so that a mean over any number of batches and
     processes is the sum of sums over the sum of counts.
@@ -30,11 +33,29 @@ class Task(Protocol):
         ...
 
     def measure(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Sums over the batch of each metric, `loss` among them, as scalar tensors."""
+        """Sums over the samples of a batch of each metric, `loss` among them, as scalar tensors."""
+        ...
+
+    def answer(self, outputs: Tensor) -> Tensor:
+        """Model outputs as what a user wants, float32: probabilities, or numbers in their own unit."""
         ...
 
 
-def build_task(settings: Section) -> Task:
-    """The task that a `task` section describes."""
-    module = load_module("task", str(getattr(settings, "name", "")), TASKS)
-    return cast(Task, module.build(settings))
+def build_task(settings: Section, signature: Signature, class_counts: Sequence[int] = ()) -> Task:
+    """The task that a `task` section describes.
+
+    Args:
+        class_counts: training samples of each class, where something is weighted by them.
+
+    Raises:
+        UserError: if the data have another kind of target.
+    """
+    name = str(getattr(settings, "name", ""))
+    module = load_module("task", name, TASKS)
+    if signature.target.kind != module.TARGET:
+        fitting = [each for each in sorted(TASKS) if signature.target.kind == load_module("task", each, TASKS).TARGET]
+        raise UserError(
+            f"task.name is {name}, which learns a {module.TARGET}; the target of the data is a {signature.target.kind}",
+            f"set task.name to {' or '.join(fitting)}, or data.source to other data",
+        )
+    return cast(Task, module.build(settings, signature, class_counts))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from samebits.params.section import Section
+from samebits.signature import Signature
+
+TARGET = "class"
 
 
 class Settings(Section):
@@ -39,6 +44,9 @@ class Classification:
             "accuracy": (logits.argmax(dim=1) == targets).sum(),
         }
 
+    def answer(self, outputs: Tensor) -> Tensor:
+        return torch.softmax(outputs.float(), dim=1)
 
-def build(settings: Settings) -> Classification:
+
+def build(settings: Settings, signature: Signature, class_counts: Sequence[int]) -> Classification:
     return Classification(settings.label_smoothing)

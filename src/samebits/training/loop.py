@@ -32,6 +32,9 @@ _CURVE_POINTS = 400
 
 _VALIDATION_BATCH = 500
 
+_IMAGE_AXES = 4
+"""Axes of a batch of images: [N, C, H, W]."""
+
 
 class OutOfMemory(Exception):
     """A micro-batch did not fit. The state may be half-updated: go on from a saved one."""
@@ -59,7 +62,7 @@ class Training:
     """One training: fixed parts (here) and changing ones (`state`).
 
     Attributes:
-        prepare: pixels on the device to model inputs (normalisation).
+        prepare: stored samples on the device to model inputs (normalisation).
         micro_batch_size: samples a forward pass.
         workers: threads that prepare batches ahead.
     """
@@ -125,10 +128,10 @@ class Training:
         state.model.train()
         state.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for index, (pixels, targets) in enumerate(self._micro_batches(batch)):
+        for index, (samples, targets) in enumerate(self._micro_batches(batch)):
             determinism.seed_torch(self.seed, determinism.STEP, state.step, index)
             with self._autocast():
-                outputs = forward(self._inputs(pixels))
+                outputs = forward(self._inputs(samples))
                 loss = self.task.loss(outputs, targets)
             loss = loss * (len(targets) / len(batch.targets))
             (state.scaler.scale(loss) if state.scaler else loss).backward()
@@ -148,14 +151,16 @@ class Training:
         return total
 
     def _micro_batches(self, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        pixels = batch.inputs.to(self.device, non_blocking=True)
+        samples = batch.inputs.to(self.device, non_blocking=True)
         targets = batch.targets.to(self.device, non_blocking=True)
         size = self.micro_batch_size
-        yield from zip(pixels.split(size), targets.split(size), strict=True)
+        yield from zip(samples.split(size), targets.split(size), strict=True)
 
-    def _inputs(self, pixels: torch.Tensor) -> torch.Tensor:
-        inputs: torch.Tensor = self.prepare(pixels)
-        return inputs.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else inputs
+    def _inputs(self, samples: torch.Tensor) -> torch.Tensor:
+        inputs: torch.Tensor = self.prepare(samples)
+        if inputs.ndim == _IMAGE_AXES and self.settings.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
 
     def _autocast(self) -> torch.autocast:
         dtype = self.precision.dtype

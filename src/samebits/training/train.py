@@ -22,7 +22,7 @@ from samebits.models import build_model
 from samebits.params.augment import AugmentParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
-from samebits.preprocess import Normalize
+from samebits.preprocess import build_preprocess
 from samebits.progress import Progress
 from samebits.stage import StageContext
 from samebits.tasks import build_task
@@ -116,7 +116,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int) -> 
     in_memory = info.split_bytes("train") <= runtime.memory_mib << 20
     samples = open_split(context.project.prepared, "train", in_memory=in_memory)
     determinism.seed_torch(plan.seed, determinism.INITIALISATION)
-    network = build_model(plan.model, info.shape, len(info.classes)).to(plan.device)
+    network = build_model(plan.model, info.signature).to(plan.device)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
     state = TrainingState(
@@ -127,12 +127,12 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int) -> 
         loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
     )
     return Training(
-        task=build_task(plan.task),
+        task=build_task(plan.task, info.signature, info.class_counts.get("train", ())),
         settings=settings,
         seed=plan.seed,
         device=plan.device,
         precision=plan.precision,
-        prepare=Normalize(info.mean, info.std).to(plan.device),
+        prepare=build_preprocess(info.signature).to(plan.device),
         batches=Batches(
             samples,
             batch_size=settings.batch_size,
@@ -213,10 +213,7 @@ def _write(training: Training, plan: Plan, context: StageContext) -> None:
     config = CheckpointConfig(
         task=plan.task.model_dump(),
         model=plan.model.model_dump(),
-        shape=list(info.shape),
-        classes=list(info.classes),
-        mean=list(info.mean),
-        std=list(info.std),
+        signature=info.signature,
         data_digest=info.digest,
         step=epoch * steps,
         epoch=epoch,

@@ -1,4 +1,4 @@
-"""From stored pixels to what a model sees. The same module serves training, evaluation and every export."""
+"""Pixels: uint8 to normalised floats."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from samebits.signature import ImageInputs
 
 
 class Normalize(nn.Module):
@@ -31,3 +33,8 @@ class Normalize(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         return pixels.to(torch.float32) * self.scale + self.offset
+
+
+def build(inputs: ImageInputs) -> nn.Module:
+    """Normalisation with the training split's statistics."""
+    return Normalize(inputs.mean, inputs.std)

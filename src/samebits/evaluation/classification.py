@@ -1,0 +1,140 @@
+"""Judging a classifier: accuracy and its kin with intervals, confusion, calibration, the most confident mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from samebits.evaluation import figures
+from samebits.evaluation.metrics import (
+    Metrics,
+    Predictions,
+    evaluate_predictions,
+    most_confident_mistakes,
+    predictions_from_logits,
+)
+from samebits.evaluation.report import Mistake, format_value, label_of, render_report
+from samebits.evaluation.shown import show_samples
+from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, raw_outputs, rounded
+from samebits.params.evaluate import EvaluateParams
+
+
+def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
+    """Judge a classifier on the test split.
+
+    Raises:
+        UserError: if an output is not finite.
+    """
+    classes = subject.info.classes
+    predictions = predictions_from_logits(raw_outputs(subject, settings.batch_size), subject.split.labels)
+    metrics = evaluate_predictions(
+        predictions,
+        top_k=settings.top_k,
+        bins=settings.calibration_bins,
+        bootstrap=settings.bootstrap,
+        confidence=settings.confidence,
+    )
+    mistakes = _mistakes(subject, predictions, settings.mistakes)
+    confusion = figures.confusion_figure(metrics.confusion, classes)
+    error = metrics.values["calibration_error"] or 0.0
+    page = render_report(
+        metrics,
+        predictions,
+        classes=classes,
+        curves=subject.curves,
+        mistakes=mistakes,
+        facts=facts(subject, settings),
+        title=subject.title,
+        confidence=settings.confidence,
+        resamples=settings.bootstrap,
+        confusion_png=confusion,
+    )
+    pictures = {
+        "confusion.png": confusion,
+        "calibration.png": figures.calibration_figure(metrics.bins, error),
+        "curves.png": figures.curves_figure(subject.curves),
+    }
+    images = [each.shown.image for each in mistakes if each.shown.image is not None]
+    if subject.info.signature.inputs.kind == "image":
+        gallery = np.array(images, dtype=np.uint8).reshape(-1, *subject.info.signature.row_shape)
+        captions = [f"{each.predicted} {each.confidence:.0%}\ntrue {each.true}" for each in mistakes]
+        pictures["mistakes.png"] = figures.mistakes_figure(gallery, captions)
+    return Evaluation(
+        metrics=metrics_document(metrics, settings, len(predictions)),
+        files={
+            "report.html": page.encode(),
+            "predictions.csv": _predictions_csv(predictions, classes),
+            "per_class.csv": _per_class_csv(metrics, classes),
+            "calibration.csv": _calibration_csv(metrics),
+        },
+        figures=pictures,
+        table=list(_table(metrics, settings.confidence)),
+    )
+
+
+def metrics_document(metrics: Metrics, settings: EvaluateParams, samples: int) -> dict[str, Any]:
+    """`metrics.json`: numbers under `test`, their intervals under `interval`; what is undefined is null, with why."""
+    document: dict[str, Any] = {
+        "test": {name: rounded(value) for name, value in metrics.values.items()},
+        "interval": {
+            name: {"low": rounded(interval.low), "high": rounded(interval.high)}
+            for name, interval in metrics.intervals.items()
+        },
+        "confidence": settings.confidence,
+        "samples": samples,
+    }
+    if metrics.undefined:
+        document["undefined"] = metrics.undefined
+    return document
+
+
+def _mistakes(subject: Subject, predictions: Predictions, limit: int) -> list[Mistake]:
+    worst = most_confident_mistakes(predictions, limit)
+    classes = subject.info.classes
+    of_truth = np.exp(predictions.log_probabilities[worst, predictions.labels[worst]])
+    return [
+        Mistake(
+            index=int(index),
+            shown=shown,
+            true=classes[predictions.labels[index]],
+            predicted=classes[predictions.predicted[index]],
+            confidence=float(predictions.confidence[index]),
+            probability=float(probability),
+        )
+        for index, shown, probability in zip(worst, show_samples(subject, worst), of_truth, strict=True)
+    ]
+
+
+def _table(metrics: Metrics, confidence: float) -> Iterable[str]:
+    for name, value in metrics.values.items():
+        interval = metrics.intervals.get(name)
+        spread = f"{format_value(name, interval.low)} to {format_value(name, interval.high)}" if interval else ""
+        yield f"{label_of(name):<18} {format_value(name, value):>9}   {confidence:.0%}: {spread}"
+
+
+def _predictions_csv(predictions: Predictions, classes: Sequence[str]) -> bytes:
+    of_truth = np.exp(predictions.log_probabilities[np.arange(len(predictions)), predictions.labels])
+    rows = (
+        (index, classes[true], classes[said], f"{sure:.6f}", f"{truth:.6f}", int(true == said))
+        for index, (true, said, sure, truth) in enumerate(
+            zip(predictions.labels, predictions.predicted, predictions.confidence, of_truth, strict=True)
+        )
+    )
+    return csv_bytes(("index", "actual", "predicted", "confidence", "probability_of_actual", "correct"), rows)
+
+
+def _per_class_csv(metrics: Metrics, classes: Sequence[str]) -> bytes:
+    rows = (
+        (name, score.support, score.predicted, *map(rounded, (score.precision, score.recall, score.f1)))
+        for name, score in zip(classes, metrics.per_class, strict=True)
+    )
+    return csv_bytes(("class", "support", "predicted", "precision", "recall", "f1"), rows)
+
+
+def _calibration_csv(metrics: Metrics) -> bytes:
+    rows = (
+        (rounded(b.lower), rounded(b.upper), b.count, rounded(b.confidence), rounded(b.accuracy)) for b in metrics.bins
+    )
+    return csv_bytes(("lower", "upper", "count", "confidence", "accuracy"), rows)

@@ -1,0 +1,139 @@
+"""What an evaluator gets and what it gives back; one evaluator for each kind of target.
+
+An evaluator is a module with `evaluate(subject, settings) -> Evaluation`. To add one: write the file, add its line to
+`EVALUATORS`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from samebits.checkpoint import Checkpoint
+from samebits.data.batches import sequential
+from samebits.data.prepared import DatasetInfo, Split
+from samebits.errors import UserError
+from samebits.evaluation.curves import Curve
+from samebits.params.evaluate import EvaluateParams
+from samebits.serving import ServingModel
+
+EVALUATORS: dict[str, str] = {"class": "samebits.evaluation.classification"}
+"""Kind of target -> module."""
+
+Facts = list[tuple[str, list[tuple[str, str]]]]
+
+_DIGITS = 6
+"""Decimals kept of a metric: what is beyond depends on how sums are split over threads."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged.
+
+    Attributes:
+        serving: the checkpoint's model with its preprocessing, fp32, on the CPU.
+        split: the test split.
+        prepared: the prepared folder, for files beside the shards.
+        curves: of the training.
+        check: raises if a stop was asked for.
+    """
+
+    checkpoint: Checkpoint
+    serving: ServingModel
+    info: DatasetInfo
+    split: Split
+    prepared: Path
+    curves: list[Curve]
+    check: Callable[[], None]
+
+    @property
+    def title(self) -> str:
+        return f"{self.checkpoint.config.model.get('name')} on {self.info.title}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is written.
+
+    Attributes:
+        metrics: `metrics.json`: `test` with the numbers, `interval` with their confidence intervals.
+        files: of `report/`, by name: `report.html`, tables.
+        figures: of `figures/`, PNG by name.
+        table: lines for the terminal.
+    """
+
+    metrics: dict[str, Any]
+    files: dict[str, bytes]
+    figures: dict[str, bytes]
+    table: list[str] = field(default_factory=list)
+
+
+def raw_outputs(subject: Subject, batch_size: int) -> npt.NDArray[np.float32]:
+    """Raw outputs of the whole split in eager fp32 on the CPU, where a checkpoint gives the same numbers everywhere.
+
+    Raises:
+        UserError: if the split is empty.
+    """
+    parts = []
+    with torch.inference_mode():
+        for batch in sequential(subject.split, batch_size):
+            subject.check()
+            parts.append(subject.serving.outputs(batch.inputs).numpy())
+    if not parts:
+        raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
+    return np.concatenate(parts)
+
+
+def facts(subject: Subject, settings: EvaluateParams) -> Facts:
+    """Tables for the end of a report: data, model, how it was evaluated."""
+    info, config = subject.info, subject.checkpoint.config
+    data = [("name", info.title), ("licence", info.licence), ("samples", describe_inputs(info))]
+    if info.classes:
+        data.append(("classes", f"{len(info.classes)}"))
+    data.append(("splits", ", ".join(f"{count:,} {split}" for split, count in info.counts.items())))
+    data.append(("digest", info.digest))
+    parameters = sum(parameter.numel() for parameter in subject.checkpoint.model.parameters())
+    model = [("model", str(config.model.get("name"))), ("parameters", f"{parameters:,}")]
+    model += [(name, _text(value)) for name, value in sorted(config.model.items()) if name != "name"]
+    model += [(f"task.{name}", _text(value)) for name, value in sorted(config.task.items())]
+    model += [("trained", f"{config.epoch} epochs, {config.step:,} steps")]
+    how = [(f"evaluate.{name}", _text(value)) for name, value in settings.model_dump().items()]
+    return [("Data", data), ("Model", model), ("Evaluation", how)]
+
+
+def describe_inputs(info: DatasetInfo) -> str:
+    """One phrase: `grey images of 28 × 28 pixels`."""
+    inputs = info.signature.inputs
+    if inputs.kind == "image":
+        channels, height, width = inputs.shape
+        kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
+        return f"{kind} images of {width} × {height} pixels"
+    if inputs.kind == "tokens":
+        return f"texts of up to {inputs.length:,} tokens, vocabulary {inputs.vocabulary:,}"
+    return f"rows of {len(inputs.columns)} columns"
+
+
+def rounded(value: float | None) -> float | None:
+    """A metric as it is written."""
+    return None if value is None else round(value, _DIGITS)
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as CSV; None is an empty cell."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return buffer.getvalue().encode()
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
