@@ -41,14 +41,14 @@ def listing(store: Path) -> Path:
 
 def test_a_fresh_clone_has_it_all_and_runs_nothing(team: Team, local: Path) -> None:
     said = team.ann.ok("share")
-    assert "shared: 9 objects" in said
+    assert "shared: 10 objects" in said
     assert "every one read back" in said
     assert "is on no git remote" in said
     bob = team.clone("bob")
     assert (
         bob.ok("receive").strip()
-        == "received: data Toy (digest dddddddddddd), model toy, test accuracy 0.5000; 9 objects, 98.3 KiB, "
-        "every hash checked (9 fetched now)"
+        == "received: data Toy (digest dddddddddddd), model toy, test accuracy 0.5000; 10 objects, 117.9 KiB, "
+        "every hash checked (10 fetched now)"
     )
     done = bob.dvc("repro")
     assert "Running stage" not in done.stdout

@@ -42,10 +42,10 @@ def there_and_back(
 ) -> Person:
     """Share; a fresh clone receives and runs nothing; a damaged object is named there and healed here."""
     team.add_remote(url, **options)
-    assert "shared: 9 objects" in team.ann.ok("share", **environment)
+    assert "shared: 10 objects" in team.ann.ok("share", **environment)
     assert "sent now: 0 objects" in team.ann.ok("share", "--quick", **environment)
     bob = team.clone("bob", **options)
-    assert "every hash checked (9 fetched now)" in bob.ok("receive", **environment)
+    assert "every hash checked (10 fetched now)" in bob.ok("receive", **environment)
     assert "Running stage" not in bob.dvc("repro", **environment).stdout
     shard = object_of(team, SHARD)
     damage(shard)
@@ -93,7 +93,7 @@ def test_http_gives_and_does_not_take(team: Team, web: servers.Web) -> None:
     team.ann.ok("share")
     team.add_remote(web.http)
     bob = team.clone("bob")
-    assert "every hash checked (9 fetched now)" in bob.ok("receive")
+    assert "every hash checked (10 fetched now)" in bob.ok("receive")
     assert "Running stage" not in bob.dvc("repro").stdout
     # All is there: that can be checked without writing.
     assert "sent now: 0 objects" in bob.ok("share")
@@ -160,7 +160,7 @@ def test_a_clock_that_is_wrong(team: Team, s3: servers.S3, tmp_path: Path) -> No
         "    old = c.get_current_datetime\n"
         "    a.get_current_datetime = lambda *x, **k: old(*x, **k) - datetime.timedelta(hours=1)\n"
     )
-    from tests.conftest import ROOT
+    from tests.sharing.conftest import ROOT
 
     team.add_remote(s3.url, **s3.options)
     message = team.ann.refused("share", PYTHONPATH=f"{tmp_path}:{ROOT / 'src'}")
@@ -168,7 +168,7 @@ def test_a_clock_that_is_wrong(team: Team, s3: servers.S3, tmp_path: Path) -> No
 
 
 class canned:
-    """A server that gives everybody one answer: `head` and, unless asked with HEAD, `body`. With b"" it never answers."""
+    """A server with one answer for everybody: `head` and, unless asked with HEAD, `body`. With b"" it never answers."""
 
     def __init__(self, head: bytes, body: bytes = b"") -> None:
         self._head, self._body = head, body

@@ -34,6 +34,14 @@ def _doctor(arguments: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
+def _data_diff(arguments: argparse.Namespace) -> None:
+    from samebits.sharing.diff import data_diff
+
+    project = _project()
+    page = Path(arguments.html) if arguments.html else project.state / "data-diff.html"
+    data_diff(project.home, arguments.old, arguments.new, page)
+
+
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     add: Callable[..., argparse.ArgumentParser],
@@ -46,6 +54,13 @@ def add_commands(
     doctor = add(commands, "doctor", _doctor, "check Python, torch, DVC, git, the remote, MLflow and the disk")
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")
+    data = commands.add_parser("data", help="look at the prepared data").add_subparsers(
+        dest="subcommand", required=True, metavar="COMMAND"
+    )
+    diff = add(data, "diff", _data_diff, "what changed between two versions of the prepared data")
+    diff.add_argument("old", metavar="A", help="a commit, tag, branch or experiment")
+    diff.add_argument("new", metavar="B", nargs="?", default="workspace", help="another (default: the workspace)")
+    diff.add_argument("--html", metavar="FILE", help="the page to write (default: .samebits/data-diff.html)")
     for command in (share, receive):
         _remote_options(command)
 

@@ -23,7 +23,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "credentials": ("refuses the credentials", _CREDENTIALS),
     "no credentials": ("wants credentials, and there are none", _CREDENTIALS),
     "forbidden": (
-        "knows you, or lets anybody in, but does not allow this",
+        "does not allow this",
         "ask its owner for the right to list, read and write, or name another remote with --remote",
     ),
     "expired": (

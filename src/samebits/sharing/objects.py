@@ -12,7 +12,7 @@ from typing import Any
 
 from samebits.errors import UserError
 from samebits.secrets import without_secrets
-from samebits.sharing.remote import quiet
+from samebits.sharing.remote import check_host_keys, quiet
 
 _BLOCK = 4 << 20
 
@@ -57,6 +57,7 @@ def open_repo(folder: Path) -> Iterator[Any]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    check_host_keys()
     try:
         repo = Repo(str(folder))
     except DvcException as error:
