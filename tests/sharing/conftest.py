@@ -56,6 +56,9 @@ stages:
 class Person:
     """A clone, and the commands that its owner types there. Nothing of it is shared with another person's."""
 
+    python_path = ""
+    """Put before the code on PYTHONPATH, for a test that slows something down."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -69,7 +72,9 @@ class Person:
         # DVC's index of remotes lies beside no clone: two people on two machines have two.
         kept["DVC_SITE_CACHE_DIR"] = str(self.folder.parent / f"{self.folder.name}-site")
         names = {f"GIT_{role}_{what}": "t@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        return kept | names | {"PYTHONPATH": str(ROOT / "src"), "GIT_CONFIG_GLOBAL": os.devnull} | extra
+        return (
+            kept | names | {"PYTHONPATH": self.python_path + str(ROOT / "src"), "GIT_CONFIG_GLOBAL": os.devnull} | extra
+        )
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -16,15 +16,40 @@ def _project() -> Project:
 
 
 def _share(arguments: argparse.Namespace) -> None:
+    if arguments.experiment:
+        from samebits.sharing.experiments import share_experiment
+
+        share_experiment(
+            _project(), arguments.experiment, remote=arguments.remote, git_remote=arguments.git_remote,
+            quick=arguments.quick, timeout=arguments.timeout,
+        )  # fmt: skip
+        return
     from samebits.sharing.share import share
 
     share(_project().home, remote=arguments.remote, quick=arguments.quick, timeout=arguments.timeout)
 
 
 def _receive(arguments: argparse.Namespace) -> None:
+    if arguments.experiment:
+        from samebits.sharing.experiments import receive_experiment
+
+        receive_experiment(
+            _project(), arguments.experiment, remote=arguments.remote, git_remote=arguments.git_remote,
+            timeout=arguments.timeout,
+        )  # fmt: skip
+        return
     from samebits.sharing.receive import receive
 
     receive(_project().home, remote=arguments.remote, force=arguments.force, timeout=arguments.timeout)
+
+
+def _gc(arguments: argparse.Namespace) -> None:
+    from samebits.sharing.gc import collect
+
+    collect(
+        _project().home, workspace_only=arguments.workspace, cloud=arguments.cloud, remote=arguments.remote,
+        force=arguments.force, timeout=arguments.timeout,
+    )  # fmt: skip
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
@@ -61,7 +86,14 @@ def add_commands(
     diff.add_argument("old", metavar="A", help="a commit, tag, branch or experiment")
     diff.add_argument("new", metavar="B", nargs="?", default="workspace", help="another (default: the workspace)")
     diff.add_argument("--html", metavar="FILE", help="the page to write (default: .samebits/data-diff.html)")
+    gc = add(commands, "gc", _gc, "delete data that no branch, tag or experiment needs")
+    gc.add_argument("--workspace", action="store_true", help="keep only what the workspace needs")
+    gc.add_argument("--cloud", action="store_true", help="on the remote, too")
+    gc.add_argument("--force", action="store_true", help="although something else still needs it")
     for command in (share, receive):
+        command.add_argument("--experiment", metavar="NAME", help="a DVC experiment with its MLflow run")
+        command.add_argument("--git-remote", metavar="NAME", help="where experiments go by git (default: origin)")
+    for command in (share, receive, gc):
         _remote_options(command)
 
 

@@ -100,7 +100,7 @@ def needed(repo: Any) -> tuple[list[Needed], list[Needed]]:
     unlisted: list[Needed] = []
     root = Path(repo.root_dir)
     for out in repo.index.outs:
-        if not out.use_cache or out.protocol != "local":
+        if not out.use_cache or not out.is_in_repo:
             continue
         path, stage = Path(out.fs_path).relative_to(root).as_posix(), str(out.stage.addressing)
         if not out.hash_info:
@@ -126,6 +126,14 @@ def needed(repo: Any) -> tuple[list[Needed], list[Needed]]:
             part = Needed(str(info.value), "/".join([path, *key]), stage, size, out.remote, pushed)
             found.setdefault(part.oid, part)
     return list(found.values()), unlisted
+
+
+def needed_at(repo: Any, revision: str | None) -> tuple[list[Needed], list[Needed]]:
+    """`needed` of a commit; of the workspace if there is none."""
+    if revision is None:
+        return needed(repo)
+    with repo.switch(revision):
+        return needed(repo)
 
 
 def _listing(repo: Any, hash_info: Any) -> Any:

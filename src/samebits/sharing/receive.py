@@ -15,7 +15,7 @@ from typing import Any
 from samebits.errors import UserError
 from samebits.files import read_json, write_bytes
 from samebits.sharing.faults import explain
-from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo, wrong_in_cache
+from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed_at, open_repo, wrong_in_cache
 from samebits.sharing.remote import Heard, Remote, open_remote, quiet
 from samebits.sharing.share import mib
 
@@ -59,11 +59,12 @@ def receive(
 
 
 def fetch_checked(
-    repo: Any, remote: Remote, *, say: Say, fetch: Callable[[], None] | None = None
+    repo: Any, remote: Remote, *, say: Say, at: str | None = None, fetch: Callable[[], None] | None = None
 ) -> tuple[list[Needed], int]:
-    """Bring every object of the workspace's outputs into the cache, each with the bytes that its name says.
+    """Bring every object of a revision's outputs into the cache, each with the bytes that its name says.
 
     Args:
+        at: a commit; None for the workspace.
         fetch: what fetches; `dvc fetch` of the workspace unless it is given.
 
     Returns:
@@ -73,15 +74,15 @@ def fetch_checked(
         UserError: naming what could not be had whole.
     """
     # What an interrupted or a careless fetch left damaged is found now, not taken for good by DVC.
-    known, _ = needed(repo)
+    known, _ = needed_at(repo, at)
     absent, damaged = wrong_in_cache(repo, known)
     _remove(repo, damaged)
-    _fetch_listings(repo, remote)
+    _fetch_listings(repo, remote, at)
     before = {each.oid for each in known} - {each.oid for each in [*absent, *damaged]}
     objects: list[Needed] = []
     for attempt in (1, 2):
         heard = _fetch(repo, remote, fetch)
-        objects, unlisted = needed(repo)
+        objects, unlisted = needed_at(repo, at)
         absent, damaged = wrong_in_cache(repo, objects)
         _remove(repo, damaged)
         if not absent and not damaged and not unlisted:
@@ -94,7 +95,7 @@ def fetch_checked(
     raise AssertionError("unreachable")
 
 
-def _fetch_listings(repo: Any, remote: Remote) -> None:
+def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> None:
     """Bring the listings of folders into the cache.
 
     DVC would stop at a damaged one with an error of its JSON reader, and leaves out the listing of a folder of which
@@ -104,7 +105,7 @@ def _fetch_listings(repo: Any, remote: Remote) -> None:
         UserError: naming those that are missing or damaged.
     """
     missing, damaged = [], []
-    for each in needed(repo)[1]:
+    for each in needed_at(repo, at)[1]:
         if not each.pushed:
             continue
         data = remote.read(each.oid)
@@ -195,7 +196,7 @@ def _files(repo: Any) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     stored: list[tuple[str, str]] = []
     of_git: list[tuple[str, str]] = []
     for out in repo.index.outs:
-        if out.protocol != "local" or not out.hash_info or out.hash_info.name != "md5":
+        if not out.is_in_repo or not out.hash_info or out.hash_info.name != "md5":
             continue
         name = Path(out.fs_path).relative_to(root).as_posix()
         if out.hash_info.isdir:
