@@ -116,7 +116,7 @@ def test_two_people_share_at_once(team: Team, local: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )  # fmt: skip
+        )
         for person in (team.ann, bob)
     ]
     for process in both:

@@ -73,8 +73,8 @@ def compare(old: Version, new: Version) -> Difference:
 def _keyed(version: Version) -> pd.DataFrame:
     """The manifest with `label`: the class's name, since its number means another class once one is put in before."""
     frame = version.samples.reset_index(drop=True)
-    names = {value: version.label(value) for value in frame["target"].dropna().unique()}
-    return frame.assign(label=frame["target"].map(names).fillna(""))
+    names = {value: version.label(value) for value in frame["target"].dropna().unique().tolist()}
+    return frame.assign(label=[names.get(value, "") for value in frame["target"].tolist()])
 
 
 def _match(left: pd.DataFrame, right: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
