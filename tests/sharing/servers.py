@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,25 +122,19 @@ def s3(base: Path, volumes: int = 100) -> Iterator[S3]:
     def ready() -> bool:
         if not answers(ports["s3.port"]):
             return False
+        from botocore.exceptions import BotoCoreError
+
+        client: Any = server.client()
         try:
-            client = server.client()
-            client.mkdir("bucket")  # type: ignore[attr-defined]
+            with contextlib.suppress(FileExistsError):
+                client.mkdir("bucket")
             # It takes a bucket before it takes objects: its volume servers come up later.
-            client.pipe("bucket/ready", b"ready")  # type: ignore[attr-defined]
-            return bool(client.cat("bucket/ready") == b"ready")  # type: ignore[attr-defined]
-        except FileExistsError:
-            client.pipe("bucket/ready", b"ready")  # type: ignore[attr-defined]
-            return bool(client.cat("bucket/ready") == b"ready")  # type: ignore[attr-defined]
-        except OSError:
+            client.pipe("bucket/ready", b"ready")
+            return bool(client.cat("bucket/ready") == b"ready")
+        except (OSError, BotoCoreError):
             return False
 
-    def ready_at_last() -> bool:
-        try:
-            return ready()
-        except OSError:
-            return False
-
-    with running(command, base / "weed.log", ready_at_last):
+    with running(command, base / "weed.log", ready):
         yield server
 
 

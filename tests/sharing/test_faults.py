@@ -146,8 +146,8 @@ def test_a_full_disk_is_said_and_nothing_is_half_there(team: Team, tmp_path: Pat
         from samebits.sharing.objects import md5_of
 
         for oid, path in objects_in(store).items():
-            assert not oid.endswith(".dir")
-            assert md5_of(path) == oid or path.name.endswith(".tmp")
+            assert path.name.endswith(".tmp") or md5_of(path) == oid.removesuffix(".dir")
+            assert b"shards/" not in path.read_bytes() or not oid.endswith(".dir")
         subprocess.run(["mount", "-o", "remount,size=10m", str(store)], check=True)
         assert "every one read back" in team.ann.ok("share")
     finally:
@@ -167,7 +167,8 @@ def test_a_full_webdav_server_is_said(team: Team, tmp_path: Path) -> None:
             team.add_remote(web.dav, **web.options)
             message = team.ann.refused("share")
             assert "remote 'store'" in message
-            assert "is full" in message or "answers with an error of its own" in message
+            # It depends on what there was no room for: a folder (507) or a file, where Apache says 403.
+            assert "is full" in message
             subprocess.run(["mount", "-o", "remount,size=10m", str(store)], check=True)
             team.ann.ok("share")
     finally:
@@ -213,17 +214,23 @@ def test_gc_refuses_what_a_tag_a_branch_or_an_experiment_still_needs(team: Team,
         assert name in message
     assert set(ann.cache()) == everything
     assert set(objects_in(local)) == there
-    # What nothing needs goes without being forced.
+    # What nothing needs any more goes without being forced; what something needs stays.
     ann.git("tag", "-d", "v1")
     ann.git("branch", "-D", "second")
+    assert "deleted: 4 objects" in ann.ok("gc")
     ann.dvc("exp", "remove", "third")
-    done = ann.samebits("gc", "--workspace")
-    if done.returncode == 2:  # main itself still has the older commits' last one only
-        assert "branch main" in done.stderr
-    ann.ok("gc", "--workspace", "--cloud", "--force")
-    assert len(ann.cache()) < len(everything)
+    assert "deleted: 2 objects" in ann.ok("gc", "--cloud")
     ann.ok("share")
     assert "Running stage" not in ann.dvc("repro").stdout
+
+
+def test_gc_by_force_deletes_and_what_is_kept_still_works(team: Team, local: Path) -> None:
+    team.ann.git("tag", "v1")
+    team.ann.set(lr=2)
+    team.ann.repro()
+    team.ann.ok("share")
+    assert "deleted: 2 objects" in team.ann.ok("gc", "--workspace", "--force")
+    team.ann.ok("share")
 
 
 def test_gc_keeps_what_the_branch_of_a_colleague_needs(team: Team, local: Path) -> None:
@@ -237,7 +244,9 @@ def test_gc_keeps_what_the_branch_of_a_colleague_needs(team: Team, local: Path) 
     team.ann.git("fetch", "-q")
     team.ann.dvc("fetch")
     assert "deleted: 0 objects" in team.ann.ok("gc")
-    # On the remote lies what only bob's branch needs; ann has no copy of it.
-    message = team.ann.refused("gc", "--cloud")
-    assert "branch origin/bobs" in message
-    bob.ok("share")
+    there = set(objects_in(local))
+    # On the remote lies what only bob's branch needs; ann has no copy of the model, but may not delete it.
+    assert "deleted: 0 objects" in team.ann.ok("gc", "--cloud")
+    assert set(objects_in(local)) == there
+    assert "branch origin/bobs" in team.ann.refused("gc", "--workspace", "--cloud")
+    bob.ok("receive")

@@ -24,7 +24,8 @@ FAULTS: dict[str, tuple[str, str]] = {
     "no credentials": ("wants credentials, and there are none", _CREDENTIALS),
     "forbidden": (
         "does not allow this",
-        "ask its owner for the right to list, read and write, or name another remote with --remote",
+        "ask its owner for the right to list, read and write, or name another remote with --remote (Apache's WebDAV "
+        "says the same when its disk is full)",
     ),
     "expired": (
         "says that the token has expired",

@@ -16,7 +16,7 @@ from typing import Any
 from samebits.errors import UserError
 from samebits.sharing.git import git
 from samebits.sharing.objects import open_repo
-from samebits.sharing.remote import Remote, open_remote, quiet
+from samebits.sharing.remote import open_remote, quiet
 
 _SHOWN = 8
 _REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")
@@ -42,50 +42,62 @@ def collect(
     Raises:
         UserError: naming the refs that are still in need, unless `force`; or if the remote fails.
     """
+    from dvc_data.hashfile.db import get_index
+    from dvc_data.hashfile.gc import gc as remove_unused
+
     with open_repo(folder) as repo, ExitStack() as stack:
         place = open_remote(repo, remote, timeout=timeout) if cloud else None
         if place:
             place.check_answers()
-        everything = {} if workspace_only else {"all_branches": True, "all_tags": True, "all_experiments": True}
-        kept = _used(repo, **everything)
-        needy = dict(_in_need(repo, folder, kept))
-        if needy and not force:
+        stack.enter_context(quiet())
+        stack.enter_context(repo.lock)
+        kept = _used(repo)
+        if not workspace_only:
+            for commit in set(_refs(folder).values()):
+                kept |= _used(repo, revs=[commit])
+        needy = dict(_in_need(repo, folder, kept)) if workspace_only and not force else {}
+        if needy:
             names = [f"{name} ({count} objects)" for name, count in needy.items()]
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             raise UserError(
                 f"still needed by {', '.join(names[:_SHOWN])}{more}",
-                "delete these refs first (git tag -d, git branch -D, dvc exp remove), or let go: samebits gc … --force",
+                "keep it (samebits gc), delete these refs (git tag -d, git branch -D, dvc exp remove), or let it go "
+                "(--force)",
             )
-        before = _present(repo, place)
-        stack.enter_context(quiet())
-        options = {"workspace": True, **everything}
-        try:
-            repo.gc(cloud=cloud, remote=remote, force=True, **options)
-        except OSError as error:
-            assert place is not None
-            from samebits.sharing.faults import explain
-
-            raise explain(error, place.shown) from error
-        gone = len(before - _present(repo, place))
+        gone = int(remove_unused(repo.cache.local, kept))
+        if place:
+            with place.translated():
+                gone += int(remove_unused(place.odb, kept))
+                get_index(place.odb).clear()
     say(f"deleted: {gone} objects from the cache" + (f" and {place.shown}" if place else ""))
     return gone
 
 
-def _used(repo: Any, **scope: Any) -> set[str]:
-    """Names of the objects that the workspace and a scope of revisions need."""
-    found = repo.used_objs(force=True, skip_failed=True, **scope)
-    return {str(info.value) for infos in found.values() for info in infos}
+def _used(repo: Any, **scope: Any) -> set[Any]:
+    """What the workspace and a scope of revisions need, as dvc-data's hashes.
+
+    Raises:
+        UserError: if a revision cannot be read: what it needs is not known then, and nothing may go.
+    """
+    found = repo.used_objs(force=False, **scope)
+    return {info for infos in found.values() for info in infos}
 
 
-def _in_need(repo: Any, folder: Path, kept: set[str]) -> Iterator[tuple[str, int]]:
-    """(ref, number of its objects that would go) of each branch, tag, experiment and branch of a git remote."""
+def _refs(folder: Path) -> dict[str, str]:
+    """Each branch, tag, experiment and branch of a git remote -> its commit."""
     listed = git(folder, "for-each-ref", "--format=%(objectname) %(*objectname) %(refname)", *_REFS)
-    seen: dict[str, int] = {}
+    refs = {}
     for line in listed.splitlines():
         *objects, ref = line.split()
-        if ref.startswith(_DVCS_OWN):
-            continue
-        commit = objects[-1]  # what an annotated tag points at
+        if not ref.startswith(_DVCS_OWN):
+            refs[ref] = objects[-1]  # what an annotated tag points at
+    return refs
+
+
+def _in_need(repo: Any, folder: Path, kept: set[Any]) -> Iterator[tuple[str, int]]:
+    """(ref, number of its objects that would go)."""
+    seen: dict[str, int] = {}
+    for ref, commit in _refs(folder).items():
         if commit not in seen:
             seen[commit] = len(_used(repo, revs=[commit]) - kept)
         if seen[commit]:
@@ -97,11 +109,3 @@ def _short(ref: str) -> str:
     if kind == "exps":
         return f"experiment {name.rsplit('/', 1)[-1]}"
     return {"heads": "branch ", "tags": "tag ", "remotes": "branch "}[kind] + name
-
-
-def _present(repo: Any, place: Remote | None) -> set[str]:
-    found = {f"cache {oid}" for oid in repo.cache.local.all()}
-    if place:
-        with place.translated():
-            found |= {f"remote {oid}" for oid in place.odb.all()}
-    return found

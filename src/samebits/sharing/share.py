@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.errors import UserError
-from samebits.sharing.faults import explain
+from samebits.sharing.faults import FAULTS, explain
 from samebits.sharing.git import head, is_published, uncommitted
 from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
 from samebits.sharing.remote import Heard, Remote, open_remote, quiet
@@ -191,7 +191,12 @@ def _check_before_sending(repo: Any, objects: list[Needed], remote: Remote) -> N
 
 def _push_failed(error: Exception, heard: Heard, remote: Remote) -> UserError:
     """The first error of a file says more than DVC's own (`3 files failed to upload`)."""
-    return explain(heard.errors[0] if heard.errors else error, remote.shown)
+    fault = explain(heard.errors[0] if heard.errors else error, remote.shown)
+    if fault.kind == "forbidden" and not remote.odb.fs.CAN_TRAVERSE:
+        # A web server that only serves files may say 403 as well as 405.
+        text, cure = FAULTS["read-only"]
+        return UserError(f"{remote.shown} {text}", cure)
+    return fault
 
 
 def _stages(objects: Iterable[Needed]) -> list[str]:
