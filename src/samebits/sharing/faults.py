@@ -24,8 +24,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "no credentials": ("wants credentials, and there are none", _CREDENTIALS),
     "forbidden": (
         "does not allow this",
-        "ask its owner for the right to list, read and write, or name another remote with --remote (Apache's WebDAV "
-        "says the same when its disk is full)",
+        "ask its owner for the right to list, read and write, or name another remote with --remote",
     ),
     "expired": (
         "says that the token has expired",
