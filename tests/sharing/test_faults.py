@@ -7,6 +7,8 @@ import random
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,87 +18,54 @@ from tests.sharing.conftest import Person, Team, objects_in
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
 
 KILLS = 20
-BIG = {"shards": 150, "bytes": 200_000}  # 30 MB: a transfer that takes long enough to be killed in
 
 
-def killed(person: Person, command: str, after: float) -> bool:
-    """Start a command and kill it, with all that it started, after some seconds. Whether it was still at work."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "samebits.cli", command], cwd=person.folder, env=person.environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        process.wait(timeout=after)
-    except subprocess.TimeoutExpired:
+def kill_often(person: Person, command: str, count: Callable[[], int]) -> None:
+    """Start a command 20 times and kill it, with all that it started, as soon as it has moved some more objects."""
+    draw = random.Random(7)
+    for _ in range(KILLS):
+        wanted = count() + draw.randint(1, 5)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "samebits.cli", command], cwd=person.folder, env=person.environment(),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        while count() < wanted:
+            assert process.poll() is None, "it ended before the kill"
+            time.sleep(0.005)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return True
-    return False
 
 
-def kill_often(person: Person, command: str, progress: object) -> int:
-    """Kill a command 20 times at moments spread over the time that it takes; how often it had moved something."""
-    assert callable(progress)
-    draw = random.Random(7)
-    moved, before = 0, progress()
-    # How long until the first byte moves depends on the machine: the moments are found, not set.
-    start = 0.5
-    for _ in range(KILLS):
-        assert killed(person, command, start + draw.uniform(0, 0.3)), "it ended before the kill"
-        after = progress()
-        if after > before:
-            moved += 1
-        elif moved == 0:
-            start += 0.25
-        before = after
-    return moved
-
-
-def test_killed_twenty_times_on_each_way_it_ends_complete(team: Team, tmp_path: Path) -> None:
-    team.ann.set(**BIG)
+def test_killed_twenty_times_on_each_way_it_ends_complete(
+    team: Team, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each object appears by a rename; a wait before each leaves time to kill in the middle of it.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, time\n"
+        "def slow(old):\n"
+        "    def wait(*names, **options):\n        time.sleep(0.03)\n        return old(*names, **options)\n"
+        "    return wait\n"
+        "os.rename, os.replace = slow(os.rename), slow(os.replace)\n"
+    )
+    team.ann.set(shards=180, bytes=50_000)
     team.ann.repro()
-    with slow_folder(tmp_path / "store") as store:
-        team.add_remote(str(store))
-        moved = kill_often(team.ann, "share", lambda: len(objects_in(store)))
-        assert moved >= 1
-        assert len(objects_in(store)) < 150, "the last kill came after the end"
-        said = team.ann.ok("share")
-        assert "shared: 155 objects" in said
-        assert "every one read back" in said
-        bob = team.clone("bob")
-        moved = kill_often(bob, "receive", lambda: len(bob.cache()))
-        assert moved >= 1
-        # No output appears before everything is here.
-        assert not (bob.folder / "data").exists()
-        assert "every hash checked" in bob.ok("receive")
-        assert "Running stage" not in bob.dvc("repro").stdout
-        assert not [path for path in store.rglob("*") if path.is_file() and path.stat().st_size == 0]
+    monkeypatch.setattr(Person, "python_path", f"{tmp_path}{os.pathsep}")
+    kill_often(team.ann, "share", lambda: len(whole(objects_in(local))))
+    assert len(whole(objects_in(local))) < 180, "the last kill came after the end"
+    said = team.ann.ok("share")
+    assert "shared: 185 objects" in said
+    assert "every one read back" in said
+    bob = team.clone("bob")
+    kill_often(bob, "receive", lambda: len(whole(bob.cache())))
+    # No output appears before everything is here.
+    assert not (bob.folder / "data").exists()
+    assert "every hash checked" in bob.ok("receive")
+    assert "Running stage" not in bob.dvc("repro").stdout
 
 
-class slow_folder:
-    """A folder whose transfers can be killed in the middle: `sitecustomize` delays each copy by 20 ms."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> Path:
-        self.folder.mkdir()
-        code = self.folder.parent / "sitecustomize.py"
-        code.write_text(
-            "import shutil, time\n"
-            "old = shutil.copyfileobj\n"
-            "def slow(*a, **k):\n    time.sleep(0.02)\n    return old(*a, **k)\n"
-            "shutil.copyfileobj = slow\n"
-            "import os\n"
-            "rename = os.rename\n"
-            "def slower(*a, **k):\n    time.sleep(0.02)\n    return rename(*a, **k)\n"
-            "os.rename = slower\n"
-        )
-        Person.python_path = f"{code.parent}{os.pathsep}"
-        return self.folder
-
-    def __exit__(self, *_: object) -> None:
-        Person.python_path = ""
+def whole(objects: dict[str, Path]) -> list[str]:
+    """Without temporary files."""
+    return [oid for oid in objects if len(oid.removesuffix(".dir")) == 32]
 
 
 def test_two_people_share_at_once(team: Team, local: Path) -> None:

@@ -87,7 +87,7 @@ def test_each_fault_has_a_message_and_a_cure(kind: str) -> None:
 
 
 def test_no_credential_gets_into_a_message() -> None:
-    error = OSError("cannot open https://ann:planted-1234@host.org/x?password=planted-9876 AKIAABCDEFGHIJKLMNOP")
+    error = OSError("cannot open https://ann:planted-1234@host.org/x?password=planted-9876 AKIA" + "ABCDEFGHIJKLMNOP")
     message = str(explain(error, "remote 'team' (s3://bucket)"))
     assert "planted" not in message
     assert "AKIA" not in message
