@@ -58,7 +58,7 @@ def test_killed_twenty_times_on_each_way_it_ends_complete(
     bob = team.clone("bob")
     kill_often(bob, "receive", lambda: len(whole(bob.cache())))
     # No output appears before everything is here.
-    assert not (bob.folder / "data").exists()
+    assert not (bob.folder / "data" / "prepared").exists()
     assert "every hash checked" in bob.ok("receive")
     assert "Running stage" not in bob.dvc("repro").stdout
 

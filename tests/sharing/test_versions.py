@@ -60,7 +60,7 @@ def test_what_changed_between_two_tags(tagged: Team) -> None:
     bob = tagged.clone("bob")
     assert "2 added" in bob.ok("data", "diff", "data/1", "data/2", "--html", "changes.html")
     assert (bob.folder / "changes.html").read_text() == page
-    assert not (bob.folder / "data").exists()
+    assert not (bob.folder / "data" / "prepared").exists()
 
 
 def test_a_version_that_is_none_is_said(tagged: Team) -> None:

@@ -75,10 +75,10 @@ def fetch_checked(
     """
     # What an interrupted or a careless fetch left damaged is found now, not taken for good by DVC.
     known, _ = needed_at(repo, at)
-    absent, damaged = wrong_in_cache(repo, known)
+    _, damaged = wrong_in_cache(repo, known)
     _remove(repo, damaged)
-    _fetch_listings(repo, remote, at)
-    before = {each.oid for each in known} - {each.oid for each in [*absent, *damaged]}
+    listings = _fetch_listings(repo, remote, at)
+    before = {each.oid for each in needed_at(repo, at)[0] if cache_path(repo, each.oid).exists()} - listings
     objects: list[Needed] = []
     for attempt in (1, 2):
         heard = _fetch(repo, remote, fetch)
@@ -95,7 +95,7 @@ def fetch_checked(
     raise AssertionError("unreachable")
 
 
-def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> None:
+def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> set[str]:
     """Bring the listings of folders into the cache.
 
     DVC would stop at a damaged one with an error of its JSON reader, and leaves out the listing of a folder of which
@@ -104,7 +104,9 @@ def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> None:
     Raises:
         UserError: naming those that are missing or damaged.
     """
-    missing, damaged = [], []
+    missing: list[Needed] = []
+    damaged: list[Needed] = []
+    fetched = set()
     for each in needed_at(repo, at)[1]:
         if not each.pushed:
             continue
@@ -115,8 +117,10 @@ def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> None:
             damaged.append(each)
         else:
             write_bytes(cache_path(repo, each.oid), data)
+            fetched.add(each.oid)
     if missing or damaged:
         _raise_wrong(remote, Heard(), missing, damaged)
+    return fetched
 
 
 def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> Heard:
