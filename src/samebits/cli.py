@@ -11,6 +11,7 @@ from pathlib import Path
 from samebits import __version__
 from samebits.errors import EXIT_DIFFERENT, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from samebits.paths import Project, current_project
+from samebits.sharing.commands import add_commands as add_sharing
 
 _ROOT_MARK = "dvc.yaml"
 
@@ -153,6 +154,7 @@ def parser() -> argparse.ArgumentParser:
     fetch = _command(commands, "fetch", _fetch, "download the files of a catalogue card into the cache")
     fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
     _add_verifying(commands)
+    add_sharing(commands, _command)
     return top
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +124,30 @@ def _active(client: MlflowClient, experiment_id: str, stage: str) -> str:
     if stage != LifecycleStage.ACTIVE:
         client.restore_experiment(experiment_id)
     return str(experiment_id)
+
+
+def probe(project: Project, target: Target, experiment: str) -> float:
+    """Write a run, read it back, delete it; seconds that this took.
+
+    Raises:
+        StoreUnavailable, StoreRefused: if the store does not take it, or gives something else back.
+    """
+    began = time.monotonic()
+    store = MlflowStore(project, target)
+    experiment_id = store.prepare(experiment)
+    with _translated(target.uri):
+        client = MlflowClient(target.uri)
+        run_id = client.create_run(experiment_id, run_name="samebits doctor").info.run_id
+        try:
+            client.log_batch(run_id, metrics=[Metric("probe", 1.0, 0, 0)])
+            if client.get_run(run_id).data.metrics.get("probe") != 1.0:
+                raise StoreUnavailable(f"MLflow at {target.shown} does not give back what it took")
+        finally:
+            client.delete_run(run_id)
+        if target.local:
+            # Else deleted probes would fill the page of deleted runs.
+            client._tracking_client.store._hard_delete_run(run_id)
+    return time.monotonic() - began
 
 
 class MlflowStore:
