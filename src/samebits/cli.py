@@ -52,6 +52,25 @@ def _ui(arguments: argparse.Namespace) -> None:
         raise UserError(f"the MLflow server ended with exit code {code}", f"see {project.state / 'ui.log'}")
 
 
+def _sweep(arguments: argparse.Namespace) -> None:
+    from samebits.sweeps.spec import read_sweep
+
+    project = find_project(Path.cwd())
+    sweep = read_sweep(project, Path(arguments.file))
+    if arguments.dry_run:
+        from samebits.sweeps.plan import plan
+
+        print(plan(sweep, arguments.jobs))
+        return
+    from samebits.sweeps.runner import run_sweep
+
+    run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=_say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def _sync(_: argparse.Namespace) -> None:
     from samebits.tracking.sync import sync
 
@@ -95,6 +114,12 @@ def parser() -> argparse.ArgumentParser:
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
 
+    sweep = _command(commands, "sweep", _sweep, "run many experiments of one question; run it again to go on")
+    sweep.add_argument("file", help="as sweeps/lr.yaml; docs/sweeps.md explains it")
+    sweep.add_argument("--jobs", type=_positive, help="trials at a time (default: the file's `jobs`)")
+    sweep.add_argument("--dry-run", action="store_true", help="check the file and show what would be tried")
+    sweep.add_argument("--take-over", action="store_true", help="go on with trials of other machines, gone for good")
+
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
 
@@ -106,6 +131,13 @@ def parser() -> argparse.ArgumentParser:
     fetch = _command(commands, "fetch", _fetch, "download the files of a catalogue card into the cache")
     fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
     return top
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
 
 
 def _command(
