@@ -131,15 +131,17 @@ class Board:
             return
         client, study = self._connect(), self._study
         metric, trials = study.sweep.file.metric, study.trials()
-        known = {point.step for point in client.get_metric_history(self.run_id, f"trial/{metric}")}
-        lower = study.sweep.file.goal == "minimize"
+        known = {point.step for point in client.get_metric_history(self.run_id, f"best/{metric}")}
+        better = min if study.sweep.file.goal == "minimize" else max
+        done = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None and t.datetime_complete]
         best: float | None = None
-        for trial in trials:
-            if trial.state != TrialState.COMPLETE or trial.value is None:
-                continue
-            best = trial.value if best is None else (min if lower else max)(best, trial.value)
-            if trial.number not in known:
-                client.log_metric(self.run_id, f"trial/{metric}", trial.value, step=trial.number)
+        # By the order of completion: a step, once told, stays true.
+        for step, trial in enumerate(sorted(done, key=lambda t: (t.datetime_complete, t.number))):
+            value = float(trial.value or 0.0)
+            best = value if best is None else better(best, value)
+            if step not in known:
+                client.log_metric(self.run_id, f"trial/{metric}", value, step=step)
+                client.log_metric(self.run_id, f"best/{metric}", best, step=step)
         for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
             self._tag(f"sweep.{state.name.lower()}", str(sum(trial.state == state for trial in trials)))
         winner = study.best()
