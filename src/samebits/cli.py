@@ -84,6 +84,26 @@ def _sync(_: argparse.Namespace) -> None:
     print(f"{len(report.sent)} runs brought up to date, nothing waits")
 
 
+def _status(_: argparse.Namespace) -> None:
+    from samebits.tracking.housekeeping import status_text
+
+    print(status_text(find_project(Path.cwd())))
+
+
+def _clean(arguments: argparse.Namespace) -> None:
+    from samebits.tracking.housekeeping import clean
+
+    closed = clean(find_project(Path.cwd()), _say, 60.0 * arguments.silent)
+    print(f"{closed} runs closed")
+
+
+def _check(_: argparse.Namespace) -> None:
+    from samebits.sweeps.preflight import require_tracked
+
+    require_tracked(find_project(Path.cwd()))
+    print("an experiment in a temporary folder (--temp, --queue, samebits sweep) would see all its inputs")
+
+
 def _summary(_: argparse.Namespace) -> None:
     from samebits.summary import summarize
 
@@ -127,6 +147,12 @@ def parser() -> argparse.ArgumentParser:
         dest="subcommand", required=True, metavar="COMMAND"
     )
     _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
+    _command(runs, "status", _status, "what waits to be sent to MLflow, and why")
+    clean = _command(runs, "clean", _clean, "close runs that stand as RUNNING though their process is dead")
+    clean.add_argument(
+        "--silent", type=_positive, default=30, metavar="MINUTES", help="of another machine's run: dead after (30)"
+    )
+    _command(runs, "check", _check, "would a queued experiment see all its inputs? (git must track them)")
     _command(commands, "summary", _summary, "the result of the last dvc repro, as a short table")
     fetch = _command(commands, "fetch", _fetch, "download the files of a catalogue card into the cache")
     fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
