@@ -84,6 +84,24 @@ def _sync(_: argparse.Namespace) -> None:
     print(f"{len(report.sent)} runs brought up to date, nothing waits")
 
 
+def _register(arguments: argparse.Namespace) -> None:
+    from samebits.registering.gate import Limits
+    from samebits.registering.register import register, rollback
+
+    project = find_project(Path.cwd())
+    if arguments.rollback:
+        rollback(project, arguments.name, _say)
+        return
+    limits = Limits(
+        latency_ratio=arguments.latency_ratio,
+        size_ratio=arguments.size_ratio,
+        latency_ms=arguments.latency_ms,
+        size_bytes=None if arguments.size_kib is None else round(arguments.size_kib * 1024),
+    )
+    metric = arguments.metric
+    register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=_say)
+
+
 def _status(_: argparse.Namespace) -> None:
     from samebits.tracking.housekeeping import status_text
 
@@ -142,6 +160,16 @@ def parser() -> argparse.ArgumentParser:
 
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
+
+    register = _command(commands, "register", _register, "register the exported model; champion if it passes the gate")
+    register.add_argument("--name", help="of the registered model (default: data set and model, as mnist-convnet)")
+    register.add_argument("--metric", help="the number of the test split that decides (default: accuracy, r2, …)")
+    register.add_argument("--latency-ratio", type=float, default=1.25, help="slower than the champion at most (1.25)")
+    register.add_argument("--size-ratio", type=float, default=1.5, help="larger than the champion at most (1.5)")
+    register.add_argument("--latency-ms", type=float, help="absolute limit for one input, on one thread")
+    register.add_argument("--size-kib", type=float, help="absolute limit for model.onnx")
+    register.add_argument("--dry-run", action="store_true", help="show the table of the gate, change nothing")
+    register.add_argument("--rollback", action="store_true", help="make the champion before this one champion again")
 
     runs = commands.add_parser("runs", help="look after the recorded runs").add_subparsers(
         dest="subcommand", required=True, metavar="COMMAND"

@@ -33,7 +33,6 @@ _OWNER, _POINT, _REASON, _DISCARDED = "owner", "point", "reason", "discarded"
 _SEED_STEP = 1_000_003
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
 def sweeps_folder(project: Project, name: str) -> Path:
@@ -91,7 +90,10 @@ def make_sampler(sweep: Sweep) -> BaseSampler:
             return Fixed(sweep.dimensions, random_point(sweep.dimensions, sweep.file.seed, number))
         seed = (sweep.file.seed * _SEED_STEP + number) % 2**32
         startup = max(4, 2 * len(sweep.dimensions))
-        return TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=startup)
+        with warnings.catch_warnings():
+            # Optuna marks both options as experimental; the release is locked.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=startup)
 
     return Numbered(of_number)
 
