@@ -95,7 +95,7 @@ def test_a_grid_is_experiments_and_child_runs_under_a_parent(tmp_path: Path) -> 
 
 def test_killed_and_started_again_goes_on_and_doubles_nothing(tmp_path: Path) -> None:
     repository = make_tiny(tmp_path / "project")
-    values = [0.001, 0.01, 0.1, 1.0]
+    values = [0.01, 0.1, 1.0]
     keys = {"train.epochs": 12}
     write_sweep(repository, "lr", method="grid", jobs=2, space={"train.optimizer.lr": values}, set=keys)
     log = tmp_path / "log"
@@ -114,7 +114,7 @@ def test_killed_and_started_again_goes_on_and_doubles_nothing(tmp_path: Path) ->
     done = sweep(repository, "sweeps/lr.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "goes on" in done.stdout
-    names = [f"lr-{number:03d}" for number in range(4)]
+    names = [f"lr-{number:03d}" for number in range(3)]
     assert experiments(repository) == names
     parent, children = family(repository)
     assert sorted(children) == names

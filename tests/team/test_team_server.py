@@ -1,4 +1,4 @@
-"""docs/team.md for real, on loopback: `mlflow server` with passwords, PostgreSQL and an S3-compatible store behind it."""
+"""docs/team.md for real, on loopback: `mlflow server` with passwords, PostgreSQL and an S3-compatible store."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Bucket:
             return False
         return True
 
-    def keys(self) -> list[str]:
+    def objects(self) -> list[str]:
         listed = self._client().list_objects_v2(Bucket="mlflow")  # type: ignore[attr-defined]
         return [each["Key"] for each in listed.get("Contents", [])]
 
@@ -150,7 +150,7 @@ def test_a_teams_server_takes_records_of_those_who_know_the_password(
     (run,) = runs_of(server.uri)
     assert (run.info.status, points_of(server.uri, run)) == ("FINISHED", once("train", 20))
     assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
-    assert any(key.endswith("params.yaml") for key in bucket.keys())
+    assert any(key.endswith("params.yaml") for key in bucket.objects())
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
     got = MlflowClient(server.uri).download_artifacts(run.info.run_id, "params.yaml", str(tmp_path))

@@ -174,10 +174,7 @@ class Registry:
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """The version's ONNX file."""
-        from mlflow.artifacts import download_artifacts
-
-        where = download_artifacts(f"models:/{self.name}/{version.version}", dst_path=str(folder))
-        return Path(where) / MODEL
+        return Path(self._client.download_artifacts(version.run_id, _FOLDER, str(folder))) / MODEL
 
     def add(self, candidate: Candidate, project: Project) -> ModelVersion:
         """Upload the model beside the run that exported it, and make a version of it."""
