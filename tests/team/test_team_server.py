@@ -36,11 +36,15 @@ class Bucket:
         identity = {"name": "mlflow", "credentials": [{"accessKey": "key", "secretKey": "secret"}]}
         config = folder / "s3.json"
         config.write_text(json.dumps({"identities": [identity | {"actions": ["Admin", "Read", "Write", "List"]}]}))
-        ports = [free_port() for _ in range(4)]
+        ports = [free_port() for _ in range(8)]
         self.url = f"http://127.0.0.1:{ports[3]}"
         command = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-volume.max=20", "-s3"]
         command += [f"-master.port={ports[0]}", f"-volume.port={ports[1]}", f"-filer.port={ports[2]}"]
         command += [f"-s3.port={ports[3]}", f"-s3.config={config}", "-master.volumeSizeLimitMB=64"]
+        # Else they are 10,000 above, which may be beyond 65,535.
+        for index, part in enumerate(("master", "volume", "filer", "s3")):
+            command.append(f"-{part}.port.grpc={ports[4 + index]}")
+        command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
         with (folder / "log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self.environment = {
