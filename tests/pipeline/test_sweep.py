@@ -193,3 +193,34 @@ def test_a_missing_untracked_file_is_named_before_anything_runs(tmp_path: Path) 
     repository.git("add", "-N", "extra.py")
     done = sweep(repository, "sweeps/lr.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dvcs_own_ways_land_in_the_one_store_under_their_names(tmp_path: Path) -> None:
+    """In the workspace, --temp, several choices, --queue with two jobs; one of the queued fails."""
+    repository = make_tiny(tmp_path / "project")
+    lr = "train.optimizer.lr"
+    for arguments in (("-n", "here", "-S", f"{lr}=0.3"), ("--temp", "-n", "aside", "-S", f"{lr}=0.4")):
+        done = repository.dvc("exp", "run", *arguments)
+        assert done.returncode == 0, done.stderr
+    queued = repository.dvc("exp", "run", "--queue", "-n", "many", "-S", f"{lr}=0.1,0.01,20.0")
+    assert queued.returncode == 0, queued.stderr
+    # The workers outlive the command and would hold a pipe open.
+    command = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
+    quiet = subprocess.DEVNULL
+    subprocess.run(command, cwd=repository.folder, env=repository.environment(), stdout=quiet, stderr=quiet, check=True)
+    deadline = time.monotonic() + 240
+    while "Queued" in (status := repository.dvc("queue", "status").stdout) or "Running" in status:
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    repository.dvc("queue", "stop", "--kill")
+    settle(repository)
+    runs = {run["name"]: run for run in repository.runs()}
+    assert len(runs) == len(repository.runs()) == 5
+    succeeded = {name for name, run in runs.items() if run["status"] == "FINISHED"}
+    assert succeeded == set(experiments(repository))
+    (failed,) = [run for run in runs.values() if run["status"] == "FAILED"]
+    assert failed["params"][lr] == "20.0"
+    assert "the loss is nan" in failed["tags"]["samebits.error"]
+    assert {"errors", "logs"} <= set(failed["artifacts"])
+    for name in succeeded:
+        assert len(runs[name]["history"]["val/loss"]) == 3

@@ -137,8 +137,12 @@ def _better(candidate: Facts, champion: Facts, metric: str) -> Row:
     # The interval's end that is nearer to the other value.
     worst, best = (mine[0], theirs[1]) if sign > 0 else (mine[1], theirs[0])
     holds = sign * (new - best) > 0 and sign * (worst - old) > 0
-    shown = [f"{_text(value)} [{_text(low)}, {_text(high)}]" for value, (low, high) in ((old, theirs), (new, mine))]
-    return Row(metric, *shown, holds, f"{DIRECTIONS[metric]} by more than the {candidate.confidence:.0%} interval")
+    before, now = _spread(old, theirs), _spread(new, mine)
+    return Row(metric, before, now, holds, f"{DIRECTIONS[metric]} by more than the {candidate.confidence:.0%} interval")
+
+
+def _spread(value: float, interval: tuple[float, float]) -> str:
+    return f"{_text(value)} [{_text(interval[0])}, {_text(interval[1])}]"
 
 
 def _calibrated(candidate: Facts, champion: Facts) -> Row:

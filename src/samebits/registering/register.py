@@ -91,11 +91,11 @@ def register(
     if champion is not None and known_version is not None and champion.version == known_version.version:
         say(f"{name} version {champion.version} is this very model, and it is the champion")
         return Outcome(name, str(champion.version), str(champion.version), [], True)
+    facts = registry.facts(champion) if champion is not None else None
     with tempfile.TemporaryDirectory() as scratch:
         paths = [candidate.model]
         paths += [registry.download(champion, Path(scratch))] if champion is not None else []
         mine, *theirs = latencies(paths)
-    facts = registry.facts(champion) if champion is not None else None
     rows = judge(candidate.facts, facts, (mine, theirs[0] if theirs else None), limits or Limits(), chosen)
     say(f"{name}: {'against champion, version ' + str(champion.version) if champion else 'there is no champion yet'}")
     say(table(rows))
@@ -174,7 +174,7 @@ class Registry:
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """The version's ONNX file."""
-        return Path(self._client.download_artifacts(version.run_id, _FOLDER, str(folder))) / MODEL
+        return Path(self._client.download_artifacts(str(version.run_id), _FOLDER, str(folder))) / MODEL
 
     def add(self, candidate: Candidate, project: Project) -> ModelVersion:
         """Upload the model beside the run that exported it, and make a version of it."""
