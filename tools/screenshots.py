@@ -35,7 +35,7 @@ WIDTH, COLOURS = 1400, 255
 LONGEST_S, SETTLES_S = 40.0, 5.0
 # MLflow opens its assistant beside every page that a new browser shows.
 CLOSE_ASSISTANT = """document.querySelector('[data-component-id="mlflow.assistant.chat_panel.close"]')?.click()"""
-SEARCH, CURVES, VALIDATION = "Search metric charts", "^(train/(loss|lr)|val/)", "^(val/|test/accuracy|train/loss)"
+SEARCH, CURVES = "Search metric charts", "^(train/(loss|lr)|val/)"
 
 
 class Browser:
@@ -134,14 +134,6 @@ def latest_run() -> str:
     return found[0]
 
 
-def table_options() -> str:
-    """The runs table with the columns that matter: what came of a run, the few parameters that differ, no hashes."""
-    shown = ["val/loss", "val/accuracy", "test/accuracy", "time/train_s"]
-    columns = [f"metrics.`{name}`" for name in shown]
-    columns += [f"params.`{name}`" for name in ("train.optimizer.lr", "train.batch_size", "train.epochs")]
-    return "&selectedColumns=" + urllib.parse.quote(",".join(["attributes.`Created`", *columns]))
-
-
 def comparison(pages: str, options: str) -> str:
     """The page that compares the six newest trained runs."""
     runs = ask(f"SELECT run_uuid FROM runs WHERE {ALIVE} AND {TRAINED} ORDER BY start_time DESC LIMIT 6")
@@ -157,12 +149,10 @@ def take(pages: str, folder: Path, profile: str) -> None:
     run, options = f"{run}/{latest_run()}", f"?{options}" if options else ""
     browser = Browser(profile)
     try:
-        browser.picture(pages + table_options(), folder / "mlflow-runs.png", height=520, needs="Duration")
+        browser.picture(pages, folder / "mlflow-runs.png", height=520, needs="Duration")
         if len(ask(f"SELECT run_uuid FROM runs WHERE {ALIVE} AND {TRAINED}")) > 1:
             url = comparison(pages, options[1:])
             browser.picture(url, folder / "mlflow-compare.png", height=1100, needs="Comparing")
-            chart = pages.replace("?", "?compareRunsMode=CHART&")
-            browser.picture(chart, folder / "mlflow-charts.png", height=900, needs="chart", search=VALIDATION)
         else:
             print("left out: a comparison, as there is one run")
         query = "SELECT run_uuid FROM runs JOIN tags USING (run_uuid) WHERE tags.key = 'samebits.sweep' AND "

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from samebits.tracking.housekeeping import journal_states
 from samebits.tracking.spawn import pending_events
 from samebits.tracking.sync import sync
 from tests.postgres import Postgres, free_port
@@ -163,10 +164,13 @@ def test_a_teams_server_takes_records_of_those_who_know_the_password(
     # A wrong password costs a warning, and with the right one everything arrives.
     wrong = team_site(tmp_path, "wrong", server.uri, "expired")
     output = wrong.run("train", seed=1)
-    assert output.count("warning") == 1
-    assert "runs sync" in output
     assert "expired" not in output
     wrong.settle(delivered=False)
+    (state,) = journal_states(wrong.project)
+    # On a busy machine the first try may come after the stage's end: then `runs status` has what it met.
+    assert ("runs sync" in output) == ("warning" in output)
+    assert state.state == "waiting"
+    assert "401" in state.problem or "nauthorized" in state.problem or "not authenticated" in state.problem
     assert len(runs_of(server.uri)) == 1
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     send(wrong)
