@@ -53,6 +53,25 @@ def _ui(arguments: argparse.Namespace) -> None:
         raise UserError(f"the MLflow server ended with exit code {code}", f"see {project.state / 'ui.log'}")
 
 
+def _sweep(arguments: argparse.Namespace) -> None:
+    from samebits.sweeps.spec import read_sweep
+
+    project = find_project(Path.cwd())
+    sweep = read_sweep(project, Path(arguments.file))
+    if arguments.dry_run:
+        from samebits.sweeps.plan import plan
+
+        print(plan(sweep, arguments.jobs))
+        return
+    from samebits.sweeps.runner import run_sweep
+
+    run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=_say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def _sync(_: argparse.Namespace) -> None:
     from samebits.tracking.sync import sync
 
@@ -64,6 +83,44 @@ def _sync(_: argparse.Namespace) -> None:
     if report.problem:
         raise UserError(report.problem, "bring the server up, then run this again; nothing is lost")
     print(f"{len(report.sent)} runs brought up to date, nothing waits")
+
+
+def _register(arguments: argparse.Namespace) -> None:
+    from samebits.registering.gate import Limits
+    from samebits.registering.register import register, rollback
+
+    project = find_project(Path.cwd())
+    if arguments.rollback:
+        rollback(project, arguments.name, _say)
+        return
+    limits = Limits(
+        latency_ratio=arguments.latency_ratio,
+        size_ratio=arguments.size_ratio,
+        latency_ms=arguments.latency_ms,
+        size_bytes=None if arguments.size_kib is None else round(arguments.size_kib * 1024),
+    )
+    metric = arguments.metric
+    register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=_say)
+
+
+def _status(_: argparse.Namespace) -> None:
+    from samebits.tracking.housekeeping import status_text
+
+    print(status_text(find_project(Path.cwd())))
+
+
+def _clean(arguments: argparse.Namespace) -> None:
+    from samebits.tracking.housekeeping import clean
+
+    closed = clean(find_project(Path.cwd()), _say, 60.0 * arguments.silent)
+    print(f"{closed} runs closed")
+
+
+def _check(_: argparse.Namespace) -> None:
+    from samebits.sweeps.preflight import require_tracked
+
+    require_tracked(find_project(Path.cwd()))
+    print("an experiment in a temporary folder (--temp, --queue, samebits sweep) would see all its inputs")
 
 
 def _summary(_: argparse.Namespace) -> None:
@@ -143,13 +200,35 @@ def parser() -> argparse.ArgumentParser:
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
 
+    sweep = _command(commands, "sweep", _sweep, "run many experiments of one question; run it again to go on")
+    sweep.add_argument("file", help="as sweeps/lr.yaml; docs/sweeps.md explains it")
+    sweep.add_argument("--jobs", type=_positive, help="trials at a time (default: the file's `jobs`)")
+    sweep.add_argument("--dry-run", action="store_true", help="check the file and show what would be tried")
+    sweep.add_argument("--take-over", action="store_true", help="go on with trials of other machines, gone for good")
+
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
+
+    register = _command(commands, "register", _register, "register the exported model; champion if it passes the gate")
+    register.add_argument("--name", help="of the registered model (default: data set and model, as mnist-convnet)")
+    register.add_argument("--metric", help="the number of the test split that decides (default: accuracy, r2, …)")
+    register.add_argument("--latency-ratio", type=float, default=1.25, help="slower than the champion at most (1.25)")
+    register.add_argument("--size-ratio", type=float, default=1.5, help="larger than the champion at most (1.5)")
+    register.add_argument("--latency-ms", type=float, help="absolute limit for one input, on one thread")
+    register.add_argument("--size-kib", type=float, help="absolute limit for model.onnx")
+    register.add_argument("--dry-run", action="store_true", help="show the table of the gate, change nothing")
+    register.add_argument("--rollback", action="store_true", help="make the champion before this one champion again")
 
     runs = commands.add_parser("runs", help="look after the recorded runs").add_subparsers(
         dest="subcommand", required=True, metavar="COMMAND"
     )
     _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
+    _command(runs, "status", _status, "what waits to be sent to MLflow, and why")
+    clean = _command(runs, "clean", _clean, "close runs that stand as RUNNING though their process is dead")
+    clean.add_argument(
+        "--silent", type=_positive, default=30, metavar="MINUTES", help="of another machine's run: dead after (30)"
+    )
+    _command(runs, "check", _check, "would a queued experiment see all its inputs? (git must track them)")
     _command(commands, "summary", _summary, "the result of the last dvc repro, as a short table")
     fetch = _command(commands, "fetch", _fetch, "download the files of a catalogue card into the cache")
     fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
@@ -179,6 +258,13 @@ def _add_verifying(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     golden = _command(commands, "golden", _golden, "record this hardware's golden trace, or check it", codes)
     golden.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
     golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
 
 
 def _command(
