@@ -10,7 +10,8 @@ from samebits.paths import Project
 from samebits.stage import TIMES
 from samebits.tracking.execution import PIPELINE
 
-_SHOWN = ("accuracy", "macro_f1", "log_loss")
+_SHOWN = ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "mae")
+"""Whichever of them the evaluation has."""
 
 
 def summarize(project: Project) -> str:

@@ -1,4 +1,4 @@
-"""Cells of a table as numbers and dates: what is one, and what it is worth. Training and `samebits predict` agree on it.
+"""Cells of a table as numbers and dates: what is one and what it is worth, for training and for `samebits predict`.
 
 Needs nothing but the standard library, so that an exported model can be fed without torch.
 """

@@ -1,7 +1,7 @@
 """What the columns of a table are: numbers, categories, dates, booleans; and their values in numpy arrays.
 
-A column comes as arrow strings (CSV) or as the type that a Parquet file gives it. Whatever comes out has one entry a row
-and knows which are missing and which are no such value.
+A column comes as arrow strings (CSV) or as the type that a Parquet file gives it. Whatever comes out has one entry a
+row and knows which are missing and which are no such value.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def decide_decimal(columns: dict[str, Coded], wanted: str) -> Decimal:
     Raises:
         UserError: if a column could be read either way.
     """
-    if wanted == "." or wanted == ",":
-        return wanted
+    if wanted != "auto":
+        return "," if wanted == "," else "."
     doubtful: tuple[str, str] | None = None
     for name, column in columns.items():
         if not column.labels or _share(column, lambda text: cells.number(text, ",")) < _MOSTLY:

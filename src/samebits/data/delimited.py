@@ -208,7 +208,9 @@ def _read(path: Path, name: str, columns: list[str], separator: str, encoding: s
                 delimiter=separator, newlines_in_values=True, ignore_empty_lines=True, invalid_row_handler=invalid
             ),
             convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, quoted_strings_can_be_null=False
+                column_types=dict.fromkeys(columns, pa.string()),
+                strings_can_be_null=False,
+                quoted_strings_can_be_null=False,
             ),
         )
     except pa.ArrowInvalid as error:

@@ -1,7 +1,7 @@
 """Tables: a CSV or a Parquet file, one sample a row, one column to predict.
 
-Names and kinds of the columns are found here, over the whole file; what is fitted (statistics, categories, quantiles) is
-fitted on the training split alone, in `samebits.data.table_encoding`.
+Names and kinds of the columns are found here, over the whole file; what is fitted (statistics, categories, quantiles)
+is fitted on the training split alone, in `samebits.data.table_encoding`.
 """
 
 from __future__ import annotations
@@ -236,5 +236,3 @@ def _hashes(columns: Iterable[Column], good: Int64) -> Hashes:
     rows = zip(*([name + text for text in texts] for name, texts in parts), strict=True)
     digests = b"".join(hashlib.sha256("\x1e".join(row).encode()).digest() for row in rows)
     return np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)
-
-

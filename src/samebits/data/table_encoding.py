@@ -1,4 +1,4 @@
-"""Columns of a table as float32 rows: what is fitted on the training split, and what that split says about the columns."""
+"""Columns of a table as float32 rows: what is fitted on the training split, and what that split says about them."""
 
 from __future__ import annotations
 
@@ -91,9 +91,7 @@ def encode(
     rows = np.stack(fitted.values, axis=1)
     inputs = TableInputs(columns=fitted.columns, missing=settings.missing, decimal=features.decimal)
     signature = Signature(inputs=inputs, target=_fit_target(target, train))
-    gaps = {
-        column.name: int(column.missing.sum()) for column in features.columns if column.missing.any()
-    }
+    gaps = {column.name: int(column.missing.sum()) for column in features.columns if column.missing.any()}
     audit = {
         "columns": {column.name: column.kind for column in features.columns},
         "missing": gaps,
@@ -105,7 +103,10 @@ def encode(
     }
     remarks = (*notes, *_remarks(features, fitted, gaps, leaks))
     return Encoded(
-        signature, {name: raw.take(of, lambda at: rows[at]) for name, of in splits.items()}, audit=audit, remarks=remarks
+        signature,
+        {name: raw.take(of, lambda at: rows[at]) for name, of in splits.items()},
+        audit=audit,
+        remarks=remarks,
     )
 
 

@@ -94,7 +94,7 @@ def _numbers(column: Column, different: npt.NDArray[Any]) -> Target:
 def _classes(column: Column) -> Target:
     name, labels = column.name, column.labels
     codes = column.values.astype(np.int64)
-    bad = {row: f"target {name} is missing" for row in np.flatnonzero(column.missing).tolist()}
+    bad = dict.fromkeys(np.flatnonzero(column.missing).tolist(), f"target {name} is missing")
     for row, cell in column.bad.items():
         bad[row] = f"target {name}: {cell[:40]!r} is no value"
     counts = np.bincount(codes[codes >= 0], minlength=len(labels))

@@ -9,6 +9,7 @@ tables, Gorishniy et al., 2025, "TabM"): in training each member has its own los
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -71,7 +72,7 @@ class Piecewise(nn.Module):
 
     def __init__(self, columns: list[NumberColumn], size: int) -> None:
         super().__init__()
-        intervals = max(1, max(len(column.edges) - 1 for column in columns))
+        intervals = max(1, *(len(column.edges) - 1 for column in columns))
         start, scale = torch.zeros(len(columns), intervals), torch.zeros(len(columns), intervals)
         for row, column in enumerate(columns):
             edges = (torch.tensor(column.edges, dtype=torch.float64) - column.mean) / (column.std or 1.0)
@@ -147,7 +148,7 @@ class Tabular(nn.Module):
         widths = [features] + [settings.width] * settings.layers
         self.layers = nn.ModuleList(
             MemberLinear(settings.members, before, after, first=at == 0)
-            for at, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
+            for at, (before, after) in enumerate(pairwise(widths))
         )
         self.dropout = nn.Dropout(settings.dropout)
         self.head = ColumnLinear(settings.members, settings.width, outputs)
