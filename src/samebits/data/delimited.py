@@ -192,8 +192,10 @@ def _records(text: str, separator: str, count: int) -> list[list[str]]:
 
 def _read(path: Path, name: str, columns: list[str], separator: str, encoding: str) -> Cells:
     broken: list[tuple[int, str]] = []
+    last = [""]
 
     def invalid(row: Any) -> str:
+        last[0] = row.text
         # Single-threaded reading numbers physical lines: the header is 1.
         broken.append((int(row.number) - 1, f"{row.actual_columns} columns, the header has {len(columns)}"))
         return "skip"
@@ -218,7 +220,7 @@ def _read(path: Path, name: str, columns: list[str], separator: str, encoding: s
         raise UserError(f"{name} is no CSV that can be read: {reason}", "mend the file") from None
     if not table.num_rows and not broken:
         raise UserError(f"{name} has a first line of names and no row below it", "look at data.source")
-    _require_closed_quotes(path, name, table)
+    _require_closed_quotes(path, name, table, last[0])
     gone = {number for number, _ in broken}
     total = table.num_rows + len(broken)
     rows = [number for number in range(1, total + 1) if number not in gone]
@@ -226,16 +228,16 @@ def _read(path: Path, name: str, columns: list[str], separator: str, encoding: s
     return Cells(stripped, rows, broken)
 
 
-def _require_closed_quotes(path: Path, name: str, table: Any) -> None:
-    """A quote that is never closed makes one cell of the rest of the file."""
-    last = table.slice(max(0, table.num_rows - 1)).to_pylist()
-    swallowed = next((value for row in last for value in row.values() if "\n" in value), None)
+def _require_closed_quotes(path: Path, name: str, table: Any, broken: str) -> None:
+    """A quote that is never closed makes one cell of the rest of the file: of the last row, or of the last broken one."""
+    last = [value for row in table.slice(max(0, table.num_rows - 1)).to_pylist() for value in row.values()]
+    swallowed = next((value for value in [*last, broken] if "\n" in value.strip()), None)
     if swallowed is None:
         return
     with path.open("rb") as file:
         quotes = sum(block.count(b'"') for block in iter(lambda: file.read(_BLOCK), b""))
     if quotes % 2:
         raise UserError(
-            f"{name}: a quote is opened and never closed in row {table.num_rows:,}, at {swallowed[:40]!r}",
+            f"{name}: a quote is opened and never closed near the end, at {swallowed[:40]!r}",
             "close it, or double it if it belongs to the text",
         )

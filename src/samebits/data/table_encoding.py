@@ -30,6 +30,7 @@ from samebits.signature import (
 _MOST_VALUES = 10_000
 _DIVERSE_FROM, _DIVERSE_SHARE = 50, 0.2
 _EXACT_IN_FLOAT32 = 2**24
+_LOOK = "add columns, or take some out of data.table.drop"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Features:
             UserError: for text that is too diverse to be categories, naming all such columns.
         """
         kept = tuple(_select(column, rows) for column in columns.values())
+        if len(rows) and all((column.texts == column.texts[0]).all() for column in kept):
+            raise UserError("every column is the same in all rows: there is nothing to learn from", _LOOK)
         _require_categories(kept, settings)
         ids = tuple(column.name for column in kept if column.kind == "number" and _counts_rows(column.values))
         return cls(kept, decimal, ids)
@@ -87,7 +90,7 @@ def encode(
     for column in features.columns:
         _fit(column, splits, settings, fitted)
     if not fitted.columns:
-        raise UserError("every column is the same in all training rows: there is nothing to learn from", "add columns")
+        raise UserError("every column is the same in all training rows: there is nothing to learn from", _LOOK)
     rows = np.stack(fitted.values, axis=1)
     inputs = TableInputs(columns=fitted.columns, missing=settings.missing, decimal=features.decimal)
     signature = Signature(inputs=inputs, target=_fit_target(target, train))
