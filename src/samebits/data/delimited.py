@@ -229,7 +229,7 @@ def _read(path: Path, name: str, columns: list[str], separator: str, encoding: s
 
 
 def _require_closed_quotes(path: Path, name: str, table: Any, broken: str) -> None:
-    """A quote that is never closed makes one cell of the rest of the file: of the last row, or of the last broken one."""
+    """A quote that is never closed makes one cell of the rest of the file, in the last row or the last broken one."""
     last = [value for row in table.slice(max(0, table.num_rows - 1)).to_pylist() for value in row.values()]
     swallowed = next((value for value in [*last, broken] if "\n" in value.strip()), None)
     if swallowed is None:

@@ -75,6 +75,8 @@ class Piecewise(nn.Module):
         intervals = max(1, *(len(column.edges) - 1 for column in columns))
         start, scale = torch.zeros(len(columns), intervals), torch.zeros(len(columns), intervals)
         for row, column in enumerate(columns):
+            if not column.edges:  # one value besides the missing ones
+                continue
             edges = (torch.tensor(column.edges, dtype=torch.float64) - column.mean) / (column.std or 1.0)
             start[row, : len(edges) - 1] = edges[:-1].float()
             scale[row, : len(edges) - 1] = (1.0 / (edges[1:] - edges[:-1])).float()
