@@ -70,7 +70,9 @@ def predict_table(path: Path, session: Any, metadata: dict[str, Any]) -> TablePr
     if not labels:
         return TablePrediction(("prediction",), [(f"{value:.7g}",) for value in answers.tolist()], tuple(notes))
     best = answers.argmax(axis=1)
-    found = [(labels[k], f"{row[k]:.6f}") for k, row in zip(best.tolist(), answers, strict=True)]
+    found: list[tuple[str, ...]] = [
+        (str(labels[k]), f"{row[k]:.6f}") for k, row in zip(best.tolist(), answers, strict=True)
+    ]
     return TablePrediction(("prediction", "probability"), found, tuple(notes))
 
 
