@@ -30,9 +30,18 @@ def find_project(start: Path) -> Project:
 
 def _predict(arguments: argparse.Namespace) -> None:
     from samebits.predict import predict
+    from samebits.predict_table import open_model, print_predictions
 
-    model = arguments.model or find_project(Path.cwd()).exported / "model.onnx"
-    predict([Path(path) for path in arguments.images], model=Path(model), top=arguments.top, invert=arguments.invert)
+    model = Path(arguments.model or find_project(Path.cwd()).exported / "model.onnx")
+    paths = [Path(path) for path in arguments.files]
+    if model.is_file():
+        session, metadata = open_model(model)
+        if metadata["preprocessing"].get("kind") == "table":
+            print_predictions(paths, session, metadata, Path(arguments.output) if arguments.output else None)
+            return
+    if arguments.output:
+        raise UserError("--output is for the rows of a table", "leave it out")
+    predict(paths, model=model, top=arguments.top, invert=arguments.invert)
 
 
 def _use(arguments: argparse.Namespace) -> None:
@@ -190,12 +199,17 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"samebits {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    predict = _command(commands, "predict", _predict, "classes and probabilities of images, from the exported model")
-    predict.add_argument("images", nargs="+", metavar="IMAGE")
+    predict = _command(
+        commands, "predict", _predict, "answers of the exported model for images, or for the rows of a CSV"
+    )
+    predict.add_argument("files", nargs="+", metavar="FILE", help="images; or one CSV, for a model of a table")
     predict.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
     predict.add_argument("--top", type=int, default=3, help="classes to show (default: 3)")
 
     predict.add_argument("--invert", action="store_true", help="swap black and white first")
+    predict.add_argument(
+        "--output", metavar="CSV", help="write a table's answers to this file instead of printing them"
+    )
 
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")

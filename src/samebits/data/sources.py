@@ -25,7 +25,10 @@ from samebits.signature import Signature
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 
-SOURCES: dict[str, str] = {"idx": "samebits.data.idx"}
+SOURCES: dict[str, str] = {
+    "idx": "samebits.data.idx",
+    "table": "samebits.data.table",
+}
 """Format -> module of its reader."""
 
 

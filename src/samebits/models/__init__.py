@@ -16,6 +16,7 @@ from samebits.signature import Signature
 
 MODELS = {
     "convnet": "samebits.models.convnet",
+    "tabular": "samebits.models.tabular",
 }
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from samebits.params.section import Section
 from samebits.signature import Signature
+from samebits.tasks.members import each_member
 
 TARGET = "class"
 
@@ -35,7 +36,8 @@ class Classification:
     label_smoothing: float
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.cross_entropy(outputs.float(), targets, label_smoothing=self.label_smoothing)
+        outputs, targets = each_member(outputs.float(), targets, axes=2)
+        return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits = outputs.float()
