@@ -28,8 +28,10 @@ from samebits.training import train  # noqa: F401
 
 workspace, seed, count, kills_each = Path(sys.argv[1]), *map(int, sys.argv[2:5])
 
-LONGEST_S = 1.2
-"""Of a child's CPU time before it is killed: on a busy machine it comes as far as on an idle one."""
+LONGEST_S = 1.5
+"""Of a child's CPU time between its first line and the kill: on a busy machine it comes as far as on an idle one."""
+
+BEGINS = b"train: convnet on mnist"
 
 OUTPUTS = ("models", "reports")
 
@@ -48,10 +50,15 @@ def run_child(log: int) -> int:
         os._exit(code)
 
 
-def wait_for(pid: int, seconds: float) -> None:
-    """Until the child has used so much CPU time, or has ended."""
-    child = psutil.Process(pid)
-    while child.status() != psutil.STATUS_ZOMBIE and sum(child.cpu_times()[:2]) < seconds:
+def wait_for(pid: int, seconds: float, log: Path, begun: int) -> None:
+    """Until the child has used so much CPU time since it began to train (the line number `begun`), or has ended."""
+    child, since = psutil.Process(pid), None
+    while child.status() != psutil.STATUS_ZOMBIE:
+        used = sum(child.cpu_times()[:2])
+        if since is None and log.read_bytes().count(BEGINS) >= begun:
+            since = used
+        if since is not None and used - since >= seconds:
+            return
         time.sleep(0.003)
 
 
@@ -67,8 +74,9 @@ def main() -> None:
     spawn.ensure_sender = lambda *_: False
     spawn.await_delivery = lambda *_: ""
     chosen = random.Random(seed)
-    hit, delays, results = 0, [], []
-    with (workspace / "children.log").open("wb") as log:
+    hit, begun, delays, results = 0, 0, [], []
+    file = workspace / "children.log"
+    with file.open("wb", buffering=0) as log:
         while hit < count:
             for name in OUTPUTS:  # as DVC does before a stage
                 shutil.rmtree(workspace / name, ignore_errors=True)
@@ -76,13 +84,15 @@ def main() -> None:
                 pid = run_child(log.fileno())
                 if kill < kills_each and hit < count:
                     delays.append(chosen.uniform(0.0, LONGEST_S))
-                    wait_for(pid, delays[-1])
+                    begun += 1
+                    wait_for(pid, delays[-1], file, begun)
                     os.kill(pid, signal.SIGKILL)
                     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
                     hit += code == -signal.SIGKILL
                     if code != -signal.SIGKILL:
                         break  # it was done before
                 else:
+                    begun += 1
                     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
                     break
             results.append({"code": code, "hashes": hashes()})

@@ -15,7 +15,12 @@ from tests.crash.interrupt import start
 from tests.crash.test_kill import long, straight
 from tests.exact.test_train import outputs
 
-pytestmark = [pytest.mark.crash, pytest.mark.skipif(os.name != "posix", reason="signals")]
+pytestmark = [
+    pytest.mark.crash,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(os.name != "posix", reason="signals"),
+]
 
 __all__ = ["long", "straight"]  # fixtures
 
