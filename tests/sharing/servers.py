@@ -112,7 +112,7 @@ def s3(base: Path, volumes: int = 100) -> Iterator[S3]:
     ports = {name: free_port() for name in names}
     command = [weed, "server", "-s3", f"-dir={base / 'data'}", "-ip=127.0.0.1", f"-volume.max={volumes}",
                "-master.volumeSizeLimitMB=64", f"-s3.config={base / 's3.json'}", "-master.telemetry=false",
-               "-s3.port.iceberg=0",  # else a fixed port, so that a second server cannot start
+               "-s3.port.iceberg=0", "-s3.port.lance=0",  # else fixed ports, so that a second server cannot start
                *(f"-{name}={port}" for name, port in ports.items())]  # fmt: skip
     endpoint = f"http://127.0.0.1:{ports['s3.port']}"
     server = S3("s3://bucket/team", {}, endpoint)

@@ -157,8 +157,8 @@ def test_planted_credentials_are_in_no_message_log_or_store(team: Team, local: P
             done = team.ann.samebits(command, "--timeout", "10", **environment)
             assert done.returncode == 2, done.stdout + done.stderr
             said.append(done.stdout + done.stderr)
-        done = team.ann.samebits("doctor", "--timeout", "10", **environment)
-        said.append(done.stdout + done.stderr)
+    done = team.ann.samebits("doctor", "--timeout", "10", **environment)
+    said.append(done.stdout + done.stderr)
     text = "\n".join(said)
     assert [each for each in PLANTED if each in text] == []
     files = [

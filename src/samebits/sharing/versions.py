@@ -98,8 +98,8 @@ def open_version(folder: Path, revision: str) -> Version:
         UserError: if there is no such revision, it has no prepared data, or these are nowhere to be had.
     """
     import pyarrow.parquet as pq
+    from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
-    from dvc.fs import DVCFileSystem
     from dvc.scm import RevError, SCMError
 
     try:
