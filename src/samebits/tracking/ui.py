@@ -42,11 +42,11 @@ def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print
         return 0
     page, options = "0", _TRAINING_PAGES
     if target.local:
-        from samebits.tracking.store import MlflowClient, set_up_local
+        from samebits.tracking.store import MlflowStore, set_up_local
         from samebits.tracking.view import share_view
 
         page = set_up_local(project, target, experiment)
-        options += f"&{share_view(MlflowClient(target.uri), page)}"
+        options += f"&{share_view(MlflowStore(project, target).client, page)}"
     port = pick_port(os.environ.get("SAMEBITS_UI_PORT", ""))
     environ = sender_environment()
     # MLflow's job runner starts eight more processes (1.4 GB) that only its GenAI features use.
