@@ -15,6 +15,9 @@ OUTPUTS = {"class": "probabilities", "number": "values", "next_token": "logits"}
 """Kind of target -> name of the output in exported files."""
 
 
+_LARGEST_BATCH = 1 << 20
+
+
 class ServingModel(nn.Module):
     """Images uint8 [N, C, H, W], tokens int32 [N, L] or table rows float32 [N, columns] -> answers, float32.
 
@@ -31,7 +34,10 @@ class ServingModel(nn.Module):
         self.task = task
         self.input_name = INPUTS[signature.inputs.kind]
         self.output_name = OUTPUTS[signature.target.kind]
-        self.dynamic = {0: "batch", 1: "length"} if signature.inputs.kind == "tokens" else {0: "batch"}
+        self.dynamic: dict[int, tuple[str, int]] = {0: ("batch", _LARGEST_BATCH)}
+        """Axes of the input that may have any length up to a largest one."""
+        if signature.inputs.kind == "tokens":
+            self.dynamic[1] = ("length", signature.tokens.length)
 
     def outputs(self, samples: Tensor) -> Tensor:
         """The model's raw outputs, float32: logits [N, K], or standardised numbers [N]."""

@@ -73,7 +73,7 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
 
 def dynamic_axes(serving: ServingModel) -> dict[int, Any]:
     """The axes of the input that may have any length."""
-    return {axis: torch.export.Dim(name, min=1, max=1 << 20) for axis, name in serving.dynamic.items()}
+    return {axis: torch.export.Dim(name, min=1, max=largest) for axis, (name, largest) in serving.dynamic.items()}
 
 
 def load(path: Path) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
