@@ -1,6 +1,6 @@
 """Labelled texts in a CSV or TSV file with a header (RFC 4180): a column of texts, a column of labels.
 
-    data: {source: data/raw/reviews.csv, format: text_csv, text: {text: review, label: stars}}
+data: {source: data/raw/reviews.csv, format: text_csv, text: {text: review, label: stars}}
 """
 
 from __future__ import annotations

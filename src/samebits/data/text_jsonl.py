@@ -1,6 +1,6 @@
 """Labelled texts in a JSON Lines file: one object a line, a key for the text, a key for the label.
 
-    data: {source: data/raw/reviews.jsonl, format: text_jsonl, text: {text: review, label: stars}}
+data: {source: data/raw/reviews.jsonl, format: text_jsonl, text: {text: review, label: stars}}
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def _item(value: Any, name: str, origin: str, settings: TextParams) -> Item | Se
     if not isinstance(text, str):
         return SetAside(name, f"{settings.text!r} is {_kind(text)}, not a text")
     if settings.label in value and value[settings.label] is not None and label is None:
-        return SetAside(name, f"{settings.label!r} is {_kind(value[settings.label])}, neither a name nor a whole number")
+        return SetAside(
+            name, f"{settings.label!r} is {_kind(value[settings.label])}, neither a name nor a whole number"
+        )
     if settings.given is not None and settings.given not in value:
         return SetAside(name, f"no key {settings.given!r} (data.text.given)")
     if settings.group is not None and _plain(value.get(settings.group)) is None:

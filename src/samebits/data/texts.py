@@ -11,22 +11,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from samebits.data.decode import NotText, clean
-from samebits.data.sources import Array, Encoded, Int64, Raw, SetAside, Source
+from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source
 from samebits.data.split import HASH_BYTES
-from samebits.data.tokenizer import EncodedTexts, Given, encode_texts, fit_tokenizer
+from samebits.data.tokenizer import Given, encode_texts, fit_tokenizer
 from samebits.errors import UserError
 from samebits.files import sha256_bytes
 from samebits.params.text import TextParams
 from samebits.registry import nearest
-from samebits.signature import ClassTarget, Signature, TokenInputs
+from samebits.signature import TOKENIZER, ClassTarget, Signature, TokenInputs
 
 MAX_CLASSES = 10_000
-TOKENIZER = "tokenizer.json"
 
 _CHUNK = 512
 _GIVEN = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
@@ -250,5 +248,3 @@ def _ordered(names: Iterable[str]) -> list[str]:
 
 def _column(values: Sequence[str | None], default: str) -> list[str] | None:
     return None if all(value is None for value in values) else [value or default for value in values]
-
-

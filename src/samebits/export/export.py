@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.checkpoint import WEIGHTS, load_checkpoint
+from samebits.checkpoint import WEIGHTS, copy_tokenizer, load_checkpoint
 from samebits.data.batches import as_tensor
 from samebits.data.prepared import Array, DatasetInfo, Split, open_split, read_info
 from samebits.errors import Interrupted, UserError
@@ -87,7 +87,7 @@ def _export(settings: ExportParams, context: StageContext) -> None:
     folder = Path(tempfile.mkdtemp(dir=project.exported.parent, prefix=".export-"))
     try:
         folder.chmod(0o755)
-        example = as_tensor(split.samples(np.zeros(2, dtype=np.int64))[0])
+        example = as_tensor(_example(split))
         for name in settings.formats:
             check()
             module = load_module("export format", name, EXPORTERS)
@@ -115,6 +115,7 @@ def _export(settings: ExportParams, context: StageContext) -> None:
                 f"{module.FILE}: {path.stat().st_size / 1024:,.0f} KiB, equal to the checkpoint on {len(split):,} test "
                 f"samples within {parity.worst:.1e} ({settings.tolerance:g} is allowed)"
             )
+        copy_tokenizer(project.checkpoint, folder, config.signature)
         write_json(folder / "export.json", report)
         write_bytes(folder / "card.md", model_card(report, metadata, info.counts).encode())
         if project.exported.exists():
@@ -132,6 +133,12 @@ def _reference(serving: ServingModel, split: Split) -> npt.NDArray[np.float32]:
     starts = range(0, len(split), _REFERENCE_BATCH)
     batches = (np.arange(at, min(at + _REFERENCE_BATCH, len(split)), dtype=np.int64) for at in starts)
     return np.concatenate([predict(stored(split, indices)) for indices in batches])
+
+
+def _example(split: Split) -> Array:
+    """Two samples: axes of length one would be taken for constant, so of texts one of the longest."""
+    longest = int(split.lengths().argmax())
+    return split.samples(np.array([longest, longest], dtype=np.int64))[0]
 
 
 def _score(reference: npt.NDArray[np.float32], split: Split) -> dict[str, float]:
