@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from samebits.params.section import Section
+from samebits.params.text import TextParams
 
 
 class DataParams(Section):
@@ -23,6 +24,7 @@ class DataParams(Section):
         duplicates: `keep` them, or `drop` all but the first of identical samples; those are set aside.
         bad_limit: largest share of samples that may be set aside because they cannot be read.
         shard_mib: target size of a shard in MiB.
+        text: for texts.
     """
 
     source: str = Field(default="mnist", min_length=1)
@@ -33,3 +35,4 @@ class DataParams(Section):
     duplicates: Literal["keep", "drop"] = "keep"
     bad_limit: float = Field(default=0.01, ge=0.0, le=1.0)
     shard_mib: float = Field(default=8.0, gt=0.0, le=1024.0)
+    text: TextParams = TextParams()
