@@ -61,7 +61,7 @@ def locate(
                 f"set data.format to one of {', '.join(sorted(SOURCES))}; docs/data.md shows each",
             )
         about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
-        return data.format, about, Source(path.stem, data, None, {}, path, scratch, context.say)
+        return data.format, about, Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project))
     card = load_card(project.catalog, data.source)
     if data.format not in (None, card.format):
         raise UserError(
@@ -76,7 +76,11 @@ def locate(
         "homepage": card.homepage,
         "files": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256} for f in card.files],
     }
-    return card.format, about, Source(card.name, data, card, files, None, scratch, context.say)
+    return card.format, about, Source(card.name, data, card, files, None, scratch, context.say, _raw(project))
+
+
+def _raw(project: Project) -> Path:
+    return project.workspace / "data" / "raw"
 
 
 def _is_path(source: str) -> bool:
@@ -87,7 +91,7 @@ def _own_path(source: str, project: Project) -> Path:
     """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
     # A link below data/raw is followed by DVC, too: it may point anywhere.
     path = Path(os.path.normpath(project.workspace / source))
-    home = project.workspace / "data" / "raw"
+    home = _raw(project)
     if not path.is_relative_to(home) or path == home:
         raise UserError(
             f"data.source {source} is not below data/raw, so DVC would not see it change",

@@ -25,7 +25,10 @@ from samebits.signature import Signature
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 
-SOURCES: dict[str, str] = {"idx": "samebits.data.idx"}
+SOURCES: dict[str, str] = {
+    "idx": "samebits.data.idx",
+    "running_text": "samebits.data.running_text",
+}
 """Format -> module of its reader."""
 
 
@@ -41,6 +44,7 @@ class Source:
         path: the user's own file or folder, else None.
         scratch: an empty folder for whatever does not fit in memory; it is removed afterwards.
         say: prints a line.
+        raw: the folder data/raw of the workspace, for what a setting names beside the source.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Source:
     path: Path | None
     scratch: Path
     say: Callable[[str], None]
+    raw: Path = Path("data/raw")
 
     @property
     def catalogued(self) -> Card:

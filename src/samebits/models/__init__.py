@@ -16,6 +16,7 @@ from samebits.signature import Signature
 
 MODELS = {
     "convnet": "samebits.models.convnet",
+    "gpt": "samebits.models.gpt",
 }
 
 

@@ -54,11 +54,13 @@ class ScheduleParams(Section):
     Attributes:
         name: shape of the decay after the warm-up.
         warmup: share of all steps over which the rate rises linearly from 0.
+        decay: share of all steps over which it falls at the end, for `wsd` (warm-up, stable, decay) alone.
         final: rate at the last step, as a share of the peak.
     """
 
-    name: Literal["linear", "cosine", "constant"] = "cosine"
+    name: Literal["linear", "cosine", "constant", "wsd"] = "cosine"
     warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
+    decay: float = Field(default=0.2, gt=0.0, le=1.0)
     final: float = Field(default=0.0, ge=0.0, le=1.0)
 
 

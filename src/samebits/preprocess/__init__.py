@@ -14,6 +14,7 @@ from samebits.signature import Signature
 
 PREPROCESS = {
     "image": "samebits.preprocess.image",
+    "tokens": "samebits.preprocess.tokens",
 }
 """Kind of inputs -> module."""
 
