@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samebits.data.catalog import load_card
+from samebits.data.catalog import WEIGHTS, load_card
 from samebits.data.fetch import fetch
 from samebits.data.prepared import SPLITS
 from samebits.data.shards import write_prepared
@@ -63,6 +63,11 @@ def locate(
         about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
         return data.format, about, Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project))
     card = load_card(project.catalog, data.source)
+    if card.format == WEIGHTS:
+        raise UserError(
+            f"data.source {card.name!r} is a card of pretrained weights, not of data",
+            "name it in transfer.weights, and data in data.source",
+        )
     if data.format not in (None, card.format):
         raise UserError(
             f"data.format is {data.format!r}, but the card {card.name} is of format {card.format!r}",

@@ -65,6 +65,7 @@ class Training:
         prepare: stored samples on the device to model inputs (normalisation).
         micro_batch_size: samples a forward pass.
         workers: threads that prepare batches ahead.
+        frozen: layers that stay in eval mode: normalisation whose statistics do not move.
     """
 
     task: Task
@@ -78,6 +79,7 @@ class Training:
     micro_batch_size: int
     workers: int
     state: TrainingState
+    frozen: tuple[nn.Module, ...] = ()
 
     @property
     def total_steps(self) -> int:
@@ -126,6 +128,8 @@ class Training:
         """One update of the weights from one batch; returns the batch's mean loss, float64 on the device."""
         state, settings = self.state, self.settings
         state.model.train()
+        for layer in self.frozen:
+            layer.eval()
         state.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for index, (samples, targets) in enumerate(self._micro_batches(batch)):

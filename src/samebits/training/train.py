@@ -6,6 +6,8 @@ import csv
 import hashlib
 import io
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import torch
@@ -16,14 +18,16 @@ from samebits.code import code_digest
 from samebits.data.batches import Batches
 from samebits.data.prepared import DatasetInfo, open_split, read_info
 from samebits.errors import UserError
-from samebits.files import json_bytes, write_bytes, write_json
+from samebits.files import json_bytes, sha256_file, write_bytes, write_json
 from samebits.hardware import Precision, hardware_kind, pick_device, resolve_precision
-from samebits.models import build_model
+from samebits.models import MODELS, build_model
 from samebits.params.augment import AugmentParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
+from samebits.params.transfer import TransferParams
 from samebits.preprocess import build_preprocess
 from samebits.progress import Progress
+from samebits.registry import load_module
 from samebits.stage import StageContext
 from samebits.tasks import build_task
 from samebits.training.ema import WeightAverage
@@ -31,6 +35,9 @@ from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optimizers import build_optimizer
 from samebits.training.state import TrainingState, metrics_of
 from samebits.training.store import StateStore, remove_stale_states
+from samebits.training.transfer import IMAGENET, find_weights, read_weights, set_up
+
+_FROM_SCRATCH = TransferParams()
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,9 @@ class Plan:
     info: DatasetInfo
     device: torch.device
     precision: Precision
+    transfer: TransferParams = _FROM_SCRATCH
+    weights: Path | None = None
+    """The file that `transfer.weights` names."""
 
     def fingerprint(self, code: str) -> str:
         """One hash of all of it: the same one may resume, another starts afresh. `code` is the code's digest."""
@@ -60,6 +70,8 @@ class Plan:
             "code": code,
             "hardware": hardware_kind(self.device),
             "precision": self.precision.name,
+            "transfer": self.transfer.model_dump(),
+            "weights": sha256_file(self.weights) if self.weights else None,
         }
         return hashlib.sha256(json_bytes(inputs)).hexdigest()[:32]
 
@@ -79,6 +91,7 @@ def train(
     model: Section,
     augment: AugmentParams,
     train: TrainParams,
+    transfer: TransferParams = _FROM_SCRATCH,
     *,
     context: StageContext,
 ) -> None:
@@ -87,7 +100,8 @@ def train(
     device = pick_device(context.runtime.device)
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)
-    plan = Plan(seed, reproducibility, task, model, augment, train, info, device, precision)
+    weights = find_weights(transfer, model, model_module(model), context)
+    plan = Plan(seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights)
     fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
     context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
     context.say(plan.headline())
@@ -116,12 +130,17 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int) -> 
     in_memory = info.split_bytes("train") <= runtime.memory_mib << 20
     samples = open_split(context.project.prepared, "train", in_memory=in_memory)
     determinism.seed_torch(plan.seed, determinism.INITIALISATION)
-    network = build_model(plan.model, info.signature).to(plan.device)
+    network = build_model(plan.model, info.signature)
+    weights = read_weights(plan.weights, torchs_own=plan.transfer.weights == IMAGENET) if plan.weights else None
+    transfer = set_up(network, plan.transfer, model_module(plan.model), weights)
+    for line in transfer.report:
+        context.say(line)
+    network = network.to(plan.device)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
     state = TrainingState(
         model=network,
-        optimizer=build_optimizer(network, settings.optimizer),
+        optimizer=build_optimizer(network, settings.optimizer, transfer.rates),
         average=WeightAverage(network, settings.ema_decay) if settings.ema_decay else None,
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
         loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
@@ -145,7 +164,13 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int) -> 
         micro_batch_size=micro_batch_size,
         workers=runtime.workers,
         state=state,
+        frozen=transfer.frozen,
     )
+
+
+def model_module(model: Section) -> ModuleType:
+    """The module that builds the model that a `model` section names."""
+    return load_module("model", str(getattr(model, "name", "")), MODELS)
 
 
 def _restore(state: TrainingState, store: StateStore, context: StageContext) -> None:

@@ -68,7 +68,6 @@ def card_dict(contents: dict[str, bytes], places: list[dict[str, Any]] | None = 
     return {
         "name": "tiny",
         "title": "Tiny",
-        "task": "classification",
         "licence": "CC0-1.0",
         "homepage": "https://example.org/",
         "format": "idx",
