@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from samebits.errors import UserError
+from samebits.generation import SEPARATORS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SEPARATOR = "<|endoftext|>"
-_SEPARATORS = (SEPARATOR, "</s>", "<eos>", "<|end_of_text|>", "<|im_end|>", "[SEP]")
 FEWEST = 257
 """256 bytes and the separator."""
 
@@ -75,7 +75,7 @@ def load_tokenizer(path: Path, name: str) -> Tokenizer:
 
 def separator_of(tokenizer: Tokenizer) -> int | None:
     """The token that stands between texts, or None if the tokeniser has none of the usual ones."""
-    found = (tokenizer.token_to_id(name) for name in _SEPARATORS)
+    found = (tokenizer.token_to_id(name) for name in SEPARATORS)
     return next((token for token in found if token is not None), None)
 
 

@@ -139,7 +139,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         x = x + self.dropout(self.attention(self.attention_norm(x), cos, sin))
-        return x + self.dropout(self.mlp(self.mlp_norm(x)))
+        x = x + self.dropout(self.mlp(self.mlp_norm(x)))
+        return x
 
     def extend(
         self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, keys: Tensor, values: Tensor
@@ -212,9 +213,10 @@ class Gpt(nn.Module):
         """
         past, length = keys.shape[3], tokens.shape[1]
         total = past + length
-        cos, sin = self.cos[past:total], self.sin[past:total]
-        places = torch.arange(total, device=tokens.device)
-        mask = places[None, :] <= places[past:, None]
+        # Gathered, not sliced: a slice that ends at a symbol would bring min() into the exported graph.
+        places = torch.arange(past, total, device=tokens.device)
+        cos, sin = self.cos[places], self.sin[places]
+        mask = torch.arange(total, device=tokens.device)[None, :] <= places[:, None]
         x = self.embedding(tokens)
         new_keys, new_values = [], []
         for index, block in enumerate(self.blocks):
@@ -225,8 +227,9 @@ class Gpt(nn.Module):
         return self._scores(x), torch.stack(new_keys), torch.stack(new_values)
 
     def _scores(self, x: Tensor) -> Tensor:
-        weight = self.embedding.weight if self.head is None else self.head.weight
-        return functional.linear(self.norm(x), weight)
+        x = self.norm(x)
+        scores: Tensor = functional.linear(x, self.embedding.weight) if self.head is None else self.head(x)
+        return scores
 
 
 def rotary_angles(context: int, size: int, base: float) -> tuple[Tensor, Tensor]:
