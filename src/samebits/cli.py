@@ -34,6 +34,19 @@ def _predict(arguments: argparse.Namespace) -> None:
     predict([Path(path) for path in arguments.images], model=Path(model), top=arguments.top, invert=arguments.invert)
 
 
+def _generate(arguments: argparse.Namespace) -> None:
+    from samebits.generate import open_writer, require_sampling
+    from samebits.generation import Sampling
+
+    sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
+    require_sampling(sampling, arguments.tokens)
+    writer = open_writer(Path(arguments.model or find_project(Path.cwd()).exported / "model.onnx"))
+    print(arguments.prompt, end="", flush=True)
+    for piece in writer.pieces(arguments.prompt, arguments.tokens, sampling):
+        print(piece, end="", flush=True)
+    print()
+
+
 def _use(arguments: argparse.Namespace) -> None:
     from samebits.recipes import use
 
@@ -91,6 +104,15 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--top", type=int, default=3, help="classes to show (default: 3)")
 
     predict.add_argument("--invert", action="store_true", help="swap black and white first")
+
+    write = _command(commands, "generate", _generate, "continue a text with the exported language model")
+    write.add_argument("prompt", help="the text to go on from")
+    write.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    write.add_argument("--tokens", type=int, default=200, help="how many at most (default: 200)")
+    write.add_argument("--temperature", type=float, default=0.8, help="0 takes the most probable (default: 0.8)")
+    write.add_argument("--top-k", type=int, help="draw from so many of the most probable tokens (default: all)")
+    write.add_argument("--top-p", type=float, default=0.95, help="draw from this share of probability (default: 0.95)")
+    write.add_argument("--seed", type=int, default=0, help="the same one gives the same text (default: 0)")
 
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol, cast, runtime_checkable
+
+import torch
 from torch import Tensor, nn
 
 from samebits.preprocess import build_preprocess
@@ -13,9 +16,6 @@ INPUTS = {"image": "images", "tokens": "tokens", "table": "rows"}
 
 OUTPUTS = {"class": "probabilities", "number": "values", "next_token": "logits"}
 """Kind of target -> name of the output in exported files."""
-
-
-_LARGEST_BATCH = 1 << 20
 
 
 class ServingModel(nn.Module):
@@ -32,12 +32,19 @@ class ServingModel(nn.Module):
         self.preprocess = build_preprocess(signature)
         self.model = model
         self.task = task
-        self.input_name = INPUTS[signature.inputs.kind]
-        self.output_name = OUTPUTS[signature.target.kind]
-        self.dynamic: dict[int, tuple[str, int]] = {0: ("batch", _LARGEST_BATCH)}
-        """Axes of the input that may have any length up to a largest one."""
-        if signature.inputs.kind == "tokens":
-            self.dynamic[1] = ("length", signature.tokens.length)
+        self.input_names: tuple[str, ...] = (INPUTS[signature.inputs.kind],)
+        self.output_names: tuple[str, ...] = (OUTPUTS[signature.target.kind],)
+        self.dynamic: tuple[dict[int, str], ...] = (
+            {0: "batch", 1: "length"} if signature.inputs.kind == "tokens" else {0: "batch"},
+        )
+        """Of each input, its axes that may have any length, with their names."""
+        # A model of classes has positions for so many tokens and no more; one of the next token says so itself.
+        self.largest = {"length": signature.tokens.length} if "length" in self.dynamic[0].values() else {}
+        """Of an axis, its largest length."""
+
+    def example(self, samples: Tensor) -> tuple[Tensor, ...]:
+        """Every input, for stored samples, as the exporters trace the model with."""
+        return (samples,)
 
     def outputs(self, samples: Tensor) -> Tensor:
         """The model's raw outputs, float32: logits [N, K], or standardised numbers [N]."""
@@ -46,3 +53,56 @@ class ServingModel(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         return self.task.answer(self.outputs(samples))
+
+
+@runtime_checkable
+class Extending(Protocol):
+    """A model of the next token with a cache of keys and values (see `samebits.models.gpt`).
+
+    Attributes:
+        cache_shape: layers, heads, size of a head.
+    """
+
+    cache_shape: tuple[int, int, int]
+
+    def extend(self, tokens: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores for more tokens after the cached ones, and the cache with them."""
+        ...
+
+
+class GeneratingModel(ServingModel):
+    """Tokens int32 [N, L] and the cache of P tokens before them -> scores [N, L, V] and the cache of P + L tokens.
+
+    The cache is two float32 arrays [layers, N, heads, P, size of a head]; P is 0 for the beginning of a text, so one
+    graph reads a prompt, and then makes one token at a time.
+    """
+
+    def __init__(self, model: nn.Module, task: Task, signature: Signature) -> None:
+        super().__init__(model, task, signature)
+        self.input_names = (*self.input_names, "keys", "values")
+        self.output_names = (*self.output_names, "all_keys", "all_values")
+        cache = {1: "batch", 3: "past"}
+        self.dynamic = (*self.dynamic, cache, cache)
+
+    def cache(self, batch: int, past: int = 0) -> Tensor:
+        """A cache of zeros."""
+        layers, heads, size = cast(Extending, self.model).cache_shape
+        return torch.zeros(layers, batch, heads, past, size)
+
+    def example(self, samples: Tensor) -> tuple[Tensor, ...]:
+        # Lengths must differ from each other and from 0 and 1, or the exporter takes them for one, or for constants.
+        half = max(2, samples.shape[1] // 2)
+        cache = self.cache(len(samples), 3)
+        return samples[:, :half].contiguous(), cache, cache.clone()
+
+    def forward(  # type: ignore[override]
+        self, tokens: Tensor, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        scores, keys, values = cast(Any, self.model).extend(self.preprocess(tokens), keys, values)
+        return self.task.answer(scores), keys, values
+
+
+def build_serving(model: nn.Module, task: Task, signature: Signature) -> ServingModel:
+    """The model as it is exported: with its cache, if it has one."""
+    kind = GeneratingModel if isinstance(model, Extending) else ServingModel
+    return kind(model, task, signature).eval()

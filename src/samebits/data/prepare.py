@@ -15,7 +15,7 @@ from samebits.data.catalog import WEIGHTS, load_card
 from samebits.data.fetch import fetch
 from samebits.data.prepared import SPLITS
 from samebits.data.shards import write_prepared
-from samebits.data.sources import SOURCES, Encoded, Raw, Source, read_source
+from samebits.data.sources import SOURCES, Encoded, Raw, Source, known_format, read_source
 from samebits.data.split import assign, check_splits
 from samebits.errors import UserError
 from samebits.params.data import DataParams
@@ -64,8 +64,13 @@ def locate(
                 f"data.source is {data.source}, but data.format does not say how it is laid out",
                 f"set data.format to one of {', '.join(sorted(SOURCES))}; docs/data.md shows each",
             )
+        known_format(data.format)
         about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
-        return data.format, about, Source(path.stem, data, None, {}, path, scratch, context.say, find_asset)
+        return (
+            data.format,
+            about,
+            Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project), find_asset),
+        )
     card = load_card(project.catalog, data.source)
     if card.format == WEIGHTS:
         raise UserError(
@@ -77,6 +82,7 @@ def locate(
             f"data.format is {data.format!r}, but the card {card.name} is of format {card.format!r}",
             "set data.format: null, which takes the card's",
         )
+    known_format(card.format)
     files = fetch(card, say=context.say, progress=context.runtime.progress)
     about = {
         "name": card.name,
@@ -85,7 +91,15 @@ def locate(
         "homepage": card.homepage,
         "files": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256} for f in card.files],
     }
-    return card.format, about, Source(card.name, data, card, files, None, scratch, context.say, find_asset)
+    return (
+        card.format,
+        about,
+        Source(card.name, data, card, files, None, scratch, context.say, _raw(project), find_asset),
+    )
+
+
+def _raw(project: Project) -> Path:
+    return project.workspace / "data" / "raw"
 
 
 def _asset(name: str, file: str, key: str, project: Project, context: StageContext) -> Path:
@@ -106,7 +120,7 @@ def _own_path(source: str, project: Project, key: str = "data.source") -> Path:
     """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
     # A link below data/raw is followed by DVC, too: it may point anywhere.
     path = Path(os.path.normpath(project.workspace / source))
-    home = project.workspace / "data" / "raw"
+    home = _raw(project)
     if not path.is_relative_to(home) or path == home:
         raise UserError(
             f"{key} {source} is not below data/raw, so DVC would not see it change",

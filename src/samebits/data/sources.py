@@ -19,7 +19,7 @@ from samebits.data.catalog import Card
 from samebits.data.split import Hashes
 from samebits.errors import UserError
 from samebits.params.data import DataParams
-from samebits.registry import load_module
+from samebits.registry import load_module, nearest
 from samebits.signature import Signature
 
 Array = npt.NDArray[Any]
@@ -29,6 +29,7 @@ SOURCES: dict[str, str] = {
     "idx": "samebits.data.idx",
     "mail": "samebits.data.mail",
     "paragraphs": "samebits.data.paragraphs",
+    "running_text": "samebits.data.running_text",
     "text_csv": "samebits.data.text_csv",
     "text_folder": "samebits.data.text_folder",
     "text_jsonl": "samebits.data.text_jsonl",
@@ -48,6 +49,7 @@ class Source:
         path: the user's own file or folder, else None.
         scratch: an empty folder for whatever does not fit in memory; it is removed afterwards.
         say: prints a line.
+        raw: the folder data/raw of the workspace, for what a setting names beside the source.
         find_asset: see `asset`.
     """
 
@@ -58,6 +60,7 @@ class Source:
     path: Path | None
     scratch: Path
     say: Callable[[str], None]
+    raw: Path = Path("data/raw")
     find_asset: Callable[[str, str, str], Path] | None = None
 
     @property
@@ -203,6 +206,18 @@ class Raw(ABC):
             ids=[self.ids[row] for row in rows.tolist()],
             origins=[self.origins[row] for row in rows.tolist()],
         )
+
+
+def known_format(name: str) -> None:
+    """Refuse a format that has no reader, before anything is fetched for it.
+
+    Raises:
+        UserError: with the nearest known one.
+    """
+    if name not in SOURCES:
+        near = nearest(name, list(SOURCES))
+        hint = f"did you mean {near}? " if near else ""
+        raise UserError(f"{name!r} is no format of data", f"{hint}known: {', '.join(sorted(SOURCES))}")
 
 
 def read_source(name: str, source: Source) -> Raw:

@@ -37,7 +37,9 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
         UserError: if the model cannot be exported.
     """
     try:
-        program = torch.export.export(serving, (example,), dynamic_shapes=(dynamic_axes(serving),), strict=False)
+        program = torch.export.export(
+            serving, serving.example(example), dynamic_shapes=dynamic_axes(serving), strict=False
+        )
     except (RuntimeError, ValueError, TypeError, AssertionError, torch._dynamo.exc.TorchDynamoException) as error:
         raise UserError(
             f"the model cannot be exported by torch.export: {str(error).splitlines()[0]}",

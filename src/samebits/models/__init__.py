@@ -18,6 +18,7 @@ MODELS = {
     "bert": "samebits.models.bert",
     "convnet": "samebits.models.convnet",
     "embedding_bag": "samebits.models.embedding_bag",
+    "gpt": "samebits.models.gpt",
 }
 
 

@@ -1,20 +1,19 @@
-"""Token numbers as they are stored, for a model's embedding."""
+"""Tokens: integers as they are stored."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from samebits.signature import TokenInputs
 
 
-class Widen(nn.Module):
-    """int32 [N, L] -> int64 [N, L], as embeddings take it."""
+class Tokens(nn.Module):
+    """Token numbers, int32 [N, L], to what embeddings take: int64 [N, L]."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return tokens.to(torch.int64)
+        return tokens.long()
 
 
 def build(inputs: TokenInputs) -> nn.Module:
-    """Nothing is fitted: the tokeniser did that before."""
-    return Widen()
+    """The conversion; nothing was fitted."""
+    return Tokens()

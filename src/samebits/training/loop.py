@@ -22,7 +22,7 @@ from samebits.errors import Interrupted, UserError
 from samebits.hardware import Precision
 from samebits.params.train import TrainParams
 from samebits.stop import StopRequest
-from samebits.tasks import Task
+from samebits.tasks import Deriving, Task
 from samebits.training.optimizers import set_learning_rate
 from samebits.training.schedules import rate
 from samebits.training.state import TrainingState, metrics_of
@@ -223,7 +223,8 @@ class Training:
                 outputs = model(self._inputs(batch.inputs.to(self.device)))
             for name, value in self.task.measure(outputs, batch.targets.to(self.device)).items():
                 sums[name] = sums.get(name, 0) + value.double()
-        return {name: value.item() / len(self.validation) for name, value in sums.items()}
+        means = {name: value.item() / len(self.validation) for name, value in sums.items()}
+        return means | (self.task.derived(means) if isinstance(self.task, Deriving) else {})
 
 
 @contextlib.contextmanager
