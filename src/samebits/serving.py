@@ -38,8 +38,10 @@ class ServingModel(nn.Module):
             {0: "batch", 1: "length"} if signature.inputs.kind == "tokens" else {0: "batch"},
         )
         """Of each input, its axes that may have any length, with their names."""
-        # A model of classes has positions for so many tokens and no more; one of the next token says so itself.
-        self.largest = {"length": signature.tokens.length} if "length" in self.dynamic[0].values() else {}
+        # A model of whole texts may have positions for so many tokens and no more.
+        self.largest: dict[str, int] = {}
+        if signature.inputs.kind == "tokens" and signature.target.kind != "next_token":
+            self.largest["length"] = signature.tokens.length
         """Of an axis, its largest length."""
 
     def example(self, samples: Tensor) -> tuple[Tensor, ...]:
