@@ -25,7 +25,12 @@ from samebits.signature import Signature
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 
-SOURCES: dict[str, str] = {"idx": "samebits.data.idx"}
+SOURCES: dict[str, str] = {
+    "cifar": "samebits.data.cifar",
+    "idx": "samebits.data.idx",
+    "image_csv": "samebits.data.image_csv",
+    "image_folder": "samebits.data.image_folder",
+}
 """Format -> module of its reader."""
 
 
