@@ -16,9 +16,12 @@ from ruamel.yaml import YAML
 
 from samebits.data.catalog import Card, load_card
 from samebits.data.fetch import fetch
-from samebits.data.prepare import make_splits
+from samebits.data.idx import read
+from samebits.data.images import RawImages
+from samebits.data.prepare import split_and_encode
 from samebits.data.shards import write_prepared
-from samebits.data.sources import RawDataset, RawSplit, read_source
+from samebits.data.sources import Source
+from samebits.params.data import DataParams
 from samebits.recipes import merge
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,15 +56,31 @@ def mnist_files(mnist_card: Card) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def small_mnist(mnist_card: Card, mnist_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared folder with the first 3,000 training and 500 test images."""
-    raw = read_source(mnist_card, mnist_files)
-    cut = RawDataset(train=_first(raw.train, 3000), test=_first(raw.test, 500))
+    raw = read(card_source(mnist_card, mnist_files))
+    keep = np.r_[0:3000, 60_000:60_500]
+    cut = RawImages(
+        ids=[raw.ids[row] for row in keep],
+        origins=[raw.origins[row] for row in keep],
+        hashes=raw.hashes[keep],
+        targets=raw.targets[keep],
+        classes=raw.classes,
+        given=[raw.given[row] for row in keep],
+        parts=[raw.read(keep)],
+    )
     folder = tmp_path_factory.mktemp("small") / "prepared"
-    write_prepared(folder, mnist_card, make_splits(cut, tuple(mnist_card.classes), 0.1), shard_mib=0.5)
+    encoded = split_and_encode(cut, DataParams(validation_fraction=0.1))
+    write_prepared(folder, about(mnist_card), encoded, shard_mib=0.5)
     return folder
 
 
-def _first(split: RawSplit, n: int) -> RawSplit:
-    return RawSplit(np.asarray(split.images[:n]), split.labels[:n], split.ids[:n], split.origins[:n])
+def card_source(card: Card, files: Mapping[str, Path]) -> Source:
+    """A card's files as a reader gets them."""
+    return Source(card.name, DataParams(), card, files, None, Path("scratch"), print)
+
+
+def about(card: Card) -> dict[str, Any]:
+    """What dataset.json says about a card's data."""
+    return {"name": card.name, "title": card.title, "licence": card.licence, "homepage": card.homepage, "files": []}
 
 
 def set_params(workspace: Path, override: Mapping[str, Any], replace: Mapping[str, Any] | None = None) -> None:
@@ -82,7 +101,8 @@ def make_workspace(folder: Path, prepared: Path, quick: bool = True) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "data" / "catalog", folder / "data" / "catalog")
+    for name in ("catalog", "raw"):
+        shutil.copytree(ROOT / "data" / name, folder / "data" / name)
     shutil.copytree(prepared, folder / "data" / "prepared")
     if quick:
         set_params(folder, SMALL, replace={"model": MODEL})

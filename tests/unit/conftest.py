@@ -13,15 +13,18 @@ import torch
 
 from samebits.checkpoint import CheckpointConfig, save_checkpoint
 from samebits.data.catalog import load_card
-from samebits.data.prepare import make_splits
+from samebits.data.images import RawImages
+from samebits.data.prepare import split_and_encode
 from samebits.data.prepared import read_info
 from samebits.data.shards import write_prepared
-from samebits.data.sources import RawDataset, RawSplit
+from samebits.data.split import sample_hashes
 from samebits.models import build_model
 from samebits.models.convnet import Settings
+from samebits.params.data import DataParams
 from samebits.params.runtime import RuntimeParams
 from samebits.paths import Project
 from samebits.tracking.tracker import NullTracker
+from tests.conftest import about
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (1, 12, 12)
@@ -42,25 +45,29 @@ def make_project(root: Path) -> Project:
     random = np.random.Generator(np.random.Philox(3))
     card = load_card(ROOT / "data" / "catalog", "mnist")
 
-    def split(name: str, count: int) -> RawSplit:
-        images = random.integers(0, 256, (count, *SHAPE), dtype=np.uint8)
-        ids = [f"{name}/{k:06d}" for k in range(count)]
-        return RawSplit(images, np.arange(count, dtype=np.int64) % 10, ids, ids)
-
-    raw = RawDataset(train=split("train", 200), test=split("test", 60))
+    images = random.integers(0, 256, (260, *SHAPE), dtype=np.uint8)
+    given = ["train"] * 200 + ["test"] * 60
+    ids = [f"{name}/{k:06d}" for k, name in enumerate(given)]
+    raw = RawImages(
+        ids=ids,
+        origins=ids,
+        hashes=sample_hashes(images),
+        targets=np.arange(260, dtype=np.int64) % 10,
+        classes=tuple(card.classes),
+        given=given,
+        parts=[images],
+    )
     project = Project(root, root)
-    write_prepared(project.prepared, card, make_splits(raw, tuple(card.classes), 0.1), shard_mib=0.002)
+    encoded = split_and_encode(raw, DataParams(validation_fraction=0.1))
+    write_prepared(project.prepared, about(card), encoded, shard_mib=0.002)
     info = read_info(project.prepared)
     settings = Settings(name="convnet", stages=[[4, 8]])
     torch.manual_seed(5)
-    model = build_model(settings, SHAPE, 10).eval()
+    model = build_model(settings, info.signature).eval()
     config = CheckpointConfig(
         task={"name": "classification", "label_smoothing": 0.0},
         model=settings.model_dump(),
-        shape=list(SHAPE),
-        classes=list(info.classes),
-        mean=list(info.mean),
-        std=list(info.std),
+        signature=info.signature,
         data_digest=info.digest,
         step=40,
         epoch=2,

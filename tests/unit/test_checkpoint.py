@@ -15,15 +15,15 @@ from samebits.checkpoint import CheckpointConfig, load_checkpoint, load_config, 
 from samebits.errors import UserError
 from samebits.models import build_model
 from samebits.models.convnet import Settings
+from samebits.signature import ClassTarget, ImageInputs, Signature
 
 SETTINGS = Settings(name="convnet", stages=[[4, 8]], dropout=0.5)
 CONFIG = CheckpointConfig(
     task={"name": "classification", "label_smoothing": 0.1},
     model=SETTINGS.model_dump(),
-    shape=[1, 12, 12],
-    classes=["a", "b", "ç"],
-    mean=[0.1],
-    std=[0.3],
+    signature=Signature(
+        inputs=ImageInputs(shape=[1, 12, 12], mean=[0.1], std=[0.3]), target=ClassTarget(classes=["a", "b", "ç"])
+    ),
     data_digest="d" * 64,
     step=40,
     epoch=2,
@@ -33,7 +33,7 @@ CONFIG = CheckpointConfig(
 def weights() -> dict[str, torch.Tensor]:
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    return build_model(SETTINGS, (1, 12, 12), 3).state_dict()
+    return build_model(SETTINGS, CONFIG.signature).state_dict()
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def test_weights_of_another_model(folder: Path, change_weights: str) -> None:
 
 
 def test_a_newer_format_is_told_to_update(folder: Path) -> None:
-    change(folder, format_version=2)
-    with pytest.raises(UserError, match="format 2") as error:
+    change(folder, format_version=3)
+    with pytest.raises(UserError, match="format 3, this code reads 2") as error:
         load_config(folder)
     assert "update" in error.value.cure
 
@@ -124,6 +124,8 @@ def test_a_newer_format_is_told_to_update(folder: Path) -> None:
     [
         ({"model": {"name": "convmet"}}, "'convmet' is no model"),
         ({"model": {"name": "convnet", "width": 3}}, "model settings"),
+        ({"task": {"name": "classificatio"}}, "'classificatio' is no task"),
+        ({"task": {"name": "classification", "smoothing": 1}}, "task settings"),
         ({"step": "40"}, "no checkpoint config"),
         ({"foreign": 1}, "no checkpoint config"),
     ],

@@ -18,7 +18,8 @@ import torch
 
 from samebits.data.augment import augment
 from samebits.data.order import Int64, epoch_order, steps_in_epoch
-from samebits.data.prepared import Array, Split
+from samebits.data.prepared import Split
+from samebits.data.tensors import as_tensor
 from samebits.params.augment import AugmentParams
 from samebits.signature import ImageInputs
 
@@ -139,8 +140,3 @@ def sequential(split: Split, batch_size: int) -> Iterator[Batch]:
         indices = np.arange(start, min(start + batch_size, len(split)), dtype=np.int64)
         inputs, targets = split.samples(indices)
         yield Batch(as_tensor(inputs), as_tensor(targets), indices)
-
-
-def as_tensor(array: Array) -> torch.Tensor:
-    """An array of samples or targets as a tensor; uint16 becomes int32, as torch computes little in uint16."""
-    return torch.from_numpy(array.astype(np.int32) if array.dtype == np.uint16 else array)

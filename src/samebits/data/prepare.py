@@ -24,7 +24,7 @@ from samebits.data.catalog import WEIGHTS, load_card
 from samebits.data.fetch import fetch
 from samebits.data.prepared import SPLITS
 from samebits.data.shards import write_prepared
-from samebits.data.sources import SOURCES, Encoded, Raw, Source, read_source
+from samebits.data.sources import SOURCES, Encoded, Raw, Source, known_format, read_source
 from samebits.data.split import assign, check_splits
 from samebits.errors import UserError
 from samebits.params.data import DataParams
@@ -74,6 +74,7 @@ def locate(
                 f"data.source is {data.source}, but data.format does not say how it is laid out",
                 f"set data.format to one of {', '.join(sorted(SOURCES))}; docs/data.md shows each",
             )
+        known_format(data.format)
         about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
         return data.format, about, Source(path.stem, data, None, {}, path, scratch, context.say)
     card = load_card(project.catalog, data.source)
@@ -87,6 +88,7 @@ def locate(
             f"data.format is {data.format!r}, but the card {card.name} is of format {card.format!r}",
             "set data.format: null, which takes the card's",
         )
+    known_format(card.format)
     files = fetch(card, say=context.say, progress=context.runtime.progress)
     about = {
         "name": card.name,

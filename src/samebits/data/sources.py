@@ -19,7 +19,7 @@ from samebits.data.catalog import Card
 from samebits.data.split import Hashes
 from samebits.errors import UserError
 from samebits.params.data import DataParams
-from samebits.registry import load_module
+from samebits.registry import load_module, nearest
 from samebits.signature import Signature
 
 Array = npt.NDArray[Any]
@@ -184,6 +184,18 @@ class Raw(ABC):
             ids=[self.ids[row] for row in rows.tolist()],
             origins=[self.origins[row] for row in rows.tolist()],
         )
+
+
+def known_format(name: str) -> None:
+    """Refuse a format that has no reader, before anything is fetched for it.
+
+    Raises:
+        UserError: with the nearest known one.
+    """
+    if name not in SOURCES:
+        near = nearest(name, list(SOURCES))
+        hint = f"did you mean {near}? " if near else ""
+        raise UserError(f"{name!r} is no format of data", f"{hint}known: {', '.join(sorted(SOURCES))}")
 
 
 def read_source(name: str, source: Source) -> Raw:

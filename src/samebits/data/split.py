@@ -35,6 +35,20 @@ def hash_words(hashes: Hashes) -> npt.NDArray[np.uint64]:
     return np.ascontiguousarray(hashes).view(">u8").astype(np.uint64)
 
 
+def hash_mask(hashes: Hashes, fraction: float, word: int = 0) -> npt.NDArray[np.bool_]:
+    """True for each sample that is held out, bool [n].
+
+    Args:
+        hashes: uint8 [n, 32].
+        fraction: share of the samples held out, in (0, 1).
+        word: which 8 bytes decide, 0 to 3. Words are independent of each other.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise ValueError(f"fraction {fraction} is outside (0, 1)")
+    # An exact integer limit: comparing uint64 with a float would round either.
+    return hash_words(hashes)[:, word] < np.uint64(int(fraction * 2**64))
+
+
 def assign(
     settings: DataParams,
     hashes: Hashes,
@@ -81,7 +95,7 @@ def _held_out(
     # Independent words of the hash, so that the validation split is drawn from what the test split leaves.
     word = {"validation": 0, "test": 2}[name]
     if settings.split == "hash":
-        return _below(hash_words(hashes[free])[:, word], fraction)
+        return hash_mask(hashes[free], fraction, word)
     if settings.split == "stratified":
         if labels is None:
             raise UserError("data.split is stratified, but there are no classes", "set data.split: hash")
@@ -92,7 +106,7 @@ def _held_out(
         keys = [groups[row] for row in free.tolist()]
         digests = b"".join(hashlib.sha256(key.encode()).digest() for key in keys)
         of_group = np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)
-        return _below(hash_words(of_group)[:, word], fraction)
+        return hash_mask(of_group, fraction, word)
     if times is None:
         raise UserError("data.split is time, but no time is known", "name the column: data.table.time")
     order = np.argsort(times[free], kind="stable")
@@ -113,11 +127,6 @@ def _stratified(words: npt.NDArray[np.uint64], labels: npt.NDArray[np.int64], fr
     return np.isin(words, words[chosen])
 
 
-def _below(words: npt.NDArray[np.uint64], fraction: float) -> npt.NDArray[np.bool_]:
-    # An exact integer limit: comparing uint64 with a float would round either.
-    return words < np.uint64(int(fraction * 2**64))
-
-
 def check_splits(
     splits: Mapping[str, Int64], labels: npt.NDArray[np.int64] | None, classes: Sequence[str], settings: DataParams
 ) -> None:
@@ -131,11 +140,18 @@ def check_splits(
     """
     total = sum(len(rows) for rows in splits.values())
     for name, rows in splits.items():
-        if not len(rows):
-            key = {"validation": " (data.validation_fraction)", "test": " (data.test_fraction)"}.get(name, "")
-            fraction = getattr(settings, f"{name}_fraction", None)
-            share = "" if fraction is None else f": {fraction:g}{key} of {total} samples"
-            raise UserError(f"the {name} split is empty{share}", f"raise data.{name}_fraction, or add samples")
+        if len(rows):
+            continue
+        if name == "train":
+            raise UserError(
+                f"the train split is empty: all {total} samples are held out",
+                "lower data.validation_fraction and data.test_fraction, or add samples",
+            )
+        key = f"data.{name}_fraction"
+        fraction = getattr(settings, f"{name}_fraction")
+        raise UserError(
+            f"the {name} split is empty: {fraction:g} ({key}) of {total} samples", f"raise {key}, or add samples"
+        )
     if labels is None:
         return
     counts = {name: np.bincount(labels[rows], minlength=len(classes)) for name, rows in splits.items()}

@@ -18,9 +18,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from samebits.data.augment import augment as augment_batch
-from samebits.data.batches import as_tensor
 from samebits.data.order import epoch_order, steps_in_epoch
 from samebits.data.prepared import Split, SplitName, open_split, read_info
+from samebits.data.tensors import as_tensor
 from samebits.params.augment import AugmentParams
 from samebits.signature import ImageInputs
 

@@ -18,7 +18,7 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
         f"{key} {_plain(model[key])}" for key in sorted(model) if key not in {"name", "step", "epoch", "weights_sha256"}
     )
     settings = f" ({settings})" if settings else ""
-    labels, output, test = metadata["labels"], metadata["output"], report["test"]
+    labels, output = metadata["labels"], metadata["output"]
     what = f"the probability of each of {len(labels)} classes" if labels else output["meaning"]
     noun = "classifier" if labels else "model"
     lines = [

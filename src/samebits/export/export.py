@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 
 from samebits.checkpoint import WEIGHTS, load_checkpoint
-from samebits.data.batches import as_tensor
 from samebits.data.prepared import Array, DatasetInfo, Split, open_split, read_info
+from samebits.data.tensors import as_tensor
 from samebits.errors import Interrupted, UserError
 from samebits.export import EXPORTERS
 from samebits.export.card import model_card

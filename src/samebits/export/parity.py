@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from samebits.data.batches import as_tensor
 from samebits.data.prepared import Array, Split
+from samebits.data.tensors import as_tensor
 from samebits.errors import UserError
 from samebits.signature import NumberTarget
 

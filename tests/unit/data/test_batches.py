@@ -49,7 +49,7 @@ def test_a_batch_is_a_slice_of_its_epochs_order(split: Split) -> None:
     assert np.array_equal(batch.indices, order[3 * 32 : 4 * 32])
     assert torch.equal(batch.targets, torch.from_numpy(split.labels[batch.indices]))
     images = split.rows(batch.indices)
-    expected = augment(images, batch.indices, AUGMENT, seed=3, epoch=2, fill=split.info.mean_pixel)
+    expected = augment(images, batch.indices, AUGMENT, seed=3, epoch=2, fill=split.info.signature.images.mean_pixel)
     assert np.array_equal(batch.inputs.numpy(), expected)
     assert (batch.inputs.dtype, batch.targets.dtype, batch.indices.dtype) == (torch.uint8, torch.int64, np.int64)
 

@@ -95,7 +95,6 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "role missing": (edited("files", 3, "role", value="extra"), "needs a file for: test/labels"),
     "no places": (edited("places", value=[]), "places"),
     "unknown kind": (edited("places", 0, "kind", value="ftp"), "places.0"),
-    "unknown format": (edited("format", value="csv"), "format"),
     "address without the file": (edited("places", value=[{**URL, "base": "https://example.org/x"}]), "places.0"),
     "address of a local file": (edited("places", value=[{**URL, "base": "file:///etc/{name}"}]), "places.0"),
     "member above its package": (edited("places", value=[{**NPM, "member": "a/../../{name}"}]), "leaves its package"),

@@ -9,29 +9,38 @@ import numpy as np
 import pytest
 
 from samebits.data.catalog import Card
-from samebits.data.sources import RawDataset, read_source
+from samebits.data.images import RawImages
+from samebits.data.sources import Raw, read_source
+from samebits.data.split import sample_hashes
 from samebits.errors import UserError
+from tests.conftest import card_source
 from tests.unit.data.conftest import card_dict, idx_bytes, make_source
 
 Contents = dict[str, bytes]
 
 
-def read(contents: Contents, folder: Path) -> RawDataset:
+def read(contents: Contents, folder: Path) -> Raw:
     """Read files whose hashes the card has right, as after `fetch`."""
     for name, data in contents.items():
         (folder / name).write_bytes(data)
     card = Card.model_validate(card_dict({name: data or b"-" for name, data in contents.items()}))
-    return read_source(card, {name: folder / name for name in contents})
+    return read_source("idx", card_source(card, {name: folder / name for name in contents}))
 
 
 def test_arrays_and_names(tmp_path: Path) -> None:
     source = make_source(30, 12)
     raw = read(source.contents(), tmp_path)
-    assert np.array_equal(raw.train.images, source.images[:, None])
-    assert np.array_equal(raw.test.labels, source.test_labels)
-    assert (raw.train.images.dtype, raw.train.labels.dtype) == (np.uint8, np.int64)
-    assert (raw.train.ids[29], raw.train.origins[29]) == ("train/000029", "tr-images#29")
-    assert (raw.test.ids[3], raw.test.origins[3]) == ("test/000003", "te-images#3")
+    assert isinstance(raw, RawImages)
+    pixels = raw.read(np.array([41, 0, 29, 30]))
+    expected = [source.test_images[11], source.images[0], source.images[29], source.test_images[0]]
+    assert np.array_equal(pixels[:, 0], np.stack(expected))
+    assert raw.targets is not None
+    assert raw.targets.tolist() == [*source.labels, *source.test_labels]
+    assert (pixels.dtype, raw.targets.dtype) == (np.uint8, np.int64)
+    assert (raw.ids[29], raw.origins[29]) == ("train/000029", "tr-images#29")
+    assert (raw.ids[33], raw.origins[33]) == ("test/000003", "te-images#3")
+    assert raw.given == ["train"] * 30 + ["test"] * 12
+    assert np.array_equal(raw.hashes[:30], sample_hashes(source.images))
 
 
 def change(name: str, edit: Callable[[bytes], bytes]) -> Callable[[Contents], Contents]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from samebits.data.prepared import SPLITS, open_split, read_info
 from samebits.data.shards import shard_borders
-from samebits.data.split import sample_hashes, validation_mask
+from samebits.data.split import hash_mask, sample_hashes
 from samebits.errors import UserError
 from tests.unit.data.conftest import make_source
 
@@ -39,7 +39,7 @@ def info_json(folder: Path) -> dict[str, Any]:
 
 def test_the_splits_are_the_sources_samples(prepared: Path) -> None:
     source = make_source()
-    held_out = validation_mask(sample_hashes(source.images[:, None]), 0.2)
+    held_out = hash_mask(sample_hashes(source.images[:, None]), 0.2)
     expected = {
         "train": (source.images[~held_out], source.labels[~held_out]),
         "validation": (source.images[held_out], source.labels[held_out]),
@@ -72,11 +72,12 @@ def test_info(prepared: Path) -> None:
     info = read_info(prepared)
     train = open_split(prepared, "train", in_memory=True)
     pixels = train.rows(np.arange(len(train))) / 255
-    assert info.shape == (1, 6, 5)
+    assert info.signature.row_shape == (1, 6, 5)
     assert info.classes == ("a", "b", "c")
-    assert info.mean == pytest.approx([pixels.mean()], abs=1e-12)
-    assert info.std == pytest.approx([pixels.std()], abs=1e-12)
-    assert info.mean_pixel == (round(pixels.mean() * 255),)
+    inputs = info.signature.images
+    assert inputs.mean == pytest.approx([pixels.mean()], abs=1e-12)
+    assert inputs.std == pytest.approx([pixels.std()], abs=1e-12)
+    assert inputs.mean_pixel == (round(pixels.mean() * 255),)
     assert info.counts["train"] + info.counts["validation"] == 300
     assert info.class_counts["train"] == tuple(np.bincount(train.labels))
     assert info.split_bytes("test") == 40 * 30
@@ -89,7 +90,7 @@ def test_statistics_are_of_the_training_split_alone(run_prepare: Run) -> None:
     source = make_source()
     plain = read_info(run_prepare(source, "a"))
     source.test_images[:] = 255
-    assert read_info(run_prepare(source, "b")).mean == plain.mean
+    assert read_info(run_prepare(source, "b")).signature == plain.signature
 
 
 def test_the_manifest_has_a_row_a_sample(prepared: Path) -> None:
@@ -103,7 +104,7 @@ def test_the_manifest_has_a_row_a_sample(prepared: Path) -> None:
         original = (source.images if folder == "train" else source.test_images)[int(index)]
         assert np.array_equal(stored[0], original)
         assert row["sha256"] == hashlib.sha256(original.tobytes()).hexdigest()
-        assert row["label"] == np.load(prepared / f"shards/{row['split']}-{row['shard']:05d}-labels.npy")[row["row"]]
+        assert row["target"] == np.load(prepared / f"shards/{row['split']}-{row['shard']:05d}-targets.npy")[row["row"]]
         assert row["source"] == f"{'tr' if folder == 'train' else 'te'}-images#{int(index)}"
     # In the order of the shards, so that row i of a split is row i of the manifest's part.
     for name in SPLITS:
@@ -126,7 +127,7 @@ def shards_of(folder: Path) -> set[str]:
     return {
         hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (folder / "shards").glob("*.npy")
-        if "lab" not in path.name
+        if "targets" not in path.name
     }
 
 
@@ -200,7 +201,7 @@ def test_the_digest_is_of_the_data_alone(run_prepare: Run) -> None:
 
 def test_the_audit_counts(run_prepare: Run) -> None:
     source = make_source()
-    held_out = validation_mask(sample_hashes(source.images[:, None]), 0.2)
+    held_out = hash_mask(sample_hashes(source.images[:, None]), 0.2)
     train, validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     source.images[train[3:6]] = source.images[train[0]]
     source.labels[train[[0, 3, 4, 5]]] = [0, 0, 0, 1]
@@ -226,6 +227,11 @@ def edit_info(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]
     return edit
 
 
+def inputs_of(value: dict[str, Any]) -> dict[str, Any]:
+    inputs: dict[str, Any] = value["signature"]["inputs"]
+    return inputs
+
+
 def truncate(folder: Path) -> None:
     path = folder / "shards/train-00001.npy"
     path.write_bytes(path.read_bytes()[:-5])
@@ -247,18 +253,37 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str, bool]] = {
     "no dataset.json": (lambda f: (f / "dataset.json").unlink(), "dataset.json does not exist", True),
     "half a dataset.json": (lambda f: (f / "dataset.json").write_text('{"a"'), "not valid JSON", True),
     "a list": (lambda f: (f / "dataset.json").write_text("[]"), "format_version is None", True),
-    "newer format": (edit_info(lambda v: v.update(format_version=2)), "format_version is 2, this code reads 1", True),
-    "key missing": (edit_info(lambda v: v.pop("classes")), "dataset.json is damaged: KeyError 'classes'", True),
+    "older format": (edit_info(lambda v: v.update(format_version=1)), "format_version is 1, this code reads 2", True),
+    "key missing": (edit_info(lambda v: v.pop("digest")), "dataset.json is damaged: KeyError 'digest'", True),
+    "no signature": (edit_info(lambda v: v.update(signature={})), "dataset.json is damaged: inputs: Field req", True),
     "counts wrong": (edit_info(lambda v: v["counts"].update(train=3)), "do not add up", True),
-    "shape of two": (edit_info(lambda v: v.update(shape=[6, 5])), "dataset.json is damaged: ValueError", True),
+    "shape of two": (
+        edit_info(lambda v: inputs_of(v).update(shape=[6, 5])),
+        "dataset.json is damaged: inputs.image.shape",
+        True,
+    ),
     "shard missing": (lambda f: (f / "shards/train-00001.npy").unlink(), "train-00001.npy does not exist", True),
-    "labels missing": (lambda f: (f / "shards/train-00000-labels.npy").unlink(), "labels.npy does not exist", True),
+    "targets missing": (lambda f: (f / "shards/train-00000-targets.npy").unlink(), "targets.npy does not exist", True),
     "shard truncated": (truncate, "train-00001.npy", True),
     "shard empty": (lambda f: (f / "shards/train-00001.npy").write_bytes(b""), "train-00001.npy", True),
     "a bit flipped": (flip_bit, "train-00001.npy is damaged", False),
     "a pickle": (pickled, "train-00001.npy", True),
-    "another shape": (edit_info(lambda v: v.update(shape=[1, 5, 6])), r"holds uint8 \[.*, 1, 6, 5\]", True),
-    "labels of others": (edit_info(lambda v: v.update(classes=["a", "b"])), "none of the 2 classes", True),
+    "another shape": (edit_info(lambda v: inputs_of(v).update(shape=[1, 5, 6])), r"holds uint8 \[.*, 1, 6, 5\]", True),
+    "labels of others": (
+        edit_info(lambda v: v["signature"]["target"].update(classes=["a", "b"])),
+        "none of the 2 classes",
+        True,
+    ),
+    "targets unnamed": (
+        edit_info(lambda v: v["shards"]["train"][0].update(targets=None)),
+        "names no targets for shards/train-00000.npy",
+        True,
+    ),
+    "statistics of two": (
+        edit_info(lambda v: inputs_of(v).update(mean=[0.1, 0.2])),
+        "not one value a channel",
+        True,
+    ),
 }
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samebits.data.split import check_splits, sample_hashes, validation_mask
+from samebits.data.split import assign, check_splits, hash_mask, sample_hashes
 from samebits.errors import UserError
+from samebits.params.data import DataParams
 
 
 def some(n: int, seed: int = 0) -> np.typing.NDArray[np.uint8]:
@@ -30,19 +32,19 @@ def test_a_hash_is_the_pixels_sha256() -> None:
 def test_the_mask_is_the_stated_comparison(digests: list[bytes], fraction: float) -> None:
     hashes = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
     expected = [int.from_bytes(digest[:8], "big") < int(fraction * 2**64) for digest in digests]
-    assert validation_mask(hashes, fraction).tolist() == expected
+    assert hash_mask(hashes, fraction).tolist() == expected
 
 
 def test_new_samples_and_another_order_move_nothing() -> None:
     old, new = some(500), some(300, seed=1)
     order = np.random.default_rng(2).permutation(800)
-    together = validation_mask(sample_hashes(np.concatenate([old, new])[order]), 0.1)
-    assert np.array_equal(together[np.argsort(order)][:500], validation_mask(sample_hashes(old), 0.1))
+    together = hash_mask(sample_hashes(np.concatenate([old, new])[order]), 0.1)
+    assert np.array_equal(together[np.argsort(order)][:500], hash_mask(sample_hashes(old), 0.1))
 
 
 def test_a_larger_share_only_adds() -> None:
     hashes = sample_hashes(some(2000))
-    small, large = validation_mask(hashes, 0.05), validation_mask(hashes, 0.2)
+    small, large = hash_mask(hashes, 0.05), hash_mask(hashes, 0.2)
     assert (large | ~small).all()
     # 4 standard deviations of the binomial.
     assert abs(large.sum() - 400) < 4 * (2000 * 0.2 * 0.8) ** 0.5
@@ -50,36 +52,95 @@ def test_a_larger_share_only_adds() -> None:
 
 def test_duplicates_stay_together() -> None:
     images = some(200)
-    mask = validation_mask(sample_hashes(np.concatenate([images, images])), 0.3)
+    mask = hash_mask(sample_hashes(np.concatenate([images, images])), 0.3)
     assert np.array_equal(mask[:200], mask[200:])
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 1.5, float("nan")])
 def test_a_fraction_outside_is_refused(fraction: float) -> None:
     with pytest.raises(ValueError, match="outside"):
-        validation_mask(sample_hashes(some(2)), fraction)
+        hash_mask(sample_hashes(some(2)), fraction)
 
 
-def labels(*values: int) -> np.typing.NDArray[np.int64]:
+DOG_AND_CAT = np.array([0, 1, 0, 1, 0, 1])
+
+
+def rows(*values: int) -> np.typing.NDArray[np.int64]:
     return np.array(values, dtype=np.int64)
 
 
 @pytest.mark.parametrize(
-    ("train", "validation", "problem", "cure"),
+    ("train", "validation", "test", "problem", "cure"),
     [
-        (labels(0, 1), labels(), "the validation split is empty", "raise data.validation_fraction"),
-        (labels(0, 0), labels(0), "class 'cat' has no sample in the training split", "add samples"),
-        (labels(0, 0), labels(1), "class 'cat' has no sample in the training split", "lower data.validation_fraction"),
-        (labels(), labels(0, 1), "class 'dog', 'cat' has no sample", "lower data.validation_fraction"),
+        (
+            rows(0, 1),
+            rows(),
+            rows(2),
+            r"validation split is empty: 0.05 \(data.validation_fraction\) of 3",
+            "raise",
+        ),
+        (rows(0, 1), rows(2), rows(), r"the test split is empty: 0.1 \(data.test_fraction\) of 3", "raise"),
+        (rows(), rows(2), rows(0), "the train split is empty: all 2", "lower data.valid"),
+        (rows(0, 2), rows(4), rows(), "the test split is empty", "raise data.test_fraction"),
+        (rows(0, 2), rows(1), rows(3), "class 'cat' has no sample in the training split", "stratified"),
     ],
 )
-def test_splits_that_cannot_be_trained_on(
-    train: np.typing.NDArray[np.int64], validation: np.typing.NDArray[np.int64], problem: str, cure: str
-) -> None:
+def test_splits_that_cannot_be_used(train: Any, validation: Any, test: Any, problem: str, cure: str) -> None:
+    splits = {"train": train, "validation": validation, "test": test}
     with pytest.raises(UserError, match=problem) as caught:
-        check_splits({"train": train, "validation": validation}, ("dog", "cat"), 0.1)
+        check_splits(splits, DOG_AND_CAT, ("dog", "cat"), DataParams())
     assert cure in caught.value.cure
 
 
-def test_good_splits_pass() -> None:
-    check_splits({"train": labels(0, 1), "validation": labels(1)}, ("dog", "cat"), 0.1)
+def test_a_class_of_the_card_that_nobody_has() -> None:
+    splits = {"train": rows(0, 2, 1), "validation": rows(4), "test": rows(3)}
+    check_splits(splits, DOG_AND_CAT, ("dog", "cat"), DataParams())
+    with pytest.raises(UserError, match="class 'eel' has no sample") as caught:
+        check_splits(splits, DOG_AND_CAT, ("dog", "cat", "eel"), DataParams())
+    assert "add samples" in caught.value.cure
+
+
+METHODS: list[dict[str, Any]] = [{"split": "hash"}, {"split": "stratified"}, {"split": "group"}, {"split": "time"}]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("given", [None, ["train"] * 500 + ["test"] * 100])
+def test_every_sample_is_in_one_split_and_shares_are_kept(method: dict[str, Any], given: list[str] | None) -> None:
+    hashes, classes = sample_hashes(some(600)), np.arange(600) % 3
+    groups, times = [f"g{k // 2}" for k in range(600)], np.arange(600)[::-1]
+    settings = DataParams(validation_fraction=0.2, test_fraction=0.25, **method)
+    splits = assign(settings, hashes, labels=classes, given=given, groups=groups, times=times)
+    assert sorted(np.concatenate(list(splits.values())).tolist()) == list(range(600))
+    if given:
+        assert splits["test"].tolist() == list(range(500, 600))
+    test, validation = len(splits["test"]), len(splits["validation"])
+    assert test == 100 if given else 100 < test < 200
+    assert 0.1 < validation / (600 - test) < 0.3
+    if method["split"] == "stratified":
+        for rows_ in splits.values():
+            assert np.ptp(np.bincount(classes[rows_])) <= 2
+    if method["split"] == "group":
+        for k in range(0, 500, 2):
+            assert len({name for name, rows_ in splits.items() if k in rows_ or k + 1 in rows_}) == 1
+    if method["split"] == "time" and not given:
+        assert splits["test"].max() < splits["validation"].min()
+        assert splits["validation"].max() < splits["train"].min()
+
+
+@pytest.mark.parametrize("method", METHODS[:2])
+def test_equal_contents_are_never_cut_apart(method: dict[str, Any]) -> None:
+    images = some(100)
+    hashes = sample_hashes(np.concatenate([images, images, images]))
+    classes = np.concatenate([np.zeros(100), np.ones(100), np.zeros(100)]).astype(np.int64)
+    splits = assign(DataParams(validation_fraction=0.3, test_fraction=0.3, **method), hashes, labels=classes)
+    for rows_ in splits.values():
+        assert len(rows_)
+        assert len(set((rows_ % 100).tolist())) * 3 == len(rows_)
+
+
+@pytest.mark.parametrize(
+    ("method", "problem"), [("stratified", "no classes"), ("group", "no group"), ("time", "no time")]
+)
+def test_a_split_by_what_is_not_there(method: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        assign(DataParams(split=method), sample_hashes(some(9)))

@@ -19,6 +19,7 @@ from samebits.errors import Interrupted, UserError
 from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.metrics import evaluate_predictions, predictions_from_logits
 from samebits.evaluation.report import Mistake, render_report
+from samebits.evaluation.shown import Shown
 from samebits.files import read_json, write_json
 from samebits.params.evaluate import EvaluateParams
 from samebits.paths import Project
@@ -31,7 +32,7 @@ FILES = {
 
 
 def read(project: Project) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (project.reports / "evaluation").iterdir()}
+    return {path.name: path.read_bytes() for path in (project.reports / "evaluation").rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -147,14 +148,14 @@ def page_for(classes: list[str], mistakes: list[Mistake]) -> str:
 
 def test_class_names_cannot_inject_markup() -> None:
     bad = "<script>alert(1)</script>"
-    mistake = Mistake(0, np.zeros((3, 2, 2), np.uint8), bad, bad, 0.9, 0.1)
-    page = page_for([bad, "b", "c"], [mistake])
+    mistake = Mistake(0, Shown(image=np.zeros((3, 2, 2), np.uint8)), bad, bad, 0.9, 0.1)
+    page = page_for([bad, "b", "c"], [mistake, Mistake(1, Shown(text=bad), "b", "c", 0.9, 0.1)])
     assert "<script" not in page
     assert "<b>x</b>" not in page
 
 
 def test_a_perfect_model_and_a_hundred_classes_have_a_page() -> None:
     page = page_for([f"class {k}" for k in range(100)], [])
-    assert "every test image was classified correctly" in page
+    assert "every test sample was classified correctly" in page
     assert 'alt="confusion matrix"' in page
     assert "<h2>Training</h2>" not in page

@@ -19,6 +19,8 @@ from samebits.errors import UserError
 from samebits.export import torch_export
 from samebits.export.archive import CONSTANTS, MODEL, SAMPLE_INPUTS, WEIGHTS, pack, unpack
 from samebits.serving import ServingModel
+from samebits.signature import ClassTarget, ImageInputs, Signature
+from samebits.tasks.classification import Classification
 
 Members = dict[str, bytes]
 
@@ -39,7 +41,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("good") / "model.pt2"
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2 * 4 * 4, 3))
-    serving = ServingModel(network, [0.1], [0.3]).eval()
+    inputs = ImageInputs(shape=[1, 6, 6], mean=[0.1], std=[0.3])
+    signature = Signature(inputs=inputs, target=ClassTarget(classes=["a", "b", "c"]))
+    serving = ServingModel(network, Classification(0.0), signature).eval()
     torch_export.export(serving, torch.zeros(2, 1, 6, 6, dtype=torch.uint8), path, {"labels": ["a", "b", "c"]})
     return path
 

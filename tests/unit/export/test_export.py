@@ -28,6 +28,8 @@ from samebits.files import read_json, write_json
 from samebits.params.export import ExportParams
 from samebits.paths import Project
 from samebits.serving import ServingModel
+from samebits.signature import ClassTarget, ImageInputs, Signature
+from samebits.tasks.classification import Classification
 
 SETTINGS = ExportParams(batch_sizes=[1, 7, 33])
 
@@ -57,9 +59,10 @@ def test_both_formats_answer_as_the_checkpoint(project: Project) -> None:
     assert set(read(project)) == {"model.onnx", "model.pt2", "card.md", "export.json"}
     checkpoint = load_checkpoint(project.checkpoint)
     images = np.random.Generator(np.random.Philox(1)).integers(0, 256, (13, 1, 12, 12), dtype=np.uint8)
+    inputs = checkpoint.config.signature.images
     # By hand, not by ServingModel: pixels to [0, 1], normalised, logits, softmax.
     pixels = torch.from_numpy(images).double() / 255
-    normal = ((pixels - checkpoint.config.mean[0]) / checkpoint.config.std[0]).float()
+    normal = ((pixels - inputs.mean[0]) / inputs.std[0]).float()
     with torch.inference_mode():
         wanted = torch.softmax(checkpoint.model(normal), dim=1).numpy()
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
@@ -67,7 +70,7 @@ def test_both_formats_answer_as_the_checkpoint(project: Project) -> None:
     program, metadata = load_exported(folder / "model.pt2")
     assert np.abs(program.module()(torch.from_numpy(images)).detach().numpy() - wanted).max() < 1e-5
     stored = session.get_modelmeta().custom_metadata_map
-    assert json.loads(stored["labels"]) == metadata["labels"] == list(checkpoint.config.classes)
+    assert json.loads(stored["labels"]) == metadata["labels"] == list(checkpoint.config.signature.classes)
     assert json.loads(stored["preprocessing"])["shape"] == [1, 12, 12]
     assert json.loads(stored["dataset"])["digest"] == metadata["dataset"]["digest"] == checkpoint.config.data_digest
 
@@ -163,7 +166,7 @@ def test_stop_is_granted_and_leaves_nothing(tiny_context: Any) -> None:
 def test_the_card_says_what_was_measured(project: Project) -> None:
     card = (project.exported / "card.md").read_text()
     report = read_json(project.exported / "export.json")
-    assert f"{report['test_accuracy']:.2%} of 60 test images" in card
+    assert f"{report['test']['accuracy']:.2%} of 60 test samples" in card
     assert report["data_digest"] in card
     assert report["weights_sha256"] in card
     assert "CC BY-SA" in card
@@ -191,8 +194,11 @@ def test_a_model_that_cannot_be_exported_says_so(name: str, tmp_path: Path) -> N
 
     module = load_module("export format", name, EXPORTERS)
     example = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    inputs = ImageInputs(shape=[1, 4, 4], mean=[0.1], std=[0.3])
+    signature = Signature(inputs=inputs, target=ClassTarget(classes=["a", "b"]))
+    serving = ServingModel(Broken(), Classification(0.0), signature).eval()
     with pytest.raises(UserError, match=r"cannot be exported"):
-        module.export(ServingModel(Broken(), [0.1], [0.3]).eval(), example, tmp_path / module.FILE, {})
+        module.export(serving, example, tmp_path / module.FILE, {})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,11 +7,16 @@ import math
 import pytest
 import torch
 
+from samebits.errors import UserError
+from samebits.signature import ClassTarget, ImageInputs, NumberTarget, Signature
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 3.0], [1.0, 1.5, 0.0], [0.0, 0.0, 0.0]])
 TARGETS = torch.tensor([0, 1, 1, 2])
+
+IMAGES = ImageInputs(shape=[1, 2, 2], mean=[0.5], std=[0.2])
+SIGNATURE = Signature(inputs=IMAGES, target=ClassTarget(classes=["a", "b", "c"]))
 
 
 def by_hand(smoothing: float) -> list[float]:
@@ -24,12 +29,12 @@ def by_hand(smoothing: float) -> list[float]:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_is_the_mean_cross_entropy(smoothing: float) -> None:
-    task = build_task(Settings(name="classification", label_smoothing=smoothing))
+    task = build_task(Settings(name="classification", label_smoothing=smoothing), SIGNATURE)
     assert task.loss(LOGITS, TARGETS).item() == pytest.approx(sum(by_hand(smoothing)) / 4, rel=1e-6)
 
 
 def test_measures_are_sums_without_smoothing() -> None:
-    task = build_task(Settings(name="classification", label_smoothing=0.3))
+    task = build_task(Settings(name="classification", label_smoothing=0.3), SIGNATURE)
     sums = task.measure(LOGITS, TARGETS)
     assert sums["loss"].item() == pytest.approx(sum(by_hand(0.0)), rel=1e-6)
     assert sums["accuracy"].item() == 2
@@ -39,7 +44,19 @@ def test_measures_are_sums_without_smoothing() -> None:
 
 
 def test_half_precision_outputs_are_summed_in_fp32() -> None:
-    task = build_task(Settings(name="classification"))
+    task = build_task(Settings(name="classification"), SIGNATURE)
     outputs = LOGITS.bfloat16()
     assert task.loss(outputs, TARGETS).dtype == torch.float32
     assert task.measure(outputs, TARGETS)["loss"].dtype == torch.float32
+
+
+def test_the_answer_is_the_probability_of_each_class() -> None:
+    answer = build_task(Settings(name="classification"), SIGNATURE).answer(LOGITS.bfloat16())
+    assert answer.dtype == torch.float32
+    assert torch.allclose(answer, torch.softmax(LOGITS.bfloat16().float(), dim=1))
+
+
+def test_numbers_are_no_classes() -> None:
+    numbers = Signature(inputs=IMAGES, target=NumberTarget(name="price", mean=0.0, std=1.0))
+    with pytest.raises(UserError, match="learns a class; the target of the data is a number"):
+        build_task(Settings(name="classification"), numbers)

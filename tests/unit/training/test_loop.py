@@ -19,7 +19,8 @@ from samebits.data.prepared import Split
 from samebits.errors import Interrupted, UserError
 from samebits.hardware import Precision
 from samebits.params.train import TrainParams
-from samebits.preprocess import Normalize
+from samebits.preprocess.image import Normalize
+from samebits.signature import ClassTarget, ImageInputs, Signature
 from samebits.stop import StopRequest
 from samebits.tasks.classification import Classification
 from samebits.training.ema import WeightAverage
@@ -40,7 +41,9 @@ def _one_thread() -> None:
 def split(name: str, count: int) -> Split:
     random = np.random.Generator(np.random.Philox(11))
     images = random.integers(0, 256, (count, *SHAPE), dtype=np.uint8)
-    info = cast(Any, SimpleNamespace(shape=SHAPE, mean_pixel=np.zeros(3, dtype=np.uint8)))
+    inputs = ImageInputs(shape=list(SHAPE), mean=[0.5] * 3, std=[0.25] * 3)
+    signature = Signature(inputs=inputs, target=ClassTarget(classes=["a", "b", "c", "d", "e"]))
+    info = cast(Any, SimpleNamespace(signature=signature))
     return Split(info, cast(Any, name), random.integers(0, 5, count), [images], (count,))
 
 

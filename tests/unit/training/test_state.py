@@ -12,6 +12,7 @@ import torch
 from samebits.errors import UserError
 from samebits.models.convnet import Settings, build
 from samebits.params.train import AdamParams, SGDParams
+from samebits.signature import ClassTarget, ImageInputs, Signature
 from samebits.training.ema import WeightAverage
 from samebits.training.optimizers import build_optimizer
 from samebits.training.state import TrainingState
@@ -24,12 +25,16 @@ OPTIMIZERS = [
     AdamParams(name="adamw", lr=1e-3, weight_decay=0.1),
 ]
 
+SIGNATURE = Signature(
+    inputs=ImageInputs(shape=[1, 28, 28], mean=[0.5], std=[0.25]),
+    target=ClassTarget(classes=[str(digit) for digit in range(10)]),
+)
+
 
 def fresh(settings: SGDParams | AdamParams) -> TrainingState:
     torch.manual_seed(0)
-    model = build(Settings(name="convnet", stages=[[4, 4], [8, 8]]), (1, 28, 28), 10).to(
-        memory_format=torch.channels_last
-    )  # type: ignore[call-overload]
+    model = build(Settings(name="convnet", stages=[[4, 4], [8, 8]]), SIGNATURE)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return TrainingState(model, build_optimizer(model, settings), WeightAverage(model, 0.9), None)
 
 
