@@ -21,12 +21,14 @@ class ImageInputs(Section):
         shape: [C, H, W].
         mean: of each channel over the training split, of pixels scaled to [0, 1].
         std: likewise; the population's. 0 for a constant channel.
+        resize: how files of another aspect ratio are brought to the shape (see `samebits.pixels`).
     """
 
     kind: Literal["image"] = "image"
     shape: list[int] = Field(min_length=3, max_length=3)
     mean: list[float]
     std: list[float]
+    resize: Literal["pad", "crop", "stretch"] = "pad"
 
     @property
     def mean_pixel(self) -> tuple[int, ...]:

@@ -155,7 +155,7 @@ _ROLES: dict[str, frozenset[str]] = {
 }
 """Of each format whose files have roles, the roles that it needs."""
 
-_WITH_CLASSES = {"idx"}
+_WITH_CLASSES = {"cifar", "idx"}
 """Formats whose files hold class indices, so that the card must name the classes."""
 
 _FEWEST_CLASSES = 2

@@ -17,7 +17,7 @@ from email.errors import HeaderParseError
 from email.message import Message
 from html.parser import HTMLParser
 
-from samebits.data.decode import NotText, decode
+from samebits.data.encodings import NotText, decode
 from samebits.data.sources import Source
 from samebits.data.text_folder import read_files
 from samebits.data.texts import RawTexts

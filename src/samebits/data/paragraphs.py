@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from samebits.data.decode import NotText, decode
+from samebits.data.encodings import NotText, decode
 from samebits.data.members import Member, list_members
 from samebits.data.sources import SetAside, Source
 from samebits.data.texts import Item, RawTexts, collect

@@ -8,9 +8,18 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from samebits.data.audit import (
+    NEAR_DUPLICATES,
+    Audited,
+    audit_raw,
+    facts,
+    limit_classes,
+    near_duplicates_csv,
+)
 from samebits.data.catalog import WEIGHTS, load_card
 from samebits.data.fetch import fetch
 from samebits.data.prepared import SPLITS
@@ -37,9 +46,14 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
         kind, about, source = locate(data, context.project, Path(scratch), context)
         raw = read_source(kind, source)
         require_usable(raw, data)
-        encoded = split_and_encode(raw, data)
+        audited = audit_raw(raw, data)
+        encoded = split_and_encode(raw, data, audited)
         info = write_prepared(
-            context.project.prepared, about, encoded, shard_mib=data.shard_mib, set_aside=raw.set_aside
+            context.project.prepared,
+            about,
+            encoded,
+            shard_mib=data.shard_mib,
+            set_aside=(*raw.set_aside, *audited.set_aside),
         )
     for line in describe(info, encoded):
         context.say(line)
@@ -157,16 +171,37 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
         )
 
 
-def split_and_encode(raw: Raw, settings: DataParams) -> Encoded:
-    """Cut the samples into splits and fit on the training split.
+def split_and_encode(raw: Raw, settings: DataParams, audited: Audited) -> Encoded:
+    """Cut the samples that the audit kept into splits, and fit on the training split.
 
     Raises:
         UserError: if a split is empty, or a class of train is.
     """
+    kept = audited.kept
     labels = raw.targets if raw.classes else None
-    splits = assign(settings, raw.hashes, labels=labels, given=raw.given, groups=raw.groups, times=raw.times)
+    of_kept = assign(
+        settings,
+        raw.hashes[kept],
+        labels=None if labels is None else labels[kept],
+        given=None if raw.given is None else [raw.given[row] for row in kept.tolist()],
+        groups=None if raw.groups is None else [raw.groups[row] for row in kept.tolist()],
+        times=None if raw.times is None else raw.times[kept],
+    )
+    splits = {name: kept[rows] for name, rows in of_kept.items()}
     check_splits(splits, labels, raw.classes, settings)
-    return raw.encode(splits)
+    splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
+    encoded = raw.encode(splits)
+    found, lines = facts(audited, raw, splits)
+    if left_out:
+        found["left_out"] = left_out
+        lines.append(f"{left_out:,} training samples are left out (data.limit_per_class)")
+    files = {NEAR_DUPLICATES: near_duplicates_csv(audited, raw, splits)} if audited.pairs else {}
+    return replace(
+        encoded,
+        files={**encoded.files, **files},
+        audit={**found, **encoded.audit},
+        remarks=(*lines, *encoded.remarks),
+    )
 
 
 def describe(info: Mapping[str, Any], encoded: Encoded) -> Iterator[str]:

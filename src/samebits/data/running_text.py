@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.data.bpe import encode_all, load_tokenizer, separator_of, tokenizer_bytes, train_bpe
-from samebits.data.decode import NotText, check_encoding, decode
+from samebits.data.encodings import NotText, check_encoding, decode
 from samebits.data.segments import segments
 from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source, SplitData
 from samebits.data.split import HASH_BYTES, Hashes

@@ -26,7 +26,10 @@ Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 
 SOURCES: dict[str, str] = {
+    "cifar": "samebits.data.cifar",
     "idx": "samebits.data.idx",
+    "image_csv": "samebits.data.image_csv",
+    "image_folder": "samebits.data.image_folder",
     "mail": "samebits.data.mail",
     "paragraphs": "samebits.data.paragraphs",
     "running_text": "samebits.data.running_text",

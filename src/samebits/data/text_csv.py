@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from samebits.data.decode import LONGEST, NotText, read_lines
+from samebits.data.encodings import LONGEST, NotText, read_lines
 from samebits.data.sources import SetAside, Source
 from samebits.data.texts import Item, RawTexts, collect
 from samebits.errors import UserError

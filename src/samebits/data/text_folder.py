@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from samebits.data.decode import LONGEST, NotText, check_encoding, decode
+from samebits.data.encodings import LONGEST, NotText, check_encoding, decode
 from samebits.data.members import Member, list_members
 from samebits.data.sources import SetAside, Source
 from samebits.data.texts import Item, RawTexts, collect, given_name

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from samebits.data.decode import NotText, read_lines
+from samebits.data.encodings import NotText, read_lines
 from samebits.data.sources import SetAside, Source
 from samebits.data.texts import Item, RawTexts, collect
 from samebits.errors import UserError

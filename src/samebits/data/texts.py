@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from samebits.data.decode import NotText, clean
+from samebits.data.encodings import NotText, clean
 from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source
 from samebits.data.split import HASH_BYTES
 from samebits.data.tokenizer import Given, encode_texts, fit_tokenizer
