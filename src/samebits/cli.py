@@ -29,8 +29,18 @@ def find_project(start: Path) -> Project:
 
 def _predict(arguments: argparse.Namespace) -> None:
     from samebits.predict import predict
+    from samebits.predict_text import predict_texts, takes_texts
 
     model = arguments.model or find_project(Path.cwd()).exported / "model.onnx"
+    if arguments.text or arguments.lines or takes_texts(Path(model)):
+        predict_texts(
+            Path(model),
+            texts=arguments.text or (),
+            files=[Path(path) for path in arguments.images],
+            lines=Path(arguments.lines) if arguments.lines else None,
+            top=arguments.top,
+        )
+        return
     predict([Path(path) for path in arguments.images], model=Path(model), top=arguments.top, invert=arguments.invert)
 
 
@@ -98,8 +108,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"samebits {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    predict = _command(commands, "predict", _predict, "classes and probabilities of images, from the exported model")
-    predict.add_argument("images", nargs="+", metavar="IMAGE")
+    predict = _command(
+        commands, "predict", _predict, "classes and probabilities of images or texts, from the exported model"
+    )
+    predict.add_argument("images", nargs="*", metavar="FILE", help="an image or a text each, as the model takes")
+    predict.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
+    predict.add_argument("--lines", metavar="FILE", help="a file with a text a line")
     predict.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
     predict.add_argument("--top", type=int, default=3, help="classes to show (default: 3)")
 
