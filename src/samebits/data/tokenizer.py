@@ -22,14 +22,12 @@ from samebits.params.text import TextParams
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-TRAINED = ("bpe", "wordpiece")
+SPECIAL = ("[PAD]", "[CLS]", "[SEP]")
+TRAINED = "bpe"
 
 _PADS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
 _UNKNOWN = ("[UNK]", "<unk>")
 _LEAST_COUNT = 2
-_ALPHABET = 1000
-"""Different characters that a WordPiece vocabulary holds; rarer ones are unknown."""
 
 Texts = Callable[[], Iterator[str]]
 
@@ -49,7 +47,7 @@ class Given:
             UserError: if it does not exist.
         """
         name = source.settings.text.tokenizer
-        return None if name in TRAINED else cls(source.asset(name, "tokenizer.json", "data.text.tokenizer"), name)
+        return None if name == TRAINED else cls(source.asset(name, "tokenizer.json", "data.text.tokenizer"), name)
 
 
 @dataclass(frozen=True)
@@ -147,36 +145,24 @@ def fit_tokenizer(settings: TextParams, given: Given | None, texts: Texts) -> Fi
 
 
 def train_tokenizer(settings: TextParams, texts: Iterator[str]) -> Tokenizer:
-    """Byte-level BPE (Sennrich et al., 2016; bytes as in GPT-2), to which no text is unknown, or WordPiece as in BERT.
+    """Byte-level BPE (Sennrich et al., 2016; bytes as in GPT-2), to which no text is unknown.
 
-    The same texts in the same order give the same tokeniser.
+    The same texts in the same order give the same tokeniser. The library's WordPiece trainer does not: it numbers the
+    letters in the order of a randomly seeded hash map.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-    special = [AddedToken(token, special=True) for token in SPECIAL]
     lower = [normalizers.Lowercase()] if settings.lowercase else []
-    if settings.tokenizer == "wordpiece":
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.decoder = decoders.WordPiece()
-        trainer: Any = trainers.WordPieceTrainer(
-            vocab_size=settings.vocabulary,
-            min_frequency=_LEAST_COUNT,
-            special_tokens=special,
-            limit_alphabet=_ALPHABET,
-            show_progress=False,
-        )
-    else:
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=settings.vocabulary,
-            min_frequency=_LEAST_COUNT,
-            special_tokens=special,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=settings.vocabulary,
+        min_frequency=_LEAST_COUNT,
+        special_tokens=[AddedToken(token, special=True) for token in SPECIAL],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), *lower])
     tokenizer.train_from_iterator(texts, trainer)
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]

@@ -18,8 +18,8 @@ class TextParams(Section):
         separator: between the columns of a CSV; null: whichever of comma, semicolon, tab and bar fits the header.
         encoding: of the files, as Python names it; null: a byte order mark decides, else UTF-8, else Windows-1252 for
             what is no UTF-8, which is reported.
-        tokenizer: `bpe` or `wordpiece`, trained on the training split alone; or a given one: the card of some weights
-            (`minilm`), or a `tokenizer.json` below data/raw.
+        tokenizer: `bpe`, trained on the training split alone; or a given one: the card of some weights (`minilm`), or
+            a `tokenizer.json` below data/raw.
         vocabulary: the most tokens of a trained tokenizer.
         length: tokens a text is cut to.
         lowercase: make letters small first.

@@ -109,7 +109,11 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "texts as labels": (table([(b, a) for a, b in SAMPLES * 3] + [(str(k), str(k)) for k in range(200)]), {}, "own"),
     "NUL bytes": (GOOD.encode() + b"a\0b,pos\n", {}, "line 42: it holds NUL bytes"),
     "UTF-16 without a mark": (GOOD.encode("utf-16-le"), {}, "UTF-16 without a byte order mark"),
-    "half a character at the end": (codecs.BOM_UTF16_LE + GOOD.encode("utf-16-le")[:-1], {}, "bytes that are no utf-16"),
+    "half a character at the end": (
+        codecs.BOM_UTF16_LE + GOOD.encode("utf-16-le")[:-1],
+        {},
+        "bytes that are no utf-16",
+    ),
     "not in the given encoding": (GOOD.encode() + b"\xff,pos\n", {"encoding": "utf-8"}, "byte 0 is no utf-8"),
     "an encoding that does not exist": (GOOD, {"encoding": "utf-9"}, "'utf-9' is no encoding"),
     "an encoding of bytes": (GOOD, {"encoding": "base64"}, "'base64' is no encoding"),
