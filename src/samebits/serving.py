@@ -18,6 +18,9 @@ OUTPUTS = {"class": "probabilities", "number": "values", "next_token": "logits"}
 """Kind of target -> name of the output in exported files."""
 
 
+_LARGEST_BATCH = 1 << 20
+
+
 class ServingModel(nn.Module):
     """Images uint8 [N, C, H, W], tokens int32 [N, L] or table rows float32 [N, columns] -> answers, float32.
 
@@ -38,6 +41,10 @@ class ServingModel(nn.Module):
             {0: "batch", 1: "length"} if signature.inputs.kind == "tokens" else {0: "batch"},
         )
         """Of each input, its axes that may have any length, with their names."""
+        self.largest = {"batch": _LARGEST_BATCH}
+        """Of each such axis, how long it may be."""
+        if signature.inputs.kind == "tokens":
+            self.largest["length"] = signature.tokens.length
 
     def example(self, samples: Tensor) -> tuple[Tensor, ...]:
         """Every input, for stored samples, as the exporters trace the model with."""
@@ -80,6 +87,7 @@ class GeneratingModel(ServingModel):
         self.output_names = (*self.output_names, "all_keys", "all_values")
         cache = {1: "batch", 3: "past"}
         self.dynamic = (*self.dynamic, cache, cache)
+        self.largest["past"] = signature.tokens.length - 1
 
     def cache(self, batch: int, past: int = 0) -> Tensor:
         """A cache of zeros."""

@@ -196,7 +196,7 @@ class Signature(Section):
 
 _MODELS = {
     "image": "convnet or resnet18",
-    "tokens": "bert for classes, gpt for a language model",
+    "tokens": "bert or embedding_bag for classes, gpt for a language model",
     "table": "tabular",
 }
 

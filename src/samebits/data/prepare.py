@@ -53,6 +53,10 @@ def locate(
     Raises:
         UserError: unknown card or path, or a format that contradicts the card's.
     """
+
+    def find_asset(name: str, file: str, key: str) -> Path:
+        return _asset(name, file, key, project, context)
+
     if _is_path(data.source):
         path = _own_path(data.source, project)
         if data.format is None:
@@ -62,7 +66,7 @@ def locate(
             )
         known_format(data.format)
         about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
-        return data.format, about, Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project))
+        return data.format, about, Source(path.stem, data, None, {}, path, scratch, context.say, find_asset)
     card = load_card(project.catalog, data.source)
     if card.format == WEIGHTS:
         raise UserError(
@@ -83,25 +87,31 @@ def locate(
         "homepage": card.homepage,
         "files": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256} for f in card.files],
     }
-    return card.format, about, Source(card.name, data, card, files, None, scratch, context.say, _raw(project))
+    return card.format, about, Source(card.name, data, card, files, None, scratch, context.say, find_asset)
 
 
-def _raw(project: Project) -> Path:
-    return project.workspace / "data" / "raw"
+def _asset(name: str, file: str, key: str, project: Project, context: StageContext) -> Path:
+    """A file of a card of weights, or one of the user's own."""
+    if _is_path(name):
+        return _own_path(name, project, key)
+    card = load_card(project.catalog, name, key)
+    if card.format != WEIGHTS or file not in {each.name for each in card.files}:
+        raise UserError(f"{key} {name!r}: that card has no {file}", "name a card of weights that has one, or a file")
+    return fetch(card, say=context.say, progress=context.runtime.progress)[file]
 
 
 def _is_path(source: str) -> bool:
     return "/" in source or "\\" in source or "." in source
 
 
-def _own_path(source: str, project: Project) -> Path:
+def _own_path(source: str, project: Project, key: str = "data.source") -> Path:
     """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
     # A link below data/raw is followed by DVC, too: it may point anywhere.
     path = Path(os.path.normpath(project.workspace / source))
-    home = _raw(project)
+    home = project.workspace / "data" / "raw"
     if not path.is_relative_to(home) or path == home:
         raise UserError(
-            f"data.source {source} is not below data/raw, so DVC would not see it change",
+            f"{key} {source} is not below data/raw, so DVC would not see it change",
             "copy or move it there (data/raw/NAME), then keep it with: dvc add data/raw/NAME",
         )
     if not path.exists():
@@ -109,7 +119,7 @@ def _own_path(source: str, project: Project) -> Path:
         near = nearest(path.relative_to(home).parts[0], known)
         hint = f"did you mean data/raw/{near}? " if near else ""
         raise UserError(
-            f"data.source {source} does not exist",
+            f"{key} {source} does not exist",
             f"{hint}put it there; if it is kept by DVC, fetch it: dvc pull. Under dvc exp run --temp or --queue, files "
             "that git and DVC do not know are not there: dvc add them first",
         )

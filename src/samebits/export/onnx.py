@@ -73,8 +73,10 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
 
 def dynamic_axes(serving: ServingModel) -> tuple[dict[int, Any], ...]:
     """Of each input, its axes that may have any length; a cache may be empty."""
-    names = {name for axes in serving.dynamic for name in axes.values()}
-    sizes = {name: torch.export.Dim(name, min=0 if name == "past" else 1, max=1 << 20) for name in sorted(names)}
+    sizes = {
+        name: torch.export.Dim(name, min=0 if name == "past" else 1, max=largest)
+        for name, largest in serving.largest.items()
+    }
     return tuple({axis: sizes[name] for axis, name in axes.items()} for axes in serving.dynamic)
 
 

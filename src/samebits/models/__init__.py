@@ -15,7 +15,9 @@ from samebits.registry import load_module
 from samebits.signature import Signature
 
 MODELS = {
+    "bert": "samebits.models.bert",
     "convnet": "samebits.models.convnet",
+    "embedding_bag": "samebits.models.embedding_bag",
     "gpt": "samebits.models.gpt",
 }
 

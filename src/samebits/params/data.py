@@ -24,7 +24,7 @@ class DataParams(Section):
         duplicates: `keep` them, or `drop` all but the first of identical samples; those are set aside.
         bad_limit: largest share of samples that may be set aside because they cannot be read.
         shard_mib: target size of a shard in MiB.
-        text: for texts.
+        text: how labelled texts are read and turned into tokens.
     """
 
     source: str = Field(default="mnist", min_length=1)

@@ -1,19 +1,20 @@
-"""Tokens: integers as they are stored."""
+"""Token numbers as they are stored, for a model's embedding."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from samebits.signature import TokenInputs
 
 
-class Tokens(nn.Module):
-    """Token numbers, int32 [N, L], to what embeddings take: int64 [N, L]."""
+class Widen(nn.Module):
+    """int32 [N, L] -> int64 [N, L], as embeddings take it."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return tokens.long()
+        return tokens.to(torch.int64)
 
 
 def build(inputs: TokenInputs) -> nn.Module:
-    """The conversion; nothing was fitted."""
-    return Tokens()
+    """Nothing is fitted: the tokeniser did that before."""
+    return Widen()
