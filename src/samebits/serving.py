@@ -89,9 +89,14 @@ class GeneratingModel(ServingModel):
         self.dynamic = (*self.dynamic, cache, cache)
         self.largest["past"] = signature.tokens.length - 1
 
+    @property
+    def cache_shape(self) -> tuple[int, int, int]:
+        """Layers, heads, size of a head."""
+        return cast(Extending, self.model).cache_shape
+
     def cache(self, batch: int, past: int = 0) -> Tensor:
         """A cache of zeros."""
-        layers, heads, size = cast(Extending, self.model).cache_shape
+        layers, heads, size = self.cache_shape
         return torch.zeros(layers, batch, heads, past, size)
 
     def example(self, samples: Tensor) -> tuple[Tensor, ...]:

@@ -53,6 +53,10 @@ class TokenInputs(Section):
     tokenizer_sha256: str
 
 
+TOKENIZER = "tokenizer.json"
+"""Beside the shards, the checkpoint and the exported files of texts."""
+
+
 class NumberColumn(Section):
     """A numeric column. Missing values are NaN; they become `fill` and set an indicator.
 

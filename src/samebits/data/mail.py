@@ -27,13 +27,17 @@ _BLOCKS = {"p", "br", "div", "tr", "li", "table", "h1", "h2", "h3", "h4", "hr"}
 _LINES = re.compile(r"\n\s*\n\s*")
 
 
+_BESIDE = (".json",)
+"""Suffixes of what packages keep beside a mail."""
+
+
 def read(source: Source) -> RawTexts:
     """Every mail of every folder.
 
     Raises:
         UserError: no folder, no class, a class without a file.
     """
-    return read_files(source, mail_text, Counter())
+    return read_files(source, mail_text, Counter(), skip=_BESIDE)
 
 
 def mail_text(data: bytes) -> str:
@@ -44,7 +48,8 @@ def mail_text(data: bytes) -> str:
     """
     message = email.message_from_bytes(data, policy=email.policy.compat32)
     # What a mail carries is often not what it says; a part that cannot be read does not spoil the others.
-    plain, html = [], []
+    plain: list[str] = []
+    html: list[str] = []
     for part in message.walk():
         kind = part.get_content_type()
         if part.is_multipart() or not kind.startswith("text/") or part.get_content_disposition() == "attachment":

@@ -94,7 +94,7 @@ def _asset(name: str, file: str, key: str, project: Project, context: StageConte
     """A file of a card of weights, or one of the user's own."""
     if _is_path(name):
         return _own_path(name, project, key)
-    card = load_card(project.catalog, name, key)
+    card = load_card(project.catalog, name)
     if card.format != WEIGHTS or file not in {each.name for each in card.files}:
         raise UserError(f"{key} {name!r}: that card has no {file}", "name a card of weights that has one, or a file")
     return fetch(card, say=context.say, progress=context.runtime.progress)[file]

@@ -41,12 +41,22 @@ def read(source: Source) -> RawTexts:
     return read_files(source, text_of, encodings)
 
 
-def read_files(source: Source, text_of: Callable[[bytes], str], encodings: Counter[str]) -> RawTexts:
-    """Files as texts, by a function that raises NotText for what is none."""
+def read_files(
+    source: Source, text_of: Callable[[bytes], str], encodings: Counter[str], skip: tuple[str, ...] = ()
+) -> RawTexts:
+    """Files as texts.
+
+    Args:
+        text_of: the content of a file to its text; raises NotText for what is none.
+        skip: suffixes of files that are no samples.
+    """
     if source.path is not None and source.path.is_dir():
         _require_filled(source)
     root = "" if source.card is None else source.card.root
-    members = list_members(source.own, source.scratch, root)
+    found_files = list_members(source.own, source.scratch, root)
+    members = [each for each in found_files if PurePosixPath(each.name).suffix not in skip]
+    if len(members) < len(found_files):
+        source.say(f"{len(found_files) - len(members):,} files with {', '.join(skip)} are no samples")
     first = {PurePosixPath(each.name).parts[0] for each in members if "/" in each.name}
     halves = bool(first) and all(given_name(name) for name in first) and "train" in {name.lower() for name in first}
     known = () if source.card is None else tuple(source.card.classes)

@@ -70,9 +70,7 @@ def _item(value: Any, name: str, origin: str, settings: TextParams) -> Item | Se
     if not isinstance(text, str):
         return SetAside(name, f"{settings.text!r} is {_kind(text)}, not a text")
     if settings.label in value and value[settings.label] is not None and label is None:
-        return SetAside(
-            name, f"{settings.label!r} is {_kind(value[settings.label])}, neither a name nor a whole number"
-        )
+        return SetAside(name, f"{settings.label!r} is {_kind(value[settings.label])}, neither a name nor whole number")
     if settings.given is not None and settings.given not in value:
         return SetAside(name, f"no key {settings.given!r} (data.text.given)")
     if settings.group is not None and _plain(value.get(settings.group)) is None:

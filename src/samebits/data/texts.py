@@ -22,10 +22,9 @@ from samebits.errors import UserError
 from samebits.files import sha256_bytes
 from samebits.params.text import TextParams
 from samebits.registry import nearest
-from samebits.signature import ClassTarget, Signature, TokenInputs
+from samebits.signature import TOKENIZER, ClassTarget, Signature, TokenInputs
 
 MAX_CLASSES = 10_000
-TOKENIZER = "tokenizer.json"
 
 _CHUNK = 512
 _GIVEN = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(

@@ -72,8 +72,8 @@ class Bert(nn.Module):
             max_position_embeddings=settings.positions,
             type_vocab_size=settings.token_types,
             pad_token_id=pad,
-            attn_implementation="sdpa",
         )
+        config._attn_implementation = "sdpa"
         self.pad = pad
         self.pooling = settings.pooling
         self.encoder = BertModel(config, add_pooling_layer=False)

@@ -98,6 +98,8 @@ class TrainParams(Section):
         shuffle: `full` is a permutation of the split; `window` permutes shards, then rows within windows of
             `shuffle_window` shards, so that shards read from disk are read in order.
         shuffle_window: shards a window.
+        bucket_by_length: sort texts by length within windows of so many batches, so that a batch holds texts of like
+            length and little is computed for padding; the order of the batches stays random. null is off.
         precision: `auto` is bf16 where the hardware computes in it, else fp32.
         channels_last: keep images as [N, H, W, C] in memory, which convolutions of most hardware prefer.
         compile: `torch.compile` the model; pays on long runs.
@@ -114,6 +116,7 @@ class TrainParams(Section):
     micro_batch_size: int | None = Field(default=None, ge=1)
     shuffle: Literal["full", "window"] = "full"
     shuffle_window: int = Field(default=8, ge=1)
+    bucket_by_length: int | None = Field(default=None, ge=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     compile: bool = False

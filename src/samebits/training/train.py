@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from samebits import determinism
-from samebits.checkpoint import CheckpointConfig, save_checkpoint
+from samebits.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
 from samebits.code import code_digest
 from samebits.data.batches import Batches
 from samebits.data.prepared import DatasetInfo, open_split, read_info
@@ -159,6 +159,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int) -> 
             augment=plan.augment,
             shuffle=settings.shuffle,
             window=settings.shuffle_window,
+            bucket=settings.bucket_by_length,
         ),
         validation=open_split(context.project.prepared, "validation", in_memory=in_memory),
         micro_batch_size=micro_batch_size,
@@ -244,6 +245,7 @@ def _write(training: Training, plan: Plan, context: StageContext) -> None:
         epoch=epoch,
     )
     save_checkpoint(context.project.checkpoint, weights, config)
+    copy_tokenizer(context.project.prepared, context.project.checkpoint, info.signature)
 
     rows = _merged(state.curve)
     reports = context.project.reports / "train"

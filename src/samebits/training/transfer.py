@@ -1,7 +1,8 @@
 """Transfer learning: fill a model with pretrained weights, freeze parts of it, give each layer its learning rate.
 
 A model's module may help with two functions: `adapt(weights) -> weights`, which renames a foreign file's tensors to the
-model's own names, and `depth(parameter_name) -> int`, the number of a parameter's layer, counted from 0 at the inputs.
+model's own names, and `depth(parameter_name) -> int | None`, the number of a parameter's layer, counted from 0 at the
+inputs (None: above all others).
 
 No code runs from a weights file: safetensors, or for torchvision's own files torch.load(weights_only=True).
 """
@@ -225,12 +226,14 @@ def _freeze(network: nn.Module, patterns: list[str]) -> tuple[nn.Module, ...]:
 
 def _rates(network: nn.Module, settings: TransferParams, module: ModuleType, new: set[str]) -> dict[str, float]:
     trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
-    depth: Callable[[str], int] | None = getattr(module, "depth", None)
+    depth: Callable[[str], int | None] | None = getattr(module, "depth", None)
     if settings.layer_decay == 1.0:
         return {name: settings.head_lr if name in new else 1.0 for name in trained}
     if depth is None:
         raise UserError(
             "transfer.layer_decay is set, and the model does not number its layers", "set transfer.layer_decay: 1.0"
         )
-    top = max(depth(name) for name, _ in network.named_parameters())
-    return {name: settings.head_lr if name in new else settings.layer_decay ** (top - depth(name)) for name in trained}
+    depths = {name: depth(name) for name, _ in network.named_parameters()}
+    top = max((each for each in depths.values() if each is not None), default=0) + (None in depths.values())
+    below = {name: top - (top if each is None else each) for name, each in depths.items()}
+    return {name: settings.head_lr if name in new else settings.layer_decay ** below[name] for name in trained}
