@@ -79,7 +79,7 @@ def _export(settings: ExportParams, context: StageContext) -> None:
         "tolerance": settings.tolerance,
         "batch_sizes": settings.batch_sizes,
         "test_samples": len(split),
-        "test": tokens.score() if tokens else _score(reference, split),
+        "test": _score(reference, split) if reference is not None else tokens.score() if tokens else {},
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
         "weights_sha256": metadata["model"]["weights_sha256"],
         "data_digest": info.digest,

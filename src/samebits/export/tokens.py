@@ -1,7 +1,7 @@
 """Proof that an exported language model is the checkpoint's equal: scores of every test row, and 200 greedy tokens.
 
-The checkpoint reads each row at once, without a cache; the exported graph is the one with the cache. So what is compared
-is not two compilations of one computation, but also the cache with its absence.
+The checkpoint reads each row at once, without a cache; the exported graph is the one with the cache. So two things are
+compared at once: the compiled computation with the eager one, and the cache with its absence.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ class TokenProof:
             token = median_milliseconds(lambda tokens, run=run: run(tokens, half, half)[0], row[:, :1])  # type: ignore[misc]
             times[f"{name}/latency_ms_prompt"], times[f"{name}/latency_ms_token"] = round(prompt, 4), round(token, 4)
             say(
-                f"{name:<12} {prompt:7.3f} ms for a prompt of {self.context:,} tokens, then {1e3 / token:,.0f} tokens/s "
-                "(one core)"
+                f"{name:<12} {prompt:7.3f} ms for a prompt of {self.context:,} tokens, then {1e3 / token:,.0f} "
+                "tokens/s (one core)"
             )
         return times
 
