@@ -15,6 +15,8 @@ from samebits.files import read_json
 from tests.conftest import ROOT, run_stage, set_params, stage_environment
 
 BOOK = "carroll-alice.txt"
+pytestmark = [pytest.mark.slow, pytest.mark.pipeline, pytest.mark.timeout(900)]
+
 GENERATE = """
 import sys
 from samebits.cli import main
@@ -73,8 +75,6 @@ def write(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
-@pytest.mark.pipeline
 def test_a_book_becomes_a_model_that_is_better_than_chance(project: Path) -> None:
     trained = read_json(project / "reports" / "train" / "metrics.json")["val"]
     judged = read_json(project / "reports" / "evaluation" / "metrics.json")
@@ -89,8 +89,6 @@ def test_a_book_becomes_a_model_that_is_better_than_chance(project: Path) -> Non
     assert "carroll-alice.txt:" in page
 
 
-@pytest.mark.slow
-@pytest.mark.pipeline
 def test_the_export_equals_the_checkpoint_and_has_its_tokenizer(project: Path) -> None:
     report = read_json(project / "models" / "export" / "export.json")
     for name in ("onnx", "torch_export"):
@@ -104,8 +102,6 @@ def test_the_export_equals_the_checkpoint_and_has_its_tokenizer(project: Path) -
     assert report["test"]["bits_per_byte"] == pytest.approx(judged["test"]["bits_per_byte"], abs=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.pipeline
 def test_text_is_generated_without_torch_and_by_seed(project: Path) -> None:
     first, again = (write(project, "Alice was", "--tokens", "40", "--seed", "3") for _ in range(2))
     assert first.returncode == 0, first.stderr
@@ -115,8 +111,6 @@ def test_text_is_generated_without_torch_and_by_seed(project: Path) -> None:
     assert write(project, "Alice was", "--tokens", "40", "--seed", "4").stdout != first.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -137,8 +131,6 @@ def test_a_bad_request_says_why(project: Path, arguments: list[str], said: str) 
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.slow
-@pytest.mark.pipeline
 def test_another_tokenizer_beside_the_model_is_refused(project: Path, tmp_path: Path) -> None:
     shutil.copy(project / "models" / "export" / "model.onnx", tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
