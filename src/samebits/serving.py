@@ -38,11 +38,10 @@ class ServingModel(nn.Module):
             {0: "batch", 1: "length"} if signature.inputs.kind == "tokens" else {0: "batch"},
         )
         """Of each input, its axes that may have any length, with their names."""
-        # A model of whole texts may have positions for so many tokens and no more.
-        self.largest: dict[str, int] = {}
-        if signature.inputs.kind == "tokens" and signature.target.kind != "next_token":
+        self.largest = {"batch": _LARGEST_BATCH}
+        """Of each such axis, how long it may be."""
+        if signature.inputs.kind == "tokens":
             self.largest["length"] = signature.tokens.length
-        """Of an axis, its largest length."""
 
     def example(self, samples: Tensor) -> tuple[Tensor, ...]:
         """Every input, for stored samples, as the exporters trace the model with."""
@@ -85,10 +84,16 @@ class GeneratingModel(ServingModel):
         self.output_names = (*self.output_names, "all_keys", "all_values")
         cache = {1: "batch", 3: "past"}
         self.dynamic = (*self.dynamic, cache, cache)
+        self.largest["past"] = signature.tokens.length - 1
+
+    @property
+    def cache_shape(self) -> tuple[int, int, int]:
+        """Layers, heads, size of a head."""
+        return cast(Extending, self.model).cache_shape
 
     def cache(self, batch: int, past: int = 0) -> Tensor:
         """A cache of zeros."""
-        layers, heads, size = cast(Extending, self.model).cache_shape
+        layers, heads, size = self.cache_shape
         return torch.zeros(layers, batch, heads, past, size)
 
     def example(self, samples: Tensor) -> tuple[Tensor, ...]:

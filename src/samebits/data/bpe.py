@@ -1,15 +1,14 @@
-"""Tokenisers of running text: a byte-level BPE trained here, or a given `tokenizer.json`.
+"""A byte-level BPE for running text, and what running text asks of any tokeniser.
 
-Byte-level BPE as in GPT-2 (Radford et al., 2019): any text can be encoded, and decoding gives it back byte for byte.
-The same texts give the same `tokenizer.json`.
+As in GPT-2 (Radford et al., 2019): any text can be encoded, and decoding gives it back byte for byte. The tokenisers of
+`samebits.data.tokenizer` are for single texts: they put marks around each and change white space. The same texts give
+the same `tokenizer.json`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from samebits.errors import UserError
@@ -48,28 +47,6 @@ def train_bpe(texts: Iterable[str], vocabulary: int, *, lowercase: bool = False)
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
-
-
-def load_tokenizer(path: Path, name: str) -> Tokenizer:
-    """A given `tokenizer.json`, without the truncation and padding it may ask for.
-
-    Raises:
-        UserError: if it is missing, or no such file.
-    """
-    from tokenizers import Tokenizer
-
-    if not path.is_file():
-        raise UserError(f"data.text.tokenizer {name} does not exist", "put a tokenizer.json there, or set it to bpe")
-    try:
-        tokenizer = Tokenizer.from_file(os.fspath(path))
-    except Exception as error:  # the library raises a bare Exception for whatever is wrong with a file
-        raise UserError(
-            f"data.text.tokenizer {name} is no tokenizer.json: {str(error).splitlines()[0]}",
-            "name a file that the `tokenizers` library wrote, or set data.text.tokenizer: bpe",
-        ) from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
     return tokenizer
 
 

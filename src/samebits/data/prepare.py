@@ -134,7 +134,7 @@ def _own_path(source: str, project: Project, key: str = "data.source") -> Path:
     """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
     # A link below data/raw is followed by DVC, too: it may point anywhere.
     path = Path(os.path.normpath(project.workspace / source))
-    home = _raw(project)
+    home = project.workspace / "data" / "raw"
     if not path.is_relative_to(home) or path == home:
         raise UserError(
             f"{key} {source} is not below data/raw, so DVC would not see it change",

@@ -25,6 +25,7 @@ from samebits.data.encodings import NotText, check_encoding, decode
 from samebits.data.segments import segments
 from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source, SplitData
 from samebits.data.split import HASH_BYTES, Hashes
+from samebits.data.tokenizer import Given, read_tokenizer
 from samebits.errors import UserError
 from samebits.params.text import TextParams
 from samebits.signature import NextTokenTarget, Signature, TokenInputs
@@ -97,7 +98,7 @@ def read(source: Source) -> RawText:
         store=source.scratch / "text",
         spans=np.array(places, dtype=np.int64).reshape(-1, 4),
         scratch=source.scratch,
-        tokenizer=_tokenizer_file(source),
+        tokenizer=Given.find(source),
         encodings=dict(sorted(encodings.items())),
     )
 
@@ -141,7 +142,7 @@ class RawText(Raw):
     Attributes:
         store: the scratch file, UTF-8.
         spans: of each segment its document, first line, first byte and last byte + 1; int64 [n, 4].
-        tokenizer: a given one's path and the user's name of it, else None.
+        tokenizer: a given one, or None to train one.
         encodings: number of files of each.
     """
 
@@ -149,7 +150,7 @@ class RawText(Raw):
     store: Path
     spans: Int64
     scratch: Path
-    tokenizer: tuple[Path, str] | None
+    tokenizer: Given | None
     encodings: dict[str, int]
 
     def encode(self, splits: Mapping[str, Int64]) -> Encoded:
@@ -168,7 +169,9 @@ class RawText(Raw):
             texts = self.texts(splits["train"])
             tokenizer = train_bpe(texts, settings.vocabulary, lowercase=settings.lowercase)
         else:
-            tokenizer = load_tokenizer(*self.tokenizer)
+            tokenizer = read_tokenizer(self.tokenizer)
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
         streams = {name: _Stream(self, tokenizer, name, rows) for name, rows in splits.items()}
         data, sha256 = tokenizer_bytes(tokenizer)
         lossless = self._lossless(tokenizer, splits["test"])
@@ -176,7 +179,7 @@ class RawText(Raw):
         signature = Signature(
             inputs=TokenInputs(
                 length=settings.length,
-                vocabulary=tokenizer.get_vocab_size(),
+                vocabulary=1 + max(tokenizer.get_vocab(with_added_tokens=True).values()),
                 bytes_per_token=ratio["test"] if lossless else None,
                 tokenizer_sha256=sha256,
             ),
@@ -350,17 +353,3 @@ def _files(root: Path) -> Sequence[tuple[str, Path]]:
         paths = [Path(folder) / name for name in names if not name.startswith(".")]
         found += [(path.relative_to(root).as_posix(), path) for path in paths if path.is_file()]
     return found
-
-
-def _tokenizer_file(source: Source) -> tuple[Path, str] | None:
-    """A given tokeniser's file, which must lie below data/raw, where DVC sees it change."""
-    name = source.settings.text.tokenizer
-    if "/" not in name and "." not in name:
-        return None
-    path = Path(os.path.normpath(source.raw.parent.parent / name))
-    if not path.is_relative_to(source.raw):
-        raise UserError(
-            f"data.text.tokenizer {name} is not below data/raw, so DVC would not see it change",
-            "copy it there: data/raw/tokenizer.json",
-        )
-    return path, name

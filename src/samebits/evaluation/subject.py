@@ -25,7 +25,10 @@ from samebits.evaluation.curves import Curve
 from samebits.params.evaluate import EvaluateParams
 from samebits.serving import ServingModel
 
-EVALUATORS: dict[str, str] = {"class": "samebits.evaluation.classification"}
+EVALUATORS: dict[str, str] = {
+    "class": "samebits.evaluation.classification",
+    "next_token": "samebits.evaluation.language_model",
+}
 """Kind of target -> module."""
 
 Facts = list[tuple[str, list[tuple[str, str]]]]
@@ -117,6 +120,8 @@ def describe_inputs(info: DatasetInfo) -> str:
         kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
         return f"{kind} images of {width} × {height} pixels"
     if inputs.kind == "tokens":
+        if info.signature.target.kind == "next_token":
+            return f"rows of {inputs.length:,} + 1 tokens, vocabulary {inputs.vocabulary:,}"
         return f"texts of up to {inputs.length:,} tokens, vocabulary {inputs.vocabulary:,}"
     return f"rows of {len(inputs.columns)} columns"
 

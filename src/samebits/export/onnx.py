@@ -84,18 +84,24 @@ def dynamic_axes(serving: ServingModel) -> tuple[dict[int, Any], ...]:
 
 def load(path: Path) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
     """The exported file as a function from served samples to answers, on the CPU."""
+    run = load_all(path)
+    return lambda samples: run(samples)[0]
+
+
+def load_all(path: Path) -> Callable[..., list[npt.NDArray[np.float32]]]:
+    """The exported file as a function from all inputs to all outputs, on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name, answer = session.get_inputs()[0].name, session.get_outputs()[0].name
+    names = [each.name for each in session.get_inputs()]
 
-    def predict(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        output: npt.NDArray[np.float32] = session.run([answer], {name: samples})[0]
-        return output
+    def run(*inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
+        outputs: list[npt.NDArray[np.float32]] = session.run(None, dict(zip(names, inputs, strict=True)))
+        return outputs
 
-    return predict
+    return run
 
 
 def _strip(model: onnx_library.ModelProto) -> None:
