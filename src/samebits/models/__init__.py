@@ -16,6 +16,11 @@ from samebits.signature import Signature
 
 MODELS = {
     "convnet": "samebits.models.convnet",
+    "mlp": "samebits.models.mlp",
+    "own": "samebits.models.own",
+    "resnet18": "samebits.models.resnet",
+    "resnet34": "samebits.models.resnet",
+    "resnet50": "samebits.models.resnet",
 }
 
 
