@@ -44,9 +44,7 @@ def test_measures_are_not_weighted() -> None:
     assert torch.equal(plain.measure(LOGITS, TARGETS)["loss"], heavy.measure(LOGITS, TARGETS)["loss"])
 
 
-@pytest.mark.parametrize(
-    ("weights", "cure"), [({"A": 2.0}, "did you mean a"), ({"zebra": 1.0}, "the classes: a, b, c")]
-)
+@pytest.mark.parametrize(("weights", "cure"), [({"A": 2.0}, "the classes: a, b, c"), ({"zebra": 1.0}, "the classes")])
 def test_a_weight_for_no_class(weights: dict[str, float], cure: str) -> None:
     with pytest.raises(UserError, match="which is no class") as caught:
         loss(class_weights=weights)
