@@ -100,7 +100,7 @@ def _lookalikes(raw: Raw, pairs: Sequence[tuple[int, int, int]], gone: Mapping[i
 
 
 def limit_classes(splits: dict[str, Int64], raw: Raw, most: int | None) -> tuple[dict[str, Int64], int]:
-    """The splits with at most so many training samples a class, those with the lowest hashes; how many were left out."""
+    """The splits with at most `most` training samples a class, those of lowest hash; how many were left out."""
     if most is None or raw.targets is None or not raw.classes:
         return splits, 0
     train = splits["train"]
@@ -134,8 +134,8 @@ def facts(audited: Audited, raw: Raw, splits: Mapping[str, Int64]) -> tuple[dict
         if found["imbalance"] > _IMBALANCE:
             most, least = int(np.argmax(train)), int(np.argmin(train))
             lines.append(
-                f"audit: {raw.classes[most]} has {train[most]:,} training samples, {raw.classes[least]} {train[least]:,}; "
-                "task.class_weights: balanced weighs them alike"
+                f"audit: {raw.classes[most]} has {train[most]:,} training samples, {raw.classes[least]} "
+                f"{train[least]:,}; task.class_weights: balanced weighs them alike"
             )
         empty = {
             name: [raw.classes[k] for k, n in enumerate(each) if not n] for name, each in counts.items() if 0 in each

@@ -42,7 +42,8 @@ def read(source: Source) -> RawImages:
     if {split for split, _ in halves} != {"train", "test"}:
         raise UserError(f"{card.name}: the archive lacks its files of training or test images (.bin)", _CURE)
     parts, targets, ids, given = [], [], [], []
-    for split, member in halves:
+    # sorted() keeps the order of the batches within each half.
+    for split, member in sorted(halves, key=lambda half: half[0], reverse=True):
         records = _records(member, labels_at)
         labels = np.asarray(records[:, labels_at - 1]).astype(np.int64)
         wrong = np.flatnonzero(labels >= len(card.classes))

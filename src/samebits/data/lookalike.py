@@ -1,8 +1,8 @@
 """Near-duplicate images by perceptual hash: the same picture at another size, quality or brightness.
 
 The hash is the sign of the 63 lowest frequencies of the cosine transform of the grey image, each against their median
-(Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010). Pairs that differ in 3 bits at most
-are then compared by their low frequencies in colour. All sums are of integers below 2**53: exact on every machine.
+(Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010). Pairs that differ in at most 3
+bits are then compared by their low frequencies in colour. All sums are of integers below 2**53: exact anywhere.
 """
 
 from __future__ import annotations

@@ -171,12 +171,16 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
         )
 
 
-def split_and_encode(raw: Raw, settings: DataParams, audited: Audited) -> Encoded:
+def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = None) -> Encoded:
     """Cut the samples that the audit kept into splits, and fit on the training split.
+
+    Args:
+        audited: the audit of `raw`, made here if it is left out.
 
     Raises:
         UserError: if a split is empty, or a class of train is.
     """
+    audited = audited or audit_raw(raw, settings)
     kept = audited.kept
     labels = raw.targets if raw.classes else None
     of_kept = assign(

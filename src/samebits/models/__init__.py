@@ -19,6 +19,11 @@ MODELS = {
     "convnet": "samebits.models.convnet",
     "embedding_bag": "samebits.models.embedding_bag",
     "gpt": "samebits.models.gpt",
+    "mlp": "samebits.models.mlp",
+    "own": "samebits.models.own",
+    "resnet18": "samebits.models.resnet",
+    "resnet34": "samebits.models.resnet",
+    "resnet50": "samebits.models.resnet",
 }
 
 

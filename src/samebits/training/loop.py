@@ -20,9 +20,11 @@ from samebits.data.batches import Batch, Batches, sequential
 from samebits.data.prepared import Split
 from samebits.errors import Interrupted, UserError
 from samebits.hardware import Precision
+from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
 from samebits.stop import StopRequest
 from samebits.tasks import Deriving, Task
+from samebits.training.mixing import mix
 from samebits.training.optimizers import set_learning_rate
 from samebits.training.schedules import rate
 from samebits.training.state import TrainingState, metrics_of
@@ -65,6 +67,7 @@ class Training:
         prepare: stored samples on the device to model inputs (normalisation).
         micro_batch_size: samples a forward pass.
         workers: threads that prepare batches ahead.
+        mixing: mixup or cutmix of a micro-batch; None is off.
         frozen: layers that stay in eval mode: normalisation whose statistics do not move.
     """
 
@@ -79,6 +82,7 @@ class Training:
     micro_batch_size: int
     workers: int
     state: TrainingState
+    mixing: AugmentParams | None = None
     frozen: tuple[nn.Module, ...] = ()
 
     @property
@@ -134,9 +138,12 @@ class Training:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for index, (samples, targets) in enumerate(self._micro_batches(batch)):
             determinism.seed_torch(self.seed, determinism.STEP, state.step, index)
+            inputs, wanted = self._inputs(samples), targets
+            if self.mixing is not None:
+                inputs, wanted = mix(inputs, targets, len(self.validation.info.classes), self.mixing)
             with self._autocast():
-                outputs = forward(self._inputs(samples))
-                loss = self.task.loss(outputs, targets)
+                outputs = forward(inputs)
+                loss = self.task.loss(outputs, wanted)
             loss = loss * (len(targets) / len(batch.targets))
             (state.scaler.scale(loss) if state.scaler else loss).backward()
             total += loss.detach()

@@ -32,6 +32,7 @@ from samebits.stage import StageContext
 from samebits.tasks import build_task
 from samebits.training.ema import WeightAverage
 from samebits.training.loop import Observer, OutOfMemory, Training
+from samebits.training.mixing import require_mixable
 from samebits.training.optimizers import build_optimizer
 from samebits.training.state import TrainingState, metrics_of
 from samebits.training.store import StateStore, remove_stale_states
@@ -100,6 +101,7 @@ def train(
     device = pick_device(context.runtime.device)
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)
+    require_mixable(augment, info.signature)
     weights = find_weights(transfer, model, model_module(model), context)
     plan = Plan(seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights)
     fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
@@ -165,6 +167,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int) -> 
         micro_batch_size=micro_batch_size,
         workers=runtime.workers,
         state=state,
+        mixing=plan.augment if plan.augment.mixup or plan.augment.cutmix else None,
         frozen=transfer.frozen,
     )
 
