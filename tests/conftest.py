@@ -98,7 +98,7 @@ def set_params(workspace: Path, override: Mapping[str, Any], replace: Mapping[st
 def make_workspace(folder: Path, prepared: Path, quick: bool = True) -> Path:
     """A project in `folder`: the code, the prepared data, small parameters if `quick`; no git, no DVC."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("src", "stages", "recipes"):
+    for name in ("custom", "src", "stages", "recipes"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder / name)

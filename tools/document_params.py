@@ -38,7 +38,8 @@ DVC re-runs the stages that read a changed section:
 | section | prepare | train | evaluate | export |
 |---|---|---|---|---|
 | `data` | runs | if the data changed | then, too | then, too |
-| `seed`, `reproducibility`, `task`, `model`, `augment`, `train` | | runs | if the model changed | then, too |
+| `seed`, `reproducibility`, `task`, `model`, `augment`, `train`, `transfer` \
+| | runs | if the model changed | then, too |
 | `evaluate` | | | runs | |
 | `export` | | | | runs |
 | `runtime` | | | | |
@@ -49,7 +50,7 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD]
     for section, registry in NAMED.items():
-        for module in registry.values():
+        for module in dict.fromkeys(registry.values()):
             settings = importlib.import_module(module).Settings
             parts.append(_section(f"{section}", settings, importlib.import_module(module).__doc__ or ""))
     parts += [_section(name, model, inspect.getdoc(model) or "") for name, model in SECTIONS.items()]

@@ -1,4 +1,5 @@
-"""The trained model as files: `model.safetensors` (weights) and `config.json` (what is needed to use them).
+"""The trained model as files: `model.safetensors` (weights), `config.json` (what is needed to use them); of texts,
+`tokenizer.json`.
 
 No code runs from either: safetensors holds tensors, and the model's class is looked up by name in our registry.
 """
@@ -17,11 +18,11 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from samebits.errors import UserError
-from samebits.files import read_json, write_bytes, write_json
+from samebits.files import read_json, sha256_bytes, write_bytes, write_json
 from samebits.models import MODELS, build_model
 from samebits.params.section import Section
 from samebits.registry import load_module
-from samebits.signature import Signature
+from samebits.signature import TOKENIZER, Signature, TokenInputs
 from samebits.tasks import TASKS, Task, build_task
 
 WEIGHTS = "model.safetensors"
@@ -65,6 +66,25 @@ def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], config: Chec
     tensors = {name: value.detach().to("cpu").contiguous() for name, value in sorted(weights.items())}
     write_bytes(folder / WEIGHTS, save(tensors))
     write_json(folder / CONFIG, config.model_dump())
+
+
+def copy_tokenizer(source: Path, target: Path, signature: Signature) -> bytes | None:
+    """Of texts, copy `tokenizer.json` from one folder to another; its bytes, or None where there is none to copy.
+
+    Raises:
+        UserError: if it is missing, or not the one that the signature names.
+    """
+    if not isinstance(signature.inputs, TokenInputs):
+        return None
+    path = source / TOKENIZER
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", _CURE) from None
+    if sha256_bytes(data) != signature.inputs.tokenizer_sha256:
+        raise UserError(f"{path} is not the tokenizer that the data were encoded with", _CURE)
+    write_bytes(target / TOKENIZER, data)
+    return data
 
 
 def load_config(folder: Path) -> CheckpointConfig:

@@ -31,9 +31,14 @@ def find_project(start: Path) -> Project:
 def _predict(arguments: argparse.Namespace) -> None:
     from samebits.predict import predict
     from samebits.predict_table import open_model, print_predictions
+    from samebits.predict_text import predict_texts, takes_texts
 
     model = Path(arguments.model or find_project(Path.cwd()).exported / "model.onnx")
     paths = [Path(path) for path in arguments.files]
+    if arguments.text or arguments.lines or takes_texts(model):
+        lines = Path(arguments.lines) if arguments.lines else None
+        predict_texts(model, texts=arguments.text or (), files=paths, lines=lines, top=arguments.top)
+        return
     if model.is_file():
         session, metadata = open_model(model)
         if metadata["preprocessing"].get("kind") == "table":
@@ -42,6 +47,19 @@ def _predict(arguments: argparse.Namespace) -> None:
     if arguments.output:
         raise UserError("--output is for the rows of a table", "leave it out")
     predict(paths, model=model, top=arguments.top, invert=arguments.invert)
+
+
+def _generate(arguments: argparse.Namespace) -> None:
+    from samebits.generate import open_writer, require_sampling
+    from samebits.generation import Sampling
+
+    sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
+    require_sampling(sampling, arguments.tokens)
+    writer = open_writer(Path(arguments.model or find_project(Path.cwd()).exported / "model.onnx"))
+    print(arguments.prompt, end="", flush=True)
+    for piece in writer.pieces(arguments.prompt, arguments.tokens, sampling):
+        print(piece, end="", flush=True)
+    print()
 
 
 def _use(arguments: argparse.Namespace) -> None:
@@ -75,10 +93,6 @@ def _sweep(arguments: argparse.Namespace) -> None:
     from samebits.sweeps.runner import run_sweep
 
     run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=_say)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _sync(_: argparse.Namespace) -> None:
@@ -200,9 +214,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     predict = _command(
-        commands, "predict", _predict, "answers of the exported model for images, or for the rows of a CSV"
+        commands, "predict", _predict, "answers of the exported model for images, texts, or the rows of a CSV"
     )
-    predict.add_argument("files", nargs="+", metavar="FILE", help="images; or one CSV, for a model of a table")
+    predict.add_argument("files", nargs="*", metavar="FILE", help="images or texts; one CSV, for a model of a table")
+    predict.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
+    predict.add_argument("--lines", metavar="FILE", help="a file with a text a line")
     predict.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
     predict.add_argument("--top", type=int, default=3, help="classes to show (default: 3)")
 
@@ -210,6 +226,15 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--output", metavar="CSV", help="write a table's answers to this file instead of printing them"
     )
+
+    write = _command(commands, "generate", _generate, "continue a text with the exported language model")
+    write.add_argument("prompt", help="the text to go on from")
+    write.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    write.add_argument("--tokens", type=int, default=200, help="how many at most (default: 200)")
+    write.add_argument("--temperature", type=float, default=0.8, help="0 takes the most probable (default: 0.8)")
+    write.add_argument("--top-k", type=int, help="draw from so many of the most probable tokens (default: all)")
+    write.add_argument("--top-p", type=float, default=0.95, help="draw from this share of probability (default: 0.95)")
+    write.add_argument("--seed", type=int, default=0, help="the same one gives the same text (default: 0)")
 
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")

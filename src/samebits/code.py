@@ -29,7 +29,7 @@ def code_files(workspace: Path, stage: str) -> list[Path]:
     """The Python files among the stage's deps in dvc.yaml (folders are searched), sorted."""
     found: set[Path] = set()
     for path in stage_files(workspace, stage)[0]:
-        if path.is_dir() and path.is_relative_to(workspace / "src"):
+        if path.is_dir() and any(path.is_relative_to(workspace / folder) for folder in ("src", "custom")):
             found |= set(path.rglob("*.py"))
         elif path.suffix in CODE or (path.is_relative_to(workspace / "src") and not path.exists()):
             found.add(path)

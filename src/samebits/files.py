@@ -23,6 +23,11 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_bytes(data: bytes) -> str:
+    """SHA-256 of some bytes, hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def json_bytes(value: Any) -> bytes:
     """Canonical JSON: sorted keys, two-space indent, LF, final newline, UTF-8.
 

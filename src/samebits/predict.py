@@ -7,26 +7,17 @@ picture whose background is light, for a model that knows dark ones, gets a note
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from samebits.errors import UserError
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-Pixels = npt.NDArray[np.uint8]
+from samebits.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, reason
 
 DEFAULT_MODEL = Path("models/export/model.onnx")
-_LARGEST_PIXELS = 100_000_000
-_UNREADABLE = (OSError, ValueError, SyntaxError, MemoryError, OverflowError)
-"""What Pillow raises for a file that it cannot read."""
 _CURE = "make it: dvc repro export (or fetch it: dvc pull)"
 
 
@@ -77,9 +68,9 @@ def classify(
     images, notes, bad = [], [], []
     for path in paths:
         try:
-            image = _prepare(path, channels, (width, height))
-        except _UNREADABLE as error:
-            bad.append(f"{path}: {_reason(error)}")
+            image = load_pixels(path, channels, (width, height), preprocessing.get("resize", "pad"))
+        except UNREADABLE as error:
+            bad.append(f"{path}: {reason(error)}")
             continue
         image = 255 - image if invert else image
         images.append(image)
@@ -107,102 +98,30 @@ def describe(predictions: Sequence[Prediction]) -> Iterator[str]:
             yield f"  note: {note}"
 
 
-def load_image(path: Path, channels: int, size: tuple[int, int]) -> Pixels:
-    """An image file as a model's input.
-
-    EXIF rotation is applied, transparency is laid on white, 16-bit values are scaled to 8, grey or RGB is made,
-    missing room is filled with the border's median colour to keep the aspect ratio, and it is resized: by area means
-    when shrinking, bilinearly when growing.
+def load_image(path: Path, channels: int, size: tuple[int, int], resize: Resize = "pad") -> Pixels:
+    """An image file as a model's input, uint8 [channels, height, width]: see `samebits.pixels.load_pixels`.
 
     Args:
         channels: 1 for grey, 3 for RGB.
         size: (width, height).
 
-    Returns:
-        uint8 [channels, height, width].
-
     Raises:
         UserError: if it is missing, damaged, no image, or has more than 100 million pixels.
     """
     try:
-        return _prepare(path, channels, size)
-    except _UNREADABLE as error:
-        raise UserError(f"{path}: {_reason(error)}", "replace the image") from None
-
-
-def _prepare(path: Path, channels: int, size: tuple[int, int]) -> Pixels:
-    from PIL import Image, ImageOps
-
-    with warnings.catch_warnings():
-        # Pillow warns of bombs and damaged metadata; the size is checked here, damaged pixels raise.
-        warnings.simplefilter("ignore")
-        try:
-            opened = Image.open(path)
-        except Image.DecompressionBombError:
-            # Its class is a bare Exception, raised above twice Pillow's own limit, before the size is known here.
-            raise ValueError(f"it has more than {_LARGEST_PIXELS:,} pixels") from None
-        with opened:
-            if opened.width * opened.height > _LARGEST_PIXELS:
-                raise ValueError(f"{opened.width}x{opened.height} pixels are more than {_LARGEST_PIXELS:,}")
-            opened.load()
-            image = ImageOps.exif_transpose(opened)
-    image = _flat(image).convert("L" if channels == 1 else "RGB")
-    image = _padded(image, size)
-    shrinks = image.width > size[0] or image.height > size[1]
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.uint8)
-    pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-    return np.ascontiguousarray(pixels)
-
-
-def _flat(image: Image.Image) -> Image.Image:
-    """8 bits a channel, no transparency."""
-    from PIL import Image
-
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        values = np.asarray(image, dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise ValueError("it holds NaN or infinite values")
-        # 16-bit files open as I;16 or, from older writers, as I.
-        top = 65535.0 if image.mode != "F" else max(1.0, float(values.max()))
-        return Image.fromarray(np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8))
-    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image
-
-
-def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The image centred on a canvas of the target's aspect ratio, in its border's median colour."""
-    from PIL import Image
-
-    width = max(image.width, round(image.height * size[0] / size[1]))
-    height = max(image.height, round(image.width * size[1] / size[0]))
-    if (width, height) == image.size:
-        return image
-    if width * height > _LARGEST_PIXELS:
-        raise ValueError(f"{image.width}x{image.height} pixels are too long for the model's {size[0]}x{size[1]}")
-    colour = np.median(_border(np.atleast_3d(np.asarray(image))), axis=0)
-    fill = tuple(int(value) for value in np.rint(colour))
-    canvas = Image.new(image.mode, (width, height), fill[0] if len(fill) == 1 else fill)
-    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
-    return canvas
-
-
-def _border(pixels: Pixels) -> Pixels:
-    """The outermost pixels of [H, W, C], as [n, C]."""
-    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+        return load_pixels(path, channels, size, resize)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: {reason(error)}", "replace the image") from None
 
 
 def _notes(image: Pixels, mean: Sequence[float]) -> Iterator[str]:
-    border = float(np.median(_border(image.transpose(1, 2, 0))))
+    edge = float(np.median(border(image.transpose(1, 2, 0))))
     usual = 255.0 * sum(mean) / len(mean)
     if image.min() == image.max():
         yield "the image is one flat colour"
-    elif len(mean) == 1 and usual < 80 and border > 150:
+    elif len(mean) == 1 and usual < 80 and edge > 150:
         yield "its background is light, the model knows dark ones: try --invert"
-    elif len(mean) == 1 and usual > 175 and border < 105:
+    elif len(mean) == 1 and usual > 175 and edge < 105:
         yield "its background is dark, the model knows light ones: try --invert"
 
 
@@ -228,15 +147,3 @@ def _open_model(path: Path) -> tuple[Any, list[str], dict[str, Any]]:
     if len(shape) != 3 or shape[0] not in {1, 3}:
         raise UserError(f"{path} takes inputs of shape {shape}", "images have one channel (grey) or three (RGB)")
     return session, [str(label) for label in labels], preprocessing
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "it does not exist"
-    if isinstance(error, IsADirectoryError):
-        return "it is a folder"
-    if isinstance(error, PermissionError):
-        return "it may not be read"
-    if type(error).__name__ == "UnidentifiedImageError":
-        return "it is no image, or of an unknown format"
-    return str(error) or type(error).__name__

@@ -21,12 +21,14 @@ class ImageInputs(Section):
         shape: [C, H, W].
         mean: of each channel over the training split, of pixels scaled to [0, 1].
         std: likewise; the population's. 0 for a constant channel.
+        resize: how files of another aspect ratio are brought to the shape (see `samebits.pixels`).
     """
 
     kind: Literal["image"] = "image"
     shape: list[int] = Field(min_length=3, max_length=3)
     mean: list[float]
     std: list[float]
+    resize: Literal["pad", "crop", "stretch"] = "pad"
 
     @property
     def mean_pixel(self) -> tuple[int, ...]:
@@ -55,6 +57,9 @@ class TokenInputs(Section):
 
 DATE_PARTS = ("year", "month", "day", "weekday", "hour", "minute", "second", "day_of_year")
 """What a date is taken apart into; weekday counts from Monday = 0."""
+
+TOKENIZER = "tokenizer.json"
+"""Beside the shards, the checkpoint and the exported files of texts."""
 
 
 class NumberColumn(Section):
@@ -227,7 +232,7 @@ class Signature(Section):
 
 _MODELS = {
     "image": "convnet or resnet18",
-    "tokens": "bert for classes, gpt for a language model",
+    "tokens": "bert or embedding_bag for classes, gpt for a language model",
     "table": "tabular",
 }
 

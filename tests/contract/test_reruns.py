@@ -63,7 +63,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with made-up outputs that DVC was told are up to date."""
     folder = tmp_path_factory.mktemp("project")
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "prepared", "cache", "tmp", "*.local")
-    for name in ("src", "stages", "data", ".dvc"):
+    for name in ("custom", "src", "stages", "data", ".dvc"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for name in ("params.yaml", "dvc.yaml", ".dvcignore", "README.md"):
         shutil.copy(ROOT / name, folder / name)

@@ -174,7 +174,7 @@ def test_all_bad_images_are_named_at_once(model: Path, tmp_path: Path) -> None:
 
 
 def test_bombs_and_slivers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("samebits.predict._LARGEST_PIXELS", 1000)
+    monkeypatch.setattr("samebits.pixels.LARGEST_PIXELS", 1000)
     Image.new("L", (40, 40)).save(tmp_path / "bomb.png")
     Image.new("L", (900, 1)).save(tmp_path / "sliver.png")
     with pytest.raises(UserError, match="40x40 pixels are more than"):

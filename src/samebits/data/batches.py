@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from samebits.data.augment import augment
-from samebits.data.order import Int64, epoch_order, steps_in_epoch
+from samebits.data.order import Int64, bucketed, epoch_order, steps_in_epoch
 from samebits.data.prepared import Split
 from samebits.data.tensors import as_tensor
 from samebits.params.augment import AugmentParams
@@ -49,6 +49,7 @@ class Batches:
         augment: random changes of images, or None; other samples are left as they are.
         shuffle: see `samebits.data.order.epoch_order`.
         window: shards a window, for `window`.
+        bucket: batches a window within which samples are sorted by length (`bucketed`); None: no sorting.
 
     Raises:
         UserError: if the split is smaller than a batch.
@@ -63,6 +64,7 @@ class Batches:
         augment: AugmentParams | None = None,
         shuffle: Literal["full", "window"] = "full",
         window: int = 8,
+        bucket: int | None = None,
     ) -> None:
         self.split = split
         self.batch_size = batch_size
@@ -70,6 +72,8 @@ class Batches:
         self.augment = augment
         self.shuffle = shuffle
         self.window = window
+        self.bucket = bucket
+        self._lengths = None if bucket is None else split.lengths()
         self.steps_per_epoch = steps_in_epoch(len(split), batch_size)
         self._lock = Lock()
         self._orders: dict[int, Int64] = {}
@@ -127,6 +131,15 @@ class Batches:
                     shuffle=self.shuffle,
                     window=self.window,
                 )
+                if self.bucket is not None and self._lengths is not None:
+                    order = bucketed(
+                        order,
+                        self._lengths,
+                        batch_size=self.batch_size,
+                        window=self.bucket,
+                        seed=self.seed,
+                        epoch=epoch,
+                    )
                 order.flags.writeable = False
                 # Two epochs: workers read ahead over the end of one.
                 self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}

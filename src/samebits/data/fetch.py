@@ -74,6 +74,40 @@ def fetch(card: Card, *, say: Say = print, progress: ProgressMode = "auto") -> F
     return {file.name: found[file.name] for file in card.files}
 
 
+def fetch_url(url: str, sha256: str, *, limit: int, say: Say = print, progress: ProgressMode = "auto") -> Path:
+    """A published file that is known by its address and (the beginning of) its SHA-256.
+
+    Args:
+        sha256: of the file, or its first digits, as some publishers put them into the name.
+        limit: most bytes to accept.
+
+    Raises:
+        UserError: it cannot be had, or is another file.
+    """
+    cache, name = cache_folder(), url.rpartition("/")[2]
+    path, part = cache / name, cache / f"{name}.part"
+    folders = [Path(each) for each in os.environ.get("SAMEBITS_DATA", "").split(os.pathsep) if each]
+    for found in (path, *(folder / name for folder in folders)):
+        if found.is_file() and sha256_file(found).startswith(sha256):
+            return found
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        say(f"fetching {url}")
+        Network().require(url)
+        download(url, part, limit=limit, name=name, progress=progress, say=say)
+        actual = sha256_file(part)
+        if not actual.startswith(sha256):
+            part.unlink()
+            raise PlaceError(f"it has sha256 {actual}, which does not begin with {sha256}; removed")
+        part.replace(path)
+    except (PlaceError, OSError) as error:
+        raise UserError(
+            f"{url} could not be had: {error}",
+            f"check the network; or put {name} into a folder and set SAMEBITS_DATA to it",
+        ) from None
+    return path
+
+
 def _from_cache(card: Card, cache: Path, say: Say) -> Found:
     found: Found = {}
     for file in card.files:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from samebits.data.sources import Array, Encoded, Int64, Raw
 from samebits.errors import UserError
+from samebits.pixels import Resize
 from samebits.signature import ClassTarget, ImageInputs, Signature
 
 _CHUNK = 4096
@@ -22,9 +23,13 @@ class RawImages(Raw):
 
     Attributes:
         parts: uint8 [n_k, C, H, W] each; one after the other, they are the samples.
+        rows: int64 [n], the place of each sample in `parts`, where some of them are none.
+        resize: how the files were brought to one shape.
     """
 
     parts: Sequence[npt.NDArray[np.uint8]]
+    rows: Int64 | None = None
+    resize: Resize = "pad"
 
     def encode(self, splits: Mapping[str, Int64]) -> Encoded:
         """Channel statistics of the training split; the pixels are stored as they are.
@@ -33,12 +38,16 @@ class RawImages(Raw):
             UserError: if all training images are one plain colour.
         """
         mean, std = channel_statistics(self.read, splits["train"])
-        inputs = ImageInputs(shape=[int(size) for size in self.parts[0].shape[1:]], mean=mean, std=std)
+        inputs = ImageInputs(
+            shape=[int(size) for size in self.parts[0].shape[1:]], mean=mean, std=std, resize=self.resize
+        )
         signature = Signature(inputs=inputs, target=ClassTarget(classes=list(self.classes)))
         return Encoded(signature, {name: self.take(rows, self.read) for name, rows in splits.items()})
 
     def read(self, rows: Int64) -> Array:
         """Images by number: uint8 [len(rows), C, H, W]."""
+        if self.rows is not None:
+            rows = self.rows[rows]
         if len(self.parts) == 1:
             return np.take(self.parts[0], rows, axis=0)
         first = np.cumsum([0, *(len(part) for part in self.parts)])

@@ -37,6 +37,7 @@ class Stream(IntEnum):
     ROWS = 1
     SHARDS = 2
     AUGMENT = 3
+    BATCHES = 4
 
 
 def philox4x32(counter: UInt64, key: tuple[int, int]) -> UInt64:
@@ -140,6 +141,28 @@ def epoch_order(
         rows = np.concatenate([np.arange(first[s], first[s + 1], dtype=np.int64) for s in chosen])
         parts.append(rows[np.argsort(sort_keys(seed, Stream.ROWS, epoch, rows), kind="stable")])
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def bucketed(order: Int64, lengths: Int64, *, batch_size: int, window: int, seed: int, epoch: int) -> Int64:
+    """An epoch's order such that a batch holds samples of like length: int64 [steps * batch_size].
+
+    Within windows of so many batches the samples are sorted by length; then whole batches are permuted, so that neither
+    short nor long ones come first. What the last partial batch would have held is left out before, as it is without
+    this: it does not depend on length. With a window of an epoch, batches are as alike as can be; a smaller one mixes
+    more.
+
+    Args:
+        order: a permutation of the samples, int64 [n].
+        lengths: of each sample, int64 [n].
+        window: batches a window.
+    """
+    steps = len(order) // batch_size
+    whole, size = order[: steps * batch_size], window * batch_size
+    parts = [whole[start : start + size] for start in range(0, len(whole), size)]
+    # A stable sort: samples of one length stay in the random order.
+    rows = [part[np.argsort(lengths[part], kind="stable")] for part in parts]
+    batches = np.concatenate(rows).reshape(steps, batch_size) if rows else whole.reshape(0, batch_size)
+    return batches[permutation(steps, seed, Stream.BATCHES, epoch)].reshape(-1)
 
 
 def steps_in_epoch(n: int, batch_size: int) -> int:

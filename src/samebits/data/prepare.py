@@ -8,10 +8,19 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samebits.data.catalog import load_card
+from samebits.data.audit import (
+    NEAR_DUPLICATES,
+    Audited,
+    audit_raw,
+    facts,
+    limit_classes,
+    near_duplicates_csv,
+)
+from samebits.data.catalog import WEIGHTS, load_card
 from samebits.data.fetch import fetch
 from samebits.data.prepared import SPLITS
 from samebits.data.shards import write_prepared
@@ -37,9 +46,14 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
         kind, about, source = locate(data, context.project, Path(scratch), context)
         raw = read_source(kind, source)
         require_usable(raw, data)
-        encoded = split_and_encode(raw, data)
+        audited = audit_raw(raw, data)
+        encoded = split_and_encode(raw, data, audited)
         info = write_prepared(
-            context.project.prepared, about, encoded, shard_mib=data.shard_mib, set_aside=raw.set_aside
+            context.project.prepared,
+            about,
+            encoded,
+            shard_mib=data.shard_mib,
+            set_aside=(*raw.set_aside, *audited.set_aside),
         )
     for line in describe(info, encoded):
         context.say(line)
@@ -53,6 +67,10 @@ def locate(
     Raises:
         UserError: unknown card or path, or a format that contradicts the card's.
     """
+
+    def find_asset(name: str, file: str, key: str) -> Path:
+        return _asset(name, file, key, project, context)
+
     if _is_path(data.source):
         path = _own_path(data.source, project)
         if data.format is None:
@@ -62,8 +80,17 @@ def locate(
             )
         known_format(data.format)
         about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
-        return data.format, about, Source(path.stem, data, None, {}, path, scratch, context.say)
+        return (
+            data.format,
+            about,
+            Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project), find_asset),
+        )
     card = load_card(project.catalog, data.source)
+    if card.format == WEIGHTS:
+        raise UserError(
+            f"data.source {card.name!r} is a card of pretrained weights, not of data",
+            "name it in transfer.weights, and data in data.source",
+        )
     if data.format not in (None, card.format):
         raise UserError(
             f"data.format is {data.format!r}, but the card {card.name} is of format {card.format!r}",
@@ -78,21 +105,39 @@ def locate(
         "homepage": card.homepage,
         "files": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256} for f in card.files],
     }
-    return card.format, about, Source(card.name, data, card, files, None, scratch, context.say)
+    return (
+        card.format,
+        about,
+        Source(card.name, data, card, files, None, scratch, context.say, _raw(project), find_asset),
+    )
+
+
+def _raw(project: Project) -> Path:
+    return project.workspace / "data" / "raw"
+
+
+def _asset(name: str, file: str, key: str, project: Project, context: StageContext) -> Path:
+    """A file of a card of weights, or one of the user's own."""
+    if _is_path(name):
+        return _own_path(name, project, key)
+    card = load_card(project.catalog, name)
+    if card.format != WEIGHTS or file not in {each.name for each in card.files}:
+        raise UserError(f"{key} {name!r}: that card has no {file}", "name a card of weights that has one, or a file")
+    return fetch(card, say=context.say, progress=context.runtime.progress)[file]
 
 
 def _is_path(source: str) -> bool:
     return "/" in source or "\\" in source or "." in source
 
 
-def _own_path(source: str, project: Project) -> Path:
+def _own_path(source: str, project: Project, key: str = "data.source") -> Path:
     """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
     # A link below data/raw is followed by DVC, too: it may point anywhere.
     path = Path(os.path.normpath(project.workspace / source))
     home = project.workspace / "data" / "raw"
     if not path.is_relative_to(home) or path == home:
         raise UserError(
-            f"data.source {source} is not below data/raw, so DVC would not see it change",
+            f"{key} {source} is not below data/raw, so DVC would not see it change",
             "copy or move it there (data/raw/NAME), then keep it with: dvc add data/raw/NAME",
         )
     if not path.exists():
@@ -100,7 +145,7 @@ def _own_path(source: str, project: Project) -> Path:
         near = nearest(path.relative_to(home).parts[0], known)
         hint = f"did you mean data/raw/{near}? " if near else ""
         raise UserError(
-            f"data.source {source} does not exist",
+            f"{key} {source} does not exist",
             f"{hint}put it there; if it is kept by DVC, fetch it: dvc pull. Under dvc exp run --temp or --queue, files "
             "that git and DVC do not know are not there: dvc add them first",
         )
@@ -126,16 +171,41 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
         )
 
 
-def split_and_encode(raw: Raw, settings: DataParams) -> Encoded:
-    """Cut the samples into splits and fit on the training split.
+def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = None) -> Encoded:
+    """Cut the samples that the audit kept into splits, and fit on the training split.
+
+    Args:
+        audited: the audit of `raw`, made here if it is left out.
 
     Raises:
         UserError: if a split is empty, or a class of train is.
     """
+    audited = audited or audit_raw(raw, settings)
+    kept = audited.kept
     labels = raw.targets if raw.classes else None
-    splits = assign(settings, raw.hashes, labels=labels, given=raw.given, groups=raw.groups, times=raw.times)
+    of_kept = assign(
+        settings,
+        raw.hashes[kept],
+        labels=None if labels is None else labels[kept],
+        given=None if raw.given is None else [raw.given[row] for row in kept.tolist()],
+        groups=None if raw.groups is None else [raw.groups[row] for row in kept.tolist()],
+        times=None if raw.times is None else raw.times[kept],
+    )
+    splits = {name: kept[rows] for name, rows in of_kept.items()}
     check_splits(splits, labels, raw.classes, settings)
-    return raw.encode(splits)
+    splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
+    encoded = raw.encode(splits)
+    found, lines = facts(audited, raw, splits)
+    if left_out:
+        found["left_out"] = left_out
+        lines.append(f"{left_out:,} training samples are left out (data.limit_per_class)")
+    files = {NEAR_DUPLICATES: near_duplicates_csv(audited, raw, splits)} if audited.pairs else {}
+    return replace(
+        encoded,
+        files={**encoded.files, **files},
+        audit={**found, **encoded.audit},
+        remarks=(*lines, *encoded.remarks),
+    )
 
 
 def describe(info: Mapping[str, Any], encoded: Encoded) -> Iterator[str]:

@@ -34,6 +34,8 @@ SplitName = Literal["train", "validation", "test"]
 
 Array = npt.NDArray[Any]
 
+_CHUNK = 4096
+
 _T = TypeVar("_T")
 _CURE = "make it again: dvc repro (or, if it was made before: dvc checkout)"
 
@@ -142,6 +144,18 @@ class Split:
             used = np.flatnonzero((rows != inputs.pad).any(axis=0))
             rows = rows[:, : int(used[-1]) + 1 if len(used) else 1]
         return rows, self.targets[indices]
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each text without what fills it up; of other samples, 1: int64 [n]."""
+        inputs = self.info.signature.inputs
+        if not isinstance(inputs, TokenInputs) or inputs.pad is None:
+            return np.ones(len(self), dtype=np.int64)
+        found = [np.empty(0, dtype=np.int64)]
+        for start in range(0, len(self), _CHUNK):
+            rows = self.rows(np.arange(start, min(start + _CHUNK, len(self)), dtype=np.int64))
+            used = rows != inputs.pad
+            found.append(np.where(used.any(axis=1), rows.shape[1] - used[:, ::-1].argmax(axis=1), 0))
+        return np.concatenate(found).astype(np.int64)
 
     def rows(self, indices: npt.NDArray[np.int64]) -> Array:
         """Gather samples as they are stored, in the order asked for: [len(indices), *row_shape], a copy.

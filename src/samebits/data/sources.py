@@ -26,8 +26,17 @@ Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 
 SOURCES: dict[str, str] = {
+    "cifar": "samebits.data.cifar",
     "idx": "samebits.data.idx",
+    "image_csv": "samebits.data.image_csv",
+    "image_folder": "samebits.data.image_folder",
+    "mail": "samebits.data.mail",
+    "paragraphs": "samebits.data.paragraphs",
+    "running_text": "samebits.data.running_text",
     "table": "samebits.data.table",
+    "text_csv": "samebits.data.text_csv",
+    "text_folder": "samebits.data.text_folder",
+    "text_jsonl": "samebits.data.text_jsonl",
 }
 """Format -> module of its reader."""
 
@@ -44,6 +53,8 @@ class Source:
         path: the user's own file or folder, else None.
         scratch: an empty folder for whatever does not fit in memory; it is removed afterwards.
         say: prints a line.
+        raw: the folder data/raw of the workspace, for what a setting names beside the source.
+        find_asset: see `asset`.
     """
 
     name: str
@@ -53,6 +64,8 @@ class Source:
     path: Path | None
     scratch: Path
     say: Callable[[str], None]
+    raw: Path = Path("data/raw")
+    find_asset: Callable[[str, str, str], Path] | None = None
 
     @property
     def catalogued(self) -> Card:
@@ -80,6 +93,21 @@ class Source:
         if len(self.files) != 1:
             raise UserError(f"the card {self.name} has {len(self.files)} files, its format reads one", "correct it")
         return next(iter(self.files.values()))
+
+    def asset(self, name: str, file: str, key: str) -> Path:
+        """A file that the data need beside themselves, such as a given tokeniser.
+
+        Args:
+            name: a card of weights, which has it, or its path below data/raw.
+            file: what it is called on the card.
+            key: the parameter that names it, for messages.
+
+        Raises:
+            UserError: if it cannot be had.
+        """
+        if self.find_asset is None:
+            raise UserError(f"{key} {name!r} cannot be looked up here", "run the stage: dvc repro prepare")
+        return self.find_asset(name, file, key)
 
 
 @dataclass(frozen=True)

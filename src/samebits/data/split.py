@@ -23,9 +23,10 @@ Int64 = npt.NDArray[np.int64]
 HASH_BYTES = 32
 
 
-def sample_hashes(images: npt.NDArray[np.uint8]) -> Hashes:
-    """SHA-256 of each sample's pixel bytes in C order: uint8 [n, 32]."""
-    digests = b"".join(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in images)
+def sample_hashes(images: npt.NDArray[np.uint8], rows: Sequence[int] | None = None) -> Hashes:
+    """SHA-256 of each sample's pixel bytes in C order: uint8 [n, 32]. `rows`: of these alone, in this order."""
+    chosen = images if rows is None else (images[row] for row in rows)
+    digests = b"".join(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in chosen)
     return np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)
 
 

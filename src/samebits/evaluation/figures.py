@@ -92,6 +92,15 @@ def curves_figure(curves: Sequence[Curve]) -> bytes:
         return canvas.png()
 
 
+def position_figure(losses: npt.NDArray[np.float64]) -> bytes:
+    """Mean loss at each position of the context."""
+    with Canvas(6.4, 3.2) as canvas:
+        axes = canvas.axes()
+        axes.plot(np.arange(1, len(losses) + 1), losses, color=BLUE, linewidth=1.4)
+        axes.set(xlabel="tokens read before and with this one", ylabel="loss", title="Loss by position")
+        return canvas.png()
+
+
 def mistakes_figure(images: npt.NDArray[np.uint8], captions: Sequence[str]) -> bytes:
     """A gallery.
 

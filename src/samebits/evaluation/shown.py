@@ -9,7 +9,10 @@ import numpy.typing as npt
 
 from samebits.data.prepared import Array
 from samebits.evaluation.subject import Subject
-from samebits.signature import CategoryColumn, TableInputs
+from samebits.signature import TOKENIZER, CategoryColumn, TableInputs, TokenInputs
+
+_LETTERS = 700
+"""Shown of a text."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,21 @@ def show_samples(subject: Subject, indices: npt.NDArray[np.int64]) -> list[Shown
         return [Shown(image=row) for row in rows]
     if inputs.kind == "table":
         return [Shown(text=_row_text(inputs, row)) for row in rows]
-    return [Shown(text=" ".join(map(str, row.tolist()))) for row in rows]
+    return [Shown(text=text) for text in _texts(subject, inputs, rows)]
+
+
+def _texts(subject: Subject, inputs: TokenInputs, rows: Array) -> list[str]:
+    """Tokens as text, without special ones; a text that was cut to the model's length ends with an ellipsis."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(subject.prepared / TOKENIZER))
+    texts = []
+    for row in rows:
+        used = row if inputs.pad is None else row[row != inputs.pad]
+        text = tokenizer.decode(used.tolist(), skip_special_tokens=True).strip()
+        full = len(used) == inputs.length or len(text) > _LETTERS
+        texts.append(text[:_LETTERS] + (" …" if full else ""))
+    return texts
 
 
 def _row_text(inputs: TableInputs, row: Array) -> str:

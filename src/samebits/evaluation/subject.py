@@ -28,6 +28,7 @@ from samebits.serving import ServingModel
 EVALUATORS: dict[str, str] = {
     "class": "samebits.evaluation.classification",
     "number": "samebits.evaluation.regression",
+    "next_token": "samebits.evaluation.language_model",
 }
 """Kind of target -> module."""
 
@@ -120,6 +121,8 @@ def describe_inputs(info: DatasetInfo) -> str:
         kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
         return f"{kind} images of {width} × {height} pixels"
     if inputs.kind == "tokens":
+        if info.signature.target.kind == "next_token":
+            return f"rows of {inputs.length:,} + 1 tokens, vocabulary {inputs.vocabulary:,}"
         return f"texts of up to {inputs.length:,} tokens, vocabulary {inputs.vocabulary:,}"
     return f"rows of {len(inputs.columns)} columns"
 

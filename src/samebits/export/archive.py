@@ -48,11 +48,17 @@ _EXPRESSION = re.compile(
 )
 _EMPTY = ("custom_obj_values", "treespec_namedtuple_fields", "guards_code")
 _LEAF = '{"type": null, "context": null, "children_spec": []}'
-# One positional tensor in, one tensor out, as torch's pytree writes it.
+
+
+def _tuple(*children: str) -> str:
+    return f'{{"type": "builtins.tuple", "context": "null", "children_spec": [{", ".join(children)}]}}'
+
+
+_NO_KEYWORDS = '{"type": "builtins.dict", "context": "[]", "children_spec": []}'
+# Positional tensors in, one tensor or a tuple of them out, as torch's pytree writes it: one, or three with a cache.
 _TREES = {
-    '[1, {"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.tuple", "context": "null", '
-    f'"children_spec": [{_LEAF}]}}, {{"type": "builtins.dict", "context": "[]", "children_spec": []}}]}}]',
-    f"[1, {_LEAF}]",
+    *(f"[1, {_tuple(_tuple(*[_LEAF] * count), _NO_KEYWORDS)}]" for count in (1, 3)),
+    *(f"[1, {tree}]" for tree in (_LEAF, _tuple(*[_LEAF] * 3))),
 }
 _TAGS = {
     *("as_tensor", "as_tensors", "as_optional_tensor", "as_optional_tensors", "as_none", "as_bool", "as_bools"),

@@ -91,6 +91,7 @@ def _snippets(formats: dict[str, Any], name: str, answer: str) -> list[str]:
         lines += [
             "```python",
             "import onnxruntime",
+            *_tokenizing(name),
             f'session = onnxruntime.InferenceSession("{formats["onnx"]["file"]}")',
             f'{answer} = session.run(["{answer}"], {{"{name}": {name}}})[0]',
             "```",
@@ -122,6 +123,18 @@ def _columns(inputs: dict[str, Any]) -> list[str]:
             what = f"mean {column['mean']:.6g}, standard deviation {column['std']:.6g}{gap}"
         lines.append(f"| {place} | {column['name']} | {column['kind']} | {what} |")
     return [*lines, ""]
+
+
+def _tokenizing(name: str) -> list[str]:
+    """Of texts, how they become the input."""
+    if name != "tokens":
+        return []
+    return [
+        "import numpy",
+        "from tokenizers import Tokenizer",
+        'rows = Tokenizer.from_file("tokenizer.json").encode_batch(texts)',
+        "tokens = numpy.array([row.ids for row in rows], dtype=numpy.int32)",
+    ]
 
 
 def _samples(inputs: dict[str, Any]) -> str:

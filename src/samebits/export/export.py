@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.checkpoint import WEIGHTS, load_checkpoint
+from samebits.checkpoint import WEIGHTS, copy_tokenizer, load_checkpoint
 from samebits.data.prepared import Array, DatasetInfo, Split, open_split, read_info
 from samebits.data.tensors import as_tensor
 from samebits.errors import Interrupted, UserError
@@ -24,10 +24,11 @@ from samebits.export.card import model_card
 from samebits.export.latency import BATCH_SIZES, median_milliseconds
 from samebits.export.metadata import export_metadata
 from samebits.export.parity import Predictor, measure_parity, stored
+from samebits.export.tokens import TokenProof
 from samebits.files import sha256_file, write_bytes, write_json
 from samebits.params.export import ExportParams
 from samebits.registry import load_module
-from samebits.serving import ServingModel
+from samebits.serving import GeneratingModel, ServingModel, build_serving
 
 if TYPE_CHECKING:
     from samebits.stage import StageContext
@@ -69,40 +70,48 @@ def _export(settings: ExportParams, context: StageContext) -> None:
             "run dvc repro, which trains on the prepared data",
         )
     split = open_split(project.prepared, "test", in_memory=info.split_bytes("test") <= context.runtime.memory_mib << 20)
-    serving = ServingModel(checkpoint.model, checkpoint.task, info.signature).eval()
-    reference = _reference(serving, split)
+    serving = build_serving(checkpoint.model, checkpoint.task, info.signature)
+    # Scores of every token at every position of a split would fill the memory: they are compared as they are made.
+    tokens = TokenProof(serving, split, settings, check) if isinstance(serving, GeneratingModel) else None
+    reference = None if tokens else _reference(serving, split)
     metadata = export_metadata(config, _dataset_facts(info), sha256_file(project.checkpoint / WEIGHTS))
     report: dict[str, Any] = {
         "tolerance": settings.tolerance,
         "batch_sizes": settings.batch_sizes,
         "test_samples": len(split),
-        "test": _score(reference, split),
+        "test": _score(reference, split) if reference is not None else tokens.score() if tokens else {},
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
         "weights_sha256": metadata["model"]["weights_sha256"],
         "data_digest": info.digest,
         "formats": {},
     }
-    predictors: dict[str, Predictor] = {"eager": _eager(serving)}
+    predictors: dict[str, Any] = {"eager": tokens.eager if tokens else _eager(serving)}
     project.exported.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=project.exported.parent, prefix=".export-"))
     try:
         folder.chmod(0o755)
-        example = as_tensor(split.samples(np.zeros(2, dtype=np.int64))[0])
+        example = as_tensor(_example(split))
         for name in settings.formats:
             check()
             module = load_module("export format", name, EXPORTERS)
             path = folder / module.FILE
             facts: dict[str, Any] = module.export(serving, example, path, metadata)
-            predict = predictors[name] = module.load(path)
-            parity = measure_parity(
-                name,
-                predict,
-                reference,
-                split,
-                batch_sizes=settings.batch_sizes,
-                tolerance=settings.tolerance,
-                check=check,
-            )
+            if tokens:
+                predictors[name] = module.load_all(path)
+                parity = tokens.compare(name, predictors[name])
+                facts |= {"greedy_tokens": tokens.greedy(name, predictors[name])}
+            else:
+                assert reference is not None
+                predictors[name] = module.load(path)
+                parity = measure_parity(
+                    name,
+                    predictors[name],
+                    reference,
+                    split,
+                    batch_sizes=settings.batch_sizes,
+                    tolerance=settings.tolerance,
+                    check=check,
+                )
             report["formats"][name] = {
                 **facts,
                 "file": module.FILE,
@@ -115,6 +124,7 @@ def _export(settings: ExportParams, context: StageContext) -> None:
                 f"{module.FILE}: {path.stat().st_size / 1024:,.0f} KiB, equal to the checkpoint on {len(split):,} test "
                 f"samples within {parity.worst:.1e} ({settings.tolerance:g} is allowed)"
             )
+        copy_tokenizer(project.checkpoint, folder, config.signature)
         write_json(folder / "export.json", report)
         write_bytes(folder / "card.md", model_card(report, metadata, info.counts).encode())
         if project.exported.exists():
@@ -123,7 +133,8 @@ def _export(settings: ExportParams, context: StageContext) -> None:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    _record(context, report, _latencies(predictors, split, context))
+    times = tokens.latencies(predictors, context.say) if tokens else _latencies(predictors, split, context)
+    _record(context, report, times)
 
 
 def _reference(serving: ServingModel, split: Split) -> npt.NDArray[np.float32]:
@@ -132,6 +143,12 @@ def _reference(serving: ServingModel, split: Split) -> npt.NDArray[np.float32]:
     starts = range(0, len(split), _REFERENCE_BATCH)
     batches = (np.arange(at, min(at + _REFERENCE_BATCH, len(split)), dtype=np.int64) for at in starts)
     return np.concatenate([predict(stored(split, indices)) for indices in batches])
+
+
+def _example(split: Split) -> Array:
+    """Two samples: axes of length one would be taken for constant, so of texts one of the longest."""
+    longest = int(split.lengths().argmax())
+    return split.samples(np.array([longest, longest], dtype=np.int64))[0]
 
 
 def _score(reference: npt.NDArray[np.float32], split: Split) -> dict[str, float]:

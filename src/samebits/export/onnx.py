@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import onnx as onnx_library
 
 FILE = "model.onnx"
+_LARGEST = 1 << 20
 OPSET = 20
 """Released with ONNX 1.15 (2023); readers from ONNX Runtime 1.17 on take it."""
 
@@ -47,11 +48,11 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
         with _quiet():
             program = torch.onnx.export(
                 serving,
-                (example,),
+                serving.example(example),
                 dynamo=True,
-                dynamic_shapes=(dynamic_axes(serving),),
-                input_names=[serving.input_name],
-                output_names=[serving.output_name],
+                dynamic_shapes=dynamic_axes(serving),
+                input_names=list(serving.input_names),
+                output_names=list(serving.output_names),
                 opset_version=OPSET,
                 verbose=False,
             )
@@ -71,25 +72,36 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
     return {"opset": OPSET, "ir_version": model.ir_version}
 
 
-def dynamic_axes(serving: ServingModel) -> dict[int, Any]:
-    """The axes of the input that may have any length."""
-    return {axis: torch.export.Dim(name, min=1, max=1 << 20) for axis, name in serving.dynamic.items()}
+def dynamic_axes(serving: ServingModel) -> tuple[dict[int, Any], ...]:
+    """Of each input, its axes that may have any length; a cache may be empty."""
+    names = {name for axes in serving.dynamic for name in axes.values()}
+    sizes = {
+        name: torch.export.Dim(name, min=0 if name == "past" else 1, max=serving.largest.get(name, _LARGEST))
+        for name in sorted(names)
+    }
+    return tuple({axis: sizes[name] for axis, name in axes.items()} for axes in serving.dynamic)
 
 
 def load(path: Path) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
     """The exported file as a function from served samples to answers, on the CPU."""
+    run = load_all(path)
+    return lambda samples: run(samples)[0]
+
+
+def load_all(path: Path) -> Callable[..., list[npt.NDArray[np.float32]]]:
+    """The exported file as a function from all inputs to all outputs, on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name, answer = session.get_inputs()[0].name, session.get_outputs()[0].name
+    names = [each.name for each in session.get_inputs()]
 
-    def predict(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        output: npt.NDArray[np.float32] = session.run([answer], {name: samples})[0]
-        return output
+    def run(*inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
+        outputs: list[npt.NDArray[np.float32]] = session.run(None, dict(zip(names, inputs, strict=True)))
+        return outputs
 
-    return predict
+    return run
 
 
 def _strip(model: onnx_library.ModelProto) -> None:

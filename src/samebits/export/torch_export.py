@@ -37,7 +37,9 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
         UserError: if the model cannot be exported.
     """
     try:
-        program = torch.export.export(serving, (example,), dynamic_shapes=(dynamic_axes(serving),), strict=False)
+        program = torch.export.export(
+            serving, serving.example(example), dynamic_shapes=dynamic_axes(serving), strict=False
+        )
     except (RuntimeError, ValueError, TypeError, AssertionError, torch._dynamo.exc.TorchDynamoException) as error:
         raise UserError(
             f"the model cannot be exported by torch.export: {str(error).splitlines()[0]}",
@@ -71,19 +73,30 @@ def load_exported(path: Path) -> tuple[torch.export.ExportedProgram, dict[str, A
 
 def load(path: Path) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
     """The exported file as a function from served samples to answers, on the CPU."""
+    run = load_all(path)
+    return lambda samples: run(samples)[0]
+
+
+def load_all(path: Path) -> Callable[..., list[npt.NDArray[np.float32]]]:
+    """The exported file as a function from all inputs to all outputs, on the CPU."""
     module = load_exported(path)[0].module()
 
-    def predict(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def run(*inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
         with torch.inference_mode():
-            output: npt.NDArray[np.float32] = module(torch.from_numpy(samples)).numpy()
-        return output
+            outputs = module(*map(torch.from_numpy, inputs))
+        return [each.numpy() for each in (outputs if isinstance(outputs, tuple | list) else (outputs,))]
 
-    return predict
+    return run
 
 
 def _without_traces(model: bytes) -> bytes:
-    """The graph without its nodes' metadata: source lines and paths of the machine that exported it."""
+    """The graph without its nodes' metadata (source lines and paths of the exporting machine) and without guards.
+
+    Guards are Python source that `torch.export.load` would execute; ours would only say that the sizes of a cache fit
+    those of the tokens, which the operations check again.
+    """
     value = json.loads(model)
+    value["guards_code"] = []
     for node in value["graph_module"]["graph"]["nodes"]:
         node["metadata"] = {}
     return json.dumps(value, sort_keys=True).encode()

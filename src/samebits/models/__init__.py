@@ -15,7 +15,15 @@ from samebits.registry import load_module
 from samebits.signature import Signature
 
 MODELS = {
+    "bert": "samebits.models.bert",
     "convnet": "samebits.models.convnet",
+    "embedding_bag": "samebits.models.embedding_bag",
+    "gpt": "samebits.models.gpt",
+    "mlp": "samebits.models.mlp",
+    "own": "samebits.models.own",
+    "resnet18": "samebits.models.resnet",
+    "resnet34": "samebits.models.resnet",
+    "resnet50": "samebits.models.resnet",
     "tabular": "samebits.models.tabular",
 }
 

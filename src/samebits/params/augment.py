@@ -17,6 +17,10 @@ class AugmentParams(Section):
         scale: largest relative change of size, uniform in [1 - scale, 1 + scale].
         shear: largest shear in degrees, uniform in [-shear, shear].
         erase: side in pixels of a square set to the mean pixel at a random place; 0 is off.
+        mixup: mix each image and its label with another's of the batch (Zhang et al., 2018), in a share drawn from
+            Beta(mixup, mixup); 0 is off. For classes only.
+        cutmix: likewise, but a rectangle of the other image replaces one's own (Yun et al., 2019). With both, each
+            batch takes one of them by chance.
     """
 
     shift: int = Field(default=0, ge=0, le=64)
@@ -25,3 +29,5 @@ class AugmentParams(Section):
     scale: float = Field(default=0.0, ge=0.0, lt=1.0)
     shear: float = Field(default=0.0, ge=0.0, lt=90.0)
     erase: int = Field(default=0, ge=0, le=1024)
+    mixup: float = Field(default=0.0, ge=0.0, le=100.0)
+    cutmix: float = Field(default=0.0, ge=0.0, le=100.0)

@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from samebits.params.image import ImageParams
 from samebits.params.section import Section
 from samebits.params.table import TableParams
+from samebits.params.text import TextParams
 
 
 class DataParams(Section):
@@ -22,9 +24,12 @@ class DataParams(Section):
         validation_fraction: share of the training samples held out for validation.
         test_fraction: share held out for the test, where the source has no test split of its own.
         duplicates: `keep` them, or `drop` all but the first of identical samples; those are set aside.
+        limit_per_class: most training samples of a class, chosen by their hash; the others are left out. null: all.
         bad_limit: largest share of samples that may be set aside because they cannot be read.
         shard_mib: target size of a shard in MiB.
         table: how a table is read.
+        image: for image files.
+        text: for texts.
     """
 
     source: str = Field(default="mnist", min_length=1)
@@ -33,6 +38,9 @@ class DataParams(Section):
     validation_fraction: float = Field(default=0.05, gt=0.0, lt=0.5)
     test_fraction: float = Field(default=0.1, gt=0.0, lt=0.5)
     duplicates: Literal["keep", "drop"] = "keep"
+    limit_per_class: int | None = Field(default=None, ge=1)
     bad_limit: float = Field(default=0.01, ge=0.0, le=1.0)
     shard_mib: float = Field(default=8.0, gt=0.0, le=1024.0)
     table: TableParams = TableParams()
+    image: ImageParams = ImageParams()
+    text: TextParams = TextParams()

@@ -20,6 +20,7 @@ from samebits.params.read import Problems, read_yaml, validate
 from samebits.params.runtime import RuntimeParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
+from samebits.params.transfer import TransferParams
 from samebits.registry import load_module
 from samebits.tasks import TASKS
 
@@ -29,6 +30,7 @@ SECTIONS: dict[str, type[Section]] = {
     "data": DataParams,
     "augment": AugmentParams,
     "train": TrainParams,
+    "transfer": TransferParams,
     "evaluate": EvaluateParams,
     "export": ExportParams,
     "runtime": RuntimeParams,

@@ -16,7 +16,7 @@ class SGDParams(Section):
         lr: peak learning rate.
         momentum: share of the last update that goes into the next; 0 is off.
         nesterov: look ahead along the momentum (Sutskever et al., 2013).
-        weight_decay: L2 penalty on matrices and convolutions, not on biases and normalisation.
+        weight_decay: L2 penalty on matrices and convolutions, not on embeddings, biases and normalisation.
     """
 
     name: Literal["sgd"]
@@ -34,7 +34,7 @@ class AdamParams(Section):
         beta1: decay of the mean of the gradient.
         beta2: decay of the mean of its square.
         eps: added to the root of that square.
-        weight_decay: on matrices and convolutions, not on biases and normalisation.
+        weight_decay: on matrices and convolutions, not on embeddings, biases and normalisation.
     """
 
     name: Literal["adam", "adamw"]
@@ -45,7 +45,31 @@ class AdamParams(Section):
     weight_decay: float = Field(default=0.0, ge=0.0)
 
 
-OptimizerParams = Annotated[SGDParams | AdamParams, Field(discriminator="name")]
+class MuonParams(Section):
+    """`torch.optim.Muon` (Jordan et al., 2024) for the matrices of hidden layers, `torch.optim.AdamW` for embeddings,
+    the head, convolutions, biases and normalisation.
+
+    Attributes:
+        lr: peak learning rate of the matrices; steps are scaled to the size of AdamW's.
+        rest: AdamW's peak learning rate as a multiple of it.
+        momentum: decay of the mean of the gradient that is orthogonalised.
+        beta1: of AdamW: decay of the mean of the gradient.
+        beta2: of AdamW: decay of the mean of its square.
+        eps: of AdamW: added to the root of that square.
+        weight_decay: on matrices, not on embeddings, biases and normalisation.
+    """
+
+    name: Literal["muon"]
+    lr: float = Field(gt=0.0)
+    rest: float = Field(default=0.5, gt=0.0)
+    momentum: float = Field(default=0.95, ge=0.0, lt=1.0)
+    beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    beta2: float = Field(default=0.95, ge=0.0, lt=1.0)
+    eps: float = Field(default=1e-8, gt=0.0)
+    weight_decay: float = Field(default=0.0, ge=0.0)
+
+
+OptimizerParams = Annotated[SGDParams | AdamParams | MuonParams, Field(discriminator="name")]
 
 
 class ScheduleParams(Section):
@@ -54,11 +78,13 @@ class ScheduleParams(Section):
     Attributes:
         name: shape of the decay after the warm-up.
         warmup: share of all steps over which the rate rises linearly from 0.
+        decay: share of all steps over which it falls at the end, for `wsd` (warm-up, stable, decay) alone.
         final: rate at the last step, as a share of the peak.
     """
 
-    name: Literal["linear", "cosine", "constant"] = "cosine"
+    name: Literal["linear", "cosine", "constant", "wsd"] = "cosine"
     warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
+    decay: float = Field(default=0.2, gt=0.0, le=1.0)
     final: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
@@ -72,6 +98,8 @@ class TrainParams(Section):
         shuffle: `full` is a permutation of the split; `window` permutes shards, then rows within windows of
             `shuffle_window` shards, so that shards read from disk are read in order.
         shuffle_window: shards a window.
+        bucket_by_length: sort texts by length within windows of so many batches, so that a batch holds texts of like
+            length and little is computed for padding; the order of the batches stays random. null is off.
         precision: `auto` is bf16 where the hardware computes in it, else fp32.
         channels_last: keep images as [N, H, W, C] in memory, which convolutions of most hardware prefer.
         compile: `torch.compile` the model; pays on long runs.
@@ -91,6 +119,7 @@ class TrainParams(Section):
     micro_batch_size: int | None = Field(default=None, ge=1)
     shuffle: Literal["full", "window"] = "full"
     shuffle_window: int = Field(default=8, ge=1)
+    bucket_by_length: int | None = Field(default=None, ge=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     compile: bool = False

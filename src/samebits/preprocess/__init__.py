@@ -15,6 +15,7 @@ from samebits.signature import Signature
 PREPROCESS = {
     "image": "samebits.preprocess.image",
     "table": "samebits.preprocess.table",
+    "tokens": "samebits.preprocess.tokens",
 }
 """Kind of inputs -> module."""
 

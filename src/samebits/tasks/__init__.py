@@ -6,8 +6,8 @@ A task file defines `Settings` (the `task` section), `TARGET` (the kind of targe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from samebits.signature import Signature
 
 TASKS = {
     "classification": "samebits.tasks.classification",
+    "language_model": "samebits.tasks.language_model",
     "regression": "samebits.tasks.regression",
 }
 
@@ -39,6 +40,15 @@ class Task(Protocol):
 
     def answer(self, outputs: Tensor) -> Tensor:
         """Model outputs as what a user wants, float32: probabilities, or numbers in their own unit."""
+        ...
+
+
+@runtime_checkable
+class Deriving(Protocol):
+    """A task some of whose metrics are functions of the means of others, as the perplexity is of the loss."""
+
+    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+        """More metrics, from the means of those that `measure` sums."""
         ...
 
 

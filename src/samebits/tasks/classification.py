@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from samebits.errors import UserError
 from samebits.params.section import Section
+from samebits.registry import nearest
 from samebits.signature import Signature
 from samebits.tasks.members import each_member
 
@@ -23,21 +25,36 @@ class Settings(Section):
 
     Attributes:
         label_smoothing: share of the target spread evenly over all classes (Szegedy et al., 2016), in training only.
+        class_weights: how much a sample of each class counts in training: `none` (alike), `balanced` (the less, the
+            more samples its class has; 1 on average), or a mapping of class names to weights, 1 where left out.
     """
 
     name: Literal["classification"]
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0.0)]] = "none"
 
 
 @dataclass(frozen=True)
 class Classification:
-    """Logits [N, K] against class indices [N], int64."""
+    """Logits [N, K] against class indices [N], int64, or in training their shares [N, K], float32.
+
+    Attributes:
+        weights: of each class, in training; None weighs all alike.
+    """
 
     label_smoothing: float
+    weights: tuple[float, ...] | None = None
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        outputs, targets = each_member(outputs.float(), targets, axes=2)
-        return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
+        logits, targets = each_member(outputs.float(), targets, axes=2)
+        if self.weights is None:
+            return functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        weight = torch.tensor(self.weights, device=logits.device)
+        # Over the number of samples, not over the sum of their weights: micro-batches then add up to the batch.
+        total = functional.cross_entropy(
+            logits, targets, weight=weight, reduction="sum", label_smoothing=self.label_smoothing
+        )
+        return total / len(targets)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits = outputs.float()
@@ -51,4 +68,25 @@ class Classification:
 
 
 def build(settings: Settings, signature: Signature, class_counts: Sequence[int]) -> Classification:
-    return Classification(settings.label_smoothing)
+    """The task; `class_counts` are asked for by balanced weights alone, and not known outside of training.
+
+    Raises:
+        UserError: if a weight is for no class.
+    """
+    return Classification(settings.label_smoothing, _weights(settings, signature.classes, class_counts))
+
+
+def _weights(settings: Settings, classes: Sequence[str], counts: Sequence[int]) -> tuple[float, ...] | None:
+    given = settings.class_weights
+    if isinstance(given, dict):
+        unknown = sorted(set(given) - set(classes))
+        if unknown:
+            near = nearest(unknown[0], list(classes))
+            raise UserError(
+                f"task.class_weights names {', '.join(unknown)}, which is no class of the data",
+                f"{f'did you mean {near}? ' if near else ''}the classes: {', '.join(classes)}",
+            )
+        return tuple(given.get(name, 1.0) for name in classes)
+    if given == "none" or not counts:
+        return None
+    return tuple(sum(counts) / (len(counts) * max(1, count)) for count in counts)

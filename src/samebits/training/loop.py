@@ -20,11 +20,13 @@ from samebits.data.batches import Batch, Batches, sequential
 from samebits.data.prepared import Split
 from samebits.errors import Interrupted, UserError
 from samebits.hardware import Precision
+from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
 from samebits.stop import StopRequest
-from samebits.tasks import Task
+from samebits.tasks import Deriving, Task
 from samebits.training.deterministic_errors import deterministic_errors
 from samebits.training.gradients import Flat, elastic, plain
+from samebits.training.mixing import mix
 from samebits.training.optimizers import set_learning_rate
 from samebits.training.schedules import rate
 from samebits.training.state import TrainingState, metrics_of
@@ -69,6 +71,8 @@ class Training:
         micro_batch_size: samples a forward pass.
         workers: threads that prepare batches ahead.
         team: the processes that train this model together.
+        mixing: mixup or cutmix of a micro-batch; None is off.
+        frozen: layers that stay in eval mode: normalisation whose statistics do not move.
     """
 
     task: Task
@@ -83,6 +87,8 @@ class Training:
     workers: int
     state: TrainingState
     team: Team = field(default_factory=Team)
+    mixing: AugmentParams | None = None
+    frozen: tuple[nn.Module, ...] = ()
 
     @property
     def total_steps(self) -> int:
@@ -133,15 +139,20 @@ class Training:
         """One update of the weights from one batch; returns the batch's mean loss, float64 on the device."""
         state, settings, team = self.state, self.settings, self.team
         state.model.train()
+        for layer in self.frozen:
+            layer.eval()
         state.optimizer.zero_grad(set_to_none=True)
         samples = batch.inputs.to(self.device, non_blocking=True).split(self.micro_batch_size)
         targets = batch.targets.to(self.device, non_blocking=True).split(self.micro_batch_size)
 
         def run(index: int) -> torch.Tensor:
             determinism.seed_torch(self.seed, determinism.STEP, state.step, index)
+            inputs, wanted = self._inputs(samples[index]), targets[index]
+            if self.mixing is not None:
+                inputs, wanted = mix(inputs, wanted, len(self.validation.info.classes), self.mixing)
             with self._autocast():
-                outputs = forward(self._inputs(samples[index]))
-                loss = self.task.loss(outputs, targets[index])
+                outputs = forward(inputs)
+                loss = self.task.loss(outputs, wanted)
             loss = loss * (len(targets[index]) / len(batch.targets))
             (state.scaler.scale(loss) if state.scaler else loss).backward()
             return loss.detach().double()
@@ -244,7 +255,8 @@ class Training:
         total = torch.zeros(len(names), dtype=torch.float64, device=self.device)
         for row_sums in team.sum(sums):
             total += row_sums
-        return {name: value / len(self.validation) for name, value in zip(names, total.tolist(), strict=True)}
+        means = {name: value / len(self.validation) for name, value in zip(names, total.tolist(), strict=True)}
+        return means | (self.task.derived(means) if isinstance(self.task, Deriving) else {})
 
 
 @contextlib.contextmanager

@@ -7,32 +7,40 @@ import hashlib
 import io
 import math
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import torch
 
 from samebits import determinism
-from samebits.checkpoint import CheckpointConfig, save_checkpoint
+from samebits.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
 from samebits.code import code_digest
 from samebits.data.batches import Batches
 from samebits.data.prepared import DatasetInfo, open_split, read_info
 from samebits.errors import UserError
-from samebits.files import json_bytes, write_bytes, write_json
+from samebits.files import json_bytes, sha256_file, write_bytes, write_json
 from samebits.hardware import Precision, hardware_kind, pick_device, resolve_precision
-from samebits.models import build_model
+from samebits.models import MODELS, build_model
 from samebits.params.augment import AugmentParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
+from samebits.params.transfer import TransferParams
 from samebits.preprocess import build_preprocess
 from samebits.progress import Progress
+from samebits.registry import load_module
 from samebits.stage import StageContext
 from samebits.tasks import build_task
 from samebits.training.ema import WeightAverage
 from samebits.training.loop import Observer, OutOfMemory, Training
+from samebits.training.mixing import require_mixable
 from samebits.training.optimizers import build_optimizer
 from samebits.training.state import TrainingState, metrics_of
 from samebits.training.store import StateStore, remove_stale_states
 from samebits.training.team import Team, join_team
+from samebits.training.transfer import IMAGENET, find_weights, read_weights, set_up
+
+_FROM_SCRATCH = TransferParams()
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,9 @@ class Plan:
     info: DatasetInfo
     device: torch.device
     precision: Precision
+    transfer: TransferParams = _FROM_SCRATCH
+    weights: Path | None = None
+    """The file that `transfer.weights` names."""
     processes: int = 1
 
     def fingerprint(self, code: str) -> str:
@@ -65,6 +76,8 @@ class Plan:
             "precision": self.precision.name,
             # With elastic training, their number cannot change a bit.
             "processes": 1 if self.train.elastic else self.processes,
+            "transfer": self.transfer.model_dump(),
+            "weights": sha256_file(self.weights) if self.weights else None,
         }
         return hashlib.sha256(json_bytes(inputs)).hexdigest()[:32]
 
@@ -85,6 +98,7 @@ def train(
     model: Section,
     augment: AugmentParams,
     train: TrainParams,
+    transfer: TransferParams = _FROM_SCRATCH,
     *,
     context: StageContext,
 ) -> None:
@@ -94,8 +108,12 @@ def train(
     device = pick_device(context.runtime.device)
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)
+    require_mixable(augment, info.signature)
+    weights = find_weights(transfer, model, model_module(model), context)
     with join_team(context.runtime.processes, device, context.project.state) as team:
-        plan = Plan(seed, reproducibility, task, model, augment, train, info, device, precision, team.size)
+        plan = Plan(
+            seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, team.size
+        )
         micro = _micro_batch_size(plan, context)
         fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
         context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
@@ -177,12 +195,17 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
     in_memory = info.split_bytes("train") <= runtime.memory_mib << 20
     samples = open_split(context.project.prepared, "train", in_memory=in_memory)
     determinism.seed_torch(plan.seed, determinism.INITIALISATION)
-    network = build_model(plan.model, info.signature).to(plan.device)
+    network = build_model(plan.model, info.signature)
+    weights = read_weights(plan.weights, torchs_own=plan.transfer.weights == IMAGENET) if plan.weights else None
+    transfer = set_up(network, plan.transfer, model_module(plan.model), weights)
+    for line in transfer.report:
+        context.say(line)
+    network = network.to(plan.device)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
     state = TrainingState(
         model=network,
-        optimizer=build_optimizer(network, settings.optimizer),
+        optimizer=build_optimizer(network, settings.optimizer, transfer.rates),
         average=WeightAverage(network, settings.ema_decay) if settings.ema_decay else None,
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
         loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
@@ -201,13 +224,21 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
             augment=plan.augment,
             shuffle=settings.shuffle,
             window=settings.shuffle_window,
+            bucket=settings.bucket_by_length,
         ),
         validation=open_split(context.project.prepared, "validation", in_memory=in_memory),
         micro_batch_size=micro_batch_size,
         workers=runtime.workers,
         state=state,
         team=team or Team(),
+        mixing=plan.augment if plan.augment.mixup or plan.augment.cutmix else None,
+        frozen=transfer.frozen,
     )
+
+
+def model_module(model: Section) -> ModuleType:
+    """The module that builds the model that a `model` section names."""
+    return load_module("model", str(getattr(model, "name", "")), MODELS)
 
 
 def _restore(state: TrainingState, store: StateStore, context: StageContext) -> None:
@@ -282,6 +313,7 @@ def _write(training: Training, plan: Plan, context: StageContext) -> None:
         epoch=epoch,
     )
     save_checkpoint(context.project.checkpoint, weights, config)
+    copy_tokenizer(context.project.prepared, context.project.checkpoint, info.signature)
 
     rows = _merged(state.curve)
     reports = context.project.reports / "train"

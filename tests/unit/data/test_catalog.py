@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from samebits.data.catalog import UrlPlace, card_names, load_card, local_folders
+from samebits.data.catalog import WEIGHTS, UrlPlace, card_names, load_card, local_folders
 from samebits.data.sources import SOURCES
 from samebits.errors import UserError
 from tests.unit.data.conftest import card_dict, make_source
@@ -30,11 +30,16 @@ def card() -> dict[str, Any]:
 @pytest.mark.parametrize("name", card_names(CATALOG))
 def test_the_repositorys_cards_load(name: str) -> None:
     card = load_card(CATALOG, name)
-    assert card.format in SOURCES
-    assert len(card.classes) == 10
-    assert sum(file.bytes for file in card.files) == 54_950_048
+    assert card.format in {*SOURCES, WEIGHTS}
     assert all("{name}" in place.base for place in card.places if isinstance(place, UrlPlace))
     assert all(place.kind != "folder" for place in card.places)
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
+def test_the_cards_of_mnists_layout(name: str) -> None:
+    card = load_card(CATALOG, name)
+    assert len(card.classes) == 10
+    assert sum(file.bytes for file in card.files) == 54_950_048
 
 
 def test_there_are_cards() -> None:
@@ -94,6 +99,12 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "address of a local file": (edited("places", value=[{**URL, "base": "file:///etc/{name}"}]), "places.0"),
     "member above its package": (edited("places", value=[{**NPM, "member": "a/../../{name}"}]), "leaves its package"),
     "absolute member": (edited("places", value=[{**NPM, "member": "/etc/{name}"}]), "places.0"),
+    "package without member": (
+        edited("places", value=[{k: v for k, v in NPM.items() if k != "member"}]),
+        "npm p without `member` is one file, the card has more",
+    ),
+    "weights without a model": (edited("format", value="weights"), "format weights needs a file for: model"),
+    "root above its archive": (edited("root", value="/etc"), "root"),
     "option for a package": (edited("places", value=[{**NPM, "package": "--global"}]), "places.0"),
     "path for a version": (edited("places", value=[{**NPM, "version": "../x"}]), "places.0"),
     "another name": (edited("name", value="other"), "calls itself 'other'"),

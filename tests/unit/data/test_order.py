@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from samebits.data.order import (
     Stream,
+    bucketed,
     epoch_order,
     permutation,
     philox4x32,
@@ -167,3 +168,28 @@ def test_steps_in_epoch() -> None:
     assert [steps_in_epoch(10, size) for size in (1, 3, 10)] == [10, 3, 1]
     with pytest.raises(UserError, match="batch_size 11 is larger than the training split of 10"):
         steps_in_epoch(10, 11)
+
+
+def test_batches_of_like_length_hold_every_sample_once() -> None:
+    lengths = permutation(1000, 3, Stream.ROWS, 7) % 97
+    order = permutation(1000, 0, Stream.ROWS, 0)
+    found = bucketed(order, lengths, batch_size=32, window=5, seed=0, epoch=0)
+    steps = 1000 // 32
+    assert sorted(found.tolist()) == sorted(order[: steps * 32].tolist())
+    batches, plain = lengths[found].reshape(steps, 32), lengths[order[: steps * 32]].reshape(steps, 32)
+    spread = (batches.max(axis=1) - batches.min(axis=1)).mean()
+    assert spread < (plain.max(axis=1) - plain.min(axis=1)).mean() / 3
+    # Neither short nor long ones come first.
+    assert abs(np.corrcoef(np.arange(steps), batches.mean(axis=1))[0, 1]) < 0.5
+
+
+def test_batches_of_like_length_stay_in_their_window_and_depend_on_seed_and_epoch() -> None:
+    lengths = np.arange(64, dtype=np.int64) % 7
+    order = permutation(64, 0, Stream.ROWS, 0)
+    one = bucketed(order, lengths, batch_size=4, window=2, seed=0, epoch=0)
+    windows = [set(order[start : start + 8].tolist()) for start in range(0, 64, 8)]
+    assert all(any(set(batch) <= window for window in windows) for batch in one.reshape(-1, 4).tolist())
+    np.testing.assert_array_equal(one, bucketed(order, lengths, batch_size=4, window=2, seed=0, epoch=0))
+    assert (one != bucketed(order, lengths, batch_size=4, window=2, seed=1, epoch=0)).any()
+    assert (one != bucketed(order, lengths, batch_size=4, window=2, seed=0, epoch=1)).any()
+    assert len(bucketed(order, lengths, batch_size=65, window=2, seed=0, epoch=0)) == 0

@@ -7,7 +7,7 @@ import pytest
 from samebits.params.train import ScheduleParams
 from samebits.training.schedules import rate
 
-SHAPES = ["linear", "cosine", "constant"]
+SHAPES = ["linear", "cosine", "constant", "wsd"]
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -42,3 +42,17 @@ def test_constant_stays() -> None:
 @pytest.mark.parametrize("warmup", [0.0, 0.99])
 def test_a_single_step_has_a_rate(name: str, warmup: float) -> None:
     assert 0.0 <= rate(ScheduleParams(name=name, warmup=warmup), 0, 1) <= 1.0  # type: ignore[arg-type]
+
+
+def test_wsd_stays_and_then_falls_over_its_share() -> None:
+    settings = ScheduleParams(name="wsd", warmup=0.1, decay=0.2, final=0.5)
+    rates = [rate(settings, step, 100) for step in range(100)]
+    assert set(rates[10:80]) == {1.0}
+    assert rates[80:] == pytest.approx([1.0 - 0.5 * (k + 1) / 20 for k in range(20)])
+
+
+def test_wsd_without_room_to_stay_falls_at_once() -> None:
+    settings = ScheduleParams(name="wsd", warmup=0.5, decay=1.0)
+    rates = [rate(settings, step, 20) for step in range(20)]
+    assert rates[9] == 1.0
+    assert rates[10:] == pytest.approx([1.0 - (k + 1) / 10 for k in range(10)])

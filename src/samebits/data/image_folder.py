@@ -1,0 +1,112 @@
+"""A folder a class, of image files: PNG, JPEG, WebP, GIF, BMP, TIFF and what else Pillow reads. Or an archive of such.
+
+data/raw/NAME/cat/1.png            or, with splits of one's own,    data/raw/NAME/train/cat/1.png
+data/raw/NAME/dog/a/2.jpg                                            data/raw/NAME/test/dog/a/2.jpg
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from samebits.data.decode import decode
+from samebits.data.images import RawImages
+from samebits.data.members import Member, list_members
+from samebits.data.sources import SetAside, Source
+from samebits.data.split import sample_hashes
+from samebits.errors import UserError
+
+_SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+_FEWEST_CLASSES = 2
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An image file, its class, and its split where the source says it."""
+
+    member: Member
+    label: str
+    split: str | None = None
+
+
+def read(source: Source) -> RawImages:
+    """Read the folders of `data.source`; a card's `classes` name those to read, and its `root` where they lie.
+
+    Raises:
+        UserError: if there are no class folders, only one, or an empty one.
+    """
+    root = source.card.root if source.card else ""
+    members = list_members(source.own, source.scratch, root)
+    if source.own.is_dir():
+        _require_files(source.own, source.settings.source)
+    wanted = set(source.card.classes) if source.card and source.card.classes else None
+    labelled, aside = _labelled(members, wanted)
+    classes = sorted({each.label for each in labelled})
+    missing = sorted((wanted or set()) - set(classes))
+    if missing:
+        raise UserError(f"{source.name} has no folder {', '.join(missing)}", "correct `classes` of its card")
+    return gather(source, labelled, aside)
+
+
+def gather(source: Source, labelled: Sequence[Labelled], aside: Sequence[SetAside]) -> RawImages:
+    """Decode labelled files; those that cannot be read are set aside.
+
+    Raises:
+        UserError: if there are fewer than two classes.
+    """
+    classes = sorted({each.label for each in labelled})
+    if len(classes) < _FEWEST_CLASSES:
+        found = f"one class, {classes[0]!r}" if classes else "no class"
+        raise UserError(
+            f"{source.settings.source} has {found}; a classifier needs two",
+            "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source",
+        )
+    pixels, reasons = decode([each.member for each in labelled], source.settings.image, source.scratch)
+    usable = [row for row, why in enumerate(reasons) if why is None]
+    unusable = [SetAside(labelled[row].member.name, why) for row, why in enumerate(reasons) if why is not None]
+    kept = [labelled[row] for row in usable]
+    index = {name: number for number, name in enumerate(classes)}
+    given = None
+    if any(each.split for each in labelled):
+        given = [each.split or "train" for each in kept]
+    return RawImages(
+        ids=[each.member.name for each in kept],
+        origins=[each.member.name for each in kept],
+        hashes=sample_hashes(pixels, usable),
+        targets=np.array([index[each.label] for each in kept], dtype=np.int64),
+        classes=tuple(classes),
+        given=given,
+        set_aside=(*aside, *unusable),
+        parts=[pixels],
+        rows=np.array(usable, dtype=np.int64),
+        resize=source.settings.image.resize,
+    )
+
+
+def _require_files(folder: Path, shown: str) -> None:
+    """Refuse class folders without a file: a class that was meant, and that the model would not know."""
+    tops = [each for each in sorted(folder.iterdir()) if each.is_dir() and not each.name.startswith(".")]
+    if {each.name for each in tops} <= set(_SPLITS):
+        tops = [below for each in tops for below in sorted(each.iterdir()) if below.is_dir()]
+    empty = [str(each.relative_to(folder)) for each in tops if not any(path.is_file() for path in each.rglob("*"))]
+    if empty:
+        raise UserError(
+            f"{shown}: no file in the class folder {', '.join(empty)}", "put images there, or remove the folder"
+        )
+
+
+def _labelled(members: Sequence[Member], wanted: set[str] | None) -> tuple[list[Labelled], list[SetAside]]:
+    tops = {each.name.partition("/")[0] for each in members if "/" in each.name}
+    given = wanted is None and "train" in tops and tops <= set(_SPLITS)
+    labelled: list[Labelled] = []
+    aside: list[SetAside] = []
+    for member in members:
+        parts = member.name.split("/")
+        if len(parts) < 2 + given:
+            aside.append(SetAside(member.name, "it lies in no class folder"))
+        elif wanted is None or parts[0] in wanted:
+            labelled.append(Labelled(member, parts[given], _SPLITS[parts[0]] if given else None))
+    return labelled, aside

@@ -1,0 +1,129 @@
+"""Mails in a package, a folder a class, as texts: subject and body, no other header.
+
+Headers would give the class away (the mailing lists that a mailbox was subscribed to, the machine that sorted the spam
+out, the date): a model that reads them knows this corpus and nothing of spam. What lists write below a mail is body,
+and stays.
+"""
+
+from __future__ import annotations
+
+import email
+import email.header
+import email.policy
+import re
+from collections import Counter
+from collections.abc import Iterator
+from email.errors import HeaderParseError
+from email.message import Message
+from html.parser import HTMLParser
+
+from samebits.data.encodings import NotText, decode
+from samebits.data.sources import Source
+from samebits.data.text_folder import read_files
+from samebits.data.texts import RawTexts
+
+_HIDDEN = {"script", "style", "head", "title"}
+_BLOCKS = {"p", "br", "div", "tr", "li", "table", "h1", "h2", "h3", "h4", "hr"}
+_LINES = re.compile(r"\n\s*\n\s*")
+
+
+_BESIDE = (".json",)
+"""Suffixes of what packages keep beside a mail."""
+
+
+def read(source: Source) -> RawTexts:
+    """Every mail of every folder.
+
+    Raises:
+        UserError: no folder, no class, a class without a file.
+    """
+    return read_files(source, mail_text, Counter(), skip=_BESIDE)
+
+
+def mail_text(data: bytes) -> str:
+    """Subject, an empty line, and what a reader sees of the body (RFC 5322, MIME): plain text, or HTML without tags.
+
+    Raises:
+        NotText: if neither holds any text.
+    """
+    message = email.message_from_bytes(data, policy=email.policy.compat32)
+    # What a mail carries is often not what it says; a part that cannot be read does not spoil the others.
+    plain: list[str] = []
+    html: list[str] = []
+    for part in message.walk():
+        kind = part.get_content_type()
+        if part.is_multipart() or not kind.startswith("text/") or part.get_content_disposition() == "attachment":
+            continue
+        (html if kind == "text/html" else plain).append(_payload(part))
+    body = "\n\n".join(text for text in plain if text.strip()) or "\n\n".join(map(visible_text, html))
+    text = f"{_subject(message)}\n\n{body}".strip()
+    if not text:
+        raise NotText("it has neither subject nor text")
+    return text
+
+
+def visible_text(html: str) -> str:
+    """What is shown of an HTML page, with a line for each block."""
+    parser = _Visible()
+    parser.feed(html)
+    parser.close()
+    return _LINES.sub("\n\n", "".join(parser.parts)).strip()
+
+
+class _Visible(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._hidden: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _HIDDEN:
+            self._hidden.append(tag)
+        elif tag in _BLOCKS:
+            # A body after a head that is never closed is shown, as browsers do.
+            self._hidden.clear()
+            self.parts.append("\n")
+        elif tag == "body":
+            self._hidden.clear()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._hidden:
+            while self._hidden.pop() != tag:
+                pass
+        elif tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.parts.append(data)
+
+
+def _payload(part: Message) -> str:
+    payload = part.get_payload(decode=True)
+    data = payload if isinstance(payload, bytes) else b""
+    charset = part.get_content_charset() or ""
+    try:
+        return data.decode(charset) if charset else decode(data)[0]
+    except (LookupError, ValueError):
+        # An unknown charset, or bytes that are not in it.
+        return data.replace(b"\0", b"").decode("cp1252", errors="replace")
+
+
+def _subject(message: Message) -> str:
+    value = str(message.get("subject", ""))
+    try:
+        parts = email.header.decode_header(value)
+    except (HeaderParseError, ValueError):
+        return value
+    return "".join(_words(parts))
+
+
+def _words(parts: list[tuple[bytes, str | None]] | list[tuple[str, None]]) -> Iterator[str]:
+    for word, charset in parts:
+        if isinstance(word, str):
+            yield word
+            continue
+        try:
+            yield word.decode(charset or "ascii")
+        except (LookupError, ValueError):
+            yield word.decode("latin-1")

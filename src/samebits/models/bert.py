@@ -1,0 +1,128 @@
+"""A BERT encoder (Devlin et al., 2018) through the library `transformers`, with a linear head on the pooled tokens.
+
+Pretrained weights come by `transfer.weights`: a card (`minilm`), or any BertModel's `model.safetensors`, with the shape
+of the encoder set to that of the weights. Attention is torch's fused scaled dot product.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from samebits.errors import UserError
+from samebits.models.pooling import mean_of_tokens, used_tokens
+from samebits.params.section import Section
+from samebits.signature import Signature
+
+_LAYER = re.compile(r"encoder\.encoder\.layer\.(\d+)\.")
+_FOREIGN = re.compile(r"^(bert|model|encoder\.model)\.(?=(embeddings|encoder)\.)")
+_UNUSED = re.compile(r"^(pooler|cls|classifier)\.|position_ids$")
+
+
+class Settings(Section):
+    """The `model` section for `name: bert`. The defaults are the shape of MiniLM (6 layers of 384).
+
+    Attributes:
+        layers: encoder blocks.
+        width: numbers a token.
+        heads: of attention; they share the width.
+        hidden: width inside a block's feed-forward part.
+        positions: longest text in tokens that the position embeddings serve.
+        token_types: kinds of segments that the weights know; texts are all of the first kind.
+        dropout: probability of zeroing a number after each part, and before the head.
+        attention_dropout: likewise, of an attention weight.
+        pooling: `mean` of the tokens that are not padding, or the first token (`cls`).
+    """
+
+    name: Literal["bert"]
+    layers: int = Field(default=6, ge=1, le=96)
+    width: int = Field(default=384, ge=8)
+    heads: int = Field(default=12, ge=1)
+    hidden: int = Field(default=1536, ge=8)
+    positions: int = Field(default=512, ge=4)
+    token_types: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    attention_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    pooling: Literal["mean", "cls"] = "mean"
+
+
+class Bert(nn.Module):
+    """Tokens [N, L], int64 -> outputs [N, K].
+
+    Args:
+        pad: the token that is not looked at; None where rows are full.
+    """
+
+    def __init__(self, settings: Settings, vocabulary: int, pad: int | None, outputs: int) -> None:
+        from transformers import BertConfig, BertModel
+
+        super().__init__()
+        config = BertConfig(
+            vocab_size=vocabulary,
+            hidden_size=settings.width,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.heads,
+            intermediate_size=settings.hidden,
+            hidden_dropout_prob=settings.dropout,
+            attention_probs_dropout_prob=settings.attention_dropout,
+            max_position_embeddings=settings.positions,
+            type_vocab_size=settings.token_types,
+            pad_token_id=pad,
+        )
+        config._attn_implementation = "sdpa"
+        self.pad = pad
+        self.pooling = settings.pooling
+        self.encoder = BertModel(config, add_pooling_layer=False)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.head = nn.Linear(settings.width, outputs)
+        nn.init.normal_(self.head.weight, std=config.initializer_range)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        used = used_tokens(tokens, self.pad)
+        # [N, 1, 1, L]: a mask of four axes is taken as it is, whatever version of the library.
+        states = self.encoder(input_ids=tokens, attention_mask=used[:, None, None, :]).last_hidden_state
+        pooled = mean_of_tokens(states, used) if self.pooling == "mean" else states[:, 0]
+        outputs: Tensor = self.head(self.dropout(pooled))
+        return outputs
+
+
+def build(settings: Settings, signature: Signature) -> nn.Module:
+    """A BERT encoder for texts.
+
+    Raises:
+        UserError: for other data, texts longer than the positions, or a width that the heads cannot share.
+    """
+    tokens = signature.tokens
+    if tokens.length > settings.positions:
+        raise UserError(
+            f"texts have up to {tokens.length} tokens, model.positions is {settings.positions}",
+            f"set data.text.length to at most {settings.positions}; pretrained weights fix the positions",
+        )
+    if settings.width % settings.heads:
+        raise UserError(
+            f"model.width {settings.width} cannot be shared by {settings.heads} heads", "make it a multiple of heads"
+        )
+    return Bert(settings, tokens.vocabulary, tokens.pad, signature.outputs)
+
+
+def adapt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a BertModel or of a model around one under our names; its pooler and its head are left out."""
+    if any(name.startswith("encoder.encoder.") for name in weights):
+        return dict(weights)
+    found = {_FOREIGN.sub("", name): value for name, value in weights.items()}
+    # Weights of before 2019 call the scale and shift of a normalisation gamma and beta.
+    found = {name.replace(".gamma", ".weight").replace(".beta", ".bias"): value for name, value in found.items()}
+    return {f"encoder.{name}": value for name, value in found.items() if not _UNUSED.search(name)}
+
+
+def depth(name: str) -> int | None:
+    """Number of a parameter's layer: 0 for embeddings, k + 1 for block k; None for the head, which is above all."""
+    if name.startswith("head."):
+        return None
+    layer = _LAYER.match(name)
+    return int(layer.group(1)) + 1 if layer else 0

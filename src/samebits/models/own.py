@@ -1,0 +1,91 @@
+"""A model of one's own: a class in a file of the folder `custom`, see docs/models.md.
+
+The file is code of the project, like `src`: it is committed, and `custom` is a dependency of the stages that build the
+model. It is loaded by its path from the folder that holds params.yaml, in which every stage runs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from pydantic import Field
+from torch import nn
+
+from samebits.errors import UserError
+from samebits.params.section import Section
+from samebits.registry import nearest
+from samebits.signature import Signature
+
+FOLDER = "custom"
+
+
+class Settings(Section):
+    """The `model` section for `name: own`.
+
+    Attributes:
+        file: the Python file, `custom/NAME.py`.
+        class_name: the class in it, a `torch.nn.Module`. It is called with the data's signature, which has
+            `row_shape` and `outputs`, and with `arguments`.
+        arguments: keyword arguments of its `__init__`.
+    """
+
+    name: Literal["own"]
+    file: str = Field(default="custom/example.py", pattern=r"^custom/([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.py$")
+    class_name: str = Field(default="Net", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    arguments: dict[str, Any] = Field(default={})
+
+
+def build(settings: Settings, signature: Signature) -> nn.Module:
+    """The model that the file defines.
+
+    Raises:
+        UserError: if there is no such file or class, or either fails.
+    """
+    module = _load(Path(settings.file))
+    found = getattr(module, settings.class_name, None)
+    if found is None:
+        known = [name for name, value in vars(module).items() if isinstance(value, type)]
+        near = nearest(settings.class_name, known)
+        hint = f"did you mean {near}? " if near else ""
+        raise UserError(
+            f"{settings.file} has no class {settings.class_name}", f"{hint}set model.class_name; it has {known}"
+        )
+    if not isinstance(found, type) or not issubclass(found, nn.Module):
+        raise UserError(f"{settings.class_name} of {settings.file} is no torch.nn.Module", "derive it from nn.Module")
+    try:
+        model = found(signature, **settings.arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{settings.class_name} of {settings.file} cannot be built: {_where(error)}",
+            f"it is called as {settings.class_name}(signature, **model.arguments)",
+        ) from error
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"{settings.class_name} of {settings.file} has no parameters", "give it layers in __init__")
+    return model
+
+
+def _load(path: Path) -> ModuleType:
+    if not path.is_file():
+        known = sorted(each.name for each in Path(FOLDER).glob("*.py"))
+        raise UserError(f"model.file {path} does not exist", f"write it; {FOLDER} has {', '.join(known) or 'no file'}")
+    spec = importlib.util.spec_from_file_location(f"custom_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"{path} cannot be loaded: {_where(error)}", "mend it") from error
+    return module
+
+
+def _where(error: Exception) -> str:
+    """The error and the line of the user's file that it came from."""
+    text = f"{type(error).__name__}: {error}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if f"{FOLDER}/" in frame.filename]
+    return f"{text} (line {frames[-1].lineno})" if frames else text

@@ -1,0 +1,24 @@
+"""From one vector a token to one a text, padding left out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def used_tokens(tokens: Tensor, pad: int | None) -> Tensor:
+    """Which tokens are looked at: bool [N, L]. The first always is, so that no text is without any.
+
+    Args:
+        tokens: int64 [N, L].
+        pad: the token that is not; None where rows are full.
+    """
+    used = torch.ones_like(tokens, dtype=torch.bool) if pad is None else tokens != pad
+    first = torch.arange(tokens.shape[1], device=tokens.device) == 0
+    return used | first
+
+
+def mean_of_tokens(states: Tensor, used: Tensor) -> Tensor:
+    """The mean over the tokens in use: [N, L, W] and bool [N, L] -> [N, W]."""
+    weight = used.unsqueeze(-1).to(states.dtype)
+    return (states * weight).sum(dim=1) / weight.sum(dim=1)

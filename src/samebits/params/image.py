@@ -1,0 +1,28 @@
+"""`data.image`: how image files become samples. Sets whose images are all of one size (idx, cifar) keep theirs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from samebits.params.section import Section
+
+
+class ImageParams(Section):
+    """Image files.
+
+    Attributes:
+        size: side in pixels of the square that each image is brought to.
+        channels: 3 for RGB, 1 for grey.
+        resize: how another aspect ratio is met: `pad` with the border's median colour, `crop` the middle, `stretch`.
+        smallest: an image whose shorter side has fewer pixels is set aside.
+        near_duplicates: images that look the same though their bytes differ: `report` them, `drop` all but the first,
+            or `ignore`, which saves the search.
+    """
+
+    size: int = Field(default=64, ge=4, le=2048)
+    channels: Literal[1, 3] = 3
+    resize: Literal["pad", "crop", "stretch"] = "pad"
+    smallest: int = Field(default=8, ge=1)
+    near_duplicates: Literal["report", "drop", "ignore"] = "report"

@@ -1,0 +1,65 @@
+"""Language modelling: the next token at every position, softmax cross entropy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional
+
+from samebits.params.section import Section
+from samebits.signature import Signature
+
+TARGET = "next_token"
+
+
+class Settings(Section):
+    """The `task` section for `name: language_model`."""
+
+    name: Literal["language_model"]
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """Scores [N, L, V] against the tokens that follow, int64 [N, L]. All rows are full, so all weigh the same.
+
+    Attributes:
+        bytes_per_token: of the text; None where bits per byte have no meaning.
+    """
+
+    bytes_per_token: float | None
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(outputs.float().flatten(0, 1), targets.flatten())
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        scores = outputs.float().flatten(0, 1)
+        losses = functional.cross_entropy(scores, targets.flatten(), reduction="none").view(targets.shape)
+        hits = (scores.argmax(dim=1) == targets.flatten()).view(targets.shape)
+        return {"loss": losses.mean(dim=1).sum(), "accuracy": hits.float().mean(dim=1).sum()}
+
+    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+        """Perplexity and bits per byte, which are functions of the mean loss and no means themselves."""
+        return token_metrics(means["loss"], self.bytes_per_token)
+
+    def answer(self, outputs: Tensor) -> Tensor:
+        return outputs.float()
+
+
+def token_metrics(loss: float, bytes_per_token: float | None) -> dict[str, float]:
+    """What follows from the mean loss in nats a token.
+
+    Perplexity depends on how the text is cut into tokens; bits per byte do not, so they compare tokenisers.
+    """
+    # exp(700) is the largest power of ten that a float holds; only a model that diverged gets there.
+    found = {"perplexity": math.exp(min(loss, 700.0))}
+    if bytes_per_token is not None:
+        found["bits_per_byte"] = loss / math.log(2.0) / bytes_per_token
+    return found
+
+
+def build(settings: Settings, signature: Signature, class_counts: Sequence[int]) -> LanguageModel:
+    return LanguageModel(signature.tokens.bytes_per_token)

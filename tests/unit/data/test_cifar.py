@@ -1,0 +1,109 @@
+"""CIFAR's binary layout, on files made here in it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from samebits.data.catalog import Card, load_card
+from samebits.data.cifar import read
+from samebits.data.sources import Source
+from samebits.errors import UserError
+from samebits.params.data import DataParams
+
+CATALOG = Path(__file__).parents[3] / "data" / "catalog"
+Records = npt.NDArray[np.uint8]
+
+
+def records(classes: int, count: int, seed: int) -> Records:
+    """Records as the archives hold them: label bytes, then planes of red, green and blue."""
+    random = np.random.default_rng(seed)
+    labels = 1 if classes == 10 else 2
+    made = random.integers(0, 256, (count, labels + 3072), dtype=np.uint8)
+    made[:, 0] = np.arange(count) % 20
+    made[:, labels - 1] = np.arange(count) % classes
+    return made
+
+
+def contents(classes: int) -> dict[str, bytes]:
+    if classes == 10:
+        names = [f"cifar-10-batches-bin/data_batch_{k}.bin" for k in range(1, 6)]
+        names.append("cifar-10-batches-bin/test_batch.bin")
+    else:
+        names = ["cifar-100-binary/train.bin", "cifar-100-binary/test.bin"]
+    made = {name: records(classes, 200, k).tobytes() for k, name in enumerate(names)}
+    return made | {f"{names[0].partition('/')[0]}/readme.html": b"<html>"}
+
+
+def source(tmp_path: Path, classes: int, files: dict[str, bytes], card: Card | None = None) -> Source:
+    archive = tmp_path / "archive"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    card = card or load_card(CATALOG, f"cifar{classes}")
+    return Source(card.name, DataParams(), card, {card.files[0].name: archive}, None, tmp_path, print)
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_the_published_layout(classes: int, tmp_path: Path) -> None:
+    raw = read(source(tmp_path, classes, contents(classes)))
+    splits = 5 if classes == 10 else 1
+    assert len(raw) == 200 * (splits + 1)
+    assert raw.given == ["train"] * 200 * splits + ["test"] * 200
+    assert raw.targets is not None
+    assert raw.targets.tolist() == (np.arange(200) % classes).tolist() * (splits + 1)
+    last = records(classes, 200, splits)[7, -3072:].reshape(3, 32, 32)
+    assert (raw.read(np.array([200 * splits + 7])) == last).all()
+    assert len(raw.classes) == classes
+
+
+def _cut(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: data[:-100] for name, data in files.items()}
+
+
+def _without(part: str) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    return lambda files: {name: data for name, data in files.items() if part not in name}
+
+
+def _label(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: b"\xc8\xc8" + data[2:] if name.endswith(".bin") else data for name, data in files.items()}
+
+
+BAD: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] = {
+    "cut": (_cut, "no whole number of records"),
+    "empty": (lambda files: dict.fromkeys(files, b""), "0 bytes are no whole number"),
+    "no test": (_without("test"), "lacks its files"),
+    "no training": (_without("data_batch"), "lacks its files"),
+    "a label too large": (_label, "label 200 of image 0 is none of 10 classes"),
+    "the python layout": (lambda files: {"cifar-10-batches-py/data_batch_1": b"\x80\x02}q"}, "lacks its files"),
+}
+
+
+@pytest.mark.parametrize("case", list(BAD))
+def test_a_broken_archive_is_named(case: str, tmp_path: Path) -> None:
+    change, message = BAD[case]
+    with pytest.raises(UserError, match=message):
+        read(source(tmp_path, 10, change(contents(10))))
+
+
+def test_half_an_archive(tmp_path: Path) -> None:
+    made = source(tmp_path, 10, contents(10))
+    path = made.own
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:100_000]))
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        read(made)
+
+
+def test_a_card_of_other_classes(tmp_path: Path) -> None:
+    card = load_card(CATALOG, "cifar10").model_copy(update={"classes": ["a", "b"]})
+    with pytest.raises(UserError, match="names 2 classes"):
+        read(source(tmp_path, 10, contents(10), card))

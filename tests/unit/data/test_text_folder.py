@@ -1,0 +1,133 @@
+"""Labelled texts as files, mails and books: what is read, and what each kind of broken folder says."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from samebits.data import text_folder
+from samebits.data.encodings import NotText
+from samebits.data.mail import mail_text, visible_text
+from samebits.data.paragraphs import paragraphs
+from samebits.errors import UserError
+from tests.unit.data.texts import SAMPLES, stored, texts_of
+
+Files = dict[str, bytes]
+GOOD: Files = {f"{label}/{k:02d}.txt": text.encode() for k, (text, label) in enumerate(SAMPLES)}
+
+
+def write(tmp_path: Path, files: Files) -> Path:
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir()
+        else:
+            path.write_bytes(content)
+    return folder
+
+
+def test_a_folder_is_a_class(tmp_path: Path) -> None:
+    raw = texts_of(write(tmp_path, {**GOOD, "pos/deeper/x.md": "ü".encode("utf-16")}), "text_folder")
+    assert raw.classes == ("neg", "pos")
+    assert "ü" in stored(raw)
+    assert raw.encodings == {"utf-8": 40, "utf-16": 1}
+    assert raw.given is None
+
+
+def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
+    files = {f"{'test' if k % 4 == 0 else 'train'}/{name}": data for k, (name, data) in enumerate(GOOD.items())}
+    raw = texts_of(write(tmp_path, files), "text_folder")
+    assert raw.given is not None
+    assert list(raw.given).count("test") == 10
+    assert raw.classes == ("neg", "pos")
+
+
+def test_an_archive_is_read_like_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in GOOD.items():
+            archive.writestr(name, data)
+    assert sorted(stored(texts_of(path, "text_folder"))) == sorted(text for text, _ in SAMPLES)
+
+
+BROKEN: dict[str, tuple[Files, dict[str, str], str]] = {
+    "nothing": ({}, {}, "holds no file"),
+    "files in no class": ({f"{k}.txt": b"a" for k in range(5)}, {}, "it lies in no folder of a class"),
+    "a file beside the classes": ({**GOOD, "notes.txt": b"a"}, {}, "notes.txt: it lies in no folder of a class"),
+    "a class without a file": ({**GOOD, "none/": b""}, {}, "no file in the folder none"),
+    "one class": ({name: data for name, data in GOOD.items() if name[0] == "p"}, {}, "needs two classes"),
+    "one text of a class": ({**GOOD, "neu/x.txt": b"words"}, {}, "the only sample of its label 'neu'"),
+    "an empty file": ({**GOOD, "pos/x.txt": b""}, {}, "pos/x.txt: the text is empty"),
+    "blanks alone": ({**GOOD, "pos/x.txt": b" \n\t\r\n"}, {}, "pos/x.txt: the text is empty"),
+    "control characters alone": ({**GOOD, "pos/x.txt": b"\x01\x02"}, {}, "pos/x.txt: the text is empty"),
+    "a picture": ({**GOOD, "pos/x.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"}, {}, "pos/x.png: it holds NUL bytes"),
+    "UTF-16 without a mark": ({**GOOD, "pos/x.txt": "words".encode("utf-16-le")}, {}, "without a byte order mark"),
+    "half a character": ({**GOOD, "pos/x.txt": b"\xff\xfea"}, {}, "byte 2 is no utf-16"),
+    "NUL in UTF-16": ({**GOOD, "pos/x.txt": "a\0b".encode("utf-16")}, {}, "it holds NUL bytes"),
+    "not in the given encoding": ({**GOOD, "pos/x.txt": b"\xff"}, {"encoding": "ascii"}, "byte 0 is no ascii"),
+    "an encoding that does not exist": (GOOD, {"encoding": "none"}, "'none' is no encoding"),
+    "too large": ({**GOOD, "pos/x.txt": b"a" * 2000}, {}, "more than the"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_folders_say_what_is_wrong(tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, text, message = BROKEN[case]
+    monkeypatch.setattr(text_folder, "LONGEST", 1000)
+    with pytest.raises(UserError) as caught:
+        texts_of(write(tmp_path, files), "text_folder", **text)
+    assert message in str(caught.value)
+    assert caught.value.cure
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04damaged", b"\x1f\x8b\x08damaged", b"words"])
+def test_files_that_are_no_archive(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "reviews.zip"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"reviews\.zip"):
+        texts_of(path, "text_folder")
+
+
+MAIL = b"""From sender@example.org Thu Aug 22 13:17:22 2002
+Received: from list.example.org by secret-giveaway
+From: someone@example.org
+Subject: =?utf-8?q?F=C3=BCr_you?=
+MIME-Version: 1.0
+Content-Type: multipart/alternative; boundary="b"
+
+--b
+Content-Type: text/plain; charset=iso-8859-1
+Content-Transfer-Encoding: quoted-printable
+
+Caf=E9
+--b
+Content-Type: text/html
+
+<p>other</p>
+--b--
+"""
+
+
+def test_a_mail_is_its_subject_and_body_without_other_headers() -> None:
+    assert mail_text(MAIL) == "Für you\n\nCafé"
+
+
+def test_a_mail_of_html_is_what_is_shown() -> None:
+    html = "<html><head><title>t</title><style>p {}</style></head><body>a &amp; b<br>c<script>x()</script><p>d</body>"
+    assert visible_text(html) == "a & b\nc\nd"
+    assert mail_text(b"Content-Type: text/html\n\n<b>now</b>") == "now"
+
+
+def test_a_mail_of_an_unknown_charset_is_read_all_the_same() -> None:
+    assert mail_text(b"Subject: s\nContent-Type: text/plain; charset=unheard-of\n\nbody") == "s\n\nbody"
+    with pytest.raises(NotText, match="neither subject nor text"):
+        mail_text(b"From: a@example.org\n\n")
+
+
+def test_paragraphs_stand_between_empty_lines() -> None:
+    assert list(paragraphs("one\r\ntwo\r\n \r\n\r\nthree\n")) == ["one two", "three"]

@@ -1,0 +1,85 @@
+"""Labelled texts in JSON Lines: what is read, and what each kind of broken file says."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samebits.errors import UserError
+from tests.unit.data.texts import SAMPLES, stored, texts_of
+
+GOOD = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in SAMPLES)
+
+
+def write(tmp_path: Path, content: str | bytes) -> Path:
+    path = tmp_path / "reviews.jsonl"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_texts_and_labels(tmp_path: Path) -> None:
+    raw = texts_of(write(tmp_path, "\n" + GOOD.replace("\n", "\r\n")), "text_jsonl")
+    assert stored(raw) == [text for text, _ in SAMPLES]
+    assert raw.classes == ("neg", "pos")
+    assert raw.origins[0] == "reviews.jsonl:2"
+
+
+def test_whole_numbers_and_truth_values_are_labels_and_numbers_are_in_order(tmp_path: Path) -> None:
+    lines = [json.dumps({"body": f"text {k}", "stars": (2, 10, 1)[k % 3]}) for k in range(12)]
+    raw = texts_of(write(tmp_path, "\n".join(lines)), "text_jsonl", text="body", label="stars")
+    assert raw.classes == ("1", "2", "10")
+    truth = "".join(json.dumps({"text": f"{k}", "label": k % 2 == 0}) + "\n" for k in range(4))
+    assert texts_of(write(tmp_path, truth), "text_jsonl").classes == ("false", "true")
+
+
+def test_other_keys_other_encodings(tmp_path: Path) -> None:
+    raw = texts_of(write(tmp_path, GOOD.replace('"label"', '"x": [1, {}], "label"').encode("utf-16")), "text_jsonl")
+    assert len(raw) == 40
+
+
+def line(value: Any) -> str:
+    return GOOD + json.dumps(value) + "\n"
+
+
+BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
+    "empty": ("", {}, "is empty"),
+    "blank lines alone": ("\n \n", {}, "is empty"),
+    "an array": (json.dumps([{"text": "a", "label": "b"}]), {}, "is a JSON array"),
+    "no JSON": (GOOD + "text: a\n", {}, "line 41: no valid JSON"),
+    "a line cut off": (GOOD + '{"text": "a", "la\n', {}, "line 41: no valid JSON"),
+    "two objects on a line": (GOOD + "{} {}\n", {}, "Extra data"),
+    "a number": (line(3), {}, "line 41: a number, not an object"),
+    "a text": (line("words"), {}, "line 41: a text, not an object"),
+    "no such key": (GOOD, {"text": "body"}, "no key 'body'; its keys: 'text', 'label'"),
+    "a text that is an array": (line({"text": ["a"], "label": "pos"}), {}, "'text' is an array, not a text"),
+    "a text that is null": (line({"text": None, "label": "pos"}), {}, "'text' is null, not a text"),
+    "an empty text": (line({"text": " \n", "label": "pos"}), {}, "the text is empty"),
+    "no label": (line({"text": "a"}), {}, "it has no label"),
+    "a label that is null": (line({"text": "a", "label": None}), {}, "it has no label"),
+    "a label that is NaN": (GOOD + '{"text": "a", "label": NaN}\n', {}, "'label' is a number, neither"),
+    "a label that is an object": (line({"text": "a", "label": {}}), {}, "'label' is an object"),
+    "a label that occurs once": (line({"text": "a", "label": "ne"}), {}, "was 'neg' meant?"),
+    "one class": (GOOD.replace("neg", "pos"), {}, "needs two classes"),
+    "half of a surrogate pair": (GOOD + '{"text": "\\ud800", "label": "pos"}\n', {}, "half of a surrogate pair"),
+    "nested too deeply": (GOOD + '{"text": ' + "[" * 200_000 + "\n", {}, "line 41"),
+    "a number of many digits": (GOOD + '{"label": ' + "9" * 5000 + "}\n", {}, "no valid JSON"),
+    "NUL bytes": (GOOD.encode() + b'{"text": "a\0"}\n', {}, "line 41: it holds NUL bytes"),
+    "half a character at the end": (codecs.BOM_UTF16_LE + GOOD.encode("utf-16-le")[:-1], {}, "no utf-16"),
+    "an encoding that does not exist": (GOOD, {"encoding": "latin"[:3]}, "is no encoding"),
+    "one key for both": (GOOD, {"label": "text"}, "are both 'text'"),
+    "no split": (GOOD, {"given": "part"}, "no key 'part' (data.text.given)"),
+    "no group": (GOOD, {"group": "who"}, "no name under 'who' (data.text.group)"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_files_say_what_is_wrong(tmp_path: Path, case: str) -> None:
+    content, text, message = BROKEN[case]
+    with pytest.raises(UserError) as caught:
+        texts_of(write(tmp_path, content), "text_jsonl", **text)
+    assert message in str(caught.value)
+    assert caught.value.cure
