@@ -59,15 +59,25 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
         + (
             ". The predicted classes are the same (two probabilities within 1e-5 of each other count as a tie)."
             if labels
+            else ", each read in one of these batches; 200 greedy tokens are the same with the cache and without."
+            if "greedy_tokens" in next(iter(report["formats"].values()))
             else ", as a share of the target's standard deviation."
         ),
         "",
         "## Use",
         "",
         f"`{inputs['input']}` is {inputs['dtype']} {_layout(inputs)}, any N; `{output['name']}` is {output['dtype']} "
-        + (f"[N, {len(labels)}], in the order of the labels." if labels else f"[N]: {output['meaning']}."),
+        + (
+            f"[N, {len(labels)}], in the order of the labels."
+            if labels
+            else f"{'[N, L, V]' if metadata['task'] == 'language_model' else '[N]'}: {output['meaning']}."
+        ),
         "",
-        *_snippets(report["formats"], inputs["input"], output["name"]),
+        *(
+            ["```", 'samebits generate "a prompt" --model model.onnx', "```", ""]
+            if metadata["task"] == "language_model"
+            else _snippets(report["formats"], inputs["input"], output["name"])
+        ),
         *(_columns(inputs) if inputs["kind"] == "table" else []),
         "## Limits",
         "",
@@ -81,6 +91,8 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
 
 _SCORES = {
     "accuracy": lambda value: f"accuracy | {value:.2%}",
+    "bits_per_byte": lambda value: f"bits per byte | {value:.4f}",
+    "perplexity": lambda value: f"perplexity | {value:.2f}",
     "r2": lambda value: f"R² | {value:.4f}",
 }
 
