@@ -2,8 +2,8 @@
 
     python bench/spam_baseline.py
 
-Reads the package through the catalogue, splits as the recipe does, fits TF-IDF and logistic regression for several C, and
-prints the accuracy on validation and test. C is to be chosen on validation.
+Reads the package through the catalogue, splits as the recipe does, fits TF-IDF and logistic regression for several C,
+and prints the accuracy on validation and test. C is to be chosen on validation.
 """
 
 from __future__ import annotations
