@@ -1,4 +1,4 @@
-"""From a folder of texts to answers: prepare, a checkpoint, export, and predict with ONNX Runtime and tokenizers alone."""
+"""From a folder of texts to answers: prepare, a checkpoint, export, predict with ONNX Runtime and tokenizers alone."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from samebits.data.prepare import prepare
 from samebits.data.prepared import open_split, read_info
 from samebits.errors import UserError
 from samebits.evaluation.classification import evaluate
+from samebits.evaluation.curves import read_curves
 from samebits.evaluation.subject import Subject
 from samebits.export.export import export
 from samebits.models import build_model
@@ -100,7 +101,7 @@ def test_the_folder_alone_is_enough_and_torch_is_not_needed(project: Project, tm
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert [line.split()[2 if "dog" in line else 4] for line in done.stdout.splitlines()] == ["dog", "cat"]
+    assert [line.split(": ")[1].split()[0] for line in done.stdout.splitlines()] == ["dog", "cat"]
 
 
 def test_answers_are_those_of_the_checkpoint(project: Project) -> None:
@@ -184,7 +185,9 @@ def test_the_report_shows_mistakes_as_text(project: Project) -> None:
         checkpoint.model.head.weight.neg_()  # type: ignore[union-attr, operator]
     serving = ServingModel(checkpoint.model, checkpoint.task, info.signature).eval()
     split = open_split(project.prepared, "test", in_memory=True)
-    subject = Subject(checkpoint, serving, info, split, project.prepared, [], lambda: None)
+    (project.workspace / "curves.csv").write_text("step,train/loss\n1,2.0\n2,1.0\n")
+    curves = read_curves(project.workspace / "curves.csv")
+    subject = Subject(checkpoint, serving, info, split, project.prepared, curves, lambda: None)
     found = evaluate(subject, EvaluateParams(bootstrap=100, top_k=2))
     page = found.files["report.html"].decode()
     assert "the dog of house" in page

@@ -105,7 +105,7 @@ def test_a_given_tokenizer_is_cut_to_our_length(tmp_path: Path) -> None:
 def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="is no tokenizer.json"):
+    with pytest.raises(UserError, match="is no tokenizer"):
         fit(given=Given(path, "data/raw/tokenizer.json"))
 
 
