@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from samebits.data.shards import write_prepared
 from samebits.data.sources import Source
 from samebits.params.data import DataParams
 from samebits.recipes import merge
+from tests.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -130,3 +131,11 @@ def run_stage(workspace: Path, stage: str, **environment: str) -> subprocess.Com
         text=True,
         timeout=240,
     )
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[Postgres]:
+    """A PostgreSQL server that lives as long as the test."""
+    server = Postgres(tmp_path / "postgres")
+    yield server
+    server.close()

@@ -2,6 +2,9 @@
 
     python tools/screenshots.py [folder for the pictures, default docs/images]
 
+The comparison needs two runs or more with a training curve, the registry `samebits register`, the sweep `samebits
+sweep`; what there is none of is left out, with a line that says so.
+
 Starts `samebits ui`, drives Chromium (which must be on PATH) over its DevTools pipe, and ends both.
 Protocol: https://chromedevtools.github.io/devtools-protocol/
 """
@@ -21,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +115,32 @@ class Browser:
         self.process.wait(timeout=20)
 
 
-def latest_run() -> str:
-    """The id of the newest finished run of the local store."""
+ALIVE = "lifecycle_stage = 'active'"
+TRAINED = "run_uuid IN (SELECT run_uuid FROM latest_metrics WHERE key = 'val/loss')"
+
+
+def ask(query: str) -> list[str]:
+    """The first column of a query to the local store."""
     with sqlite3.connect(f"file:{ROOT / 'mlruns' / 'mlflow.db'}?mode=ro", uri=True) as store:
-        query = "SELECT run_uuid FROM runs WHERE status = 'FINISHED' ORDER BY start_time DESC LIMIT 1"
-        found = store.execute(query).fetchone()
-    if found is None:
+        return [str(row[0]) for row in store.execute(query)]
+
+
+def latest_run() -> str:
+    """The id of the newest finished run that went through training."""
+    where = f"status = 'FINISHED' AND {ALIVE} AND {TRAINED}"
+    found = ask(f"SELECT run_uuid FROM runs WHERE {where} ORDER BY start_time DESC LIMIT 1")
+    if not found:
         raise SystemExit("screenshots: there is no finished run here: dvc repro")
-    return str(found[0])
+    return found[0]
+
+
+def comparison(pages: str, options: str) -> str:
+    """The page that compares the six newest trained runs."""
+    runs = ask(f"SELECT run_uuid FROM runs WHERE {ALIVE} AND {TRAINED} ORDER BY start_time DESC LIMIT 6")
+    experiment = pages.rsplit("/experiments/", 1)[1].split("/", maxsplit=1)[0]
+    base = pages.split("#", 1)[0]
+    listed = urllib.parse.quote(json.dumps(runs))
+    return f"{base}#/compare-runs?runs={listed}&experiments={urllib.parse.quote(json.dumps([experiment]))}&{options}"
 
 
 def take(pages: str, folder: Path, profile: str) -> None:
@@ -128,6 +150,21 @@ def take(pages: str, folder: Path, profile: str) -> None:
     browser = Browser(profile)
     try:
         browser.picture(pages, folder / "mlflow-runs.png", height=520, needs="Duration")
+        if len(ask(f"SELECT run_uuid FROM runs WHERE {ALIVE} AND {TRAINED}")) > 1:
+            url = comparison(pages, options[1:])
+            browser.picture(url, folder / "mlflow-compare.png", height=1100, needs="Comparing")
+        else:
+            print("left out: a comparison, as there is one run")
+        query = "SELECT run_uuid FROM runs JOIN tags USING (run_uuid) WHERE tags.key = 'samebits.sweep' AND "
+        parents = ask(query + ALIVE)
+        for parent in parents[-1:]:
+            where = f"{pages.partition('?')[0]}/{parent}/artifacts/sweep/sweep.html"
+            browser.picture(where + options, folder / "mlflow-sweep.png", height=800, needs="sweep.html")
+        if models := ask("SELECT name FROM registered_models"):
+            url = f"{pages.split('#', 1)[0]}#/models/{urllib.parse.quote(models[0], safe='')}{options}"
+            browser.picture(url, folder / "mlflow-registry.png", height=600, needs="champion")
+        else:
+            print("left out: the registry, as it is empty")
         browser.picture(run + options, folder / "mlflow-run.png", height=800, needs="Description")
         charts = f"{run}/model-metrics{options}"
         browser.picture(charts, folder / "mlflow-curves.png", height=1000, needs="Add chart", search=CURVES)

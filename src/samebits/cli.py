@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from samebits import __version__
-from samebits.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from samebits.errors import EXIT_DIFFERENT, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from samebits.paths import Project, current_project
+from samebits.sharing.commands import add_commands as add_sharing
 
 _ROOT_MARK = "dvc.yaml"
 
@@ -29,9 +30,18 @@ def find_project(start: Path) -> Project:
 
 def _predict(arguments: argparse.Namespace) -> None:
     from samebits.predict import predict
+    from samebits.predict_table import open_model, print_predictions
 
-    model = arguments.model or find_project(Path.cwd()).exported / "model.onnx"
-    predict([Path(path) for path in arguments.images], model=Path(model), top=arguments.top, invert=arguments.invert)
+    model = Path(arguments.model or find_project(Path.cwd()).exported / "model.onnx")
+    paths = [Path(path) for path in arguments.files]
+    if model.is_file():
+        session, metadata = open_model(model)
+        if metadata["preprocessing"].get("kind") == "table":
+            print_predictions(paths, session, metadata, Path(arguments.output) if arguments.output else None)
+            return
+    if arguments.output:
+        raise UserError("--output is for the rows of a table", "leave it out")
+    predict(paths, model=model, top=arguments.top, invert=arguments.invert)
 
 
 def _use(arguments: argparse.Namespace) -> None:
@@ -52,6 +62,25 @@ def _ui(arguments: argparse.Namespace) -> None:
         raise UserError(f"the MLflow server ended with exit code {code}", f"see {project.state / 'ui.log'}")
 
 
+def _sweep(arguments: argparse.Namespace) -> None:
+    from samebits.sweeps.spec import read_sweep
+
+    project = find_project(Path.cwd())
+    sweep = read_sweep(project, Path(arguments.file))
+    if arguments.dry_run:
+        from samebits.sweeps.plan import plan
+
+        print(plan(sweep, arguments.jobs))
+        return
+    from samebits.sweeps.runner import run_sweep
+
+    run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=_say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def _sync(_: argparse.Namespace) -> None:
     from samebits.tracking.sync import sync
 
@@ -63,6 +92,44 @@ def _sync(_: argparse.Namespace) -> None:
     if report.problem:
         raise UserError(report.problem, "bring the server up, then run this again; nothing is lost")
     print(f"{len(report.sent)} runs brought up to date, nothing waits")
+
+
+def _register(arguments: argparse.Namespace) -> None:
+    from samebits.registering.gate import Limits
+    from samebits.registering.register import register, rollback
+
+    project = find_project(Path.cwd())
+    if arguments.rollback:
+        rollback(project, arguments.name, _say)
+        return
+    limits = Limits(
+        latency_ratio=arguments.latency_ratio,
+        size_ratio=arguments.size_ratio,
+        latency_ms=arguments.latency_ms,
+        size_bytes=None if arguments.size_kib is None else round(arguments.size_kib * 1024),
+    )
+    metric = arguments.metric
+    register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=_say)
+
+
+def _status(_: argparse.Namespace) -> None:
+    from samebits.tracking.housekeeping import status_text
+
+    print(status_text(find_project(Path.cwd())))
+
+
+def _clean(arguments: argparse.Namespace) -> None:
+    from samebits.tracking.housekeeping import clean
+
+    closed = clean(find_project(Path.cwd()), _say, 60.0 * arguments.silent)
+    print(f"{closed} runs closed")
+
+
+def _check(_: argparse.Namespace) -> None:
+    from samebits.sweeps.preflight import require_tracked
+
+    require_tracked(find_project(Path.cwd()))
+    print("an experiment in a temporary folder (--temp, --queue, samebits sweep) would see all its inputs")
 
 
 def _summary(_: argparse.Namespace) -> None:
@@ -79,57 +146,164 @@ def _fetch(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def _verify(arguments: argparse.Namespace) -> int:
+    project = find_project(Path.cwd())
+    if arguments.steps is not None:
+        from samebits.verify.golden import verify_steps
+
+        return _difference(verify_steps(project, arguments.steps, say=_say))
+    from samebits.verify.pipeline import verify
+
+    return _difference(verify(project, arguments.stage, keep=arguments.keep, say=_say))
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from samebits.restore.restore import restore
+
+    into = Path(arguments.into) if arguments.into else None
+    project = find_project(Path.cwd())
+    return _difference(restore(project, arguments.name, into, check=arguments.verify, say=_say))
+
+
+def _trace(arguments: argparse.Namespace) -> None:
+    from samebits.restore.origin import trace_file
+
+    print(trace_file(find_project(Path.cwd()), Path(arguments.file)))
+
+
+def _golden(arguments: argparse.Namespace) -> int:
+    from samebits.verify.golden import record
+
+    return _difference(record(find_project(Path.cwd()), arguments.recipe, replace=arguments.replace, say=_say))
+
+
+def _say(line: str) -> None:
+    """At once: the stages that run in between print by themselves."""
+    print(line, flush=True)
+
+
+def _difference(same: bool) -> int:
+    return 0 if same else EXIT_DIFFERENT
+
+
+def _steps(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(prog="samebits", description="Same code, same data, same bits.")
     top.add_argument("--version", action="version", version=f"samebits {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    predict = _command(commands, "predict", _predict, "classes and probabilities of images, from the exported model")
-    predict.add_argument("images", nargs="+", metavar="IMAGE")
+    predict = _command(
+        commands, "predict", _predict, "answers of the exported model for images, or for the rows of a CSV"
+    )
+    predict.add_argument("files", nargs="+", metavar="FILE", help="images; or one CSV, for a model of a table")
     predict.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
     predict.add_argument("--top", type=int, default=3, help="classes to show (default: 3)")
 
     predict.add_argument("--invert", action="store_true", help="swap black and white first")
+    predict.add_argument(
+        "--output", metavar="CSV", help="write a table's answers to this file instead of printing them"
+    )
 
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
 
+    sweep = _command(commands, "sweep", _sweep, "run many experiments of one question; run it again to go on")
+    sweep.add_argument("file", help="as sweeps/lr.yaml; docs/sweeps.md explains it")
+    sweep.add_argument("--jobs", type=_positive, help="trials at a time (default: the file's `jobs`)")
+    sweep.add_argument("--dry-run", action="store_true", help="check the file and show what would be tried")
+    sweep.add_argument("--take-over", action="store_true", help="go on with trials of other machines, gone for good")
+
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
+
+    register = _command(commands, "register", _register, "register the exported model; champion if it passes the gate")
+    register.add_argument("--name", help="of the registered model (default: data set and model, as mnist-convnet)")
+    register.add_argument("--metric", help="the number of the test split that decides (default: accuracy, r2, …)")
+    register.add_argument("--latency-ratio", type=float, default=1.25, help="slower than the champion at most (1.25)")
+    register.add_argument("--size-ratio", type=float, default=1.5, help="larger than the champion at most (1.5)")
+    register.add_argument("--latency-ms", type=float, help="absolute limit for one input, on one thread")
+    register.add_argument("--size-kib", type=float, help="absolute limit for model.onnx")
+    register.add_argument("--dry-run", action="store_true", help="show the table of the gate, change nothing")
+    register.add_argument("--rollback", action="store_true", help="make the champion before this one champion again")
 
     runs = commands.add_parser("runs", help="look after the recorded runs").add_subparsers(
         dest="subcommand", required=True, metavar="COMMAND"
     )
     _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
+    _command(runs, "status", _status, "what waits to be sent to MLflow, and why")
+    clean = _command(runs, "clean", _clean, "close runs that stand as RUNNING though their process is dead")
+    clean.add_argument(
+        "--silent", type=_positive, default=30, metavar="MINUTES", help="of another machine's run: dead after (30)"
+    )
+    _command(runs, "check", _check, "would a queued experiment see all its inputs? (git must track them)")
     _command(commands, "summary", _summary, "the result of the last dvc repro, as a short table")
     fetch = _command(commands, "fetch", _fetch, "download the files of a catalogue card into the cache")
     fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
+    _add_verifying(commands)
+    add_sharing(commands, _command)
     return top
+
+
+def _add_verifying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    codes = "Exit code: 0 if all bits are the same, 1 if some differ, 2 if it could not be found out."
+    verify = _command(commands, "verify", _verify, "run the commit again in a clean copy, and compare every bit", codes)
+    what = verify.add_mutually_exclusive_group()
+    what.add_argument("--stage", action="append", default=[], help="only this stage (may be repeated)")
+    what.add_argument(
+        "--steps", type=_steps, metavar="N", help="only N training steps, against this hardware's golden trace"
+    )
+    verify.add_argument("--keep", action="store_true", help="leave the copy below .samebits/verify")
+
+    restore = _command(commands, "restore", _restore, "code, data and model of a run in a fresh worktree", codes)
+    restore.add_argument("name", metavar="RUN_ID|EXP_NAME|COMMIT", help="a name of a run or a branch will do, too")
+    restore.add_argument("--into", metavar="DIR", help="a folder that is not there yet (default: beside the project)")
+    restore.add_argument("--verify", action="store_true", help="run it again in a clean copy, and compare every bit")
+
+    trace = _command(commands, "trace", _trace, "the run, commit, data and parameters behind a model file")
+    trace.add_argument("file", metavar="FILE", help="model.onnx, model.pt2 or model.safetensors")
+
+    golden = _command(commands, "golden", _golden, "record this hardware's golden trace, or check it", codes)
+    golden.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
+    golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
 
 
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace], int | None],
     text: str,
+    more: str = "",
 ) -> argparse.ArgumentParser:
-    added = commands.add_parser(name, help=text, description=text)
+    added = commands.add_parser(name, help=text, description=text, epilog=more or None)
     added.set_defaults(run=run)
     return added
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    """Run a command; returns its exit code: 0, 1 where bits differ, 2 for bad input, 130 after Ctrl-C."""
     arguments = parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        code: int | None = arguments.run(arguments)
     except UserError as error:
         print(f"samebits {arguments.command}: error: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

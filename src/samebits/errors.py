@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+EXIT_DIFFERENT = 1
+"""Exit code of `samebits verify` and its like where bits differ."""
+
 EXIT_USER_ERROR = 2
 """Exit code for bad input: a wrong key, a missing file, a corrupt image."""
 

@@ -94,6 +94,13 @@ def cpu_model() -> str:
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
+def cpu_design() -> str:
+    """Vendor, family and model numbers: hypervisors give Zen 4 and Zen 5 the one marketing name `AMD EPYC`."""
+    # Arm has no `model`; there implementer and part tell the core.
+    fields = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part")
+    return " ".join(filter(None, map(_cpuinfo, fields)))
+
+
 def _cpuinfo(field: str) -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -122,6 +129,7 @@ def hardware_kind(device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_model(),
+        "cpu_design": cpu_design(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),
         "device": device.type,

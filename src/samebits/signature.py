@@ -55,21 +55,34 @@ class TokenInputs(Section):
     tokenizer_sha256: str
 
 
+DATE_PARTS = ("year", "month", "day", "weekday", "hour", "minute", "second", "day_of_year")
+"""What a date is taken apart into; weekday counts from Monday = 0."""
+
+
 class NumberColumn(Section):
-    """A numeric column. Missing values are NaN; they become `fill` and set an indicator.
+    """A numeric column, or one part of a date. Missing values are NaN; they become `fill` and set an indicator.
 
     Attributes:
+        name: of the column in the table; of a date, the date's column and the part (`when.hour`).
         mean, std: over the training split, missing values left out; std is 0 for a constant column.
         fill: what a missing value is taken for (the training split's median).
         missing: whether the training split has missing values, so that there is an indicator to learn from.
+        edges: rising quantiles of the training split, the lowest and the highest value included.
+        source: the date's column, where this is a part of one.
+        part: which part.
+        format: how the date is written, a strptime format; null: year first, as in ISO 8601.
     """
 
     kind: Literal["number"] = "number"
     name: str
     mean: float
-    std: float
+    std: float = Field(ge=0.0)
     fill: float
     missing: bool = False
+    edges: list[float] = Field(default=[])
+    source: str | None = None
+    part: Literal["year", "month", "day", "weekday", "hour", "minute", "second", "day_of_year"] | None = None
+    format: str | None = None
 
 
 class CategoryColumn(Section):
@@ -81,10 +94,28 @@ class CategoryColumn(Section):
 
 
 class TableInputs(Section):
-    """Rows of a table, float32 [columns]: numbers as they are (NaN where missing), categories as codes."""
+    """Rows of a table, float32 [columns]: numbers as they are (NaN where missing), categories as codes.
+
+    Attributes:
+        columns: in the order of a row.
+        missing: texts that stand for a missing value.
+        decimal: the decimal mark of numbers that are written as text.
+    """
 
     kind: Literal["table"] = "table"
     columns: list[Annotated[NumberColumn | CategoryColumn, Field(discriminator="kind")]] = Field(min_length=1)
+    missing: list[str] = Field(default=[""])
+    decimal: Literal[".", ","] = "."
+
+    @property
+    def numbers(self) -> list[tuple[int, NumberColumn]]:
+        """Place in a row and column, of the numbers."""
+        return [(at, column) for at, column in enumerate(self.columns) if isinstance(column, NumberColumn)]
+
+    @property
+    def categories(self) -> list[tuple[int, CategoryColumn]]:
+        """Place in a row and column, of the categories."""
+        return [(at, column) for at, column in enumerate(self.columns) if isinstance(column, CategoryColumn)]
 
 
 class ClassTarget(Section):

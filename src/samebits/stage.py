@@ -55,8 +55,15 @@ class StageContext:
 
     def say(self, line: str) -> None:
         """Print a line under the stage's name, and keep it for the run's log."""
+        if is_helper():
+            return  # the first process says it
         self.log.append(line)
         print(f"{self.name}: {line}", flush=True)
+
+
+def is_helper() -> bool:
+    """Whether this process only computes beside the one that records and writes (torchrun's RANK, and ours)."""
+    return os.environ.get("RANK", "0") != "0"
 
 
 def sections_of(body: Callable[..., None]) -> tuple[str, ...]:
@@ -103,8 +110,10 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
         sections = sections_of(body)
         body(*(params.sections[section] for section in sections), context=context)
         _require_unchanged(name, project, code, params, sections)
-        context.tracker.lineage(*stage_files(workspace, name))
-        _note_seconds(context, time.monotonic() - started)
+        if not is_helper():
+            context.tracker.lineage(*stage_files(workspace, name))
+            _note_facts(context)
+            _note_seconds(context, time.monotonic() - started)
     except (Interrupted, KeyboardInterrupt) as error:
         status, result = "KILLED", _explain(name, error)
     except UserError as error:
@@ -118,10 +127,21 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
 
 
 def _open(name: str, project: Project, params: Params, stop: StopRequest) -> StageContext:
-    from samebits.tracking.tracker import open_tracker  # recording cannot change a result: no dep of any stage
+    from samebits.tracking.tracker import NullTracker, open_tracker  # recording cannot change a result: no dep
 
+    if is_helper():
+        return StageContext(name, project, params.runtime, NullTracker(), stop)
     tracker = open_tracker(project, params.runtime, stage=name, params=params.dump())
     return StageContext(name, project, params.runtime, tracker, stop)
+
+
+def _note_facts(context: StageContext) -> None:
+    from samebits.tracking.facts import note_facts
+
+    try:
+        note_facts(context.project, context.name, context.runtime.device)
+    except (OSError, RuntimeError, UserError) as error:  # a record only: it never stops a stage
+        context.say(f"warning: the facts of this machine are not noted: {error}")
 
 
 def _note_seconds(context: StageContext, seconds: float) -> None:
@@ -133,6 +153,8 @@ def _note_seconds(context: StageContext, seconds: float) -> None:
 
 
 def _close(context: StageContext, status: str, trace: str | None) -> None:
+    if is_helper():
+        return
     log = context.project.state / "logs" / f"{context.name}-{os.getpid()}.log"
     with suppress(OSError):
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,11 @@ from samebits.paths import Project
 from samebits.stage import TIMES
 from samebits.tracking.execution import PIPELINE
 
-_SHOWN = ("accuracy", "macro_f1", "log_loss")
+_SHOWN = ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "mae")
+"""Metrics of any task; those that the evaluation has are shown."""
+
+_PREDICTS = {"image": "samebits predict IMAGE...", "table": "samebits predict ROWS.csv"}
+"""Kind of inputs -> command."""
 
 
 def summarize(project: Project) -> str:
@@ -31,12 +35,18 @@ def summarize(project: Project) -> str:
         raise UserError(f"{metrics_file} is no evaluation of ours", "make it again: dvc repro evaluate") from None
     rows += [("seconds", _seconds(project))]
     rows += [
-        ("model", "models/export/model.onnx   (samebits predict IMAGE...)"),
+        ("model", "models/export/model.onnx" + _command(info)),
         ("report", "reports/evaluation/report/report.html"),
         ("runs", "make ui"),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in rows)
+
+
+def _command(info: dict[str, Any]) -> str:
+    """How the exported model is asked, if there is a command for its kind of inputs."""
+    kind = info.get("signature", {}).get("inputs", {}).get("kind")
+    return f"   ({_PREDICTS[kind]})" if kind in _PREDICTS else ""
 
 
 def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:

@@ -44,6 +44,10 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "saved at each step": ({"runtime": {"checkpoint_seconds": 1e-6}}, {}),
     "recorded in MLflow": ({"runtime": {"tracking": {"enabled": True}}}, {}),
     "no progress": ({"runtime": {"progress": "off"}}, {}),
+    "random hash seed and another locale": (
+        {},
+        {"PYTHONHASHSEED": "random", "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kolkata"},
+    ),
     "other machine settings": (
         {},
         {
@@ -51,6 +55,8 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
             "LC_ALL": "C",
             "PYTHONHASHSEED": "12345",
             "USER": "somebody",
+            "LOGNAME": "somebody",
+            "HOME": "/nonexistent",
             "OMP_NUM_THREADS": "1",
         },
     ),

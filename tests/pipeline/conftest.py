@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ class Repository:
 
     def environment(self, **extra: str) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        return stage_environment(PATH=path, GIT_CONFIG_GLOBAL=os.devnull, PYTHONPATH="src", **extra)
+        return stage_environment(PATH=path, GIT_CONFIG_GLOBAL=os.devnull, **{"PYTHONPATH": "src"} | extra)
 
     def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "dvc", *arguments, **environment)
@@ -92,6 +93,17 @@ def make_repository(folder: Path) -> Repository:
     repository.git("init", "-q", "-b", "main")
     repository.git("add", "-A")
     repository.git("commit", "-q", "-m", "start")
+    return repository
+
+
+@pytest.fixture(scope="session")
+def committed(finished: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A copy of `finished` in which its results are committed. Tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp("committed") / "project"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    repository = Repository(folder)
+    repository.git("add", "-A")
+    repository.git("commit", "-q", "-m", "results")
     return repository
 
 

@@ -59,8 +59,8 @@ def test_a_second_repro_runs_nothing_and_leaves_git_clean(finished: Repository) 
     again = finished.dvc("repro")
     assert "Running stage" not in again.stdout
     assert len(finished.runs()) == 1
-    # What DVC leaves to git: the lock and the metrics, which a person commits with the code that made them.
-    ours = ("dvc.lock", "metrics.json")
+    # What is left to git: the lock, the facts and the metrics, which a person commits with the code that made them.
+    ours = ("dvc.lock", "metrics.json", "facts.json")
     left = [line for line in finished.git("status", "--short").splitlines() if not line.endswith(ours)]
     assert not left
 

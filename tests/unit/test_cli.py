@@ -13,7 +13,7 @@ from samebits.cli import find_project, main, parser
 from samebits.errors import UserError
 
 SRC = Path(__file__).resolve().parents[2] / "src"
-COMMANDS = ["predict", "use", "ui", "runs", "summary", "fetch"]
+COMMANDS = ["predict", "use", "ui", "runs", "summary", "fetch", "verify", "restore", "trace", "golden"]
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,11 @@ def test_a_wrong_command_line_is_2(argv: list[str], capsys: pytest.CaptureFixtur
     assert "usage: samebits" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["predict a.png", "use mnist", "ui", "runs sync", "summary", "fetch mnist"])
+OUTSIDE = ["predict a.png", "use mnist", "ui", "runs sync", "summary", "fetch mnist", "verify", "verify --steps 5",
+           "restore HEAD", "trace model.onnx", "golden mnist"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", OUTSIDE)
 def test_outside_a_project_every_command_is_2(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command.split()) == 2
     message = capsys.readouterr().err

@@ -59,3 +59,14 @@ def test_without_results_the_cure_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no results here yet") as error:
         summarize(Project(tmp_path, tmp_path))
     assert "dvc repro" in error.value.cure
+
+
+def test_a_regression_shows_its_own_numbers(project: Project) -> None:
+    test = {"r2": 0.93214, "rmse": 35.1, "mae": 22.25, "bias": 0.4, "median_absolute_error": 13.0}
+    write_json(project.reports / "evaluation" / "metrics.json", {"test": test, "interval": {}})
+    info = {"title": "T", "counts": {"train": 1}, "signature": {"inputs": {"kind": "table"}}}
+    write_json(project.prepared / "dataset.json", info)
+    found = rows(project)
+    assert (found["r2"], found["rmse"], found["mae"]) == ("0.9321", "35.1000", "22.2500")
+    assert "accuracy" not in found
+    assert "samebits predict ROWS.csv" in found["model"]

@@ -30,6 +30,7 @@ SOURCES: dict[str, str] = {
     "idx": "samebits.data.idx",
     "image_csv": "samebits.data.image_csv",
     "image_folder": "samebits.data.image_folder",
+    "table": "samebits.data.table",
 }
 """Format -> module of its reader."""
 

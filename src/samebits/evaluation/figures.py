@@ -35,7 +35,7 @@ def confusion_figure(confusion: Ints, classes: Sequence[str]) -> bytes:
     """Rows are true classes, columns predicted ones; the colour is the share of the row, so rare classes show."""
     count = len(classes)
     side = min(14.0, max(5.0, 0.52 * count + 1.6))
-    with _Canvas(side, side) as canvas:
+    with Canvas(side, side) as canvas:
         axes = canvas.axes()
         share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
         # The square root lifts single mistakes out of the background, without a second scale for the diagonal.
@@ -56,7 +56,7 @@ def calibration_figure(bins: Sequence[Bin], error: float) -> bytes:
     """Reliability diagram: accuracy against confidence, and below it how many samples each bin holds."""
     filled = [(entry.confidence, entry.accuracy) for entry in bins]
     confidences, accuracies = [x for x, _ in filled if x is not None], [y for _, y in filled if y is not None]
-    with _Canvas(5.2, 5.6) as canvas:
+    with Canvas(5.2, 5.6) as canvas:
         top, bottom = canvas.stacked()
         top.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
         top.plot(confidences, accuracies, color=BLUE, marker="o", markersize=4, label="model")
@@ -71,7 +71,7 @@ def calibration_figure(bins: Sequence[Bin], error: float) -> bytes:
 def curves_figure(curves: Sequence[Curve]) -> bytes:
     """Training curves by step: losses in the first row, accuracy in the second where there is one."""
     groups = [[curve for curve in curves if curve.group == group] for group in dict.fromkeys(c.group for c in curves)]
-    with _Canvas(6.4, 2.6 * len(groups) + 0.4) as canvas:
+    with Canvas(6.4, 2.6 * len(groups) + 0.4) as canvas:
         panels = canvas.figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
         for axes, group in zip(panels, groups, strict=True):
             for curve in group:
@@ -101,7 +101,7 @@ def mistakes_figure(images: npt.NDArray[np.uint8], captions: Sequence[str]) -> b
     """
     columns = 6
     rows = max(1, -(-len(images) // columns))
-    with _Canvas(1.25 * columns, 1.55 * rows + 0.5) as canvas:
+    with Canvas(1.25 * columns, 1.55 * rows + 0.5) as canvas:
         panels = canvas.figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in panels:
             axes.axis("off")
@@ -114,7 +114,7 @@ def mistakes_figure(images: npt.NDArray[np.uint8], captions: Sequence[str]) -> b
         return canvas.png()
 
 
-class _Canvas:
+class Canvas:
     """A figure without pyplot's global state and without the user's matplotlibrc."""
 
     def __init__(self, width: float, height: float) -> None:
@@ -130,7 +130,7 @@ class _Canvas:
         self.figure: Figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(self.figure)
 
-    def __enter__(self) -> _Canvas:
+    def __enter__(self) -> Canvas:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -25,7 +25,10 @@ from samebits.evaluation.curves import Curve
 from samebits.params.evaluate import EvaluateParams
 from samebits.serving import ServingModel
 
-EVALUATORS: dict[str, str] = {"class": "samebits.evaluation.classification"}
+EVALUATORS: dict[str, str] = {
+    "class": "samebits.evaluation.classification",
+    "number": "samebits.evaluation.regression",
+}
 """Kind of target -> module."""
 
 Facts = list[tuple[str, list[tuple[str, str]]]]

@@ -17,7 +17,6 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
     settings = ", ".join(
         f"{key} {_plain(model[key])}" for key in sorted(model) if key not in {"name", "step", "epoch", "weights_sha256"}
     )
-    settings = f" ({settings})" if settings else ""
     labels, output = metadata["labels"], metadata["output"]
     what = f"the probability of each of {len(labels)} classes" if labels else output["meaning"]
     noun = "classifier" if labels else "model"
@@ -69,6 +68,7 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
         + (f"[N, {len(labels)}], in the order of the labels." if labels else f"[N]: {output['meaning']}."),
         "",
         *_snippets(report["formats"], inputs["input"], output["name"]),
+        *(_columns(inputs) if inputs["kind"] == "table" else []),
         "## Limits",
         "",
         f"- It knows samples like those of {dataset['title']}. Anything else also gets an answer"
@@ -108,6 +108,20 @@ def _snippets(formats: dict[str, Any], name: str, answer: str) -> list[str]:
             "",
         ]
     return lines
+
+
+def _columns(inputs: dict[str, Any]) -> list[str]:
+    """What stands where in a row; `samebits predict ROWS.csv` makes rows of a CSV by it."""
+    lines = ["## Columns", "", "| place | column | kind | |", "|---:|---|---|---|"]
+    for place, column in enumerate(inputs["columns"]):
+        if column["kind"] == "category":
+            values = ", ".join(column["values"][:12]) + (", …" if len(column["values"]) > 12 else "")
+            what = f"0 unknown or missing; then 1 to {len(column['values'])}: {values}"
+        else:
+            gap = "; NaN where missing" if column["missing"] else ""
+            what = f"mean {column['mean']:.6g}, standard deviation {column['std']:.6g}{gap}"
+        lines.append(f"| {place} | {column['name']} | {column['kind']} | {what} |")
+    return [*lines, ""]
 
 
 def _samples(inputs: dict[str, Any]) -> str:

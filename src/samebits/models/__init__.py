@@ -21,6 +21,7 @@ MODELS = {
     "resnet18": "samebits.models.resnet",
     "resnet34": "samebits.models.resnet",
     "resnet50": "samebits.models.resnet",
+    "tabular": "samebits.models.tabular",
 }
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from samebits.params.image import ImageParams
 from samebits.params.section import Section
+from samebits.params.table import TableParams
 
 
 class DataParams(Section):
@@ -26,6 +27,7 @@ class DataParams(Section):
         bad_limit: largest share of samples that may be set aside because they cannot be read.
         shard_mib: target size of a shard in MiB.
         image: for image files.
+        table: how a table is read.
     """
 
     source: str = Field(default="mnist", min_length=1)
@@ -38,3 +40,4 @@ class DataParams(Section):
     bad_limit: float = Field(default=0.01, ge=0.0, le=1.0)
     shard_mib: float = Field(default=8.0, gt=0.0, le=1024.0)
     image: ImageParams = ImageParams()
+    table: TableParams = TableParams()

@@ -28,6 +28,8 @@ class RuntimeParams(Section):
 
     Attributes:
         device: `auto` is the accelerator that torch finds, else the CPU.
+        processes: processes that train together on this machine, one a GPU. With `train.elastic` their number
+            cannot change a bit; without it, it does, and `reproducibility: strict` refuses more than one.
         workers: threads that prepare batches ahead of the training loop; 0 prepares them in the loop.
         memory_mib: a prepared split larger than this is read through memory-mapped files.
         checkpoint_seconds: seconds between two saves of the training state.
@@ -36,6 +38,7 @@ class RuntimeParams(Section):
     """
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")
+    processes: int = Field(default=1, ge=1, le=64)
     workers: int = Field(default=1, ge=0, le=64)
     memory_mib: int = Field(default=4096, ge=1)
     checkpoint_seconds: float = Field(default=30.0, gt=0.0)

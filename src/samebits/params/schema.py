@@ -97,6 +97,11 @@ def _check_together(sections: Mapping[str, Any], problems: Problems) -> None:
     micro = train.micro_batch_size
     if micro is not None and train.batch_size % micro:
         problems.add("train.micro_batch_size", micro, f"must divide train.batch_size = {train.batch_size}")
+    elif train.elastic:
+        parts = train.batch_size // (micro or train.batch_size)
+        if parts < 2 or parts & (parts - 1):
+            wanted = "train.elastic needs 2, 4, 8, … micro-batches a batch"
+            problems.add("train.micro_batch_size", micro, f"{wanted}; train.batch_size is {train.batch_size}")
 
 
 def _seed(raw: Mapping[str, Any], problems: Problems) -> int:

@@ -80,6 +80,9 @@ class TrainParams(Section):
         ema_decay: decay of the exponential moving average of weights that is evaluated and saved; null is off.
         select: save the weights of the `last` epoch, or of the epoch with the `best` validation loss.
         patience: stop after so many epochs without a better validation loss; null is off.
+        elastic: the same bits for any number of processes (`runtime.processes`): each micro-batch is computed alone
+            and what they give is added in one fixed order. Needs `micro_batch_size`, with a power of two of them a
+            batch; `threads: null` is then 1.
         on_out_of_memory: `stop` with the size to try, or `halve` the micro-batch (same effective batch).
     """
 
@@ -98,4 +101,5 @@ class TrainParams(Section):
     ema_decay: float | None = Field(default=None, gt=0.0, lt=1.0)
     select: Literal["last", "best"] = "last"
     patience: int | None = Field(default=None, ge=1)
+    elastic: bool = False
     on_out_of_memory: Literal["stop", "halve"] = "stop"

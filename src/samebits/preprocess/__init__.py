@@ -14,6 +14,7 @@ from samebits.signature import Signature
 
 PREPROCESS = {
     "image": "samebits.preprocess.image",
+    "table": "samebits.preprocess.table",
 }
 """Kind of inputs -> module."""
 

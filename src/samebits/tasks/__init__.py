@@ -18,6 +18,7 @@ from samebits.signature import Signature
 
 TASKS = {
     "classification": "samebits.tasks.classification",
+    "regression": "samebits.tasks.regression",
 }
 
 

@@ -15,6 +15,7 @@ from samebits.errors import UserError
 from samebits.params.section import Section
 from samebits.registry import nearest
 from samebits.signature import Signature
+from samebits.tasks.members import each_member
 
 TARGET = "class"
 
@@ -45,7 +46,7 @@ class Classification:
     weights: tuple[float, ...] | None = None
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        logits = outputs.float()
+        logits, targets = each_member(outputs.float(), targets, axes=2)
         if self.weights is None:
             return functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         weight = torch.tensor(self.weights, device=logits.device)

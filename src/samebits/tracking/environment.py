@@ -28,14 +28,13 @@ _SHOWN_PACKAGES = ("torchvision", "numpy", "dvc", "mlflow")
 
 def machine_facts(environ: Mapping[str, str] = os.environ, cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
     """Operating system, Python, CPU, memory, GPUs and main packages, as tags `env.*`."""
-    flags = _cpu_field(cpuinfo, "flags").split() or _cpu_field(cpuinfo, "Features").split()
     facts = {
         "env.os": f"{platform.system()} {platform.release()}",
         "env.machine": platform.machine(),
         "env.python": f"{platform.python_implementation()} {platform.python_version()}",
         "env.cpu.model": _cpu_field(cpuinfo, "model name") or platform.processor() or platform.machine(),
         "env.cpu.cores": str(_cores()),
-        "env.cpu.flags": " ".join(flag for flag in _NOTABLE_FLAGS if flag in flags),
+        "env.cpu.flags": " ".join(notable_cpu_flags(cpuinfo)),
         "env.ram_mib": str(psutil.virtual_memory().total >> 20),
     }
     gpus = visible_gpus(environ)
@@ -46,6 +45,12 @@ def machine_facts(environ: Mapping[str, str] = os.environ, cpuinfo: Path = Path(
     for package in _SHOWN_PACKAGES:
         facts[f"env.{package}"] = str(read(partial(metadata.version, package)) or "")
     return {key: value for key, value in facts.items() if value}
+
+
+def notable_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Instruction sets of the CPU that decide on kernels, as Linux names them; none elsewhere."""
+    flags = _cpu_field(cpuinfo, "flags").split() or _cpu_field(cpuinfo, "Features").split()
+    return [flag for flag in _NOTABLE_FLAGS if flag in flags]
 
 
 def _cpu_field(cpuinfo: Path, field: str) -> str:

@@ -6,7 +6,6 @@ import getpass
 import hashlib
 import json
 import os
-import re
 import shlex
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from samebits.files import sha256_file
 from samebits.paths import Project
+from samebits.secrets import first_secret
 from samebits.tracking.execution import Execution
 from samebits.tracking.target import without_password
 
@@ -26,21 +26,11 @@ _HASH_LIMIT = 4 << 30
 _BLOCK = 1 << 20
 _GIT_TIMEOUT_S = 20.0
 
+FACTS = "reports/facts.json"
+"""What the bits of the outputs in dvc.lock depend on (`tracking.facts` writes it; people commit it with dvc.lock)."""
+
 # Changed by `-S`: no sign of edited code.
 _PARAMS = "params.yaml"
-
-_SECRETS = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
-    r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
-    r"|\bgithub_pat_[A-Za-z0-9_]{30,}"
-    r"|\bglpat-[A-Za-z0-9_-]{18,}"
-    r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"
-    r"|\b(?:sk|hf)[-_][A-Za-z0-9]{24,}"
-    r"|\w+://[^/\s:@'\"]+:[^/\s:@'\"]+@"
-    r"|(?i:\b[\w-]*(?:password|passwd|secret|api_?key|access_?key|auth_?token)[\w-]*['\"]?\s*[:=]\s*"
-    r"['\"]?(?=[^\s'\"]*[0-9])[^\s'\"(){}\[\]]{8,})"
-)
 
 
 def source_facts(project: Project, execution: Execution) -> tuple[dict[str, str], str]:
@@ -74,22 +64,16 @@ def source_facts(project: Project, execution: Execution) -> tuple[dict[str, str]
     if len(patch.encode()) > _PATCH_LIMIT:
         facts["git.patch"] = f"left out: {len(patch.encode()) >> 20} MiB, over the limit of 1 MiB"
         return facts, ""
-    if (where := secret_in(patch)) is not None:
+    if (where := first_secret(patch)) is not None:
         facts["git.patch"] = f"left out: line {where} of the patch looks like a key or a password"
         return facts, ""
     facts["git.patch"] = "uncommitted.patch"
     return facts, patch
 
 
-def secret_in(text: str) -> int | None:
-    """Number of the first line (from 1) that looks like a key, a password or an address that holds one."""
-    found = _SECRETS.search(text)
-    return text.count("\n", 0, found.start()) + 1 if found else None
-
-
 def _public(command: str) -> str:
     """A command line with passwords blotted out."""
-    return without_password(command) if secret_in(command) is None else command.split(" ", 1)[0]
+    return without_password(command) if first_secret(command) is None else command.split(" ", 1)[0]
 
 
 def _user() -> str:
@@ -143,11 +127,11 @@ def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
 
 
 def _is_dvcs(name: str, outputs: set[str]) -> bool:
-    """Whether DVC writes the file: its lock, the .gitignore beside an output, an output that git keeps (metrics)."""
+    """Whether a run writes the file: dvc.lock, the facts, the .gitignore beside an output, an output that git keeps."""
     path = PurePosixPath(name)
     if path.name == ".gitignore":
         return any(PurePosixPath(output).parent == path.parent for output in outputs)
-    return name == "dvc.lock" or not outputs.isdisjoint(map(str, (path, *path.parents)))
+    return name in ("dvc.lock", FACTS) or not outputs.isdisjoint(map(str, (path, *path.parents)))
 
 
 def _outputs(workspace: Path) -> set[str]:
@@ -184,16 +168,16 @@ def artefact_facts(
     return facts
 
 
-def dvc_md5(path: Path) -> str:
+def dvc_md5(path: Path, limit: int | None = _HASH_LIMIT) -> str:
     """The hash that dvc.lock has for a file, or for a folder (with `.dir`): MD5 of its canonical JSON listing.
 
-    Folders of more than 4 GiB are not read a second time; the size is said instead.
+    Folders of more than `limit` bytes are not read a second time; the size is said instead.
     """
     if path.is_file():
         return _md5(path)
     files = sorted((p.relative_to(path).as_posix(), p) for p in path.rglob("*") if p.is_file())
     size = sum(p.stat().st_size for _, p in files)
-    if size > _HASH_LIMIT:
+    if limit is not None and size > limit:
         return f"not hashed: {size / 2**30:.1f} GiB"
     return _md5_of_listing(path, [file for _, file in files]) + ".dir"
 

@@ -30,7 +30,11 @@ def numbers(path: Path) -> dict[str, float]:
     Raises:
         OSError, ValueError: if there is no such JSON file.
     """
-    value = json.loads(path.read_text(encoding="utf-8"))
+    return finite_numbers(json.loads(path.read_text(encoding="utf-8")))
+
+
+def finite_numbers(value: Any) -> dict[str, float]:
+    """The finite numbers of a parsed metrics file; see `numbers`."""
     found = flatten(value, "/") if isinstance(value, dict) else {}
     return {
         key: float(number)

@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,30 @@ def _active(client: MlflowClient, experiment_id: str, stage: str) -> str:
     return str(experiment_id)
 
 
+def probe(project: Project, target: Target, experiment: str) -> float:
+    """Write a run, read it back, delete it; seconds that this took.
+
+    Raises:
+        StoreUnavailable, StoreRefused: if the store does not take it, or gives something else back.
+    """
+    began = time.monotonic()
+    store = MlflowStore(project, target)
+    experiment_id = store.prepare(experiment)
+    with _translated(target.uri):
+        client = MlflowClient(target.uri)
+        run_id = client.create_run(experiment_id, run_name="samebits doctor").info.run_id
+        try:
+            client.log_batch(run_id, metrics=[Metric("probe", 1.0, 0, 0)])
+            if client.get_run(run_id).data.metrics.get("probe") != 1.0:
+                raise StoreUnavailable(f"MLflow at {target.shown} does not give back what it took")
+        finally:
+            client.delete_run(run_id)
+        if target.local:
+            # Else deleted probes would fill the page of deleted runs.
+            client._tracking_client.store._hard_delete_run(run_id)
+    return time.monotonic() - began
+
+
 class MlflowStore:
     """A `Store`. The current folder must be the project's home, which relative artefact locations count from."""
 
@@ -135,7 +160,7 @@ class MlflowStore:
         self._experiments: dict[str, str] = {}
 
     @functools.cached_property
-    def _client(self) -> MlflowClient:
+    def client(self) -> MlflowClient:
         """Made after `prepare`: MLflow creates missing tables as soon as there is a client."""
         return MlflowClient(self.uri)
 
@@ -150,35 +175,35 @@ class MlflowStore:
         return self._experiments[experiment]
 
     def _remote_experiment(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
+        found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self._client.create_experiment(name))
+                return str(self.client.create_experiment(name))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 # Somebody else was first.
-                found = self._client.get_experiment_by_name(name)
+                found = self.client.get_experiment_by_name(name)
                 assert found is not None
-        return _active(self._client, found.experiment_id, found.lifecycle_stage)
+        return _active(self.client, found.experiment_id, found.lifecycle_stage)
 
     def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> RunState:
         experiment_id = self.prepare(experiment)
         with _translated(self.uri):
             if not run_id:
-                found = self._client.search_runs(
+                found = self.client.search_runs(
                     [experiment_id], f"tags.`{RECORD_TAG}` = '{key}'", ViewType.ACTIVE_ONLY, max_results=1
                 )
                 if not found:
                     tags = {RECORD_TAG: key}
-                    run = self._client.create_run(experiment_id, start_time=start_ms, tags=tags, run_name=name)
+                    run = self.client.create_run(experiment_id, start_time=start_ms, tags=tags, run_name=name)
                     return RunState(run.info.run_id)
                 run_id = found[0].info.run_id
-            run = self._client.get_run(run_id)
+            run = self.client.get_run(run_id)
             if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
                 raise RunGone(f"run {run_id} was deleted")
             steps = {
-                name: {point.step for point in self._client.get_metric_history(run_id, name)}
+                name: {point.step for point in self.client.get_metric_history(run_id, name)}
                 for name in run.data.metrics
             }
             return RunState(run_id, dict(run.data.params), steps)
@@ -188,10 +213,10 @@ class MlflowStore:
         texts = [e for e in entries if isinstance(e, Text)]
         with _translated(self.uri):
             if metrics:
-                self._client.log_batch(run_id, metrics=metrics)
+                self.client.log_batch(run_id, metrics=metrics)
             for begin in range(0, len(texts), _AT_ONCE):
                 some = texts[begin : begin + _AT_ONCE]
-                self._client.log_batch(
+                self.client.log_batch(
                     run_id,
                     params=[Param(e.name, e.value) for e in some if e.kind == "param"],
                     tags=[RunTag(e.name, e.value) for e in some if e.kind == "tag"],
@@ -199,7 +224,7 @@ class MlflowStore:
 
     def add_artifact(self, run_id: str, path: Path, folder: str) -> None:
         with _translated(self.uri):
-            self._client.log_artifact(run_id, str(path), folder or None)
+            self.client.log_artifact(run_id, str(path), folder or None)
 
     def add_dataset(self, run_id: str, event: Event) -> None:
         counts = json.dumps(event["counts"], sort_keys=True)
@@ -212,11 +237,11 @@ class MlflowStore:
         )
         context = InputTag("mlflow.data.context", event["stage"])
         with _translated(self.uri):
-            self._client.log_inputs(run_id, [DatasetInput(dataset, [context])])
+            self.client.log_inputs(run_id, [DatasetInput(dataset, [context])])
 
     def set_status(self, run_id: str, status: str, time_ms: int, name: str) -> None:
         with _translated(self.uri):
             if status == "RUNNING":
-                self._client.update_run(run_id, status=status, name=name)
+                self.client.update_run(run_id, status=status, name=name)
             else:
-                self._client.set_terminated(run_id, status, end_time=time_ms)
+                self.client.set_terminated(run_id, status, end_time=time_ms)

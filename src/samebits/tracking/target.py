@@ -16,7 +16,7 @@ from samebits.errors import UserError
 from samebits.paths import Project
 
 _TIMEOUT_S = 5.0
-_SCHEMES = ("http", "https", "file", "databricks", "databricks-uc", "uc", "sqlite", "postgresql", "mysql", "mssql")
+_SCHEMES = ("http", "https", "databricks", "databricks-uc", "uc", "sqlite", "postgresql", "mysql", "mssql")
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,23 @@ def pick_target(project: Project, environ: Mapping[str, str] = os.environ) -> Ta
     return Target(f"sqlite:///{project.mlruns / 'mlflow.db'}", local=True)
 
 
-def check_scheme(target: Target) -> None:
-    """Compare the scheme with those that MLflow or an installed plugin of it takes; a path has none.
+def check_scheme(target: Target, environ: Mapping[str, str] = os.environ) -> None:
+    """Compare the scheme with those that MLflow or an installed plugin of it takes.
 
     Raises:
-        UserError: for another one.
+        UserError: for another one, and for a store of files (a path), with MLflow's command to migrate it.
     """
     scheme = re.match(r"([\w-]+)(\+\w+)?:", target.uri)
     # One letter is a drive of Windows.
-    if scheme is None or len(scheme[1]) == 1:
-        return
+    if scheme is None or len(scheme[1]) == 1 or scheme[1] == "file":
+        if target.uri.startswith("databricks") or environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() == "true":
+            return
+        folder = target.uri.removeprefix("file://")
+        raise UserError(
+            f"MLFLOW_TRACKING_URI={target.uri} is a file store, which MLflow no longer writes",
+            f"migrate it: mlflow migrate-filestore --source {folder} --target sqlite:///mlflow.db, then set "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db; or unset it for the store in mlruns/",
+        )
     plugins = importlib.metadata.entry_points(group="mlflow.tracking_store").names
     if scheme[1] not in _SCHEMES and scheme[1] not in plugins:
         raise UserError(

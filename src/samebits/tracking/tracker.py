@@ -30,6 +30,7 @@ from samebits.tracking.execution import (
     prepared_digest,
 )
 from samebits.tracking.journal import Event, flatten
+from samebits.tracking.parent import trial_facts
 from samebits.tracking.target import check_reachable, pick_target
 
 WAIT_S = 10.0
@@ -175,6 +176,7 @@ class JournalTracker:
 
     def _record_source(self) -> None:
         facts, patch = lineage.source_facts(self._project, self._record.executions[-1])
+        facts |= trial_facts()
         facts["samebits.fingerprint"] = self._record.fingerprint[:16]
         self._append("tags", v=facts)
         if patch:

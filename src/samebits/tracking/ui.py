@@ -40,11 +40,13 @@ def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print
     if target.uri.startswith(("http://", "https://")):
         say(f"MLflow runs at {target.shown}")
         return 0
-    page = "0"
+    page, options = "0", _TRAINING_PAGES
     if target.local:
-        from samebits.tracking.store import set_up_local
+        from samebits.tracking.store import MlflowStore, set_up_local
+        from samebits.tracking.view import share_view
 
         page = set_up_local(project, target, experiment)
+        options += f"&{share_view(MlflowStore(project, target).client, page)}"
     port = pick_port(os.environ.get("SAMEBITS_UI_PORT", ""))
     environ = sender_environment()
     # MLflow's job runner starts eight more processes (1.4 GB) that only its GenAI features use.
@@ -57,7 +59,7 @@ def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _wait_until_up(server, port, str(project.state / "ui.log"))
-        say(f"MLflow UI: http://{_HOST}:{port}/#/experiments/{page}/runs?{_TRAINING_PAGES}  (Ctrl-C ends it)")
+        say(f"MLflow UI: http://{_HOST}:{port}/#/experiments/{page}/runs?{options}  (Ctrl-C ends it)")
         return server.wait()
     except KeyboardInterrupt:
         return 0

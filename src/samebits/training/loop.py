@@ -10,7 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -24,13 +24,16 @@ from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
 from samebits.stop import StopRequest
 from samebits.tasks import Task
+from samebits.training.deterministic_errors import deterministic_errors
+from samebits.training.gradients import Flat, elastic, plain
 from samebits.training.mixing import mix
 from samebits.training.optimizers import set_learning_rate
 from samebits.training.schedules import rate
 from samebits.training.state import TrainingState, metrics_of
+from samebits.training.team import Team
 
-_CURVE_POINTS = 400
-"""Points of a training curve, whatever the number of steps."""
+CURVE_POINTS = 400
+"""Points of a training curve, whatever the number of steps; `samebits.verify.steps` raises it to see each."""
 
 _VALIDATION_BATCH = 500
 
@@ -69,6 +72,7 @@ class Training:
         workers: threads that prepare batches ahead.
         mixing: mixup or cutmix of a micro-batch; None is off.
         frozen: layers that stay in eval mode: normalisation whose statistics do not move.
+        team: the processes that train this model together.
     """
 
     task: Task
@@ -84,6 +88,7 @@ class Training:
     state: TrainingState
     mixing: AugmentParams | None = None
     frozen: tuple[nn.Module, ...] = ()
+    team: Team = field(default_factory=Team)
 
     @property
     def total_steps(self) -> int:
@@ -94,22 +99,24 @@ class Training:
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
-            UserError: the loss is not finite; nothing was updated with it.
+            UserError: the loss is not finite, or an operation is not deterministic; nothing was updated with it.
             OutOfMemory: a micro-batch did not fit.
         """
         state, settings, total = self.state, self.settings, self.total_steps
         forward = torch.compile(state.model) if settings.compile else state.model
-        curve_every = max(1, total // _CURVE_POINTS)
+        curve_every = max(1, total // CURVE_POINTS)
         saved_at = time.monotonic()
+        flat = Flat(state.model)
         stream = self.batches.stream(state.step, total, self.workers)
-        with contextlib.closing(stream), out_of_memory():
+        named = deterministic_errors(state.model, watch_backward=not settings.compile)
+        with contextlib.closing(stream), out_of_memory(), named:
             for batch in stream:
                 if self._stops_early():
                     break
                 share = rate(settings.schedule, state.step, total)
                 set_learning_rate(state.optimizer, settings.optimizer.lr * share)
 
-                loss = self._update(forward, batch)
+                loss = self._update(forward, batch, flat)
 
                 state.loss_sum += loss
                 state.loss_count += 1
@@ -121,32 +128,41 @@ class Training:
                 if epoch_ends:
                     self._end_epoch(observer)
                 observer.progress(state.step, shown, len(batch.targets))
-                if stop.requested:
+                if self.team.any(stop.requested, self.device):
                     observer.save()
                     raise Interrupted(f"stopped at step {state.step} of {total}; the state is saved")
                 if time.monotonic() - saved_at >= observer.save_seconds:
                     observer.save()
                     saved_at = time.monotonic()
 
-    def _update(self, forward: Callable[[torch.Tensor], torch.Tensor], batch: Batch) -> torch.Tensor:
+    def _update(self, forward: Callable[[torch.Tensor], torch.Tensor], batch: Batch, flat: Flat) -> torch.Tensor:
         """One update of the weights from one batch; returns the batch's mean loss, float64 on the device."""
-        state, settings = self.state, self.settings
+        state, settings, team = self.state, self.settings, self.team
         state.model.train()
         for layer in self.frozen:
             layer.eval()
         state.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for index, (samples, targets) in enumerate(self._micro_batches(batch)):
+        samples = batch.inputs.to(self.device, non_blocking=True).split(self.micro_batch_size)
+        targets = batch.targets.to(self.device, non_blocking=True).split(self.micro_batch_size)
+
+        def run(index: int) -> torch.Tensor:
             determinism.seed_torch(self.seed, determinism.STEP, state.step, index)
-            inputs, wanted = self._inputs(samples), targets
+            inputs, wanted = self._inputs(samples[index]), targets[index]
             if self.mixing is not None:
-                inputs, wanted = mix(inputs, targets, len(self.validation.info.classes), self.mixing)
+                inputs, wanted = mix(inputs, wanted, len(self.validation.info.classes), self.mixing)
             with self._autocast():
                 outputs = forward(inputs)
                 loss = self.task.loss(outputs, wanted)
-            loss = loss * (len(targets) / len(batch.targets))
+            loss = loss * (len(targets[index]) / len(batch.targets))
             (state.scaler.scale(loss) if state.scaler else loss).backward()
-            total += loss.detach()
+            return loss.detach().double()
+
+        count = len(samples)
+        if settings.elastic:
+            total = elastic(run, count, flat, team)
+        else:
+            mine = range(team.rank * count // team.size, (team.rank + 1) * count // team.size)
+            total = plain(run, mine, flat, team)
         self._require_finite(total)
         if settings.gradient_clip is not None:
             if state.scaler:
@@ -160,12 +176,6 @@ class Training:
         if state.average:
             state.average.update(state.step)
         return total
-
-    def _micro_batches(self, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        samples = batch.inputs.to(self.device, non_blocking=True)
-        targets = batch.targets.to(self.device, non_blocking=True)
-        size = self.micro_batch_size
-        yield from zip(samples.split(size), targets.split(size), strict=True)
 
     def _inputs(self, samples: torch.Tensor) -> torch.Tensor:
         inputs: torch.Tensor = self.prepare(samples)
@@ -222,15 +232,30 @@ class Training:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Metrics of the validation split, means over its samples, in the precision of training."""
-        model = self.state.evaluated.eval()
-        sums: dict[str, torch.Tensor] = {}
-        for batch in sequential(self.validation, min(_VALIDATION_BATCH, self.micro_batch_size)):
+        """Metrics of the validation split, means over its samples, in the precision of training.
+
+        Each process takes its share of the batches; the sums of the batches are added in their order.
+        """
+        model, team = self.state.evaluated.eval(), self.team
+        size = min(_VALIDATION_BATCH, self.micro_batch_size)
+        count = math.ceil(len(self.validation) / size)
+        if count < team.size:
+            team = Team()  # too few to share out
+        rows: dict[int, dict[str, torch.Tensor]] = {}
+        for number, batch in enumerate(sequential(self.validation, size)):
+            if number % team.size != team.rank:
+                continue
             with self._autocast():
                 outputs = model(self._inputs(batch.inputs.to(self.device)))
-            for name, value in self.task.measure(outputs, batch.targets.to(self.device)).items():
-                sums[name] = sums.get(name, 0) + value.double()
-        return {name: value.item() / len(self.validation) for name, value in sums.items()}
+            rows[number] = self.task.measure(outputs, batch.targets.to(self.device))
+        names = sorted(next(iter(rows.values()), {}))
+        sums = torch.zeros(count, len(names), dtype=torch.float64, device=self.device)
+        for number, row in rows.items():
+            sums[number] = torch.stack([row[name].double() for name in names])
+        total = torch.zeros(len(names), dtype=torch.float64, device=self.device)
+        for row_sums in team.sum(sums):
+            total += row_sums
+        return {name: value / len(self.validation) for name, value in zip(names, total.tolist(), strict=True)}
 
 
 @contextlib.contextmanager

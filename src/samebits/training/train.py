@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,7 @@ from samebits.training.mixing import require_mixable
 from samebits.training.optimizers import build_optimizer
 from samebits.training.state import TrainingState, metrics_of
 from samebits.training.store import StateStore, remove_stale_states
+from samebits.training.team import Team, join_team
 from samebits.training.transfer import IMAGENET, find_weights, read_weights, set_up
 
 _FROM_SCRATCH = TransferParams()
@@ -57,6 +59,7 @@ class Plan:
     transfer: TransferParams = _FROM_SCRATCH
     weights: Path | None = None
     """The file that `transfer.weights` names."""
+    processes: int = 1
 
     def fingerprint(self, code: str) -> str:
         """One hash of all of it: the same one may resume, another starts afresh. `code` is the code's digest."""
@@ -73,12 +76,15 @@ class Plan:
             "precision": self.precision.name,
             "transfer": self.transfer.model_dump(),
             "weights": sha256_file(self.weights) if self.weights else None,
+            # With elastic training, their number cannot change a bit.
+            "processes": 1 if self.train.elastic else self.processes,
         }
         return hashlib.sha256(json_bytes(inputs)).hexdigest()[:32]
 
     def headline(self) -> str:
         """One line for people."""
         threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        threads += f", {self.processes} processes" if self.processes > 1 else ""
         return (
             f"{getattr(self.model, 'name', 'model')} on {self.info.name}: {self.info.counts['train']:,} training "
             f"samples, {self.device}, {self.precision.name}{threads}"
@@ -97,36 +103,93 @@ def train(
     context: StageContext,
 ) -> None:
     """Train, or go on where an interrupted training with the same fingerprint stopped."""
-    determinism.set_determinism(reproducibility, train.threads)
+    # Elastic: as many threads a process as it has on its own, whatever the number of processes.
+    determinism.set_determinism(reproducibility, train.threads or (1 if train.elastic else None))
     device = pick_device(context.runtime.device)
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)
     require_mixable(augment, info.signature)
     weights = find_weights(transfer, model, model_module(model), context)
-    plan = Plan(seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights)
-    fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
-    context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
-    context.say(plan.headline())
+    with join_team(context.runtime.processes, device, context.project.state) as team:
+        plan = Plan(
+            seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, team.size
+        )
+        micro = _micro_batch_size(plan, context)
+        fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
+        context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
+        context.say(plan.headline())
+        store = StateStore(context.project.state / "resume", fingerprint, context.say)
+        if team.leads:
+            _lead(plan, micro, store, team, context)
+        else:
+            _follow(plan, micro, store, team, context)
 
-    root = context.project.state / "resume"
-    with StateStore(root, fingerprint, context.say) as store:
-        remove_stale_states(root, keep=fingerprint)
+
+def _lead(plan: Plan, micro: int, store: StateStore, team: Team, context: StageContext) -> None:
+    """Train, save, write: the part of the first process."""
+    with store:
+        remove_stale_states(store.folder.parent, keep=store.folder.name)
         if context.runtime.resume == "never":
             store.clear()
-        micro = train.micro_batch_size or train.batch_size
         while True:
-            training = build_training(plan, context, micro)
+            training = build_training(plan, context, micro, team)
             _restore(training.state, store, context)
+            team.gather(torch.tensor([training.state.step]))
             try:
                 _run(training, store, context)
                 break
             except OutOfMemory as error:
-                micro = _smaller(micro, train, error, context)
+                micro = _smaller(micro, plan, error, context)
         _write(training, plan, context)
         store.clear()
+        team.wait()
 
 
-def build_training(plan: Plan, context: StageContext, micro_batch_size: int) -> Training:
+def _follow(plan: Plan, micro: int, store: StateStore, team: Team, context: StageContext) -> None:
+    """Compute alongside, from the state that the first process found."""
+    training = build_training(plan, context, micro, team)
+    # The first process saves no state before this one has read the newest.
+    step = int(team.gather(torch.tensor([0]))[0])
+    if step:
+        saved = store.load()
+        if saved is None or saved[1]["step"] != step:
+            raise UserError(f"the state of step {step} cannot be read by process {team.rank}", "run dvc repro again")
+        training.state.restore(*saved)
+    observer = Observer(lambda *_: None, lambda *_: None, lambda: None, save_seconds=math.inf)
+    with context.stop.deferred():
+        training.run(observer, context.stop)
+    team.wait()
+
+
+def _micro_batch_size(plan: Plan, context: StageContext) -> int:
+    """Samples a forward pass, such that every process has its part of a batch.
+
+    Raises:
+        UserError: if the processes cannot share a batch evenly, or their number would change the bits unasked.
+    """
+    settings, processes = plan.train, plan.processes
+    micro = settings.micro_batch_size or settings.batch_size
+    if processes == 1:
+        return micro
+    if not settings.elastic:
+        if plan.reproducibility == "strict":
+            raise UserError(
+                f"{processes} processes without train.elastic give other bits than one",
+                "set train.elastic: true (with train.micro_batch_size), or reproducibility: warn",
+            )
+        if plan.reproducibility == "warn":
+            context.say(f"the bits depend on the number of processes ({processes}): train.elastic is off")
+        micro = min(micro, max(1, settings.batch_size // processes))
+    parts = settings.batch_size // micro
+    if settings.batch_size % micro or parts % processes:
+        raise UserError(
+            f"{processes} processes cannot share {parts} micro-batches of {micro} samples evenly",
+            f"make the {settings.batch_size} samples of train.batch_size a multiple of {processes} micro-batches",
+        )
+    return micro
+
+
+def build_training(plan: Plan, context: StageContext, micro_batch_size: int, team: Team | None = None) -> Training:
     """Everything of a training at step 0."""
     info, settings, runtime = plan.info, plan.train, context.runtime
     in_memory = info.split_bytes("train") <= runtime.memory_mib << 20
@@ -168,6 +231,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int) -> 
         state=state,
         mixing=plan.augment if plan.augment.mixup or plan.augment.cutmix else None,
         frozen=transfer.frozen,
+        team=team or Team(),
     )
 
 
@@ -209,18 +273,19 @@ def _run(training: Training, store: StateStore, context: StageContext) -> None:
         context.tracker.summary({"train/samples_per_second": progress.samples_per_second})
 
 
-def _smaller(micro: int, train: TrainParams, error: OutOfMemory, context: StageContext) -> int:
+def _smaller(micro: int, plan: Plan, error: OutOfMemory, context: StageContext) -> int:
     """The next micro-batch size to try after `micro` did not fit.
 
     Raises:
-        UserError: if `train.on_out_of_memory` says stop, or a single sample does not fit.
+        UserError: if `train.on_out_of_memory` says stop, several processes train, or a single sample does not fit.
     """
+    train = plan.train
     half = micro // 2
     while half > 1 and train.batch_size % half:
         half -= 1
     if half < 1:
         raise UserError(f"out of memory with one sample at a time: {error}", "use a smaller model or smaller inputs")
-    if train.on_out_of_memory == "stop":
+    if train.on_out_of_memory == "stop" or plan.processes > 1 or train.elastic:
         raise UserError(
             f"out of memory at {micro} samples a forward pass: {error}",
             f"set train.micro_batch_size: {half} (the effective batch stays {train.batch_size}), "

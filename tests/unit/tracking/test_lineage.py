@@ -11,8 +11,9 @@ from dvc_data.hashfile.meta import Meta
 from dvc_data.hashfile.tree import Tree
 
 from samebits.paths import Project
+from samebits.secrets import first_secret
 from samebits.tracking.execution import Execution, ProcessId
-from samebits.tracking.lineage import artefact_facts, dvc_md5, restore_command, secret_in, source_facts
+from samebits.tracking.lineage import artefact_facts, dvc_md5, restore_command, source_facts
 
 EXECUTION = Execution(ProcessId("host", 1, "x"), "", "dvc repro")
 PASSWORD = "pass" + "word"
@@ -149,7 +150,7 @@ def test_a_key_keeps_the_patch_out(repository: Project, line: str) -> None:
     ],
 )
 def test_ordinary_code_is_no_key(line: str) -> None:
-    assert secret_in(line) is None
+    assert first_secret(line) is None
 
 
 def test_a_patch_that_is_too_large_is_left_out(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:

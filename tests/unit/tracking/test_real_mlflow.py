@@ -14,6 +14,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import psutil
@@ -307,14 +308,14 @@ def test_a_server_that_is_down_costs_one_warning_and_sync_sends(
     assert points_of(server.uri, run) == once("train", 20)
 
 
-def test_a_server_that_is_killed_and_comes_back_has_each_point_once(tmp_path: Path, server: Server) -> None:
+def test_a_server_that_is_killed_20_times_has_each_point_once(tmp_path: Path, server: Server) -> None:
     server.start()
     site = Site(tmp_path / "project", server.uri)
-    process = site.start("train", last=3000, pause=0.005)
-    for _ in range(3):
-        time.sleep(3.0)
+    process = site.start("train", last=3000, pause=0.02)
+    random = Random(0)
+    for _ in range(20):
+        time.sleep(random.uniform(0.0, 1.0))
         server.kill()
-        time.sleep(1.0)
         server.start()
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output

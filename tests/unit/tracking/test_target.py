@@ -75,7 +75,7 @@ def test_a_database_is_not_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["mlruns", "/a/b", "C:\\runs", "file:///a", "sqlite:///a.db", "postgresql+psycopg2://h/db", "databricks"]
+    "uri", ["sqlite:///a.db", "postgresql+psycopg2://h/db", "databricks", "databricks://profile", "https://h"]
 )
 def test_a_scheme_that_mlflow_takes(uri: str) -> None:
     check_scheme(Target(uri, local=False))

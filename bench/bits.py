@@ -1,0 +1,207 @@
+"""The measurements of docs/reproducibility.md: which facts the bits of a training depend on, and by how much.
+
+    python bench/bits.py                   what changes bits: one row a fact
+    python bench/bits.py --strict 10       what `reproducibility: strict` costs, in 10 pairs of 25 steps each
+
+Each row trains the committed recipe (or `--recipe`) in a copy of the working tree: `--steps` steps, whose losses and
+weights are held against those of another row; and `--epochs` epochs, for the difference in the validation metrics.
+`repeats` says whether a second run of the same row gave the same losses and weights. `--only TEXT` picks rows.
+
+The cost of strict mode is measured inside one process, which switches between strict and off in alternation, in CPU
+time and on one thread: so it means something on a machine that does other work, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from samebits.determinism import set_determinism
+from samebits.errors import Interrupted
+from samebits.hardware import available_cores, cpu_model
+from samebits.launch import environment
+from samebits.params.schema import read_params
+from samebits.paths import Project
+from samebits.recipes import use
+from samebits.stage import StageContext, load_body, sections_of
+from samebits.stop import StopRequest
+from samebits.tracking.tracker import NullTracker
+from samebits.training import loop
+from samebits.verify.compare import tensor_difference
+from samebits.verify.copies import change_params, clean_environment, copy_tree, record_nothing, run_command
+from samebits.verify.steps import TRAIN, trace_in_process
+
+ROOT = Path(__file__).resolve().parents[1]
+
+BF16, FP32 = "bf16, 1 thread", "fp32, 1 thread"
+
+_ONE: dict[str, Any] = {"train": {"threads": 1, "precision": "bf16"}}
+_FP32: dict[str, Any] = {"train": {"threads": 1, "precision": "fp32"}}
+
+ROWS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
+    BF16: (BF16, _ONE, {}),
+    "bf16, threads: 2": (BF16, {"train": {"threads": 2, "precision": "bf16"}}, {}),
+    "bf16, micro_batch_size: 64": (BF16, {"train": _ONE["train"] | {"micro_batch_size": 64}}, {}),
+    "bf16, channels_last: false": (BF16, {"train": _ONE["train"] | {"channels_last": False}}, {}),
+    "bf16, compile: true": (BF16, {"train": _ONE["train"] | {"compile": True}}, {}),
+    "bf16, reproducibility: off": (BF16, _ONE | {"reproducibility": "off"}, {}),
+    "bf16, OMP_NUM_THREADS=2": (BF16, _ONE, {"OMP_NUM_THREADS": "2"}),
+    FP32: (BF16, _FP32, {}),
+    "fp32, threads: 2": (FP32, {"train": {"threads": 2, "precision": "fp32"}}, {}),
+    "fp32, ONEDNN_MAX_CPU_ISA=AVX512_CORE": (FP32, _FP32, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}),
+    "fp32, ONEDNN_MAX_CPU_ISA=AVX2": (FP32, _FP32, {"ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "fp32, ATEN_CPU_CAPABILITY=avx2": (FP32, _FP32, {"ATEN_CPU_CAPABILITY": "avx2"}),
+    "fp32, ATEN_CPU_CAPABILITY=default": (FP32, _FP32, {"ATEN_CPU_CAPABILITY": "default"}),
+    "fp32, MKL_CBWR=AVX2": (FP32, _FP32, {"MKL_CBWR": "AVX2"}),
+}
+"""A row: the row that it is held against, and what is changed. Without its instructions, bf16 is emulated and takes
+minutes, so that instruction sets are compared in fp32, which such a CPU would compute in anyway."""
+
+_BLOCK = 25
+
+Steps = tuple[list[float], dict[str, torch.Tensor]]
+
+
+def steps(copy: Path, count: int, environ: Mapping[str, str]) -> Steps:
+    """Losses of the first steps, and the model's tensors after them."""
+    resume = copy / ".samebits" / "resume"
+    shutil.rmtree(resume, ignore_errors=True)
+    trace = trace_in_process(copy, count, copy / "src", {**clean_environment(), **environ})
+    state = max(resume.glob("*/*[0-9]/state.safetensors"), key=lambda path: path.parent.name)
+    found = load_file(state).items()
+    # Counters of batch normalisation differ where a step is cut into micro-batches.
+    tensors = {name: value for name, value in found if name.startswith("model.") and value.is_floating_point()}
+    return [float.fromhex(loss) for loss in trace["losses"]], tensors
+
+
+def epochs(copy: Path, count: int, environ: Mapping[str, str]) -> dict[str, float]:
+    """Validation metrics after so many epochs; none for 0."""
+    if not count:
+        return {}
+    change_params(copy, {"train": {"epochs": count}})
+    os.environ.update(environ)
+    try:
+        run_command("python stages/train.py", "train", copy, quiet=True)
+    finally:
+        for name in environ:
+            del os.environ[name]
+    metrics: dict[str, float] = json.loads((copy / "reports/train/metrics.json").read_text())["val"]
+    return metrics
+
+
+def bits(copy: Path, count: int, passes: int, only: str) -> None:
+    params = (copy / "params.yaml").read_text()
+    known: dict[str, tuple[Steps, dict[str, float]]] = {}
+    columns = ("what", "first loss that differs", "weights: largest", "relative to norm", "validation", "repeats")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for name, (base, override, environ) in ROWS.items():
+        if only not in name and name not in (BF16, FP32):
+            continue
+        (copy / "params.yaml").write_text(params)
+        change_params(copy, override)
+        losses, weights = steps(copy, count, environ)
+        again = steps(copy, count, environ)
+        repeats = losses == again[0] and all(torch.equal(weights[key], again[1][key]) for key in weights)
+        found = epochs(copy, passes, environ)
+        known[name] = (losses, weights), found
+        reference, metrics = known[base]
+        parted = next((k for k, (a, b) in enumerate(zip(reference[0], losses, strict=True), 1) if a != b), None)
+        largest = max(tensor_difference(reference[1][key], weights[key])[0] for key in weights)
+        gap = sum((reference[1][key].double() - weights[key].double()).square().sum() for key in weights)
+        norm = sum(reference[1][key].double().square().sum() for key in weights)
+        shown = ", ".join(f"{key} {found[key]:.4f} ({found[key] - metrics[key]:+.4f})" for key in found)
+        relative = float(torch.as_tensor(gap).sqrt() / torch.as_tensor(norm).sqrt())
+        cells = (
+            f"`{name}`",
+            "none" if parted is None else f"step {parted}",
+            f"{largest:.2g}",
+            f"{relative:.2g}",
+            shown or "-",
+            "yes" if repeats else "no",
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+class _Alternating(NullTracker):
+    """Switches between strict and off after each block of steps, and adds up the CPU seconds of each."""
+
+    def __init__(self, pairs: int, stop: StopRequest) -> None:
+        # ABBA: what drifts counts against both.
+        self._modes = ["strict", "off", "off", "strict"] * ((pairs + 1) // 2)
+        self.seconds: dict[str, list[float]] = {"strict": [], "off": []}
+        self._stop, self._block, self._began = stop, -1, 0.0
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        if "train/loss" not in values or step % _BLOCK:
+            return
+        now = time.process_time()
+        if self._block >= 0:  # the first block warms up
+            self.seconds[self._modes[self._block]].append(now - self._began)
+        self._block += 1
+        if self._block == len(self._modes):
+            self._stop.requested = True
+            return
+        set_determinism(self._modes[self._block], 1)
+        self._began = time.process_time()
+
+
+def strict_cost(copy: Path, pairs: int) -> None:
+    runtime = {"workers": 0, "checkpoint_seconds": 1e6}
+    change_params(copy, {"train": {"threads": 1}, "reproducibility": "strict", "runtime": runtime})
+    params = read_params(copy / "params.yaml")
+    stop = StopRequest()
+    tracker = _Alternating(pairs, stop)
+    context = StageContext("train", Project(copy, copy), params.runtime, tracker, stop)
+    body = load_body(TRAIN)
+    loop.CURVE_POINTS = sys.maxsize
+    os.environ.update(environment())
+    with contextlib.suppress(Interrupted):
+        body(*(params.sections[section] for section in sections_of(body)), context=context)
+    strict, off = tracker.seconds["strict"], tracker.seconds["off"]
+    ratios = sorted(a / b for a, b in zip(strict, off, strict=True))
+    print(
+        f"strict / off, CPU seconds of {_BLOCK} steps: median {statistics.median(ratios):.3f}, "
+        f"quarters {ratios[len(ratios) // 4]:.3f} to {ratios[-1 - len(ratios) // 4]:.3f}, n = {len(ratios)} pairs; "
+        f"medians {statistics.median(strict):.2f} and {statistics.median(off):.2f} s; "
+        f"sums {sum(strict):.1f} and {sum(off):.1f} s"
+    )
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--recipe", default="mnist")
+    arguments.add_argument("--steps", type=int, default=50)
+    arguments.add_argument("--epochs", type=int, default=0)
+    arguments.add_argument("--only", default="", metavar="TEXT")
+    arguments.add_argument("--strict", type=int, metavar="PAIRS", default=0)
+    given = arguments.parse_args()
+    cores, load = available_cores(), os.getloadavg()[0]
+    print(f"{cpu_model()}, {cores} cores, torch {torch.__version__}, {given.recipe}, load {load:.1f}\n", flush=True)
+    # Threads that wait do not spin: other work on the machine then costs less, and no bit changes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = copy_tree(ROOT, Path(folder) / "copy")
+        use(copy, given.recipe, say=lambda _: None)
+        record_nothing(copy)
+        run_command("python stages/prepare.py", "prepare", copy, quiet=True)
+        if given.strict:
+            strict_cost(copy, given.strict)
+        else:
+            bits(copy, given.steps, given.epochs, given.only)
+
+
+if __name__ == "__main__":
+    main()

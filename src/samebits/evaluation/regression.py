@@ -1,0 +1,185 @@
+"""Judging predicted numbers: R² and errors with intervals, residuals, the worst cases, the columns that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from samebits.evaluation import number_figures
+from samebits.evaluation.figures import curves_figure
+from samebits.evaluation.importance import Importance, permutation_importance
+from samebits.evaluation.page import data_url, render
+from samebits.evaluation.regression_metrics import NumberMetrics, Numbers, check_numbers, measure_numbers, r2
+from samebits.evaluation.report import curve_charts, image_png
+from samebits.evaluation.shown import Shown, show_samples
+from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, raw_outputs, rounded
+from samebits.params.evaluate import EvaluateParams
+from samebits.signature import NumberTarget, TableInputs
+
+_DIGITS = 6
+
+NAMES = {
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "Mean absolute error",
+    "median_absolute_error": "Median absolute error",
+    "bias": "Mean residual",
+}
+
+
+def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
+    """Judge a regression on the test split, in the unit of the data.
+
+    Raises:
+        UserError: if an output is not finite.
+    """
+    target = subject.info.signature.target
+    assert isinstance(target, NumberTarget) and subject.split.targets is not None
+    outputs = raw_outputs(subject, settings.batch_size).astype(np.float64)
+    numbers = check_numbers(subject.split.targets, outputs * target.std + target.mean)
+    metrics = measure_numbers(numbers, bootstrap=settings.bootstrap, confidence=settings.confidence)
+    worst = np.argsort(-np.abs(numbers.residuals), kind="stable")[: settings.mistakes].astype(np.int64)
+    inputs = subject.info.signature.inputs
+    importances: list[Importance] = []
+    if isinstance(inputs, TableInputs):
+        importances = permutation_importance(
+            subject,
+            inputs,
+            lambda answers, rows: r2(numbers.actual[rows], answers.astype(np.float64)),
+            settings.batch_size,
+        )
+    pictures = {
+        "predicted.png": number_figures.predicted_figure(numbers, target.name),
+        "residuals.png": number_figures.residuals_figure(numbers, target.name),
+        "residual_histogram.png": number_figures.histogram_figure(numbers, target.name),
+        "curves.png": curves_figure(subject.curves),
+    }
+    files = {
+        "predictions.csv": _predictions_csv(numbers),
+        "worst.csv": _worst_csv(numbers, worst, show_samples(subject, worst)),
+    }
+    if importances:
+        pictures["importance.png"] = number_figures.importance_figure(importances)
+        files["importance.csv"] = csv_bytes(
+            ("column", "r2_drop", "spread"),
+            ((each.name, rounded(each.drop), rounded(each.spread)) for each in importances),
+        )
+    files["report.html"] = render(
+        "regression.html.j2",
+        title=subject.title,
+        target=target.name,
+        samples=len(numbers),
+        level=f"{settings.confidence:.0%}",
+        resamples=settings.bootstrap,
+        numbers=list(_cards(metrics)),
+        predicted=data_url(pictures["predicted.png"]),
+        residuals=data_url(pictures["residuals.png"]),
+        histogram=data_url(pictures["residual_histogram.png"]),
+        importances=list(_bars(importances)),
+        curves=curve_charts(subject.curves),
+        worst=_worst(numbers, worst, show_samples(subject, worst)),
+        facts=facts(subject, settings),
+    ).encode()
+    return Evaluation(
+        metrics=_document(metrics, settings, len(numbers)),
+        files=files,
+        figures=pictures,
+        table=list(_table(metrics, importances, settings)),
+    )
+
+
+def _document(metrics: NumberMetrics, settings: EvaluateParams, samples: int) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "test": {name: rounded(value) for name, value in metrics.values.items()},
+        "interval": {
+            name: {"low": rounded(interval.low), "high": rounded(interval.high)}
+            for name, interval in metrics.intervals.items()
+        },
+        "confidence": settings.confidence,
+        "samples": samples,
+    }
+    if metrics.undefined:
+        document["undefined"] = metrics.undefined
+    return document
+
+
+def _shown(name: str, value: float | None) -> str:
+    """R² with four digits, errors in the target's unit with four significant ones."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if name == "r2" else f"{value:,.4g}"
+
+
+def _cards(metrics: NumberMetrics) -> Iterator[dict[str, str]]:
+    for name, value in metrics.values.items():
+        interval = metrics.intervals.get(name)
+        yield {
+            "label": NAMES[name],
+            "value": _shown(name, value),
+            "interval": f"{_shown(name, interval.low)} to {_shown(name, interval.high)}" if interval else "",
+            "reason": metrics.undefined.get(name, ""),
+        }
+
+
+def _table(metrics: NumberMetrics, importances: Sequence[Importance], settings: EvaluateParams) -> Iterator[str]:
+    for name, value in metrics.values.items():
+        interval = metrics.intervals.get(name)
+        spread = f"{_shown(name, interval.low)} to {_shown(name, interval.high)}" if interval else ""
+        yield f"{NAMES[name]:<22} {_shown(name, value):>9}   {settings.confidence:.0%}: {spread}"
+    if importances:
+        shown = ", ".join(f"{each.name} {each.drop:.3f}" for each in importances[:5])
+        yield f"columns that matter most (R² lost when shuffled): {shown}"
+
+
+def _bars(importances: Sequence[Importance]) -> Iterator[dict[str, str]]:
+    largest = max((each.drop for each in importances), default=0.0) or 1.0
+    for each in importances:
+        yield {
+            "name": each.name,
+            "drop": f"{each.drop:.4f}",
+            "spread": f"{each.spread:.4f}",
+            "bar": f"{100 * max(0.0, each.drop) / largest:.2f}",
+        }
+
+
+def _worst(numbers: Numbers, worst: Any, shown: Sequence[Shown]) -> list[dict[str, str]]:
+    return [
+        {
+            "index": f"{index}",
+            "actual": f"{numbers.actual[index]:,.6g}",
+            "predicted": f"{numbers.predicted[index]:,.6g}",
+            "residual": f"{numbers.residuals[index]:+,.4g}",
+            "image": data_url(image_png(sample.image)) if sample.image is not None else "",
+            "text": sample.text,
+        }
+        for index, sample in zip(worst.tolist(), shown, strict=True)
+    ]
+
+
+def _predictions_csv(numbers: Numbers) -> bytes:
+    rows = zip(numbers.actual.tolist(), numbers.predicted.tolist(), numbers.residuals.tolist(), strict=True)
+    return csv_bytes(
+        ("index", "actual", "predicted", "residual"),
+        (
+            (index, f"{actual:.{_DIGITS + 3}g}", f"{said:.{_DIGITS}g}", f"{off:.{_DIGITS}g}")
+            for index, (actual, said, off) in enumerate(rows)
+        ),
+    )
+
+
+def _worst_csv(numbers: Numbers, worst: Any, shown: Sequence[Shown]) -> bytes:
+    return csv_bytes(
+        ("index", "actual", "predicted", "residual", "sample"),
+        (
+            (
+                index,
+                f"{numbers.actual[index]:.{_DIGITS + 3}g}",
+                f"{numbers.predicted[index]:.{_DIGITS}g}",
+                f"{numbers.residuals[index]:.{_DIGITS}g}",
+                sample.text,
+            )
+            for index, sample in zip(worst.tolist(), shown, strict=True)
+        ),
+    )

@@ -1,0 +1,57 @@
+"""Git as a library: commands whose failure is an exception with git's own words."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from samebits.errors import UserError
+
+
+class GitError(Exception):
+    """A git command failed; the message is what git said."""
+
+
+def git(folder: Path, *arguments: str, check: bool = True) -> str:
+    """Output of a git command that is run in `folder`, without the final newline.
+
+    Args:
+        check: without it, a command that fails gives an empty text.
+
+    Raises:
+        GitError: if the command fails and `check` is set.
+        UserError: if there is no git on this machine.
+    """
+    environ = {key: value for key, value in os.environ.items() if key not in ("GIT_DIR", "GIT_INDEX_FILE")}
+    environ |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, env=environ)
+    except FileNotFoundError:
+        raise UserError("there is no git on this machine", "install git") from None
+    if done.returncode and check:
+        raise GitError(done.stderr.decode(errors="replace").strip() or f"git {arguments[0]} failed")
+    return "" if done.returncode else done.stdout.decode(errors="surrogateescape").removesuffix("\n")
+
+
+def head_commit(folder: Path) -> str:
+    """The commit that is checked out, 40 hex digits.
+
+    Raises:
+        UserError: outside a git repository, or before its first commit.
+    """
+    try:
+        return git(folder, "rev-parse", "--verify", "HEAD")
+    except GitError as error:
+        if "not a git repository" in str(error) or "dubious ownership" in str(error):
+            raise UserError(f"{folder} is in no git repository that git reads: {error}", "cd into your clone") from None
+        raise UserError(f"the repository of {folder} has no commit yet", "git add -A && git commit") from None
+
+
+def has_commit(folder: Path, commit: str) -> bool:
+    """Whether the commit is among the objects here, on a branch or not."""
+    try:
+        git(folder, "cat-file", "-e", f"{commit}^{{commit}}")
+    except GitError:
+        return False
+    return True

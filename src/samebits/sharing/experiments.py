@@ -1,0 +1,141 @@
+"""`samebits share --experiment NAME` and `samebits receive --experiment NAME`.
+
+Code and parameters go as the git ref that DVC keeps of the experiment, data and model to the DVC remote, and the
+summary of its MLflow run in a git ref of its own beside it. The experiment's ref goes last: who sees it can have all
+of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from samebits.errors import UserError
+from samebits.paths import Project
+from samebits.sharing.git import git, pick_remote
+from samebits.sharing.objects import needed_at, open_repo
+from samebits.sharing.receive import fetch_checked
+from samebits.sharing.remote import open_remote
+from samebits.sharing.runs import parse_summary, record_summary, summary_of
+from samebits.sharing.share import mib, send
+from samebits.sharing.verify import Verdict
+
+_RUNS = "refs/samebits/runs"
+_NOT_EXPERIMENTS = ("exec", "celery", "temp")
+_FILE = "run.json"
+
+Say = Callable[[str], None]
+
+
+def share_experiment(
+    project: Project, name: str, *, remote: str | None = None, git_remote: str | None = None, quick: bool = False,
+    timeout: float = 30.0, say: Say = print,
+) -> Verdict:  # fmt: skip
+    """Send an experiment: objects (checked), the run's summary, the git ref.
+
+    Raises:
+        UserError: if there is no such experiment, or something does not get there.
+    """
+    home = project.home
+    origin = pick_remote(home, git_remote)
+    ref, commit = _one(_refs(git(home, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")), name, "here")
+    with open_repo(home) as repo:
+        place = open_remote(repo, remote, timeout=timeout)
+        objects, unlisted = needed_at(repo, commit)
+        if unlisted:
+            raise UserError(
+                f"the cache lacks {', '.join(map(str, unlisted))}", f"dvc exp apply {name}, then dvc repro"
+            )  # fmt: skip
+        verdict = send(
+            repo, place, [each for each in objects if each.pushed], quick=quick, say=say,
+            push=lambda: repo.push(remote=place.name, revs=[commit], workspace=False),
+        )  # fmt: skip
+    summary = summary_of(project, name)
+    refs = [f"{ref}:{ref}"]
+    if summary is None:
+        say("note: MLflow has no run of it here, so none goes with it")
+    else:
+        _keep_summary(home, commit, summary)
+        refs.insert(0, f"+{_RUNS}/{commit}:{_RUNS}/{commit}")
+    # Atomic: both refs or none.
+    git(home, "push", "--quiet", "--atomic", origin, *refs)
+    say(f"shared: experiment {name} on {origin}; a teammate runs: samebits receive --experiment {name}")
+    return verdict
+
+
+def receive_experiment(
+    project: Project, name: str, *, remote: str | None = None, git_remote: str | None = None, timeout: float = 30.0,
+    say: Say = print,
+) -> int:  # fmt: skip
+    """Bring an experiment here: its objects (checked), its git ref, its run. The workspace stays as it is.
+
+    Returns:
+        the number of objects that were fetched.
+
+    Raises:
+        UserError: if there is no such experiment, or something of it is missing or damaged.
+    """
+    home = project.home
+    origin = pick_remote(home, git_remote)
+    listed = git(home, "ls-remote", origin, "refs/exps/*").replace("\t", " ")
+    ref, commit = _one(_refs(listed), name, f"on {origin}")
+    # The commits first, without the name: it appears when everything is here.
+    git(home, "fetch", "--quiet", "--no-write-fetch-head", origin, ref)
+    with open_repo(home) as repo:
+        place = open_remote(repo, remote, timeout=timeout)
+        place.check_answers()
+        objects, fetched = fetch_checked(
+            repo, place, say=say, at=commit,
+            fetch=lambda: repo.fetch(remote=place.name, revs=[commit], workspace=False),
+        )  # fmt: skip
+        size = sum(Path(repo.cache.local.oid_to_path(each.oid)).stat().st_size for each in objects)
+    run = _fetch_summary(project, origin, commit)
+    git(home, "update-ref", ref, commit)
+    say(
+        f"received: experiment {name}; {len(objects)} objects, {mib(size)}, every hash checked "
+        f"({fetched} fetched now); {run}; put it in place: dvc exp apply {name}"
+    )
+    return fetched
+
+
+def _refs(listed: str) -> dict[str, str]:
+    """Ref of each experiment -> its commit, from lines of `COMMIT REF`."""
+    pairs = [line.split(" ", 1) for line in listed.splitlines()]
+    return {ref: commit for commit, ref in pairs if ref.split("/")[2] not in _NOT_EXPERIMENTS and ref.count("/") == 4}
+
+
+def _one(refs: dict[str, str], name: str, where: str) -> tuple[str, str]:
+    found = {ref: commit for ref, commit in refs.items() if ref.rsplit("/", 1)[-1] == name}
+    if not found:
+        known = sorted({ref.rsplit("/", 1)[-1] for ref in refs})
+        raise UserError(
+            f"there is no experiment {name!r} {where}", f"known: {', '.join(known[:12]) or 'none'} (dvc exp list --all)"
+        )
+    if len(found) > 1:
+        raise UserError(
+            f"there are {len(found)} experiments {name!r} {where}, of different commits",
+            "give one another name: dvc exp rename",
+        )
+    return next(iter(found.items()))
+
+
+def _keep_summary(home: Path, commit: str, summary: dict[str, object]) -> None:
+    """A commit with one file, under a ref that bears the experiment's commit in its name: two people never collide."""
+    text = json.dumps(summary, sort_keys=True, indent=1).encode()
+    blob = git(home, "hash-object", "-w", "--stdin", stdin=text).strip()
+    tree = git(home, "mktree", stdin=f"100644 blob {blob}\t{_FILE}\n".encode()).strip()
+    identity = ("-c", "user.name=samebits", "-c", "user.email=samebits@localhost")
+    made = git(home, *identity, "commit-tree", tree, "-m", f"MLflow run of experiment {commit}").strip()
+    git(home, "update-ref", f"{_RUNS}/{commit}", made)
+
+
+def _fetch_summary(project: Project, origin: str, commit: str) -> str:
+    """Record the run that came with the experiment; what happened, for people."""
+    ref = f"{_RUNS}/{commit}"
+    if not git(project.home, "ls-remote", origin, ref).strip():
+        return "no MLflow run came with it"
+    git(project.home, "fetch", "--quiet", origin, f"+{ref}:{ref}")
+    summary = parse_summary(git(project.home, "show", f"{ref}:{_FILE}"))
+    new = record_summary(project, summary)
+    return f"its MLflow run {summary['name']} is {'recorded' if new else 'here already'}"

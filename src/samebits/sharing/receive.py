@@ -1,0 +1,245 @@
+"""`samebits receive`: pull, check every hash, and say in one line what came.
+
+samebits receive                  fetch, check, put the outputs in place
+samebits receive --remote NAME    from another remote than the default one
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from samebits.errors import UserError
+from samebits.files import read_json, write_bytes
+from samebits.sharing.faults import explain
+from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed_at, open_repo, wrong_in_cache
+from samebits.sharing.remote import Heard, Remote, open_remote, quiet
+from samebits.sharing.share import mib
+
+_SHOWN = 12
+_METRICS = 3
+
+Say = Callable[[str], None]
+
+
+def receive(
+    folder: Path, *, remote: str | None = None, force: bool = False, timeout: float = 30.0, say: Say = print
+) -> int:
+    """Fetch what dvc.lock names, check every object, then put the outputs in place and check these.
+
+    An object that came damaged is removed and fetched once more. Outputs in the workspace are touched only when
+    everything is here and right.
+
+    Args:
+        folder: root of the project.
+        remote: name of a DVC remote; None for the default one.
+        force: overwrite outputs that were changed here and are in no cache.
+        timeout: seconds for the remote's first answer.
+
+    Returns:
+        the number of objects that were fetched.
+
+    Raises:
+        UserError: naming what is missing or damaged, or what failed.
+    """
+    with open_repo(folder) as repo:
+        place = open_remote(repo, remote, timeout=timeout)
+        place.check_answers()
+        objects, fetched = fetch_checked(repo, place, say=say)
+        _check_out(repo, force)
+        _check_workspace(repo, force)
+    size = sum(cache_path(repo, each.oid).stat().st_size for each in objects)
+    say(
+        f"received: {describe(folder)}; {len(objects)} objects, {mib(size)}, every hash checked ({fetched} fetched now)"
+    )
+    return fetched
+
+
+def fetch_checked(
+    repo: Any, remote: Remote, *, say: Say, at: str | None = None, fetch: Callable[[], None] | None = None
+) -> tuple[list[Needed], int]:
+    """Bring every object of a revision's outputs into the cache, each with the bytes that its name says.
+
+    Args:
+        at: a commit; None for the workspace.
+        fetch: what fetches; `dvc fetch` of the workspace unless it is given.
+
+    Returns:
+        (the objects, how many were not here before).
+
+    Raises:
+        UserError: naming what could not be had whole.
+    """
+    # What an interrupted or a careless fetch left damaged is found now, not taken for good by DVC.
+    known, _ = needed_at(repo, at)
+    _, damaged = wrong_in_cache(repo, known)
+    _remove(repo, damaged)
+    listings = _fetch_listings(repo, remote, at)
+    before = {each.oid for each in needed_at(repo, at)[0] if cache_path(repo, each.oid).exists()} - listings
+    objects: list[Needed] = []
+    for attempt in (1, 2):
+        heard = _fetch(repo, remote, fetch)
+        objects, unlisted = needed_at(repo, at)
+        absent, damaged = wrong_in_cache(repo, objects)
+        _remove(repo, damaged)
+        if not absent and not damaged and not unlisted:
+            return objects, len({each.oid for each in objects} - before)
+        if attempt == 1 and damaged:
+            say(f"came damaged, fetched once more: {_some(damaged)}")
+            continue
+        break
+    _raise_wrong(remote, heard, [*unlisted, *absent], damaged)
+    raise AssertionError("unreachable")
+
+
+def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> set[str]:
+    """Bring the listings of folders into the cache.
+
+    DVC would stop at a damaged one with an error of its JSON reader, and leaves out the listing of a folder of which
+    a file is missing, so that nobody could say which.
+
+    Raises:
+        UserError: naming those that are missing or damaged.
+    """
+    missing: list[Needed] = []
+    damaged: list[Needed] = []
+    fetched = set()
+    for each in needed_at(repo, at)[1]:
+        if not each.pushed:
+            continue
+        data = remote.read(each.oid)
+        if data is None:
+            missing.append(each)
+        elif hashlib.md5(data, usedforsecurity=False).hexdigest() != each.md5:
+            damaged.append(each)
+        else:
+            write_bytes(cache_path(repo, each.oid), data)
+            fetched.add(each.oid)
+    if missing or damaged:
+        _raise_wrong(remote, Heard(), missing, damaged)
+    return fetched
+
+
+def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> Heard:
+    with quiet() as heard:
+        try:
+            (fetch or (lambda: repo.fetch(remote=remote.name)))()
+        except Exception as error:
+            if is_locked(error):
+                raise
+            # A file that is missing is named below; anything else is the server's fault.
+            faults = [each for each in heard.errors if not isinstance(each, FileNotFoundError)]
+            if faults:
+                raise explain(faults[0], remote.shown) from error
+            if type(error).__name__ not in ("DownloadError", "FileNotFoundError"):
+                raise explain(error, remote.shown) from error
+    return heard
+
+
+def _remove(repo: Any, damaged: Iterable[Needed]) -> None:
+    for each in damaged:
+        cache_path(repo, each.oid).unlink(missing_ok=True)
+
+
+def _raise_wrong(remote: Remote, heard: Heard, missing: list[Needed], damaged: list[Needed]) -> None:
+    if damaged:
+        raise UserError(
+            f"damaged on {remote.shown}: {_some(damaged)}",
+            "whoever has a good copy runs samebits share, which sends it again; or make it here: dvc repro",
+        )
+    # Nothing is "up to date" while something is missing.
+    raise UserError(
+        f"missing on {remote.shown}: {_some(missing)}" + (f" ({heard.texts[-1]})" if heard.texts else ""),
+        "whoever has it runs samebits share; or make it here: dvc repro "
+        + " ".join(sorted({each.stage for each in missing})),
+    )
+
+
+def _check_out(repo: Any, force: bool) -> None:
+    from dvc.exceptions import CheckoutError, ConfirmRemoveError
+
+    try:
+        repo.checkout(force=force)
+    except (CheckoutError, ConfirmRemoveError) as error:
+        names = getattr(error, "target_infos", None) or [str(error)]
+        raise UserError(
+            f"outputs were changed here and are in no cache: {', '.join(str(name) for name in names)}",
+            "keep them (dvc commit, or move them away), or let them go: samebits receive --force",
+        ) from error
+
+
+def _check_workspace(repo: Any, force: bool) -> None:
+    """Every file of every output, as it lies in the workspace now.
+
+    A wrong file that DVC has just called right came with an earlier, careless pull: DVC noted the hash that it should
+    have had. Such a file is put in place anew.
+
+    Raises:
+        UserError: naming files that are missing or differ; among them metrics, which come by git.
+    """
+    root = Path(repo.root_dir)
+    stored, of_git = _files(repo)
+    for path, md5 in stored:
+        if md5_of(root / path) != md5:
+            (root / path).unlink(missing_ok=True)
+    _check_out(repo, force)
+    wrong = sorted({path for path, md5 in [*stored, *of_git] if md5_of(root / path) != md5})
+    if wrong:
+        raise UserError(
+            f"not as dvc.lock has them: {', '.join(wrong[:_SHOWN])}",
+            "what git keeps: git checkout -- FILE, or commit dvc.lock together with it; the rest: dvc checkout",
+        )
+
+
+def _files(repo: Any) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(path, MD5) of every file of the outputs: those in DVC's cache, and those that git keeps."""
+    root = Path(repo.root_dir)
+    stored: list[tuple[str, str]] = []
+    of_git: list[tuple[str, str]] = []
+    for out in repo.index.outs:
+        if not out.is_in_repo or not out.hash_info or out.hash_info.name != "md5":
+            continue
+        name = Path(out.fs_path).relative_to(root).as_posix()
+        if out.hash_info.isdir:
+            tree = out.get_obj()
+            stored += [("/".join([name, *key]), str(info.value)) for key, _, info in tree or ()]
+        else:
+            (stored if out.use_cache else of_git).append((name, str(out.hash_info.value)))
+    return stored, of_git
+
+
+def describe(folder: Path) -> str:
+    """What lies in the outputs, for people: data set and digest, model, first metrics; what is there of these."""
+    parts = []
+    info = _json(folder / "data" / "prepared" / "dataset.json")
+    if info:
+        digest = f" (digest {str(info['digest'])[:12]})" if info.get("digest") else ""
+        parts.append(f"data {info.get('title') or info.get('name') or 'without a name'}{digest}")
+    model = _json(folder / "models" / "checkpoint" / "config.json").get("model")
+    if isinstance(model, dict) and model.get("name"):
+        parts.append(f"model {model['name']}")
+    test = _json(folder / "reports" / "evaluation" / "metrics.json").get("test")
+    if isinstance(test, dict):
+        numbers = [
+            f"{name} {value:.4f}"
+            for name, value in test.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        ]
+        if numbers:
+            parts.append("test " + ", ".join(numbers[:_METRICS]))
+    return ", ".join(parts) or "outputs"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    value = read_json(path)
+    return value if isinstance(value, dict) else {}
+
+
+def _some(objects: list[Needed]) -> str:
+    rest = f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
+    return ", ".join(str(each) for each in objects[:_SHOWN]) + rest

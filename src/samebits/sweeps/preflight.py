@@ -1,0 +1,64 @@
+"""What an experiment in a temporary folder would miss: files that git does not track.
+
+DVC copies to it what git tracks, and the outputs of stages; nothing else. `samebits runs check` asks before
+`dvc exp run --queue` or `--temp` does.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from samebits.errors import UserError
+from samebits.params.read import read_yaml
+from samebits.paths import Project
+
+
+def untracked_inputs(project: Project) -> list[tuple[str, str]]:
+    """Inputs of dvc.yaml's stages that git does not track, each with what to do; paths relative to the project."""
+    stages = read_yaml(project.workspace / "dvc.yaml").get("stages", {})
+    made = {_path(out) for stage in stages.values() for kind in _OUTPUTS for out in stage.get(kind, [])}
+    wanted = sorted({dep for stage in stages.values() for dep in stage.get("deps", []) if dep not in made})
+    wanted = [path for path in wanted if not any(Path(path).is_relative_to(out) for out in made)]
+    present = [path for path in [*wanted, "params.yaml", "dvc.yaml"] if (project.workspace / path).exists()]
+    problems = {path: "is missing: restore it, or take it out of dvc.yaml" for path in wanted if path not in present}
+    for path in _git(project, "ls-files", "--others", "--exclude-standard", "-z", "--", *present):
+        problems[path] = f"is not tracked by git: git add -N {path}"
+    folders = [path for path in present if (project.workspace / path).is_dir()]
+    hidden = _git(project, "ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *present)
+    for path in hidden:
+        # In a folder, only what a stage could read: not what Python or an editor leaves there.
+        if path in present or (folders and Path(path).suffix in _READ and "__pycache__" not in path):
+            problems[path] = f"is ignored by git: git add -f {path}"
+    return sorted(problems.items())
+
+
+_OUTPUTS = ("outs", "metrics", "plots")
+_READ = {".yaml", ".yml", ".json", ".csv", ".py", ".txt"}
+
+
+def _path(out: object) -> str:
+    return str(next(iter(out))) if isinstance(out, dict) else str(out)
+
+
+def _git(project: Project, *arguments: str) -> list[str]:
+    done = subprocess.run(["git", *arguments], cwd=project.workspace, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(
+            f"{project.workspace} is in no git repository: {done.stderr.strip()}",
+            "experiments are commits: git init, git add, git commit",
+        )
+    return [name for name in done.stdout.split("\0") if name]
+
+
+def require_tracked(project: Project) -> None:
+    """Raises UserError with every input that an experiment would miss."""
+    if not _git(project, "rev-list", "-n1", "--all"):
+        raise UserError("there is no commit yet, and experiments stand on one", "git add -A, then git commit")
+    problems = untracked_inputs(project)
+    if problems:
+        listed = "\n".join(f"  {path} {what}" for path, what in problems)
+        raise UserError(
+            f"an experiment in a temporary folder would miss {len(problems)} of its inputs\n{listed}",
+            "do that, then start again",
+        )

@@ -1,0 +1,239 @@
+"""The loop of a sweep: take a trial, start its experiment, watch its curve, note what came of it. N at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from samebits.errors import UserError
+from samebits.params.schema import parse_params, read_params
+from samebits.paths import Project
+from samebits.sweeps.board import Board
+from samebits.sweeps.experiment import (
+    Experiment,
+    experiment_numbers,
+    experiment_revision,
+    require_params,
+)
+from samebits.sweeps.preflight import require_tracked
+from samebits.sweeps.report import short, table, write_files
+from samebits.sweeps.slots import Slot, make_slots
+from samebits.sweeps.spec import Sweep
+from samebits.sweeps.study import Job, SweepStudy, sweeps_folder, trial_name
+from samebits.tracking.execution import fingerprint_of
+from samebits.tracking.parent import PARENT_VARIABLE, TRIAL_VARIABLE
+
+POLL_S = 0.5
+_STOP_S = 90.0
+_HOPELESS = 3
+"""So many failures without one success end a sweep: the next trials would fail for the same reason."""
+
+
+@dataclass
+class Running:
+    job: Job
+    slot: Slot
+    experiment: Experiment
+    reported: int = 0
+    stopped: bool = False
+
+
+class Runner:
+    """Runs a sweep to its end, or until it is stopped."""
+
+    def __init__(
+        self,
+        project: Project,
+        sweep: Sweep,
+        study: SweepStudy,
+        board: Board,
+        slots: list[Slot],
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._project = project
+        self._sweep = sweep
+        self._study = study
+        self._board = board
+        self._slots = slots
+        self._say = say
+        self._fingerprint = code_fingerprint(project)
+        self._running: list[Running] = []
+        self._failed = 0
+        self._completed = 0
+
+    def run(self, take_over: bool = False) -> None:
+        """Run until there is nothing left to do.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or SIGTERM; the experiments were stopped and will be gone on with.
+            UserError: the code changed under way, or every trial fails.
+        """
+        done = False
+        try:
+            while True:
+                while not done and (free := self._free_slots()):
+                    job = self._study.next_job({each.job.number for each in self._running}, take_over)
+                    if job is None:
+                        done = True
+                    else:
+                        self._take(job, free[0])
+                if not self._running:
+                    return
+                self._board.beat()
+                time.sleep(POLL_S)
+                for each in list(self._running):
+                    self._look_at(each)
+        finally:
+            self._stop_all()
+
+    def _free_slots(self) -> list[Slot]:
+        busy = {each.slot.index for each in self._running}
+        return [slot for slot in self._slots if slot.index not in busy]
+
+    def _take(self, job: Job, slot: Slot) -> None:
+        if code_fingerprint(self._project) != self._fingerprint:
+            raise UserError(
+                "code or params.yaml changed while the sweep ran; trials before and after could not be compared",
+                "restore them and start the sweep again: it goes on; or begin one of another `name`",
+            )
+        revision = experiment_revision(self._project, job.name)
+        wanted = self._sweep.file.set | job.point
+        if revision is not None:
+            require_params(self._project, job.name, revision, wanted)
+            self._collect(job, revision)
+            return
+        if problem := self._sweep.check_point(job.point):
+            self._fail(job, problem)
+            return
+        if (twin := self._study.same_as(job)) is not None and twin.value is not None:
+            name = trial_name(self._sweep.name, twin.number)
+            self._study.complete(job, twin.value, {"same_as": name})
+            self._say(f"{job.name}: the same point as {name}, {self._sweep.file.metric} {short(twin.value)}")
+            return
+        environment = slot.environment() | {TRIAL_VARIABLE: f"{self._study.key}/{job.number}"}
+        if parent := self._board.run_id:
+            environment[PARENT_VARIABLE] = parent
+        log = self._study.folder / "logs" / f"{job.name}.log"
+        experiment = Experiment(self._project, job.name, wanted, self._sweep.file.target, environment, log)
+        gpu = "" if slot.gpu is None else f" on GPU {slot.gpu}"
+        again = " goes on" if job.resumed else ""
+        self._say(f"{job.name}{again}{gpu}: {', '.join(f'{key}={short(value)}' for key, value in job.point.items())}")
+        experiment.start()
+        self._running.append(Running(job, slot, experiment))
+
+    def _look_at(self, each: Running) -> None:
+        code = each.experiment.poll()
+        if self._sweep.file.prune is not None and not each.stopped:
+            self._judge(each, running=code is None)
+        if code is None:
+            return
+        self._running.remove(each)
+        revision = experiment_revision(self._project, each.job.name) if code == 0 else None
+        if revision is not None:
+            self._collect(each.job, revision)
+        elif each.stopped:
+            self._study.pruned(each.job)
+            self._say(f"{each.job.name}: pruned after {each.reported} epochs")
+        else:
+            self._fail(each.job, each.experiment.reason(), each.experiment)
+        self._board.update()
+
+    def _judge(self, each: Running, *, running: bool) -> None:
+        """Tell Optuna the new points of the curve; stop what is worse than the median."""
+        curve = each.experiment.curve(self._sweep.file.metric)
+        known = self._study.known_steps(each.job)
+        for epoch in range(each.reported, len(curve)):
+            if epoch not in known:
+                each.job.trial.report(curve[epoch], epoch)
+            each.reported = epoch + 1
+            if running and each.job.trial.should_prune():
+                each.stopped = True
+                each.experiment.ask_to_stop()
+                return
+
+    def _collect(self, job: Job, revision: str) -> None:
+        metric = self._sweep.file.metric
+        numbers = experiment_numbers(self._project, revision, self._sweep.stages)
+        if metric not in numbers:
+            known = ", ".join(sorted(numbers)) or "none"
+            self._study.failed(job, f"no {metric} among its numbers")
+            raise UserError(f"{job.name} has no number {metric} (it has: {known})", "correct `metric`")
+        self._study.complete(job, numbers[metric], {"numbers": numbers, "revision": revision})
+        self._completed += 1
+        best = self._study.best()
+        mark = "  (best so far)" if best is not None and best.number == job.number else ""
+        self._say(f"{job.name}: {metric} {short(numbers[metric])}{mark}")
+
+    def _fail(self, job: Job, reason: str, experiment: Experiment | None = None) -> None:
+        self._study.failed(job, reason)
+        self._failed += 1
+        where = f"\n  log: {experiment.log}" if experiment else ""
+        self._say(f"{job.name}: FAILED: {reason}{where}")
+        if experiment is not None and experiment.record() is None:
+            self._board.add_failed(job, experiment, reason)
+        if self._failed >= _HOPELESS and not self._completed and self._study.best() is None:
+            raise UserError(
+                f"the first {self._failed} trials of {self._sweep.name} failed, the last one so: {reason}",
+                "mend that, and start the sweep again: it goes on with the trials that are left",
+            )
+
+    def _stop_all(self) -> None:
+        """Stop what runs, e.g. after Ctrl-C: the stages save their states, the trials stay open."""
+        if not self._running:
+            return
+        self._say(f"stopping {len(self._running)} experiments; their states are saved")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for each in self._running:
+            each.experiment.ask_to_stop()
+        deadline = time.monotonic() + _STOP_S
+        for each in self._running:
+            each.experiment.wait(max(1.0, deadline - time.monotonic()))
+
+
+def code_fingerprint(project: Project) -> str:
+    """What trials must have in common: code, parameters without `runtime`, catalogue card, torch's version."""
+    return fingerprint_of(project, read_params(project.params_file).dump())
+
+
+def run_sweep(
+    project: Project, sweep: Sweep, *, jobs: int | None = None, take_over: bool = False, say: Callable[[str], None]
+) -> None:
+    """Run or go on with a sweep, then print what came of it.
+
+    Raises:
+        UserError: before any trial, if something is missing; see `Runner.run`.
+        KeyboardInterrupt: it was stopped.
+    """
+    require_tracked(project)
+    params = parse_params(sweep.base)
+    if not params.runtime.tracking.enabled:
+        raise UserError(
+            "a sweep compares recorded runs, and runtime.tracking.enabled is false", "set it to true in params.yaml"
+        )
+    slots = make_slots(sweep.file, jobs or sweep.file.jobs)
+    os.chdir(project.home)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    fingerprint = code_fingerprint(project)
+    try:
+        with SweepStudy(project, sweep, fingerprint) as study:
+            board = Board(project, study, params.runtime.tracking.experiment, say)
+            board.open()
+            status = "FAILED"
+            try:
+                Runner(project, sweep, study, board, slots, say).run(take_over)
+                status = "RUNNING" if study.elsewhere() else "FINISHED"
+            except KeyboardInterrupt:
+                status = "KILLED"
+                raise
+            finally:
+                files = write_files(study, sweeps_folder(project, sweep.name))
+                board.close(status, files)
+            say(table(study))
+            for trial in study.elsewhere():
+                name, owner = trial_name(sweep.name, trial.number), trial.user_attrs.get("owner", "an unknown place")
+                say(f"{name} runs at {owner}; if that is gone for good: --take-over")
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,51 @@
+"""Golden traces: known hardware follows its own to the last bit; on another kind two runs must agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from samebits.paths import Project
+from samebits.recipes import recipe_names
+from samebits.verify.golden import FOLDER, STEPS, golden_file, kind_name, part, read_trace, trace_recipe
+from tests.conftest import ROOT
+
+pytestmark = [pytest.mark.exact, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The working tree, with its scratch folders elsewhere."""
+    # Threads that wait do not spin: on a busy machine that is the difference between seconds and minutes.
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    return Project(ROOT, tmp_path)
+
+
+@pytest.mark.parametrize("recipe", recipe_names(ROOT))
+def test_the_first_steps_of_a_recipe(recipe: str, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = trace_recipe(project, recipe, repeat=2)
+    assert len(first["losses"]) == STEPS
+    assert part(first, second).step == 0, "two runs one after the other differ"
+    assert first["facts"]["deterministic"] == "strict"
+    file = golden_file(ROOT, recipe, first["kind"])
+    if not file.is_file():
+        with capsys.disabled():
+            print(f"\n{recipe}: no golden trace for {kind_name(first['kind'])}: two runs agree; add one: "
+                  f"samebits golden {recipe}")  # fmt: skip
+        return
+    parting = part(read_trace(file), first)
+    assert parting.step == 0, (
+        f"{recipe}: the losses part from {file.name} at step {parting.step}: {parting.was!r} -> {parting.now!r}. "
+        f"If the change of code or recipe was meant: samebits golden {recipe} --replace"
+    )
+
+
+def test_golden_files_belong_to_recipes_and_name_their_kind() -> None:
+    files = list((ROOT / FOLDER).glob("*/*.json"))
+    assert files, "at least one kind of hardware is on record"
+    for file in files:
+        trace = read_trace(file)
+        assert file == golden_file(ROOT, file.parent.name, trace["kind"])
+        assert file.parent.name in recipe_names(ROOT)
+        assert len(trace["losses"]) == STEPS

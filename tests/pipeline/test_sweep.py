@@ -1,0 +1,226 @@
+"""`samebits sweep` on real repositories: DVC experiments, MLflow runs, kills, two processes on one PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samebits.tracking.execution import read_records
+from samebits.tracking.spawn import pending_events
+from tests.pipeline.tiny import TinyRepository, clone, make_tiny, write_sweep
+from tests.postgres import Postgres
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]
+
+GRID = {"train.optimizer.lr": [0.001, 0.1, 1.0]}
+
+
+def sweep(repository: TinyRepository, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = repository.run(sys.executable, "-m", "samebits.cli", "sweep", *arguments, **environment)
+    settle(repository)
+    return done
+
+
+def start(repository: TinyRepository, *arguments: str, log: Path, **environment: str) -> subprocess.Popen[bytes]:
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "samebits.cli", "sweep", *arguments],
+            cwd=repository.folder,
+            env=repository.environment(**environment),
+            stdout=file,
+            stderr=file,
+        )
+
+
+def settle(repository: TinyRepository) -> None:
+    """Wait until the senders have delivered."""
+    from samebits.paths import Project
+
+    project = Project(repository.folder, repository.folder)
+    deadline = time.monotonic() + 60
+    while any(pending_events(record.folder) or record.alive() for record in read_records(project)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def experiments(repository: TinyRepository) -> list[str]:
+    return sorted(line.rpartition("/")[2] for line in repository.git("for-each-ref", "refs/exps").splitlines())
+
+
+def family(repository: TinyRepository) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The parent run and its children by name; nothing else may be there."""
+    runs = repository.runs()
+    (parent,) = [run for run in runs if "samebits.sweep" in run["tags"]]
+    children = {run["name"]: run for run in runs if run["tags"].get("mlflow.parentRunId")}
+    assert len(children) + 1 == len(runs), [run["name"] for run in runs]
+    return parent, children
+
+
+def test_a_grid_is_experiments_and_child_runs_under_a_parent(tmp_path: Path) -> None:
+    repository = make_tiny(tmp_path / "project")
+    write_sweep(repository, "lr", method="grid", jobs=2, space=GRID)
+    done = sweep(repository, "sweeps/lr.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "take the best: dvc exp apply lr-001" in done.stdout
+    names = ["lr-000", "lr-001", "lr-002"]
+    assert experiments(repository) == names
+    parent, children = family(repository)
+    assert sorted(children) == names
+    assert {run["status"] for run in (parent, *children.values())} == {"FINISHED"}
+    assert parent["tags"]["sweep.best"] == "lr-001"
+    assert parent["metrics"]["best/val/loss"] == pytest.approx(1 / 3, abs=1e-5)
+    assert parent["artifacts"] == ["sweep"]
+    assert children["lr-002"]["params"]["train.optimizer.lr"] == "1.0"
+    shown = repository.dvc("exp", "show", "--json").stdout
+    assert all(name in shown for name in names)
+    assert repository.git("status", "--short") == ""
+    again = sweep(repository, "sweeps/lr.yaml")
+    assert again.returncode == 0
+    assert "lr-000:" not in again.stdout
+    assert len(repository.runs()) == 4
+    other = repository.folder / "sweeps" / "lr.yaml"
+    other.write_text(other.read_text().replace("0.001", "0.002"))
+    refused = sweep(repository, "sweeps/lr.yaml")
+    assert refused.returncode == 2
+    assert "began with other values of: space" in refused.stderr
+
+
+def test_killed_and_started_again_goes_on_and_doubles_nothing(tmp_path: Path) -> None:
+    repository = make_tiny(tmp_path / "project")
+    values = [0.01, 0.1, 1.0]
+    keys = {"train.epochs": 12}
+    write_sweep(repository, "lr", method="grid", jobs=2, space={"train.optimizer.lr": values}, set=keys)
+    log = tmp_path / "log"
+    for ending in (signal.SIGKILL, signal.SIGINT):
+        process = start(repository, "sweeps/lr.yaml", log=log, TINY_PAUSE="0.3")
+        states = repository.folder / ".samebits" / "tiny"
+        before = sum(int(each.read_text() or 0) for each in states.glob("*")) if states.is_dir() else 0
+        deadline = time.monotonic() + 120
+        while not states.is_dir() or sum(int(e.read_text() or 0) for e in states.glob("*")) < before + 8:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(ending)
+        code = process.wait(timeout=120)
+        assert code == (130 if ending == signal.SIGINT else -signal.SIGKILL), log.read_text()
+    done = sweep(repository, "sweeps/lr.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "goes on" in done.stdout
+    names = [f"lr-{number:03d}" for number in range(3)]
+    assert experiments(repository) == names
+    parent, children = family(repository)
+    assert sorted(children) == names
+    assert parent["status"] == "FINISHED"
+    for name, run in children.items():
+        assert run["status"] == "FINISHED", name
+        steps = Counter(step for step, _ in run["history"]["val/loss"])
+        assert steps == Counter(range(12)), name
+    assert not list((repository.folder / ".dvc" / "tmp" / "exps" / "standalone").glob("tmp*"))
+
+
+def test_a_failed_trial_has_its_traceback_and_log_and_the_others_go_on(tmp_path: Path) -> None:
+    repository = make_tiny(tmp_path / "project")
+    write_sweep(repository, "lr", method="grid", space={"train.optimizer.lr": [0.1, 20.0]}, gpus="none")
+    done = sweep(repository, "sweeps/lr.yaml")
+    assert "lr-001: FAILED: train: error: the loss is nan" in done.stdout
+    parent, children = family(repository)
+    assert children["lr-001"]["status"] == "FAILED"
+    assert "the loss is nan" in children["lr-001"]["tags"]["samebits.error"]
+    assert {"errors", "logs"} <= set(children["lr-001"]["artifacts"])
+    assert children["lr-000"]["status"] == "FINISHED"
+    assert parent["tags"]["sweep.fail"] == "1"
+
+
+def test_tpe_prunes_what_is_worse_than_the_median(tmp_path: Path) -> None:
+    repository = make_tiny(tmp_path / "project")
+    space = {"train.optimizer.lr": {"low": 1e-4, "high": 10.0, "log": True}}
+    keys = {"set": {"train.epochs": 10}, "prune": {"startup": 2, "warmup": 1}}
+    write_sweep(repository, "lr", method="tpe", trials=6, space=space, **keys)
+    done = sweep(repository, "sweeps/lr.yaml", TINY_PAUSE="0.4")
+    assert done.returncode == 0, done.stdout + done.stderr
+    parent, children = family(repository)
+    assert len(children) == 6
+    states = Counter(run["tags"]["sweep.state"] for run in children.values())
+    assert states["pruned"] >= 1
+    assert states["complete"] + states["pruned"] == 6
+    for run in children.values():
+        points = len(run["history"]["val/loss"])
+        assert points < 10 if run["tags"]["sweep.state"] == "pruned" else points == 10
+    assert parent["tags"]["sweep.pruned"] == str(states["pruned"])
+
+
+def test_two_machines_share_a_sweep_on_postgresql(tmp_path: Path, postgres: Postgres) -> None:
+    first = make_tiny(tmp_path / "one")
+    values = [0.001, 0.01, 0.05, 0.1, 0.5, 1.0]
+    write_sweep(first, "lr", method="grid", space={"train.optimizer.lr": values}, storage=postgres.url("sweep"))
+    second = clone(first, tmp_path / "two")
+    both = [start(each, "sweeps/lr.yaml", log=tmp_path / f"log{n}") for n, each in enumerate((first, second))]
+    codes = [process.wait(timeout=300) for process in both]
+    logs = [(tmp_path / f"log{n}").read_text() for n in range(2)]
+    assert codes == [0, 0], logs
+    shares = [experiments(first), experiments(second)]
+    assert sorted(shares[0] + shares[1]) == [f"lr-{number:03d}" for number in range(6)]
+    assert all(shares), "one of them did nothing"
+    for log in logs:
+        assert "Traceback" not in log
+    finished = sweep(first, "sweeps/lr.yaml")
+    assert "6 complete of 6" in finished.stdout
+    assert os.environ.get("SAMEBITS_SWEEP_STORAGE") is None
+
+
+def test_a_missing_untracked_file_is_named_before_anything_runs(tmp_path: Path) -> None:
+    repository = make_tiny(tmp_path / "project")
+    (repository.folder / "extra.py").write_text("")
+    text = (repository.folder / "dvc.yaml").read_text().replace("- tiny.py", "- tiny.py\n    - extra.py")
+    (repository.folder / "dvc.yaml").write_text(text)
+    path = repository.folder / "sweeps" / "lr.yaml"
+    path.write_text("target: train\nmethod: grid\nspace: {train.optimizer.lr: [0.1]}\n")
+    done = sweep(repository, "sweeps/lr.yaml")
+    assert done.returncode == 2
+    assert "extra.py is not tracked by git: git add -N extra.py" in done.stderr
+    assert not (repository.folder / ".samebits" / "sweeps").exists()
+    checked = repository.run(sys.executable, "-m", "samebits.cli", "runs", "check")
+    assert checked.returncode == 2
+    assert "git add -N extra.py" in checked.stderr
+    repository.git("add", "-N", "extra.py")
+    done = sweep(repository, "sweeps/lr.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dvcs_own_ways_land_in_the_one_store_under_their_names(tmp_path: Path) -> None:
+    """In the workspace, --temp, several choices, --queue with two jobs; one of the queued fails."""
+    repository = make_tiny(tmp_path / "project")
+    lr = "train.optimizer.lr"
+    for arguments in (("-n", "here", "-S", f"{lr}=0.3"), ("--temp", "-n", "aside", "-S", f"{lr}=0.4")):
+        done = repository.dvc("exp", "run", *arguments)
+        assert done.returncode == 0, done.stderr
+    queued = repository.dvc("exp", "run", "--queue", "-n", "many", "-S", f"{lr}=0.1,0.01,20.0")
+    assert queued.returncode == 0, queued.stderr
+    # The workers outlive the command and would hold a pipe open.
+    command = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
+    quiet = subprocess.DEVNULL
+    subprocess.run(command, cwd=repository.folder, env=repository.environment(), stdout=quiet, stderr=quiet, check=True)
+    deadline = time.monotonic() + 240
+    while "Queued" in (status := repository.dvc("queue", "status").stdout) or "Running" in status:
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    repository.dvc("queue", "stop", "--kill")
+    settle(repository)
+    runs = {run["name"]: run for run in repository.runs()}
+    assert len(runs) == len(repository.runs()) == 5
+    succeeded = {name for name, run in runs.items() if run["status"] == "FINISHED"}
+    assert succeeded == set(experiments(repository))
+    (failed,) = [run for run in runs.values() if run["status"] == "FAILED"]
+    assert failed["params"][lr] == "20.0"
+    assert "the loss is nan" in failed["tags"]["samebits.error"]
+    assert {"errors", "logs"} <= set(failed["artifacts"])
+    for name in succeeded:
+        assert len(runs[name]["history"]["val/loss"]) == 3

@@ -1,0 +1,85 @@
+"""A PostgreSQL server of the tests' own, on loopback, by Debian's binaries; tests skip where there are none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def _binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if found:
+        return found[-1].parent
+    named = shutil.which("initdb")
+    return Path(named).resolve().parent if named else None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Postgres:
+    """One server; `stop` and `start` keep its data."""
+
+    def __init__(self, folder: Path) -> None:
+        binaries = _binaries()
+        if binaries is None:
+            pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+        pytest.importorskip("psycopg")
+        self._bin = binaries
+        self._data = folder / "data"
+        # A socket's path may have 107 characters.
+        self._sockets = Path("/tmp") / f"samebits-pg-{os.getpid()}-{free_port()}"
+        self._log = folder / "log"
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._sockets.mkdir()
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            # The server refuses to run as root.
+            shutil.chown(self._sockets, self._user)
+            for parent in (folder, *folder.parents):
+                if parent == Path("/tmp") or parent == parent.parent:
+                    break
+                parent.chmod(parent.stat().st_mode | 0o011)
+            shutil.chown(folder, self._user)
+        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "samebits", "-E", "UTF8")
+        self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._bin / program), *arguments]
+        if self._user:
+            command = ["runuser", "-u", self._user, "--", *command]
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/tmp")
+        assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -h 127.0.0.1 -k {self._sockets} -c fsync=off"
+        with self._log.open("ab"):
+            pass
+        self._run("pg_ctl", "-D", str(self._data), "-l", f"{self._data}/log", "-o", options, "-w", "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """`immediate` is as a kill: without a shutdown."""
+        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
+
+    def url(self, database: str) -> str:
+        """The address of a database, which is made."""
+        import psycopg
+
+        with psycopg.connect(f"host=127.0.0.1 port={self.port} user=samebits dbname=postgres", autocommit=True) as db:
+            found = db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
+            if found is None:
+                db.execute(f'CREATE DATABASE "{database}"')
+        return f"postgresql+psycopg://samebits@127.0.0.1:{self.port}/{database}"
+
+    def close(self) -> None:
+        self.stop("immediate")
+        shutil.rmtree(self._sockets, ignore_errors=True)

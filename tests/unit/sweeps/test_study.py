@@ -1,0 +1,153 @@
+"""The state of a sweep in a real Optuna storage; what dies is left as a killed process leaves it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from optuna.trial import Trial
+
+from samebits.errors import UserError
+from samebits.paths import Project
+from samebits.sweeps.report import importances, table, write_files
+from samebits.sweeps.spec import Sweep, read_sweep
+from samebits.sweeps.study import Job, SweepStudy, point_of
+
+SPACE = "space:\n  train.optimizer.lr: {low: 0.01, high: 1.0, log: true}\n  train.batch_size: [64, 128]\n"
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def sweep(project: Project, written: Write) -> Sweep:
+    return read_sweep(project, written("method: tpe\ntrials: 6\n" + SPACE))
+
+
+def finish(study: SweepStudy, count: int) -> list[Job]:
+    jobs = []
+    for _ in range(count):
+        job = study.next_job(set())
+        assert job is not None
+        study.complete(job, job.point["train.optimizer.lr"], {})
+        jobs.append(job)
+    return jobs
+
+
+@pytest.mark.parametrize("method", ["tpe", "random"])
+def test_stopped_and_started_again_tries_the_same_points(
+    method: str, project: Project, written: Write, tmp_path: Path
+) -> None:
+    sweep = read_sweep(project, written(f"method: {method}\ntrials: 12\n" + SPACE))
+    with SweepStudy(project, sweep, "code") as study:
+        straight = [job.point for job in finish(study, 12)]
+        assert study.next_job(set()) is None
+    other = Project(tmp_path, tmp_path / "other")
+    points = []
+    for _ in range(12):
+        with SweepStudy(other, sweep, "code") as study:
+            points += [job.point for job in finish(study, 1)]
+    assert points == straight
+    assert len({str(point) for point in points}) > 10
+
+
+def test_a_trial_that_a_dead_process_left_is_gone_on_with(project: Project, sweep: Sweep) -> None:
+    with SweepStudy(project, sweep, "code") as study:
+        left = study.next_job(set())
+        assert left is not None
+        assert not left.resumed
+    with SweepStudy(project, sweep, "code") as study:
+        again = study.next_job(set())
+        assert again is not None
+        assert (again.number, again.name, again.point, again.resumed) == (left.number, left.name, left.point, True)
+        other = study.next_job({again.number})
+        assert other is not None
+        assert other.number == 1
+
+
+def test_a_trial_of_another_clone_is_left_alone_unless_it_is_taken_over(
+    project: Project, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMEBITS_SWEEP_STORAGE", f"sqlite:///{tmp_path}/shared.db")
+    with SweepStudy(project, sweep, "code") as study:
+        theirs = study.next_job(set())
+    elsewhere = Project(tmp_path, tmp_path / "elsewhere")
+    with SweepStudy(elsewhere, sweep, "code") as study:
+        assert theirs is not None
+        assert [trial.number for trial in study.elsewhere()] == [theirs.number]
+        mine = study.next_job(set())
+        assert mine is not None
+        assert mine.number == 1
+        taken = study.next_job({1}, take_over=True)
+        assert taken is not None
+        assert taken.number == theirs.number
+
+
+def test_two_that_take_the_last_trial_at_once_keep_to_the_budget(
+    project: Project, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SweepStudy(project, sweep, "code") as study:
+        finish(study, 5)
+        ask = study.study.ask
+
+        def second() -> Trial:
+            ask()  # another machine's, between our look and our turn
+            return ask()
+
+        monkeypatch.setattr(study.study, "ask", second)
+        assert study.next_job(set()) is None
+        assert [trial.number for trial in study.trials()] == [0, 1, 2, 3, 4, 5]
+
+
+def test_other_settings_or_other_code_are_refused(project: Project, sweep: Sweep, written: Write) -> None:
+    with SweepStudy(project, sweep, "code"):
+        pass
+    with pytest.raises(UserError, match="other values of: code and params"), SweepStudy(project, sweep, "edited"):
+        pass
+    changed = read_sweep(project, written("method: random\nseed: 3\ntrials: 6\n" + SPACE))
+    with pytest.raises(UserError, match="other values of: method, seed"), SweepStudy(project, changed, "code"):
+        pass
+    more = read_sweep(project, written("method: tpe\ntrials: 60\njobs: 2\n" + SPACE))
+    with SweepStudy(project, more, "code"):
+        pass
+
+
+def test_one_process_a_clone(project: Project, sweep: Sweep) -> None:
+    with SweepStudy(project, sweep, "code"):
+        second = SweepStudy(project, sweep, "code")
+        with pytest.raises(UserError, match="runs already in this folder"), second:
+            pass
+
+
+def test_a_storage_that_does_not_answer_is_told_without_its_password(
+    project: Project, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMEBITS_SWEEP_STORAGE", "nosuch://me:hidden@host/x")
+    with pytest.raises(UserError, match="cannot be used") as caught, SweepStudy(project, sweep, "code"):
+        pass
+    assert "hidden" not in str(caught.value)
+
+
+def test_the_report_names_the_best_and_what_mattered(project: Project, sweep: Sweep, tmp_path: Path) -> None:
+    with SweepStudy(project, sweep, "code") as study:
+        finish(study, 5)
+        job = study.next_job(set())
+        assert job is not None
+        study.failed(job, "the loss is nan <b>")
+        best = study.best()
+        assert best is not None
+        assert best.value == min(point_of(trial)["train.optimizer.lr"] for trial in study.trials()[:5])
+        told = table(study)
+        assert "5 complete, 1 failed of 6" in told
+        assert f"dvc exp apply lr-{best.number:03d}" in told
+        explained = importances(study)
+        assert sum(explained.values()) == pytest.approx(1.0)
+        assert explained["train.optimizer.lr"] > 0.6  # the value is the rate itself
+        files = write_files(study, tmp_path / "out")
+    page = (tmp_path / "out" / "sweep.html").read_text()
+    assert page.count("<polyline") == 5
+    assert "&lt;b&gt;" in page
+    assert page.count("http") == 1  # the name of SVG; nothing is loaded
+    rows = list(csv.reader((tmp_path / "out" / "trials.csv").open()))
+    assert len(rows) == 7
+    assert {path.name for path in files} == {"trials.csv", "parallel.svg", "sweep.html"}
