@@ -16,7 +16,7 @@ from tests.unit.data.test_cifar import contents, source
 
 QUICK: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 32, "threads": 1},
-    "evaluate": {"bootstrap": 50},
+    "evaluate": {"bootstrap": 100},
     "export": {"batch_sizes": [1, 3]},
     "runtime": {"tracking": {"enabled": False}},
 }

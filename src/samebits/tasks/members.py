@@ -18,4 +18,4 @@ def each_member(outputs: Tensor, targets: Tensor, axes: int) -> tuple[Tensor, Te
     """
     if outputs.ndim == axes:
         return outputs, targets
-    return outputs.flatten(0, 1), targets.repeat_interleave(outputs.shape[1])
+    return outputs.flatten(0, 1), targets.repeat_interleave(outputs.shape[1], dim=0)
