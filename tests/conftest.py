@@ -121,7 +121,9 @@ def workspace(tmp_path: Path, small_mnist: Path) -> Path:
     return make_workspace(tmp_path / "workspace", small_mnist)
 
 
-def run_stage(workspace: Path, stage: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_stage(
+    workspace: Path, stage: str, *, timeout: float = 240, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a stage's script as DVC would, in a process of its own."""
     return subprocess.run(
         [sys.executable, f"stages/{stage}.py"],
@@ -129,7 +131,7 @@ def run_stage(workspace: Path, stage: str, **environment: str) -> subprocess.Com
         env=stage_environment(**environment),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=timeout,
     )
 
 

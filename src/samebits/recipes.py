@@ -1,4 +1,7 @@
-"""Recipes: small overrides of params.yaml, one for each data set and task that was measured."""
+"""Recipes: what to learn from which data and how, one file for each data set and task.
+
+A recipe says what differs from the defaults of docs/parameters.md; seed, reproducibility and runtime stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,14 @@ from samebits.params.read import read_yaml
 from samebits.params.schema import parse_params
 from samebits.registry import nearest
 
+_KEPT = ("seed", "reproducibility", "runtime")
+"""Sections that say how a run is made, not what is learnt."""
+
 
 def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
-    """Merge `recipes/<name>.yaml` into params.yaml, keeping its comments. Nothing is written unless all of it is valid.
+    """Make params.yaml follow `recipes/<name>.yaml` and keep its comments. Nothing is written unless all is valid.
+
+    Whatever recipe was used before leaves nothing behind: the result depends on this one alone.
 
     Raises:
         UserError: for an unknown recipe (with the nearest known one) or a result that does not validate.
@@ -35,10 +43,8 @@ def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
     yaml.preserve_quotes = True
     yaml.representer.add_representer(type(None), _represent_null)
     params = yaml.load(file.read_text(encoding="utf-8"))
-    renamed = merge(params, read_yaml(path))
-    values = parse_params(params, f"params.yaml with recipes/{name}.yaml").dump()
-    for keys in renamed:
-        _complete(params, values, keys)
+    kept = {key: params[key] for key in _KEPT if key in params}
+    assign(params, parse_params({**kept, **read_yaml(path)}, f"recipes/{name}.yaml").dump())
     buffer = io.StringIO()
     yaml.dump(params, buffer)
     write_bytes(file, buffer.getvalue().encode())
@@ -50,14 +56,16 @@ def recipe_names(workspace: Path) -> list[str]:
     return sorted(each.stem for each in (workspace / "recipes").glob("*.yaml"))
 
 
-def _complete(params: Any, values: Any, keys: tuple[str, ...]) -> None:
-    """Write out the defaults of a newly named model or optimiser: `dvc exp run -S` changes only what is there."""
-    for key in keys:
-        params, values = params[key], values[key]
-    if isinstance(params, Mapping) and isinstance(values, Mapping):
-        for key, value in values.items():
-            if key not in params:
-                _insert(params, key, value)
+def assign(base: Any, values: Mapping[str, Any]) -> None:
+    """Give `base` these values and no others, in place. What is equal already keeps its notation and its comments."""
+    for key in [key for key in base if key not in values]:
+        del base[key]
+    for key, value in values.items():
+        here = base.get(key)
+        if isinstance(value, Mapping) and isinstance(here, Mapping) and value.get("name") == here.get("name"):
+            assign(here, value)
+        elif key not in base or here != value:
+            _insert(base, key, value)
 
 
 def _represent_null(representer: Any, _: None) -> Any:
@@ -65,16 +73,12 @@ def _represent_null(representer: Any, _: None) -> Any:
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
-def merge(base: Any, override: Mapping[str, Any], place: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+def merge(base: Any, override: Mapping[str, Any]) -> None:
     """Overwrite `base` in place, key by key.
 
     A mapping is merged with a mapping, except one with another `name` (another model, another optimiser): its keys
     would be unknown there, so it is replaced whole.
-
-    Returns:
-        the keys that lead to each mapping that was replaced.
     """
-    replaced: list[tuple[str, ...]] = []
     for key, value in override.items():
         here = base.get(key)
         if (
@@ -82,12 +86,9 @@ def merge(base: Any, override: Mapping[str, Any], place: tuple[str, ...] = ()) -
             and isinstance(here, Mapping)
             and value.get("name", here.get("name")) == here.get("name")
         ):
-            replaced += merge(here, value, (*place, key))
-            continue
-        _insert(base, key, value)
-        if isinstance(value, Mapping):
-            replaced.append((*place, key))
-    return replaced
+            merge(here, value)
+        else:
+            _insert(base, key, value)
 
 
 def _insert(base: Any, key: str, value: Any) -> None:
