@@ -14,7 +14,7 @@ NOTEBOOK = {"cells": [{"source": ["import os\n", "x = 1"], "outputs": [{"text": 
 
 PLANTED = {
     ".dvc/config": "['remote \"team\"']\n    url = s3://bucket\n    secret_access_key = short\n",
-    "sub/.dvc/config": "['remote \"team\"']\n    url = webdav://ann:planted-77@dav.org/x\n",
+    "sub/.dvc/config": "['remote \"team\"']\n    url = webdav://ann:" + "planted-77@dav.org/x\n",
     "params.yaml": "seed: 1\ntracking:\n  password: planted-77\n",
     "recipes/mine.yaml": "api_key: planted-77-abc\n",
     "notebooks/try.ipynb": json.dumps(NOTEBOOK),

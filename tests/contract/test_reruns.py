@@ -29,7 +29,8 @@ EDITS: list[tuple[object, set[str]]] = [
     ({"evaluate": {"confidence": 0.9}}, {"evaluate"}),
     ({"export": {"tolerance": 1e-2}}, {"export"}),
     ({"runtime": {"workers": 3}}, set()),
-    ("src/samebits/data/fetch.py", {"prepare"}),
+    ("src/samebits/data/fetch.py", {"prepare", "train"}),  # train fetches pretrained weights
+    ("src/samebits/data/shards.py", {"prepare"}),
     ("src/samebits/data/augment.py", {"train", "evaluate"}),
     ("src/samebits/models/convnet.py", MODEL),
     ("src/samebits/training/loop.py", {"train"}),

@@ -51,7 +51,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"samebits {__version__}\n"
 
 
-@pytest.mark.parametrize("argv", [[], ["runs"], ["predikt"], ["predict"], ["use"], ["predict", "a.png", "--top", "x"]])
+@pytest.mark.parametrize("argv", [[], ["runs"], ["predikt"], ["use"], ["predict", "a.png", "--top", "x"]])
 def test_a_wrong_command_line_is_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(argv)

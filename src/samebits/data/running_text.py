@@ -161,11 +161,6 @@ class RawText(Raw):
         """
         settings = self.settings
         if self.tokenizer is None:
-            if settings.tokenizer != "bpe":
-                raise UserError(
-                    f"data.text.tokenizer is {settings.tokenizer!r}, which running text does not know",
-                    "set it to bpe, or to a tokenizer.json below data/raw",
-                )
             texts = self.texts(splits["train"])
             tokenizer = train_bpe(texts, settings.vocabulary, lowercase=settings.lowercase)
         else:

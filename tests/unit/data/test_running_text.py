@@ -70,7 +70,8 @@ def source(folder: Path, **changed: Any) -> Source:
     """The folder `books` as the user's own data."""
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    return Source("books", settings(**changed), None, {}, folder / "books", scratch, print, asset_of(folder))
+    own = folder / "books"
+    return Source("books", settings(**changed), None, {}, own, scratch, print, find_asset=asset_of(folder))
 
 
 def asset_of(folder: Path) -> Any:

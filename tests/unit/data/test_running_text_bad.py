@@ -71,7 +71,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
     "a split by class": (good, {"split": "stratified"}, r"data.split is stratified: running text has no classes"),
     "a split by time": (good, {"split": "time"}, r"data.split is time: .* no times"),
     "one document and a split by document": (good, {"split": "group"}, r"split is empty"),
-    "WordPiece": (good, {"text": {"tokenizer": "wordpiece"}}, r"'wordpiece', which running text does not know"),
+    "a tokenizer that is not there": (good, {"text": {"tokenizer": "lost.json"}}, r"lost.json is no tokenizer.json"),
     "a tokenizer that is no JSON": (given(b"oops"), {"text": {"tokenizer": "given.json"}}, r"is no tokenizer.json"),
     "a tokenizer without a model": (given(b"{}"), {"text": {"tokenizer": "given.json"}}, r"is no tokenizer.json"),
     "too much set aside": (

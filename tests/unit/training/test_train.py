@@ -83,6 +83,7 @@ def schedule(**changes: Any) -> dict[str, Any]:
     return {"schedule": BASE["schedule"] | changes}
 
 
+WSD = {"name": "wsd", "warmup": 0.0, "decay": 0.2}
 WINDOW = {"shuffle": "window", "shuffle_window": 1}
 
 # What is changed: from these settings, to those.
@@ -111,9 +112,11 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "schedule.name": ({}, schedule(name="cosine")),
     "schedule.warmup": ({}, schedule(warmup=0.6)),
     "schedule.final": ({}, schedule(final=0.9)),
+    "schedule.decay": ({"schedule": WSD}, {"schedule": WSD | {"decay": 0.8}}),
+    "elastic": ({"micro_batch_size": 16}, {"micro_batch_size": 16, "elastic": True}),
 }
-ELSEWHERE = {"channels_last", "compile", "threads", "select", "patience", "on_out_of_memory"}
-"""Have a test of their own below or in test_loop.py."""
+ELSEWHERE = {"bucket_by_length", "channels_last", "compile", "threads", "select", "patience", "on_out_of_memory"}
+"""Have a test of their own below, in test_loop.py or, for the order of batches, in data/test_order.py."""
 
 
 def test_every_setting_has_a_test() -> None:
