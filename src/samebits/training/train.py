@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,11 @@ from typing import Literal
 import torch
 
 from samebits import determinism
-from samebits.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
 from samebits.code import code_digest
 from samebits.data.batches import Batches
 from samebits.data.prepared import DatasetInfo, open_split, read_info
 from samebits.errors import UserError
-from samebits.files import json_bytes, sha256_file, write_bytes, write_json
+from samebits.files import json_bytes, sha256_file
 from samebits.hardware import Precision, hardware_kind, pick_device, resolve_precision
 from samebits.models import MODELS, build_model
 from samebits.params.augment import AugmentParams
@@ -35,6 +32,7 @@ from samebits.training.ema import WeightAverage
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.mixing import require_mixable
 from samebits.training.optimizers import build_optimizer
+from samebits.training.outputs import write_outputs
 from samebits.training.state import TrainingState, metrics_of
 from samebits.training.store import StateStore, remove_stale_states
 from samebits.training.team import Team, join_team
@@ -140,7 +138,7 @@ def _lead(plan: Plan, micro: int, store: StateStore, team: Team, context: StageC
                 break
             except OutOfMemory as error:
                 micro = _smaller(micro, plan, error, context)
-        _write(training, plan, context)
+        write_outputs(training, plan.task, plan.model, plan.info, context)
         store.clear()
         team.wait()
 
@@ -295,54 +293,3 @@ def _smaller(micro: int, plan: Plan, error: OutOfMemory, context: StageContext) 
     context.say(f"out of memory at {micro} samples a forward pass; going on with {half}, {train.batch_size} an update")
     context.tracker.tags({"samebits.micro_batch_size": str(half)})
     return half
-
-
-def _write(training: Training, plan: Plan, context: StageContext) -> None:
-    """The outputs: weights, config, curves and the metrics of the epoch that was kept."""
-    state, info = training.state, plan.info
-    steps = training.batches.steps_per_epoch
-    epoch, weights = state.step // steps, state.evaluated.state_dict()
-    if state.best is not None:
-        epoch, weights = state.best_epoch, state.best
-    config = CheckpointConfig(
-        task=plan.task.model_dump(),
-        model=plan.model.model_dump(),
-        signature=info.signature,
-        data_digest=info.digest,
-        step=epoch * steps,
-        epoch=epoch,
-    )
-    save_checkpoint(context.project.checkpoint, weights, config)
-    copy_tokenizer(context.project.prepared, context.project.checkpoint, info.signature)
-
-    rows = _merged(state.curve)
-    reports = context.project.reports / "train"
-    write_bytes(reports / "curves.csv", _csv(rows))
-    kept = next((row for row in reversed(rows) if row["step"] == epoch * steps), {})
-    validation = {name.removeprefix("val/"): value for name, value in kept.items() if name.startswith("val/")}
-    metrics = {
-        "val": validation,
-        "train": {"loss": kept.get("train/loss"), "steps": state.step, "epochs": state.step // steps},
-        "model": {"parameters": sum(each.numel() for each in state.model.parameters()), "epoch": epoch},
-    }
-    write_json(reports / "metrics.json", metrics)
-    context.tracker.report(reports / "metrics.json")
-    shown = ", ".join(f"validation {name} {value:.4f}" for name, value in validation.items())
-    context.say(f"kept epoch {epoch}: {shown}")
-
-
-def _merged(curve: list[dict[str, float]]) -> list[dict[str, float]]:
-    """One row a step."""
-    rows: dict[float, dict[str, float]] = {}
-    for row in curve:
-        rows.setdefault(row["step"], {}).update(row)
-    return list(rows.values())
-
-
-def _csv(rows: list[dict[str, float]]) -> bytes:
-    columns = sorted({name for row in rows for name in row} - {"step"})
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, ["step", *columns], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue().encode()

@@ -1,0 +1,64 @@
+"""What a finished training writes: the checkpoint, the curves, the metrics of the epoch that was kept."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from samebits.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
+from samebits.data.prepared import DatasetInfo
+from samebits.files import write_bytes, write_json
+from samebits.params.section import Section
+from samebits.stage import StageContext
+from samebits.training.loop import Training
+
+
+def write_outputs(training: Training, task: Section, model: Section, info: DatasetInfo, context: StageContext) -> None:
+    """The outputs: weights, config, curves and the metrics of the epoch that was kept."""
+    state = training.state
+    steps = training.batches.steps_per_epoch
+    epoch, weights = state.step // steps, state.evaluated.state_dict()
+    if state.best is not None:
+        epoch, weights = state.best_epoch, state.best
+    config = CheckpointConfig(
+        task=task.model_dump(),
+        model=model.model_dump(),
+        signature=info.signature,
+        data_digest=info.digest,
+        step=epoch * steps,
+        epoch=epoch,
+    )
+    save_checkpoint(context.project.checkpoint, weights, config)
+    copy_tokenizer(context.project.prepared, context.project.checkpoint, info.signature)
+
+    rows = _merged(state.curve)
+    reports = context.project.reports / "train"
+    write_bytes(reports / "curves.csv", _csv(rows))
+    kept = next((row for row in reversed(rows) if row["step"] == epoch * steps), {})
+    validation = {name.removeprefix("val/"): value for name, value in kept.items() if name.startswith("val/")}
+    metrics = {
+        "val": validation,
+        "train": {"loss": kept.get("train/loss"), "steps": state.step, "epochs": state.step // steps},
+        "model": {"parameters": sum(each.numel() for each in state.model.parameters()), "epoch": epoch},
+    }
+    write_json(reports / "metrics.json", metrics)
+    context.tracker.report(reports / "metrics.json")
+    shown = ", ".join(f"validation {name} {value:.4f}" for name, value in validation.items())
+    context.say(f"kept epoch {epoch}: {shown}")
+
+
+def _merged(curve: list[dict[str, float]]) -> list[dict[str, float]]:
+    """One row a step."""
+    rows: dict[float, dict[str, float]] = {}
+    for row in curve:
+        rows.setdefault(row["step"], {}).update(row)
+    return list(rows.values())
+
+
+def _csv(rows: list[dict[str, float]]) -> bytes:
+    columns = sorted({name for row in rows for name in row} - {"step"})
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, ["step", *columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode()
