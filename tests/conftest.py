@@ -136,8 +136,8 @@ def run_stage(
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server that lives as long as the test."""
-    server = Postgres(tmp_path / "postgres")
+    server = Postgres()
     yield server
     server.close()

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -28,28 +29,20 @@ def free_port() -> int:
 class Postgres:
     """One server; `stop` and `start` keep its data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         binaries = _binaries()
         if binaries is None:
             pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
         pytest.importorskip("psycopg")
         self._bin = binaries
-        self._data = folder / "data"
-        # A socket's path may have 107 characters.
-        self._sockets = Path("/tmp") / f"samebits-pg-{os.getpid()}-{free_port()}"
-        self._log = folder / "log"
+        # Outside of pytest's folders, which only their owner may enter; and a socket's path may have 107 characters.
+        self._home = Path(tempfile.mkdtemp(prefix="samebits-pg-"))
+        self._data = self._home / "data"
         self.port = free_port()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._sockets.mkdir()
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
             # The server refuses to run as root.
-            shutil.chown(self._sockets, self._user)
-            for parent in (folder, *folder.parents):
-                if parent == Path("/tmp") or parent == parent.parent:
-                    break
-                parent.chmod(parent.stat().st_mode | 0o011)
-            shutil.chown(folder, self._user)
+            shutil.chown(self._home, self._user)
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "samebits", "-E", "UTF8")
         self.start()
 
@@ -61,9 +54,7 @@ class Postgres:
         assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
 
     def start(self) -> None:
-        options = f"-p {self.port} -h 127.0.0.1 -k {self._sockets} -c fsync=off"
-        with self._log.open("ab"):
-            pass
+        options = f"-p {self.port} -h 127.0.0.1 -k {self._home} -c fsync=off"
         self._run("pg_ctl", "-D", str(self._data), "-l", f"{self._data}/log", "-o", options, "-w", "start")
 
     def stop(self, mode: str = "fast") -> None:
@@ -82,4 +73,4 @@ class Postgres:
 
     def close(self) -> None:
         self.stop("immediate")
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        shutil.rmtree(self._home, ignore_errors=True)

@@ -57,7 +57,7 @@ def test_two_kills_in_one_epoch(long: Path, straight: dict[str, str]) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names of descriptors")
-@pytest.mark.parametrize("turn", [1, 5])
+@pytest.mark.parametrize("turn", [1, 30])
 def test_a_full_disk_stops_with_its_cure_and_loses_nothing(turn: int, long: Path, straight: dict[str, str]) -> None:
     """The device says ENOSPC when a state's file is synced for the n-th time."""
     set_params(long, {"runtime": {"checkpoint_seconds": 1e-6}})
@@ -85,7 +85,7 @@ def test_a_full_disk_stops_with_its_cure_and_loses_nothing(turn: int, long: Path
     assert "Traceback" not in full.stderr
     assert not list((long / ".samebits" / "resume").glob("*/*.tmp")), "the half-written state is removed"
     saved = saved_step(long)
-    assert (saved > 0) == (turn > 4), "the states of before are kept"
+    assert (saved > 0) == (turn > 1), "the states of before are kept"
     result = run_stage(long, "train")
     assert (f"resuming at step {saved}" in result.stdout) == (saved > 0)
     assert outputs(long) == straight

@@ -92,7 +92,7 @@ def test_a_temporary_experiment_by_name_and_by_run(history: Repository, tmp_path
     for there in (tmp_path / "name", tmp_path / "run"):
         assert "top_k: 4" in (there / "params.yaml").read_text()
         assert read_json(there / "models/checkpoint/config.json")
-    outputs = "reports/evaluation/predictions.csv"
+    outputs = "reports/evaluation/report/predictions.csv"
     assert (tmp_path / "name" / outputs).read_bytes() == (tmp_path / "run" / outputs).read_bytes()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,7 +53,9 @@ def settle(repository: TinyRepository) -> None:
 
 
 def experiments(repository: TinyRepository) -> list[str]:
-    return sorted(line.rpartition("/")[2] for line in repository.git("for-each-ref", "refs/exps").splitlines())
+    """Names of DVC's experiments: refs/exps/ab/cdef…/NAME. Beside them lie refs of DVC's own (exec, celery)."""
+    refs = repository.git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+    return sorted(ref.split("/")[4] for ref in refs if re.fullmatch(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/[^/]+", ref))
 
 
 def family(repository: TinyRepository) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -152,9 +152,9 @@ class Team:
         self.ann.git("remote", "add", "origin", str(base / "git"))
         self.ann.repro()
 
-    def add_remote(self, url: str, **options: str) -> None:
+    def add_remote(self, address: str, **options: str) -> None:
         """The default remote, committed; options go into the file that git ignores."""
-        assert self.ann.dvc("remote", "add", "-f", "-d", "store", url).returncode == 0
+        assert self.ann.dvc("remote", "add", "-f", "-d", "store", address).returncode == 0
         self.ann.commit("remote")
         self.configure(self.ann, **options)
 

@@ -155,7 +155,8 @@ def test_planted_credentials_are_in_no_message_log_or_store(team: Team, local: P
         )
         for command in ("share", "receive"):
             done = team.ann.samebits(command, "--timeout", "10", **environment)
-            assert done.returncode == 2, done.stdout + done.stderr
+            # What lies in the cache may be received without a word to the remote.
+            assert done.returncode in ([2] if command == "share" else [0, 2]), done.stdout + done.stderr
             said.append(done.stdout + done.stderr)
     done = team.ann.samebits("doctor", "--timeout", "10", **environment)
     said.append(done.stdout + done.stderr)

@@ -192,8 +192,8 @@ def _check_before_sending(repo: Any, objects: list[Needed], remote: Remote) -> N
 def _push_failed(error: Exception, heard: Heard, remote: Remote) -> UserError:
     """The first error of a file says more than DVC's own (`3 files failed to upload`)."""
     fault = explain(heard.errors[0] if heard.errors else error, remote.shown)
-    if fault.kind == "forbidden" and not remote.odb.fs.CAN_TRAVERSE:
-        # A web server that only serves files may say 403 as well as 405.
+    if fault.kind in ("forbidden", "bucket", "unknown") and not remote.odb.fs.CAN_TRAVERSE:
+        # A web server that only serves files says 405, 403 or 404; DVC keeps the address alone.
         text, cure = FAULTS["read-only"]
         return UserError(f"{remote.shown} {text}", cure)
     return fault

@@ -106,9 +106,7 @@ def open_version(folder: Path, revision: str) -> Version:
         with quiet():
             fs = DVCFileSystem(str(folder), rev=None if revision == WORKSPACE else revision)
     except (RevError, SCMError) as error:
-        raise UserError(
-            f"git knows no revision {revision!r}", "name a commit, tag or branch (git tag; git log), or `workspace`"
-        ) from error
+        raise _unknown(revision) from error
     except DvcException as error:
         raise UserError(f"{folder} is no DVC repository: {error}", "cd into your clone") from error
     try:
@@ -132,10 +130,20 @@ def open_version(folder: Path, revision: str) -> Version:
     return Version(revision, info, samples, fs)
 
 
+def _unknown(revision: str) -> UserError:
+    return UserError(
+        f"git knows no revision {revision!r}", "name a commit, tag or branch (git tag; git log), or `workspace`"
+    )
+
+
 def _read(fs: Any, path: str, revision: str) -> bytes:
+    from dvc.scm import RevError, SCMError
+
     try:
         with quiet():
             return bytes(fs.read_bytes(path))
+    except (RevError, SCMError) as error:  # DVC looks a revision up when it first reads from it
+        raise _unknown(revision) from error
     except FileNotFoundError as error:
         raise UserError(
             f"{path} is not to be had at {revision}: stage prepare has not run there, or its data are neither in "

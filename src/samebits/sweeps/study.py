@@ -7,9 +7,11 @@ clone is left alone. Optuna: https://optuna.readthedocs.io/en/stable/reference/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from samebits.errors import UserError
 from samebits.paths import Project
@@ -33,6 +36,8 @@ _OWNER, _POINT, _REASON, _DISCARDED = "owner", "point", "reason", "discarded"
 _SEED_STEP = 1_000_003
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_SETTLE_SECONDS = 3.0
 
 
 def sweeps_folder(project: Project, name: str) -> Path:
@@ -148,15 +153,11 @@ class SweepStudy:
     def _open(self) -> optuna.Study:
         shown = without_password(self.url)
         try:
-            storage = optuna.storages.RDBStorage(self.url, engine_kwargs={"pool_pre_ping": True})
-            return optuna.create_study(
-                study_name=self.sweep.name,
-                storage=storage,
-                direction=self.sweep.file.goal,
-                sampler=make_sampler(self.sweep),
-                pruner=self._pruner(),
-                load_if_exists=True,
-            )
+            with contextlib.suppress(ProgrammingError, IntegrityError):
+                return self._create()
+            # Another machine was making the same tables or the same study: now they are there.
+            time.sleep(_SETTLE_SECONDS)
+            return self._create()
         except ImportError as error:
             raise UserError(f"{shown}: {error}", "install the driver: pip install 'psycopg[binary]'") from None
         except Exception as error:  # what SQLAlchemy and its drivers raise is not listed anywhere
@@ -165,6 +166,17 @@ class SweepStudy:
                 f"the sweep's storage {shown} cannot be used: {without_password(first)}",
                 f"start the database, or correct `storage` or {STORAGE_VARIABLE}",
             ) from None
+
+    def _create(self) -> optuna.Study:
+        storage = optuna.storages.RDBStorage(self.url, engine_kwargs={"pool_pre_ping": True})
+        return optuna.create_study(
+            study_name=self.sweep.name,
+            storage=storage,
+            direction=self.sweep.file.goal,
+            sampler=make_sampler(self.sweep),
+            pruner=self._pruner(),
+            load_if_exists=True,
+        )
 
     def _pruner(self) -> optuna.pruners.BasePruner:
         prune = self.sweep.file.prune
