@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_make_targets_exist() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_samebits_commands_parse(page: Path) -> None:
     for command in re.findall(r"`samebits ([^`&]+?)(?: &&[^`]*)?`", page.read_text(encoding="utf-8")):
-        words = command.replace("IMAGE...", "a.png").replace("RECIPE", "mnist").split()
+        words = shlex.split(command.replace("IMAGE...", "a.png").replace("RECIPE", "mnist"))
         parser().parse_args(words)
         if words[0] == "use":
             assert (ROOT / "recipes" / f"{words[1]}.yaml").is_file(), command

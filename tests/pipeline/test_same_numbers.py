@@ -31,7 +31,7 @@ def test_dvc_and_mlflow_show_the_same_numbers(finished: Repository) -> None:
     (workspace,) = [entry for entry in table if entry["rev"] == "workspace"]
     assert by_file(workspace["data"]["metrics"]) == written
 
-    compared = json.loads(finished.dvc("metrics", "diff", "--all", "--json").stdout)["diff"]
+    compared = json.loads(finished.dvc("metrics", "diff", "--all", "--json").stdout)
     new = {file: {key.replace(".", "/"): each["new"] for key, each in rows.items()} for file, rows in compared.items()}
     for file, values in new.items():
         assert {key: value for key, value in values.items() if isinstance(value, (int, float))} == written[file]
