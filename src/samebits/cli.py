@@ -29,24 +29,28 @@ def find_project(start: Path) -> Project:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    from samebits.exported import open_model
     from samebits.predict import predict
-    from samebits.predict_table import open_model, print_predictions
-    from samebits.predict_text import predict_texts, takes_texts
 
     model = Path(arguments.model or find_project(Path.cwd()).exported / "model.onnx")
     paths = [Path(path) for path in arguments.files]
-    if arguments.text or arguments.lines or takes_texts(model):
+    opened = open_model(model) if model.is_file() else None
+    kind = opened[1]["preprocessing"].get("kind") if opened else None
+    if arguments.text or arguments.lines or kind == "tokens":
+        from samebits.predict_text import predict_texts
+
         lines = Path(arguments.lines) if arguments.lines else None
-        predict_texts(model, texts=arguments.text or (), files=paths, lines=lines, top=arguments.top)
+        texts = arguments.text or ()
+        predict_texts(model, texts=texts, files=paths, lines=lines, top=arguments.top, opened=opened)
         return
-    if model.is_file():
-        session, metadata = open_model(model)
-        if metadata["preprocessing"].get("kind") == "table":
-            print_predictions(paths, session, metadata, Path(arguments.output) if arguments.output else None)
-            return
+    if opened and kind == "table":
+        from samebits.predict_table import print_predictions
+
+        print_predictions(paths, *opened, Path(arguments.output) if arguments.output else None)
+        return
     if arguments.output:
         raise UserError("--output is for the rows of a table", "leave it out")
-    predict(paths, model=model, top=arguments.top, invert=arguments.invert)
+    predict(paths, model=model, top=arguments.top, invert=arguments.invert, opened=opened)
 
 
 def _generate(arguments: argparse.Namespace) -> None:

@@ -5,8 +5,6 @@ Two files are enough, side by side: `model.onnx` and `tokenizer.json` of the exp
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -14,13 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samebits.errors import UserError
+from samebits.exported import open_model, open_tokenizer
 from samebits.generation import SEPARATORS, Floats, Run, Sampling, generate
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-TOKENIZER = "tokenizer.json"
-_CURE = "make it: dvc repro export (or fetch it: dvc pull)"
 
 
 @dataclass(frozen=True)
@@ -94,22 +90,8 @@ def open_writer(path: Path) -> Writer:
     Raises:
         UserError: a missing or damaged file, a model of another kind, a tokeniser that is not the model's.
     """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder", f"name the file in it, as {path / 'model.onnx'}")
-    if not path.is_file():
-        raise UserError(f"{path} does not exist", _CURE)
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its own log; failures raise
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        stored = session.get_modelmeta().custom_metadata_map
-        inputs = json.loads(stored["preprocessing"])
-    except KeyError as error:
-        raise UserError(f"{path} has no {error} in its metadata: the export stage did not write it", _CURE) from None
-    except Exception as error:  # onnxruntime raises a class of its own for each way a file can be damaged
-        raise UserError(f"{path} is no ONNX model that can be loaded: {str(error).splitlines()[0]}", _CURE) from None
+    session, metadata = open_model(path)
+    inputs = metadata["preprocessing"]
     shapes = {each.name: each.shape for each in session.get_inputs()}
     if set(shapes) != {"tokens", "keys", "values"}:
         raise UserError(
@@ -117,7 +99,7 @@ def open_writer(path: Path) -> Writer:
             "name one that a gpt was exported to; for images, samebits predict",
         )
     layers, _, heads, _, size = shapes["keys"]
-    tokenizer = _open_tokenizer(path.with_name(TOKENIZER), str(inputs.get("tokenizer_sha256")))
+    tokenizer = open_tokenizer(path, inputs)
     found = (tokenizer.token_to_id(name) for name in SEPARATORS)
     return Writer(
         run=session_run(session),
@@ -136,15 +118,3 @@ def session_run(session: Any) -> Run:
         return answers
 
     return run
-
-
-def _open_tokenizer(path: Path, sha256: str) -> Tokenizer:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}", "it belongs beside the model; " + _CURE) from None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise UserError(f"{path} is not the tokeniser that the model was trained with", _CURE)
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_str(data.decode())

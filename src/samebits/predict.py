@@ -6,7 +6,6 @@ picture whose background is light, for a model that knows dark ones, gets a note
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from samebits.errors import UserError
+from samebits.exported import Opened, not_ours, open_model
 from samebits.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, reason
 
 DEFAULT_MODEL = Path("models/export/model.onnx")
-_CURE = "make it: dvc repro export (or fetch it: dvc pull)"
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,27 @@ class Prediction:
 
 
 def predict(
-    paths: Sequence[Path], *, model: Path = DEFAULT_MODEL, top: int = 3, invert: bool = False
+    paths: Sequence[Path],
+    *,
+    model: Path = DEFAULT_MODEL,
+    top: int = 3,
+    invert: bool = False,
+    opened: Opened | None = None,
 ) -> list[Prediction]:
     """Classify images and print a line for each: see `classify`."""
-    predictions = classify(paths, model=model, top=top, invert=invert)
+    predictions = classify(paths, model=model, top=top, invert=invert, opened=opened)
     for line in describe(predictions):
         print(line)
     return predictions
 
 
 def classify(
-    paths: Sequence[Path], *, model: Path = DEFAULT_MODEL, top: int = 3, invert: bool = False
+    paths: Sequence[Path],
+    *,
+    model: Path = DEFAULT_MODEL,
+    top: int = 3,
+    invert: bool = False,
+    opened: Opened | None = None,
 ) -> list[Prediction]:
     """Classify images, in the order given.
 
@@ -55,6 +64,7 @@ def classify(
         model: an .onnx file of the export stage; labels and shape are read from it.
         top: how many classes to give.
         invert: swap light and dark first, for ink on paper against a model that knows light on dark.
+        opened: the model, where it is open already.
 
     Raises:
         UserError: a missing or unusable model, or any image that cannot be read: all of them are named.
@@ -63,7 +73,7 @@ def classify(
         raise UserError("no image was given", "name one or more image files")
     if top < 1:
         raise UserError(f"top is {top}", "ask for at least one class")
-    session, labels, preprocessing = _open_model(model)
+    session, labels, preprocessing = _of_images(model, opened or open_model(model))
     channels, height, width = preprocessing["shape"]
     images, notes, bad = [], [], []
     for path in paths:
@@ -125,25 +135,14 @@ def _notes(image: Pixels, mean: Sequence[float]) -> Iterator[str]:
         yield "its background is dark, the model knows light ones: try --invert"
 
 
-def _open_model(path: Path) -> tuple[Any, list[str], dict[str, Any]]:
-    """Session, labels and preprocessing of an exported model."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder", f"name the file in it, as {path / DEFAULT_MODEL.name}")
-    if not path.is_file():
-        raise UserError(f"{path} does not exist", _CURE)
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its own log; failures raise
+def _of_images(path: Path, opened: Opened) -> tuple[Any, list[str], dict[str, Any]]:
+    """Session, labels and preprocessing of an exported model that takes images."""
+    session, metadata = opened
+    preprocessing = metadata["preprocessing"]
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        stored = session.get_modelmeta().custom_metadata_map
-        labels, preprocessing = json.loads(stored["labels"]), json.loads(stored["preprocessing"])
         shape = [int(value) for value in preprocessing["shape"]]
     except KeyError as error:
-        raise UserError(f"{path} has no {error} in its metadata: the export stage did not write it", _CURE) from None
-    except Exception as error:  # onnxruntime raises a class of its own for each way a file can be damaged
-        raise UserError(f"{path} is no ONNX model that can be loaded: {str(error).splitlines()[0]}", _CURE) from None
+        raise not_ours(path, error) from None
     if len(shape) != 3 or shape[0] not in {1, 3}:
         raise UserError(f"{path} takes inputs of shape {shape}", "images have one channel (grey) or three (RGB)")
-    return session, [str(label) for label in labels], preprocessing
+    return session, [str(label) for label in metadata["labels"]], preprocessing

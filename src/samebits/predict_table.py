@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -179,30 +178,3 @@ def print_predictions(paths: Sequence[Path], session: Any, metadata: dict[str, A
         write_bytes(output, prediction.csv().encode())
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}", "name another file") from None
-
-
-def open_model(path: Path) -> tuple[Any, dict[str, Any]]:
-    """Session and metadata (parsed JSON by key) of an exported model of any kind.
-
-    Raises:
-        UserError: if it is missing, damaged, or was not written by the export stage.
-    """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist", "make it: dvc repro export (or fetch it: dvc pull)")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        stored = session.get_modelmeta().custom_metadata_map
-        metadata = {key: json.loads(stored[key]) for key in ("labels", "preprocessing")}
-    except KeyError as error:
-        raise UserError(
-            f"{path} has no {error} in its metadata: the export stage did not write it", "make it: dvc repro export"
-        ) from None
-    except Exception as error:  # onnxruntime raises a class of its own for each way a file can be damaged
-        raise UserError(
-            f"{path} is no ONNX model that can be loaded: {str(error).splitlines()[0]}", "make it: dvc repro export"
-        ) from None
-    return session, metadata

@@ -5,8 +5,6 @@ Two files are enough, side by side: `model.onnx` and `tokenizer.json` of the exp
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,12 +15,11 @@ import numpy as np
 
 from samebits.data.encodings import LONGEST, NotText, clean, decode, read_lines
 from samebits.errors import UserError
+from samebits.exported import Opened, open_model, open_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_TOKENIZER = "tokenizer.json"
-_CURE = "make it: dvc repro export (or fetch it: dvc pull)"
 _BATCH = 32
 
 
@@ -87,7 +84,13 @@ class TextModel:
 
 
 def predict_texts(
-    model: Path, *, texts: Sequence[str] = (), files: Sequence[Path] = (), lines: Path | None = None, top: int = 3
+    model: Path,
+    *,
+    texts: Sequence[str] = (),
+    files: Sequence[Path] = (),
+    lines: Path | None = None,
+    top: int = 3,
+    opened: Opened | None = None,
 ) -> list[TextPrediction]:
     """Classify texts and print a line for each.
 
@@ -97,6 +100,7 @@ def predict_texts(
         files: a text each, in any encoding.
         lines: a file with a text a line; empty lines are passed over.
         top: how many classes to give.
+        opened: the model, where it is open already.
 
     Raises:
         UserError: a missing or unusable model, or any text that cannot be read.
@@ -108,7 +112,7 @@ def predict_texts(
     found += list(_lines(lines)) if lines is not None else []
     if not found:
         raise UserError("no text was given", "name files, or give --text or --lines")
-    results = list(open_text_model(model).classify(found, top))
+    results = list(open_text_model(model, opened).classify(found, top))
     for each in results:
         answers = "   ".join(f"{label} {probability:.1%}" for label, probability in each.classes)
         print(f"{each.name}: {answers}")
@@ -117,56 +121,17 @@ def predict_texts(
     return results
 
 
-def takes_texts(path: Path) -> bool:
-    """Whether an exported model takes texts. A file that is missing or no model does not."""
-    try:
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(str(path), _quiet(), providers=["CPUExecutionProvider"])
-        stored = session.get_modelmeta().custom_metadata_map
-        return bool(json.loads(stored["preprocessing"])["kind"] == "tokens")
-    except Exception:  # what a damaged file raises depends on where; whoever opens it next says what is wrong
-        return False
-
-
-def open_text_model(path: Path) -> TextModel:
+def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
     """An exported classifier and the tokeniser beside it.
 
     Raises:
         UserError: a missing or damaged file, a model of another kind, a tokeniser that is not the model's.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is no file", _CURE)
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(str(path), _quiet(), providers=["CPUExecutionProvider"])
-        stored = session.get_modelmeta().custom_metadata_map
-        labels, inputs = json.loads(stored["labels"]), json.loads(stored["preprocessing"])
-    except KeyError as error:
-        raise UserError(f"{path} has no {error} in its metadata: the export stage did not write it", _CURE) from None
-    except Exception as error:  # onnxruntime raises a class of its own for each way a file can be damaged
-        raise UserError(f"{path} is no ONNX model that can be loaded: {str(error).splitlines()[0]}", _CURE) from None
+    session, metadata = opened or open_model(path)
+    labels, inputs = metadata["labels"], metadata["preprocessing"]
     if inputs.get("kind") != "tokens" or not labels:
         raise UserError(f"{path} is no classifier of texts", "name one, or give it what it takes")
-    beside = path.with_name(_TOKENIZER)
-    try:
-        data = beside.read_bytes()
-    except OSError as error:
-        raise UserError(f"{beside}: {error.strerror}", "it belongs beside the model; " + _CURE) from None
-    if hashlib.sha256(data).hexdigest() != inputs.get("tokenizer_sha256"):
-        raise UserError(f"{beside} is not the tokeniser that the model was trained with", _CURE)
-    from tokenizers import Tokenizer
-
-    return TextModel(session, Tokenizer.from_str(data.decode()), tuple(map(str, labels)), int(inputs["length"]))
-
-
-def _quiet() -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its own log; failures raise
-    return options
+    return TextModel(session, open_tokenizer(path, inputs), tuple(map(str, labels)), int(inputs["length"]))
 
 
 def _read(path: Path) -> str:

@@ -103,7 +103,7 @@ def test_predict_passes_its_options_on(project: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("samebits.predict.predict", lambda paths, **options: given.extend([paths, options]))
     assert main(["predict", "a.png", "b.png", "--top", "2", "--invert"]) == 0
     model = project / "models" / "export" / "model.onnx"
-    assert given == [[Path("a.png"), Path("b.png")], {"model": model, "top": 2, "invert": True}]
+    assert given == [[Path("a.png"), Path("b.png")], {"model": model, "top": 2, "invert": True, "opened": None}]
     given.clear()
     assert main(["predict", "a.png", "--model", "other.onnx"]) == 0
     assert given[1] == {"model": Path("other.onnx"), "top": 3, "invert": False}

@@ -16,8 +16,9 @@ from samebits.cli import main
 from samebits.data.prepared import open_split
 from samebits.errors import UserError
 from samebits.export.export import export
+from samebits.exported import open_model
 from samebits.params.export import ExportParams
-from samebits.predict_table import TablePrediction, open_model, predict_table
+from samebits.predict_table import TablePrediction, predict_table
 from tests.conftest import ROOT
 from tests.unit.data.tables import csv_text, rows
 from tests.unit.table_project import make_table_context

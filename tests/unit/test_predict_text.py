@@ -25,6 +25,7 @@ from samebits.evaluation.classification import evaluate
 from samebits.evaluation.curves import read_curves
 from samebits.evaluation.subject import Subject
 from samebits.export.export import export
+from samebits.exported import open_model
 from samebits.models import build_model
 from samebits.models.embedding_bag import Settings
 from samebits.params.data import DataParams
@@ -32,7 +33,7 @@ from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
 from samebits.params.runtime import RuntimeParams
 from samebits.paths import Project
-from samebits.predict_text import predict_texts, takes_texts
+from samebits.predict_text import predict_texts
 from samebits.serving import ServingModel
 from samebits.tracking.tracker import NullTracker
 
@@ -157,8 +158,9 @@ def test_texts_that_cannot_be_used(project: Project, tmp_path: Path, case: str) 
 
 def test_a_model_needs_its_own_tokenizer(project: Project, tmp_path: Path) -> None:
     model = Path(shutil.copy(project.exported / "model.onnx", tmp_path))
-    assert takes_texts(model)
-    assert not takes_texts(tmp_path / "none.onnx")
+    assert open_model(model)[1]["preprocessing"]["kind"] == "tokens"
+    with pytest.raises(UserError, match="does not exist"):
+        open_model(tmp_path / "none.onnx")
     with pytest.raises(UserError, match="it belongs beside the model"):
         predict_texts(model, texts=["a"])
     (tmp_path / "tokenizer.json").write_text("{}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from samebits.evaluation.metrics import (
 )
 from samebits.evaluation.report import Mistake, format_value, label_of, render_report
 from samebits.evaluation.shown import show_samples
-from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, raw_outputs, rounded
+from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs, rounded
 from samebits.params.evaluate import EvaluateParams
 
 
@@ -72,22 +71,6 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         figures=pictures,
         table=list(_table(metrics, settings.confidence)),
     )
-
-
-def metrics_document(metrics: Metrics, settings: EvaluateParams, samples: int) -> dict[str, Any]:
-    """`metrics.json`: numbers under `test`, their intervals under `interval`; what is undefined is null, with why."""
-    document: dict[str, Any] = {
-        "test": {name: rounded(value) for name, value in metrics.values.items()},
-        "interval": {
-            name: {"low": rounded(interval.low), "high": rounded(interval.high)}
-            for name, interval in metrics.intervals.items()
-        },
-        "confidence": settings.confidence,
-        "samples": samples,
-    }
-    if metrics.undefined:
-        document["undefined"] = metrics.undefined
-    return document
 
 
 def _mistakes(subject: Subject, predictions: Predictions, limit: int) -> list[Mistake]:

@@ -14,7 +14,7 @@ from samebits.evaluation.page import data_url, render
 from samebits.evaluation.regression_metrics import NumberMetrics, Numbers, check_numbers, measure_numbers, r2
 from samebits.evaluation.report import curve_charts, image_png
 from samebits.evaluation.shown import Shown, show_samples
-from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, raw_outputs, rounded
+from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs, rounded
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature import NumberTarget, TableInputs
 
@@ -83,26 +83,11 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         facts=facts(subject, settings),
     ).encode()
     return Evaluation(
-        metrics=_document(metrics, settings, len(numbers)),
+        metrics=metrics_document(metrics, settings, len(numbers)),
         files=files,
         figures=pictures,
         table=list(_table(metrics, importances, settings)),
     )
-
-
-def _document(metrics: NumberMetrics, settings: EvaluateParams, samples: int) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "test": {name: rounded(value) for name, value in metrics.values.items()},
-        "interval": {
-            name: {"low": rounded(interval.low), "high": rounded(interval.high)}
-            for name, interval in metrics.intervals.items()
-        },
-        "confidence": settings.confidence,
-        "samples": samples,
-    }
-    if metrics.undefined:
-        document["undefined"] = metrics.undefined
-    return document
 
 
 def _shown(name: str, value: float | None) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from samebits.data.batches import sequential
 from samebits.data.prepared import DatasetInfo, Split
 from samebits.errors import UserError
 from samebits.evaluation.curves import Curve
+from samebits.evaluation.metrics import Interval
 from samebits.params.evaluate import EvaluateParams
 from samebits.serving import ServingModel
 
@@ -130,6 +131,39 @@ def describe_inputs(info: DatasetInfo) -> str:
 def rounded(value: float | None) -> float | None:
     """A metric as it is written."""
     return None if value is None else round(value, _DIGITS)
+
+
+class Measured(Protocol):
+    """Numbers of a test split, for `metrics_document`.
+
+    Attributes:
+        values: name -> number; None if undefined.
+        intervals: name -> confidence interval.
+        undefined: name -> why it is None.
+    """
+
+    @property
+    def values(self) -> Mapping[str, float | None]: ...
+    @property
+    def intervals(self) -> Mapping[str, Interval]: ...
+    @property
+    def undefined(self) -> Mapping[str, str]: ...
+
+
+def metrics_document(metrics: Measured, settings: EvaluateParams, samples: int) -> dict[str, Any]:
+    """`metrics.json`: numbers under `test`, their intervals under `interval`; what is undefined is null, with why."""
+    document: dict[str, Any] = {
+        "test": {name: rounded(value) for name, value in metrics.values.items()},
+        "interval": {
+            name: {"low": rounded(interval.low), "high": rounded(interval.high)}
+            for name, interval in metrics.intervals.items()
+        },
+        "confidence": settings.confidence,
+        "samples": samples,
+    }
+    if metrics.undefined:
+        document["undefined"] = dict(metrics.undefined)
+    return document
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
