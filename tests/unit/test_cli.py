@@ -106,7 +106,7 @@ def test_predict_passes_its_options_on(project: Path, monkeypatch: pytest.Monkey
     assert given == [[Path("a.png"), Path("b.png")], {"model": model, "top": 2, "invert": True, "opened": None}]
     given.clear()
     assert main(["predict", "a.png", "--model", "other.onnx"]) == 0
-    assert given[1] == {"model": Path("other.onnx"), "top": 3, "invert": False}
+    assert given[1] == {"model": Path("other.onnx"), "top": 3, "invert": False, "opened": None}
 
 
 def test_an_unknown_recipe_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
