@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.errors import UserError
+from samebits.git import git
 from samebits.params.read import read_yaml
 from samebits.paths import Project
 from samebits.sweeps.space import Point, override
@@ -167,7 +168,8 @@ def remove_left_over(project: Project, name: str) -> None:
 
 def experiment_revision(project: Project, name: str) -> str | None:
     """The commit of a DVC experiment, the newest of this name; None if there is none."""
-    listed = _git(project, "for-each-ref", "refs/exps", "--sort=-committerdate", "--format=%(objectname) %(refname)")
+    order, shown = "--sort=-committerdate", "--format=%(objectname) %(refname)"
+    listed = git(project.home, "for-each-ref", "refs/exps", order, shown, check=False)
     for line in listed.splitlines():
         revision, _, ref = line.partition(" ")
         if ref.rpartition("/")[2] == name and len(ref.split("/")) == 5:
@@ -179,7 +181,7 @@ def experiment_numbers(project: Project, revision: str, stages: list[str]) -> di
     """What the metrics files of an experiment's stages hold, named as in MLflow."""
     found: dict[str, float] = {}
     for path in metric_files(project.workspace, stages):
-        text = _git(project, "show", f"{revision}:./{path.relative_to(project.workspace).as_posix()}")
+        text = git(project.home, "show", f"{revision}:./{path.relative_to(project.workspace).as_posix()}", check=False)
         if text:
             found |= finite_numbers(json.loads(text))
     return found
@@ -192,7 +194,7 @@ def require_params(project: Project, name: str, revision: str, wanted: Mapping[s
         UserError: if it has other parameters: it is somebody else's.
     """
     scratch = project.state / "sweeps" / f".{name}.params.yaml"
-    scratch.write_text(_git(project, "show", f"{revision}:./params.yaml"), encoding="utf-8")
+    scratch.write_text(git(project.home, "show", f"{revision}:./params.yaml", check=False), encoding="utf-8")
     try:
         theirs = flatten(read_yaml(scratch))
     finally:
@@ -203,8 +205,3 @@ def require_params(project: Project, name: str, revision: str, wanted: Mapping[s
             f"there is a DVC experiment {name} already, with another {', '.join(other)}",
             f"remove it (dvc exp remove {name}), or give the sweep another `name`",
         )
-
-
-def _git(project: Project, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=project.home, capture_output=True, text=True)
-    return done.stdout if done.returncode == 0 else ""

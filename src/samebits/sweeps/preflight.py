@@ -6,10 +6,10 @@ DVC copies to it what git tracks, and the outputs of stages; nothing else. `same
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from samebits.errors import UserError
+from samebits.git import GitError, git
 from samebits.params.read import read_yaml
 from samebits.paths import Project
 
@@ -42,13 +42,15 @@ def _path(out: object) -> str:
 
 
 def _git(project: Project, *arguments: str) -> list[str]:
-    done = subprocess.run(["git", *arguments], cwd=project.workspace, capture_output=True, text=True)
-    if done.returncode:
+    """What git answers, apart at its NULs."""
+    try:
+        answer = git(project.workspace, *arguments)
+    except GitError as error:
         raise UserError(
-            f"{project.workspace} is in no git repository: {done.stderr.strip()}",
+            f"{project.workspace} is in no git repository: {error}",
             "experiments are commits: git init, git add, git commit",
-        )
-    return [name for name in done.stdout.split("\0") if name]
+        ) from None
+    return [name for name in answer.split("\0") if name]
 
 
 def require_tracked(project: Project) -> None:
