@@ -10,11 +10,17 @@ from samebits.paths import Project
 from samebits.stage import TIMES
 from samebits.tracking.execution import PIPELINE
 
-_SHOWN = ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "mae")
+_SHOWN = ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "mae", "loss", "perplexity", "bits_per_byte")
 """Metrics of any task; those that the evaluation has are shown."""
 
-_PREDICTS = {"image": "samebits predict IMAGE...", "table": "samebits predict ROWS.csv"}
+_PREDICTS = {
+    "image": "samebits predict IMAGE...",
+    "table": "samebits predict ROWS.csv",
+    "tokens": "samebits predict --text TEXT",
+}
 """Kind of inputs -> command."""
+
+_GENERATES = "samebits generate PROMPT"
 
 
 def summarize(project: Project) -> str:
@@ -45,8 +51,11 @@ def summarize(project: Project) -> str:
 
 def _command(info: dict[str, Any]) -> str:
     """How the exported model is asked, if there is a command for its kind of inputs."""
-    kind = info.get("signature", {}).get("inputs", {}).get("kind")
-    return f"   ({_PREDICTS[kind]})" if kind in _PREDICTS else ""
+    signature = info.get("signature", {})
+    command = _PREDICTS.get(signature.get("inputs", {}).get("kind"))
+    if signature.get("target", {}).get("kind") == "next_token":
+        command = _GENERATES
+    return f"   ({command})" if command else ""
 
 
 def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:

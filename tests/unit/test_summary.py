@@ -70,3 +70,16 @@ def test_a_regression_shows_its_own_numbers(project: Project) -> None:
     assert (found["r2"], found["rmse"], found["mae"]) == ("0.9321", "35.1000", "22.2500")
     assert "accuracy" not in found
     assert "samebits predict ROWS.csv" in found["model"]
+
+
+@pytest.mark.parametrize(
+    ("target", "command"), [("class", "samebits predict --text TEXT"), ("next_token", "samebits generate PROMPT")]
+)
+def test_models_of_texts_are_asked_in_their_own_way(project: Project, target: str, command: str) -> None:
+    test = {"loss": 3.2, "perplexity": 24.53, "bits_per_byte": 1.4, "accuracy": 0.31}
+    write_json(project.reports / "evaluation" / "metrics.json", {"test": test, "interval": {}})
+    signature = {"inputs": {"kind": "tokens"}, "target": {"kind": target}}
+    write_json(project.prepared / "dataset.json", {"title": "T", "counts": {"train": 1}, "signature": signature})
+    found = rows(project)
+    assert (found["perplexity"], found["bits_per_byte"]) == ("24.5300", "1.4000")
+    assert command in found["model"]

@@ -79,6 +79,13 @@ class Team:
             ) from None
 
 
+def own_device(device: torch.device) -> torch.device:
+    """The device of this process: of several GPUs, the one with its number on this machine."""
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return device
+
+
 @contextlib.contextmanager
 def join_team(processes: int, device: torch.device, state: Path) -> Iterator[Team]:
     """Meet the other processes of this training, or start them.

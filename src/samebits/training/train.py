@@ -35,7 +35,7 @@ from samebits.training.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
 from samebits.training.state import TrainingState, metrics_of
 from samebits.training.store import StateStore, remove_stale_states
-from samebits.training.team import Team, join_team
+from samebits.training.team import Team, join_team, own_device
 from samebits.training.transfer import IMAGENET, find_weights, read_weights, set_up
 
 _FROM_SCRATCH = TransferParams()
@@ -103,7 +103,7 @@ def train(
     """Train, or go on where an interrupted training with the same fingerprint stopped."""
     # Elastic: as many threads a process as it has on its own, whatever the number of processes.
     determinism.set_determinism(reproducibility, train.threads or (1 if train.elastic else None))
-    device = pick_device(context.runtime.device)
+    device = own_device(pick_device(context.runtime.device))
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)
     require_mixable(augment, info.signature)
@@ -132,7 +132,7 @@ def _lead(plan: Plan, micro: int, store: StateStore, team: Team, context: StageC
         while True:
             training = build_training(plan, context, micro, team)
             _restore(training.state, store, context)
-            team.gather(torch.tensor([training.state.step]))
+            team.gather(torch.tensor([training.state.step], device=plan.device))
             try:
                 _run(training, store, context)
                 break
@@ -147,7 +147,7 @@ def _follow(plan: Plan, micro: int, store: StateStore, team: Team, context: Stag
     """Compute alongside, from the state that the first process found."""
     training = build_training(plan, context, micro, team)
     # The first process saves no state before this one has read the newest.
-    step = int(team.gather(torch.tensor([0]))[0])
+    step = int(team.gather(torch.tensor([0], device=plan.device))[0])
     if step:
         saved = store.load()
         if saved is None or saved[1]["step"] != step:
