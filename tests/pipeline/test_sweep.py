@@ -38,6 +38,8 @@ def start(repository: TinyRepository, *arguments: str, log: Path, **environment:
             env=repository.environment(**environment),
             stdout=file,
             stderr=file,
+            # Where the tests are a background job of a script, the shell has Ctrl-C ignored, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 
