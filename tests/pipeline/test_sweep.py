@@ -31,16 +31,19 @@ def sweep(repository: TinyRepository, *arguments: str, **environment: str) -> su
 
 
 def start(repository: TinyRepository, *arguments: str, log: Path, **environment: str) -> subprocess.Popen[bytes]:
-    with log.open("ab") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "samebits.cli", "sweep", *arguments],
-            cwd=repository.folder,
-            env=repository.environment(**environment),
-            stdout=file,
-            stderr=file,
-            # Where the tests are a background job of a script, the shell has Ctrl-C ignored, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+    # Where the tests are a background job of a script, the shell has Ctrl-C ignored, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with log.open("ab") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "samebits.cli", "sweep", *arguments],
+                cwd=repository.folder,
+                env=repository.environment(**environment),
+                stdout=file,
+                stderr=file,
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def settle(repository: TinyRepository) -> None:
