@@ -24,6 +24,7 @@ MODELS = {
     "resnet18": "samebits.models.resnet",
     "resnet34": "samebits.models.resnet",
     "resnet50": "samebits.models.resnet",
+    "resnet9": "samebits.models.resnet9",
     "tabular": "samebits.models.tabular",
 }
 

@@ -34,6 +34,7 @@ class RuntimeParams(Section):
         memory_mib: a prepared split larger than this is read through memory-mapped files.
         checkpoint_seconds: seconds between two saves of the training state.
         resume: `auto` goes on from the state an interrupted run left; `never` starts afresh.
+        profile: write where the time of a training goes, and a trace of ten steps, to `.samebits/profile` and the run.
         progress: a bar (`auto`: if the output is a terminal, else plain lines).
     """
 
@@ -43,5 +44,6 @@ class RuntimeParams(Section):
     memory_mib: int = Field(default=4096, ge=1)
     checkpoint_seconds: float = Field(default=30.0, gt=0.0)
     resume: Literal["auto", "never"] = "auto"
+    profile: bool = False
     progress: Literal["auto", "bar", "lines", "off"] = "auto"
     tracking: TrackingParams = TrackingParams()

@@ -24,6 +24,7 @@ from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
 from samebits.stop import StopRequest
 from samebits.tasks import Deriving, Task
+from samebits.training.clock import Clock
 from samebits.training.deterministic_errors import deterministic_errors
 from samebits.training.gradients import Flat, elastic, plain
 from samebits.training.mixing import mix
@@ -54,12 +55,14 @@ class Observer:
         progress: steps made, the latest loss if one was read, samples in the step.
         save: keep the state now.
         save_seconds: the longest time between two saves.
+        clock: is told which phase of a step begins.
     """
 
     point: Callable[[dict[str, float], int], None]
     progress: Callable[[int, float | None, int], None]
     save: Callable[[], None]
     save_seconds: float
+    clock: Clock = field(default_factory=Clock)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Training:
             UserError: the loss is not finite, or an operation is not deterministic; nothing was updated with it.
             OutOfMemory: a micro-batch did not fit.
         """
-        state, settings, total = self.state, self.settings, self.total_steps
+        state, settings, total, clock = self.state, self.settings, self.total_steps, observer.clock
         forward = torch.compile(state.model) if settings.compile else state.model
         curve_every = max(1, total // CURVE_POINTS)
         saved_at = time.monotonic()
@@ -110,32 +113,39 @@ class Training:
         stream = self.batches.stream(state.step, total, self.workers)
         named = deterministic_errors(state.model, watch_backward=not settings.compile)
         with contextlib.closing(stream), out_of_memory(), named:
-            for batch in stream:
+            for batch in clock.waits(stream):
                 if self._stops_early():
                     break
                 share = rate(settings.schedule, state.step, total)
                 set_learning_rate(state.optimizer, settings.optimizer.lr * share)
 
-                loss = self._update(forward, batch, flat)
+                loss = self._update(forward, batch, flat, clock)
 
                 state.loss_sum += loss
                 state.loss_count += 1
                 state.step += 1
                 epoch_ends = state.step % self.batches.steps_per_epoch == 0
                 shown = None
-                if state.step % curve_every == 0 or epoch_ends:
-                    shown = self._point(observer, share)
+                with clock("logging"):
+                    if state.step % curve_every == 0 or epoch_ends:
+                        shown = self._point(observer, share)
                 if epoch_ends:
-                    self._end_epoch(observer)
-                observer.progress(state.step, shown, len(batch.targets))
+                    with clock("validation"):
+                        self._end_epoch(observer)
+                with clock("logging"):
+                    observer.progress(state.step, shown, len(batch.targets))
+                clock.step()
                 if self.team.any(stop.requested, self.device):
                     observer.save()
                     raise Interrupted(f"stopped at step {state.step} of {total}; the state is saved")
                 if time.monotonic() - saved_at >= observer.save_seconds:
-                    observer.save()
+                    with clock("checkpoint"):
+                        observer.save()
                     saved_at = time.monotonic()
 
-    def _update(self, forward: Callable[[torch.Tensor], torch.Tensor], batch: Batch, flat: Flat) -> torch.Tensor:
+    def _update(
+        self, forward: Callable[[torch.Tensor], torch.Tensor], batch: Batch, flat: Flat, clock: Clock
+    ) -> torch.Tensor:
         """One update of the weights from one batch; returns the batch's mean loss, float64 on the device."""
         state, settings, team = self.state, self.settings, self.team
         state.model.train()
@@ -147,14 +157,16 @@ class Training:
 
         def run(index: int) -> torch.Tensor:
             determinism.seed_torch(self.seed, determinism.STEP, state.step, index)
-            inputs, wanted = self._inputs(samples[index]), targets[index]
-            if self.mixing is not None:
-                inputs, wanted = mix(inputs, wanted, len(self.validation.info.classes), self.mixing)
-            with self._autocast():
-                outputs = forward(inputs)
-                loss = self.task.loss(outputs, wanted)
-            loss = loss * (len(targets[index]) / len(batch.targets))
-            (state.scaler.scale(loss) if state.scaler else loss).backward()
+            with clock("forward"):
+                inputs, wanted = self._inputs(samples[index]), targets[index]
+                if self.mixing is not None:
+                    inputs, wanted = mix(inputs, wanted, len(self.validation.info.classes), self.mixing)
+                with self._autocast():
+                    outputs = forward(inputs)
+                    loss = self.task.loss(outputs, wanted)
+                loss = loss * (len(targets[index]) / len(batch.targets))
+            with clock("backward"):
+                (state.scaler.scale(loss) if state.scaler else loss).backward()
             return loss.detach().double()
 
         count = len(samples)
@@ -164,6 +176,13 @@ class Training:
             mine = range(team.rank * count // team.size, (team.rank + 1) * count // team.size)
             total = plain(run, mine, flat, team)
         self._require_finite(total)
+        with clock("optimizer"):
+            self._step()
+        return total
+
+    def _step(self) -> None:
+        """Clip the gradients, update the weights and their average."""
+        state, settings = self.state, self.settings
         if settings.gradient_clip is not None:
             if state.scaler:
                 state.scaler.unscale_(state.optimizer)
@@ -175,7 +194,6 @@ class Training:
             state.optimizer.step()
         if state.average:
             state.average.update(state.step)
-        return total
 
     def _inputs(self, samples: torch.Tensor) -> torch.Tensor:
         inputs: torch.Tensor = self.prepare(samples)

@@ -24,16 +24,16 @@ from samebits.params.section import Section
 from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams
 from samebits.preprocess import build_preprocess
-from samebits.progress import Progress
 from samebits.registry import load_module
 from samebits.stage import StageContext
 from samebits.tasks import build_task
+from samebits.training.drive import drive, restore
 from samebits.training.ema import WeightAverage
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.mixing import require_mixable
 from samebits.training.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
-from samebits.training.state import TrainingState, metrics_of
+from samebits.training.state import TrainingState
 from samebits.training.store import StateStore, remove_stale_states
 from samebits.training.team import Team, join_team, own_device
 from samebits.training.transfer import IMAGENET, find_weights, read_weights, set_up
@@ -131,10 +131,10 @@ def _lead(plan: Plan, micro: int, store: StateStore, team: Team, context: StageC
             store.clear()
         while True:
             training = build_training(plan, context, micro, team)
-            _restore(training.state, store, context)
+            restore(training.state, store, context)
             team.gather(torch.tensor([training.state.step], device=plan.device))
             try:
-                _run(training, store, context)
+                drive(training, store, context)
                 break
             except OutOfMemory as error:
                 micro = _smaller(micro, plan, error, context)
@@ -237,39 +237,6 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
 def model_module(model: Section) -> ModuleType:
     """The module that builds the model that a `model` section names."""
     return load_module("model", str(getattr(model, "name", "")), MODELS)
-
-
-def _restore(state: TrainingState, store: StateStore, context: StageContext) -> None:
-    saved = store.load()
-    if saved is None:
-        return
-    state.restore(*saved)
-    for row in state.curve:
-        # Points that the run already has are dropped; a run that was begun anew gets its whole curve.
-        context.tracker.metrics(metrics_of(row), int(row["step"]))
-    context.say(f"resuming at step {state.step}")
-    context.tracker.tags({"samebits.resumed_at_step": str(state.step)})
-
-
-def _run(training: Training, store: StateStore, context: StageContext) -> None:
-    """Drive the loop: progress, curves and saved states."""
-    state = training.state
-
-    def save() -> None:
-        # The journal must hold every point that the saved state will not make again.
-        context.tracker.flush()
-        store.save(state.tensors(), state.counters())
-
-    with Progress(context.runtime.progress, training.total_steps, state.step, context.say) as progress:
-        observer = Observer(
-            point=context.tracker.metrics,
-            progress=progress.update,
-            save=save,
-            save_seconds=context.runtime.checkpoint_seconds,
-        )
-        with context.stop.deferred():
-            training.run(observer, context.stop)
-        context.tracker.summary({"train/samples_per_second": progress.samples_per_second})
 
 
 def _smaller(micro: int, plan: Plan, error: OutOfMemory, context: StageContext) -> int:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from samebits.errors import UserError
-from samebits.models import build_model, mlp, own, resnet
+from samebits.models import build_model, mlp, own, resnet, resnet9
 from samebits.params.transfer import TransferParams
 from samebits.signature import NumberColumn, NumberTarget, Signature, TableInputs
 from samebits.training.transfer import set_up
@@ -38,6 +38,7 @@ def _one_thread() -> None:
         resnet.Settings(name="resnet18"),
         resnet.Settings(name="resnet34", stem="small"),
         resnet.Settings(name="resnet50"),
+        resnet9.Settings(name="resnet9", widths=[4, 8, 8, 16], dropout=0.1),
     ],
     ids=lambda each: each.name,
 )
@@ -56,6 +57,13 @@ def test_the_small_stem_keeps_the_pixels() -> None:
         model.layer1.register_forward_hook(lambda _, inputs, output: seen.append(output.shape[2:]))
         model(torch.randn(1, 3, 32, 32))
     assert seen == [(8, 8), (32, 32)]
+
+
+def test_resnet9_has_the_published_size_and_says_what_is_too_small() -> None:
+    model = build_model(resnet9.Settings(name="resnet9", widths=[64, 128, 256, 512]), images((3, 32, 32), 10))
+    assert sum(each.numel() for each in model.parameters()) == 6_573_130
+    with pytest.raises(UserError, match="7x20 pixels are too small"):
+        build_model(resnet9.Settings(name="resnet9"), images((1, 7, 20), 2))
 
 
 def test_weights_of_another_head_and_grey_images() -> None:

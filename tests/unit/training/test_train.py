@@ -136,6 +136,21 @@ def test_the_same_settings_give_the_same_weights(context: Any) -> None:
     assert run(context) == run(context)
 
 
+def test_a_profile_changes_no_bit_and_says_where_the_time_went(context: Any) -> None:
+    plain = run(context)
+    context.runtime = context.runtime.model_copy(update={"profile": True})
+    assert run(context) == plain
+    assert "backward" in (context.project.state / "profile" / "phases.txt").read_text()
+    assert any("profile" in line for line in context.said)
+
+
+def test_the_speed_is_told_next_to_the_peak(context: Any) -> None:
+    run(context)
+    line = next(line for line in context.said if "GFLOP/s" in line)
+    assert "samples/s" in line
+    assert "peak measured here" in line
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_are_those_asked_for(threads: int, context: Any) -> None:
     run(context, threads=threads)

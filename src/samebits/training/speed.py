@@ -1,0 +1,116 @@
+"""How fast a training is next to what the machine can do: floating-point operations a sample, and the measured peak.
+
+The operations are counted on torch's meta device, where shapes are computed and numbers are not; products and
+convolutions count, as is usual (`torch.utils.flop_counter`). The peak is the fastest of a large matrix product and a
+large convolution in the training's precision, measured once a machine and kept in `.samebits/peak.json`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from samebits.errors import UserError
+from samebits.files import json_bytes, read_json, write_json
+from samebits.hardware import Precision, hardware_kind
+
+PEAKS = "peak.json"
+"""Below `.samebits`: operations a second by kind of hardware and precision."""
+
+_SHAPES = 8
+"""Batches that are looked at: those of texts differ in length."""
+_MEASURE_SECONDS = 0.15
+_LEAST_REPEATS = 3
+
+
+def flops_a_sample(
+    model: nn.Module, prepare: nn.Module, batch: Callable[[int], torch.Tensor], steps: int
+) -> float | None:
+    """Floating-point operations of forward and backward a sample, the mean over a few batches of an epoch.
+
+    Args:
+        batch: a step's stored samples, [B, ...].
+        steps: steps of an epoch.
+
+    Returns:
+        None for a model that cannot run without numbers, such as one that branches on its input.
+    """
+    by_shape: dict[torch.Size, int] = {}
+    samples = operations = 0
+    try:
+        empty, inputs_of = copy.deepcopy(model).to("meta").train(), copy.deepcopy(prepare).to("meta")
+        for step in sorted({step * steps // _SHAPES for step in range(_SHAPES)}):
+            stored = batch(step)
+            if stored.shape not in by_shape:
+                with FlopCounterMode(display=False) as counter:
+                    empty(inputs_of(stored.to("meta"))).float().sum().backward()
+                by_shape[stored.shape] = counter.get_total_flops()
+            samples += len(stored)
+            operations += by_shape[stored.shape]
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        return None
+    return operations / samples
+
+
+def peak_flops(folder: Path, device: torch.device, precision: Precision) -> float:
+    """Floating-point operations a second that the device reaches at best in this precision.
+
+    Args:
+        folder: where the figure is kept for the next time.
+    """
+    file = folder / PEAKS
+    kind = json_bytes(hardware_kind(device) | {"precision": precision.name})
+    key = hashlib.sha256(kind).hexdigest()[:16]
+    known: dict[str, float] = {}
+    with suppress(UserError, OSError):
+        noted = read_json(file) if file.is_file() else {}
+        known = noted if isinstance(noted, dict) else {}
+    if not isinstance(known.get(key), float):
+        known[key] = max(_product(device, precision), _convolution(device, precision))
+        with suppress(OSError):
+            write_json(file, known)
+    return known[key]
+
+
+def _product(device: torch.device, precision: Precision, side: int = 2048) -> float:
+    left, right = (torch.ones(side, side, device=device, dtype=precision.dtype) for _ in range(2))
+    return 2 * side**3 / _seconds(lambda: left @ right, device)
+
+
+def _convolution(device: torch.device, precision: Precision, images: int = 64, channels: int = 128) -> float:
+    side, kernel = 28, 3
+    dtype = precision.dtype
+    inputs = torch.ones(images, channels, side, side, device=device, dtype=dtype)
+    weight = torch.ones(channels, channels, kernel, kernel, device=device, dtype=dtype)
+    inputs, weight = (each.contiguous(memory_format=torch.channels_last) for each in (inputs, weight))
+    operations = 2 * images * (channels * side * kernel) ** 2
+    return operations / _seconds(lambda: functional.conv2d(inputs, weight, padding=1), device)
+
+
+@torch.no_grad()
+def _seconds(run: Callable[[], torch.Tensor], device: torch.device) -> float:
+    """The shortest of several runs."""
+    found: list[float] = []
+    run()
+    until = time.perf_counter() + _MEASURE_SECONDS
+    while len(found) < _LEAST_REPEATS or time.perf_counter() < until:
+        _wait(device)
+        began = time.perf_counter()
+        run()
+        _wait(device)
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
