@@ -175,7 +175,7 @@ def facts() -> dict[str, Any]:
     """The machine and the versions that the numbers are of."""
     peers = subprocess.run([PEER_PYTHON, "-m", "pip", "freeze", "--all"], capture_output=True, text=True)
     wanted = {line.split("==")[0].lower() for line in requirements()}
-    found = dict(line.lower().split("==", 1) for line in peers.stdout.splitlines() if "==" in line)
+    found = dict(line.lower().replace("_", "-").split("==", 1) for line in peers.stdout.splitlines() if "==" in line)
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": f"{cpu_model()} ({cpu_design()})",

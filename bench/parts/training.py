@@ -44,10 +44,9 @@ def measure(options: Options) -> dict[str, Any]:
 
 def counted(model: str, options: Options) -> list[str]:
     """How long the clock of a model warms up and runs, and the steps whose mean loss is compared."""
-    if model == "convnet":
-        steps, losses = (options.steps(300, 20), (101, 200)) if not options.quick else (20, (1, 20))
-        return clock(options.steps(100, 5), 0.0 if options.quick else 8.0, steps, losses)
-    return clock(2, 0.0 if options.quick else 8.0, options.steps(20, 2), (1, 20) if not options.quick else (1, 4))
+    if options.quick:
+        return clock(2, 0.0, 20 if model == "convnet" else 2, (1, 20) if model == "convnet" else (1, 4))
+    return clock(100, 8.0, 300, (101, 200)) if model == "convnet" else clock(2, 8.0, 20, (1, 20))
 
 
 def clock(warmup_steps: int, warmup_seconds: float, steps: int, losses: tuple[int, int]) -> list[str]:
