@@ -1,4 +1,5 @@
-"""The allocator's and cuBLAS's settings that our stages run with, for a script of the benchmark: restart once with them."""
+"""The allocator's and cuBLAS's settings that our stages run with, for a script of the benchmark: restart once with
+them."""
 
 from __future__ import annotations
 

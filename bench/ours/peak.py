@@ -2,8 +2,8 @@
 
     python bench/ours/peak.py --seconds 1.0
 
-A shape's rate is the best of its repetitions; the peak is that of the best shape. The convolutions are those of ResNet-18
-at 28x28 in batches of 128, channels_last, forward alone and forward with backward.
+A shape's rate is the best of its repetitions; the peak is that of the best shape. The convolutions are those of
+ResNet-18 at 28x28 in batches of 128, channels_last, forward alone and forward with backward.
 """
 
 from __future__ import annotations

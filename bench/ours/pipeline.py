@@ -1,4 +1,5 @@
-"""Our input pipeline alone: images a second from a prepared folder to normalised float batches, as the loop asks for them.
+"""Our input pipeline alone: images a second from a prepared folder to normalised float batches, as the loop asks for
+them.
 
 python bench/ours/pipeline.py PREPARED --shift 2 --flip --batches 400 --workers 1
 """

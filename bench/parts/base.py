@@ -129,7 +129,9 @@ def _children() -> float:
 def summary(rows: Sequence[Row], name: str, key: str, subject: str | None = None) -> tuple[float, float, float, int]:
     """Median, smallest, largest and number of a value over a contender's runs; NaN where there is none."""
     values = [
-        row[key] for row in rows if row["name"] == name and subject in (None, row["subject"]) and row.get(key) is not None
+        row[key]
+        for row in rows
+        if row["name"] == name and subject in (None, row["subject"]) and row.get(key) is not None
     ]
     if not values:
         return (float("nan"),) * 3 + (0,)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
-
 from parts import workspaces
 from parts.base import (
     BENCH,
@@ -28,6 +26,7 @@ from parts.base import (
     table,
 )
 from parts.training import clock
+from PIL import Image
 
 OURS, PIL, V2, FOLDER = "samebits", "torchvision, PIL, 2 workers", "torchvision v2 on tensors, 2 workers", "ImageFolder"
 GREY, RGB, JPEG = "28×28 grey", "32×32 RGB", "JPEG folder"
@@ -119,7 +118,8 @@ def render(found: dict[str, Any]) -> list[str]:
     lines = [
         "## Input pipeline",
         "",
-        "From what is stored to normalised float batches, moved (by up to 2 pixels at 28×28, else 4) and mirrored. Ours prepares "
+        "From what is stored to normalised float batches, moved (by up to 2 pixels at 28×28, else 4) and "
+        "mirrored. Ours prepares "
         "batches in one thread, the default, while the main thread normalises; a DataLoader has two worker processes. "
         "32×32 RGB is noise, as its content takes no time.",
         "",
@@ -147,7 +147,8 @@ def _render_jpegs(rows: list[Row], files: int) -> list[str]:
     ]
     head = [f"{files:,} JPEG files of {_FILE_SIDE}×{_FILE_SIDE} to {_SIDE}×{_SIDE}, n = {n}", "images/s", "×", "goal"]
     text = (
-        "`prepare` is the whole stage as a process: start-up, decoding, hashes, the search for lookalikes, statistics, writing. "
+        "`prepare` is the whole stage as a process: start-up, decoding, hashes, the search for lookalikes, "
+        "statistics, writing. "
         "The files are synthetic, from a seed."
     )
     return [*table(head, body), "", text]

@@ -12,10 +12,10 @@ PARTS = ("training", "peak", "input", "startup", "overhead", "latency", "text", 
 _HEAD = """\
 # Performance
 
-Written by `make bench` (`bench/performance.py`); the numbers are not edited by hand. Each contender is a process of its own,
-one at a time, in alternation over several rounds with the order rotated. A number is the median of the rounds, with the
-smallest and the largest in brackets; a ratio is that of the medians, with the smallest and largest ratio within one round.
-Goals that are not reached stand here like those that are.
+Written by `make bench` (`bench/performance.py`); the numbers are not edited by hand. Each contender is a process of
+its own, one at a time, in alternation over several rounds with the order rotated. A number is the median of the
+rounds, with the smallest and the largest in brackets; a ratio is that of the medians, with the smallest and largest
+ratio within one round. Goals that are not reached stand here like those that are.
 """
 
 
@@ -40,6 +40,7 @@ def _about(about: dict[str, Any]) -> str:
 
     return (
         f"<sub>{about['when']}, commit {about['commit']}, {about['minutes']} minutes: `{about['command']}`. "
-        f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, Python {about['python']}. "
+        f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, Python "
+        f"{about['python']}. "
         f"Ours: {listed(about['ours'])}. Peers: {listed(about['peers'])}.</sub>"
     )

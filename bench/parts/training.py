@@ -6,7 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from parts import workspaces
-from parts.base import BENCH, PEER_PYTHON, Contender, Options, Row, alternate, others, ratio_range, spread, summary, table
+from parts.base import (
+    BENCH,
+    PEER_PYTHON,
+    Contender,
+    Options,
+    Row,
+    alternate,
+    others,
+    ratio_range,
+    spread,
+    summary,
+    table,
+)
 
 OURS, BATCH = "samebits", 128
 PEERS = {
@@ -108,10 +120,11 @@ def _loss(rows: list[Row], name: str, subject: str) -> str:
 
 
 _TEXT = """
-Fashion-MNIST, 28×28, batch 128, SGD with Nesterov momentum at a constant 0.05; augmented is a shift by up to 2 pixels and
-mirroring. `convnet` is the model of the recipe `mnist` (107,818 parameters), ResNet-18 has the stem for small images. Ours is
-`stages/train.py` as it is: strict determinism, MLflow, progress, a saved state every 5 s (the default is 30); it computes in
-bf16, in channels_last, with the fused optimiser. The peers run with their defaults, PyTorch's DataLoader with two workers.
-The clock starts after 8 s and 100 steps (ResNet: 2), so start-up is out of it, and counts 300 steps (ResNet: 20). The loss is
-the mean of the same steps for all (101 to 200; ResNet: 1 to 20): the same work is done to the same effect.
+Fashion-MNIST, 28×28, batch 128, SGD with Nesterov momentum at a constant 0.05; augmented is a shift by up to 2
+pixels and mirroring. `convnet` is the model of the recipe `mnist` (107,818 parameters), ResNet-18 has the stem for
+small images. Ours is `stages/train.py` as it is: strict determinism, MLflow, progress, a saved state every 5 s (the
+default is 30); it computes in bf16, in channels_last, with the fused optimiser. The peers run with their defaults,
+PyTorch's DataLoader with two workers. The clock starts after 8 s and 100 steps (ResNet: 2), so start-up is out of
+it, and counts 300 steps (ResNet: 20). The loss is the mean of the same steps for all (101 to 200; ResNet: 1 to 20):
+the same work is done to the same effect.
 """

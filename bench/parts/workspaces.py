@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from parts.base import ROOT, STATE, Contender, Options, run
 from ruamel.yaml import YAML
 
-from parts.base import ROOT, STATE, Contender, Options, run
 from samebits.data.catalog import load_card
 from samebits.data.fetch import fetch
 from samebits.data.idx import read
