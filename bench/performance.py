@@ -16,6 +16,7 @@ import importlib
 import json
 import sys
 import time
+import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,19 +40,31 @@ def main() -> None:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; known: {', '.join(page.PARTS)}")
     results = STATE / ("quick" if arguments.quick else "results")
     results.mkdir(parents=True, exist_ok=True)
+    failed: list[str] = []
     if not arguments.page:
         ensure()
         options = Options(arguments.rounds, arguments.quick, arguments.minutes)
         for part in wanted:
-            began = time.monotonic()
-            about = facts() | {"command": f"python bench/performance.py --only {part} --rounds {arguments.rounds}"}
-            found = importlib.import_module(f"parts.{part}").measure(options)
-            about["minutes"] = round((time.monotonic() - began) / 60, 1)
-            (results / f"{part}.json").write_text(json.dumps({"about": about, **found}, indent=1) + "\n")
-            print(f"{part}: {about['minutes']} minutes", flush=True)
+            try:
+                measure(part, options, results)
+            except (Exception, SystemExit) as error:  # one part that fails must not cost the hours of the others
+                traceback.print_exception(error)
+                failed.append(part)
     target = results / "performance.md" if arguments.quick else ROOT / "docs" / "performance.md"
     page.write(results, target)
     print(f"written: {target}")
+    if failed:
+        raise SystemExit(f"not measured: {', '.join(failed)}")
+
+
+def measure(part: str, options: Options, results: Path) -> None:
+    """Measure one part and keep what was found."""
+    began = time.monotonic()
+    about = facts() | {"command": f"python bench/performance.py --only {part} --rounds {options.rounds}"}
+    found = importlib.import_module(f"parts.{part}").measure(options)
+    about["minutes"] = round((time.monotonic() - began) / 60, 1)
+    (results / f"{part}.json").write_text(json.dumps({"about": about, **found}, indent=1) + "\n", encoding="utf-8")
+    print(f"{part}: {about['minutes']} minutes", flush=True)
 
 
 if __name__ == "__main__":
