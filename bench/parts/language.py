@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import Any
 
@@ -27,12 +26,7 @@ def measure(options: Options) -> dict[str, Any]:
         }
         folder = workspaces.workspace(f"books-{length}", "gutenberg_gpt", override)
         prepared = STATE / "data" / f"books-{length}" / "prepared"
-        if not (prepared / "dataset.json").is_file():
-            workspaces.stage(folder, "prepare", options)
-            shutil.copytree(folder / "data" / "prepared", prepared, dirs_exist_ok=True)
-        else:
-            shutil.rmtree(folder / "data" / "prepared", ignore_errors=True)
-            shutil.copytree(prepared, folder / "data" / "prepared")
+        workspaces.keep_prepared(folder, prepared, options)
         counted = (
             clock(2, 0.0, 5, (0, 0)) if options.quick else clock(10, 8.0, 60 * 256 * 16 // (length * batch), (0, 0))
         )

@@ -40,12 +40,7 @@ def measure(options: Options) -> dict[str, Any]:
     counted = clock(2, 0.0, 3, (0, 0)) if options.quick else clock(10, 8.0, 100, (0, 0))
     folder = workspaces.workspace("mails", "spam_bert", {"runtime": {"checkpoint_seconds": 30.0}})
     prepared = STATE / "data" / "mails" / "prepared"
-    if not (prepared / "dataset.json").is_file():
-        workspaces.stage(folder, "prepare", options)
-        shutil.copytree(folder / "data" / "prepared", prepared, dirs_exist_ok=True)
-    else:
-        shutil.rmtree(folder / "data" / "prepared", ignore_errors=True)
-        shutil.copytree(prepared, folder / "data" / "prepared")
+    workspaces.keep_prepared(folder, prepared, options)
     data, weights = workspaces.arrays(prepared), minilm()
     fixed = [PEER_PYTHON, BENCH / "peers" / "trainer.py", "--data", data, "--weights", weights, *counted]
     contenders = [workspaces.ours(OURS, folder, "--batch", str(BATCH), *counted)]

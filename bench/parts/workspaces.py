@@ -79,6 +79,19 @@ def stage(folder: Path, name: str, options: Options) -> dict[str, Any]:
     return done
 
 
+def keep_prepared(folder: Path, prepared: Path, options: Options) -> None:
+    """The prepared data of a workspace: made by our stage the first time, later the copy that was kept of it."""
+    there = folder / "data" / "prepared"
+    if not prepared.is_dir():
+        stage(folder, "prepare", options)
+        part = prepared.with_name("part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(there, part)
+        part.rename(prepared)
+    else:
+        shutil.copytree(prepared, there)
+
+
 def arrays(prepared: Path) -> Path:
     """The training split as `inputs.npy` and `targets.npy` beside the prepared folder, for the peers."""
     folder = prepared.parent / "arrays"
