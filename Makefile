@@ -17,7 +17,7 @@ export PYTHON
 # $(call step,NAME,COMMAND): runs it; if it fails, make ends with a line that says which step it was.
 step = { $(2); } || { code=$$?; echo "make $@: $(1) failed (exit code $$code)" >&2; exit $$code; }
 
-.PHONY: help setup repro test test-slow test-all lint types format generate hooks ui lock clean
+.PHONY: help setup repro test test-slow test-all lint types format generate hooks ui bench lock clean
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,11 @@ hooks: setup ## run the checks of .pre-commit-config.yaml before each commit
 
 ui: setup ## open the MLflow UI on this project's store; Ctrl-C ends it
 	@exec samebits ui
+
+# BENCH='--only training,input --rounds 3' measures a part; the page keeps what was measured before.
+BENCH ?=
+bench: setup ## measure speed next to other trainers, and write docs/performance.md (over an hour)
+	@$(call step,the benchmark,python bench/performance.py $(BENCH))
 
 # Only for whoever changes pyproject.toml; needs uv (pip install uv). Versions already locked stay as they are:
 #   make lock                                   after an edit of the ranges

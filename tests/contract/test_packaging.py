@@ -141,9 +141,32 @@ def test_what_src_and_stages_import_is_declared() -> None:
 def test_what_the_tests_and_tools_import_is_declared() -> None:
     lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
-    own = {"tests", "stages", "tools", "environment", "check_commit", "conftest"}
-    names = imported(ROOT / "tests") | imported(ROOT / "tools") | imported(ROOT / "bench")
+    own = {"tests", "stages", "tools", "environment", "check_commit", "conftest"} | own_modules("bench")
+    # The benchmark's peers run in an environment of their own.
+    peers = imported(ROOT / "bench" / "peers") - imported(ROOT / "bench" / "ours") - imported(ROOT / "bench" / "parts")
+    names = imported(ROOT / "tests") | imported(ROOT / "tools") | (imported(ROOT / "bench") - peers)
     assert distributions(names - own) - declared - OF_PLUGINS == set()
+
+
+def test_what_the_benchmarks_peers_import_is_pinned() -> None:
+    lines = (ROOT / "bench" / "peers" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {canonicalize_name(Requirement(line).name) for line in lines}
+    assert all("==" in line for line in lines)
+    renamed = {"pil": "pillow", "tensorflow": "tensorflow-cpu"}
+    names = {renamed.get(name.lower(), name) for name in imported(ROOT / "bench" / "peers") - own_modules("bench")}
+    assert {canonicalize_name(name) for name in names} <= pinned
+    ours = locked()
+    same = {"torch", "torchvision", "numpy", "pillow", "transformers"}
+    assert {name: ours[name] for name in same} == {
+        name: line.split("==")[1] for line in lines if (name := line.split("==")[0]) in same
+    }
+
+
+def own_modules(folder: str) -> set[str]:
+    """Names by which the scripts of a folder import each other."""
+    return {path.stem for path in (ROOT / folder).rglob("*.py")} | {
+        path.name for path in (ROOT / folder).iterdir() if path.is_dir()
+    }
 
 
 def test_what_is_declared_is_used() -> None:

@@ -1,0 +1,61 @@
+"""Our stage, as it is, with a clock on its progress reports: runs `stages/NAME.py` of a workspace.
+
+    python bench/ours/stage.py WORKSPACE train --warmup-steps 100 --steps 300
+    python bench/ours/stage.py WORKSPACE train --whole
+
+Tracking, saved states and determinism are what params.yaml of the workspace says. The stage is told to stop as by
+Ctrl-C's gentler sister, SIGTERM, once enough steps are counted: it saves its state and ends with exit code 130.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import runpy
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
+
+from clock import Clock, add_arguments
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("stage")
+    parser.add_argument("--batch", type=int, default=1, help="samples a step")
+    parser.add_argument("--whole", action="store_true", help="to the end; prints the seconds from first to last step")
+    add_arguments(parser)
+    arguments = parser.parse_args()
+    workspace = arguments.workspace.resolve()
+    sys.path.insert(0, str(workspace / "src"))
+    script = workspace / "stages" / f"{arguments.stage}.py"
+
+    from samebits.progress import Progress  # imports no torch: the stage may still replace the process
+
+    update, clock, times = Progress.update, Clock(arguments, arguments.batch), []
+
+    def timed(self: Progress, *values: Any) -> None:
+        update(self, *values)
+        times.append(time.perf_counter())
+        loss = values[1]
+        if not arguments.whole and clock.step(loss):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    Progress.update = timed  # type: ignore[method-assign]
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    finally:
+        if arguments.whole:
+            loop = times[-1] - times[0] if times else None
+            result = {"loop_seconds": loop, "steps": len(times), "tunables": os.environ.get("GLIBC_TUNABLES", "")}
+            print("\n" + json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

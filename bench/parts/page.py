@@ -1,0 +1,46 @@
+"""docs/performance.md, written from the JSON of the parts."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+PARTS = ("training", "peak", "input", "startup", "overhead", "latency", "text", "language", "accuracy")
+
+_HEAD = """\
+# Performance
+
+Written by `make bench` (`bench/performance.py`); the numbers are not edited by hand. Each contender is a process of
+its own, one at a time, in alternation over several rounds with the order rotated. A number is the median of the
+rounds, with the smallest and the largest in brackets; a ratio is that of the medians, with the smallest and largest
+ratio within one round. Goals that are not reached stand here like those that are.
+"""
+
+
+def write(results: Path, target: Path) -> None:
+    """Render every part that was measured, and name those that were not."""
+    lines, missing = [_HEAD], []
+    for part in PARTS:
+        file = results / f"{part}.json"
+        if not file.is_file():
+            missing.append(part)
+            continue
+        found = json.loads(file.read_text(encoding="utf-8"))
+        lines += [*importlib.import_module(f"parts.{part}").render(found), "", _about(found["about"]), ""]
+    if missing:
+        lines += ["## Not measured yet", "", f"{', '.join(missing)}: `python bench/performance.py --only PART`.", ""]
+    target.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def _about(about: dict[str, Any]) -> str:
+    def listed(versions: dict[str, str]) -> str:
+        return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+    return (
+        f"<sub>{about['when']}, commit {about['commit']}, {about['minutes']} minutes: `{about['command']}`. "
+        f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, Python "
+        f"{about['python']}. "
+        f"Ours: {listed(about['ours'])}. Peers: {listed(about['peers'])}.</sub>"
+    )

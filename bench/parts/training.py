@@ -1,0 +1,130 @@
+"""Training samples a second: our stage against plain PyTorch, Lightning and Keras, the same model, data and batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from parts import workspaces
+from parts.base import (
+    BENCH,
+    PEER_PYTHON,
+    Contender,
+    Options,
+    Row,
+    alternate,
+    others,
+    ratio_range,
+    spread,
+    summary,
+    table,
+)
+
+OURS, BATCH = "samebits", 128
+PEERS = {
+    "PyTorch, DataLoader, fp32": ("plain.py", "fp32", ()),
+    "Lightning fp32": ("lightning_images.py", "fp32", ()),
+    "Lightning bf16-mixed": ("lightning_images.py", "bf16", ()),
+    "Keras/TensorFlow fp32": ("keras_images.py", "fp32", ()),
+    "Keras/TensorFlow mixed_bfloat16": ("keras_images.py", "bf16", ()),
+    "Keras/torch fp32": ("keras_images.py", "fp32", ("--backend=torch",)),
+}
+SUBJECTS = {
+    "convnet": ("convnet", False),
+    "convnet, augmented": ("convnet", True),
+    "ResNet-18, augmented": ("resnet18", True),
+}
+GOALS = {
+    "PyTorch, DataLoader, fp32": 2.5,
+    "Lightning fp32": 2.5,
+    "Lightning bf16-mixed": 1.7,
+    "Keras/TensorFlow mixed_bfloat16": 1.3,
+}
+_MODELS: dict[str, dict[str, Any]] = {
+    "convnet": {"name": "convnet", "stages": [[32, 32], [64, 128]], "crop": 2, "dropout": 0.0},
+    "resnet18": {"name": "resnet18", "stem": "small"},
+}
+
+
+def measure(options: Options) -> dict[str, Any]:
+    rows: list[Row] = []
+    for subject, (model, augment) in SUBJECTS.items():
+        contenders = [ours(model, augment, options), *peers(model, augment, options)]
+        rows += alternate(contenders, options.rounds, subject)
+    return {"rows": rows}
+
+
+def counted(model: str, options: Options) -> list[str]:
+    """How long the clock of a model warms up and runs, and the steps whose mean loss is compared."""
+    if options.quick:
+        return clock(2, 0.0, 20 if model == "convnet" else 2, (1, 20) if model == "convnet" else (1, 4))
+    return clock(100, 8.0, 300, (101, 200)) if model == "convnet" else clock(2, 8.0, 20, (1, 20))
+
+
+def clock(warmup_steps: int, warmup_seconds: float, steps: int, losses: tuple[int, int]) -> list[str]:
+    values = {"--warmup-steps": warmup_steps, "--warmup-seconds": warmup_seconds, "--steps": steps}
+    return [*(str(word) for pair in values.items() for word in pair), "--losses", *map(str, losses)]
+
+
+def ours(model: str, augment: bool, options: Options, **runtime: Any) -> Contender:
+    """Our stage with everything on: tracking, saved states (every 5 s instead of 30), strict determinism, progress."""
+    prepared = workspaces.fashion()
+    train = len(workspaces.open_split(prepared, "train", in_memory=False)) // BATCH
+    override = {
+        "seed": 0,
+        "reproducibility": "strict",
+        "task": {"label_smoothing": 0.0},
+        "model": _MODELS[model],
+        "augment": {"shift": 2 if augment else 0, "flip": augment},
+        "train": {
+            "epochs": -(-400 * workspaces.CURVE_STEPS // train),
+            "batch_size": BATCH,
+            "ema_decay": None,
+            "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0},
+            "schedule": {"name": "constant", "warmup": 0.0},
+        },
+        "runtime": {"checkpoint_seconds": 5.0, **runtime},
+    }
+    name = f"train-{model}-{'augmented' if augment else 'plain'}"
+    folder = workspaces.workspace(name, "mnist", override, prepared)
+    return workspaces.ours(OURS, folder, "--batch", str(BATCH), *counted(model, options))
+
+
+def peers(model: str, augment: bool, options: Options) -> list[Contender]:
+    data: Path = workspaces.arrays(workspaces.fashion())
+    fixed = ["--data", data, "--model", model, "--batch", str(BATCH), *counted(model, options)]
+    fixed += ["--augment"] if augment else []
+    return [
+        Contender(name, [PEER_PYTHON, BENCH / "peers" / script, *fixed, "--precision", precision, *more])
+        for name, (script, precision, more) in PEERS.items()
+    ]
+
+
+def render(found: dict[str, Any]) -> list[str]:
+    rows: list[Row] = found["rows"]
+    lines = ["## Training", "", *(line.strip() for line in _TEXT.strip().splitlines()), ""]
+    for subject in SUBJECTS:
+        n = summary(rows, OURS, "rate", subject)[3]
+        body = [[OURS, spread(rows, OURS, "rate", subject), "", "", _loss(rows, OURS, subject)]]
+        for name in PEERS:
+            goal = f"{GOALS[name]}×" if name in GOALS else "—"
+            times = ratio_range(rows, OURS, name, "rate", subject)
+            body.append([name, spread(rows, name, "rate", subject), times, goal, _loss(rows, name, subject)])
+        head = [f"{subject}, n = {n}", "samples/s: median (range)", "ours is × as fast (per round)", "goal", "loss"]
+        lines += [*table(head, body), ""]
+    return [*lines, f"Cores that other processes used meanwhile: {others(rows)}; for ours that counts MLflow's sender."]
+
+
+def _loss(rows: list[Row], name: str, subject: str) -> str:
+    return f"{summary(rows, name, 'loss', subject)[0]:.3f}"
+
+
+_TEXT = """
+Fashion-MNIST, 28×28, batch 128, SGD with Nesterov momentum at a constant 0.05; augmented is a shift by up to 2
+pixels and mirroring. `convnet` is the model of the recipe `mnist` (107,818 parameters), ResNet-18 has the stem for
+small images. Ours is `stages/train.py` as it is: strict determinism, MLflow, progress, a saved state every 5 s (the
+default is 30); it computes in bf16, in channels_last, with the fused optimiser. The peers run with their defaults,
+PyTorch's DataLoader with two workers. The clock starts after 8 s and 100 steps (ResNet: 2), so start-up is out of
+it, and counts 300 steps (ResNet: 20). The loss is the mean of the same steps for all (101 to 200; ResNet: 1 to 20):
+the same work is done to the same effect.
+"""
