@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from samebits.errors import UserError
+from samebits.git import head_commit
 from samebits.sharing.faults import FAULTS, explain
-from samebits.sharing.git import head, is_published, uncommitted
+from samebits.sharing.git import is_published, uncommitted
 from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
 from samebits.sharing.remote import Heard, Remote, open_remote, quiet
 from samebits.sharing.verify import Verdict, heal, verify
@@ -49,7 +50,7 @@ def share(
         check_lock(repo)
         objects = [each for each in needed_here(repo) if each.pushed]
         verdict = send(repo, place, objects, quick=quick, say=say)
-    commit = head(folder)
+    commit = head_commit(folder)
     if is_published(folder, commit) is not True:
         say(f"note: commit {commit[:10]} is on no git remote that is known here: git push")
     return verdict
