@@ -48,8 +48,11 @@ def share(
     with open_repo(folder) as repo:
         place = open_remote(repo, remote, timeout=timeout)
         check_lock(repo)
-        objects = [each for each in needed_here(repo) if each.pushed]
-        verdict = send(repo, place, objects, quick=quick, say=say)
+        everything = needed_here(repo)
+        verdict = send(repo, place, [each for each in everything if each.pushed], quick=quick, say=say)
+    remade = sorted({each.stage for each in everything if each.remade})
+    if remade:
+        say(f"not shared, since dvc.yaml says push: false: outputs of {', '.join(remade)}; dvc repro makes them anew")
     commit = head_commit(folder)
     if is_published(folder, commit) is not True:
         say(f"note: commit {commit[:10]} is on no git remote that is known here: git push")
