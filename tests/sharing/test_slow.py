@@ -1,4 +1,4 @@
-"""Servers that are slow, stop in the middle, or fill up: what is said, and what is left behind."""
+"""Servers that are slow or fill up: what is said, and what is left behind."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ import pytest
 
 from tests.sharing import servers
 from tests.sharing.conftest import Team, objects_in
-from tests.sharing.test_folder import object_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
 
 
 @dataclass
 class Line:
-    """A TCP proxy as a bad line: `rate` bytes a second each way; after `limit` bytes it goes quiet, but stays open."""
+    """A TCP proxy as a slow line to a port of this machine: `rate` bytes a second, each way of each connection."""
 
     target: int
-    rate: float = float("inf")
-    limit: float = float("inf")
+    rate: float
     moved: int = 0
     sockets: list[socket.socket] = field(default_factory=list)
     port: int = 0
@@ -50,8 +48,6 @@ class Line:
         with contextlib.suppress(OSError):
             while data := source.recv(8192):
                 self.moved += len(data)
-                if self.moved > self.limit:
-                    return
                 time.sleep(len(data) / self.rate)
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
@@ -69,7 +65,8 @@ def port_of(url: str) -> int:
 def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file system of 600 KB."""
     folder = tmp_path_factory.mktemp("small")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], capture_output=True).returncode:
+    command = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root's rights (CAP_SYS_ADMIN)")
     try:
         yield folder
@@ -99,3 +96,13 @@ def test_a_server_whose_disk_is_full(team: Team, small_disk: Path, tmp_path: Pat
         assert wanted not in objects_in(small_disk)
         subprocess.run(["mount", "-o", "remount,size=10m", str(small_disk)], check=True)
         assert "every one read back" in team.ann.ok("share", **environment)  # what was cut off is sent anew
+
+
+def test_a_slow_line_takes_long_and_ends_well(team: Team, tmp_path: Path) -> None:
+    """`--timeout` is for the first answer: a transfer that takes longer is not cut off."""
+    with servers.web(tmp_path) as web, Line(port_of(web.dav), rate=40_000) as line:
+        url = web.dav.replace(str(line.target), str(line.port))
+        team.add_remote(url, **web.options)
+        assert "every one read back" in team.ann.ok("share", "--timeout", "5")
+        assert line.moved > 200_000  # there and back
+        assert "every hash checked (10 fetched now)" in team.clone("bob", **web.options).ok("receive")
