@@ -87,6 +87,8 @@ def through_dvc(
     found: Rates, team: Team, k: int, kind: str, url: str, options: dict[str, str], environment: dict[str, str]
 ) -> None:
     for tool, there, back in (("dvc", "push", "pull"), ("samebits", "share", "receive")):
+        # Options of another kind of remote are an error to DVC.
+        (team.ann.folder / ".dvc" / "config.local").unlink(missing_ok=True)
         team.add_remote(f"{url}-{tool}", **options)
         found.measure(f"{kind} {tool} {there}", ran, team.ann, tool, there, environment)
         bob = team.clone(f"bob-{kind}-{tool}-{k}", **options)

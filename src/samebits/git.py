@@ -13,22 +13,33 @@ class GitError(Exception):
     """A git command failed; the message is what git said."""
 
 
-def git(folder: Path, *arguments: str, check: bool = True) -> str:
+def git(
+    folder: Path, *arguments: str, check: bool = True, stdin: bytes | None = None, timeout_s: float | None = None
+) -> str:
     """Output of a git command that is run in `folder`, without the final newline.
 
     Args:
         check: without it, a command that fails gives an empty text.
+        stdin: what the command reads.
+        timeout_s: for commands that talk to a server.
 
     Raises:
         GitError: if the command fails and `check` is set.
-        UserError: if there is no git on this machine.
+        UserError: if there is no git on this machine, or the command does not end in time.
     """
     environ = {key: value for key, value in os.environ.items() if key not in ("GIT_DIR", "GIT_INDEX_FILE")}
-    environ |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    # No prompt: a missing password must be a message, not a process that waits.
+    environ |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, env=environ)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, input=stdin, env=environ, timeout=timeout_s
+        )
     except FileNotFoundError:
         raise UserError("there is no git on this machine", "install git") from None
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"git {arguments[0]} did not end within {timeout_s:g} s", "look at the network, then try again"
+        ) from None
     if done.returncode and check:
         raise GitError(done.stderr.decode(errors="replace").strip() or f"git {arguments[0]} failed")
     return "" if done.returncode else done.stdout.decode(errors="surrogateescape").removesuffix("\n")

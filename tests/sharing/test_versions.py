@@ -118,3 +118,48 @@ def test_one_shard_more_sends_one_shard_more(team: Team, local: Path) -> None:
     sent = sum(path.stat().st_size for path in local.rglob("*") if path.is_file()) - before
     listing = 101 * 80
     assert 12_000 <= sent <= 12_000 + listing
+
+
+def test_what_everybody_makes_anew_is_not_sent(team: Team, local: Path) -> None:
+    """`push: false` on prepared data: one more raw file sends one file, and a clone runs that stage alone."""
+    ann = team.ann
+    raw = ann.folder / "data" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    for k in range(100):
+        (raw / f"{k:03d}.bin").write_bytes(bytes([k]) * 30_000)
+    assert ann.dvc("add", "data/raw").returncode == 0
+    (ann.folder / "prepare.py").write_text(
+        "import pathlib\nout = pathlib.Path('data/prepared'); out.mkdir(parents=True, exist_ok=True)\n"
+        "(out / 'all.bin').write_bytes(b''.join(p.read_bytes() for p in sorted(pathlib.Path('data/raw').iterdir())))\n"
+    )
+    text = (ann.folder / "dvc.yaml").read_text()
+    text = text.replace("deps: [prepare.py]", "deps: [prepare.py, data/raw]")
+    text = text.replace("outs: [data/prepared]", "outs: [{data/prepared: {push: false}}]")
+    (ann.folder / "dvc.yaml").write_text(text)
+    ann.repro()
+    said = ann.ok("share")
+    assert "push: false: outputs of prepare" in said
+    before = sum(path.stat().st_size for path in local.rglob("*") if path.is_file())
+
+    bob = team.clone("bob")
+    said = bob.ok("receive")
+    assert "push: false: data/prepared (stage prepare)" in said
+    assert not (bob.folder / "data" / "prepared").exists()
+    ran = bob.dvc("repro").stdout
+    assert "Running stage 'prepare'" in ran
+    assert "Running stage 'train'" not in ran
+    assert bob.git("status", "--porcelain") == ""
+    # What is made stays as it is, and is put in place from the cache.
+    assert "push: false" not in bob.ok("receive")
+    made = next(path for path in bob.cache().values() if path.stat().st_size == 3_000_000)
+    made.chmod(0o644)
+    made.write_bytes(b"damaged")
+    assert "push: false" in bob.ok("receive")
+    assert (bob.folder / "data" / "prepared" / "all.bin").stat().st_size == 3_000_000
+
+    (raw / "1000.bin").write_bytes(b"new" * 10_000)
+    assert ann.dvc("add", "data/raw").returncode == 0
+    ann.repro()
+    ann.ok("share")
+    sent = sum(path.stat().st_size for path in local.rglob("*") if path.is_file()) - before
+    assert 30_000 <= sent <= 30_000 + 101 * 80 + 30_000  # the file, the listing, the model anew

@@ -12,9 +12,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from samebits.git import head_commit
 from samebits.paths import Project
 from samebits.sharing.doctor import Line
-from samebits.sharing.git import git, head, is_published, uncommitted
+from samebits.sharing.git import git, is_published, uncommitted
 from samebits.sharing.objects import open_repo
 from samebits.sharing.remote import EXTRAS, open_remote
 from samebits.sharing.share import mib
@@ -88,7 +89,7 @@ def torch_and_device(project: Project) -> Iterator[Line]:
 def git_state(project: Project) -> Iterator[Line]:
     """Whether there is a commit, all is in it, and others can get it."""
     changed = uncommitted(project.home)
-    commit = head(project.home)
+    commit = head_commit(project.home)
     if changed:
         yield Line(
             "git", "warning", f"{len(changed)} files are not in commit {commit[:10]}: {', '.join(changed[:_SHOWN])}",

@@ -1,11 +1,10 @@
-"""The few questions that sharing asks git."""
+"""The few questions that sharing asks git; a command that fails is a message for the user."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
+from samebits import git as library
 from samebits.errors import UserError
 from samebits.secrets import without_secrets
 
@@ -13,28 +12,19 @@ _TIMEOUT_S = 300.0
 
 
 def git(folder: Path, *arguments: str, stdin: bytes | None = None) -> str:
-    """Output of a git command.
+    """Output of a git command, without the final newline.
 
     Raises:
-        UserError: with git's last line, if it fails.
+        UserError: with the line of git's that says why, if it fails.
     """
-    # No prompt: a missing password must be a message, not a process that waits.
-    environ = dict(os.environ, GIT_TERMINAL_PROMPT="0", LC_ALL="C")
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, input=stdin, env=environ, timeout=_TIMEOUT_S
-        )
-    except FileNotFoundError:
-        raise UserError("there is no git here", "install git") from None
-    except subprocess.TimeoutExpired:
-        raise UserError(f"git {arguments[0]} did not end within {_TIMEOUT_S:g} s", "look at the network") from None
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        said = next(
-            (line for line in lines if line.startswith(("fatal:", "error:", " ! "))), lines[-1] if lines else ""
-        )
-        raise UserError(f"git {arguments[0]} failed: {without_secrets(said.strip())}", "see git's own message")
-    return done.stdout.decode(errors="surrogateescape")
+        return library.git(folder, *arguments, stdin=stdin, timeout_s=_TIMEOUT_S)
+    except library.GitError as error:
+        lines = str(error).splitlines()
+        said = next((line for line in lines if line.startswith(("fatal:", "error:", " ! "))), lines[-1])
+        raise UserError(
+            f"git {arguments[0]} failed: {without_secrets(said.strip())}", "see git's own message"
+        ) from None
 
 
 def uncommitted(folder: Path) -> list[str]:
@@ -43,18 +33,10 @@ def uncommitted(folder: Path) -> list[str]:
     Raises:
         UserError: if this is no git repository, or it has no commit.
     """
-    try:
-        git(folder, "rev-parse", "--verify", "HEAD")
-    except UserError:
-        raise UserError(f"{folder} is no git repository with a commit", "git init, git add, git commit") from None
+    library.head_commit(folder)
     # -z: names as they are; a rename is two names, the second after a NUL of its own.
     entries = git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all").split("\0")
     return sorted(entry[3:] for entry in entries if entry)
-
-
-def head(folder: Path) -> str:
-    """The commit that is checked out, 40 hex digits."""
-    return git(folder, "rev-parse", "HEAD").strip()
 
 
 def is_published(folder: Path, commit: str) -> bool | None:

@@ -27,7 +27,8 @@ class Needed:
         stage: what makes it (`train`, or `data/raw.dvc`).
         size: bytes, from the listing or the lock; None if neither says.
         remote: the remote that dvc.yaml names for this output, if it does.
-        pushed: False for what has its place elsewhere (imports, `push: false`).
+        pushed: False for what has its place elsewhere (imports) or is made anew by everybody (`push: false`).
+        remade: the second of these.
     """
 
     oid: str
@@ -36,6 +37,7 @@ class Needed:
     size: int | None
     remote: str | None
     pushed: bool
+    remade: bool
 
     @property
     def md5(self) -> str:
@@ -110,10 +112,11 @@ def needed(repo: Any) -> tuple[list[Needed], list[Needed]]:
                 f"{path} (stage {stage}) is hashed as {out.hash_info.name}, the way of DVC 2",
                 f"make it again: dvc repro -f {stage}",
             )
-        pushed = bool(out.can_push) and not out.stage.is_repo_import
+        remade = _is_remade(out)
+        pushed = not remade and not out.stage.is_repo_import
         is_dir = bool(out.hash_info.isdir)
         size = None if is_dir or out.meta is None else out.meta.size
-        whole = Needed(str(out.hash_info.value), path, stage, size, out.remote, pushed)
+        whole = Needed(str(out.hash_info.value), path, stage, size, out.remote, pushed, remade)
         found.setdefault(whole.oid, whole)
         if not is_dir:
             continue
@@ -123,9 +126,29 @@ def needed(repo: Any) -> tuple[list[Needed], list[Needed]]:
             continue
         for key, meta, info in tree:
             size = None if meta is None else meta.size
-            part = Needed(str(info.value), "/".join([path, *key]), stage, size, out.remote, pushed)
+            part = Needed(str(info.value), "/".join([path, *key]), stage, size, out.remote, pushed, remade)
             found.setdefault(part.oid, part)
     return list(found.values()), unlisted
+
+
+def _is_remade(out: Any) -> bool:
+    return not out.can_push and not out.stage.is_repo_import
+
+
+def left_to_make(repo: Any) -> dict[str, Any]:
+    """DVC's outputs with `push: false` that the cache here does not have whole, by path: `dvc repro` makes them."""
+    return {
+        str(out.fs_path): out
+        for out in repo.index.outs
+        if out.use_cache and out.is_in_repo and out.hash_info and _is_remade(out) and not _is_whole(repo, out)
+    }
+
+
+def _is_whole(repo: Any, out: Any) -> bool:
+    if not out.hash_info.isdir:
+        return cache_path(repo, str(out.hash_info.value)).exists()
+    tree = _listing(repo, out.hash_info)
+    return tree is not None and all(cache_path(repo, str(info.value)).exists() for _, _, info in tree)
 
 
 def needed_at(repo: Any, revision: str | None) -> tuple[list[Needed], list[Needed]]:

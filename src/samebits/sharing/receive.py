@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from samebits.errors import UserError
 from samebits.files import read_json, write_bytes
 from samebits.sharing.faults import explain
-from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed_at, open_repo, wrong_in_cache
+from samebits.sharing.objects import (
+    Needed,
+    cache_path,
+    is_locked,
+    left_to_make,
+    md5_of,
+    needed_at,
+    open_repo,
+    wrong_in_cache,
+)
 from samebits.sharing.remote import Heard, Remote, open_remote, quiet
 from samebits.sharing.share import mib
 
@@ -49,12 +58,16 @@ def receive(
         place = open_remote(repo, remote, timeout=timeout)
         place.check_answers()
         objects, fetched = fetch_checked(repo, place, say=say)
-        _check_out(repo, force)
-        _check_workspace(repo, force)
+        left = left_to_make(repo)
+        _check_out(repo, force, left)
+        _check_workspace(repo, force, left)
     size = sum(cache_path(repo, each.oid).stat().st_size for each in objects)
     say(
         f"received: {describe(folder)}; {len(objects)} objects, {mib(size)}, every hash checked ({fetched} fetched now)"
     )
+    if left:
+        names = ", ".join(f"{out} (stage {out.stage.addressing})" for out in left.values())
+        say(f"not shared, since dvc.yaml says push: false: {names}; dvc repro makes it and compares it with dvc.lock")
     return fetched
 
 
@@ -85,6 +98,12 @@ def fetch_checked(
         objects, unlisted = needed_at(repo, at)
         absent, damaged = wrong_in_cache(repo, objects)
         _remove(repo, damaged)
+        # What everybody makes anew is welcome if it is here, and not missed if it is not.
+        gone = {each.oid for each in (*absent, *damaged) if each.remade}
+        objects, absent, damaged, unlisted = (
+            [each for each in some if not (each.remade and (each.oid in gone or some is unlisted))]
+            for some in (objects, absent, damaged, unlisted)
+        )
         if not absent and not damaged and not unlisted:
             return objects, len({each.oid for each in objects} - before)
         if attempt == 1 and damaged:
@@ -158,11 +177,15 @@ def _raise_wrong(remote: Remote, heard: Heard, missing: list[Needed], damaged: l
     )
 
 
-def _check_out(repo: Any, force: bool) -> None:
+def _check_out(repo: Any, force: bool, left: Mapping[str, Any]) -> None:
     from dvc.exceptions import CheckoutError, ConfirmRemoveError
 
+    # No targets are all of them, an empty list as well.
+    targets = [out.fs_path for out in repo.index.outs if out.use_cache and out.is_in_repo and out.fs_path not in left]
+    if left and not targets:
+        return
     try:
-        repo.checkout(force=force)
+        repo.checkout(targets=targets if left else None, force=force)
     except (CheckoutError, ConfirmRemoveError) as error:
         names = getattr(error, "target_infos", None) or [str(error)]
         raise UserError(
@@ -171,7 +194,7 @@ def _check_out(repo: Any, force: bool) -> None:
         ) from error
 
 
-def _check_workspace(repo: Any, force: bool) -> None:
+def _check_workspace(repo: Any, force: bool, left: Mapping[str, Any]) -> None:
     """Every file of every output, as it lies in the workspace now.
 
     A wrong file that DVC has just called right came with an earlier, careless pull: DVC noted the hash that it should
@@ -181,11 +204,11 @@ def _check_workspace(repo: Any, force: bool) -> None:
         UserError: naming files that are missing or differ; among them metrics, which come by git.
     """
     root = Path(repo.root_dir)
-    stored, of_git = _files(repo)
+    stored, of_git = _files(repo, left)
     for path, md5 in stored:
         if md5_of(root / path) != md5:
             (root / path).unlink(missing_ok=True)
-    _check_out(repo, force)
+    _check_out(repo, force, left)
     wrong = sorted({path for path, md5 in [*stored, *of_git] if md5_of(root / path) != md5})
     if wrong:
         raise UserError(
@@ -194,13 +217,13 @@ def _check_workspace(repo: Any, force: bool) -> None:
         )
 
 
-def _files(repo: Any) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """(path, MD5) of every file of the outputs: those in DVC's cache, and those that git keeps."""
+def _files(repo: Any, left: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(path, MD5) of every file of the outputs but those of `left`: those in DVC's cache, and those that git keeps."""
     root = Path(repo.root_dir)
     stored: list[tuple[str, str]] = []
     of_git: list[tuple[str, str]] = []
     for out in repo.index.outs:
-        if not out.is_in_repo or not out.hash_info or out.hash_info.name != "md5":
+        if not out.is_in_repo or not out.hash_info or out.hash_info.name != "md5" or out.fs_path in left:
             continue
         name = Path(out.fs_path).relative_to(root).as_posix()
         if out.hash_info.isdir:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from samebits.errors import UserError
+from samebits.git import head_commit
 from samebits.sharing.faults import FAULTS, explain
-from samebits.sharing.git import head, is_published, uncommitted
+from samebits.sharing.git import is_published, uncommitted
 from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
 from samebits.sharing.remote import Heard, Remote, open_remote, quiet
 from samebits.sharing.verify import Verdict, heal, verify
@@ -47,9 +48,12 @@ def share(
     with open_repo(folder) as repo:
         place = open_remote(repo, remote, timeout=timeout)
         check_lock(repo)
-        objects = [each for each in needed_here(repo) if each.pushed]
-        verdict = send(repo, place, objects, quick=quick, say=say)
-    commit = head(folder)
+        everything = needed_here(repo)
+        verdict = send(repo, place, [each for each in everything if each.pushed], quick=quick, say=say)
+    remade = sorted({each.stage for each in everything if each.remade})
+    if remade:
+        say(f"not shared, since dvc.yaml says push: false: outputs of {', '.join(remade)}; dvc repro makes them anew")
+    commit = head_commit(folder)
     if is_published(folder, commit) is not True:
         say(f"note: commit {commit[:10]} is on no git remote that is known here: git push")
     return verdict

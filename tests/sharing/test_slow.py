@@ -1,0 +1,108 @@
+"""Servers that are slow or fill up: what is said, and what is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.sharing import servers
+from tests.sharing.conftest import Team, objects_in
+
+pytestmark = [pytest.mark.slow, pytest.mark.crash]
+
+
+@dataclass
+class Line:
+    """A TCP proxy as a slow line to a port of this machine: `rate` bytes a second, each way of each connection."""
+
+    target: int
+    rate: float
+    moved: int = 0
+    sockets: list[socket.socket] = field(default_factory=list)
+    port: int = 0
+
+    def __enter__(self) -> Line:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self._server.accept()
+                far = socket.create_connection(("127.0.0.1", self.target))
+                self.sockets += [peer, far]
+                for source, sink in ((peer, far), (far, peer)):
+                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(8192):
+                self.moved += len(data)
+                time.sleep(len(data) / self.rate)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self._server, *self.sockets):
+            each.close()
+
+
+def port_of(url: str) -> int:
+    return int(url.partition("127.0.0.1:")[2].partition("/")[0])
+
+
+@pytest.fixture
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file system of 600 KB."""
+    folder = tmp_path_factory.mktemp("small")
+    command = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root's rights (CAP_SYS_ADMIN)")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("kind", ["webdav", "ssh"])
+def test_a_server_whose_disk_is_full(team: Team, small_disk: Path, tmp_path: Path, kind: str) -> None:
+    team.ann.set(shards=40)
+    team.ann.repro()
+    with contextlib.ExitStack() as stack:
+        environment: dict[str, str] = {}
+        if kind == "webdav":
+            web = stack.enter_context(servers.web(tmp_path, store=small_disk))
+            team.add_remote(web.dav, **web.options)
+        else:
+            ssh = stack.enter_context(servers.ssh(tmp_path))
+            environment = ssh.environment()
+            team.add_remote(ssh.url.replace(str(ssh.store), str(small_disk)), **ssh.options)
+        message = team.ann.refused("share", **environment)
+        assert "is full (" in message
+        assert "make room there" in message
+        # The listing, which says that all is there, is not.
+        listing = (team.ann.folder / "dvc.lock").read_text().partition("data/prepared\n")[2].split()
+        wanted = next(word for word in listing if word.endswith(".dir"))
+        assert wanted not in objects_in(small_disk)
+        subprocess.run(["mount", "-o", "remount,size=10m", str(small_disk)], check=True)
+        assert "every one read back" in team.ann.ok("share", **environment)  # what was cut off is sent anew
+
+
+def test_a_slow_line_takes_long_and_ends_well(team: Team, tmp_path: Path) -> None:
+    """`--timeout` is for the first answer: a transfer that takes longer is not cut off."""
+    with servers.web(tmp_path) as web, Line(port_of(web.dav), rate=40_000) as line:
+        url = web.dav.replace(str(line.target), str(line.port))
+        team.add_remote(url, **web.options)
+        assert "every one read back" in team.ann.ok("share", "--timeout", "5")
+        assert line.moved > 200_000  # there and back
+        assert "every hash checked (10 fetched now)" in team.clone("bob", **web.options).ok("receive")
