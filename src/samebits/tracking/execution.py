@@ -40,6 +40,9 @@ PIPELINE = ("prepare", "train", "evaluate", "export")
 """Stages in the order of the flow."""
 
 _FORMAT = 1
+ORPHAN_SECONDS = 20.0
+"""How long a stage that outlived its `dvc` is waited for."""
+
 _FOREIGN_SILENCE_S = 120.0
 """A record of another machine or container counts as dead after so long without a line in its journal."""
 
@@ -157,6 +160,12 @@ class Record:
         """Whether an execution of it, or a stage that outlived its `dvc`, still runs."""
         return any(self.runs(process) for process in (*(e.anchor for e in self.executions), *self.processes))
 
+    def orphaned(self, here: ProcessId) -> bool:
+        """Whether a stage of it outlived its `dvc` on this machine; `here`, the process that asks, is none."""
+        if any(self.runs(execution.anchor) for execution in self.executions):
+            return False
+        return any(process != here and process.alive() for process in self.processes)
+
     def runs(self, process: ProcessId) -> bool:
         """Whether a process of this record lives; on another machine, whether the journal still grows."""
         if process.host == platform.node():
@@ -247,6 +256,7 @@ def open_record(
         data_digest: digest of the prepared data that the stage reads; a record with another one is not continued.
     """
     execution, process = current_execution(), ProcessId.of(os.getpid())
+    _await_orphans(project, process, fingerprint)
     with runs_lock(project):
         record, first = _find(project, execution, stage, fingerprint, data_digest)
         continued = record is not None and first
@@ -262,6 +272,15 @@ def open_record(
         record.save()
         earlier = sum(_seconds(segment) for segment in record.attempts(stage))
         return Opened(record, new_segment(record.folder, stage), first, continued, earlier)
+
+
+def _await_orphans(project: Project, here: ProcessId, fingerprint: str) -> None:
+    """A stage whose `dvc` was killed notices it and stops within a batch. Its run is gone on with, once it has stopped."""
+    until = time.monotonic() + ORPHAN_SECONDS
+    while any(record.fingerprint == fingerprint and record.orphaned(here) for record in read_records(project)):
+        if time.monotonic() > until:
+            return
+        time.sleep(0.1)
 
 
 def _find(

@@ -33,6 +33,8 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
 
     rows = _merged(state.curve)
     reports = context.project.reports / "train"
+    for leftover in reports.glob(".*.tmp"):  # of a process that was killed while it wrote
+        leftover.unlink()
     write_bytes(reports / "curves.csv", _csv(rows))
     kept = next((row for row in reversed(rows) if row["step"] == epoch * steps), {})
     validation = {name.removeprefix("val/"): value for name, value in kept.items() if name.startswith("val/")}

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -130,6 +131,40 @@ def test_other_parameters_code_or_data_begin_a_new_record(
     fields = {"data_digest": "d"} | {key: value}
     again = open_as(project, monkeypatch, ProcessId(dead.host, dead.pid, "later"), "train", **fields)
     assert not again.continued
+
+
+def test_a_stage_that_outlived_its_dvc_is_waited_for_and_its_run_continued(
+    project: Project, monkeypatch: pytest.MonkeyPatch, dead: ProcessId
+) -> None:
+    first = open_as(project, monkeypatch, dead, "train")
+    orphan = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    first.record.processes = [ProcessId.of(orphan.pid)]
+    first.record.save()
+    first.journal.close()
+
+    def end() -> None:
+        assert orphan.stdin is not None
+        orphan.stdin.close()
+        orphan.wait()
+
+    ending = threading.Timer(0.5, end)
+    ending.start()
+    again = open_as(project, monkeypatch, ProcessId(dead.host, dead.pid, "later"), "train")
+    ending.join()
+    assert again.continued
+    assert again.record.folder == first.record.folder
+
+
+def test_an_orphan_that_does_not_end_keeps_its_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch, dead: ProcessId
+) -> None:
+    monkeypatch.setattr(execution, "ORPHAN_SECONDS", 0.2)
+    first = open_as(project, monkeypatch, dead, "train")
+    first.record.processes = [ProcessId.of(os.getppid())]
+    first.record.save()
+    again = open_as(project, monkeypatch, ProcessId(dead.host, dead.pid, "later"), "train")
+    assert not again.continued
+    assert again.record.folder != first.record.folder
 
 
 def test_a_living_execution_is_not_taken_over(
