@@ -275,7 +275,7 @@ def open_record(
 
 
 def _await_orphans(project: Project, here: ProcessId, fingerprint: str) -> None:
-    """A stage whose `dvc` was killed notices it and stops within a batch. Its run is gone on with, once it has stopped."""
+    """A stage whose `dvc` was killed notices it and stops within a batch. Once it has, its run is gone on with."""
     until = time.monotonic() + ORPHAN_SECONDS
     while any(record.fingerprint == fingerprint and record.orphaned(here) for record in read_records(project)):
         if time.monotonic() > until:
