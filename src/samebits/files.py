@@ -38,6 +38,10 @@ def json_bytes(value: Any) -> bytes:
     return (text + "\n").encode()
 
 
+_UNFINISHED = ".tmp"
+"""Ending of a file that is being written; its name begins with a dot."""
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically: temporary file beside it, fsync, rename, fsync of the folder.
 
@@ -45,7 +49,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     and the temporary one is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -58,6 +62,13 @@ def write_bytes(path: Path, data: bytes) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def remove_unfinished(*folders: Path) -> None:
+    """Remove what writers that were killed left in folders into which nobody else writes now."""
+    for folder in folders:
+        for path in folder.glob(f".*{_UNFINISHED}"):
+            path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

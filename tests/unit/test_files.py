@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from samebits.errors import UserError
-from samebits.files import json_bytes, read_json, sha256_file, write_bytes, write_json
+from samebits.files import json_bytes, read_json, remove_unfinished, sha256_file, write_bytes, write_json
 
 
 def test_json_does_not_depend_on_the_order_of_keys() -> None:
@@ -34,6 +36,21 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
         write_json(file, {"new": 1})
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert read_json(file) == {"old": 1}
+
+
+def test_what_a_killed_writer_left_can_be_removed(tmp_path: Path) -> None:
+    script = (
+        "import os, sys, pathlib; from samebits.files import write_bytes\n"
+        "os.replace = lambda *_: os._exit(9)\n"
+        "write_bytes(pathlib.Path(sys.argv[1]) / 'metrics.json', b'{}')\n"
+    )
+    source = Path(__file__).parents[2] / "src"
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=source).returncode == 9
+    kept = tmp_path / "kept.tmp"
+    kept.touch()
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_unfinished(tmp_path, tmp_path / "absent")
+    assert list(tmp_path.iterdir()) == [kept]
 
 
 def test_folders_are_made_and_hashes_are_sha256(tmp_path: Path) -> None:

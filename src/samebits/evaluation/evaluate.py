@@ -15,7 +15,7 @@ from samebits.data.prepared import open_split, read_info
 from samebits.errors import Interrupted, UserError
 from samebits.evaluation.curves import read_curves
 from samebits.evaluation.subject import EVALUATORS, Evaluation, Subject
-from samebits.files import write_bytes, write_json
+from samebits.files import remove_unfinished, write_bytes, write_json
 from samebits.params.evaluate import EvaluateParams
 from samebits.registry import load_module
 from samebits.serving import ServingModel
@@ -75,4 +75,5 @@ def _write(folder: Path, evaluation: Evaluation) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
         for file, data in files.items():
             write_bytes(folder / name / file, data)
+    remove_unfinished(folder)
     write_json(folder / "metrics.json", evaluation.metrics)

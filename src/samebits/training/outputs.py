@@ -7,7 +7,7 @@ import io
 
 from samebits.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
 from samebits.data.prepared import DatasetInfo
-from samebits.files import write_bytes, write_json
+from samebits.files import remove_unfinished, write_bytes, write_json
 from samebits.params.section import Section
 from samebits.stage import StageContext
 from samebits.training.loop import Training
@@ -15,7 +15,8 @@ from samebits.training.loop import Training
 
 def write_outputs(training: Training, task: Section, model: Section, info: DatasetInfo, context: StageContext) -> None:
     """The outputs: weights, config, curves and the metrics of the epoch that was kept."""
-    state = training.state
+    state, reports = training.state, context.project.reports / "train"
+    remove_unfinished(context.project.checkpoint, reports)
     steps = training.batches.steps_per_epoch
     epoch, weights = state.step // steps, state.evaluated.state_dict()
     if state.best is not None:
@@ -32,9 +33,6 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     copy_tokenizer(context.project.prepared, context.project.checkpoint, info.signature)
 
     rows = _merged(state.curve)
-    reports = context.project.reports / "train"
-    for leftover in reports.glob(".*.tmp"):  # of a process that was killed while it wrote
-        leftover.unlink()
     write_bytes(reports / "curves.csv", _csv(rows))
     kept = next((row for row in reversed(rows) if row["step"] == epoch * steps), {})
     validation = {name.removeprefix("val/"): value for name, value in kept.items() if name.startswith("val/")}

@@ -136,6 +136,15 @@ def test_the_same_settings_give_the_same_weights(context: Any) -> None:
     assert run(context) == run(context)
 
 
+def test_what_a_killed_training_left_half_written_goes(context: Any) -> None:
+    folders = [context.project.checkpoint, context.project.reports / "train"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / ".metrics.json.abc.tmp").touch()
+    run(context)
+    assert [path for folder in folders for path in folder.glob(".*")] == []
+
+
 def test_a_profile_changes_no_bit_and_says_where_the_time_went(context: Any) -> None:
     plain = run(context)
     context.runtime = context.runtime.model_copy(update={"profile": True})
