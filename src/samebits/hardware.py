@@ -34,6 +34,12 @@ def pick_device(requested: str) -> torch.device:
     return device
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done what it was asked to; a CPU always has."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+
+
 @dataclass(frozen=True)
 class Precision:
     """How the forward pass computes. Weights and optimiser state are fp32 in every case.

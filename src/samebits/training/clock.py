@@ -18,6 +18,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from samebits.files import write_bytes
+from samebits.hardware import synchronize
 
 T = TypeVar("T")
 
@@ -43,6 +44,9 @@ class Clock:
 
     def step(self) -> None:
         """A step is done."""
+
+    def close(self) -> None:
+        """The training is over, or was stopped."""
 
 
 class Profile(Clock):
@@ -73,7 +77,7 @@ class Profile(Clock):
         try:
             with record_function(phase):
                 yield
-                self._wait()
+                synchronize(self._device)
         finally:
             if self._trace is None:  # the profiler's own work is no phase of the training
                 self._seconds[phase] += time.perf_counter() - began
@@ -95,7 +99,7 @@ class Profile(Clock):
         if self._steps == _TRACE_AFTER:
             self._start_trace()
         elif self._steps == _TRACE_AFTER + _TRACE_STEPS:
-            self.stop_trace()
+            self.close()
 
     def _start_trace(self) -> None:
         self._untimed -= time.perf_counter()
@@ -105,11 +109,11 @@ class Profile(Clock):
         self._trace = profile(activities=kinds, record_shapes=True)
         self._trace.start()
 
-    def stop_trace(self) -> None:
-        """End the trace, if one is running, and write it."""
+    def close(self) -> None:
+        """End the trace, if one is running, and write it: torch can run one at a time."""
         if self._trace is None:
             return
-        self._wait()
+        synchronize(self._device)
         self._trace.stop()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._trace.export_chrome_trace(str(self.trace_file))
@@ -143,10 +147,6 @@ class Profile(Clock):
 
     def write(self) -> list[Path]:
         """Write what was measured; the files written."""
-        self.stop_trace()
+        self.close()
         write_bytes(self.table_file, f"{self.table()}\n{self._operators}".encode())
         return [file for file in (self.table_file, self.trace_file) if file.is_file()]
-
-    def _wait(self) -> None:
-        if self._device.type != "cpu":
-            torch.accelerator.synchronize()

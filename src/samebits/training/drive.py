@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from samebits.progress import Progress
 from samebits.stage import StageContext
 from samebits.training.clock import Clock, Profile
@@ -42,7 +44,7 @@ def drive(training: Training, store: StateStore, context: StageContext) -> None:
             save_seconds=context.runtime.checkpoint_seconds,
             clock=clock,
         )
-        with context.stop.deferred():
+        with context.stop.deferred(), contextlib.closing(clock):
             training.run(observer, context.stop)
     if isinstance(clock, Profile):
         for file in clock.write():
@@ -56,8 +58,10 @@ def _report_speed(training: Training, samples_per_second: float, context: StageC
     measured = {"train/samples_per_second": samples_per_second}
     line = f"{samples_per_second:,.0f} samples/s"
     batches = training.batches
+    steps = batches.steps_per_epoch
+    epoch = max(0, training.state.step - 1) // steps * steps  # the last one, whose order is at hand
     operations = flops_a_sample(
-        training.state.model, training.prepare, lambda step: batches.batch(step).inputs, batches.steps_per_epoch
+        training.state.model, training.prepare, lambda step: batches.batch(epoch + step).inputs, steps
     )
     if operations:
         speed = operations * samples_per_second

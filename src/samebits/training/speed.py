@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from samebits.errors import UserError
 from samebits.files import json_bytes, read_json, write_json
-from samebits.hardware import Precision, hardware_kind
+from samebits.hardware import Precision, hardware_kind, synchronize
 
 PEAKS = "peak.json"
 """Below `.samebits`: operations a second by kind of hardware and precision."""
@@ -47,7 +47,7 @@ def flops_a_sample(
     by_shape: dict[torch.Size, int] = {}
     samples = operations = 0
     try:
-        empty, inputs_of = copy.deepcopy(model).to("meta").train(), copy.deepcopy(prepare).to("meta")
+        empty, inputs_of = _without_numbers(model).train(), _without_numbers(prepare)
         for step in sorted({step * steps // _SHAPES for step in range(_SHAPES)}):
             stored = batch(step)
             if stored.shape not in by_shape:
@@ -59,6 +59,14 @@ def flops_a_sample(
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return None
     return operations / samples
+
+
+def _without_numbers(module: nn.Module) -> nn.Module:
+    """A copy on the meta device; what fills the memory is not copied first."""
+    known: dict[int, torch.Tensor] = {
+        id(each): nn.Parameter(each.detach().to("meta"), each.requires_grad) for each in module.parameters()
+    }
+    return copy.deepcopy(module, known | {id(each): each.to("meta") for each in module.buffers()})
 
 
 def peak_flops(folder: Path, device: torch.device, precision: Precision) -> float:
@@ -81,11 +89,13 @@ def peak_flops(folder: Path, device: torch.device, precision: Precision) -> floa
     return known[key]
 
 
+@torch.no_grad()
 def _product(device: torch.device, precision: Precision, side: int = 2048) -> float:
     left, right = (torch.ones(side, side, device=device, dtype=precision.dtype) for _ in range(2))
-    return 2 * side**3 / _seconds(lambda: left @ right, device)
+    return 2 * side**3 / shortest_seconds(lambda: left @ right, device)
 
 
+@torch.no_grad()
 def _convolution(device: torch.device, precision: Precision, images: int = 64, channels: int = 128) -> float:
     side, kernel = 28, 3
     dtype = precision.dtype
@@ -93,24 +103,18 @@ def _convolution(device: torch.device, precision: Precision, images: int = 64, c
     weight = torch.ones(channels, channels, kernel, kernel, device=device, dtype=dtype)
     inputs, weight = (each.contiguous(memory_format=torch.channels_last) for each in (inputs, weight))
     operations = 2 * images * (channels * side * kernel) ** 2
-    return operations / _seconds(lambda: functional.conv2d(inputs, weight, padding=1), device)
+    return operations / shortest_seconds(lambda: functional.conv2d(inputs, weight, padding=1), device)
 
 
-@torch.no_grad()
-def _seconds(run: Callable[[], torch.Tensor], device: torch.device) -> float:
-    """The shortest of several runs."""
+def shortest_seconds(run: Callable[[], object], device: torch.device, seconds: float | None = None) -> float:
+    """The shortest of the runs that fit into some seconds, at least 3, after one that warms up."""
     found: list[float] = []
     run()
-    until = time.perf_counter() + _MEASURE_SECONDS
+    until = time.perf_counter() + (_MEASURE_SECONDS if seconds is None else seconds)
     while len(found) < _LEAST_REPEATS or time.perf_counter() < until:
-        _wait(device)
+        synchronize(device)
         began = time.perf_counter()
         run()
-        _wait(device)
+        synchronize(device)
         found.append(time.perf_counter() - began)
     return min(found)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize()

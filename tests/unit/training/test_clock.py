@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import time
@@ -82,6 +83,16 @@ def test_a_training_that_ends_inside_the_trace_still_writes_it(tmp_path: Path, m
     profile = Profile(CPU, tmp_path)
     steps(profile, 4)
     assert profile.trace_file in profile.write()
+
+
+def test_a_training_that_is_stopped_inside_the_trace_leaves_the_profiler_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "_TRACE_AFTER", 1)
+    for name in ("stopped", "next"):
+        with contextlib.closing(Profile(CPU, tmp_path / name)) as profile:
+            steps(profile, 2)
+        assert profile.trace_file.is_file()
 
 
 def test_a_training_too_short_for_a_trace_says_so(tmp_path: Path) -> None:
