@@ -10,32 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable
+from functools import partial
 
 import launched  # noqa: F401  first: it may replace the process
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-from torchvision import models
 
 from samebits import determinism
+from samebits.models import resnet
+from samebits.signature import ClassTarget, ImageInputs, Signature
+from samebits.training.speed import flops_a_sample, shortest_seconds
 
 BATCH = 128
 CONVOLUTIONS = ((64, 28), (128, 14), (256, 7), (512, 4))
 PRODUCTS = (1024, 2048, 4096)
-
-
-def best(call: Callable[[], object], seconds: float) -> float:
-    """Seconds of the fastest of the calls that fit into the time, at least 3, after one that warms up."""
-    call()
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < end:
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 def main() -> None:
@@ -43,11 +31,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0)
     seconds = parser.parse_args().seconds
     determinism.set_determinism("strict", None)
+    best = partial(shortest_seconds, device=torch.device("cpu"), seconds=seconds)
     found: dict[str, float] = {}
     for size in PRODUCTS:
         left, right = (torch.randn(size, size, dtype=torch.bfloat16) for _ in range(2))
         with torch.inference_mode():
-            took = best(lambda left=left, right=right: left @ right, seconds)
+            took = best(lambda left=left, right=right: left @ right)
         found[f"product {size}"] = 2 * size**3 / took / 1e9
     for width, side in CONVOLUTIONS:
         layer = nn.Conv2d(width, width, 3, padding=1, bias=False, dtype=torch.bfloat16)
@@ -56,24 +45,23 @@ def main() -> None:
         images = images.contiguous(memory_format=torch.channels_last)
         once = 2 * 9 * width * width * side * side * BATCH
         with torch.inference_mode():
-            took = best(lambda layer=layer, images=images: layer(images), seconds)
+            took = best(lambda layer=layer, images=images: layer(images))
         found[f"convolution {width} at {side}x{side}, forward"] = once / took / 1e9
         images.requires_grad_()
         slope = torch.ones(BATCH, width, side, side, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
-        took = best(lambda layer=layer, images=images, slope=slope: layer(images).backward(slope), seconds)
+        took = best(lambda layer=layer, images=images, slope=slope: layer(images).backward(slope))
         found[f"convolution {width} at {side}x{side}, forward and backward"] = 3 * once / took / 1e9
     print(json.dumps({"gflops": found, "flops_a_sample": flops_of_a_sample()}))
 
 
 def flops_of_a_sample() -> float:
     """Operations of one training sample of ResNet-18 at 28x28, forward and backward, as torch counts them."""
-    net = models.resnet18(weights=None, num_classes=10)
-    net.conv1 = nn.Conv2d(1, 64, 3, 1, 1, bias=False)
-    net.maxpool = nn.Identity()
-    counter = FlopCounterMode(display=False)
-    with counter:
-        net(torch.randn(2, 1, 28, 28)).sum().backward()
-    return counter.get_total_flops() / 2
+    inputs = ImageInputs(shape=[1, 28, 28], mean=[0.0], std=[1.0])
+    signature = Signature(inputs=inputs, target=ClassTarget(classes=[str(each) for each in range(10)]))
+    net = resnet.build(resnet.Settings(name="resnet18", stem="small"), signature)
+    operations = flops_a_sample(net, nn.Identity(), lambda _: torch.empty(2, *inputs.shape), 1)
+    assert operations is not None
+    return operations
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
-
-from clock import Clock, add_arguments
+from clock_path import Clock, add_arguments
 
 
 def main() -> None:

@@ -12,6 +12,9 @@ import numpy as np
 from parts import workspaces
 from parts.base import BENCH, PEER_PYTHON, Contender, Options, Row, others, run, table
 
+from samebits.data.prepared import open_split
+from samebits.verify.copies import change_params
+
 OURS, PEER = "samebits", "PyTorch's MNIST example"
 WANTED = {"mnist": ("MNIST", 0.994), "fashion_mnist": ("Fashion-MNIST", 0.93)}
 
@@ -22,7 +25,7 @@ def measure(options: Options) -> dict[str, Any]:
     for recipe, (title, wanted) in WANTED.items():
         quick: dict[str, Any] = {"train": {"epochs": 1, "batch_size": 1024}} if options.quick else {}
         folder = workspaces.workspace(f"accuracy-{recipe}", recipe, quick)
-        workspaces.stage(folder, "prepare", options)
+        workspaces.stage(folder, "prepare")
         data = _arrays(folder / "data" / "prepared")
         for seed in range(options.rounds):
             for name in (OURS, PEER) if seed % 2 == 0 else (PEER, OURS):
@@ -33,11 +36,11 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def _ours(folder: Path, seed: int, options: Options) -> Row:
-    workspaces.set_params(folder, {"seed": seed})
+    change_params(folder, {"seed": seed})
     row = run(workspaces.ours(OURS, folder, "--whole", stops=(0,)))
     if "failed" in row:
         return row
-    workspaces.stage(folder, "evaluate", options)
+    workspaces.stage(folder, "evaluate")
     test = json.loads((folder / "reports" / "evaluation" / "metrics.json").read_text(encoding="utf-8"))["test"]
     return row | {"seconds": row["process_seconds"], "accuracy": test["accuracy"]}
 
@@ -51,7 +54,7 @@ def _arrays(prepared: Path) -> Path:
     """Training, validation (a peer that holds none out learns from both) and test images as plain arrays."""
     folder = prepared.parent / "arrays"
     folder.mkdir(exist_ok=True)
-    splits = {name: workspaces.open_split(prepared, name, in_memory=True) for name in ("train", "validation", "test")}
+    splits = {name: open_split(prepared, name, in_memory=True) for name in ("train", "validation", "test")}
     parts = {name: (split.rows(workspaces.everything(split)), split.targets) for name, split in splits.items()}
     learnt = [parts["train"], parts["validation"]]
     for prefix, pair in (("", [np.concatenate(each) for each in zip(*learnt, strict=True)]), ("test-", parts["test"])):

@@ -82,6 +82,12 @@ def alternate(contenders: Sequence[Contender], rounds: int, subject: str) -> lis
     return rows
 
 
+def clock(warmup_steps: int, warmup_seconds: float, steps: int, losses: tuple[int, int]) -> list[str]:
+    """Arguments of bench/peers/clock.py."""
+    values = {"--warmup-steps": warmup_steps, "--warmup-seconds": warmup_seconds, "--steps": steps}
+    return [*(str(word) for pair in values.items() for word in pair), "--losses", *map(str, losses)]
+
+
 def run(contender: Contender, timeout: float = 7200.0) -> Row:
     """Run one process to its end; what its last JSON line said, and how busy the machine was with other things."""
     if contender.before:

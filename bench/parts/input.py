@@ -18,6 +18,7 @@ from parts.base import (
     Options,
     Row,
     alternate,
+    clock,
     others,
     ratio_range,
     run,
@@ -25,7 +26,6 @@ from parts.base import (
     summary,
     table,
 )
-from parts.training import clock
 from PIL import Image
 
 OURS, PIL, V2, FOLDER = "samebits", "torchvision, PIL, 2 workers", "torchvision v2 on tensors, 2 workers", "ImageFolder"

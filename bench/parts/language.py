@@ -6,8 +6,20 @@ import sys
 from typing import Any
 
 from parts import workspaces
-from parts.base import BENCH, STATE, Contender, Options, Row, alternate, others, ratio_range, spread, summary, table
-from parts.training import clock
+from parts.base import (
+    BENCH,
+    STATE,
+    Contender,
+    Options,
+    Row,
+    alternate,
+    clock,
+    others,
+    ratio_range,
+    spread,
+    summary,
+    table,
+)
 
 OURS, LOOP, THEIRS = "samebits", "nanoGPT's loop, our model", "nanoGPT's loop and model"
 SHAPES = {"length 256, batch 16 (our recipe)": (256, 16), "length 64, batch 12 (nanoGPT's for a CPU)": (64, 12)}
@@ -26,7 +38,7 @@ def measure(options: Options) -> dict[str, Any]:
         }
         folder = workspaces.workspace(f"books-{length}", "gutenberg_gpt", override)
         prepared = STATE / "data" / f"books-{length}" / "prepared"
-        workspaces.keep_prepared(folder, prepared, options)
+        workspaces.keep_prepared(folder, prepared)
         counted = (
             clock(2, 0.0, 5, (0, 0)) if options.quick else clock(10, 8.0, 60 * 256 * 16 // (length * batch), (0, 0))
         )

@@ -27,7 +27,7 @@ def measure(options: Options) -> dict[str, Any]:
         }
         folder = workspaces.workspace(f"latency-{section['name']}", "mnist", override, data)
         for stage in ("train", "export"):
-            workspaces.stage(folder, stage, options)
+            workspaces.stage(folder, stage)
         for batch in (1, 256):
             command = [sys.executable, BENCH / "ours" / "latency.py", folder, "--batch", batch]
             command += ["--seconds", options.steps(5, 1)]

@@ -16,13 +16,13 @@ from parts.base import (
     Options,
     Row,
     alternate,
+    clock,
     others,
     ratio_range,
     spread,
     summary,
     table,
 )
-from parts.training import clock
 
 from samebits.data.catalog import load_card
 from samebits.data.fetch import fetch
@@ -40,7 +40,7 @@ def measure(options: Options) -> dict[str, Any]:
     counted = clock(2, 0.0, 3, (0, 0)) if options.quick else clock(10, 8.0, 100, (0, 0))
     folder = workspaces.workspace("mails", "spam_bert", {"runtime": {"checkpoint_seconds": 30.0}})
     prepared = STATE / "data" / "mails" / "prepared"
-    workspaces.keep_prepared(folder, prepared, options)
+    workspaces.keep_prepared(folder, prepared)
     data, weights = workspaces.arrays(prepared), minilm()
     fixed = [PEER_PYTHON, BENCH / "peers" / "trainer.py", "--data", data, "--weights", weights, *counted]
     contenders = [workspaces.ours(OURS, folder, "--batch", str(BATCH), *counted)]

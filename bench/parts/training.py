@@ -13,12 +13,15 @@ from parts.base import (
     Options,
     Row,
     alternate,
+    clock,
     others,
     ratio_range,
     spread,
     summary,
     table,
 )
+
+from samebits.data.prepared import read_info
 
 OURS, BATCH = "samebits", 128
 PEERS = {
@@ -61,15 +64,10 @@ def counted(model: str, options: Options) -> list[str]:
     return clock(100, 8.0, 300, (101, 200)) if model == "convnet" else clock(2, 8.0, 20, (1, 20))
 
 
-def clock(warmup_steps: int, warmup_seconds: float, steps: int, losses: tuple[int, int]) -> list[str]:
-    values = {"--warmup-steps": warmup_steps, "--warmup-seconds": warmup_seconds, "--steps": steps}
-    return [*(str(word) for pair in values.items() for word in pair), "--losses", *map(str, losses)]
-
-
 def ours(model: str, augment: bool, options: Options, **runtime: Any) -> Contender:
     """Our stage with everything on: tracking, saved states (every 5 s instead of 30), strict determinism, progress."""
     prepared = workspaces.fashion()
-    train = len(workspaces.open_split(prepared, "train", in_memory=False)) // BATCH
+    train = read_info(prepared).counts["train"] // BATCH
     override = {
         "seed": 0,
         "reproducibility": "strict",

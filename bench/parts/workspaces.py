@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from parts.base import ROOT, STATE, Contender, Options, run
-from ruamel.yaml import YAML
+from parts.base import ROOT, STATE, Contender, run
 
 from samebits.data.catalog import load_card
 from samebits.data.fetch import fetch
@@ -26,7 +25,8 @@ from samebits.data.shards import write_prepared
 from samebits.data.sources import Source
 from samebits.data.split import sample_hashes
 from samebits.params.data import DataParams
-from samebits.recipes import merge, use
+from samebits.recipes import use
+from samebits.verify.copies import change_params
 
 CURVE_STEPS = 20
 """Steps a point of our training curve, so that losses are means over the same steps as a peer's."""
@@ -42,22 +42,13 @@ def workspace(name: str, recipe: str, override: Mapping[str, Any], prepared: Pat
     for part in ("params.yaml", "dvc.yaml", ".gitignore"):
         shutil.copy(ROOT / part, folder / part)
     use(folder, recipe, say=lambda _: None)
-    set_params(folder, override)
+    change_params(folder, override)
     if prepared is not None:
         (folder / "data" / "prepared").symlink_to(prepared, target_is_directory=True)
     git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false"]
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "benchmark"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
     return folder
-
-
-def set_params(folder: Path, override: Mapping[str, Any]) -> None:
-    yaml = YAML()
-    file = folder / "params.yaml"
-    params = yaml.load(file.read_text(encoding="utf-8"))
-    merge(params, override)
-    with file.open("w", encoding="utf-8") as stream:
-        yaml.dump(params, stream)
 
 
 def clean(folder: Path) -> None:
@@ -71,19 +62,18 @@ def ours(name: str, folder: Path, *arguments: str, stops: tuple[int, ...] = (0, 
     return Contender(name, command, before=lambda: clean(folder), stops=stops)
 
 
-def stage(folder: Path, name: str, options: Options) -> dict[str, Any]:
+def stage(folder: Path, name: str) -> None:
     """Run a stage to its end; raises SystemExit if it fails."""
     done = run(Contender(name, [sys.executable, ROOT / "bench/ours/stage.py", folder, name, "--whole"]))
     if "failed" in done:
         raise SystemExit(f"the stage {name} failed in {folder}")
-    return done
 
 
-def keep_prepared(folder: Path, prepared: Path, options: Options) -> None:
+def keep_prepared(folder: Path, prepared: Path) -> None:
     """The prepared data of a workspace: made by our stage the first time, later the copy that was kept of it."""
     there = folder / "data" / "prepared"
     if not prepared.is_dir():
-        stage(folder, "prepare", options)
+        stage(folder, "prepare")
         part = prepared.with_name("part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(there, part)
