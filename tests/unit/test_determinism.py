@@ -38,7 +38,7 @@ def test_modes(mode: str, deterministic: bool, warn_only: bool, benchmark: bool)
 
 
 def test_a_compiler_that_is_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from torch._inductor import config  # noqa: PLC0415 (imported where it is asked for)
+    from torch._inductor import config
 
     monkeypatch.setattr(config, "deterministic", False)
     set_determinism("strict", 1)
