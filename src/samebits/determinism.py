@@ -15,15 +15,25 @@ STEP = "step"
 """Stream of what is drawn inside a step (dropout)."""
 
 
-def set_determinism(mode: str, threads: int | None) -> None:
+_DEBUG_MODES = {"strict": "error", "warn": "warn", "off": "default"}
+
+
+def set_determinism(mode: str, threads: int | None, *, compiles: bool = False) -> None:
     """Set torch's switches for `reproducibility: strict | warn | off` and the number of CPU threads.
 
     strict: an operation without a deterministic implementation stops the run. warn: it is used, with a warning.
     off: cuDNN may choose its algorithms by timing them. The number of threads changes how sums are split, so it
     is fixed in every mode.
+
+    Args:
+        compiles: whether torch's compiler is used, and has to be told, too.
     """
     torch.set_num_threads(threads or available_cores())
-    torch.use_deterministic_algorithms(mode != "off", warn_only=mode == "warn")
+    if compiles:
+        torch.use_deterministic_algorithms(mode != "off", warn_only=mode == "warn")
+    else:
+        # The same switch; it does not import the compiler (torch 2.14: over a second) to tell it.
+        torch.set_deterministic_debug_mode(_DEBUG_MODES[mode])
     torch.backends.cudnn.benchmark = mode == "off"
     # fp32 means fp32: without this, cuDNN computes fp32 convolutions in TF32, with 10 bits of mantissa.
     torch.backends.cudnn.allow_tf32 = False

@@ -37,6 +37,17 @@ def test_modes(mode: str, deterministic: bool, warn_only: bool, benchmark: bool)
     assert not torch.utils.deterministic.fill_uninitialized_memory
 
 
+def test_a_compiler_that_is_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._inductor import config
+
+    monkeypatch.setattr(config, "deterministic", False)
+    set_determinism("strict", 1)
+    assert not config.deterministic
+    set_determinism("strict", 1, compiles=True)
+    assert config.deterministic
+    assert torch.are_deterministic_algorithms_enabled()
+
+
 def test_strict_stops_at_an_operation_without_a_deterministic_implementation() -> None:
     values, places = torch.ones(3), torch.zeros(3, dtype=torch.int64)
     set_determinism("strict", 1)

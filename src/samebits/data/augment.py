@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from samebits.data.colours import change_colours
 from samebits.data.order import Int64, Stream, uniform
 from samebits.params.augment import AugmentParams
 
@@ -21,6 +22,10 @@ Floats = npt.NDArray[np.float32]
 
 # Column of each random number. Part of the result's bits: append, never reorder.
 _DY, _DX, _FLIP, _ROTATE, _SCALE, _SHEAR, _ERASE_Y, _ERASE_X = range(8)
+_AREA, _RATIO, _CROP_Y, _CROP_X, _BRIGHTNESS, _CONTRAST, _SATURATION = range(8, 15)
+_ALL_COLUMNS = 16
+# Width to height of a random resized crop: log-uniform between 3/4 and 4/3, as Szegedy et al. (2014) have it.
+_WIDEST = 4 / 3
 # 25,000 pixels: the 100 KiB arrays of the resampling fit a core's second-level cache.
 _CACHED_PIXELS = 25_000
 
@@ -39,7 +44,7 @@ def augment(
     epoch: int,
     fill: tuple[int, ...] | None = None,
 ) -> Images:
-    """A batch after affine change, shift, flip and erasure, in this order.
+    """A batch after resized crop and affine change (one resampling), shift, flip, colours and erasure, in this order.
 
     Args:
         images: uint8 [B, C, H, W]; not changed.
@@ -52,15 +57,29 @@ def augment(
     if is_identity(params):
         return np.ascontiguousarray(images)
     affine = params.rotate > 0 or params.scale > 0 or params.shear > 0
-    columns = 8 if affine or params.erase else 3
+    crop = params.resized_crop < 1
+    colours = params.brightness > 0 or params.contrast > 0 or params.saturation > 0
+    columns = _ALL_COLUMNS if crop or colours else 8 if affine or params.erase else 3
     chance = uniform(seed, Stream.AUGMENT, epoch, indices, columns)
     out = images
-    if affine:
+    if crop:
+        matrices = _matrices(chance, params)
+        sizes, moves = _crops(chance, params.resized_crop, images.shape[2], images.shape[3])
+        # matrix @ (size * place + move): the crop is taken from the image as rotation, scale and shear leave it.
+        out = _affine(out, matrices * sizes[:, None, :], (matrices * moves[:, None, :]).sum(axis=2))
+    elif affine:
         out = _affine(out, _matrices(chance, params))
     if params.shift:
         out = _shift(out, _offsets(chance[:, _DY], params.shift), _offsets(chance[:, _DX], params.shift), params.shift)
     if params.flip:
         out = _flip(out, chance[:, _FLIP] < np.float32(0.5), owned=out is not images)
+    if colours:
+        factors = (chance[:, [_BRIGHTNESS, _CONTRAST, _SATURATION]].astype(np.float64) * 2 - 1) * (
+            params.brightness,
+            params.contrast,
+            params.saturation,
+        )
+        out = change_colours(out, 1 + factors)
     if params.erase:
         out = _erase(out if out is not images else images.copy(), chance, params.erase, fill)
     return np.ascontiguousarray(out)
@@ -136,20 +155,46 @@ def _matrices(chance: Floats, params: AugmentParams) -> npt.NDArray[np.float64]:
     return out
 
 
-def _affine(images: Images, matrices: npt.NDArray[np.float64]) -> Images:
+def _crops(
+    chance: Floats, least: float, height: int, width: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Random resized crops: their sides as shares of the image's, and the offsets of their centres in pixels.
+
+    The area is uniform in [least, 1] of the image's, the ratio of the sides log-uniform; a side longer than the
+    image's is cut to it. The outermost places read lie on the image, never outside.
+
+    Returns:
+        [B, 2] each, in (x, y).
+    """
+    sizes, moves = np.empty((len(chance), 2)), np.empty((len(chance), 2))
+    for i, row in enumerate(chance.astype(np.float64)):
+        pixels = (least + (1 - least) * float(row[_AREA])) * height * width
+        ratio = math.exp(math.log(_WIDEST) * (2 * float(row[_RATIO]) - 1))
+        across, down = math.sqrt(pixels * ratio) / width, math.sqrt(pixels / ratio) / height
+        sizes[i] = min(1.0, across), min(1.0, down)
+        moves[i] = float(row[_CROP_X]) - 0.5, float(row[_CROP_Y]) - 0.5
+    moves *= (1 - sizes) * (width - 1, height - 1)
+    return sizes, moves
+
+
+def _affine(images: Images, matrices: npt.NDArray[np.float64], moves: npt.NDArray[np.float64] | None = None) -> Images:
     """Bilinear resampling about the centre, zero outside, in fixed point: positions and weights in 1/256.
 
     A few images at a time, so that the intermediate arrays stay in the processor's cache.
+
+    Args:
+        moves: [B, 2], added to the places read, in (x, y) pixels.
     """
+    moves = np.zeros((len(images), 2)) if moves is None else moves
     out = np.empty(images.shape, dtype=np.uint8)
     count = max(1, _CACHED_PIXELS // (images.shape[2] * images.shape[3]))
     for first in range(0, len(images), count):
         part = slice(first, first + count)
-        _resample(images[part], matrices[part], out[part])
+        _resample(images[part], matrices[part], moves[part], out[part])
     return out
 
 
-def _resample(images: Images, matrices: npt.NDArray[np.float64], out: Images) -> None:
+def _resample(images: Images, matrices: npt.NDArray[np.float64], moves: npt.NDArray[np.float64], out: Images) -> None:
     b, c, h, w = images.shape
     middle_y, middle_x = (h - 1) / 2, (w - 1) / 2
     y, x = np.arange(h)[None, :] - middle_y, np.arange(w)[None, :] - middle_x
@@ -157,7 +202,7 @@ def _resample(images: Images, matrices: npt.NDArray[np.float64], out: Images) ->
     def positions(row: int, middle: float, size: int) -> npt.NDArray[np.int32]:
         # Counted from one pixel outside the corner, the zero border; clipped to where all pixels read are zeros.
         # The two terms are rounded apart: their sum is then an addition of integers, 1/256 pixel off at most.
-        along_y = matrices[:, row, 1, None] * y + (middle + 1)
+        along_y = matrices[:, row, 1, None] * y + (middle + 1 + moves[:, row, None])
         along_x = matrices[:, row, 0, None] * x
         terms = [np.rint(np.clip(term * 256, -(2**30), 2**30)).astype(np.int32) for term in (along_y, along_x)]
         at: npt.NDArray[np.int32] = terms[0][:, :, None] + terms[1][:, None, :]

@@ -64,6 +64,7 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
             else ", as a share of the target's standard deviation."
         ),
         "",
+        *_quantized(report),
         "## Use",
         "",
         f"`{inputs['input']}` is {inputs['dtype']} {_layout(inputs)}, any N; `{output['name']}` is {output['dtype']} "
@@ -87,6 +88,20 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
         "",
     ]
     return "\n".join(lines)
+
+
+def _quantized(report: dict[str, Any]) -> list[str]:
+    """The paragraph on the int8 copy, if there is one."""
+    if "int8" not in report:
+        return []
+    entry = report["int8"]
+    same = f"; {entry['same_class']:.2%} of them get the same class" if "same_class" in entry else ""
+    return [
+        f"`{entry['file']}` ({entry['bytes']:,} bytes, sha256 `{entry['sha256'][:16]}…`) is a quantised copy of "
+        f"`model.onnx` with 8-bit integers. Its score on the test samples is {entry['score']:.4f}, {entry['loss']:.4f} "
+        f"below the checkpoint's{same}.",
+        "",
+    ]
 
 
 _SCORES = {

@@ -19,7 +19,8 @@ from samebits.checkpoint import WEIGHTS, copy_tokenizer, load_checkpoint
 from samebits.data.prepared import Array, DatasetInfo, Split, open_split, read_info
 from samebits.data.tensors import as_tensor
 from samebits.errors import Interrupted, UserError
-from samebits.export import EXPORTERS
+from samebits.export import EXPORTERS, int8
+from samebits.export import onnx as onnx_format
 from samebits.export.card import model_card
 from samebits.export.latency import BATCH_SIZES, median_milliseconds
 from samebits.export.metadata import export_metadata
@@ -124,6 +125,9 @@ def _export(settings: ExportParams, context: StageContext) -> None:
                 f"{module.FILE}: {path.stat().st_size / 1024:,.0f} KiB, equal to the checkpoint on {len(split):,} test "
                 f"samples within {parity.worst:.1e} ({settings.tolerance:g} is allowed)"
             )
+        if settings.int8:
+            check()
+            report["int8"], predictors["int8"] = _quantized(folder, reference, split, settings, context)
         copy_tokenizer(project.checkpoint, folder, config.signature)
         write_json(folder / "export.json", report)
         write_bytes(folder / "card.md", model_card(report, metadata, info.counts).encode())
@@ -135,6 +139,28 @@ def _export(settings: ExportParams, context: StageContext) -> None:
         raise
     times = tokens.latencies(predictors, context.say) if tokens else _latencies(predictors, split, context)
     _record(context, report, times)
+
+
+def _quantized(
+    folder: Path,
+    reference: npt.NDArray[np.float32] | None,
+    split: Split,
+    settings: ExportParams,
+    context: StageContext,
+) -> tuple[dict[str, Any], Predictor]:
+    """The int8 copy of the ONNX model: what the report says of it, and the function that it is."""
+    if reference is None:
+        raise UserError("export.int8 is not for language models", "set export.int8: false")
+    prepared, path = context.project.prepared, folder / int8.FILE
+    training = open_split(prepared, "train", in_memory=False)
+    int8.quantize(folder / onnx_format.FILE, path, training, settings.int8_samples)
+    predict = onnx_format.load(path)
+    judged = int8.judge(predict, reference, split, _score, settings.int8_loss)
+    context.say(
+        f"{int8.FILE}: {path.stat().st_size / 1024:,.0f} KiB, test score {judged.score:.4f}, {judged.loss:.4f} "
+        f"below the checkpoint's ({settings.int8_loss:g} is allowed)"
+    )
+    return int8.facts(judged, path) | {"bytes": path.stat().st_size, "sha256": sha256_file(path)}, predict
 
 
 def _reference(serving: ServingModel, split: Split) -> npt.NDArray[np.float32]:
@@ -196,6 +222,8 @@ def _record(context: StageContext, report: dict[str, Any], times: dict[str, floa
     for name, entry in report["formats"].items():
         values[f"export/{name}/bytes"] = float(entry["bytes"])
         values[f"export/{name}/largest_difference"] = max(entry["largest_difference"].values())
+    if "int8" in report:
+        values |= {f"export/int8/{name}": float(report["int8"][name]) for name in ("bytes", "score", "loss")}
     context.tracker.summary(values)
     for file in ("card.md", "export.json"):
         context.tracker.artifact(context.project.exported / file, "export")

@@ -16,6 +16,11 @@ class AugmentParams(Section):
         rotate: largest rotation in degrees, uniform in [-rotate, rotate].
         scale: largest relative change of size, uniform in [1 - scale, 1 + scale].
         shear: largest shear in degrees, uniform in [-shear, shear].
+        resized_crop: random resized crop (Szegedy et al., 2014): a part of the image of at least this share of its
+            area, with sides 3:4 to 4:3, enlarged to the whole size; 1 is off.
+        brightness: largest relative change of brightness, uniform in [1 - brightness, 1 + brightness].
+        contrast: likewise of the distance to the image's mean grey.
+        saturation: likewise of the distance to each pixel's own grey; nothing for images of one channel.
         erase: side in pixels of a square set to the mean pixel at a random place; 0 is off.
         mixup: mix each image and its label with another's of the batch (Zhang et al., 2018), in a share drawn from
             Beta(mixup, mixup); 0 is off. For classes only.
@@ -28,6 +33,10 @@ class AugmentParams(Section):
     rotate: float = Field(default=0.0, ge=0.0, le=180.0)
     scale: float = Field(default=0.0, ge=0.0, lt=1.0)
     shear: float = Field(default=0.0, ge=0.0, lt=90.0)
+    resized_crop: float = Field(default=1.0, gt=0.0, le=1.0)
+    brightness: float = Field(default=0.0, ge=0.0, le=1.0)
+    contrast: float = Field(default=0.0, ge=0.0, le=1.0)
+    saturation: float = Field(default=0.0, ge=0.0, le=1.0)
     erase: int = Field(default=0, ge=0, le=1024)
     mixup: float = Field(default=0.0, ge=0.0, le=100.0)
     cutmix: float = Field(default=0.0, ge=0.0, le=100.0)

@@ -9,6 +9,7 @@ import torch
 from torch import nn, optim
 
 from samebits.params.train import AdamParams, MuonParams, SGDParams
+from samebits.training.startup import spare_compiler, step_without_compiler
 
 _RATE = "samebits_rate"
 """Key of a parameter group: its learning rate as a multiple of the common one."""
@@ -28,6 +29,7 @@ def build_optimizer(
     Args:
         rates: learning rate of a parameter, by name, as a multiple of the common one; 1 where it is left out.
     """
+    spare_compiler()
     embeddings = {each.weight for each in model.modules() if isinstance(each, nn.Embedding | nn.EmbeddingBag)}
     trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
     decayed = {name: each.ndim > 1 and each not in embeddings for name, each in trained.items()}
@@ -50,11 +52,16 @@ def build_optimizer(
         rest = [name for name in trained if name not in set(hidden)]
         return MuonWithAdamW(grouped(hidden), grouped(rest, settings.rest), settings)
     groups = grouped(list(trained))
+    optimizer: optim.Optimizer
     if isinstance(settings, SGDParams):
         nesterov = settings.nesterov and settings.momentum > 0
-        return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
-    kind = optim.AdamW if settings.name == "adamw" else optim.Adam
-    return kind(groups, lr=settings.lr, betas=(settings.beta1, settings.beta2), eps=settings.eps, fused=True)
+        optimizer = optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    else:
+        kind = optim.AdamW if settings.name == "adamw" else optim.Adam
+        betas = (settings.beta1, settings.beta2)
+        optimizer = kind(groups, lr=settings.lr, betas=betas, eps=settings.eps, fused=True)
+    step_without_compiler(optimizer)
+    return optimizer
 
 
 class MuonWithAdamW(optim.Optimizer):
@@ -75,6 +82,8 @@ class MuonWithAdamW(optim.Optimizer):
         if rest:
             betas = (settings.beta1, settings.beta2)
             self.parts.append(optim.AdamW(rest, lr=settings.lr, betas=betas, eps=settings.eps, fused=True))
+        for part in self.parts:
+            step_without_compiler(part)
         super().__init__(list(self._groups()), {})
         # One list of groups and one state: who sets a rate here, or saves and restores, need not know of the parts.
         self.param_groups = list(self._groups())

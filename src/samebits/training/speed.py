@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.utils.flop_counter import FlopCounterMode
 
 from samebits.errors import UserError
 from samebits.files import json_bytes, read_json, write_json
@@ -44,6 +43,8 @@ def flops_a_sample(
     Returns:
         None for a model that cannot run without numbers, such as one that branches on its input.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # 0.1 s, and not before the first step
+
     by_shape: dict[torch.Size, int] = {}
     samples = operations = 0
     try:

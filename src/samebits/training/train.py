@@ -102,7 +102,8 @@ def train(
 ) -> None:
     """Train, or go on where an interrupted training with the same fingerprint stopped."""
     # Elastic: as many threads a process as it has on its own, whatever the number of processes.
-    determinism.set_determinism(reproducibility, train.threads or (1 if train.elastic else None))
+    threads = train.threads or (1 if train.elastic else None)
+    determinism.set_determinism(reproducibility, threads, compiles=train.compile)
     device = own_device(pick_device(context.runtime.device))
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)

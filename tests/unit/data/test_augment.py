@@ -94,12 +94,10 @@ def by_grid_sample(x: Images, matrices: npt.NDArray[np.float64]) -> npt.NDArray[
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (3, 3, 17, 32), (40, 1, 60, 50)])
 @pytest.mark.parametrize("params", [{"rotate": 30.0}, {"scale": 0.5}, {"shear": 25.0}, {"rotate": 180.0, "scale": 0.9}])
 def test_affine_agrees_with_grid_sample(shape: tuple[int, int, int, int], params: dict[str, float]) -> None:
-    # Smooth images: on noise, 1/256 pixel of position is many grey levels.
-    y, x = np.mgrid[0 : shape[2], 0 : shape[3]] / 6
-    smooth = np.broadcast_to(127 + 100 * np.sin(y) * np.cos(x), shape).astype(np.uint8)
+    x = smooth(*shape)  # on noise, 1/256 pixel of position is many grey levels
     chance = uniform(5, Stream.AUGMENT, 2, np.arange(shape[0]), 8)
-    expected = by_grid_sample(smooth, module._matrices(chance, AugmentParams(**params)))
-    assert np.abs(run(smooth, **params).astype(float) - expected).max() < 2.5
+    expected = by_grid_sample(x, module._matrices(chance, AugmentParams(**params)))
+    assert np.abs(run(x, **params).astype(float) - expected).max() < 2.5
 
 
 def test_affine_turns_the_way_it_says() -> None:
@@ -124,16 +122,60 @@ def test_extreme_shrinking_neither_overflows_nor_reads_elsewhere() -> None:
     assert got.sum() == 0
 
 
+def smooth(*shape: int) -> Images:
+    y, x = np.mgrid[0 : shape[2], 0 : shape[3]] / 6
+    return np.broadcast_to(127 + 100 * np.sin(y) * np.cos(x), shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(40, 3, 17, 32), (40, 1, 60, 50), (5, 1, 1, 9)])
+def test_a_resized_crop_is_a_part_of_the_image_enlarged(shape: tuple[int, int, int, int]) -> None:
+    b, _, h, w = shape
+    sizes, moves = module._crops(uniform(5, Stream.AUGMENT, 2, np.arange(b), 16), 0.3, h, w)
+    got = run(smooth(*shape), resized_crop=0.3)
+    for i in range(b):
+        places = [
+            np.clip((np.arange(side) - (side - 1) / 2) * size + (side - 1) / 2 + move, 0, side - 1)
+            for side, size, move in ((w, sizes[i, 0], moves[i, 0]), (h, sizes[i, 1], moves[i, 1]))
+        ]
+        image = smooth(*shape)[i, 0].astype(float)
+        rows = np.stack([np.interp(places[0], np.arange(w), row) for row in image])
+        expected = np.stack([np.interp(places[1], np.arange(h), column) for column in rows.T]).T
+        assert np.abs(got[i, 0] - expected).max() < 2.5
+
+
+def test_resized_crops_have_the_areas_and_ratios_asked_for_and_stay_inside() -> None:
+    h, w = 40, 60
+    sizes, moves = module._crops(uniform(1, Stream.AUGMENT, 0, np.arange(5_000), 16), 0.25, h, w)
+    area, ratio = sizes.prod(axis=1), sizes[:, 0] * w / (sizes[:, 1] * h)
+    cut = (sizes == 1).any(axis=1)
+    assert 0.25 <= area[~cut].min() < 0.26
+    assert 0.9 < area.max() <= 1
+    assert 0.75 <= ratio[~cut].min() < 0.76
+    assert 1.32 < ratio[~cut].max() <= 4 / 3 + 1e-9
+    assert (np.abs(moves) <= (1 - sizes) * (w - 1, h - 1) / 2 + 1e-12).all()
+    # Nothing outside is read: a white image stays white.
+    white = np.full((300, 1, 9, 14), 255, dtype=np.uint8)
+    assert run(white, resized_crop=0.1).min() == 255
+
+
+def test_a_crop_of_the_whole_is_no_crop() -> None:
+    x = images(4, 3, 8, 8)
+    assert run(x, resized_crop=1.0) is x
+    with_others = run(x, rotate=10.0)
+    assert np.array_equal(run(x, rotate=10.0, resized_crop=1.0), with_others)
+
+
 EVERYTHING = {"shift": 3, "flip": True, "rotate": 20.0, "scale": 0.2, "shear": 10.0, "erase": 4}
+MORE = EVERYTHING | {"resized_crop": 0.5, "brightness": 0.3, "contrast": 0.3, "saturation": 0.3}
 
 
-@given(st.permutations(list(range(12))), st.integers(1, 12), st.sampled_from([1, 2]))
+@given(st.permutations(list(range(12))), st.integers(1, 12), st.sampled_from([1, 3]), st.sampled_from([0, 1]))
 @settings(max_examples=40)
-def test_a_sample_does_not_depend_on_its_neighbours(order: list[int], size: int, channels: int) -> None:
-    x = images(12, channels, 10, 7)
-    whole = run(x, **EVERYTHING)
+def test_a_sample_does_not_depend_on_its_neighbours(order: list[int], size: int, channels: int, more: int) -> None:
+    x, params = images(12, channels, 10, 7), MORE if more else EVERYTHING
+    whole = run(x, **params)
     rows = np.array(order[:size], dtype=np.int64)
-    assert np.array_equal(run(x[rows], rows, **EVERYTHING), whole[rows])
+    assert np.array_equal(run(x[rows], rows, **params), whole[rows])
 
 
 def test_a_large_batch_equals_single_images() -> None:
@@ -155,9 +197,13 @@ def test_switching_one_change_on_leaves_the_others_as_they_were() -> None:
     # More random numbers are drawn with `erase`: the shift must not notice.
     erased = run(x, shift=2, erase=1)
     assert ((erased != shifted).sum(axis=(1, 2, 3)) <= 1).all()
+    brighter = run(x, shift=2, brightness=1e-9)
+    assert np.array_equal(brighter, shifted)
 
 
-@pytest.mark.parametrize("params", [{}, {"shift": 1}, {"flip": True}, {"erase": 3}, {"rotate": 9.0}, EVERYTHING])
+@pytest.mark.parametrize(
+    "params", [{}, {"shift": 1}, {"flip": True}, {"erase": 3}, {"rotate": 9.0}, {"contrast": 0.5}, EVERYTHING, MORE]
+)
 def test_the_input_is_not_changed(params: dict[str, Any]) -> None:
     x = images(6, 2, 8, 8)
     before = x.copy()
@@ -168,10 +214,10 @@ def test_the_input_is_not_changed(params: dict[str, Any]) -> None:
     assert (out is x) == (not params)
 
 
-@pytest.mark.parametrize("key", list(EVERYTHING))
+@pytest.mark.parametrize("key", list(MORE))
 def test_every_setting_does_something(key: str) -> None:
-    x = images(20, 1, 10, 10)
-    assert not np.array_equal(run(x, **{key: EVERYTHING[key]}), x)
+    x = images(20, 3, 10, 10)
+    assert not np.array_equal(run(x, **{key: MORE[key]}), x)
 
 
 def test_epoch_and_seed_count() -> None:
@@ -181,10 +227,14 @@ def test_epoch_and_seed_count() -> None:
     assert len(set(results)) == 4
 
 
-def test_the_bits_are_pinned() -> None:
+@pytest.mark.parametrize(
+    ("params", "digest"),
+    [
+        (EVERYTHING, "52d92418160fddd1d924b22603d0fa206d0ce368a51aa5a31b1f6820b01ecae1"),
+        (MORE, "e1f59e4b679c1cbdfc123e97283df467b51ed65447e273a19da806deb73da68e"),
+    ],
+)
+def test_the_bits_are_pinned(params: dict[str, Any], digest: str) -> None:
     """As in test_order: old runs depend on them."""
     x = (np.arange(16 * 3 * 12 * 11) * 2654435761 >> 16 & 255).astype(np.uint8).reshape(16, 3, 12, 11)
-    out = run(x, **EVERYTHING)
-    assert (
-        hashlib.sha256(out.tobytes()).hexdigest() == "52d92418160fddd1d924b22603d0fa206d0ce368a51aa5a31b1f6820b01ecae1"
-    )
+    assert hashlib.sha256(run(x, **params).tobytes()).hexdigest() == digest

@@ -18,10 +18,10 @@ import torch
 from samebits.checkpoint import CONFIG, load_checkpoint
 from samebits.data.prepared import open_split
 from samebits.errors import Interrupted, UserError
-from samebits.export import EXPORTERS
+from samebits.export import EXPORTERS, int8
 from samebits.export import onnx as onnx_format
 from samebits.export import torch_export as torch_format
-from samebits.export.export import export
+from samebits.export.export import _score, export
 from samebits.export.parity import measure_parity
 from samebits.export.torch_export import load_exported
 from samebits.files import read_json, write_json
@@ -138,6 +138,64 @@ def test_a_file_that_differs_fails_the_stage_and_leaves_the_old_export(
     assert set(read(tiny_context.project)) == {"old.bin"}
     export(ExportParams(formats=["torch_export"], batch_sizes=[7], tolerance=1e-3), context=tiny_context)
     assert "model.pt2" in read(tiny_context.project)
+
+
+def test_int8_is_a_smaller_copy_that_was_judged(tiny_context: Any) -> None:
+    settings = ExportParams(formats=["onnx"], batch_sizes=[33], int8=True, int8_samples=40, int8_loss=1.0)
+    export(settings, context=tiny_context)
+    exported = tiny_context.project.exported
+    first = read(tiny_context.project)
+    assert set(first) == {"model.onnx", "model.int8.onnx", "card.md", "export.json"}
+    report = read_json(exported / "export.json")["int8"]
+    quantized = onnx.load(str(exported / "model.int8.onnx"))
+    kinds = {node.op_type for node in quantized.graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
+    assert any(each.data_type == onnx.TensorProto.INT8 for each in quantized.graph.initializer)
+    # What the report says is what the file does.
+    session, split = onnxruntime.InferenceSession(str(exported / "model.int8.onnx")), tiny_context.project.prepared
+    test = open_split(split, "test", in_memory=True)
+    images, labels = test.samples(np.arange(len(test)))
+    found = session.run(None, {"images": images})[0].argmax(axis=1)
+    assert report["score"] == pytest.approx((found == labels).mean(), abs=1e-6)
+    assert set(session.get_modelmeta().custom_metadata_map) >= {"labels", "preprocessing"}
+    assert "8-bit integers" in (exported / "card.md").read_text()
+    assert b"/tmp" not in first["model.int8.onnx"]
+    export(settings, context=tiny_context)
+    assert read(tiny_context.project) == first
+
+
+def test_int8_that_loses_too_much_is_refused(project: Project) -> None:
+    split = open_split(project.prepared, "test", in_memory=True)
+    assert split.targets is not None
+    perfect = np.eye(len(split.info.classes), dtype=np.float32)[split.targets]
+    answers = iter(np.array_split(perfect, range(500, len(split), 500)))
+    assert int8.judge(lambda _: next(answers), perfect, split, _score, 0.0) == int8.Judged(1.0, 0.0, 1.0)
+
+    def first_class(images: Any) -> Any:
+        return np.tile(np.float32([1] + [0] * (perfect.shape[1] - 1)), (len(images), 1))
+
+    with pytest.raises(
+        UserError, match=r"int8 model reaches a test accuracy of 0\.\d+, the checkpoint 1\.0000"
+    ) as error:
+        int8.judge(first_class, perfect, split, _score, 0.002)
+    assert "export.int8_loss" in error.value.cure
+    share = float((split.targets == 0).mean())
+    assert int8.judge(first_class, perfect, split, _score, 1.0).agreement == pytest.approx(share, abs=1e-6)
+
+
+def test_int8_that_cannot_be_made_leaves_nothing(tiny_context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr("onnxruntime.quantization.quantize_static", fail)
+    with pytest.raises(UserError, match="cannot quantise the model: no"):
+        export(ExportParams(formats=["onnx"], batch_sizes=[33], int8=True), context=tiny_context)
+    assert not tiny_context.project.exported.exists()
+
+
+def test_int8_is_made_from_onnx() -> None:
+    with pytest.raises(ValueError, match="add onnx to formats"):
+        ExportParams(formats=["torch_export"], int8=True)
 
 
 def test_threads_are_put_back(tiny_context: Any) -> None:

@@ -1,0 +1,132 @@
+"""A quantised copy of the ONNX model: 8-bit integers in place of floats, kept only if it stays as good.
+
+Static quantisation by ONNX Runtime (Jacob et al., 2018): weights by channel, activations by the range that training
+samples show. The answers differ from the checkpoint's, so it is judged by its score on the whole test split instead of
+by parity.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.data.prepared import Array, Split
+from samebits.errors import UserError
+from samebits.export.parity import Predictor, stored
+from samebits.files import write_bytes
+
+FILE = "model.int8.onnx"
+_BATCH = 64
+_TEST_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How a quantised model does on the test split.
+
+    Attributes:
+        score: accuracy or R².
+        loss: how much lower than the checkpoint's.
+        agreement: share of samples that get the checkpoint's class; None for numbers.
+    """
+
+    score: float
+    loss: float
+    agreement: float | None
+
+
+def quantize(exact: Path, path: Path, split: Split, samples: int) -> None:
+    """Write the quantised model.
+
+    Args:
+        exact: the fp32 ONNX model; its metadata goes into the copy.
+        path: where to write.
+        split: the training split, of which the first `samples` in the order of their hashes show the ranges.
+
+    Raises:
+        UserError: if ONNX Runtime cannot quantise the model.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    model = onnx.load(str(exact))
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        prepared, quantized = Path(folder) / "prepared.onnx", Path(folder) / "quantized.onnx"
+        try:
+            quant_pre_process(str(exact), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
+            quantize_static(
+                str(prepared),
+                str(quantized),
+                _Ranges(model.graph.input[0].name, split, samples),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
+        except Exception as error:  # it raises what its passes happen to raise
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise UserError(f"ONNX Runtime cannot quantise the model: {reason}", "set export.int8: false") from error
+        small = onnx.load(str(quantized))
+    del small.metadata_props[:]
+    small.metadata_props.extend(model.metadata_props)
+    small.producer_name, small.producer_version = model.producer_name, model.producer_version
+    write_bytes(path, small.SerializeToString(deterministic=True))
+
+
+class _Ranges:
+    """Batches of training samples, as ONNX Runtime asks for them."""
+
+    def __init__(self, name: str, split: Split, samples: int) -> None:
+        count = min(samples, len(split))
+        starts = range(0, count, _BATCH)
+        self._batches = ({name: stored(split, np.arange(at, min(at + _BATCH, count), dtype=np.int64))} for at in starts)
+
+    def get_next(self) -> dict[str, Array] | None:
+        """The next batch; None after the last."""
+        return next(self._batches, None)
+
+
+def judge(
+    predict: Predictor,
+    reference: npt.NDArray[np.float32],
+    split: Split,
+    score: Callable[[npt.NDArray[np.float32], Split], dict[str, float]],
+    largest_loss: float,
+) -> Judged:
+    """Compare the quantised model with the checkpoint on the whole test split.
+
+    Args:
+        reference: the checkpoint's answers.
+        score: of answers, by the name of the metric.
+        largest_loss: by how much its score may be lower.
+
+    Raises:
+        UserError: if it is lower by more.
+    """
+    starts = range(0, len(split), _TEST_BATCH)
+    rows = (np.arange(at, min(at + _TEST_BATCH, len(split)), dtype=np.int64) for at in starts)
+    answers = np.concatenate([predict(stored(split, each)) for each in rows])
+    (name, exact), (_, found) = next(iter(score(reference, split).items())), next(iter(score(answers, split).items()))
+    loss = exact - found
+    if not loss <= largest_loss:  # NaN included
+        raise UserError(
+            f"the int8 model reaches a test {name} of {found:.4f}, the checkpoint {exact:.4f}; export.int8_loss allows "
+            f"{largest_loss:g} less",
+            "set export.int8: false, raise export.int8_samples or, if that is acceptable, export.int8_loss; nothing "
+            "was written",
+        )
+    same = float((answers.argmax(axis=1) == reference.argmax(axis=1)).mean()) if reference.ndim > 1 else None
+    return Judged(found, round(loss, 6), None if same is None else round(same, 6))
+
+
+def facts(judged: Judged, path: Path) -> dict[str, Any]:
+    """What `export.json` says of it, beside file, size and hash."""
+    values: dict[str, Any] = {"file": path.name, "score": judged.score, "loss": judged.loss}
+    return values if judged.agreement is None else values | {"same_class": judged.agreement}
