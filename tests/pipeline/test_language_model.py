@@ -137,3 +137,17 @@ def test_another_tokenizer_beside_the_model_is_refused(project: Path, tmp_path: 
     result = write(project, "Alice", "--model", str(tmp_path / "model.onnx"))
     assert result.returncode == 2
     assert "is not the tokeniser" in result.stderr
+
+
+def test_an_int8_copy_is_refused_before_anything_is_made(project: Path) -> None:
+    before = (project / "models" / "export" / "export.json").read_bytes()
+    set_params(project, {"export": {"int8": True}})
+    try:
+        result = run_stage(project, "export")
+    finally:
+        set_params(project, {"export": {"int8": False}})
+    assert result.returncode == 2
+    assert "export.int8 is not for language models" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "model.onnx" not in result.stdout + result.stderr
+    assert (project / "models" / "export" / "export.json").read_bytes() == before

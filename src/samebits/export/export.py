@@ -24,7 +24,7 @@ from samebits.export import onnx as onnx_format
 from samebits.export.card import model_card
 from samebits.export.latency import BATCH_SIZES, median_milliseconds
 from samebits.export.metadata import export_metadata
-from samebits.export.parity import Predictor, measure_parity, stored
+from samebits.export.parity import Predictor, answers, measure_parity, stored
 from samebits.export.tokens import TokenProof
 from samebits.files import sha256_file, write_bytes, write_json
 from samebits.params.export import ExportParams
@@ -33,8 +33,6 @@ from samebits.serving import GeneratingModel, ServingModel, build_serving
 
 if TYPE_CHECKING:
     from samebits.stage import StageContext
-
-_REFERENCE_BATCH = 500
 
 
 def export(export: ExportParams, *, context: StageContext) -> None:
@@ -74,7 +72,9 @@ def _export(settings: ExportParams, context: StageContext) -> None:
     serving = build_serving(checkpoint.model, checkpoint.task, info.signature)
     # Scores of every token at every position of a split would fill the memory: they are compared as they are made.
     tokens = TokenProof(serving, split, settings, check) if isinstance(serving, GeneratingModel) else None
-    reference = None if tokens else _reference(serving, split)
+    if tokens and settings.int8:
+        raise UserError("export.int8 is not for language models", "set export.int8: false")
+    reference = None if tokens else answers(_eager(serving), split)
     metadata = export_metadata(config, _dataset_facts(info), sha256_file(project.checkpoint / WEIGHTS))
     report: dict[str, Any] = {
         "tolerance": settings.tolerance,
@@ -127,6 +127,7 @@ def _export(settings: ExportParams, context: StageContext) -> None:
             )
         if settings.int8:
             check()
+            assert reference is not None
             report["int8"], predictors["int8"] = _quantized(folder, reference, split, settings, context)
         copy_tokenizer(project.checkpoint, folder, config.signature)
         write_json(folder / "export.json", report)
@@ -143,16 +144,14 @@ def _export(settings: ExportParams, context: StageContext) -> None:
 
 def _quantized(
     folder: Path,
-    reference: npt.NDArray[np.float32] | None,
+    reference: npt.NDArray[np.float32],
     split: Split,
     settings: ExportParams,
     context: StageContext,
 ) -> tuple[dict[str, Any], Predictor]:
     """The int8 copy of the ONNX model: what the report says of it, and the function that it is."""
-    if reference is None:
-        raise UserError("export.int8 is not for language models", "set export.int8: false")
-    prepared, path = context.project.prepared, folder / int8.FILE
-    training = open_split(prepared, "train", in_memory=False)
+    path = folder / int8.FILE
+    training = open_split(context.project.prepared, "train", in_memory=False)
     int8.quantize(folder / onnx_format.FILE, path, training, settings.int8_samples)
     predict = onnx_format.load(path)
     judged = int8.judge(predict, reference, split, _score, settings.int8_loss)
@@ -160,15 +159,7 @@ def _quantized(
         f"{int8.FILE}: {path.stat().st_size / 1024:,.0f} KiB, test score {judged.score:.4f}, {judged.loss:.4f} "
         f"below the checkpoint's ({settings.int8_loss:g} is allowed)"
     )
-    return int8.facts(judged, path) | {"bytes": path.stat().st_size, "sha256": sha256_file(path)}, predict
-
-
-def _reference(serving: ServingModel, split: Split) -> npt.NDArray[np.float32]:
-    """Answers of the eager fp32 model for the whole split: probabilities [samples, K], or numbers [samples]."""
-    predict = _eager(serving)
-    starts = range(0, len(split), _REFERENCE_BATCH)
-    batches = (np.arange(at, min(at + _REFERENCE_BATCH, len(split)), dtype=np.int64) for at in starts)
-    return np.concatenate([predict(stored(split, indices)) for indices in batches])
+    return int8.facts(judged, path), predict
 
 
 def _example(split: Split) -> Array:

@@ -18,12 +18,11 @@ import numpy.typing as npt
 
 from samebits.data.prepared import Array, Split
 from samebits.errors import UserError
-from samebits.export.parity import Predictor, stored
-from samebits.files import write_bytes
+from samebits.export.parity import Predictor, answers, stored
+from samebits.files import sha256_file, write_bytes
 
 FILE = "model.int8.onnx"
 _BATCH = 64
-_TEST_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -110,10 +109,8 @@ def judge(
     Raises:
         UserError: if it is lower by more.
     """
-    starts = range(0, len(split), _TEST_BATCH)
-    rows = (np.arange(at, min(at + _TEST_BATCH, len(split)), dtype=np.int64) for at in starts)
-    answers = np.concatenate([predict(stored(split, each)) for each in rows])
-    (name, exact), (_, found) = next(iter(score(reference, split).items())), next(iter(score(answers, split).items()))
+    given = answers(predict, split)
+    (name, exact), (_, found) = next(iter(score(reference, split).items())), next(iter(score(given, split).items()))
     loss = exact - found
     if not loss <= largest_loss:  # NaN included
         raise UserError(
@@ -122,11 +119,13 @@ def judge(
             "set export.int8: false, raise export.int8_samples or, if that is acceptable, export.int8_loss; nothing "
             "was written",
         )
-    same = float((answers.argmax(axis=1) == reference.argmax(axis=1)).mean()) if reference.ndim > 1 else None
+    same = float((given.argmax(axis=1) == reference.argmax(axis=1)).mean()) if reference.ndim > 1 else None
     return Judged(found, round(loss, 6), None if same is None else round(same, 6))
 
 
 def facts(judged: Judged, path: Path) -> dict[str, Any]:
-    """What `export.json` says of it, beside file, size and hash."""
+    """What `export.json` says of it."""
     values: dict[str, Any] = {"file": path.name, "score": judged.score, "loss": judged.loss}
-    return values if judged.agreement is None else values | {"same_class": judged.agreement}
+    if judged.agreement is not None:
+        values["same_class"] = judged.agreement
+    return values | {"bytes": path.stat().st_size, "sha256": sha256_file(path)}

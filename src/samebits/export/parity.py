@@ -18,6 +18,7 @@ Predictor = Callable[[Array], npt.NDArray[np.float32]]
 Check = Callable[[], None]
 
 _TIE = 1e-5  # rounding in fp32 moves a probability by up to 1e-6 here; other libraries and kernels by a little more
+_ANSWERED = 500  # samples of one call where the whole split is answered once
 _ROWS = 4096  # samples read at a time: 3 MB of 28x28 images
 
 
@@ -100,6 +101,13 @@ def _decisions(reference: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.bool_
 def stored(split: Split, indices: npt.NDArray[np.int64]) -> Array:
     """Samples in the type in which a model is served."""
     return as_tensor(split.samples(indices)[0]).numpy()
+
+
+def answers(predict: Predictor, split: Split) -> npt.NDArray[np.float32]:
+    """Answers for the whole split, in order: probabilities [samples, K], or numbers [samples]."""
+    starts = range(0, len(split), _ANSWERED)
+    rows = (np.arange(at, min(at + _ANSWERED, len(split)), dtype=np.int64) for at in starts)
+    return np.concatenate([predict(stored(split, each)) for each in rows])
 
 
 def _batches(split: Split, size: int) -> Iterator[Array]:
