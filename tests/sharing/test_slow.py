@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,10 +22,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.crash]
 
 @dataclass
 class Line:
-    """A TCP proxy as a slow line to a port of this machine: `rate` bytes a second, each way of each connection."""
+    """A TCP proxy as a slow line to a port of this machine: `rate` bytes a second, each way of each connection.
+
+    Attributes:
+        most: bytes after which nothing goes through any more, with every connection left open; None for no end.
+    """
 
     target: int
     rate: float
+    most: int | None = None
     moved: int = 0
     sockets: list[socket.socket] = field(default_factory=list)
     port: int = 0
@@ -47,6 +53,8 @@ class Line:
     def _copy(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(8192):
+                while self.most is not None and self.moved >= self.most:
+                    time.sleep(0.1)
                 self.moved += len(data)
                 time.sleep(len(data) / self.rate)
                 sink.sendall(data)
@@ -106,3 +114,40 @@ def test_a_slow_line_takes_long_and_ends_well(team: Team, tmp_path: Path) -> Non
         assert "every one read back" in team.ann.ok("share", "--timeout", "5")
         assert line.moved > 200_000  # there and back
         assert "every hash checked (10 fetched now)" in team.clone("bob", **web.options).ok("receive")
+
+
+@pytest.mark.parametrize("way", ["share", "receive"])
+@pytest.mark.parametrize("kind", ["webdav", "ssh", "s3"])
+def test_a_server_that_goes_quiet_in_the_middle(team: Team, tmp_path: Path, kind: str, way: str) -> None:
+    """One message after four times `--timeout`; what follows with a good line ends complete."""
+    with contextlib.ExitStack() as stack:
+        server: Any = stack.enter_context({"webdav": servers.web, "ssh": servers.ssh, "s3": servers.s3}[kind](tmp_path))
+        environment = server.environment() if kind == "ssh" else {}
+        options = dict(server.options)
+        if kind == "s3":
+            url, address = server.url, options["endpointurl"]
+        else:
+            url = address = server.dav if kind == "webdav" else server.url
+        line = stack.enter_context(Line(int(address.split(":")[2].partition("/")[0]), rate=2_000_000))
+        far = address.replace(str(line.target), str(line.port))
+        if kind == "s3":
+            options["endpointurl"] = far
+        if kind == "ssh":
+            known = server.home / ".ssh" / "known_hosts"
+            known.write_text(known.read_text() + known.read_text().replace(f":{line.target} ", f":{line.port} "))
+        team.ann.set(shards=20, bytes=40_000)
+        team.ann.repro()
+        team.add_remote(url if kind == "s3" else far, **options)
+        person = team.ann
+        if way == "receive":
+            team.ann.ok("share", **environment)
+            person = team.clone("bob", **options)
+        line.most = line.moved + 400_000
+        began = time.monotonic()
+        message = person.refused(way, "--timeout", "3", **environment)
+        assert "does not answer in time" in message
+        assert "not a byte for 12 s, with the connection open" in message
+        assert time.monotonic() - began < 90
+        line.most = None
+        said = person.ok(way, **environment)
+        assert ("every one read back" if way == "share" else "every hash checked") in said

@@ -100,7 +100,11 @@ def add_commands(
 def _remote_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--remote", metavar="NAME", help="a DVC remote (default: the default one)")
     command.add_argument(
-        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for its first answer (default: 30)"
+        "--timeout",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="for its first answer; a transfer may be without a byte four times as long (default: 30)",
     )
 
 

@@ -46,7 +46,7 @@ def receive(
         folder: root of the project.
         remote: name of a DVC remote; None for the default one.
         force: overwrite outputs that were changed here and are in no cache.
-        timeout: seconds for the remote's first answer.
+        timeout: seconds for the remote's first answer; four times as long without a byte ends a transfer.
 
     Returns:
         the number of objects that were fetched.
@@ -143,7 +143,7 @@ def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> set[str]:
 
 
 def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> Heard:
-    with quiet() as heard:
+    with quiet() as heard, remote.watched():
         try:
             (fetch or (lambda: repo.fetch(remote=remote.name)))()
         except Exception as error:

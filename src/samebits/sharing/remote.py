@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from samebits.errors import UserError
 from samebits.secrets import without_secrets
 from samebits.sharing.faults import RemoteFault, explain
+from samebits.sharing.quiet import TIMES, ended_if_quiet
 
 _BLOCK = 4 << 20
 _AT_ONCE = 8
@@ -221,10 +222,18 @@ class Remote:
                 self.odb.delete(oid)
 
     @contextmanager
+    def watched(self) -> Iterator[None]:
+        """End the process with a message if the server goes quiet in the middle of a transfer."""
+        seconds = TIMES * self._timeout
+        fault = explain(TimeoutError(f"not a byte for {seconds:g} s, with the connection open"), self.shown)
+        with ended_if_quiet(fault, seconds):
+            yield
+
+    @contextmanager
     def translated(self) -> Iterator[None]:
         """Errors of the plugins as `RemoteFault`, their own log lines kept off the screen."""
         try:
-            with quiet():
+            with quiet(), self.watched():
                 yield
         except (UserError, KeyboardInterrupt, GeneratorExit):
             raise

@@ -33,7 +33,7 @@ def share(
         folder: root of the project.
         remote: name of a DVC remote; None for the default one.
         quick: compare sizes only; else every object is read back and hashed.
-        timeout: seconds for the remote's first answer.
+        timeout: seconds for the remote's first answer; four times as long without a byte ends a transfer.
 
     Raises:
         UserError: if the tree has uncommitted changes, dvc.lock is out of date, an object is neither here nor on
@@ -122,7 +122,7 @@ def send(
     _remove_wrong_listings(repo, remote, objects, say)
     there = remote.sizes(each.oid for each in objects)
     _check_before_sending(repo, [each for each in objects if each.oid not in there], remote)
-    with quiet() as heard:
+    with quiet() as heard, remote.watched():
         try:
             (push or (lambda: repo.push(remote=remote.name)))()
         except Exception as error:
