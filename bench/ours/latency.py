@@ -24,7 +24,7 @@ from samebits.serving import build_serving
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", type=Path)
-    parser.add_argument("--backend", choices=["onnx", "eager"], required=True)
+    parser.add_argument("--backend", choices=["onnx", "int8", "eager"], required=True)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, help="of torch; ONNX Runtime keeps its default")
     parser.add_argument("--seconds", type=float, default=3.0)
@@ -33,8 +33,9 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     split = open_split(arguments.workspace / "data" / "prepared", "test", in_memory=True)
     samples = split.rows(np.arange(arguments.batch, dtype=np.int64) % len(split))
-    if arguments.backend == "onnx":
-        session, _ = open_model(arguments.workspace / "models" / "export" / "model.onnx")
+    if arguments.backend != "eager":
+        name = "model.onnx" if arguments.backend == "onnx" else "model.int8.onnx"
+        session, _ = open_model(arguments.workspace / "models" / "export" / name)
         name = session.get_inputs()[0].name
 
         def answer() -> object:
