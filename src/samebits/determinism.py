@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import torch
@@ -54,4 +55,15 @@ def seed_torch(seed: int, stream: str, *counters: int) -> None:
     Called before each forward pass with the step's number: then there is no generator state to save, and a
     resumed run draws what the uninterrupted one would have drawn.
     """
-    torch.manual_seed(derive_seed(seed, stream, *counters))
+    value = derive_seed(seed, stream, *counters)
+    if _has_accelerator():
+        torch.manual_seed(value)
+    else:
+        # The same state. torch.manual_seed also leaves word for devices that may come up later: 0.11 ms, every step.
+        torch.default_generator.manual_seed(value)
+
+
+@functools.cache
+def _has_accelerator() -> bool:
+    """Whether there are generators of devices to seed; asked once, as torch looks for them anew each time."""
+    return torch.accelerator.is_available()

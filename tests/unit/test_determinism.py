@@ -80,6 +80,25 @@ def test_seeds_differ_with_each_argument_and_fit_63_bits() -> None:
     assert derive_seed(1, "a", 11) != derive_seed(1, "a", 1, 1) != derive_seed(1, "a1", 1)
 
 
+@pytest.mark.parametrize("accelerator", [False, True])
+def test_a_seed_leaves_the_generator_where_torchs_own_function_does(
+    accelerator: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(determinism, "_has_accelerator", lambda: accelerator)
+    torch.manual_seed(derive_seed(5, determinism.STEP, 2))
+    expected = torch.get_rng_state()
+    seed_torch(5, determinism.STEP, 2)
+    assert torch.equal(torch.get_rng_state(), expected)
+
+
+def test_the_generators_of_an_accelerator_are_seeded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(determinism, "_has_accelerator", lambda: True)
+    monkeypatch.setattr(torch, "manual_seed", given.append)
+    seed_torch(5, determinism.STEP, 2)
+    assert given == [derive_seed(5, determinism.STEP, 2)]
+
+
 def test_what_is_drawn_does_not_depend_on_what_was_drawn_before() -> None:
     seed_torch(3, determinism.STEP, 8)
     first = torch.rand(5)

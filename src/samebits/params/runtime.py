@@ -30,7 +30,8 @@ class RuntimeParams(Section):
         device: `auto` is the accelerator that torch finds, else the CPU.
         processes: processes that train together on this machine, one a GPU. With `train.elastic` their number
             cannot change a bit; without it, it does, and `reproducibility: strict` refuses more than one.
-        workers: threads that prepare batches ahead of the training loop; 0 prepares them in the loop.
+        workers: threads that prepare batches ahead of the training loop; 0 prepares them in the loop. null is 1, but 0
+            for data in memory on a CPU, whose cores the training itself keeps busy.
         memory_mib: a prepared split larger than this is read through memory-mapped files.
         checkpoint_seconds: seconds between two saves of the training state.
         resume: `auto` goes on from the state an interrupted run left; `never` starts afresh.
@@ -40,7 +41,7 @@ class RuntimeParams(Section):
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")
     processes: int = Field(default=1, ge=1, le=64)
-    workers: int = Field(default=1, ge=0, le=64)
+    workers: int | None = Field(default=None, ge=0, le=64)
     memory_mib: int = Field(default=4096, ge=1)
     checkpoint_seconds: float = Field(default=30.0, gt=0.0)
     resume: Literal["auto", "never"] = "auto"

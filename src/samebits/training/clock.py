@@ -8,6 +8,7 @@ slower there, and its bits are the same.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -103,6 +104,8 @@ class Profile(Clock):
 
     def _start_trace(self) -> None:
         self._untimed -= time.perf_counter()
+        # The profiler's library reports that there is no GPU, and each of its own stages, on the terminal.
+        os.environ.setdefault("KINETO_LOG_LEVEL", "6")
         kinds = [ProfilerActivity.CPU]
         if self._device.type in {"cuda", "xpu"}:
             kinds.append(ProfilerActivity[self._device.type.upper()])

@@ -227,7 +227,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
         ),
         validation=open_split(context.project.prepared, "validation", in_memory=in_memory),
         micro_batch_size=micro_batch_size,
-        workers=runtime.workers,
+        workers=int(plan.device.type != "cpu" or not in_memory) if runtime.workers is None else runtime.workers,
         state=state,
         team=team or Team(),
         mixing=plan.augment if plan.augment.mixup or plan.augment.cutmix else None,

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from samebits.data.batches import Batches
+from samebits.data.prepared import DatasetInfo
 from samebits.errors import UserError
 from samebits.files import read_json, sha256_file
 from samebits.models.convnet import ConvNet, Settings
@@ -267,3 +269,20 @@ def test_a_finished_training_leaves_no_state(context: Any) -> None:
     context.runtime = context.runtime.model_copy(update={"checkpoint_seconds": 1e-9})
     run(context)
     assert [path for path in (context.project.state / "resume").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "in_memory", "threads"), [(None, True, 0), (None, False, 1), (0, False, 0), (3, True, 3)]
+)
+def test_threads_that_prepare_batches_on_a_cpu(
+    given: int | None, in_memory: bool, threads: int, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    stream = Batches.stream
+    monkeypatch.setattr(Batches, "stream", lambda self, *steps: asked.append(steps[2]) or stream(self, *steps))
+    # A split counts as too large for memory once no byte of it is allowed there.
+    if not in_memory:
+        monkeypatch.setattr(DatasetInfo, "split_bytes", lambda *_: 1 << 60)
+    runtime = context.runtime.model_copy(update={"workers": given})
+    run(type(context)(**(vars(context) | {"runtime": runtime})), epochs=1)
+    assert asked == [threads]
