@@ -112,6 +112,7 @@ class Training:
         flat = Flat(state.model)
         stream = self.batches.stream(state.step, total, self.workers)
         named = deterministic_errors(state.model, watch_backward=not settings.compile)
+        self._train_mode()
         with contextlib.closing(stream), out_of_memory(), named:
             for batch in clock.waits(stream):
                 if self._stops_early():
@@ -132,6 +133,7 @@ class Training:
                 if epoch_ends:
                     with clock("validation"):
                         self._end_epoch(observer)
+                        self._train_mode()
                 with clock("logging"):
                     observer.progress(state.step, shown, len(batch.targets))
                 clock.step()
@@ -143,14 +145,17 @@ class Training:
                         observer.save()
                     saved_at = time.monotonic()
 
+    def _train_mode(self) -> None:
+        """Layers as in training, frozen ones excepted. Not at each step: to tell every layer takes 2 % of a short one."""
+        self.state.model.train()
+        for layer in self.frozen:
+            layer.eval()
+
     def _update(
         self, forward: Callable[[torch.Tensor], torch.Tensor], batch: Batch, flat: Flat, clock: Clock
     ) -> torch.Tensor:
         """One update of the weights from one batch; returns the batch's mean loss, float64 on the device."""
         state, settings, team = self.state, self.settings, self.team
-        state.model.train()
-        for layer in self.frozen:
-            layer.eval()
         state.optimizer.zero_grad(set_to_none=True)
         samples = batch.inputs.to(self.device, non_blocking=True).split(self.micro_batch_size)
         targets = batch.targets.to(self.device, non_blocking=True).split(self.micro_batch_size)

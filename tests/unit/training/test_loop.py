@@ -127,6 +127,18 @@ def test_every_batch_is_trained_on_and_told() -> None:
     assert [{"step": step, **row} for step, row in told.points] == kept
 
 
+def test_layers_train_in_every_epoch_and_frozen_ones_never() -> None:
+    still, moving = nn.BatchNorm1d(48), nn.BatchNorm1d(48)
+    model = nn.Sequential(nn.Flatten(), still, moving, nn.Linear(48, 5))
+    training = dataclasses.replace(make(model), frozen=(still,))
+    means: list[Tensor] = []
+    # Validation, which puts all layers into eval mode, lies between the epochs of 4 steps.
+    run(training, Told(then=lambda _: means.append(cast(Tensor, moving.running_mean).clone())))
+    assert all(not torch.equal(*pair) for pair in itertools.pairwise(means))
+    assert torch.equal(cast(Tensor, still.running_mean), torch.zeros(48))
+    assert int(cast(Tensor, moving.num_batches_tracked)) == 8
+
+
 def test_the_curve_holds_the_mean_loss_of_each_step_and_it_falls() -> None:
     told = Told()
     run(make(epochs=10), told)
