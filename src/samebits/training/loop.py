@@ -146,7 +146,7 @@ class Training:
                     saved_at = time.monotonic()
 
     def _train_mode(self) -> None:
-        """Layers as in training, frozen ones excepted. Not at each step: to tell every layer takes 2 % of a short one."""
+        """Layers as in training, but for frozen ones. Not at each step: it would take 2 % of a short one."""
         self.state.model.train()
         for layer in self.frozen:
             layer.eval()
