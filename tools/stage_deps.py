@@ -17,10 +17,11 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
 
-OBSERVERS = ("samebits.tracking", "samebits.params.schema", "samebits.progress")
+OBSERVERS = ("samebits.tracking", "samebits.params.schema", "samebits.progress", "samebits.secrets")
 """Modules that stages use and that cannot change what a stage writes: they record, validate or show.
 
-tests/exact shows it for recording; the schema can only stop a run, and the progress only prints."""
+tests/exact shows it for recording; the schema can only stop a run, the progress only prints, and the list of what
+looks like a credential only blots that out of messages."""
 
 DATA_FILES = {".j2"}
 """Beside its Python files, what a package reads at run time."""

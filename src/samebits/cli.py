@@ -14,6 +14,8 @@ from samebits.paths import Project, current_project
 from samebits.sharing.commands import add_commands as add_sharing
 
 _ROOT_MARK = "dvc.yaml"
+_EXIT_UNREAD = 141
+"""Nobody reads the output any more (128 + SIGPIPE, as shells report it)."""
 
 
 def find_project(start: Path) -> Project:
@@ -332,6 +334,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read what we print has ended (`samebits … | head -1`). Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_UNREAD
     return code or 0
 
 

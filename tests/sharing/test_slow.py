@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import random
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +22,9 @@ from tests.sharing import servers
 from tests.sharing.conftest import Team, objects_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
+
+KILLS = 4
+"""On each way; 20 went well, too, by hand. test_faults.py has 20 with a folder."""
 
 
 @dataclass
@@ -82,6 +89,21 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def test_an_s3_server_whose_disk_is_full(team: Team, small_disk: Path, tmp_path: Path) -> None:
+    """It says no more than that something failed in it, after the plugin has tried four times."""
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    team.ann.set(shards=24, bytes=200_000)
+    team.ann.repro()
+    with servers.s3(tmp_path / "s3", data=small_disk) as s3:
+        team.add_remote(s3.url, **s3.options)
+        message = team.ann.refused("share")
+        assert "answers with an error of its own" in message
+        assert "a full disk is a usual reason" in message
+        subprocess.run(["mount", "-o", "remount,size=60m", str(small_disk)], check=True)
+        assert "every one read back" in team.ann.ok("share")
+        assert "every hash checked" in team.clone("bob", **s3.options).ok("receive")
+
+
 @pytest.mark.parametrize("kind", ["webdav", "ssh"])
 def test_a_server_whose_disk_is_full(team: Team, small_disk: Path, tmp_path: Path, kind: str) -> None:
     team.ann.set(shards=40)
@@ -116,32 +138,85 @@ def test_a_slow_line_takes_long_and_ends_well(team: Team, tmp_path: Path) -> Non
         assert "every hash checked (10 fetched now)" in team.clone("bob", **web.options).ok("receive")
 
 
-@pytest.mark.parametrize("way", ["share", "receive"])
-@pytest.mark.parametrize("kind", ["webdav", "ssh", "s3"])
-def test_a_server_that_goes_quiet_in_the_middle(team: Team, tmp_path: Path, kind: str, way: str) -> None:
-    """One message after four times `--timeout`; what follows with a good line ends complete."""
+@dataclass
+class Far:
+    """A remote behind a slow line."""
+
+    url: str
+    options: dict[str, str]
+    environment: dict[str, str]
+    line: Line
+
+
+@contextlib.contextmanager
+def behind_a_line(base: Path, kind: str, rate: float) -> Iterator[Far]:
+    """A server of a kind, and the line to it."""
     with contextlib.ExitStack() as stack:
-        server: Any = stack.enter_context({"webdav": servers.web, "ssh": servers.ssh, "s3": servers.s3}[kind](tmp_path))
-        environment = server.environment() if kind == "ssh" else {}
+        server: Any = stack.enter_context({"webdav": servers.web, "ssh": servers.ssh, "s3": servers.s3}[kind](base))
         options = dict(server.options)
         if kind == "s3":
             url, address = server.url, options["endpointurl"]
         else:
             url = address = server.dav if kind == "webdav" else server.url
-        line = stack.enter_context(Line(int(address.split(":")[2].partition("/")[0]), rate=2_000_000))
+        line = stack.enter_context(Line(int(address.split(":")[2].partition("/")[0]), rate=rate))
         far = address.replace(str(line.target), str(line.port))
         if kind == "s3":
             options["endpointurl"] = far
         if kind == "ssh":
             known = server.home / ".ssh" / "known_hosts"
             known.write_text(known.read_text() + known.read_text().replace(f":{line.target} ", f":{line.port} "))
+        environment = server.environment() if kind == "ssh" else {}
+        yield Far(url if kind == "s3" else far, options, environment, line)
+
+
+@pytest.mark.parametrize("kind", ["ssh", "s3"])
+def test_killed_on_the_way_to_a_server_and_back(team: Team, tmp_path: Path, kind: str) -> None:
+    """Over SSH a kill may leave the beginning of an object under its name; the next share finds and mends it."""
+    draw = random.Random(3)
+    with behind_a_line(tmp_path, kind, rate=150_000) as far:
+        team.ann.set(shards=90, bytes=30_000)
+        team.ann.repro()
+        team.add_remote(far.url, **far.options)
+        bob = None
+        for command in ("share", "receive"):
+            if command == "receive":
+                far.line.rate = 5_000_000
+                assert "shared: 95 objects" in team.ann.ok("share", **far.environment)
+                far.line.rate = 150_000
+                bob = team.clone("bob", **far.options)
+            person = bob or team.ann
+            for _ in range(KILLS):
+                wanted = far.line.moved + draw.randint(100_000, 300_000)
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "samebits.cli", command], cwd=person.folder,
+                    env=person.environment(**far.environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    stdin=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+                while far.line.moved < wanted:
+                    assert process.poll() is None, "it ended before the kill"
+                    time.sleep(0.005)
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        far.line.rate = 5_000_000
+        assert bob is not None
+        assert not (bob.folder / "data" / "prepared").exists()
+        assert "every hash checked" in bob.ok("receive", **far.environment)
+        assert "Running stage" not in bob.dvc("repro").stdout
+
+
+@pytest.mark.parametrize("way", ["share", "receive"])
+@pytest.mark.parametrize("kind", ["webdav", "ssh", "s3"])
+def test_a_server_that_goes_quiet_in_the_middle(team: Team, tmp_path: Path, kind: str, way: str) -> None:
+    """One message after four times `--timeout`; what follows with a good line ends complete."""
+    with behind_a_line(tmp_path, kind, rate=2_000_000) as far:
+        line, environment = far.line, far.environment
         team.ann.set(shards=20, bytes=40_000)
         team.ann.repro()
-        team.add_remote(url if kind == "s3" else far, **options)
+        team.add_remote(far.url, **far.options)
         person = team.ann
         if way == "receive":
             team.ann.ok("share", **environment)
-            person = team.clone("bob", **options)
+            person = team.clone("bob", **far.options)
         line.most = line.moved + 400_000
         began = time.monotonic()
         message = person.refused(way, "--timeout", "3", **environment)

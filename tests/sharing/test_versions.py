@@ -63,6 +63,34 @@ def test_what_changed_between_two_tags(tagged: Team) -> None:
     assert not (bob.folder / "data" / "prepared").exists()
 
 
+def test_a_remote_that_an_older_version_does_not_have(tagged: Team) -> None:
+    """Its password in .dvc/config.local holds for every revision. DVC alone stops there (pinned), we do not."""
+    ann = tagged.ann
+    ann.git("tag", "-a", "old", "-m", "old")
+    done = ann.dvc("exp", "run", "-n", "other", "-S", "lr=5")
+    assert done.returncode == 0, done.stderr
+    ann.git("checkout", "-q", "--", ".")
+    assert ann.dvc("checkout").returncode == 0
+    second = tagged.base / "second"
+    second.mkdir()
+    ann.dvc("remote", "add", "second", f"ssh://127.0.0.1{second}")
+    ann.dvc("remote", "modify", "--local", "second", "password", "planted-1")
+    ann.commit("second remote")
+    assert "expected 'url'" in ann.dvc("gc", "--force", "--dry", "--all-tags").stderr
+    assert "2 added" in ann.ok("data", "diff", "data/1", "data/2")
+    assert "sent now: 2 objects" in ann.ok("share", "--experiment", "other")
+    ann.ok("gc", "--cloud")
+    assert "2 added" in ann.ok("data", "diff", "data/1", "data/2")
+    # Without its address it is a mistake in the files, and said to be one.
+    config = ann.folder / ".dvc" / "config"
+    config.write_text(config.read_text().partition("second")[0].rpartition("[")[0])
+    ann.commit("gone")
+    for command in (["share"], ["receive"], ["gc"], ["data", "diff", "data/1"]):
+        message = ann.refused(*command)
+        assert "the configuration of DVC does not fit together" in message
+        assert ".dvc/config.local" in message
+
+
 def test_a_version_that_is_none_is_said(tagged: Team) -> None:
     assert "git knows no revision 'data/9'" in tagged.ann.refused("data", "diff", "data/9")
     first = tagged.ann.git("rev-list", "--max-parents=0", "HEAD").strip()

@@ -137,6 +137,22 @@ def test_ctrl_c_is_130(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["summary"]) == 130
 
 
+def test_output_that_nobody_reads_any_more_is_no_traceback() -> None:
+    code = (
+        "import sys\nfrom samebits import cli\n"
+        "def run(_):\n    while True:\n        print('a line')\n"
+        "cli._status = run\nraise SystemExit(cli.main(['runs', 'status']))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "a line\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 141
+    process.stderr.close()
+
+
 def test_what_waits_is_told_and_a_server_that_is_down_is_2(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

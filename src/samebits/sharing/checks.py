@@ -12,12 +12,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from samebits.errors import UserError
 from samebits.git import head_commit
 from samebits.paths import Project
+from samebits.secrets import without_secrets
 from samebits.sharing.doctor import Line
 from samebits.sharing.git import git, is_published, uncommitted
 from samebits.sharing.objects import open_repo
-from samebits.sharing.remote import EXTRAS, open_remote
+from samebits.sharing.remote import EXTRAS, Remote, open_remote
 from samebits.sharing.share import mib
 
 _OLDEST = (3, 11)
@@ -91,8 +93,9 @@ def git_state(project: Project) -> Iterator[Line]:
     changed = uncommitted(project.home)
     commit = head_commit(project.home)
     if changed:
+        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         yield Line(
-            "git", "warning", f"{len(changed)} files are not in commit {commit[:10]}: {', '.join(changed[:_SHOWN])}",
+            "git", "warning", f"not in commit {commit[:10]}: {', '.join(changed[:_SHOWN])}{more}",
             "git add, git commit: share refuses until then",
         )  # fmt: skip
         return
@@ -149,36 +152,38 @@ def remote(project: Project, timeout: float) -> Iterator[Line]:
         if not default:
             yield Line("remote", "warning", "none is the default one", f"dvc remote default {names[0]}")
         for name in names:
-            place = open_remote(repo, name, timeout=timeout)
-            began = time.monotonic()
-            place.check_answers()
-            if not place.odb.fs.CAN_TRAVERSE:
-                yield Line("remote", "ok", f"{place.shown} answers; to be read only")
-                continue
-            # An object as any other, of bytes that nobody else has.
-            data = f"samebits doctor {uuid.uuid4()}".encode()
-            oid = place.write_probe(data)
             try:
-                listed, back = place.sizes([oid]), place.read(oid)
-            finally:
-                place.remove(oid)
-            took = time.monotonic() - began
-            if oid not in listed or back != data:
-                yield Line(
-                    "remote", "error", f"{place.shown} took {len(data)} bytes and does not give them back",
-                    "use another remote: this one loses data",
-                )  # fmt: skip
-            elif place.sizes([oid]):
-                yield Line(
-                    "remote", "warning", f"{place.shown} does not let us delete", "dvc gc will not work there"
-                )  # fmt: skip
-            elif took > _SLOW_S:
-                yield Line(
-                    "remote", "warning", f"{place.shown} works, slowly: {took:.1f} s for one small object",
-                    "look at the network; many small files will take long",
-                )  # fmt: skip
-            else:
-                yield Line("remote", "ok", f"{place.shown}: wrote, listed, read back, deleted in {took:.1f} s")
+                yield _one_remote(open_remote(repo, name, timeout=timeout))
+            except UserError as error:  # the others are looked at all the same
+                yield Line("remote", "error", without_secrets(error.problem), without_secrets(error.cure))
+
+
+def _one_remote(place: Remote) -> Line:
+    began = time.monotonic()
+    place.check_answers()
+    if not place.odb.fs.CAN_TRAVERSE:
+        return Line("remote", "ok", f"{place.shown} answers; to be read only")
+    # An object as any other, of bytes that nobody else has.
+    data = f"samebits doctor {uuid.uuid4()}".encode()
+    oid = place.write_probe(data)
+    try:
+        listed, back = place.sizes([oid]), place.read(oid)
+    finally:
+        place.remove(oid)
+    took = time.monotonic() - began
+    if oid not in listed or back != data:
+        return Line(
+            "remote", "error", f"{place.shown} took {len(data)} bytes and does not give them back",
+            "use another remote: this one loses data",
+        )  # fmt: skip
+    if place.sizes([oid]):
+        return Line("remote", "warning", f"{place.shown} does not let us delete", "dvc gc will not work there")
+    if took > _SLOW_S:
+        return Line(
+            "remote", "warning", f"{place.shown} works, slowly: {took:.1f} s for one small object",
+            "look at the network; many small files will take long",
+        )  # fmt: skip
+    return Line("remote", "ok", f"{place.shown}: wrote, listed, read back, deleted in {took:.1f} s")
 
 
 def mlflow_store(project: Project) -> Iterator[Line]:

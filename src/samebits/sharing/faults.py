@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from samebits.errors import UserError
@@ -25,6 +25,10 @@ FAULTS: dict[str, tuple[str, str]] = {
     "forbidden": (
         "does not allow this",
         "ask its owner for the right to list, read and write, or name another remote with --remote",
+    ),
+    "ended": (
+        "refuses the credentials, which are those of a session: it has ended, or they are wrong",
+        "get new ones from your provider (as `aws sso login`), then run this again",
     ),
     "expired": (
         "says that the token has expired",
@@ -44,7 +48,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "down": ("cannot be reached", f"check the address and the network; {_RETRY}"),
     "slow": ("does not answer in time", f"check the network, or give it more time with --timeout; {_RETRY}"),
     "read-only": ("can be read but not written", "share to another remote (--remote), this kind is for receiving"),
-    "failed": ("answers with an error of its own", f"ask whoever runs it; {_RETRY}"),
+    "failed": ("answers with an error of its own", f"ask whoever runs it (a full disk is a usual reason); {_RETRY}"),
 }
 
 _S3_CODES = {
@@ -143,14 +147,17 @@ def classify(error: BaseException) -> Fault:
     return Fault("unknown", detail)
 
 
-def explain(error: BaseException, where: str) -> RemoteFault:
+def explain(error: BaseException, where: str, is_session: Callable[[], bool] = lambda: False) -> RemoteFault:
     """The message for a user.
 
     Args:
         error: what a plugin raised.
         where: the remote, as `remote 'team' (s3://bucket/path)`.
+        is_session: whether the credentials end by themselves; asked where they are refused.
     """
     fault = classify(error)
+    if fault.kind == "credentials" and is_session():
+        fault = Fault("ended", fault.detail)
     if fault.kind == "unknown":
         return RemoteFault("unknown", f"{where} failed: {fault.detail}", f"see docs/remotes.md; {_RETRY}")
     text, cure = FAULTS[fault.kind]

@@ -57,22 +57,53 @@ def open_repo(folder: Path) -> Iterator[Any]:
         UserError: if there is none, or its files cannot be read.
     """
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
-    check_host_keys()
-    try:
-        repo = Repo(str(folder))
-    except DvcException as error:
-        raise UserError(f"{folder} is no DVC repository: {error}", "cd into your clone") from error
+    repo = _repo_at(folder, None)
     try:
         with quiet():
             yield repo
     except DvcException as error:
         if is_locked(error):
             raise UserError("another DVC command is at work here", "wait until it ends, then run this again") from error
-        raise UserError(f"DVC says: {_whole(error)}", "correct the file that it names") from error
+        raise UserError(f"DVC says: {whole_message(error)}", "correct the file that it names") from error
     finally:
         repo.close()
+
+
+def _repo_at(folder: Path, revision: str | None) -> Any:
+    from dvc.config import ConfigError
+    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.repo import Repo
+
+    check_host_keys()
+    try:
+        here = Repo(str(folder))
+        remotes = {name: {"url": str(each["url"])} for name, each in here.config["remote"].items()}
+        here.close()
+        # .dvc/config.local holds for every revision. Where it has a password for a remote that .dvc/config did not have
+        # yet, DVC would stop: so every revision knows the remotes of today.
+        return Repo(str(folder), rev=revision, config={"remote": remotes})
+    except NotDvcRepoError as error:
+        raise UserError(f"{folder} is no DVC repository: {error}", "cd into your clone") from error
+    except ConfigError as error:
+        raise UserError(
+            f"the configuration of DVC does not fit together: {whole_message(error)}",
+            "correct .dvc/config and .dvc/config.local; a remote without `url` stands only in the second: add it (dvc "
+            "remote add NAME ADDRESS), or take its section out",
+        ) from error
+    except DvcException as error:
+        raise UserError(f"DVC says: {whole_message(error)}", "correct the file that it names") from error
+
+
+def files_at(folder: Path, revision: str | None) -> Any:
+    """DVC's file system of a revision; of the workspace if there is none. What the cache lacks comes from the remote.
+
+    Raises:
+        UserError: if the folder is no repository, or its configuration is wrong.
+    """
+    from dvc.api import DVCFileSystem
+
+    return DVCFileSystem(repo=_repo_at(folder, revision))
 
 
 def is_locked(error: BaseException) -> bool:
@@ -80,12 +111,12 @@ def is_locked(error: BaseException) -> bool:
     return type(error).__name__ == "LockError"
 
 
-def _whole(error: BaseException) -> str:
-    """The message of an error and of those that caused it."""
+def whole_message(error: BaseException) -> str:
+    """The message of an error and of those that caused it, on one line."""
     texts = [str(error)]
     while (error := error.__cause__) is not None:  # type: ignore[assignment]
         texts.append(str(error))
-    return without_secrets(": ".join(text for text in texts if text))
+    return without_secrets(": ".join(" ".join(text.split()) for text in texts if text))
 
 
 def needed(repo: Any) -> tuple[list[Needed], list[Needed]]:

@@ -14,7 +14,6 @@ from typing import Any
 
 from samebits.errors import UserError
 from samebits.files import read_json, write_bytes
-from samebits.sharing.faults import explain
 from samebits.sharing.objects import (
     Needed,
     cache_path,
@@ -152,9 +151,9 @@ def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> Heard
             # A file that is missing is named below; anything else is the server's fault.
             faults = [each for each in heard.errors if not isinstance(each, FileNotFoundError)]
             if faults:
-                raise explain(faults[0], remote.shown) from error
+                raise remote.fault(faults[0]) from error
             if type(error).__name__ not in ("DownloadError", "FileNotFoundError"):
-                raise explain(error, remote.shown) from error
+                raise remote.fault(error) from error
     return heard
 
 
@@ -170,10 +169,10 @@ def _raise_wrong(remote: Remote, heard: Heard, missing: list[Needed], damaged: l
             "whoever has a good copy runs samebits share, which sends it again; or make it here: dvc repro",
         )
     # Nothing is "up to date" while something is missing.
+    stages = sorted({each.stage for each in missing if not each.stage.endswith(".dvc")})
     raise UserError(
         f"missing on {remote.shown}: {_some(missing)}" + (f" ({heard.texts[-1]})" if heard.texts else ""),
-        "whoever has it runs samebits share; or make it here: dvc repro "
-        + " ".join(sorted({each.stage for each in missing})),
+        "whoever has it runs samebits share" + (f"; or make it here: dvc repro {' '.join(stages)}" if stages else ""),
     )
 
 

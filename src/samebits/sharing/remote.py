@@ -20,6 +20,7 @@ from samebits.errors import UserError
 from samebits.secrets import without_secrets
 from samebits.sharing.faults import RemoteFault, explain
 from samebits.sharing.quiet import TIMES, ended_if_quiet
+from samebits.sharing.session import is_session
 
 _BLOCK = 4 << 20
 _AT_ONCE = 8
@@ -49,6 +50,10 @@ class Remote:
         self.url = url
         self.odb = odb
         self._timeout = timeout
+
+    def fault(self, error: BaseException) -> RemoteFault:
+        """What a plugin raised, as the message for a user."""
+        return explain(error, self.shown, lambda: is_session(self.odb.fs))
 
     def check_answers(self) -> None:
         """One request, with a limit of time.
@@ -101,11 +106,11 @@ class Remote:
             thread.start()
             thread.join(self._timeout)
         if thread.is_alive():
-            raise explain(TimeoutError(f"no answer within {self._timeout:g} s"), self.shown)
+            raise self.fault(TimeoutError(f"no answer within {self._timeout:g} s"))
         if failed:
             if isinstance(failed[0], UserError):
                 raise failed[0]
-            raise explain(failed[0], self.shown) from failed[0]
+            raise self.fault(failed[0]) from failed[0]
         return done[0]
 
     def list_prefix(self, prefix: str) -> dict[str, int | None]:
@@ -225,7 +230,7 @@ class Remote:
     def watched(self) -> Iterator[None]:
         """End the process with a message if the server goes quiet in the middle of a transfer."""
         seconds = TIMES * self._timeout
-        fault = explain(TimeoutError(f"not a byte for {seconds:g} s, with the connection open"), self.shown)
+        fault = self.fault(TimeoutError(f"not a byte for {seconds:g} s, with the connection open"))
         with ended_if_quiet(fault, seconds):
             yield
 
@@ -238,7 +243,7 @@ class Remote:
         except (UserError, KeyboardInterrupt, GeneratorExit):
             raise
         except Exception as error:
-            raise explain(error, self.shown) from error
+            raise self.fault(error) from error
 
 
 def _raise(_: str, error: BaseException) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from samebits.errors import UserError
 from samebits.git import head_commit
-from samebits.sharing.faults import FAULTS, explain
+from samebits.sharing.faults import FAULTS
 from samebits.sharing.git import is_published, uncommitted
 from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
 from samebits.sharing.remote import Heard, Remote, open_remote, quiet
@@ -195,7 +195,7 @@ def _check_before_sending(repo: Any, objects: list[Needed], remote: Remote) -> N
 
 def _push_failed(error: Exception, heard: Heard, remote: Remote) -> UserError:
     """The first error of a file says more than DVC's own (`3 files failed to upload`)."""
-    fault = explain(heard.errors[0] if heard.errors else error, remote.shown)
+    fault = remote.fault(heard.errors[0] if heard.errors else error)
     if fault.kind in ("forbidden", "bucket", "unknown") and not remote.odb.fs.CAN_TRAVERSE:
         # A web server that only serves files says 405, 403 or 404; DVC keeps the address alone.
         text, cure = FAULTS["read-only"]

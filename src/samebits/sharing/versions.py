@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from samebits.errors import UserError
-from samebits.secrets import without_secrets
+from samebits.sharing.objects import files_at, whole_message
 from samebits.sharing.remote import quiet
 
 PREPARED = "data/prepared"
@@ -98,17 +98,13 @@ def open_version(folder: Path, revision: str) -> Version:
         UserError: if there is no such revision, it has no prepared data, or these are nowhere to be had.
     """
     import pyarrow.parquet as pq
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
     from dvc.scm import RevError, SCMError
 
     try:
         with quiet():
-            fs = DVCFileSystem(str(folder), rev=None if revision == WORKSPACE else revision)
+            fs = files_at(folder, None if revision == WORKSPACE else revision)
     except (RevError, SCMError) as error:
         raise _unknown(revision) from error
-    except DvcException as error:
-        raise UserError(f"{folder} is no DVC repository: {error}", "cd into your clone") from error
     try:
         info = json.loads(_read(fs, f"{PREPARED}/dataset.json", revision))
         manifest = pq.read_table(io.BytesIO(_read(fs, f"{PREPARED}/manifest.parquet", revision))).to_pandas()
@@ -152,8 +148,8 @@ def _read(fs: Any, path: str, revision: str) -> bytes:
         ) from error
     except Exception as error:  # whatever a remote's plugin raises
         raise UserError(
-            f"{path} at {revision} cannot be read: {without_secrets(str(error) or type(error).__name__)}",
-            "samebits doctor looks at the remote",
+            f"{path} at {revision} cannot be read: {whole_message(error) or type(error).__name__}",
+            "correct what it names; samebits doctor looks at the remote",
         ) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 import os
 import sqlite3
 import tempfile
@@ -44,6 +45,9 @@ from mlflow.entities import (
     ViewType,
 )
 from mlflow.exceptions import MlflowException
+
+# "Creating initial MLflow database tables", in the middle of what a command says.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 RECORD_TAG = "samebits.record"
 

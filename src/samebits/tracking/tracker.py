@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from samebits.params.runtime import RuntimeParams
 from samebits.paths import Project
+from samebits.secrets import without_secrets
 from samebits.tracking import lineage, replay, spawn
 from samebits.tracking.environment import torch_facts
 from samebits.tracking.execution import (
@@ -250,13 +251,15 @@ class JournalTracker:
 
     def close(self, status: str, error: str | None = None) -> None:
         self._record_torch()
-        if error:
-            self._guard("the error", lambda: self._append_text(f"errors/{self._stage}.txt", error))
+        # A library's message may have an address with its password in it.
+        text = without_secrets(error or "")
+        if text:
+            self._guard("the error", lambda: self._append_text(f"errors/{self._stage}.txt", text))
         if status == "FINISHED":
             seconds = time.monotonic() - self._started + self._opened.earlier_s
             self._guard("what is skipped", lambda: self._replay(replay.up_to_date_after))
             self._append("summary", step=0, v={f"time/{self._stage}_s": round(seconds, 3)})
-        self._append("end", stage=self._stage, status=status, error=(error or "").strip()[-2000:])
+        self._append("end", stage=self._stage, status=status, error=text.strip()[-2000:])
         self.flush()
         self._guard("this stage", self._deliver)
 

@@ -133,7 +133,9 @@ def test_nothing_is_lost_and_the_way_back_is_the_mirror(old: list[Row], new: lis
 def test_the_page_has_pictures_and_no_address_of_the_network() -> None:
     new: list[Row] = [*OLD[1:], ("<b>", "train", 0), *((f"n{k}" * k, "train", 1) for k in range(100))]
     page = render(compare(version("v1", OLD, ["cat", "dog"]), version("v2", new, ["cat", "dog"])))
+    assert "v1 to v2: 101 added, 1 removed, 0 relabelled, 0 moved to another split, 4 unchanged" in page
     assert "Added: 101" in page
+    assert re.search(r'<figcaption>cat<br>\n<span class="soft" title="file">v2/0004 · train</span>', page)
     assert "Removed: 1" in page
     assert f"{SHOWN} of them" in page
     assert len(re.findall(r'<img src="data:image/png;base64,', page)) == SHOWN + 1
