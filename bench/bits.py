@@ -65,6 +65,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
     "bf16, reproducibility: off": (BF16, _ONE | {"reproducibility": "off"}, {}),
     "bf16, OMP_NUM_THREADS=2": (BF16, _ONE, {"OMP_NUM_THREADS": "2"}),
     "bf16, threads: 2, OMP_NUM_THREADS=1": (BF16_TWO, _TWO, {"OMP_NUM_THREADS": "1"}),
+    "bf16, processes: 2": (BF16, _ONE | {"reproducibility": "warn", "runtime": {"processes": 2}}, {}),
     FP32: (BF16, _FP32, {}),
     FP32_TWO: (FP32, _FP32_TWO, {}),
     "fp32, threads: 2, MKL_NUM_THREADS=1": (FP32_TWO, _FP32_TWO, {"MKL_NUM_THREADS": "1"}),
