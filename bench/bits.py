@@ -151,14 +151,14 @@ def bits(copy: Path, count: int, passes: int, only: str) -> None:
 class _Alternating(NullTracker):
     """Switches between strict and off after each block of steps, and notes the seconds of each."""
 
-    def __init__(self, pairs: int, block: int, threads: int, stop: StopRequest) -> None:
+    def __init__(self, pairs: int, block: int, threads: int, limit_s: float, stop: StopRequest) -> None:
         # ABBA: what drifts counts against both.
         self._modes = ["strict", "off", "off", "strict"] * ((pairs + 1) // 2)
         self.seconds: dict[str, list[float]] = {"strict": [], "off": []}
         self._stop, self._size, self._threads = stop, block, threads
         # With several threads, CPU time also counts the waiting of one for another.
         self._clock = time.process_time if threads == 1 else time.perf_counter
-        self._block, self._began = -1, 0.0
+        self._block, self._began, self._ends = -1, 0.0, time.monotonic() + limit_s
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         if "train/loss" not in values or step % self._size:
@@ -167,14 +167,14 @@ class _Alternating(NullTracker):
         if self._block >= 0:  # the first block warms up
             self.seconds[self._modes[self._block]].append(now - self._began)
         self._block += 1
-        if self._block == len(self._modes):
+        if self._block == len(self._modes) or (time.monotonic() > self._ends and self._block % 2 == 0):
             self._stop.requested = True
             return
         set_determinism(self._modes[self._block], self._threads)
         self._began = self._clock()
 
 
-def strict_cost(copy: Path, recipe: str, pairs: int, block: int, threads: int) -> None:
+def strict_cost(copy: Path, recipe: str, pairs: int, block: int, threads: int, limit_s: float) -> None:
     runtime = {"workers": 0, "checkpoint_seconds": 1e6}
     # Batches of equal size, so that blocks can be compared.
     train = {"threads": threads, "bucket_by_length": None}
@@ -183,7 +183,7 @@ def strict_cost(copy: Path, recipe: str, pairs: int, block: int, threads: int) -
         change_params(copy, {"transfer": {"weights": None}})  # another recipe makes them; random ones cost the same
     params = read_params(copy / "params.yaml")
     stop = StopRequest()
-    tracker = _Alternating(pairs, block, threads, stop)
+    tracker = _Alternating(pairs, block, threads, limit_s, stop)
     context = StageContext("train", Project(copy, copy), params.runtime, tracker, stop)
     body = load_body(TRAIN)
     loop.CURVE_POINTS = sys.maxsize
@@ -214,6 +214,7 @@ def main() -> None:
     arguments.add_argument("--strict", type=int, metavar="PAIRS", default=0)
     arguments.add_argument("--block", type=int, metavar="STEPS", default=25)
     arguments.add_argument("--threads", type=int, default=1, help="of --strict")
+    arguments.add_argument("--limit", type=float, metavar="SECONDS", default=1e6, help="of --strict: fewer pairs then")
     given = arguments.parse_args()
     cores, load = available_cores(), os.getloadavg()[0]
     print(f"{cpu_model()}, {cores} cores, torch {torch.__version__}, {given.recipe}, load {load:.1f}\n", flush=True)
@@ -225,7 +226,7 @@ def main() -> None:
         record_nothing(copy)
         run_command("python stages/prepare.py", "prepare", copy, quiet=True)
         if given.strict:
-            strict_cost(copy, given.recipe, given.strict, given.block, given.threads)
+            strict_cost(copy, given.recipe, given.strict, given.block, given.threads, given.limit)
         else:
             bits(copy, given.steps, given.epochs, given.only)
 

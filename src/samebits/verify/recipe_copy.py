@@ -14,6 +14,7 @@ from typing import Any
 from samebits.data.catalog import load_card
 from samebits.data.fetch import fetch
 from samebits.errors import UserError
+from samebits.git import head_commit
 from samebits.params.read import read_yaml
 from samebits.params.schema import Params, parse_params
 from samebits.paths import Project
@@ -47,8 +48,9 @@ def prepared_copy(project: Project, recipe: str) -> Iterator[Path]:
 
     Raises:
         UnavailableError: if data or weights cannot be had.
-        UserError: for an unknown recipe, or a stage `prepare` that fails.
+        UserError: outside a git repository, for an unknown recipe, or a stage `prepare` that fails.
     """
+    head_commit(project.workspace)  # git says which files are the project's
     with scratch(project, "golden") as folder:
         copy = copy_tree(project.workspace, folder / "copy")
         change_params(copy, PINNED)

@@ -136,6 +136,12 @@ def test_what_cannot_be_traced_here_says_why(
     assert not list((tmp_path / ".samebits" / "golden").iterdir()), "the copy is gone"
 
 
+def test_outside_of_git_nothing_is_traced(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p")
+    with pytest.raises(UserError, match="is in no git repository"):
+        record(project, "mnist", say=print)
+
+
 def no_network(card: Card, **_: Any) -> dict[str, Path]:
     if card.name == "cifar10":
         raise UserError(f"{card.title}: 1 of 1 files could not be had. Places tried:", "check the network")
