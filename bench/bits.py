@@ -167,7 +167,7 @@ class _Alternating(NullTracker):
         if self._block >= 0:  # the first block warms up
             self.seconds[self._modes[self._block]].append(now - self._began)
         self._block += 1
-        if self._block == len(self._modes) or (time.monotonic() > self._ends and self._block % 2 == 0):
+        if self._block == len(self._modes) or (self._block and self._block % 2 == 0 and time.monotonic() > self._ends):
             self._stop.requested = True
             return
         set_determinism(self._modes[self._block], self._threads)

@@ -1,4 +1,4 @@
-"""`samebits golden` and `samebits verify --steps N` on a real repository whose parameters follow a recipe of its own."""
+"""`samebits golden` and `samebits verify --steps N` on a real repository, whose parameters follow a recipe."""
 
 from __future__ import annotations
 
