@@ -1,14 +1,16 @@
 """The measurements of docs/reproducibility.md: which facts the bits of a training depend on, and by how much.
 
     python bench/bits.py                   what changes bits: one row a fact
-    python bench/bits.py --strict 10       what `reproducibility: strict` costs, in 10 pairs of 25 steps each
+    python bench/bits.py --strict 10       what `reproducibility: strict` costs, in 10 pairs of 25 steps
 
 Each row trains the committed recipe (or `--recipe`) in a copy of the working tree: `--steps` steps, whose losses and
 weights are held against those of another row; and `--epochs` epochs, for the difference in the validation metrics.
-`repeats` says whether a second run of the same row gave the same losses and weights. `--only TEXT` picks rows.
+`repeats` says whether a second run of the same row gave the same losses and weights. `--only 'TEXT; TEXT'` picks the
+rows that have one of the texts in their name, and those that they are held against.
 
 The cost of strict mode is measured inside one process, which switches between strict and off in alternation, in CPU
-time and on one thread: so it means something on a machine that does other work, too.
+time on one thread: so it means something on a machine that does other work, too. With `--threads 2` it is the time on
+the wall, which asks for an idle machine.
 """
 
 from __future__ import annotations
@@ -47,30 +49,38 @@ from samebits.verify.steps import TRAIN, trace_in_process
 ROOT = Path(__file__).resolve().parents[1]
 
 BF16, FP32 = "bf16, 1 thread", "fp32, 1 thread"
+BF16_TWO, FP32_TWO = "bf16, threads: 2", "fp32, threads: 2"
 
 _ONE: dict[str, Any] = {"train": {"threads": 1, "precision": "bf16"}}
+_TWO: dict[str, Any] = {"train": {"threads": 2, "precision": "bf16"}}
 _FP32: dict[str, Any] = {"train": {"threads": 1, "precision": "fp32"}}
+_FP32_TWO: dict[str, Any] = {"train": {"threads": 2, "precision": "fp32"}}
 
 ROWS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
     BF16: (BF16, _ONE, {}),
-    "bf16, threads: 2": (BF16, {"train": {"threads": 2, "precision": "bf16"}}, {}),
+    BF16_TWO: (BF16, _TWO, {}),
     "bf16, micro_batch_size: 64": (BF16, {"train": _ONE["train"] | {"micro_batch_size": 64}}, {}),
     "bf16, channels_last: false": (BF16, {"train": _ONE["train"] | {"channels_last": False}}, {}),
     "bf16, compile: true": (BF16, {"train": _ONE["train"] | {"compile": True}}, {}),
     "bf16, reproducibility: off": (BF16, _ONE | {"reproducibility": "off"}, {}),
     "bf16, OMP_NUM_THREADS=2": (BF16, _ONE, {"OMP_NUM_THREADS": "2"}),
+    "bf16, threads: 2, OMP_NUM_THREADS=1": (BF16_TWO, _TWO, {"OMP_NUM_THREADS": "1"}),
+    "bf16, processes: 2": (BF16, _ONE | {"reproducibility": "warn", "runtime": {"processes": 2}}, {}),
     FP32: (BF16, _FP32, {}),
-    "fp32, threads: 2": (FP32, {"train": {"threads": 2, "precision": "fp32"}}, {}),
+    FP32_TWO: (FP32, _FP32_TWO, {}),
+    "fp32, threads: 2, MKL_NUM_THREADS=1": (FP32_TWO, _FP32_TWO, {"MKL_NUM_THREADS": "1"}),
     "fp32, ONEDNN_MAX_CPU_ISA=AVX512_CORE": (FP32, _FP32, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}),
     "fp32, ONEDNN_MAX_CPU_ISA=AVX2": (FP32, _FP32, {"ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "fp32, DNNL_MAX_CPU_ISA=AVX2": (FP32, _FP32, {"DNNL_MAX_CPU_ISA": "AVX2"}),
+    "fp32, ONEDNN_CPU_ISA_HINTS=PREFER_YMM": (FP32, _FP32, {"ONEDNN_CPU_ISA_HINTS": "PREFER_YMM"}),
+    "fp32, ONEDNN_DEFAULT_FPMATH_MODE=BF16": (FP32, _FP32, {"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"}),
     "fp32, ATEN_CPU_CAPABILITY=avx2": (FP32, _FP32, {"ATEN_CPU_CAPABILITY": "avx2"}),
     "fp32, ATEN_CPU_CAPABILITY=default": (FP32, _FP32, {"ATEN_CPU_CAPABILITY": "default"}),
     "fp32, MKL_CBWR=AVX2": (FP32, _FP32, {"MKL_CBWR": "AVX2"}),
+    "fp32, MKL_CBWR=COMPATIBLE": (FP32, _FP32, {"MKL_CBWR": "COMPATIBLE"}),
 }
 """A row: the row that it is held against, and what is changed. Without its instructions, bf16 is emulated and takes
 minutes, so that instruction sets are compared in fp32, which such a CPU would compute in anyway."""
-
-_BLOCK = 25
 
 Steps = tuple[list[float], dict[str, torch.Tensor]]
 
@@ -107,8 +117,11 @@ def bits(copy: Path, count: int, passes: int, only: str) -> None:
     known: dict[str, tuple[Steps, dict[str, float]]] = {}
     columns = ("what", "first loss that differs", "weights: largest", "relative to norm", "validation", "repeats")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    chosen = {name for name in ROWS if any(text in name for text in only.split("; "))}
+    chosen |= {ROWS[name][0] for name in chosen}
+    chosen |= {ROWS[name][0] for name in chosen}  # what a row's base is held against
     for name, (base, override, environ) in ROWS.items():
-        if only not in name and name not in (BF16, FP32):
+        if name not in chosen:
             continue
         (copy / "params.yaml").write_text(params)
         change_params(copy, override)
@@ -136,34 +149,41 @@ def bits(copy: Path, count: int, passes: int, only: str) -> None:
 
 
 class _Alternating(NullTracker):
-    """Switches between strict and off after each block of steps, and adds up the CPU seconds of each."""
+    """Switches between strict and off after each block of steps, and notes the seconds of each."""
 
-    def __init__(self, pairs: int, stop: StopRequest) -> None:
+    def __init__(self, pairs: int, block: int, threads: int, limit_s: float, stop: StopRequest) -> None:
         # ABBA: what drifts counts against both.
         self._modes = ["strict", "off", "off", "strict"] * ((pairs + 1) // 2)
         self.seconds: dict[str, list[float]] = {"strict": [], "off": []}
-        self._stop, self._block, self._began = stop, -1, 0.0
+        self._stop, self._size, self._threads = stop, block, threads
+        # With several threads, CPU time also counts the waiting of one for another.
+        self._clock = time.process_time if threads == 1 else time.perf_counter
+        self._block, self._began, self._ends = -1, 0.0, time.monotonic() + limit_s
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        if "train/loss" not in values or step % _BLOCK:
+        if "train/loss" not in values or step % self._size:
             return
-        now = time.process_time()
+        now = self._clock()
         if self._block >= 0:  # the first block warms up
             self.seconds[self._modes[self._block]].append(now - self._began)
         self._block += 1
-        if self._block == len(self._modes):
+        if self._block == len(self._modes) or (self._block and self._block % 2 == 0 and time.monotonic() > self._ends):
             self._stop.requested = True
             return
-        set_determinism(self._modes[self._block], 1)
-        self._began = time.process_time()
+        set_determinism(self._modes[self._block], self._threads)
+        self._began = self._clock()
 
 
-def strict_cost(copy: Path, pairs: int) -> None:
+def strict_cost(copy: Path, recipe: str, pairs: int, block: int, threads: int, limit_s: float) -> None:
     runtime = {"workers": 0, "checkpoint_seconds": 1e6}
-    change_params(copy, {"train": {"threads": 1}, "reproducibility": "strict", "runtime": runtime})
+    # Batches of equal size, so that blocks can be compared.
+    train = {"threads": threads, "bucket_by_length": None}
+    change_params(copy, {"train": train, "reproducibility": "strict", "runtime": runtime})
+    if (read_params(copy / "params.yaml").sections["transfer"].weights or "").endswith(".safetensors"):
+        change_params(copy, {"transfer": {"weights": None}})  # another recipe makes them; random ones cost the same
     params = read_params(copy / "params.yaml")
     stop = StopRequest()
-    tracker = _Alternating(pairs, stop)
+    tracker = _Alternating(pairs, block, threads, limit_s, stop)
     context = StageContext("train", Project(copy, copy), params.runtime, tracker, stop)
     body = load_body(TRAIN)
     loop.CURVE_POINTS = sys.maxsize
@@ -172,12 +192,17 @@ def strict_cost(copy: Path, pairs: int) -> None:
         body(*(params.sections[section] for section in sections_of(body)), context=context)
     strict, off = tracker.seconds["strict"], tracker.seconds["off"]
     ratios = sorted(a / b for a, b in zip(strict, off, strict=True))
-    print(
-        f"strict / off, CPU seconds of {_BLOCK} steps: median {statistics.median(ratios):.3f}, "
-        f"quarters {ratios[len(ratios) // 4]:.3f} to {ratios[-1 - len(ratios) // 4]:.3f}, n = {len(ratios)} pairs; "
-        f"medians {statistics.median(strict):.2f} and {statistics.median(off):.2f} s; "
-        f"sums {sum(strict):.1f} and {sum(off):.1f} s"
+    quarter = len(ratios) // 4
+    cells = (
+        f"`{recipe}`",
+        f"{statistics.median(ratios):.3f}",
+        f"{ratios[quarter]:.3f} to {ratios[-1 - quarter]:.3f}",
+        f"{sum(strict) / sum(off):.3f}",
+        f"{len(ratios)} pairs of {block} steps",
+        f"{threads}",
+        f"{1000 * statistics.median(off) / block:.1f} ms",
     )
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -187,6 +212,9 @@ def main() -> None:
     arguments.add_argument("--epochs", type=int, default=0)
     arguments.add_argument("--only", default="", metavar="TEXT")
     arguments.add_argument("--strict", type=int, metavar="PAIRS", default=0)
+    arguments.add_argument("--block", type=int, metavar="STEPS", default=25)
+    arguments.add_argument("--threads", type=int, default=1, help="of --strict")
+    arguments.add_argument("--limit", type=float, metavar="SECONDS", default=1e6, help="of --strict: fewer pairs then")
     given = arguments.parse_args()
     cores, load = available_cores(), os.getloadavg()[0]
     print(f"{cpu_model()}, {cores} cores, torch {torch.__version__}, {given.recipe}, load {load:.1f}\n", flush=True)
@@ -198,7 +226,7 @@ def main() -> None:
         record_nothing(copy)
         run_command("python stages/prepare.py", "prepare", copy, quiet=True)
         if given.strict:
-            strict_cost(copy, given.strict)
+            strict_cost(copy, given.recipe, given.strict, given.block, given.threads, given.limit)
         else:
             bits(copy, given.steps, given.epochs, given.only)
 

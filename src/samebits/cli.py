@@ -192,9 +192,16 @@ def _trace(arguments: argparse.Namespace) -> None:
 
 
 def _golden(arguments: argparse.Namespace) -> int:
-    from samebits.verify.golden import record
+    from samebits.recipes import recipe_names
+    from samebits.verify.golden import record, record_all
 
-    return _difference(record(find_project(Path.cwd()), arguments.recipe, replace=arguments.replace, say=_say))
+    project = find_project(Path.cwd())
+    if arguments.all == bool(arguments.recipes):
+        raise UserError("name recipes, or --all of them", f"known: {', '.join(recipe_names(project.workspace))}")
+    if len(arguments.recipes) == 1:
+        return _difference(record(project, arguments.recipes[0], replace=arguments.replace, say=_say))
+    recipes = arguments.recipes or recipe_names(project.workspace)
+    return _difference(record_all(project, recipes, replace=arguments.replace, say=_say))
 
 
 def _say(line: str) -> None:
@@ -301,7 +308,8 @@ def _add_verifying(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     trace.add_argument("file", metavar="FILE", help="model.onnx, model.pt2 or model.safetensors")
 
     golden = _command(commands, "golden", _golden, "record this hardware's golden trace, or check it", codes)
-    golden.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
+    golden.add_argument("recipes", nargs="*", metavar="RECIPE", help="as `mnist` for recipes/mnist.yaml")
+    golden.add_argument("--all", action="store_true", help="every recipe whose data can be had, one after the other")
     golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")
 
 

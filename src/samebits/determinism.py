@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 
 import torch
 
-from samebits.hardware import available_cores
+from samebits.errors import UserError
+from samebits.hardware import available_cores, openmp_limit
 
 INITIALISATION = "initialisation"
 """Stream of the initial weights."""
@@ -28,8 +30,11 @@ def set_determinism(mode: str, threads: int | None, *, compiles: bool = False) -
 
     Args:
         compiles: whether torch's compiler is used, and has to be told, too.
+
+    Raises:
+        UserError: if OpenMP's settings do not let that number of threads work.
     """
-    torch.set_num_threads(threads or available_cores())
+    set_threads(threads)
     if compiles:
         torch.use_deterministic_algorithms(mode != "off", warn_only=mode == "warn")
     else:
@@ -41,6 +46,27 @@ def set_determinism(mode: str, threads: int | None, *, compiles: bool = False) -
     # Deterministic mode also fills every fresh tensor, which guards against code that reads memory it never
     # wrote; ours does not. (A property of the module's class, which stubs do not show.)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def set_threads(threads: int | None) -> None:
+    """Set the number of threads that torch computes with; by default, one for each core that may be used.
+
+    Raises:
+        UserError: where OpenMP would start fewer. torch 2.14's oneDNN then waits for the others for ever: a convolution
+            of 2 threads under `OMP_THREAD_LIMIT=1` did not come back from its backward pass.
+    """
+    wanted, limit = threads or available_cores(), openmp_limit()
+    if limit is not None and wanted > limit:
+        raise UserError(
+            f"{wanted} threads are wanted (train.threads), and OMP_THREAD_LIMIT={limit} allows fewer",
+            f"unset OMP_THREAD_LIMIT, or set train.threads: {limit}",
+        )
+    if wanted > 1 and os.environ.get("OMP_DYNAMIC", "").strip().lower() in ("true", "1"):
+        raise UserError(
+            "OMP_DYNAMIC is set: the number of threads would follow the load of the machine, and the bits with it",
+            "unset OMP_DYNAMIC",
+        )
+    torch.set_num_threads(wanted)
 
 
 def derive_seed(seed: int, stream: str, *counters: int) -> int:

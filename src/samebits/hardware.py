@@ -120,10 +120,21 @@ def _cpuinfo(field: str) -> str:
 
 
 def available_cores() -> int:
-    """Cores this process may use (its CPU affinity), not the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores this process may use (its CPU affinity, OpenMP's limit), not the machine's."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, openmp_limit() or cores)
+
+
+def openmp_limit() -> int | None:
+    """`OMP_THREAD_LIMIT`; None where none is set."""
+    limit = os.environ.get("OMP_THREAD_LIMIT", "").strip()
+    return int(limit) if limit.isdecimal() and int(limit) else None
+
+
+KERNEL_VARIABLES = (
+    "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA",
+)  # fmt: skip
+"""They choose among a CPU's kernels. oneDNN goes by its old name, DNNL, too."""
 
 
 def hardware_kind(device: torch.device) -> dict[str, str]:
@@ -140,7 +151,7 @@ def hardware_kind(device: torch.device) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "device": device.type,
     }
-    for variable in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"):
+    for variable in KERNEL_VARIABLES:
         if variable in os.environ:
             kind[variable] = os.environ[variable]
     if device.type == "cuda":

@@ -224,6 +224,25 @@ def test_missing_objects_are_named_and_made_again(project: Project, tmp_path: Pa
     assert restore(project, "HEAD", tmp_path / "again", check=True, say=print)
 
 
+def test_data_and_model_come_from_the_remote(project: Project, repository: Repository, tmp_path: Path) -> None:
+    """As on another machine: nothing in the cache, all of it on the remote."""
+    assert repository.dvc("remote", "add", "-d", "store", str(tmp_path / "store")).returncode == 0
+    assert repository.dvc("push").returncode == 0
+    repository.git("commit", "-qam", "a remote")
+    for name in (".dvc/cache", "models/checkpoint"):
+        shutil.rmtree(project.workspace / name)
+    said: list[str] = []
+    assert restore(project, "HEAD", tmp_path / "there", check=True, say=said.append)
+    assert (tmp_path / "there/models/checkpoint/model.safetensors").is_file()
+    assert "data and model as recorded: models/checkpoint" in "\n".join(said)
+    shutil.rmtree(project.workspace / ".dvc" / "cache")
+    assert verify(project, ["judge"], say=lambda _: None), "the input of a stage comes from there, too"
+    shutil.rmtree(project.workspace / ".dvc" / "cache")
+    shutil.rmtree(tmp_path / "store")
+    with pytest.raises(UserError, match="neither in DVC's cache nor on its remote"):
+        verify(project, ["judge"], say=print)
+
+
 @pytest.mark.parametrize("name", ["nothing", "0" * 32, "0" * 40, "--force", "HEAD~9"])
 def test_a_name_that_nothing_has(name: str, project: Project, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:

@@ -60,7 +60,7 @@ def test_a_wrong_command_line_is_2(argv: list[str], capsys: pytest.CaptureFixtur
 
 
 OUTSIDE = ["predict a.png", "use mnist", "ui", "runs sync", "summary", "fetch mnist", "verify", "verify --steps 5",
-           "restore HEAD", "trace model.onnx", "golden mnist"]  # fmt: skip
+           "restore HEAD", "trace model.onnx", "golden mnist", "golden --all"]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", OUTSIDE)

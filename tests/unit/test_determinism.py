@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from samebits import determinism
-from samebits.determinism import derive_seed, seed_torch, set_determinism
+from samebits.determinism import derive_seed, seed_torch, set_determinism, set_threads
+from samebits.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,27 @@ def test_strict_stops_at_an_operation_without_a_deterministic_implementation() -
         torch.zeros(3).put_(places, values)
     set_determinism("off", 1)
     torch.zeros(3).put_(places, values)
+
+
+@pytest.mark.parametrize("threads", [None, 2])
+def test_threads_that_openmp_would_not_start_are_refused(threads: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch would wait for them for ever."""
+    monkeypatch.setattr(determinism, "available_cores", lambda: 2)
+    for name in ("OMP_DYNAMIC", "OMP_THREAD_LIMIT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_THREAD_LIMIT", "1")
+    with pytest.raises(UserError, match=r"2 threads are wanted.*OMP_THREAD_LIMIT=1") as error:
+        set_threads(threads)
+    assert "train.threads: 1" in error.value.cure
+    monkeypatch.setenv("OMP_THREAD_LIMIT", "2")
+    set_threads(threads)
+    assert torch.get_num_threads() == 2
+    monkeypatch.setenv("OMP_DYNAMIC", "TRUE")
+    with pytest.raises(UserError, match="OMP_DYNAMIC is set"):
+        set_threads(threads)
+    set_threads(1)
+    monkeypatch.setenv("OMP_DYNAMIC", "false")
+    set_threads(threads)
 
 
 def test_threads_are_set_in_every_mode(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,11 @@ def test_a_system_without_cpuinfo_has_no_flags_and_still_a_name(
 def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.delenv("OMP_THREAD_LIMIT", raising=False)
     assert available_cores() == 3
+    for limit, cores in {"2": 2, "8": 3, "0": 3, "": 3, "many": 3}.items():
+        monkeypatch.setenv("OMP_THREAD_LIMIT", limit)
+        assert available_cores() == cores, limit
 
 
 def test_what_bits_depend_on_is_in_the_kind_of_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,6 +144,18 @@ def test_what_bits_depend_on_is_in_the_kind_of_hardware(monkeypatch: pytest.Monk
     assert hardware_kind(cpu) == kind | {"threads": "99", "ATEN_CPU_CAPABILITY": "default"}
     monkeypatch.setattr(hardware, "cpu_model", lambda: "another")
     assert hardware_kind(cpu)["cpu"] == "another"
+
+
+def test_each_variable_that_picks_kernels_is_in_the_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN reads DNNL_MAX_CPU_ISA, too, and it changes bits."""
+    assert {"ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA"} <= {*hardware.KERNEL_VARIABLES}
+    for name in hardware.KERNEL_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    plain = hardware_kind(torch.device("cpu"))
+    for name in hardware.KERNEL_VARIABLES:
+        monkeypatch.setenv(name, "x")
+        assert hardware_kind(torch.device("cpu")) == plain | {name: "x"}
+        monkeypatch.delenv(name)
 
 
 def test_a_gpu_is_told_by_name_and_capability(monkeypatch: pytest.MonkeyPatch) -> None:

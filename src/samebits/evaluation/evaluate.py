@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from samebits.checkpoint import load_checkpoint
 from samebits.data.prepared import open_split, read_info
+from samebits.determinism import set_threads
 from samebits.errors import Interrupted, UserError
 from samebits.evaluation.curves import read_curves
 from samebits.evaluation.subject import EVALUATORS, Evaluation, Subject
@@ -31,6 +32,7 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
         UserError: missing or damaged inputs, a checkpoint of other data, outputs that are not finite.
         Interrupted: if asked to stop.
     """
+    set_threads(None)
     project = context.project
     checkpoint = load_checkpoint(project.checkpoint)
     info = read_info(project.prepared)

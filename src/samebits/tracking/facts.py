@@ -36,8 +36,9 @@ _PACKAGES = (
 )  # fmt: skip
 """They write outputs, or compute what is in them."""
 
-_VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "MKL_NUM_THREADS", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
-"""Beside those in `hardware_kind`."""
+_VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+_FAMILIES = ("DNNL_", "MKL_", "ONEDNN_")
+"""Beside those in `hardware_kind`: variables, and beginnings of variables, of libraries that compute."""
 
 
 def environment_facts(device: torch.device) -> dict[str, str]:
@@ -56,7 +57,7 @@ def environment_facts(device: torch.device) -> dict[str, str]:
     for package in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             facts[f"package.{package}"] = metadata.version(package)
-    facts |= {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    facts |= {name: value for name, value in os.environ.items() if name in _VARIABLES or name.startswith(_FAMILIES)}
     return {name: value for name, value in sorted(facts.items()) if value}
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,26 +18,19 @@ from typing import Any
 from samebits.errors import UserError
 from samebits.files import json_bytes, read_json, write_json
 from samebits.git import head_commit
-from samebits.params.read import read_yaml
-from samebits.params.schema import parse_params, read_params
+from samebits.params.schema import read_params
 from samebits.paths import Project
-from samebits.recipes import merge, recipe_names, use
-from samebits.verify.copies import (
-    clean_environment,
-    copy_commit,
-    copy_tree,
-    record_nothing,
-    run_command,
-    scratch,
-)
-from samebits.verify.lock import inputs_of, read_lock
+from samebits.recipes import recipe_names
+from samebits.verify.copies import clean_environment, copy_commit, scratch
+from samebits.verify.lock import inputs_of, pick_stages, read_lock
 from samebits.verify.objects import bring_outputs, open_objects, share_cache
+from samebits.verify.pipeline import require_clean
+from samebits.verify.recipe_copy import PINNED, UnavailableError, prepared_copy, recipe_params, trace_alone
 from samebits.verify.report import changed_facts
 from samebits.verify.steps import FORMAT, params_digest, trace_in_process
 
 STEPS = 50
 FOLDER = "golden"
-_PREPARE = "prepare"
 
 Trace = dict[str, Any]
 Say = Callable[[str], None]
@@ -94,18 +88,13 @@ def part(golden: Trace, now: Trace, steps: int | None = None) -> Parting:
     return Parting(0)
 
 
-def trace_recipe(project: Project, recipe: str, steps: int = STEPS, repeat: int = 1) -> list[Trace]:
-    """Trace a recipe in a copy of the working tree, `repeat` times; the data is prepared there once.
+def trace_copy(copy: Path, steps: int = STEPS) -> Trace:
+    """The first steps of a copy whose data is prepared.
 
     Raises:
-        UserError: for an unknown recipe, data that cannot be had, steps that fail.
+        UserError: with what the training said, if it fails.
     """
-    with scratch(project, FOLDER) as folder:
-        copy = copy_tree(project.workspace, folder / "copy")
-        use(copy, recipe, say=lambda _: None)
-        record_nothing(copy)
-        run_command(f"python stages/{_PREPARE}.py", _PREPARE, copy, quiet=True)
-        return [trace_in_process(copy, steps, copy / "src", clean_environment()) for _ in range(repeat)]
+    return trace_in_process(copy, steps, copy / "src", clean_environment())
 
 
 def record(project: Project, recipe: str, *, replace: bool = False, say: Say = print) -> bool:
@@ -118,23 +107,68 @@ def record(project: Project, recipe: str, *, replace: bool = False, say: Say = p
         False if there is a trace and the machine no longer follows it.
 
     Raises:
+        UnavailableError: if the recipe's data or weights cannot be had.
         UserError: if two runs one after the other do not even agree with each other.
     """
-    first, second = trace_recipe(project, recipe, repeat=2)
-    if (parting := part(first, second)).step:
-        raise UserError(
-            f"{recipe}: two runs on this machine part at step {parting.step} ({parting.was!r}, {parting.now!r}): "
-            "a golden trace would mean nothing",
-            "set reproducibility: strict, and report the operation that is not repeatable",
-        )
-    file = golden_file(project.workspace, recipe, first["kind"])
-    shown = file.relative_to(project.workspace)
-    if file.is_file() and not replace:
-        return _judge(read_trace(file), first, STEPS, f"{shown}", say)
+    with prepared_copy(project, recipe) as copy:
+        first = trace_copy(copy)
+        file = golden_file(project.workspace, recipe, first["kind"])
+        shown = f"{file.relative_to(project.workspace)}"
+        old = read_trace(file) if file.is_file() and not replace else None
+        if old and not part(old, first).step:
+            return _judge(old, first, STEPS, shown, say)
+        # What a machine does not repeat is neither worth recording nor the fault of the code.
+        require_repeated(recipe, first, trace_copy(copy))
+    if old:
+        return _judge(old, first, STEPS, shown, say)
     write_json(file, first)
     say(f"{shown}: {len(first['losses'])} losses, {float.fromhex(first['losses'][0]):.4f} to "
         f"{float.fromhex(first['losses'][-1]):.4f}; commit it")  # fmt: skip
     return True
+
+
+def require_repeated(recipe: str, first: Trace, second: Trace) -> None:
+    """Refuse two traces of one machine that part.
+
+    Raises:
+        UserError: naming the step.
+    """
+    if (parting := part(first, second)).step:
+        raise UserError(
+            f"{recipe}: two runs on this machine part at step {parting.step} ({parting.was!r}, {parting.now!r}): "
+            "a golden trace would mean nothing",
+            "find the operation that is not repeatable; other work on the machine must not change a bit",
+        )
+
+
+def record_all(project: Project, recipes: Iterable[str], *, replace: bool = False, say: Say = print) -> bool:
+    """`record` for one recipe after the other. One that cannot be traced here is named, and the rest go on.
+
+    Raises:
+        UserError: if a trace failed for another reason than missing data, or none could be made.
+    """
+    different, failed, without, traced = [], [], [], 0
+    for recipe in recipes:
+        began = time.monotonic()
+        try:
+            same = record(project, recipe, replace=replace, say=say)
+        except UnavailableError as error:
+            say(f"{recipe}: not traced: {error.problem}")
+            without.append(recipe)
+            continue
+        except UserError as error:
+            say(f"{recipe}: {error}")
+            failed.append(recipe)
+            continue
+        traced += 1
+        if not same:
+            different.append(recipe)
+        say(f"{recipe}: {time.monotonic() - began:.0f} s")
+    counts = {"traced": traced, "different": len(different), "failed": len(failed), "without data": len(without)}
+    say(", ".join(f"{count} {word}" for word, count in counts.items()))
+    if failed or not traced:
+        raise UserError(f"not traced: {', '.join(failed or without)}", "the reasons are above; mend them, then again")
+    return not different
 
 
 def verify_steps(project: Project, steps: int, say: Say = print) -> bool:
@@ -144,43 +178,48 @@ def verify_steps(project: Project, steps: int, say: Say = print) -> bool:
         whether each loss has the same bits.
 
     Raises:
-        UserError: if no trace fits the parameters and this kind of hardware.
+        UserError: if the working tree differs from its commit, or no trace fits its parameters and this kind of
+            hardware.
     """
     root = project.workspace
-    digest = params_digest(read_params(project.params_file))
-    recipes = [name for name in recipe_names(root) if _recipe_digest(root, name) == digest]
-    if not recipes:
-        raise UserError(
-            "params.yaml follows none of the recipes, so there is no golden trace of it",
-            f"samebits use one of {', '.join(recipe_names(root))}, or verify whole stages: samebits verify",
-        )
     commit = head_commit(root)
     everything = read_lock(root)
+    require_clean(root, everything)
+    digest = params_digest(read_params(project.params_file))
+    recipes = [name for name in recipe_names(root) if params_digest(recipe_params(root, name)) == digest]
+    if not recipes:
+        pinned = ", ".join(f"{key}: {value}" for key, value in PINNED.items())
+        raise UserError(
+            f"params.yaml follows none of the recipes with {pinned}, so there is no golden trace of it",
+            f"samebits use one of {', '.join(recipe_names(root))}, or verify whole stages: samebits verify",
+        )
+    _require_on_record(root, recipes, steps)
     with scratch(project, "verify") as folder:
         copy = copy_commit(root, commit, folder / "copy")
         objects = open_objects(root)
         share_cache(root, copy, objects)
-        train = [stage for stage in everything if stage.name == "train"]
-        bring_outputs(copy, inputs_of(train, everything), objects)
-        record_nothing(copy)
-        trace = trace_in_process(copy, steps, copy / "src", clean_environment())
+        bring_outputs(copy, inputs_of(pick_stages(everything, ["train"]), everything), objects)
+        trace_alone(copy)
+        trace = trace_copy(copy, steps)
     files = [file for name in recipes if (file := golden_file(root, name, trace["kind"])).is_file()]
     if not files:
         raise UserError(
             f"there is no golden trace of {recipes[0]} for this kind of hardware ({kind_name(trace['kind'])})",
             f"record one where the bits are trusted: samebits golden {recipes[0]}",
         )
-    golden = read_trace(files[0])
-    if steps > len(golden["losses"]):
-        raise UserError(f"{files[0]} has {len(golden['losses'])} steps, not {steps}", "ask for fewer: --steps N")
-    return _judge(golden, trace, steps, str(files[0].relative_to(root)), say)
+    return _judge(read_trace(files[0]), trace, steps, str(files[0].relative_to(root)), say)
 
 
-def _recipe_digest(root: Path, recipe: str) -> str:
-    """The digest of what training reads if params.yaml followed the recipe."""
-    params = read_yaml(root / "params.yaml")
-    merge(params, read_yaml(root / "recipes" / f"{recipe}.yaml"))
-    return params_digest(parse_params(params))
+def _require_on_record(root: Path, recipes: list[str], steps: int) -> None:
+    """Refuse at once what no trace on record could answer; which kind this machine is shows when torch runs."""
+    lengths = [len(read_trace(file)["losses"]) for name in recipes for file in (root / FOLDER / name).glob("*.json")]
+    if not lengths:
+        raise UserError(
+            f"there is no golden trace of {recipes[0]} for any kind of hardware",
+            f"record one where the bits are trusted: samebits golden {recipes[0]}",
+        )
+    if steps > max(lengths):
+        raise UserError(f"golden traces of {recipes[0]} have {max(lengths)} steps, not {steps}", "ask for fewer")
 
 
 def _judge(golden: Trace, now: Trace, steps: int, name: str, say: Say) -> bool:

@@ -19,7 +19,7 @@ from samebits.errors import EXIT_USER_ERROR, Interrupted, UserError
 from samebits.files import json_bytes, read_json, write_json
 from samebits.params.schema import Params, read_params
 from samebits.paths import Project
-from samebits.stage import StageContext, load_body, sections_of
+from samebits.stage import StageContext, is_helper, load_body, sections_of
 from samebits.stop import StopRequest
 from samebits.tracking.tracker import NullTracker
 
@@ -112,7 +112,9 @@ def trace_in_process(workspace: Path, steps: int, source: Path, environ: Mapping
 def main() -> int:
     """Trace the workspace that is the current folder."""
     try:
-        write_json(Path(sys.argv[2]), trace_steps(Path.cwd(), int(sys.argv[1])))
+        trace = trace_steps(Path.cwd(), int(sys.argv[1]))
+        if not is_helper():
+            write_json(Path(sys.argv[2]), trace)
     except UserError as error:
         print(error, file=sys.stderr)
         return EXIT_USER_ERROR

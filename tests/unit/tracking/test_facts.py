@@ -25,9 +25,11 @@ def project(tmp_path: Path) -> Project:
 
 def test_what_bits_depend_on_is_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
     facts = environment_facts(torch.device("cpu"))
     assert {"torch", "threads", "cpu", "cpu_capability", "python", "package.numpy"} <= facts.keys()
     assert facts["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    assert facts["ONEDNN_DEFAULT_FPMATH_MODE"] == "BF16"
     assert facts["deterministic"] in ("off", "warn", "strict")
     assert all(isinstance(value, str) and value for value in facts.values())
 

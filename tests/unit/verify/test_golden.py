@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from samebits.data.catalog import Card
 from samebits.errors import UserError
 from samebits.files import write_json
+from samebits.paths import Project
 from samebits.verify import golden as module
-from samebits.verify.golden import Parting, golden_file, kind_name, part, read_trace, record
+from samebits.verify import recipe_copy
+from samebits.verify.golden import Parting, golden_file, kind_name, part, read_trace, record, record_all
+from samebits.verify.recipe_copy import UnavailableError, recipe_params
+from tests.conftest import ROOT
 from tests.unit.conftest import make_project
 
 KIND = {"cpu": "AMD EPYC", "cpu_capability": "AVX512", "threads": "2", "torch": "2.14.1"}
@@ -46,8 +53,10 @@ def test_what_is_no_trace_is_refused(bad: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the next trainings give, one after the other; the last one again and again."""
     made: list[dict[str, Any]] = []
-    monkeypatch.setattr(module, "trace_recipe", lambda *_, repeat: [made[0]] * (repeat - 1) + [made[-1]])
+    monkeypatch.setattr(module, "prepared_copy", lambda *_: contextlib.nullcontext(Path("copy")))
+    monkeypatch.setattr(module, "trace_copy", lambda *_: made.pop(0) if len(made) > 1 else made[0])
     return made
 
 
@@ -67,6 +76,85 @@ def test_recording_checking_and_replacing(traces: list[dict[str, Any]], tmp_path
     assert "onednn_isa: AVX2 -> AVX512" in text
     assert record(project, "mnist", replace=True, say=said.append)
     assert read_trace(golden_file(project.workspace, "mnist", KIND)) == traces[0]
+
+
+def test_a_trace_on_record_is_checked_by_one_run(traces: list[dict[str, Any]], tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p")
+    traces[:] = [trace(1.0)]
+    assert record(project, "mnist", say=print)
+    traces[:] = [trace(1.0), trace(2.0)]
+    assert record(project, "mnist", say=print)
+    assert traces == [trace(2.0)], "only a run that parts is repeated"
+    traces[:] = [trace(2.0), trace(3.0)]
+    with pytest.raises(UserError, match="two runs on this machine part at step 1"):
+        record(project, "mnist", say=print)
+
+
+def test_all_recipes_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, traces: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """One whose data cannot be had stops nothing; one that fails stops nothing either, and is 2 in the end."""
+    project, said = make_project(tmp_path / "p"), []
+    traces[:] = [trace(1.0)]
+
+    def prepared(_: Any, recipe: str) -> Any:
+        if recipe == "away":
+            raise UnavailableError("away: no network", "get one")
+        if recipe == "broken":
+            raise UserError("prepare ended with exit code 1", "mend it")
+        return contextlib.nullcontext(Path("copy"))
+
+    monkeypatch.setattr(module, "prepared_copy", prepared)
+    assert record_all(project, ["away", "a", "b"], say=said.append)
+    assert [file.parent.name for file in sorted((project.workspace / "golden").glob("*/*.json"))] == ["a", "b"]
+    assert "away: not traced: away: no network" in said
+    assert said[-1] == "2 traced, 0 different, 0 failed, 1 without data"
+    traces[:] = [trace(2.0)]
+    assert not record_all(project, ["a", "b"], say=said.append)
+    with pytest.raises(UserError, match="not traced: broken"):
+        record_all(project, ["broken", "a"], replace=True, say=said.append)
+    assert record_all(project, ["a"], say=said.append), "what came after the broken one was recorded"
+    with pytest.raises(UserError, match="not traced: away"):
+        record_all(project, ["away"], say=said.append)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reason"),
+    [
+        ("cifar10_resnet18", "CIFAR-10.*could not be had"),
+        ("transfer_resnet18", r"takes data/raw/mnist_resnet18\.safetensors \(transfer\.weights\)"),
+    ],
+)
+def test_what_cannot_be_traced_here_says_why(
+    recipe: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe_copy, "fetch", no_network)
+    project = Project(ROOT, tmp_path)
+    with pytest.raises(UnavailableError, match=reason) as error, recipe_copy.prepared_copy(project, recipe):
+        pytest.fail("it was prepared")
+    assert error.value.cure
+    assert not list((tmp_path / ".samebits" / "golden").iterdir()), "the copy is gone"
+
+
+def test_outside_of_git_nothing_is_traced(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p")
+    with pytest.raises(UserError, match="is in no git repository"):
+        record(project, "mnist", say=print)
+
+
+def no_network(card: Card, **_: Any) -> dict[str, Path]:
+    if card.name == "cifar10":
+        raise UserError(f"{card.title}: 1 of 1 files could not be had. Places tried:", "check the network")
+    return {}
+
+
+def test_a_recipe_is_traced_with_its_own_parameters(tmp_path: Path) -> None:
+    """The seed and the mode that params.yaml has at the moment are not the recipe's."""
+    project = make_project(tmp_path / "p")
+    shutil.copytree(ROOT / "recipes", project.workspace / "recipes")
+    params = recipe_params(project.workspace, "mnist").dump()
+    assert (params["seed"], params["reproducibility"]) == (0, "strict")
+    assert params["model"]["stages"] == [[32, 32], [64, 128]]
 
 
 def test_a_machine_that_disagrees_with_itself_records_nothing(traces: list[dict[str, Any]], tmp_path: Path) -> None:
