@@ -1,6 +1,6 @@
 """The parts of docs/team.md on loopback, set up as the page says: its blocks are read, with names and places replaced.
 
-PostgreSQL's tables and the bucket lie on a small disk of their own where root may mount one, so that it can be filled.
+PostgreSQL's tables and the bucket's objects lie on small disks where root may mount them, so that they can be filled.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class Team:
 
     Attributes:
         uri: what users set as MLFLOW_TRACKING_URI.
-        disk: the small one below database and bucket; None where none could be mounted.
+        disks: small ones below the `tables` and the bucket's `objects`; empty where they could not be mounted.
     """
 
     uri: str
@@ -213,14 +213,14 @@ class Team:
     bucket: Bucket
     postgres: Postgres
     authority: Authority
-    disk: Disk | None
+    disks: dict[str, Disk]
 
     def site(self, folder: Path, password: str = PASSWORD) -> Site:
         """A user's project: an account and the authority's certificate, no key of the bucket."""
         site = Site(folder, self.uri)
         site.environ |= {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": password}
         site.environ |= {"MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.authority.root)}
-        assert not any(key.startswith("AWS_") for key in site.environ)
+        site.environ = {key: value for key, value in site.environ.items() if not key.startswith("AWS_")}
         return site
 
     def run(self, seed: int) -> Any:
@@ -243,11 +243,12 @@ def _team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         authority = Authority(folder / "authority")
         postgres = Postgres()
         closing.append(postgres.close)
-        disk = Disk.mount()
-        if disk is not None:
+        disks = {name: disk for name in ("tables", "objects") if (disk := Disk.mount()) is not None}
+        for disk in disks.values():
             closing.insert(0, disk.unmount)
-            postgres.tablespace("small", disk.folder / "tables", ("mlflow", "auth"))
-        bucket = Bucket(folder / "bucket", (disk.folder if disk else folder) / "objects")
+        if disks:
+            postgres.tablespace("small", disks["tables"].folder / "tables", ("mlflow", "auth"))
+        bucket = Bucket(folder / "bucket", disks["objects"].folder if disks else folder / "objects")
         closing.append(bucket.kill)
         port = free_port()
         uri = f"https://{NAME}:{port}"
@@ -260,15 +261,15 @@ def _team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
             from mlflow.server import get_app_client
 
             get_app_client("basic-auth", uri).create_user(USER, PASSWORD)
-        yield Team(uri, server, bucket, postgres, authority, disk)
+        yield Team(uri, server, bucket, postgres, authority, disks)
     finally:
         for close in reversed(closing):
             close()
 
 
 def _become(patch: pytest.MonkeyPatch, authority: Authority, user: str, password: str) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        patch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
     patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     patch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(authority.root))
     patch.setenv("MLFLOW_TRACKING_USERNAME", user)

@@ -156,6 +156,8 @@ def explain(uri: str, text: str) -> str:
         return f"{where} is not asked: there is no certificate at {found[1]}; correct {_CERTIFICATE}"
     if found := re.search(r"too many (5\d\d) error responses", text):
         return f"{where} answers with error {found[1]}: its log says why (database away, disk full)"
+    if "Read timed out" in text:
+        return f"{where} does not answer in time: its log says why (a slow or full disk behind it)"
     if any(word in text for word in ("Max retries", "Connection refused", "timed out", "Name or service")):
         return f"{where} cannot be reached"
     if "error code 401" in text:
