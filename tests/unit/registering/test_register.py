@@ -123,8 +123,13 @@ def go_through_the_gate(project: Project, monkeypatch: pytest.MonkeyPatch, folde
     example = example_inputs(open_session(model), batch=3)
     assert loaded.predict(example)["probabilities"].shape == (3, 2)
 
+    assert rollback(project, "m", said.append, dry_run=True) == "1"
+    assert champion_of(project) == "3"
     rollback(project, "m", said.append)
     assert champion_of(project) == "1"
+    with pytest.raises(UserError, match="no registered model n") as raised:
+        rollback(project, "n", said.append)
+    assert "there are: m" in raised.value.cure
     with pytest.raises(UserError, match="no champion before"):
         rollback(project, "m", said.append)
     assert any("0.98 [0.979, 0.981]" in line for line in said)
