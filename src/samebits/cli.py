@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -120,7 +121,7 @@ def _register(arguments: argparse.Namespace) -> None:
 
     project = find_project(Path.cwd())
     if arguments.rollback:
-        rollback(project, arguments.name, _say)
+        rollback(project, arguments.name, _say, dry_run=arguments.dry_run)
         return
     limits = Limits(
         latency_ratio=arguments.latency_ratio,
@@ -264,11 +265,11 @@ def parser() -> argparse.ArgumentParser:
     register = _command(commands, "register", _register, "register the exported model; champion if it passes the gate")
     register.add_argument("--name", help="of the registered model (default: data set and model, as mnist-convnet)")
     register.add_argument("--metric", help="the number of the test split that decides (default: accuracy, r2, …)")
-    register.add_argument("--latency-ratio", type=float, default=1.25, help="slower than the champion at most (1.25)")
-    register.add_argument("--size-ratio", type=float, default=1.5, help="larger than the champion at most (1.5)")
-    register.add_argument("--latency-ms", type=float, help="absolute limit for one input, on one thread")
-    register.add_argument("--size-kib", type=float, help="absolute limit for model.onnx")
-    register.add_argument("--dry-run", action="store_true", help="show the table of the gate, change nothing")
+    register.add_argument("--latency-ratio", type=_limit, default=1.25, help="slower than the champion at most (1.25)")
+    register.add_argument("--size-ratio", type=_limit, default=1.5, help="larger than the champion at most (1.5)")
+    register.add_argument("--latency-ms", type=_limit, help="absolute limit for one input, on one thread")
+    register.add_argument("--size-kib", type=_limit, help="absolute limit for model.onnx")
+    register.add_argument("--dry-run", action="store_true", help="show what would happen, change nothing")
     register.add_argument("--rollback", action="store_true", help="make the champion before this one champion again")
 
     runs = commands.add_parser("runs", help="look after the recorded runs").add_subparsers(
@@ -317,6 +318,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _limit(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError("must be a number above 0")
     return value
 
 

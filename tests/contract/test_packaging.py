@@ -141,7 +141,7 @@ def test_what_src_and_stages_import_is_declared() -> None:
 def test_what_the_tests_and_tools_import_is_declared() -> None:
     lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
-    own = {"tests", "stages", "tools", "environment", "check_commit", "conftest"} | own_modules("bench")
+    own = {"tests", "stages", "tools", "conftest"} | own_modules("tools") | own_modules("bench")
     # The benchmark's peers run in an environment of their own.
     peers = imported(ROOT / "bench" / "peers") - imported(ROOT / "bench" / "ours") - imported(ROOT / "bench" / "parts")
     names = imported(ROOT / "tests") | imported(ROOT / "tools") | (imported(ROOT / "bench") - peers)

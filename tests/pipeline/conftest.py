@@ -65,8 +65,8 @@ for run in client.search_runs(ids):
     keys = run.data.metrics
     history = {key: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, key)] for key in keys
                if not key.startswith("system/")}
-    found.append({"name": run.info.run_name, "status": run.info.status, "params": run.data.params,
-                  "metrics": run.data.metrics, "history": history, "tags": run.data.tags,
+    found.append({"id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
+                  "params": run.data.params, "metrics": run.data.metrics, "history": history, "tags": run.data.tags,
                   "artifacts": [a.path for a in client.list_artifacts(run.info.run_id)],
                   "inputs": [i.dataset.digest for i in run.inputs.dataset_inputs]})
 print(json.dumps(found))

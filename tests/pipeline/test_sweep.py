@@ -21,6 +21,15 @@ from tests.postgres import Postgres
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]
 
+# `samebits sweep` on a machine with two GPUs, as far as handing them out goes.
+WITH_TWO_GPUS = """
+from functools import partial
+from samebits.cli import main
+from samebits.sweeps import runner
+runner.make_slots = partial(runner.make_slots, count=2)
+raise SystemExit(main(["sweep", "sweeps/lr.yaml"]))
+"""
+
 GRID = {"train.optimizer.lr": [0.001, 0.1, 1.0]}
 
 
@@ -75,9 +84,16 @@ def family(repository: TinyRepository) -> tuple[dict[str, Any], dict[str, dict[s
 def test_a_grid_is_experiments_and_child_runs_under_a_parent(tmp_path: Path) -> None:
     repository = make_tiny(tmp_path / "project")
     write_sweep(repository, "lr", method="grid", jobs=2, space=GRID)
-    done = sweep(repository, "sweeps/lr.yaml")
+    done = repository.run(sys.executable, "-c", WITH_TWO_GPUS)
+    settle(repository)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "take the best: dvc exp apply lr-001" in done.stdout
+    # Each place has its GPU, and the stage of its trials sees that one alone.
+    logs = {path.stem: path.read_text() for path in (repository.folder / ".samebits/sweeps/lr/logs").glob("*.log")}
+    given = {name: re.findall(rf"{name} on GPU (\d)", done.stdout) for name in logs}
+    assert given["lr-000"] == ["0"]
+    assert given["lr-001"] == ["1"]
+    assert all(f"GPU {gpu}" in logs[name] for name, (gpu,) in given.items()), logs
     names = ["lr-000", "lr-001", "lr-002"]
     assert experiments(repository) == names
     parent, children = family(repository)

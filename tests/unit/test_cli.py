@@ -181,3 +181,14 @@ def test_every_command_has_a_function() -> None:
     for argv in (["predict", "x"], ["use", "x"], ["ui"], ["runs", "sync"], ["summary"], ["fetch", "x"]):
         run = parser().parse_args(argv).run
         assert run is getattr(cli, f"_{argv[-1] if argv[0] == 'runs' else argv[0]}")
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", "fast"])
+@pytest.mark.parametrize("option", ["--latency-ratio", "--size-ratio", "--latency-ms", "--size-kib"])
+def test_a_limit_of_the_gate_that_is_none_is_refused(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["register", option, value])
+    assert ended.value.code == 2
+    assert option in capsys.readouterr().err

@@ -114,8 +114,13 @@ def register(
     return Outcome(name, str(version.version), before, rows, passed)
 
 
-def rollback(project: Project, name: str | None = None, say: Callable[[str], None] = print) -> str:
+def rollback(
+    project: Project, name: str | None = None, say: Callable[[str], None] = print, *, dry_run: bool = False
+) -> str:
     """Make the champion before the present one champion again; returns its version.
+
+    Args:
+        dry_run: say which it is, change nothing.
 
     Raises:
         UserError: if there was none.
@@ -123,8 +128,11 @@ def rollback(project: Project, name: str | None = None, say: Callable[[str], Non
     if os.environ.get(TRIAL_VARIABLE):
         raise UserError("a sweep moves no alias", "roll back after the sweep")
     registry = Registry(project, name or model_name(project))
-    version = registry.roll_back()
-    say(f"{registry.name} version {version} is the champion again")
+    version = registry.roll_back(dry_run)
+    if dry_run:
+        say(f"{registry.name} version {version} would be the champion again; a dry run changes nothing")
+    else:
+        say(f"{registry.name} version {version} is the champion again")
     return version
 
 
@@ -218,12 +226,17 @@ class Registry:
         self._client.set_registered_model_tag(self.name, _HISTORY, json.dumps(history))
         self.point(CHAMPION, version)
 
-    def roll_back(self) -> str:
+    def roll_back(self, dry_run: bool = False) -> str:
+        if not self.versions():
+            known = sorted(str(model.name) for model in self._client.search_registered_models())
+            raise UserError(f"there is no registered model {self.name}", f"there are: {', '.join(known) or 'none'}")
         champion, history = self.by_alias(CHAMPION), self._history()
         # An alias that was set by hand stands above the history.
         earlier = [v for v in history if champion is None or v != str(champion.version)]
         if not earlier:
             raise UserError(f"{self.name} has no champion before the present one", "see the versions in `make ui`")
+        if dry_run:
+            return earlier[-1]
         left = history[: len(history) - history[::-1].index(earlier[-1])]
         self._client.set_registered_model_alias(self.name, CHAMPION, earlier[-1])
         self._client.set_registered_model_tag(self.name, _HISTORY, json.dumps(left))

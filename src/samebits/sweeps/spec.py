@@ -112,6 +112,9 @@ def read_sweep(project: Project, path: Path) -> Sweep:
         UserError: with every problem of the file in one message.
     """
     problems = Problems()
+    if not path.is_file():
+        present = ", ".join(sorted(f"sweeps/{each.name}" for each in (project.workspace / "sweeps").glob("*.yaml")))
+        raise UserError(f"{path} is no file", f"there are: {present or 'none'}; docs/sweeps.md has an example")
     raw = read_yaml(path)
     file = validate(SweepFile, raw, "", problems)
     params = read_yaml(project.params_file)

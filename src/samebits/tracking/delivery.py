@@ -305,7 +305,8 @@ class Delivery:
     def _send_status(self, store: Store, run: RunState) -> None:
         if (standing := self.story.standing()) == self._sent_standing:
             return
-        note = shorten(describe(self.story.tags, self.story.summary, self.story.dataset), TAG_LIMIT)
+        story = self.story
+        note = shorten(describe(story.tags, story.summary, story.dataset, run.run_id), TAG_LIMIT)
         self._log(store, run, [], {}, {"mlflow.note.content": note})
         store.set_status(run.run_id, self.story.status(), self.story.ended_ms(), self.story.name)
         self._sent_standing = standing

@@ -11,11 +11,14 @@ REPLAYED, FROM_OUTPUTS, RAN_AFTER_ALL = "samebits.replayed.", "from its DVC outp
 """The tag (before a stage's name) that says where a skipped stage's numbers come from, and its values."""
 
 
-def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Mapping[str, Any]) -> str:
-    """Markdown for MLflow's `mlflow.note.content`."""
+def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Mapping[str, Any], run_id: str) -> str:
+    """Markdown for MLflow's `mlflow.note.content`. The page shows its first lines, the rest after a click."""
     lines = []
     if results := [f"**{name}** {value:.6g}" for name, value in sorted(summary.items()) if _headline(name)]:
         lines += [" · ".join(results), ""]
+    by_hand = restore_command(tags)
+    if not by_hand.startswith("#"):
+        lines += [f"Bring it back: `samebits restore {run_id}`", ""]
     if dataset:
         counts = ", ".join(f"{count:,} {split}" for split, count in dataset.get("counts", {}).items())
         lines += [f"Data: {dataset['name']} ({counts}), digest `{dataset['digest'][:16]}`", ""]
@@ -25,7 +28,7 @@ def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Map
         n.removeprefix(REPLAYED) for n, v in tags.items() if n.startswith(REPLAYED) and v == FROM_OUTPUTS
     ):
         lines += [f"`{stage}` was not run again: its numbers are those of its DVC outputs", ""]
-    lines += ["Bring it back:", "", "```sh", restore_command(tags), "```"]
+    lines += ["By hand:", "", "```sh", by_hand, "```"]
     return "\n".join(lines)
 
 

@@ -29,7 +29,7 @@ from samebits.tracking.delivery import (
     Text,
 )
 from samebits.tracking.journal import Event
-from samebits.tracking.target import Target, without_password
+from samebits.tracking.target import Target, explain, without_password
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
 
@@ -64,21 +64,14 @@ def _translated(uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        text = without_password(str(error)).splitlines()[0][:500] if str(error) else type(error).__name__
+        text = without_password(str(error)).splitlines()[0] if str(error) else type(error).__name__
         if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active'" in text:
-            raise RunGone(text) from error
+            raise RunGone(text[:500]) from error
         if error.error_code in _REFUSED:
-            raise StoreRefused(text) from error
-        raise StoreUnavailable(_reason(uri, text)) from error
+            raise StoreRefused(text[:500]) from error
+        raise StoreUnavailable(explain(uri, text)) from error
     except OSError as error:
-        raise StoreUnavailable(_reason(uri, str(error))) from error
-
-
-def _reason(uri: str, text: str) -> str:
-    where = f"MLflow at {without_password(uri)}"
-    if any(word in text for word in ("Max retries", "Connection refused", "timed out", "Name or service")):
-        return f"{where} cannot be reached"
-    return f"{where} does not take the records: {text}"
+        raise StoreUnavailable(explain(uri, str(error))) from error
 
 
 def set_up_local(project: Project, target: Target, experiment: str) -> str:

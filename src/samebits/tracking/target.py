@@ -6,16 +6,20 @@ import base64
 import importlib.metadata
 import os
 import re
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from samebits.errors import UserError
 from samebits.paths import Project
 
 _TIMEOUT_S = 5.0
+_CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
+_PASSWORD_CURE = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
 _SCHEMES = ("http", "https", "databricks", "databricks-uc", "uc", "sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -93,15 +97,72 @@ def check_reachable(target: Target, environ: Mapping[str, str] = os.environ) -> 
     if (credentials := _credentials(target.uri, environ)) is not None:
         request.add_header("Authorization", credentials)
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S):
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=_tls(bare, environ)):
             return
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            cure = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
+            cure = _PASSWORD_CURE
         raise UserError(f"MLflow at {bare} refuses: {error.code} {error.reason}", cure) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            problem, cure = _distrust(reason.verify_message)
+            raise UserError(f"MLflow at {bare} {problem}", cure) from None
         raise UserError(f"MLflow at {bare} cannot be reached: {reason}", cure) from None
+
+
+def _tls(uri: str, environ: Mapping[str, str]) -> ssl.SSLContext | None:
+    """How MLflow's own client would look at the server's certificate.
+
+    Raises:
+        UserError: if the variable that names the authority's certificate names something else.
+    """
+    if not uri.startswith("https:"):
+        return None
+    if environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+        return ssl._create_unverified_context()
+    name = next((key for key in (_CERTIFICATE, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(key)), "")
+    place = environ.get(name) or None
+    try:
+        if place and Path(place).is_dir():
+            context = ssl.create_default_context(capath=place)
+        else:
+            context = ssl.create_default_context(cafile=place)
+        if own := environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"):
+            name, place = "MLFLOW_TRACKING_CLIENT_CERT_PATH", own
+            context.load_cert_chain(own)
+    except OSError as error:
+        raise UserError(f"{name}={place} is no certificate: {error.strerror or error}", "name a PEM file") from None
+    return context
+
+
+def _distrust(reason: str) -> tuple[str, str]:
+    """Problem and cure for a certificate that does not hold, by OpenSSL's words."""
+    problem = f"shows a certificate that is not trusted here ({reason.strip()})"
+    if "mismatch" in reason:
+        return problem, "use the name that the certificate is for in MLFLOW_TRACKING_URI"
+    if "expired" in reason or "not yet valid" in reason:
+        return problem, "have the server's certificate renewed, or set this machine's clock"
+    return problem, f"set {_CERTIFICATE} to the certificate of the authority that signed it, a PEM file"
+
+
+def explain(uri: str, text: str) -> str:
+    """Why MLflow's client failed, by its words: in one line, with the cure where there is one."""
+    where = f"MLflow at {without_password(uri)}"
+    text = without_password(text)
+    if found := re.search(r"certificate verify failed: ([^('\"]+)", text):
+        return f"{where} {'; '.join(_distrust(found[1]))}"
+    if found := re.search(r"Could not find a suitable TLS CA certificate bundle, invalid path: (\S+)", text):
+        return f"{where} is not asked: there is no certificate at {found[1]}; correct {_CERTIFICATE}"
+    if found := re.search(r"too many (5\d\d) error responses", text):
+        return f"{where} answers with error {found[1]}: its log says why (database away, disk full)"
+    if "Read timed out" in text:
+        return f"{where} does not answer in time: its log says why (a slow or full disk behind it)"
+    if any(word in text for word in ("Max retries", "Connection refused", "timed out", "Name or service")):
+        return f"{where} cannot be reached"
+    if "error code 401" in text:
+        return f"{where} refuses user and password (401): {_PASSWORD_CURE}"
+    return f"{where} does not take the records: {text[:500]}"
 
 
 def _credentials(uri: str, environ: Mapping[str, str]) -> str | None:

@@ -76,7 +76,9 @@ def pick_port(wanted: str) -> int:
     """
     if wanted:
         if not wanted.isdigit() or not 0 < int(wanted) < 65536 or not _is_free(int(wanted)):
-            raise UserError(f"SAMEBITS_UI_PORT={wanted} is no free port", "name another, or unset it for a free one")
+            raise UserError(
+                f"{wanted} is no free port (--port, SAMEBITS_UI_PORT)", "name another, or leave it out for a free one"
+            )
         return int(wanted)
     if _is_free(_PORT):
         return _PORT

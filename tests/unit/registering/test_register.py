@@ -17,6 +17,7 @@ from samebits.paths import Project
 from samebits.registering import register as module
 from samebits.registering.candidate import Candidate, example_inputs, open_session
 from samebits.registering.register import Registry, register, rollback
+from samebits.tracking.target import pick_target
 from tests.unit.registering.test_gate import CHAMPION
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -42,12 +43,16 @@ def make_model(path: Path, bias: float) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    home = tmp_path / "home"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return make_project(tmp_path / "home", monkeypatch)
+
+
+def make_project(home: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A folder with the parameters, in which this process stands."""
     home.mkdir()
     shutil.copy(ROOT / "params.yaml", home / "params.yaml")
     monkeypatch.chdir(home)
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
     return Project(home, home)
 
 
@@ -72,7 +77,12 @@ def champion_of(project: Project) -> str:
     return "" if found is None else str(found.version)
 
 
-def test_versions_aliases_gate_and_rollback(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def go_through_the_gate(project: Project, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Versions, aliases, the gate, its dry run, a rollback, a sweep; on whichever store the project records to.
+
+    Args:
+        folder: an empty one, for what is downloaded.
+    """
     said: list[str] = []
 
     def go(**more: bool) -> str:
@@ -102,19 +112,24 @@ def test_versions_aliases_gate_and_rollback(project: Project, monkeypatch: pytes
 
     version = registry.by_alias("champion")
     assert version is not None
-    model = registry.download(version, tmp_path)
+    model = registry.download(version, folder)
     assert sha256_file(model) == third.facts.sha256
     names = {path.name for path in model.parent.rglob("*")}
     assert {"MLmodel", "model.onnx"} <= names
     assert not any(Path(name).suffix in (".pkl", ".pickle", ".joblib", ".pt", ".pth") for name in names)
-    mlflow.set_tracking_uri(f"sqlite:///{project.mlruns / 'mlflow.db'}")
+    mlflow.set_tracking_uri(pick_target(project).uri)
     loaded = mlflow.pyfunc.load_model("models:/m@champion")
     assert loaded.metadata.signature is not None
     example = example_inputs(open_session(model), batch=3)
     assert loaded.predict(example)["probabilities"].shape == (3, 2)
 
+    assert rollback(project, "m", said.append, dry_run=True) == "1"
+    assert champion_of(project) == "3"
     rollback(project, "m", said.append)
     assert champion_of(project) == "1"
+    with pytest.raises(UserError, match="no registered model n") as raised:
+        rollback(project, "n", said.append)
+    assert "there are: m" in raised.value.cure
     with pytest.raises(UserError, match="no champion before"):
         rollback(project, "m", said.append)
     assert any("0.98 [0.979, 0.981]" in line for line in said)
@@ -126,6 +141,11 @@ def test_versions_aliases_gate_and_rollback(project: Project, monkeypatch: pytes
             act()
     monkeypatch.delenv("SAMEBITS_TRIAL")
     assert champion_of(project) == "1"
+
+
+def test_versions_aliases_gate_and_rollback(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "downloads").mkdir()
+    go_through_the_gate(project, monkeypatch, tmp_path / "downloads")
 
     # The repository moves, and a copy is made of it: the files are still found.
     for move in (shutil.copytree, shutil.move):

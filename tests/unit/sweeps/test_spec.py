@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,13 @@ def test_a_wrong_file_says_what_is_wrong(text: str, told: str, project: Project,
     assert told in caught.value.problem
     assert "docs/sweeps.md" in caught.value.cure
     assert "pw" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_names_those_that_are(project: Project) -> None:
+    shutil.copytree(ROOT / "sweeps", project.workspace / "sweeps")
+    with pytest.raises(UserError, match=r"nothing\.yaml is no file") as caught:
+        read_sweep(project, Path("nothing.yaml"))
+    assert "sweeps/lr.yaml" in caught.value.cure
 
 
 def test_all_problems_come_at_once(project: Project, written: Write) -> None:

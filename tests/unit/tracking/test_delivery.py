@@ -37,7 +37,9 @@ def test_a_pipeline_is_one_run_with_all_that_was_said(recorded: Recorded, store:
     assert store.counts() == {("loss", 0): 1, ("loss", 1): 1, ("lr", 0): 1, ("time/train_s", 0): 1}
     assert run["params"] == {"train.lr": "0.1"}
     assert run["tags"]["git.commit"] == "c0ffee"
-    assert "git checkout c0ffee" in run["tags"]["mlflow.note.content"]
+    note = run["tags"]["mlflow.note.content"]
+    assert "git checkout c0ffee" in note
+    assert "`samebits restore run0`" in note
     assert run["artifacts"] == {"logs/note.txt": "hello"}
     assert run["datasets"] == ["d1"]
     assert (run["status"], run["name"]) == ("FINISHED", "mnist-convnet-abcdabcd")

@@ -31,6 +31,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
 SOURCE = Path(samebits.__file__).parents[1]
 PATIENCE_S = 300
 
+# For the figures of docs/tracking.md: TEST_ROUNDS=10 TEST_SERVER_KILLS=20 python -m pytest -m slow THIS_FILE
+ROUNDS = int(os.environ.get("TEST_ROUNDS", "1"))
+SERVER_KILLS = int(os.environ.get("TEST_SERVER_KILLS", "5"))
+
 STAGE = '''
 """stage.py STAGE SEED FIRST LAST PAUSE END"""
 import sys, time
@@ -232,7 +236,8 @@ def test_a_moved_repository_keeps_its_artifacts(site: Site, tmp_path: Path, monk
     assert points_of(local(moved), run) == once("train", 20) | once("evaluate", 20)
 
 
-def test_eight_executions_at_once_on_a_store_that_does_not_exist(site: Site) -> None:
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_eight_executions_at_once_on_a_store_that_does_not_exist(site: Site, number: int) -> None:
     processes = [site.start("train", seed=seed, last=200) for seed in range(8)]
     outputs = [process.communicate(timeout=PATIENCE_S)[0] for process in processes]
     assert all(process.returncode == 0 for process in processes), outputs
@@ -308,18 +313,22 @@ def test_a_server_that_is_down_costs_one_warning_and_sync_sends(
     assert points_of(server.uri, run) == once("train", 20)
 
 
-def test_a_server_that_is_killed_5_times_has_each_point_once(tmp_path: Path, server: Server) -> None:
+def test_a_server_that_is_killed_again_and_again_has_each_point_once(tmp_path: Path, server: Server) -> None:
     server.start()
     site = Site(tmp_path / "project", server.uri)
-    process = site.start("train", last=3000, pause=0.02)
+    last = 600 * SERVER_KILLS
+    process = site.start("train", last=last, pause=0.02)
     random = Random(0)
-    for _ in range(5):
+    kills = 0
+    while kills < SERVER_KILLS and process.poll() is None:
         time.sleep(random.uniform(0.0, 1.0))
         server.kill()
         server.start()
+        kills += 1
+    print(f"{kills} kills under the training")
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output
     site.settle()
     (run,) = runs_of(server.uri)
     assert run.info.status == "FINISHED"
-    assert points_of(server.uri, run) == once("train", 3000)
+    assert points_of(server.uri, run) == once("train", last)

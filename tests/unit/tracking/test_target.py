@@ -4,12 +4,13 @@ import base64
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from samebits.errors import UserError
 from samebits.paths import Project
-from samebits.tracking.target import Target, check_reachable, check_scheme, pick_target, without_password
+from samebits.tracking.target import Target, check_reachable, check_scheme, explain, pick_target, without_password
 
 RIGHT = "Basic " + base64.b64encode(b"me:pw").decode()
 
@@ -68,6 +69,40 @@ def test_a_wrong_password_says_what_to_set(server: str, environ: dict[str, str])
 def test_a_server_that_is_not_there_cannot_be_reached() -> None:
     with pytest.raises(UserError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
         check_reachable(Target("http://me:pw@127.0.0.1:9", local=False), {})
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH"])
+def test_a_certificate_that_is_none_is_named(tmp_path: Path, variable: str) -> None:
+    for place in (tmp_path / "missing.pem", tmp_path / "wrong.pem"):
+        (tmp_path / "wrong.pem").write_text("no certificate")
+        with pytest.raises(UserError, match=f"{variable}={place} is no certificate"):
+            check_reachable(Target("https://127.0.0.1:9", local=False), {variable: str(place)})
+
+
+FAILED = "API request to https://u:pw@h/api failed with exception HTTPSConnectionPool(host='h', port=443): "
+RETRIES = FAILED + "Max retries exceeded with url: /api/2.0/mlflow (Caused by "
+VERIFY = "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (RETRIES + "NewConnectionError('Connection refused'))", "https://h cannot be reached"),
+        (RETRIES + VERIFY + "unable to get local issuer certificate (_ssl.c:1010)')))", "set MLFLOW_TRACKING_SERVER"),
+        (RETRIES + VERIFY + "Hostname mismatch, certificate is not valid for 'h'. (_ssl.c:1)')))", "use the name that"),
+        (RETRIES + VERIFY + "certificate has expired (_ssl.c:1010)')))", "renewed"),
+        (RETRIES + "ResponseError('too many 503 error responses'))", "error 503: its log says why"),
+        (RETRIES + "ReadTimeoutError('Read timed out. (read timeout=10)'))", "does not answer in time"),
+        ("API request failed with error code 401 != 200. Response body: 'You are not'", "set MLFLOW_TRACKING_USERNAME"),
+        ("Could not find a suitable TLS CA certificate bundle, invalid path: /x.pem", "no certificate at /x.pem"),
+        ("the moon is full", "does not take the records: the moon is full"),
+    ],
+)
+def test_what_mlflows_client_met_is_told_with_its_cure(text: str, told: str) -> None:
+    line = explain("https://u:pw@h", text)
+    assert told in line
+    assert line.startswith("MLflow at https://h ")
+    assert "pw" not in line
 
 
 def test_a_database_is_not_asked() -> None:
