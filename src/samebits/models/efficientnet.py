@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from samebits.models.mirror import mean_of_both
 from samebits.params.section import Section
 from samebits.signature import ImageInputs, Signature
 
@@ -49,11 +50,14 @@ class Settings(Section):
         stem: stride of the first convolution: `imagenet` is 2, which leaves a thirty-second of the sides at the end; or
             `small` is 1, for images of 64 pixels and less: more exact, and 4 times the work.
         dropout: probability of zeroing a feature before the head.
+        mirror: outside training, answer with the mean of the logits of an image and of its mirror image. The exported
+            model does so, too; twice the work.
     """
 
     name: Literal["efficientnet_lite0"]
     stem: Literal["imagenet", "small"] = "imagenet"
     dropout: float = Field(default=0.2, ge=0.0, lt=1.0)
+    mirror: bool = False
 
 
 class Pixels(nn.Module):
@@ -150,10 +154,14 @@ class EfficientNetLite0(nn.Module):
                 before, size = after, blocks[-1].depthwise.size
         self.blocks = nn.Sequential(*blocks)
         self.top = Convolution(before, _TOP, size)
+        self.mirror = settings.mirror
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(_TOP, classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        return mean_of_both(self._answer, images) if self.mirror and not self.training else self._answer(images)
+
+    def _answer(self, images: Tensor) -> Tensor:
         features = self.top(self.blocks(self.stem(self.pixels(images)))).mean(dim=(2, 3))
         logits: Tensor = self.head(self.dropout(features))
         return logits
