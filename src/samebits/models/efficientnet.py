@@ -7,6 +7,7 @@ place of swish, so that the net is fast on plain hardware and stays exact in 8-b
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Literal
@@ -103,7 +104,8 @@ class Convolution(nn.Module):
         self.conv = nn.Conv2d(
             before, after, kernel, stride, padding=(top, left) if even else 0, groups=groups, bias=False
         )
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out")
+        # He et al. (2015) by what each input reaches, which in a depthwise convolution is its own channel alone.
+        nn.init.normal_(self.conv.weight, std=math.sqrt(2 * groups / (kernel * kernel * after)))
         self.norm = nn.BatchNorm2d(after, eps=_EPSILON, momentum=_DECAY)
         self.act = nn.Identity() if linear else nn.ReLU6(inplace=True)
         self.size = (-(-size[0] // stride), -(-size[1] // stride))
