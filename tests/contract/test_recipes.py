@@ -53,9 +53,6 @@ def test_a_recipe_for_images_trains_a_step(recipe: str, tmp_path: Path, small_mn
     use(workspace, recipe)
     # Weights that another recipe makes are not there.
     set_params(workspace, {**QUICK, "transfer": {"weights": None}})
-    if recipe == "image_folder":
-        # Its network is for 48 pixels: three stages leave nothing of 28.
-        set_params(workspace, {"model": {"stages": [[32, 48], [96, 128]]}})
     assert 1.5 < first_step(workspace) < 4.0  # log 10 is 2.3
 
 

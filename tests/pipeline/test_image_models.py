@@ -46,6 +46,25 @@ def test_cifar10_resnet18_on_made_files(tmp_path: Path, small_mnist: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"name": "efficientnet_lite0", "stem": "small", "mirror": True},
+        {"name": "resnet9", "widths": [4, 8, 8, 16], "mirror": True},
+    ],
+    ids=lambda model: model["name"],
+)
+def test_a_model_that_looks_at_both_sides_is_exported(model: dict[str, Any], tmp_path: Path, small_mnist: Path) -> None:
+    workspace = make_workspace(tmp_path / "workspace", small_mnist)
+    set_params(workspace, QUICK, replace={"model": model})
+    for stage in ("train", "evaluate", "export"):
+        result = run_stage(workspace, stage)
+        assert result.returncode == 0, result.stdout + result.stderr
+    report = read_json(workspace / "models/export/export.json")
+    assert report["formats"].keys() == {"onnx", "torch_export"}
+
+
+@pytest.mark.slow
 def test_weights_are_transferred_and_a_model_of_ones_own_is_exported(tmp_path: Path, small_mnist: Path) -> None:
     workspace = make_workspace(tmp_path / "workspace", small_mnist)
     own = {"name": "own", "file": "custom/example.py", "class_name": "Net", "arguments": {"width": 8}}

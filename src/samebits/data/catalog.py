@@ -147,7 +147,8 @@ class Card(_Strict):
 
 
 WEIGHTS = "weights"
-"""Format of a card whose files are a pretrained model's; the one with the role `model` is a .safetensors file."""
+"""Format of a card whose files are a pretrained model's; the one with the role `model` holds its tensors: safetensors
+if its name ends so, else as torch.save writes them."""
 
 _ROLES: dict[str, frozenset[str]] = {
     "idx": frozenset({"train/images", "train/labels", "test/images", "test/labels"}),

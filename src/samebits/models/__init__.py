@@ -17,6 +17,7 @@ from samebits.signature import Signature
 MODELS = {
     "bert": "samebits.models.bert",
     "convnet": "samebits.models.convnet",
+    "efficientnet_lite0": "samebits.models.efficientnet",
     "embedding_bag": "samebits.models.embedding_bag",
     "gpt": "samebits.models.gpt",
     "mlp": "samebits.models.mlp",

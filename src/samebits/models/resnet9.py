@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from samebits.errors import UserError
+from samebits.models.mirror import mean_of_both
 from samebits.params.section import Section
 from samebits.signature import Signature
 
@@ -25,11 +26,14 @@ class Settings(Section):
     Attributes:
         widths: channels of the stem and of the three halvings; the published net has [64, 128, 256, 512].
         dropout: probability of zeroing a feature before the head.
+        mirror: outside training, answer with the mean of the logits of an image and of its mirror image. The exported
+            model does so, too; twice the work.
     """
 
     name: Literal["resnet9"]
     widths: list[Annotated[int, Field(ge=1, le=4096)]] = Field(default=[32, 64, 128, 256], min_length=4, max_length=4)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    mirror: bool = False
 
 
 class Residual(nn.Module):
@@ -59,10 +63,14 @@ class ResNet9(nn.Module):
             Residual(third),
             nn.AdaptiveMaxPool2d(1),
         )
+        self.mirror = settings.mirror
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(third, classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        return mean_of_both(self._answer, images) if self.mirror and not self.training else self._answer(images)
+
+    def _answer(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.dropout(self.features(images).flatten(1)))
         return logits
 

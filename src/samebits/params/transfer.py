@@ -17,7 +17,7 @@ class TransferParams(Section):
         freeze: names of parameters that are not trained, with `*` and `?`, such as `layer1.*`. Where all of a layer is
             frozen, the statistics of its batch normalisation are, too.
         layer_decay: the learning rate of each layer is that of the layer above it, times this (for models that
-            number their layers: the resnets, bert).
+            number their layers: the resnets, efficientnet_lite0, bert).
         head_lr: learning rate of parameters that the weights do not hold, such as a new head, as a multiple.
     """
 

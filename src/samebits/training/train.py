@@ -36,7 +36,7 @@ from samebits.training.outputs import write_outputs
 from samebits.training.state import TrainingState
 from samebits.training.store import StateStore, remove_stale_states
 from samebits.training.team import Team, join_team, own_device
-from samebits.training.transfer import IMAGENET, find_weights, read_weights, set_up
+from samebits.training.transfer import find_weights, is_torchs_own, read_weights, set_up
 
 _FROM_SCRATCH = TransferParams()
 
@@ -195,7 +195,8 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
     samples = open_split(context.project.prepared, "train", in_memory=in_memory)
     determinism.seed_torch(plan.seed, determinism.INITIALISATION)
     network = build_model(plan.model, info.signature)
-    weights = read_weights(plan.weights, torchs_own=plan.transfer.weights == IMAGENET) if plan.weights else None
+    torchs_own = plan.weights is not None and is_torchs_own(plan.transfer, context.project.catalog)
+    weights = read_weights(plan.weights, torchs_own=torchs_own) if plan.weights else None
     transfer = set_up(network, plan.transfer, model_module(plan.model), weights)
     for line in transfer.report:
         context.say(line)

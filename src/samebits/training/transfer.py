@@ -4,7 +4,7 @@ A model's module may help with two functions: `adapt(weights) -> weights`, which
 model's own names, and `depth(parameter_name) -> int | None`, the number of a parameter's layer, counted from 0 at the
 inputs (None: above all others).
 
-No code runs from a weights file: safetensors, or for torchvision's own files torch.load(weights_only=True).
+No code runs from a weights file: safetensors, or for files that torch.save wrote torch.load(weights_only=True).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from samebits.stage import StageContext
 
 IMAGENET = "imagenet"
+_SAFETENSORS = ".safetensors"
 _LISTED = 6
 
 
@@ -63,7 +64,7 @@ def find_weights(settings: TransferParams, model: Section, module: ModuleType, c
         return None
     if name == IMAGENET:
         return _imagenet(settings, model, module, context)
-    if "/" in name or "\\" in name or "." in name:
+    if _is_path(name):
         path = _own_file(name, context)
     else:
         card = load_card(context.project.catalog, name)
@@ -79,8 +80,20 @@ def find_weights(settings: TransferParams, model: Section, module: ModuleType, c
     return path
 
 
+def is_torchs_own(settings: TransferParams, catalog: Path) -> bool:
+    """True if torch.save wrote the file that `find_weights` finds; else it is a safetensors file."""
+    name = str(settings.weights)
+    if name == IMAGENET or _is_path(name):
+        return name == IMAGENET
+    return not load_card(catalog, name).file("model").name.endswith(_SAFETENSORS)
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or "\\" in name or "." in name
+
+
 def _own_file(name: str, context: StageContext) -> Path:
-    if not name.endswith(".safetensors"):
+    if not name.endswith(_SAFETENSORS):
         raise UserError(
             f"transfer.weights {name} is no .safetensors file",
             "a pickled file may run code when it is read: convert it with safetensors.torch.save_file",
