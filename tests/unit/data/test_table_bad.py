@@ -70,6 +70,12 @@ CSV: dict[str, Broken] = {
     "many short lines": (GOOD + "1,Ulm\n" * 50, {}, "50 of 250 samples .* cannot be used", "data.bad_limit"),
     "an unknown target": (GOOD, {"target": "prize"}, "names 'prize', which is no column", "did you mean 'price'"),
     "an unknown column to drop": (GOOD, {"drop": ["twon"]}, "data.table.drop names 'twon'", "'town'"),
+    "columns of a recipe's table": (
+        GOOD,
+        {"target": "bikers", "drop": ["casual", "sold", "registered"], "categories": ["town"]},
+        "target names 'bikers'; data.table.drop names 'casual', 'registered', which are no columns of x.csv",
+        r"set data.table.target: null \(the last column is the target then\), data.table.drop: \[sold\], or name",
+    ),
     "the target dropped": (GOOD, {"target": "price", "drop": ["price"]}, "is the target and in data.table.drop", ""),
     "the target as group": (GOOD, {"group": "price"}, "is the target and data.table.group", "another"),
     "nothing left": (GOOD, {"drop": list(COLUMNS[:-1])}, "no column left", "data.table.drop"),
