@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from samebits.errors import UserError
-from tests.unit.data.tables import COLUMNS, csv_text, prepare, rows, write_parquet
+from tests.unit.data.refusals import raw_folder, refused
+from tests.unit.data.tables import COLUMNS, csv_text, prepare, rows, settings, write_parquet
 
 Broken = tuple[str | bytes, dict[str, Any], str, str]
 
@@ -146,13 +147,11 @@ CSV: dict[str, Broken] = {
 @pytest.mark.parametrize("case", list(CSV))
 def test_a_broken_csv(case: str, tmp_path: Path) -> None:
     content, table, problem, cure = CSV[case]
-    path = tmp_path / "x.csv"
+    path = raw_folder(tmp_path) / "x.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=problem) as caught:
-        prepare(path, **table)
-    assert caught.value.cure
-    if cure:
-        assert re.search(cure, caught.value.cure), caught.value.cure
+    error = refused(tmp_path, settings(**table))
+    assert re.search(problem, str(error)), str(error)
+    assert re.search(cure, error.cure), error.cure
 
 
 N = 60
@@ -176,6 +175,19 @@ PARQUET: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "a \\+ b is the target",
     ),
+    "NaN alone to predict": ({"a": NUMBERS, "y": [float("nan")] * N}, {}, "missing in every row"),
+    "a constant target": ({"a": NUMBERS, "y": [7.0] * N}, {}, "the target y is 7 in every row"),
+    "one class": ({"a": NUMBERS, "y": ["cat"] * N}, {"target_kind": "class"}, "one class, 'cat'"),
+    "a class of one row": (
+        {"a": NUMBERS, "y": ["cat" if k % 2 else "dog" for k in range(N - 1)] + ["eel"]},
+        {},
+        "occur in one row only: 'eel'",
+    ),
+    "columns of another table": (
+        {"a": NUMBERS, "y": NUMBERS},
+        {"target": "bikers", "drop": ["casual"]},
+        "target names 'bikers'; data.table.drop names 'casual', which are no columns",
+    ),
     "a difference": (
         {"a": NUMBERS, "b": [k * k for k in range(N)], "y": [x - k * k for k, x in enumerate(NUMBERS)]},
         {"allow_leaks": False},
@@ -187,9 +199,9 @@ PARQUET: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", list(PARQUET))
 def test_a_broken_parquet(case: str, tmp_path: Path) -> None:
     columns, table, problem = PARQUET[case]
-    with pytest.raises(UserError, match=problem) as caught:
-        prepare(write_parquet(tmp_path / "x.parquet", columns), **table)
-    assert caught.value.cure
+    write_parquet(raw_folder(tmp_path) / "x.parquet", columns)
+    error = refused(tmp_path, settings(**table).model_copy(update={"source": "data/raw/x.parquet"}))
+    assert re.search(problem, str(error)), str(error)
 
 
 def test_a_truncated_parquet(tmp_path: Path) -> None:
