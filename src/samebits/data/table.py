@@ -34,6 +34,9 @@ from samebits.registry import nearest
 
 _SPLITS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation",
            "val": "validation", "dev": "validation", "test": "test"}  # fmt: skip
+_LISTS = ("drop", "categories", "dates")
+_NAMING = ("target", "group", "time", "split", *_LISTS)
+"""The settings that name columns."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -158,13 +161,7 @@ def _inputs(names: list[str], settings: TableParams, file: str) -> list[str]:
     Raises:
         UserError: if a setting names a column that is not there, or nothing is left.
     """
-    for key in ("target", "group", "time", "split"):
-        value = getattr(settings, key)
-        if value is not None:
-            _require(value, names, f"data.table.{key}", file)
-    for key in ("drop", "categories", "dates"):
-        for each in getattr(settings, key):
-            _require(each, names, f"data.table.{key}", file)
+    _require_columns(names, settings, file)
     if len(names) < 2:
         raise UserError(f"{file} has one column, {names[0]!r}", "a table needs a target and at least one more column")
     target = settings.target or names[-1]
@@ -180,14 +177,38 @@ def _inputs(names: list[str], settings: TableParams, file: str) -> list[str]:
     return left
 
 
-def _require(value: str, names: list[str], key: str, file: str) -> None:
-    if value not in names:
-        guess = nearest(value, names)
-        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        raise UserError(
-            f"{key} names {value!r}, which is no column of {file}",
-            (f"did you mean {guess!r}? " if guess else "") + f"columns: {shown}",
-        )
+def _require_columns(names: list[str], settings: TableParams, file: str) -> None:
+    """Every column that a setting names must be there. All that are not are told at once: whoever puts a table of their
+    own in a recipe's place has the names of another table in several settings.
+
+    Raises:
+        UserError: with the columns that there are, and what takes the names out again.
+    """
+    wrong: dict[str, list[str]] = {}
+    for key in _NAMING:
+        value = getattr(settings, key)
+        for each in [value] if isinstance(value, str) else value or ():
+            if each not in names:
+                wrong.setdefault(key, []).append(each)
+    if not wrong:
+        return
+    problem = "; ".join(f"data.table.{key} names {', '.join(map(repr, each))}" for key, each in wrong.items())
+    several = len([each for found in wrong.values() for each in found]) > 1
+    guesses = {each: nearest(each, names) for found in wrong.values() for each in found}
+    meant = ", ".join(repr(guess) for guess in guesses.values() if guess)
+    without = ", ".join(f"data.table.{key}: {_without(key, each, settings)}" for key, each in wrong.items())
+    shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+    raise UserError(
+        f"{problem}, which {'are no columns' if several else 'is no column'} of {file}",
+        (f"did you mean {meant}? " if meant else "") + f"set {without}, or name other columns; it has: {shown}",
+    )
+
+
+def _without(key: str, wrong: list[str], settings: TableParams) -> str:
+    """A setting as YAML, without the columns that are not there."""
+    if key in _LISTS:
+        return f"[{', '.join(each for each in getattr(settings, key) if each not in wrong)}]"
+    return "null (the last column is the target then)" if key == "target" else "null"
 
 
 def _reasons(

@@ -78,12 +78,33 @@ def _label(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: b"\xc8\xc8" + data[2:] if name.endswith(".bin") else data for name, data in files.items()}
 
 
+def _first(change: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    name = "cifar-10-batches-bin/data_batch_1.bin"
+    return lambda files: files | {name: change(files[name])}
+
+
 BAD: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] = {
     "cut": (_cut, "no whole number of records"),
     "empty": (lambda files: dict.fromkeys(files, b""), "0 bytes are no whole number"),
     "no test": (_without("test"), "lacks its files"),
     "no training": (_without("data_batch"), "lacks its files"),
     "a label too large": (_label, "label 200 of image 0 is none of 10 classes"),
+    "a byte less": (_first(lambda data: data[:-1]), r"data_batch_1.bin: 614,599 bytes are no whole number of records"),
+    "a byte more": (_first(lambda data: data + b"x"), "data_batch_1.bin: 614,601 bytes are no whole number"),
+    "half a record": (_first(lambda data: data[:1500]), "1,500 bytes are no whole number of records of 3073"),
+    "an empty batch": (_first(lambda data: b""), "data_batch_1.bin: 0 bytes"),
+    "text": (_first(lambda data: b"not found"), "9 bytes are no whole number"),
+    "images of the other CIFAR": (lambda files: contents(100), "614,800 bytes are no whole number of records of 3073"),
+    "one wrong label": (
+        _first(lambda data: data[: 17 * 3073] + b"\x0a" + data[17 * 3073 + 1 :]),
+        "data_batch_1.bin: label 10 of image 17 is none of 10 classes",
+    ),
+    "the readme alone": (lambda files: {"cifar-10-batches-bin/readme.html": b"<html>"}, "lacks its files"),
+    "files of other names": (
+        lambda files: {name.replace("batch", "part"): data for name, data in files.items()},
+        "lacks its files",
+    ),
+    "nothing": (lambda files: {}, "holds no file|lacks its files"),
     "the python layout": (lambda files: {"cifar-10-batches-py/data_batch_1": b"\x80\x02}q"}, "lacks its files"),
 }
 

@@ -64,6 +64,12 @@ BROKEN: dict[str, tuple[Callable[[Contents], Contents], str]] = {
     "no samples": (other("te-images", (0, 6, 5)), "te-images: holds nothing"),
     "counts differ": (other("tr-labels", (29,)), "tr-images holds 30 images, tr-labels 29 labels"),
     "label out of range": (other("te-labels", (12,), 3), r"te-labels: label 3 at index 0 .* \(12 such labels\)"),
+    "a web page": (change("tr-images", lambda b: b"<!DOCTYPE html>"), "tr-images: begins with 3c 21 44 4f"),
+    "images for labels": (lambda c: c | {"te-labels": c["te-images"]}, "te-labels: begins with 00 00 08 03"),
+    "zeros": (change("te-labels", lambda b: bytes(len(b))), "te-labels: begins with 00 00 00 00"),
+    "the header alone": (change("tr-images", lambda b: b[:16]), "tr-images: truncated, 16 bytes .* says 916"),
+    "images of no pixels": (other("tr-images", (30, 0, 5)), "tr-images: holds nothing, its shape is 30 x 0 x 5"),
+    "no labels": (other("tr-labels", (0,)), "tr-labels: holds nothing"),
     "sizes differ": (other("te-images", (12, 6, 6)), r"training images are \(6, 5\), test images \(6, 6\)"),
 }
 

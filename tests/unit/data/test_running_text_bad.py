@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from samebits.errors import UserError
-from tests.unit.data.test_running_text import book, books, prepared
+from tests.unit.data.refusals import raw_folder, refused
+from tests.unit.data.test_running_text import book, books, settings
 
 Make = Callable[[Path], object]
 
@@ -71,9 +73,17 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
     "a split by class": (good, {"split": "stratified"}, r"data.split is stratified: running text has no classes"),
     "a split by time": (good, {"split": "time"}, r"data.split is time: .* no times"),
     "one document and a split by document": (good, {"split": "group"}, r"split is empty"),
-    "a tokenizer that is not there": (good, {"text": {"tokenizer": "lost.json"}}, r"lost.json is no tokenizer.json"),
-    "a tokenizer that is no JSON": (given(b"oops"), {"text": {"tokenizer": "given.json"}}, r"is no tokenizer.json"),
-    "a tokenizer without a model": (given(b"{}"), {"text": {"tokenizer": "given.json"}}, r"is no tokenizer.json"),
+    "a tokenizer that is not there": (good, {"text": {"tokenizer": "data/raw/lost.json"}}, r"lost.json does not exist"),
+    "a tokenizer that is no JSON": (
+        given(b"oops"),
+        {"text": {"tokenizer": "data/raw/given.json"}},
+        r"is no tokenizer.json",
+    ),
+    "a tokenizer without a model": (
+        given(b"{}"),
+        {"text": {"tokenizer": "data/raw/given.json"}},
+        r"is no tokenizer.json",
+    ),
     "too much set aside": (
         lambda folder: books(folder, a_txt=book(1, 20), b_pdf=b"x", c_pdf=b"x"),
         {},
@@ -85,10 +95,9 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_broken_input_is_refused_with_a_cure(tmp_path: Path, case: str) -> None:
     make, changed, said = CASES[case]
-    make(tmp_path)
-    with pytest.raises(UserError, match=said) as caught:
-        prepared(tmp_path, **changed)
-    assert caught.value.cure
+    make(raw_folder(tmp_path))
+    error = str(refused(tmp_path, settings(**changed)))
+    assert re.search(said, error), error
 
 
 def test_a_single_file_of_another_kind_is_refused(tmp_path: Path) -> None:

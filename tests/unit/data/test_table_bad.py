@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from samebits.errors import UserError
-from tests.unit.data.tables import COLUMNS, csv_text, prepare, rows, write_parquet
+from tests.unit.data.refusals import raw_folder, refused
+from tests.unit.data.tables import COLUMNS, csv_text, prepare, rows, settings, write_parquet
 
 Broken = tuple[str | bytes, dict[str, Any], str, str]
 
@@ -70,6 +71,12 @@ CSV: dict[str, Broken] = {
     "many short lines": (GOOD + "1,Ulm\n" * 50, {}, "50 of 250 samples .* cannot be used", "data.bad_limit"),
     "an unknown target": (GOOD, {"target": "prize"}, "names 'prize', which is no column", "did you mean 'price'"),
     "an unknown column to drop": (GOOD, {"drop": ["twon"]}, "data.table.drop names 'twon'", "'town'"),
+    "columns of a recipe's table": (
+        GOOD,
+        {"target": "bikers", "drop": ["casual", "sold", "registered"], "categories": ["town"]},
+        "target names 'bikers'; data.table.drop names 'casual', 'registered', which are no columns of x.csv",
+        r"set data.table.target: null \(the last column is the target then\), data.table.drop: \[sold\], or name",
+    ),
     "the target dropped": (GOOD, {"target": "price", "drop": ["price"]}, "is the target and in data.table.drop", ""),
     "the target as group": (GOOD, {"group": "price"}, "is the target and data.table.group", "another"),
     "nothing left": (GOOD, {"drop": list(COLUMNS[:-1])}, "no column left", "data.table.drop"),
@@ -140,13 +147,11 @@ CSV: dict[str, Broken] = {
 @pytest.mark.parametrize("case", list(CSV))
 def test_a_broken_csv(case: str, tmp_path: Path) -> None:
     content, table, problem, cure = CSV[case]
-    path = tmp_path / "x.csv"
+    path = raw_folder(tmp_path) / "x.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=problem) as caught:
-        prepare(path, **table)
-    assert caught.value.cure
-    if cure:
-        assert re.search(cure, caught.value.cure), caught.value.cure
+    error = refused(tmp_path, settings(**table))
+    assert re.search(problem, str(error)), str(error)
+    assert re.search(cure, error.cure), error.cure
 
 
 N = 60
@@ -170,6 +175,19 @@ PARQUET: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "a \\+ b is the target",
     ),
+    "NaN alone to predict": ({"a": NUMBERS, "y": [float("nan")] * N}, {}, "missing in every row"),
+    "a constant target": ({"a": NUMBERS, "y": [7.0] * N}, {}, "the target y is 7 in every row"),
+    "one class": ({"a": NUMBERS, "y": ["cat"] * N}, {"target_kind": "class"}, "one class, 'cat'"),
+    "a class of one row": (
+        {"a": NUMBERS, "y": ["cat" if k % 2 else "dog" for k in range(N - 1)] + ["eel"]},
+        {},
+        "occur in one row only: 'eel'",
+    ),
+    "columns of another table": (
+        {"a": NUMBERS, "y": NUMBERS},
+        {"target": "bikers", "drop": ["casual"]},
+        "target names 'bikers'; data.table.drop names 'casual', which are no columns",
+    ),
     "a difference": (
         {"a": NUMBERS, "b": [k * k for k in range(N)], "y": [x - k * k for k, x in enumerate(NUMBERS)]},
         {"allow_leaks": False},
@@ -181,9 +199,9 @@ PARQUET: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", list(PARQUET))
 def test_a_broken_parquet(case: str, tmp_path: Path) -> None:
     columns, table, problem = PARQUET[case]
-    with pytest.raises(UserError, match=problem) as caught:
-        prepare(write_parquet(tmp_path / "x.parquet", columns), **table)
-    assert caught.value.cure
+    write_parquet(raw_folder(tmp_path) / "x.parquet", columns)
+    error = refused(tmp_path, settings(**table).model_copy(update={"source": "data/raw/x.parquet"}))
+    assert re.search(problem, str(error)), str(error)
 
 
 def test_a_truncated_parquet(tmp_path: Path) -> None:

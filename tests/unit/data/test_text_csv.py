@@ -13,7 +13,8 @@ import pytest
 
 from samebits.data import encodings
 from samebits.errors import UserError
-from tests.unit.data.texts import SAMPLES, stored, texts_of
+from tests.unit.data.refusals import raw_folder, refused
+from tests.unit.data.texts import SAMPLES, settings, stored, texts_of
 
 
 def table(rows: list[tuple[str, ...]], separator: str = ",", header: tuple[str, ...] = ("text", "label")) -> str:
@@ -129,10 +130,8 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_broken_files_say_what_is_wrong(tmp_path: Path, case: str) -> None:
     content, text, message = BROKEN[case]
-    with pytest.raises(UserError) as caught:
-        texts_of(write(tmp_path, content), "text_csv", **text)
-    assert message in str(caught.value)
-    assert caught.value.cure
+    write(raw_folder(tmp_path), content)
+    assert message in str(refused(tmp_path, settings("data/raw/reviews.csv", "text_csv", **text)))
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from samebits.data.encodings import NotText
 from samebits.data.mail import mail_text, visible_text
 from samebits.data.paragraphs import paragraphs
 from samebits.errors import UserError
-from tests.unit.data.texts import SAMPLES, stored, texts_of
+from tests.unit.data.refusals import raw_folder, refused
+from tests.unit.data.texts import SAMPLES, settings, stored, texts_of
 
 Files = dict[str, bytes]
 GOOD: Files = {f"{label}/{k:02d}.txt": text.encode() for k, (text, label) in enumerate(SAMPLES)}
@@ -79,10 +80,8 @@ BROKEN: dict[str, tuple[Files, dict[str, str], str]] = {
 def test_broken_folders_say_what_is_wrong(tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     files, text, message = BROKEN[case]
     monkeypatch.setattr(text_folder, "LONGEST", 1000)
-    with pytest.raises(UserError) as caught:
-        texts_of(write(tmp_path, files), "text_folder", **text)
-    assert message in str(caught.value)
-    assert caught.value.cure
+    write(raw_folder(tmp_path), files)
+    assert message in str(refused(tmp_path, settings("data/raw/reviews", "text_folder", **text)))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04damaged", b"\x1f\x8b\x08damaged", b"words"])
@@ -127,6 +126,54 @@ def test_a_mail_of_an_unknown_charset_is_read_all_the_same() -> None:
     assert mail_text(b"Subject: s\nContent-Type: text/plain; charset=unheard-of\n\nbody") == "s\n\nbody"
     with pytest.raises(NotText, match="neither subject nor text"):
         mail_text(b"From: a@example.org\n\n")
+
+
+MAILS: Files = {f"{label}/{k:02d}.eml": f"Subject: {k}\n\n{text}".encode() for k, (text, label) in enumerate(SAMPLES)}
+
+
+def mail(**headers: str) -> bytes:
+    """A mail without a text of its own."""
+    return "".join(f"{name.replace('_', '-')}: {value}\n" for name, value in headers.items()).encode() + b"\n"
+
+
+NOTHING = "pos/x.eml: it has neither subject nor text"
+
+BROKEN_MAILS: dict[str, tuple[Files, str]] = {
+    "nothing": ({}, "holds no file"),
+    "notes beside mails alone": ({"pos/a.json": b"{}", "neg/b.json": b"{}"}, "holds no usable sample"),
+    "mails in no class": ({f"{k}.eml": b"Subject: a\n\n" for k in range(5)}, "it lies in no folder of a class"),
+    "a mail beside the classes": ({**MAILS, "x.eml": b"Subject: a\n\n"}, "x.eml: it lies in no folder of a class"),
+    "a class without a mail": ({**MAILS, "none/": b""}, "no file in the folder none"),
+    "one class": ({name: data for name, data in MAILS.items() if name[0] == "p"}, "needs two classes"),
+    "one mail of a class": ({**MAILS, "neu/x.eml": b"Subject: a\n\n"}, "the only sample of its label 'neu'"),
+    "too large": ({**MAILS, "pos/x.eml": b"Subject: a\n\n" + b"a" * 2000}, "more than the"),
+    "an empty file": ({**MAILS, "pos/x.eml": b""}, NOTHING),
+    "headers alone": ({**MAILS, "pos/x.eml": mail(From="a@example.org", To="b@example.org")}, NOTHING),
+    "blanks alone": ({**MAILS, "pos/x.eml": mail(Subject=" ") + b" \r\n\t\r\n"}, NOTHING),
+    "a subject of an encoded blank": ({**MAILS, "pos/x.eml": mail(Subject="=?utf-8?q?_?=")}, NOTHING),
+    "an attachment alone": (
+        {**MAILS, "pos/x.eml": mail(Content_Type="text/plain", Content_Disposition="attachment") + b"words"},
+        NOTHING,
+    ),
+    "a picture alone": ({**MAILS, "pos/x.eml": mail(Content_Type="image/png") + b"\x89PNG"}, NOTHING),
+    "HTML that shows nothing": (
+        {**MAILS, "pos/x.eml": mail(Content_Type="text/html") + b"<head><title>t</title></head><script>x()</script>"},
+        NOTHING,
+    ),
+    "parts that are missing": (
+        {**MAILS, "pos/x.eml": mail(Content_Type="multipart/mixed; boundary=b") + b"--b--\n"},
+        NOTHING,
+    ),
+    "control characters alone": ({**MAILS, "pos/x.eml": b"\n\x01\x02"}, "pos/x.eml: the text is empty"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_MAILS)
+def test_broken_mails_say_what_is_wrong(tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, message = BROKEN_MAILS[case]
+    monkeypatch.setattr(text_folder, "LONGEST", 1000)
+    write(raw_folder(tmp_path), files)
+    assert message in str(refused(tmp_path, settings("data/raw/reviews", "mail")))
 
 
 def test_paragraphs_stand_between_empty_lines() -> None:

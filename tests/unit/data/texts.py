@@ -14,9 +14,14 @@ SAMPLES = [(f"{'good and fine' if k % 2 else 'bad and poor'} number {k}", "pos" 
 """Forty texts, twenty of each label."""
 
 
+def settings(source: str, format_name: str, *, bad_limit: float = 0.0, **text: Any) -> DataParams:
+    """`data` for texts of one's own; not one may be set aside."""
+    return DataParams.model_validate({"source": source, "format": format_name, "bad_limit": bad_limit, "text": text})
+
+
 def texts_of(path: Path, format_name: str, *, bad_limit: float = 0.0, **text: Any) -> RawTexts:
     """Read a source as `prepare` does, up to the check of what was set aside."""
-    data = DataParams.model_validate({"source": "data/raw/x", "bad_limit": bad_limit, "text": text})
+    data = settings("data/raw/x", format_name, bad_limit=bad_limit, **text)
     scratch = path.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     raw = read_source(format_name, Source(path.name, data, None, {}, path, scratch, print))
