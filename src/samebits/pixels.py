@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -23,6 +24,8 @@ UNREADABLE = (OSError, ValueError, SyntaxError, MemoryError, OverflowError)
 
 _PROGRAMS = {"EPS", "WMF"}
 """Formats that Pillow hands to another program, or that are one."""
+_USUAL = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""They begin with marks of their own and are asked first: some others can only be told by trying to read them."""
 
 
 def load_pixels(
@@ -47,12 +50,11 @@ def load_pixels(
     """
     from PIL import Image, ImageOps
 
-    Image.init()
     with warnings.catch_warnings():
         # Pillow warns of bombs and damaged metadata; the size is checked here, damaged pixels raise.
         warnings.simplefilter("ignore")
         try:
-            opened = Image.open(source, formats=sorted(set(Image.OPEN) - _PROGRAMS))
+            opened = Image.open(source, formats=_formats())
         except Image.DecompressionBombError:
             # Its class is a bare Exception, raised above twice Pillow's own limit, before the size is known here.
             raise ValueError(f"it has more than {LARGEST_PIXELS:,} pixels") from None
@@ -71,6 +73,15 @@ def load_pixels(
     pixels = np.asarray(image, dtype=np.uint8)
     pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
     return np.ascontiguousarray(pixels)
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """What is read, in a fixed order."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(sorted(set(Image.OPEN) - _PROGRAMS, key=lambda name: (name not in _USUAL, name)))
 
 
 def reason(error: BaseException) -> str:

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,15 +47,19 @@ class Audited:
     truncated: bool = False
 
 
-def audit_raw(raw: Raw, settings: DataParams) -> Audited:
-    """Find copies and lookalikes; drop those that `data.duplicates` and `data.image.near_duplicates` say."""
+def audit_raw(raw: Raw, settings: DataParams, scratch: Path | None = None) -> Audited:
+    """Find copies and lookalikes; drop those that `data.duplicates` and `data.image.near_duplicates` say.
+
+    Args:
+        scratch: a folder for what would otherwise grow in memory with the number of images.
+    """
     reasons: dict[int, str] = {}
     if settings.duplicates == "drop":
         reasons |= _copies(raw)
     pairs: list[tuple[int, int, int]] = []
     truncated = False
     if isinstance(raw, RawImages) and settings.image.near_duplicates != "ignore":
-        pairs, truncated = find_pairs(raw.read, len(raw))
+        pairs, truncated = find_pairs(raw.read, len(raw), scratch)
         words = hash_words(raw.hashes)
         pairs = [pair for pair in pairs if (words[pair[0]] != words[pair[1]]).any()]
         if settings.image.near_duplicates == "drop":
@@ -169,11 +174,13 @@ def _near_counts(audited: Audited, where: Array) -> dict[str, Any]:
 
 def near_duplicates_csv(audited: Audited, raw: Raw, splits: Mapping[str, Int64]) -> bytes:
     """The pairs that are in the data, as CSV."""
-    split_of = {int(row): name for name, rows in splits.items() for row in rows}
+    where = np.full(len(raw), "", dtype="<U10")
+    for name, rows in splits.items():
+        where[rows] = name
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("first", "first_split", "second", "second_split", "bits"))
     for first, second, bits in audited.pairs:
-        if first in split_of and second in split_of:
-            writer.writerow((raw.ids[first], split_of[first], raw.ids[second], split_of[second], bits))
+        if where[first] and where[second]:
+            writer.writerow((raw.ids[first], str(where[first]), raw.ids[second], str(where[second]), bits))
     return buffer.getvalue().encode()

@@ -46,7 +46,7 @@ def decode(
     reasons: list[str | None] = []
     chunks = [members[start : start + _CHUNK] for start in range(0, len(members), _CHUNK)]
     if len(members) > _FEW:
-        results = _pooled(chunks, settings, workers or _cores())
+        results = _pooled(chunks, settings, workers or available_cores())
     else:
         results = (read_chunk(chunk, settings) for chunk in chunks)
     for images in results:
@@ -59,7 +59,7 @@ def decode(
     return pixels, reasons
 
 
-def _cores() -> int:
+def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

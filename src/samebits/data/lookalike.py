@@ -10,10 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from samebits.data.decode import available_cores
 from samebits.data.sources import Array, Int64
 
 MOST_PAIRS = 200_000
@@ -25,34 +28,84 @@ _BITS = 3
 """Hashes that differ in so many bits agree in one of four bands of 16 bits: only those are compared."""
 _APART = 0.12
 """Largest distance of two images' low frequencies, relative to the larger norm."""
-_CHUNK = 1024
+_CHUNK = 128
+"""Images whose frequencies are computed at once: few enough to stay in a core's cache."""
 _BLOCK = 2048
+_FEW = 16
+"""Buckets of at most so many are compared all at once: a call a bucket took longer than all that was in it."""
 
 Floats = npt.NDArray[np.float64]
 
 
-def find_pairs(read: Callable[[Int64], Array], count: int) -> tuple[list[tuple[int, int, int]], bool]:
+def find_pairs(
+    read: Callable[[Int64], Array], count: int, scratch: Path | None = None
+) -> tuple[list[tuple[int, int, int]], bool]:
     """Pairs of images that look the same.
 
     Args:
-        read: image numbers -> uint8 [k, C, H, W].
+        read: image numbers -> uint8 [k, C, H, W]; called by several threads at once.
+        scratch: a folder for what grows with the number of images (1.5 KB each in colour); None: in memory.
 
     Returns:
         (first, second, bits that differ) with first < second, sorted; and whether the search stopped early.
     """
-    hashes, low = _features(read, count)
+    hashes, low = _features(read, count, scratch)
     flat = hashes == 0
     found: dict[tuple[int, int], int] = {}
     for band in range(_BANDS):
         keys = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
         order = np.argsort(keys, kind="stable")
         order = order[~flat[order]]
-        for bucket in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
-            for pair, bits in _alike(np.sort(bucket), hashes, low):
-                found[pair] = bits
-                if len(found) >= MOST_PAIRS:
-                    return _sorted(found), True
+        for pair, bits in _in_buckets(order, keys[order], hashes, low):
+            found[pair] = bits
+            if len(found) >= MOST_PAIRS:
+                return _sorted(found), True
     return _sorted(found), False
+
+
+def _in_buckets(
+    order: Int64, keys: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], low: Floats
+) -> Iterator[tuple[tuple[int, int], int]]:
+    """Pairs among images of equal key, key by key.
+
+    Args:
+        order: image numbers, sorted by key and, within a key, ascending; `keys`: theirs.
+    """
+    borders = np.flatnonzero(np.diff(keys)) + 1
+    starts = np.concatenate([[0], borders]) if len(order) else np.empty(0, dtype=np.int64)
+    sizes = np.diff(np.concatenate([starts, [len(order)]]))
+    small = _near_in_small(order, starts, sizes, hashes)
+    at = 0
+    # Bucket by bucket: the order of the pairs decides which are found before the search stops.
+    for bucket in np.flatnonzero(sizes > 1).tolist():
+        start, size = int(starts[bucket]), int(sizes[bucket])
+        if size > _FEW:
+            yield from _alike(order[start : start + size], hashes, low)
+            continue
+        while at < len(small) and small[at, 0] == bucket:
+            _, first, second, bits = small[at].tolist()
+            at += 1
+            if _same_picture(low[first], low[second]):
+                yield (first, second), bits
+
+
+def _near_in_small(order: Int64, starts: Int64, sizes: Int64, hashes: npt.NDArray[np.uint64]) -> Int64:
+    """Pairs of near hashes in the buckets of at most `_FEW`: int64 [n, 4] of bucket, first, second, bits; sorted."""
+    found = [np.empty((0, 4), dtype=np.int64)]
+    for distance in range(1, _FEW):
+        buckets = np.flatnonzero((sizes > distance) & (sizes <= _FEW))
+        if not len(buckets):
+            break
+        # The places in `order` that have another of their bucket so far behind them.
+        counts = sizes[buckets] - distance
+        of = np.repeat(buckets, counts)
+        place = starts[of] + np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
+        first, second = order[place], order[place + distance]
+        bits = np.bitwise_count(hashes[first] ^ hashes[second])
+        near = np.flatnonzero(bits <= _BITS)
+        found.append(np.stack([of[near], first[near], second[near], bits[near].astype(np.int64)], axis=1))
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort((pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
 
 
 def _sorted(found: dict[tuple[int, int], int]) -> list[tuple[int, int, int]]:
@@ -69,28 +122,47 @@ def _alike(rows: Int64, hashes: npt.NDArray[np.uint64], low: Floats) -> Iterator
         bits = np.bitwise_count(hashes[first][:, None] ^ hashes[second][None, :])
         near = (bits <= _BITS) & (first[:, None] < second[None, :])
         for i, j in np.argwhere(near):
-            x, y = low[first[i]], low[second[j]]
-            scale = max(float(x @ x), float(y @ y))
-            gap = x - y
-            if float(gap @ gap) <= _APART**2 * scale:
+            if _same_picture(low[first[i]], low[second[j]]):
                 yield (int(first[i]), int(second[j])), int(bits[i, j])
 
 
-def _features(read: Callable[[Int64], Array], count: int) -> tuple[npt.NDArray[np.uint64], Floats]:
-    """Hashes uint64 [n], 0 for an image of one colour; low frequencies of each channel [n, C * 64]."""
-    hashes, low = [], []
-    for start in range(0, count, _CHUNK):
-        images = read(np.arange(start, min(start + _CHUNK, count), dtype=np.int64)).astype(np.float64)
-        rows, columns = _cosines(images.shape[2]), _cosines(images.shape[3])
+def _same_picture(x: Floats, y: Floats) -> bool:
+    """Whether two images' low frequencies are close."""
+    gap = x - y
+    return float(gap @ gap) <= _APART**2 * max(float(x @ x), float(y @ y))
+
+
+def _features(
+    read: Callable[[Int64], Array], count: int, scratch: Path | None
+) -> tuple[npt.NDArray[np.uint64], Floats]:
+    """Hashes uint64 [n], 0 for an image of one colour; low frequencies of each channel [n, C * 63]."""
+    hashes = np.zeros(count, dtype=np.uint64)
+    first = read(np.arange(min(count, 1), dtype=np.int64))
+    shape = (count, first.shape[1] * (_SIDE * _SIDE - 1))
+    low: Floats
+    if scratch is None or not count:
+        low = np.empty(shape)
+    else:
+        mapped = np.lib.format.open_memmap(scratch / "frequencies.npy", mode="w+", dtype=np.float64, shape=shape)
+        low = np.asarray(mapped)  # the same bytes, without the cost of a memmap's own indexing
+    rows, columns = _cosines(first.shape[2]), _cosines(first.shape[3])
+
+    def compute(start: int) -> None:
+        stop = min(start + _CHUNK, count)
+        images = read(np.arange(start, stop, dtype=np.int64)).astype(np.float64)
         spectrum = rows @ images @ columns.T
         grey = spectrum.sum(axis=1).reshape(len(images), -1)[:, 1:]
         signs = grey > np.median(grey, axis=1, keepdims=True)
         bits = np.packbits(np.pad(signs, ((0, 0), (0, 1))), axis=1, bitorder="little").view("<u8")[:, 0]
-        hashes.append(np.where(np.any(grey != 0, axis=1), bits, 0).astype(np.uint64))
+        hashes[start:stop] = np.where(np.any(grey != 0, axis=1), bits, 0)
         # The mean weighs as much as all else together where images are bright: only what varies is compared.
-        varying = spectrum.reshape(len(images), images.shape[1], -1)[:, :, 1:]
-        low.append(varying.reshape(len(images), -1))
-    return np.concatenate(hashes), np.concatenate(low)
+        low[start:stop] = spectrum.reshape(len(images), first.shape[1], -1)[:, :, 1:].reshape(len(images), -1)
+
+    # Threads: numpy lets go of the interpreter while it computes.
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for _ in pool.map(compute, range(0, count, _CHUNK)):
+            pass
+    return hashes, low
 
 
 def _cosines(size: int) -> Floats:

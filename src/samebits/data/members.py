@@ -32,7 +32,7 @@ _DAMAGED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """One file.
 
@@ -93,15 +93,18 @@ def _ignored(name: str) -> bool:
 
 
 def _folder_members(folder: Path) -> Iterator[Member]:
-    for at, folders, files in os.walk(folder, followlinks=False):
-        folders.sort()
-        for name in files:
-            path = Path(at) / name
-            if not path.is_file():  # a link to nothing, a socket
-                continue
-            # A name that is no UTF-8 must still be listable.
-            shown = path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode()
-            yield Member(shown, path, 0, path.stat().st_size)
+    """By scandir, which knows a file's kind without asking again: of a million files that is minutes."""
+    waiting = [(str(folder), "")]
+    while waiting:
+        at, prefix = waiting.pop()
+        with os.scandir(at) as entries:
+            for entry in entries:
+                # A name that is no UTF-8 must still be listable.
+                shown = prefix + entry.name.encode("utf-8", "backslashreplace").decode()
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, f"{shown}/"))
+                elif entry.is_file():  # no link to nothing, no socket
+                    yield Member(shown, Path(entry.path), 0, entry.stat().st_size)
 
 
 def _archive_members(source: Path, scratch: Path) -> Iterator[Member]:

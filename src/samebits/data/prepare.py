@@ -46,7 +46,7 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
         kind, about, source = locate(data, context.project, Path(scratch), context)
         raw = read_source(kind, source)
         require_usable(raw, data)
-        audited = audit_raw(raw, data)
+        audited = audit_raw(raw, data, Path(scratch))
         encoded = split_and_encode(raw, data, audited)
         info = write_prepared(
             context.project.prepared,

@@ -6,9 +6,10 @@ that the run already has; all else may be sent twice without harm.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ PARAM_LIMIT, TAG_LIMIT, KEY_LIMIT = 6000, 8000, 250
 """MLflow's limits, in characters (mlflow/utils/validation.py)."""
 
 _ENTRIES_AT_ONCE = 1000
+_EVENTS_AT_ONCE = 10_000
+"""So many are held as objects while they are sent."""
 
 
 class StoreUnavailable(Exception):
@@ -85,6 +88,24 @@ class Store(Protocol):
     def add_dataset(self, run_id: str, event: Event) -> None: ...
 
     def set_status(self, run_id: str, status: str, time_ms: int, name: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Lines of a segment that wait. They are read again when they are sent: a million points take no memory before."""
+
+    segment: Segment
+    begin: int
+    behind: int
+
+    def events(self) -> Iterator[Event]:
+        begin = self.begin
+        while begin < self.behind:
+            events, behind = self.segment.read(begin, self.behind)
+            if behind == begin:  # the file was cut
+                return
+            yield from events
+            begin = behind
 
 
 @dataclass
@@ -164,7 +185,8 @@ class Delivery:
         self.sent: dict[str, int] = before.get("offsets", {})
         self.problem = ""
         self._sent_standing: str = before.get("standing", "")
-        self._waiting: list[Event] = []
+        self._waiting: list[Stretch] = []
+        self._own_tags: dict[str, str] = {}
         self._run: RunState | None = None
 
     def read(self) -> bool:
@@ -182,8 +204,8 @@ class Delivery:
                 delivered = behind <= self.sent.get(segment.name, 0)
                 for event in events:
                     self.story.absorb(event, segment)
-                    if not delivered:
-                        self._waiting.append(event)
+                if not delivered:
+                    self._waiting.append(Stretch(segment, begin, behind))
         return news
 
     @property
@@ -225,7 +247,7 @@ class Delivery:
         write_json(record.folder / "mlflow.json", {"uri": store.uri, "run_id": self._run.run_id})
         earlier = place.get("run_id", "")
         if earlier and earlier != self._run.run_id:
-            self._waiting.append({"k": "tags", "v": {"samebits.resumed_from": earlier}})
+            self._own_tags["samebits.resumed_from"] = earlier
         return self._run
 
     def _start_over(self) -> None:
@@ -236,10 +258,21 @@ class Delivery:
         self.read()
 
     def _send_entries(self, store: Store, run: RunState) -> None:
+        events = self._events()
+        while some := list(itertools.islice(events, _EVENTS_AT_ONCE)):
+            self._send_some(store, run, some)
+        self._log(store, run, [], {}, self._own_tags)
+        self._own_tags = {}
+
+    def _events(self) -> Iterator[Event]:
+        """What waits, in order."""
+        return (event for stretch in self._waiting for event in stretch.events())
+
+    def _send_some(self, store: Store, run: RunState, events: list[Event]) -> None:
         points: list[Point] = []
         params: dict[str, str] = {}
         tags: dict[str, str] = {}
-        for event in self._waiting:
+        for event in events:
             kind, values = event["k"], event.get("v", {})
             if kind in ("metrics", "summary"):
                 points += self._new_points(event, run)
@@ -257,7 +290,7 @@ class Delivery:
         self._log(store, run, points, params, tags)
 
     def _send_files(self, store: Store, run: RunState) -> None:
-        for event in self._waiting:
+        for event in self._events():
             try:
                 if event["k"] == "artifact" and (path := self.record.folder / event["file"]).is_file():
                     store.add_artifact(run.run_id, path, event["folder"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -24,7 +25,9 @@ from samebits.paths import Project
 from samebits.tracking.delivery import Delivery, Store, StoreUnavailable
 from samebits.tracking.environment import machine_facts, packages
 from samebits.tracking.execution import Record, read_record, read_records, runs_lock, sender_lock
+from samebits.tracking.gently import Gently, Starved, hurried
 from samebits.tracking.journal import JournalWriter, new_segment
+from samebits.tracking.spawn import HURRY
 from samebits.tracking.system import SystemSampler
 from samebits.tracking.target import check_scheme, pick_target
 
@@ -34,9 +37,13 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 GIVE_UP_S = 30.0
 KEPT_RECORDS = 50
+SHARE = 0.02
+"""Of one core: after a delivery the sender rests until it was no more, or for `LONGEST_REST_S`."""
+LONGEST_REST_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
 # At 19, and nearly so at 10, it starved on a machine that others keep busy: MLflow was not imported after 40 s.
 _NICE = 5
+_NOW = "--now"
 
 
 class Sender:
@@ -44,22 +51,32 @@ class Sender:
 
     Args:
         connect: makes the store; called again after it raised StoreUnavailable.
+        gently: does what takes long and nobody waits for; None: it is done as all else.
     """
 
-    def __init__(self, project: Project, record: Record, connect: Callable[[], Store]) -> None:
+    def __init__(
+        self, project: Project, record: Record, connect: Callable[[], Store], gently: Gently | None = None
+    ) -> None:
         self.delivery = Delivery(record)
         self._project = project
         self._folder = record.folder
         self._connect = connect
+        self._gently = gently
         self._store: Store | None = None
         self._journal: JournalWriter | None = None
         self._sampler: SystemSampler | None = None
         self._pause = _FIRST_PAUSE_S
         self._tried = 0.0
+        self._rested = 0.0
+        """When it may go on (time.monotonic)."""
 
     def watch(self) -> None:
-        """Deliver until the execution is over and all is delivered, or cannot be for `GIVE_UP_S`."""
-        self._write_environment()
+        """Deliver until the execution is over and all is delivered, or cannot be for `GIVE_UP_S`.
+
+        Raises:
+            Starved: if what is done gently came to nothing.
+        """
+        self._do(self._write_environment)
         self._sampler = SystemSampler(self._project.home, self.delivery.record.created)
         over_since: float | None = None
         while True:
@@ -81,7 +98,13 @@ class Sender:
         if self._close_dead():
             self.delivery.read()
         if self._may_try():
-            self._try()
+            self._do(self._try, at_once=hurried(self._folder / HURRY, self._tried))
+
+    def _do(self, work: Callable[[], None], *, at_once: bool = False) -> None:
+        if self._gently is None or at_once:
+            work()
+        else:
+            self._gently.do(work, meanwhile=self._sample)
 
     def still_wanted(self) -> bool:
         """Whether a new execution has joined the record, or something waits that could be delivered."""
@@ -98,9 +121,10 @@ class Sender:
     def _may_try(self) -> bool:
         if self.delivery.drained and self._store is not None:
             return False
-        hurry = self._folder / "hurry"
-        if hurry.exists() and hurry.stat().st_mtime > self._tried:
+        if hurried(self._folder / HURRY, self._tried):
             return True
+        if time.monotonic() < self._rested and self.delivery.record.alive():
+            return False
         return not self.delivery.problem or time.time() - self._tried >= self._pause
 
     def _try(self) -> None:
@@ -108,8 +132,10 @@ class Sender:
         try:
             if self._store is None:
                 self._store = self._connect()
+            used = time.process_time()
             self.delivery.send(self._store)
             self._pause = _FIRST_PAUSE_S
+            self._rested = time.monotonic() + min((time.process_time() - used) / SHARE, LONGEST_REST_S)
         except StoreUnavailable as error:
             self._put_off(str(error))
         except Exception as error:  # what MLflow and its database raise is not listed anywhere
@@ -194,7 +220,7 @@ def prune(project: Project, keep: int = KEPT_RECORDS) -> None:
                 shutil.rmtree(record.folder)
 
 
-def main(folder: Path, home: Path) -> None:
+def main(folder: Path, home: Path, *, gentle: bool) -> None:
     """Run the sender of a record until its execution is over. Another one that lives already makes this one end."""
     project = Project(workspace=home, home=home)
     lock = sender_lock(folder)
@@ -205,7 +231,7 @@ def main(folder: Path, home: Path) -> None:
     record = read_record(folder)
     if record is None:
         return
-    _give_way()
+    _give_way(gentle)
     store: MlflowStore | None = None
 
     def connect() -> Store:
@@ -223,8 +249,12 @@ def main(folder: Path, home: Path) -> None:
         return store
 
     while True:
-        sender = Sender(project, record, connect)
-        sender.watch()
+        sender = Sender(project, record, connect, Gently(folder / HURRY) if gentle else None)
+        try:
+            sender.watch()
+        except Starved:
+            # As this thread was never idle's, the process is not either once it has taken its place.
+            os.execv(sys.executable, [sys.executable, "-m", __spec__.name, str(folder), str(home), _NOW])
         with runs_lock(project):
             # A stage that joined meanwhile saw our lock and started no sender of its own.
             if not sender.still_wanted():
@@ -235,17 +265,13 @@ def main(folder: Path, home: Path) -> None:
         prune(project)
 
 
-def _give_way() -> None:
-    """Leave the processor to the stages. Linux may group processes by session: then only the group's value counts."""
-    if hasattr(os, "nice"):
+def _give_way(gentle: bool) -> None:
+    """Leave the processor to the stages, and go on when their terminal is closed."""
+    if gentle and hasattr(os, "nice"):  # else it was done before the process was replaced
         os.nice(_NICE)
-    group = Path("/proc/self/autogroup")
-    if group.exists():
-        try:
-            group.write_text(str(_NICE), encoding="ascii")
-        except OSError as error:
-            print(f"autogroup: {error}", flush=True)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), gentle=_NOW not in sys.argv[3:])

@@ -18,13 +18,19 @@ from samebits.tracking.execution import Record, runs_lock, sender_lock
 from samebits.tracking.journal import Segment, segments
 from samebits.tracking.target import without_password
 
+HURRY = "hurry"
+"""A file in a record's folder, touched when a stage waits for delivery."""
+
 _POLL_S = 0.02
+_OWN_GROUP: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
 
 
 def ensure_sender(project: Project, record: Path) -> bool:
     """Start a sender for the record unless one lives. Returns whether one was started.
 
-    It belongs to no terminal and no process group of ours, so it outlives Ctrl-C, SIGTERM and SIGKILL of the stage.
+    It is in no process group of ours, so it outlives Ctrl-C, SIGTERM and SIGKILL of the stage, and ignores the end of
+    the terminal. It stays in the session: Linux may share the processors out among sessions first, and then one that is
+    alone in its own takes a third of a core from a training, whatever its priority.
     """
     with runs_lock(project):
         lock = sender_lock(record)
@@ -41,7 +47,7 @@ def ensure_sender(project: Project, record: Path) -> bool:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                **({"process_group": 0} if os.environ.get("XB_IDLE") else {"start_new_session": True}),
             )
     return True
 
@@ -89,7 +95,7 @@ def await_delivery(project: Project, record: Record, journal: Path, seconds: flo
     segment = Segment(journal)
     end = segment.end()
     # Tells a sender that waits before its next try to try now.
-    (record.folder / "hurry").touch()
+    (record.folder / HURRY).touch()
     deadline = time.monotonic() + seconds
     started = time.time()
     problem = ""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from pathlib import Path
@@ -233,3 +234,36 @@ def test_a_store_of_files_that_fails_keeps_no_numbers_back(
     deliver(delivery, store)
     assert store.counts() == {("loss", 0): 1}
     assert store.runs["run0"]["artifacts"] == {"note.txt": "hello"}
+
+
+def test_many_events_are_sent_in_parts_and_wait_without_memory(
+    recorded: Recorded, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samebits.tracking.delivery._EVENTS_AT_ONCE", 7)
+    writer = recorded.stage("train")
+    for step in range(50):
+        writer.append("metrics", step=step, v={"loss": float(step)})
+    writer.append("summary", step=0, v={"loss": 49.0, "best": 1.0})
+    delivery = Delivery(recorded.record)
+    delivery.read()
+    assert [type(waiting).__name__ for waiting in delivery._waiting] == ["Stretch"]
+    # The fourth part does not arrive, the fifth does, and nobody hears of it.
+    store.faults = ["", "", "", "before", "", "after"]
+    for _ in range(3):
+        with contextlib.suppress(StoreUnavailable):
+            delivery.send(store)
+    assert store.counts() == {("loss", step): 1 for step in range(50)} | {("best", 0): 1}
+    assert [point.value for point in store.runs["run0"]["points"][:50]] == [float(step) for step in range(50)]
+    assert delivery.drained
+
+
+def test_a_journal_that_was_cut_ends_there(recorded: Recorded, store: MemoryStore) -> None:
+    writer = recorded.stage("train")
+    for step in range(50):
+        writer.append("metrics", step=step, v={"loss": 1.0})
+    delivery = Delivery(recorded.record)
+    delivery.read()
+    lines = writer.path.read_bytes().splitlines(keepends=True)
+    writer.path.write_bytes(b"".join(lines[:11]))
+    delivery.send(store)
+    assert store.counts() == {("loss", step): 1 for step in range(10)}

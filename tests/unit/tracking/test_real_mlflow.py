@@ -208,6 +208,30 @@ def test_a_killed_sender_is_replaced_and_nothing_is_doubled(site: Site) -> None:
     assert points_of(local(site), run) == once("train", 3000)
 
 
+def test_a_sender_that_is_starved_is_replaced_by_one_that_is_not(site: Site) -> None:
+    """Every gentle piece of work is given up at once: all of it is done by the process that takes its place."""
+    process = site.start("train", last=300, pause=0.01)
+    eventually(lambda: bool(read_records(site.project)))
+    sender_of(site).kill()
+    record = read_records(site.project)[0].folder
+    lines = [
+        "import sys, pathlib",
+        "from samebits.tracking import gently, sender",
+        "gently.Gently.__init__.__defaults__ = (0.0,)",
+        f"sender.main(pathlib.Path({str(record)!r}), pathlib.Path({str(site.project.home)!r}), gentle=True)",
+    ]
+    starved = subprocess.Popen(
+        [sys.executable, "-c", "\n".join(lines)], cwd=site.project.home, env=site.environ, stderr=subprocess.DEVNULL
+    )
+    eventually(lambda: psutil.Process(starved.pid).cmdline()[-1:] == ["--now"])
+    process.communicate(timeout=PATIENCE_S)
+    site.settle()
+    assert starved.wait(PATIENCE_S) == 0
+    (run,) = runs_of(local(site))
+    assert run.info.status == "FINISHED"
+    assert points_of(local(site), run) == once("train", 300)
+
+
 def test_a_failed_stage_has_its_traceback(site: Site) -> None:
     site.run("train", end="FAILED")
     site.settle()

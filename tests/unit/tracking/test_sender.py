@@ -184,3 +184,35 @@ def test_a_killed_stage_that_dvc_restored_no_longer_counts(
     recorded.stage("train").close()
     Sender(project, recorded.record, lambda: store).turn()
     assert store.runs["run0"]["status"] == "KILLED"
+
+
+def test_it_rests_after_a_delivery_unless_somebody_waits(
+    project: Project, recorded: Recorded, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used, now = 0.0, 50.0
+
+    def process_time() -> float:
+        nonlocal used
+        used += 0.03
+        return used
+
+    monkeypatch.setattr(module.time, "process_time", process_time)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    here = ProcessId.of(os.getpid())
+    recorded.record.executions = [Execution(here)]
+    writer = recorded.stage("train", here)
+    sender = Sender(project, recorded.record, lambda: store)
+
+    def points_after(step: int) -> int:
+        writer.append("metrics", step=step, v={"loss": 1.0})
+        sender.turn()
+        return len(store.runs["run0"]["points"])
+
+    assert points_after(0) == 1
+    now += 1.4  # 0.03 s are 2 % of 1.5 s
+    assert points_after(1) == 1
+    now += 0.2
+    assert points_after(2) == 3
+    assert points_after(3) == 3
+    (recorded.record.folder / "hurry").touch()
+    assert points_after(4) == 5

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from samebits.tracking.gently import Gently, Starved, hurried
+
+ON_LINUX = pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the policy is Linux's")
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    return tmp_path / "hurry"
+
+
+@ON_LINUX
+def test_the_work_is_idle_and_who_waits_for_it_is_not(mark: Path) -> None:
+    policies: list[int] = []
+    Gently(mark).do(lambda: policies.append(os.sched_getscheduler(0)), meanwhile=lambda: None)
+    assert policies == [os.SCHED_IDLE]
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def test_something_else_is_done_meanwhile(mark: Path) -> None:
+    calls = threading.Event()
+    Gently(mark).do(lambda: assert_soon(calls), meanwhile=calls.set)
+
+
+def assert_soon(event: threading.Event) -> None:
+    assert event.wait(30)
+
+
+def test_work_that_comes_to_nothing_is_given_up(mark: Path) -> None:
+    stuck = threading.Event()
+    with pytest.raises(Starved):
+        Gently(mark, longest=0.2).do(lambda: assert_soon(stuck), meanwhile=lambda: None)
+    stuck.set()
+
+
+def test_who_waits_is_not_kept_waiting(mark: Path) -> None:
+    stuck = threading.Event()
+    began = time.monotonic()
+
+    def touch_once() -> None:
+        # Later than the work began, by the clock of files, too.
+        if not mark.exists() and time.monotonic() - began > 0.2:
+            mark.touch()
+
+    with pytest.raises(Starved):
+        Gently(mark, longest=60).do(lambda: assert_soon(stuck), meanwhile=touch_once)
+    assert 1.0 < time.monotonic() - began < 30
+    stuck.set()
+
+
+def test_a_mark_of_before_hurries_nobody(mark: Path) -> None:
+    mark.touch()
+    os.utime(mark, (time.time() - 100, time.time() - 100))
+    Gently(mark, longest=60).do(lambda: time.sleep(1.5), meanwhile=lambda: None)
+    assert hurried(mark, time.time() - 200)
+    assert not hurried(mark, time.time() - 50)
+    assert not hurried(mark.with_name("none"), 0.0)
