@@ -6,8 +6,11 @@ they say of a wrong one, too; so the message has to name both.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Any
+
+_LONGEST_S = 10.0
 
 
 def is_session(fs: Any) -> bool:
@@ -21,8 +24,7 @@ def is_session(fs: Any) -> bool:
         s3 = fs.fs
         if s3.key:
             return bool(s3.token)
-        from fsspec.asyn import sync  # type: ignore[import-untyped]
-
-        found = sync(s3.loop, s3.session.get_credentials)
+        # s3fs keeps a loop in a thread of its own.
+        found = asyncio.run_coroutine_threadsafe(s3.session.get_credentials(), s3.loop).result(_LONGEST_S)
         return bool(found and found.token)
     return False
