@@ -6,8 +6,12 @@ they say of a wrong one, too; so the message has to name both.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Any
+
+_ASKED_S = 10.0
+"""Longest wait for the provider's chain, which may ask a server."""
 
 
 def is_session(fs: Any) -> bool:
@@ -21,8 +25,7 @@ def is_session(fs: Any) -> bool:
         s3 = fs.fs
         if s3.key:
             return bool(s3.token)
-        from fsspec.asyn import sync  # type: ignore[import-untyped]
-
-        found = sync(s3.loop, s3.session.get_credentials)
+        # The plugin works in an event loop of a thread of its own.
+        found = asyncio.run_coroutine_threadsafe(s3.session.get_credentials(), s3.loop).result(_ASKED_S)
         return bool(found and found.token)
     return False
