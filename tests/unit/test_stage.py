@@ -189,6 +189,22 @@ def test_a_bug_is_1_with_its_traceback_on_the_terminal_and_in_the_record(
     assert "a bug" in tracker.logs["logs/train.log"]
 
 
+@pytest.mark.parametrize("kind", [UserError, OSError])
+def test_a_password_in_an_error_is_neither_shown_nor_logged(
+    kind: type[Exception], run: Run, tracker: FakeTracker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = "https://ann:" + "planted-1@data.acme.net/x"
+
+    def body(*, context: StageContext) -> None:
+        raise kind(f"cannot open {address}")
+
+    assert run(body) == (2 if kind is UserError else 1)
+    shown = capsys.readouterr().err
+    assert "cannot open https://data.acme.net/x" in shown
+    assert "cannot open https://data.acme.net/x" in tracker.logs["logs/train.log"]
+    assert "planted-1@" not in shown + tracker.logs["logs/train.log"]
+
+
 def test_a_user_error_is_recorded_with_its_cure(run: Run, tracker: FakeTracker) -> None:
     def body(*, context: StageContext) -> None:
         raise UserError("it is wrong", "mend it")

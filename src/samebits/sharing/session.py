@@ -10,7 +10,8 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-_LONGEST_S = 10.0
+_ASKED_S = 10.0
+"""Longest wait for the provider's chain, which may ask a server."""
 
 
 def is_session(fs: Any) -> bool:
@@ -24,7 +25,7 @@ def is_session(fs: Any) -> bool:
         s3 = fs.fs
         if s3.key:
             return bool(s3.token)
-        # s3fs keeps a loop in a thread of its own.
-        found = asyncio.run_coroutine_threadsafe(s3.session.get_credentials(), s3.loop).result(_LONGEST_S)
+        # The plugin works in an event loop of a thread of its own.
+        found = asyncio.run_coroutine_threadsafe(s3.session.get_credentials(), s3.loop).result(_ASKED_S)
         return bool(found and found.token)
     return False
