@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 PARTS = ("training", "peak", "input", "startup", "overhead", "latency", "text", "language", "accuracy")
+OURS_ALONE = frozenset({"peak", "overhead", "latency"})
+"""Parts without peers: they take no environment for them."""
 
 _HEAD = """\
 # Performance
@@ -28,13 +30,15 @@ def write(results: Path, target: Path) -> None:
             missing.append(part)
             continue
         found = json.loads(file.read_text(encoding="utf-8"))
-        lines += [*importlib.import_module(f"parts.{part}").render(found), "", _about(found["about"]), ""]
+        lines += [*importlib.import_module(f"parts.{part}").render(found), "", about_line(found["about"]), ""]
     if missing:
         lines += ["## Not measured yet", "", f"{', '.join(missing)}: `python bench/performance.py --only PART`.", ""]
     target.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
-def _about(about: dict[str, Any]) -> str:
+def about_line(about: dict[str, Any]) -> str:
+    """When, where and with what a part was measured."""
+
     def listed(versions: dict[str, str]) -> str:
         return ", ".join(f"{name} {number}" for name, number in versions.items())
 
@@ -42,5 +46,5 @@ def _about(about: dict[str, Any]) -> str:
         f"<sub>{about['when']}, commit {about['commit']}, {about['minutes']} minutes: `{about['command']}`. "
         f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, Python "
         f"{about['python']}. "
-        f"Ours: {listed(about['ours'])}. Peers: {listed(about['peers'])}.</sub>"
+        f"Ours: {listed(about['ours'])}." + (f" Peers: {listed(about['peers'])}." if about["peers"] else "") + "</sub>"
     )
