@@ -7,7 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-PARTS = ("training", "peak", "input", "startup", "overhead", "latency", "text", "language", "accuracy")
+PARTS = {
+    "training": "Training",
+    "peak": "Share of the peak",
+    "input": "Input pipeline",
+    "startup": "Start-up",
+    "overhead": "Cost of recording",
+    "latency": "Answers",
+    "text": "Fine-tuning BERT",
+    "language": "Language model",
+    "accuracy": "Time to an accuracy",
+}
+"""The parts, and what their sections of the page are called."""
 OURS_ALONE = frozenset({"peak", "overhead", "latency"})
 """Parts without peers: they take no environment for them."""
 
@@ -22,18 +33,33 @@ ratio within one round. Goals that are not reached stand here like those that ar
 
 
 def write(results: Path, target: Path) -> None:
-    """Render every part that was measured, and name those that were not."""
+    """Render every part that was measured, and name those that were not.
+
+    A section whose raw results are gone stays as it is.
+    """
     lines, missing = [_HEAD], []
-    for part in PARTS:
+    before = _sections(target)
+    for part, heading in PARTS.items():
         file = results / f"{part}.json"
         if not file.is_file():
-            missing.append(part)
+            if heading in before:
+                lines += [before[heading], ""]
+            else:
+                missing.append(part)
             continue
         found = json.loads(file.read_text(encoding="utf-8"))
         lines += [*importlib.import_module(f"parts.{part}").render(found), "", about_line(found["about"]), ""]
     if missing:
         lines += ["## Not measured yet", "", f"{', '.join(missing)}: `python bench/performance.py --only PART`.", ""]
     target.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def _sections(page: Path) -> dict[str, str]:
+    """The sections of a page that is there, by their headings."""
+    if not page.is_file():
+        return {}
+    parts = page.read_text(encoding="utf-8").split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"## {part.strip()}" for part in parts}
 
 
 def about_line(about: dict[str, Any]) -> str:
