@@ -15,10 +15,10 @@ from parts.scaling_data import curve, per_image
 _HEAD = """\
 # Scaling
 
-Written by `python bench/scaling.py`; numbers are not edited by hand, raw results lie in `bench/results/`. Each
-measurement is a process of its own, alone on the machine; medians, with the range in brackets. "Own memory" is the
-largest sum over the stage's processes of what they hold themselves (anonymous pages); pages of mapped files are the
-page cache's, and the system takes them back when it needs them.
+Written by `python bench/scaling.py`; numbers are not edited by hand, raw results lie in `bench/results/`. Medians, with
+the range in brackets. Below each table stands how many cores other processes used meanwhile: where that is not near 0,
+CPU seconds say more than seconds. "Own memory" is the largest sum over the stage's processes of what they hold themselves
+(anonymous pages); pages of mapped files are the page cache's, and the system takes them back when it needs them.
 """
 
 
@@ -85,7 +85,8 @@ def _prepare(found: dict[str, Any]) -> list[str]:
         f"{sizes[-1]:,} files of {shards['file_bytes'] / 1e6:,.0f} MB become {shards['objects']} DVC objects of "
         f"{shards['bytes'] / 1e6:,.0f} MB. With one image changed, {len(kinds)} of the shards' files changed "
         f"({', '.join(f'`{name}`' for name in kinds) or 'none'}), beside "
-        f"{', '.join(f'`{name}`' for name in shards['changed'] if name not in kinds)}.",
+        f"{', '.join(f'`{name}`' for name in shards['changed'] if name not in kinds)}. "
+        "A changed image has another hash: it stays in its shard, or leaves it for one of another split.",
     ]
     return lines
 
