@@ -22,6 +22,8 @@ _SIDE = 32
 _LIMIT = 1024
 """MiB of memory for all of a training whose samples take twice that."""
 _PREPARE_LIMIT = 768
+_PASSIVE = {"OMP_WAIT_POLICY": "passive"}
+"""Threads sleep while they wait: else they spin, and CPU seconds say more of the neighbours than of us."""
 
 
 def prepare(options: Options) -> dict[str, Any]:
@@ -58,10 +60,7 @@ def prepare(options: Options) -> dict[str, Any]:
 
 
 def train(options: Options) -> dict[str, Any]:
-    """The convnet on those; what is larger than 16 MiB is read from mapped shards, in windows.
-
-    Threads sleep while they wait for each other: else they spin, and CPU seconds say more of the neighbours than of us.
-    """
+    """The convnet on those; what is larger than 16 MiB is read from mapped shards, in windows."""
     rows: list[Row] = []
     for size in _sizes(options):
         epochs = max(1, min(40, 40_000 // size // (20 if options.quick else 1)))
@@ -76,7 +75,7 @@ def train(options: Options) -> dict[str, Any]:
         for number in range(options.rounds):
             workspaces.clean(folder)
             row = {"subject": "train", "name": str(size), "round": number, "epochs": epochs} | measure(
-                command, environment={"OMP_WAIT_POLICY": "passive"}
+                command, environment=_PASSIVE
             )
             if row.get("loop_seconds"):
                 row |= {"epoch_seconds": row["loop_seconds"] / epochs, "epoch_cpu": row["loop_cpu"] / epochs}
@@ -97,13 +96,13 @@ def memory(options: Options) -> dict[str, Any]:
         runtime = {"memory_mib": most, "tracking": {"enabled": False}, "progress": "off", "checkpoint_seconds": 1e9}
         override = {"train": {"shuffle": "window", "batch_size": 128}, "model": {"crop": 0}, "runtime": runtime}
         folders[name] = workspaces.workspace(f"scale-{most}", "mnist", override, prepared)
-    steps = clock(20, 0.0, options.steps(150, 20), (1, options.steps(150, 20)))
+    steps = clock(10, 0.0, options.steps(80, 20), (1, options.steps(80, 20)))
     for number in range(options.rounds):
         for name in list(cases)[:: -1 if number % 2 else 1]:
             workspaces.clean(folders[name])
             forget_cached(prepared)
             command = [sys.executable, BENCH / "ours" / "stage.py", folders[name], "train", "--batch", "128", *steps]
-            limited = measure(command, limit_mib=cases[name][1], stops=(0, 130))
+            limited = measure(command, environment=_PASSIVE, limit_mib=cases[name][1], stops=(0, 130))
             rows.append({"subject": "memory", "name": name, "round": number} | limited)
             print(rows[-1], flush=True)
     return {"rows": rows, "mib": mib, "count": count, "limit": _LIMIT}
