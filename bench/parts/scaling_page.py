@@ -169,7 +169,7 @@ def _beyond(prepare: dict[str, Any]) -> list[str]:
         "- **Lookalikes**: candidates are found by four bands of 16 bits, so comparisons grow with the square of "
         "the number once "
         "there are more than some 65,536 images: 100 times more images, 10,000 times more comparisons. At 1.28 "
-        "million, 25 million "
+        "million, 12 million "
         "pairs a band; at 100 million, 76 billion: set `data.image.near_duplicates: ignore` there.",
     ]
 
