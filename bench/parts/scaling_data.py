@@ -63,7 +63,7 @@ def train(options: Options) -> dict[str, Any]:
     """The convnet on those; what is larger than 16 MiB is read from mapped shards, in windows."""
     rows: list[Row] = []
     for size in _sizes(options):
-        epochs = max(1, min(40, 40_000 // size // (20 if options.quick else 1)))
+        epochs = max(1, min(40, 100_000 // size // (20 if options.quick else 1)))
         runtime = {"memory_mib": 16, "tracking": {"enabled": False}, "progress": "off"}
         override = {
             "train": {"epochs": epochs, "batch_size": 128, "shuffle": "window"},
@@ -96,7 +96,7 @@ def memory(options: Options) -> dict[str, Any]:
         runtime = {"memory_mib": most, "tracking": {"enabled": False}, "progress": "off", "checkpoint_seconds": 1e9}
         override = {"train": {"shuffle": "window", "batch_size": 128}, "model": {"crop": 0}, "runtime": runtime}
         folders[name] = workspaces.workspace(f"scale-{most}", "mnist", override, prepared)
-    steps = clock(10, 0.0, options.steps(80, 20), (1, options.steps(80, 20)))
+    steps = clock(20, 0.0, options.steps(250, 20), (1, options.steps(250, 20)))
     for number in range(options.rounds):
         for name in list(cases)[:: -1 if number % 2 else 1]:
             workspaces.clean(folders[name])
