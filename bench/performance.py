@@ -5,8 +5,9 @@
     python bench/performance.py --only accuracy            tens of minutes a run
     python bench/performance.py --quick                    a few steps of each, to see that it works; no page
 
-Parts measured at different times are kept as JSON in .bench/results; docs/performance.md is written from all of them.
-The peers get an environment of their own in .bench/venv. Nothing else should run on the machine meanwhile.
+Parts measured at different times are kept as JSON in bench/results, which is committed; docs/performance.md is written
+from all of them. The peers get an environment of their own in .bench/venv, made when a part has peers.
+Nothing else should run on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "bench")]
 
 from parts import page
-from parts.base import STATE, Options, facts
+from parts.base import RESULTS, STATE, Options, facts
 from parts.environment import ensure
 
 
@@ -38,11 +39,12 @@ def main() -> None:
     wanted = arguments.only.split(",") if arguments.only else [part for part in page.PARTS if part != "accuracy"]
     if unknown := set(wanted) - set(page.PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; known: {', '.join(page.PARTS)}")
-    results = STATE / ("quick" if arguments.quick else "results")
+    results = STATE / "quick" if arguments.quick else RESULTS
     results.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
     if not arguments.page:
-        ensure()
+        if not page.OURS_ALONE.issuperset(wanted):
+            ensure()
         options = Options(arguments.rounds, arguments.quick, arguments.minutes)
         for part in wanted:
             try:

@@ -37,10 +37,12 @@ def main() -> None:
     from samebits.progress import Progress  # imports no torch: the stage may still replace the process
 
     update, clock, times = Progress.update, Clock(arguments, arguments.batch), []
+    used: list[float] = []
 
     def timed(self: Progress, *values: Any) -> None:
         update(self, *values)
         times.append(time.perf_counter())
+        used.append(time.process_time())
         loss = values[1]
         if not arguments.whole and clock.step(loss):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -51,7 +53,12 @@ def main() -> None:
     finally:
         if arguments.whole:
             loop = times[-1] - times[0] if times else None
-            result = {"loop_seconds": loop, "steps": len(times), "tunables": os.environ.get("GLIBC_TUNABLES", "")}
+            result = {
+                "loop_seconds": loop,
+                "loop_cpu": used[-1] - used[0] if used else None,
+                "steps": len(times),
+                "tunables": os.environ.get("GLIBC_TUNABLES", ""),
+            }
             print("\n" + json.dumps(result), flush=True)
 
 

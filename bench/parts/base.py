@@ -25,6 +25,8 @@ from samebits.hardware import available_cores, cpu_design, cpu_model
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"
 STATE = ROOT / ".bench"
+RESULTS = BENCH / "results"
+"""Raw results, committed: the pages can be written anew from parts that were measured at different times."""
 PEER_PYTHON = STATE / "venv" / "bin" / "python"
 
 Row = dict[str, Any]
@@ -181,9 +183,12 @@ def others(rows: Sequence[Row]) -> str:
 
 def facts() -> dict[str, Any]:
     """The machine and the versions that the numbers are of."""
-    peers = subprocess.run([PEER_PYTHON, "-m", "pip", "freeze", "--all"], capture_output=True, text=True)
+    found = {}
+    if PEER_PYTHON.exists():
+        peers = subprocess.run([PEER_PYTHON, "-m", "pip", "freeze", "--all"], capture_output=True, text=True)
+        lines = (line for line in peers.stdout.splitlines() if "==" in line)
+        found = dict(line.lower().replace("_", "-").split("==", 1) for line in lines)
     wanted = {line.split("==")[0].lower() for line in requirements()}
-    found = dict(line.lower().replace("_", "-").split("==", 1) for line in peers.stdout.splitlines() if "==" in line)
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": f"{cpu_model()} ({cpu_design()})",

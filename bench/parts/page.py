@@ -7,7 +7,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-PARTS = ("training", "peak", "input", "startup", "overhead", "latency", "text", "language", "accuracy")
+PARTS = {
+    "training": "Training",
+    "peak": "Share of the peak",
+    "input": "Input pipeline",
+    "startup": "Start-up",
+    "overhead": "Cost of recording",
+    "latency": "Answers",
+    "text": "Fine-tuning BERT",
+    "language": "Language model",
+    "accuracy": "Time to an accuracy",
+}
+"""The parts, and what their sections of the page are called."""
+OURS_ALONE = frozenset({"peak", "overhead", "latency"})
+"""Parts without peers: they take no environment for them."""
 
 _HEAD = """\
 # Performance
@@ -20,21 +33,38 @@ ratio within one round. Goals that are not reached stand here like those that ar
 
 
 def write(results: Path, target: Path) -> None:
-    """Render every part that was measured, and name those that were not."""
+    """Render every part that was measured, and name those that were not.
+
+    A section whose raw results are gone stays as it is.
+    """
     lines, missing = [_HEAD], []
-    for part in PARTS:
+    before = _sections(target)
+    for part, heading in PARTS.items():
         file = results / f"{part}.json"
         if not file.is_file():
-            missing.append(part)
+            if heading in before:
+                lines += [before[heading], ""]
+            else:
+                missing.append(part)
             continue
         found = json.loads(file.read_text(encoding="utf-8"))
-        lines += [*importlib.import_module(f"parts.{part}").render(found), "", _about(found["about"]), ""]
+        lines += [*importlib.import_module(f"parts.{part}").render(found), "", about_line(found["about"]), ""]
     if missing:
         lines += ["## Not measured yet", "", f"{', '.join(missing)}: `python bench/performance.py --only PART`.", ""]
     target.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
-def _about(about: dict[str, Any]) -> str:
+def _sections(page: Path) -> dict[str, str]:
+    """The sections of a page that is there, by their headings."""
+    if not page.is_file():
+        return {}
+    parts = page.read_text(encoding="utf-8").split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"## {part.strip()}" for part in parts}
+
+
+def about_line(about: dict[str, Any]) -> str:
+    """When, where and with what a part was measured."""
+
     def listed(versions: dict[str, str]) -> str:
         return ", ".join(f"{name} {number}" for name, number in versions.items())
 
@@ -42,5 +72,5 @@ def _about(about: dict[str, Any]) -> str:
         f"<sub>{about['when']}, commit {about['commit']}, {about['minutes']} minutes: `{about['command']}`. "
         f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, Python "
         f"{about['python']}. "
-        f"Ours: {listed(about['ours'])}. Peers: {listed(about['peers'])}.</sub>"
+        f"Ours: {listed(about['ours'])}." + (f" Peers: {listed(about['peers'])}." if about["peers"] else "") + "</sub>"
     )

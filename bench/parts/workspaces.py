@@ -25,6 +25,7 @@ from samebits.data.shards import write_prepared
 from samebits.data.sources import Source
 from samebits.data.split import sample_hashes
 from samebits.params.data import DataParams
+from samebits.params.image import ImageParams
 from samebits.recipes import use
 from samebits.verify.copies import change_params
 
@@ -136,7 +137,9 @@ def random_images(count: int, shape: tuple[int, int, int]) -> Path:
 
 
 def _write(folder: Path, name: str, images: RawImages) -> Path:
+    # Lookalikes are not asked for: of noise there are none, and the search takes longer than all else.
+    settings = DataParams(validation_fraction=0.002, image=ImageParams(near_duplicates="ignore"))
     about = {"name": name, "title": name, "licence": "", "homepage": "", "files": []}
     folder.parent.mkdir(parents=True, exist_ok=True)
-    write_prepared(folder, about, split_and_encode(images, DataParams(validation_fraction=0.002)), shard_mib=8.0)
+    write_prepared(folder, about, split_and_encode(images, settings), shard_mib=8.0)
     return folder

@@ -2,8 +2,8 @@
 
 A training's threads wait for each other after each product, and spin meanwhile: if the sender takes the core of one,
 both lose it. On Linux a thread may be of the policy "idle": it runs where a core has nothing else to do, and is pushed
-off at once. Without privileges it never gets out of that policy again, and neither does a process, so the work has a
-thread of its own, and the thread that waits for it is an ordinary one.
+off at once. Without privileges it never gets out of that policy again, and neither does a process. So the work has a
+thread of its own, and the one that waits for it is an ordinary one, which can take the process's place.
 """
 
 from __future__ import annotations
@@ -48,23 +48,33 @@ class Gently:
         """Do it, and call `meanwhile` every now and then until it is done.
 
         Raises:
-            Starved: if it is not done after `longest` seconds, or a second after somebody began to wait.
+            Starved: if it is not done after `longest` seconds, or a second after somebody began to wait, and its thread
+                may not be made an ordinary one.
         """
         thread = threading.Thread(target=_idly, args=(work,), daemon=True)
         began, started = time.monotonic(), time.time()
         thread.start()
+        ordinary = False
         while thread.is_alive():
             thread.join(_POLL_S)
             meanwhile()
-            if self._late(began, started) and thread.is_alive():
-                raise Starved
+            over = time.monotonic() - began > self._longest
+            if not ordinary and (over or hurried(self._mark, started)):
+                ordinary = _make_ordinary(thread)
+                if not ordinary and thread.is_alive() and (over or self._patience_ends()):
+                    raise Starved
 
-    def _late(self, began: float, started: float) -> bool:
-        try:
-            touched = self._mark.stat().st_mtime
-        except OSError:
-            touched = 0.0
-        return time.monotonic() - began > self._longest or started < touched < time.time() - _HURRIED_S
+    def _patience_ends(self) -> bool:
+        return not hurried(self._mark, time.time() - _HURRIED_S)
+
+
+def _make_ordinary(thread: threading.Thread) -> bool:
+    """Root may, and who may raise priorities (RLIMIT_NICE)."""
+    try:
+        os.sched_setscheduler(thread.native_id or 0, os.SCHED_OTHER, os.sched_param(0))
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 def _idly(work: Callable[[], None]) -> None:

@@ -17,6 +17,12 @@ def mark(tmp_path: Path) -> Path:
     return tmp_path / "hurry"
 
 
+@pytest.fixture
+def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run as root."""
+    monkeypatch.setattr("samebits.tracking.gently._make_ordinary", lambda thread: False)
+
+
 @ON_LINUX
 def test_the_work_is_idle_and_who_waits_for_it_is_not(mark: Path) -> None:
     policies: list[int] = []
@@ -34,6 +40,7 @@ def assert_soon(event: threading.Event) -> None:
     assert event.wait(30)
 
 
+@pytest.mark.usefixtures("unprivileged")
 def test_work_that_comes_to_nothing_is_given_up(mark: Path) -> None:
     stuck = threading.Event()
     with pytest.raises(Starved):
@@ -41,6 +48,7 @@ def test_work_that_comes_to_nothing_is_given_up(mark: Path) -> None:
     stuck.set()
 
 
+@pytest.mark.usefixtures("unprivileged")
 def test_who_waits_is_not_kept_waiting(mark: Path) -> None:
     stuck = threading.Event()
     began = time.monotonic()
@@ -63,3 +71,18 @@ def test_a_mark_of_before_hurries_nobody(mark: Path) -> None:
     assert hurried(mark, time.time() - 200)
     assert not hurried(mark, time.time() - 50)
     assert not hurried(mark.with_name("none"), 0.0)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may")
+@ON_LINUX
+def test_with_privileges_the_work_goes_on_as_any(mark: Path) -> None:
+    policies: list[int] = []
+
+    def work() -> None:
+        until = time.monotonic() + 30
+        while os.sched_getscheduler(0) == os.SCHED_IDLE and time.monotonic() < until:
+            time.sleep(0.01)
+        policies.append(os.sched_getscheduler(0))
+
+    Gently(mark, longest=0.1).do(work, meanwhile=lambda: None)
+    assert policies == [os.SCHED_OTHER]

@@ -218,6 +218,7 @@ def test_a_sender_that_is_starved_is_replaced_by_one_that_is_not(site: Site) -> 
         "import sys, pathlib",
         "from samebits.tracking import gently, sender",
         "gently.Gently.__init__.__defaults__ = (0.0,)",
+        "gently._make_ordinary = lambda thread: False",
         f"sender.main(pathlib.Path({str(record)!r}), pathlib.Path({str(site.project.home)!r}), gentle=True)",
     ]
     starved = subprocess.Popen(
