@@ -38,7 +38,7 @@ def loop(log: Callable[[int], None] | None) -> tuple[float, float]:
 
 
 def measure(project: Project, rounds: int) -> list[tuple[float, float, float, float]]:
-    """By round, milliseconds of clock and CPU: inside the calls of 1,000 steps; what these took more than plain ones."""
+    """By round, milliseconds of clock and CPU: inside the calls of 1,000 steps; what they took more than plain ones."""
     tracker = open_tracker(project, RuntimeParams(), stage="train", params={"seed": 0})
     added = []
     for number in range(rounds + 1):
