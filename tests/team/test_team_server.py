@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from samebits.registering.register import rollback, told
+from samebits.registering.register import Registry, told
 from samebits.tracking.execution import read_records
 from samebits.tracking.housekeeping import JournalState, journal_states
 from samebits.tracking.spawn import read_sent
 from tests.team.conftest import ADMIN, FIRST, PASSWORD, USER, Authority, Team, _become, send
-from tests.unit.registering.test_register import champion_of, go_through_the_gate, make_project
+from tests.unit.registering.test_register import go_through_the_gate, make_project
 from tests.unit.tracking.test_real_mlflow import Site, eventually, once, runs_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -214,6 +214,9 @@ def test_the_registry_works_as_on_the_own_store(tmp_path: Path, team: Team, monk
     _become(monkeypatch, team.authority, ADMIN, FIRST)
     get_app_client("basic-auth", team.uri).create_user("bob", "a-long-password-4")
     _become(monkeypatch, team.authority, "bob", "a-long-password-4")
-    assert champion_of(project) == "1"
+    registry = Registry(project, "m")
+    champion = registry.by_alias("champion")
+    assert champion is not None
+    assert str(champion.version) == "1"
     with pytest.raises(UserError, match="denies it to this user"), told(project):
-        rollback(project, "m", print)
+        registry.point("candidate", champion)
