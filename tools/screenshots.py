@@ -36,6 +36,7 @@ def picture(page: Page, file: Path, height: int) -> None:
 
 
 ALIVE = "lifecycle_stage = 'active'"
+JUDGED = "run_uuid IN (SELECT run_uuid FROM latest_metrics WHERE key LIKE 'test/%')"
 TRAINED = "run_uuid IN (SELECT run_uuid FROM latest_metrics WHERE key = 'val/loss')"
 
 
@@ -46,8 +47,8 @@ def ask(query: str) -> list[str]:
 
 
 def latest_run() -> str:
-    """The id of the newest finished run that went through training."""
-    where = f"status = 'FINISHED' AND {ALIVE} AND {TRAINED}"
+    """The id of the newest finished run of the whole pipeline."""
+    where = f"status = 'FINISHED' AND {ALIVE} AND {TRAINED} AND {JUDGED}"
     found = ask(f"SELECT run_uuid FROM runs WHERE {where} ORDER BY start_time DESC LIMIT 1")
     if not found:
         raise SystemExit("screenshots: there is no finished run here: dvc repro")

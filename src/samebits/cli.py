@@ -117,11 +117,12 @@ def _sync(_: argparse.Namespace) -> None:
 
 def _register(arguments: argparse.Namespace) -> None:
     from samebits.registering.gate import Limits
-    from samebits.registering.register import register, rollback
+    from samebits.registering.register import register, rollback, told
 
     project = find_project(Path.cwd())
     if arguments.rollback:
-        rollback(project, arguments.name, _say, dry_run=arguments.dry_run)
+        with told(project):
+            rollback(project, arguments.name, _say, dry_run=arguments.dry_run)
         return
     limits = Limits(
         latency_ratio=arguments.latency_ratio,
@@ -130,7 +131,8 @@ def _register(arguments: argparse.Namespace) -> None:
         size_bytes=None if arguments.size_kib is None else round(arguments.size_kib * 1024),
     )
     metric = arguments.metric
-    register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=_say)
+    with told(project):
+        register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=_say)
 
 
 def _status(_: argparse.Namespace) -> None:

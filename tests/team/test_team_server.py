@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from samebits.registering.register import Registry, told
 from samebits.tracking.execution import read_records
 from samebits.tracking.housekeeping import JournalState, journal_states
 from samebits.tracking.spawn import read_sent
@@ -204,3 +205,18 @@ def test_the_registry_works_as_on_the_own_store(tmp_path: Path, team: Team, monk
     go_through_the_gate(project, monkeypatch, tmp_path / "downloads")
     assert any("model.onnx" in key for key in team.bucket.objects())
     assert not project.mlruns.exists()
+
+    # Another user may look, and gets one line for the rest.
+    from mlflow.server import get_app_client
+
+    from samebits.errors import UserError
+
+    _become(monkeypatch, team.authority, ADMIN, FIRST)
+    get_app_client("basic-auth", team.uri).create_user("bob", "a-long-password-4")
+    _become(monkeypatch, team.authority, "bob", "a-long-password-4")
+    registry = Registry(project, "m")
+    champion = registry.by_alias("champion")
+    assert champion is not None
+    assert str(champion.version) == "1"
+    with pytest.raises(UserError, match="denies it to this user"), told(project):
+        registry.point("candidate", champion)

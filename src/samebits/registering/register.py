@@ -6,10 +6,11 @@ A version holds the ONNX file, its signature, an example of its input, and what 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ from samebits.registering.candidate import (
 )
 from samebits.registering.gate import DIRECTIONS, Facts, Limits, Row, judge, passes, pick_metric, table
 from samebits.tracking.parent import TRIAL_VARIABLE
-from samebits.tracking.target import check_reachable, pick_target
+from samebits.tracking.target import check_reachable, explain, pick_target
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -136,6 +137,19 @@ def rollback(
     return version
 
 
+@contextlib.contextmanager
+def told(project: Project) -> Iterator[None]:
+    """What MLflow refuses as one message with its cure."""
+    try:
+        yield
+    except Exception as error:
+        # Not imported here: that takes seconds, and most refusals come before.
+        if type(error).__module__ != "mlflow.exceptions":
+            raise
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(explain(pick_target(project).uri, text), "mend that, then run this again") from None
+
+
 class Registry:
     """One registered model."""
 
@@ -164,6 +178,9 @@ class Registry:
     def by_alias(self, alias: str) -> ModelVersion | None:
         from mlflow.exceptions import MlflowException
 
+        if not self.versions():
+            # A server with passwords answers for a model that is not there as for one that may not be seen: 403.
+            return None
         try:
             return self._client.get_model_version_by_alias(self.name, alias)
         except MlflowException as error:

@@ -162,6 +162,8 @@ def explain(uri: str, text: str) -> str:
         return f"{where} cannot be reached"
     if "error code 401" in text:
         return f"{where} refuses user and password (401): {_PASSWORD_CURE}"
+    if "Permission denied" in text:
+        return f"{where} denies it to this user (403): its admin gives permissions"
     return f"{where} does not take the records: {text[:500]}"
 
 

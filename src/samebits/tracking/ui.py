@@ -19,7 +19,8 @@ from samebits.tracking.target import check_scheme, pick_target
 
 _HOST = "127.0.0.1"
 _PORT = 5000
-_START_S = 60.0
+# Importing MLflow takes over a minute on a machine with ten times the work that it has cores for.
+_START_S = 180.0
 # Else the sidebar has the pages for traces of language models.
 _TRAINING_PAGES = "workflowType=machine_learning"
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shlex
+import sqlite3
 import subprocess
 import sys
 import time
@@ -80,6 +83,27 @@ def test_an_old_file_store_is_named_with_mlflows_own_command(project: Project) -
     (project.mlruns / "0" / "meta.yaml").write_text("name: Default\n")
     assert f"mlflow migrate-filestore --source {project.mlruns}" in old_file_store(project)
     assert "mlflow migrate-filestore" in status_text(project)
+
+
+OLD_STORE = """
+import sys, mlflow
+client = mlflow.MlflowClient("file://" + sys.argv[1])
+run = client.create_run(client.create_experiment("old"), run_name="a run of old")
+client.log_metric(run.info.run_id, "loss", 0.5, step=3)
+client.set_terminated(run.info.run_id)
+"""
+
+
+@pytest.mark.slow
+def test_the_command_that_is_named_migrates_a_real_file_store(project: Project) -> None:
+    environ = os.environ | {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    subprocess.run([sys.executable, "-c", OLD_STORE, str(project.mlruns)], env=environ, check=True, cwd=project.home)
+    _, _, command = old_file_store(project).partition(": ")
+    done = subprocess.run([sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with contextlib.closing(sqlite3.connect(project.mlruns / "migrated.db")) as store:
+        assert store.execute("SELECT name, status FROM runs").fetchall() == [("a run of old", "FINISHED")]
+        assert store.execute("SELECT value, step FROM metrics").fetchall() == [(0.5, 3)]
 
 
 @pytest.mark.parametrize("uri", ["mlruns", "/a/b", "C:\\runs", "file:///a"])

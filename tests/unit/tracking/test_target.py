@@ -94,6 +94,7 @@ VERIFY = "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]
         (RETRIES + "ResponseError('too many 503 error responses'))", "error 503: its log says why"),
         (RETRIES + "ReadTimeoutError('Read timed out. (read timeout=10)'))", "does not answer in time"),
         ("API request failed with error code 401 != 200. Response body: 'You are not'", "set MLFLOW_TRACKING_USERNAME"),
+        ("failed with error code 403 != 200. Response body: 'Permission denied'", "its admin gives permissions"),
         ("Could not find a suitable TLS CA certificate bundle, invalid path: /x.pem", "no certificate at /x.pem"),
         ("the moon is full", "does not take the records: the moon is full"),
     ],
