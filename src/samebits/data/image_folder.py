@@ -6,6 +6,7 @@ data/raw/NAME/dog/a/2.jpg                                            data/raw/NA
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,11 @@ from samebits.data.members import Member, list_members
 from samebits.data.sources import SetAside, Source
 from samebits.data.split import sample_hashes
 from samebits.errors import UserError
+from samebits.registry import nearest
 
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 _FEWEST_CLASSES = 2
+_SINGLE = "the only image of its class"
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,18 @@ def gather(source: Source, labelled: Sequence[Labelled], aside: Sequence[SetAsid
             "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source",
         )
     pixels, reasons = decode([each.member for each in labelled], source.settings.image, source.scratch)
+    reasons = _with_single_ones(labelled, reasons)
     usable = [row for row, why in enumerate(reasons) if why is None]
     unusable = [SetAside(labelled[row].member.name, why) for row, why in enumerate(reasons) if why is not None]
     kept = [labelled[row] for row in usable]
+    # A name that one image has is no class; one of which no image can be used stays, and is told.
+    single = {labelled[row].label for row, why in enumerate(reasons) if why and why.startswith(_SINGLE)}
+    classes = [each for each in classes if each not in single]
+    if usable and len(classes) < _FEWEST_CLASSES:
+        raise UserError(
+            f"{source.settings.source} has one class of more than one image, {classes[0]!r}; a classifier needs two",
+            f"add images to {', '.join(sorted(single)[:5])}",
+        )
     index = {name: number for number, name in enumerate(classes)}
     given = None
     if any(each.split for each in labelled):
@@ -84,6 +96,21 @@ def gather(source: Source, labelled: Sequence[Labelled], aside: Sequence[SetAsid
         rows=np.array(usable, dtype=np.int64),
         resize=source.settings.image.resize,
     )
+
+
+def _with_single_ones(labelled: Sequence[Labelled], reasons: Sequence[str | None]) -> list[str | None]:
+    """The reasons, with one for each image that is the only usable one of its class: of such a class nothing can be
+    learnt and judged both, and mostly it is a name that was mistyped."""
+    counts = Counter(each.label for each, why in zip(labelled, reasons, strict=True) if why is None)
+    several = [label for label, n in counts.items() if n > 1]
+
+    def of(each: Labelled, why: str | None) -> str | None:
+        if why is not None or counts[each.label] > 1:
+            return why
+        near = nearest(each.label, several)
+        return f"{_SINGLE} {each.label[:60]!r}" + (f"; was {near!r} meant?" if near else "")
+
+    return [of(each, why) for each, why in zip(labelled, reasons, strict=True)]
 
 
 def _require_files(folder: Path, shown: str) -> None:

@@ -264,6 +264,11 @@ def _once(pets: Path) -> None:
     (pets / "bird" / "only.png").write_bytes(encoded(picture(3)))
 
 
+def _one_dog(pets: Path) -> None:
+    for path in sorted((pets / "dog").iterdir())[1:]:
+        path.unlink()
+
+
 def _same(pets: Path) -> None:
     for path in pets.rglob("*.png"):
         path.write_bytes(encoded(Image.new("RGB", (12, 12), "red")))
@@ -276,8 +281,15 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "one class": (_only("cat"), {}, "has one class, 'cat'"),
     "no class": (_flat, {}, "has no class"),
     "too many bad files": (_spoil(5), {}, "12 of 60 samples of data/raw/pets cannot be used"),
+    "a mistyped class": (
+        lambda pets: (pets / "dogs").mkdir() or (pets / "dog/01.png").rename(pets / "dogs/01.png"),
+        {},
+        "dogs/01.png: the only image of its class 'dogs'; was 'dog' meant?",
+    ),
     "only bad files": (_spoil(1), {}, "holds no usable sample"),
     "a class of bad files": (_spoil_class, {"bad_limit": 1.0}, "class 'dog' has no sample in the training split"),
+    "a class of one image": (_once, {}, "bird/only.png: the only image of its class 'bird'"),
+    "two classes, one of one image": (_one_dog, {"bad_limit": 0.1}, "one class of more than one image, 'cat'"),
     "all alike": (_same, {}, "are equal|split is empty|no sample in the training"),
     "all copies dropped": (_same, {"duplicates": "drop"}, "split is empty"),
     "not below data/raw": (lambda _: None, {"source": "pets/x"}, "is not below data/raw"),
@@ -317,6 +329,13 @@ def table(*extra: str, header: str = "path,label", cut: int = 60) -> str:
 
 
 CSV = {"source": "data/raw/pets/list.csv", "format": "image_csv"}
+
+
+def test_a_class_of_one_image_is_set_aside_and_no_class(home: Path) -> None:
+    _once(home / "data/raw/pets")
+    folder = run(home, bad_limit=0.1)
+    assert aside(folder) == {"bird/only.png": "the only image of its class 'bird'"}
+    assert read_info(folder).classes == ("cat", "dog")
 
 
 def test_a_csv_of_paths(home: Path) -> None:
@@ -374,6 +393,7 @@ BAD_CSVS: dict[str, tuple[str | bytes, str]] = {
     "utf-16": (table().encode("utf-16"), "is not UTF-8"),
     "one endless line": ("path,label" * 20_000, "is longer than 65,536 characters"),
     "one label": (table().replace(",dog", ",cat"), "has one class, 'cat'"),
+    "a label that occurs once": (table("cat/00.png,cta"), "the only image of its class 'cta'; was 'cat' meant?"),
     "no image exists": (table().replace(".png", ".gif"), "lists no usable image; the first: list.csv#2 cat/00.gif"),
     "binary": (PNG, "is not UTF-8"),
 }

@@ -43,6 +43,7 @@ def good(folder: Path) -> None:
     books(folder, a_txt=book(1))
 
 
+GIVEN: dict[str, Any] = {"text": {"tokenizer": "data/raw/given.json"}}
 MIXED = ("Größe, Maß, Café. " * 20).encode() + "Ende: Übung".encode("cp1252") + book(1).encode()
 
 CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
