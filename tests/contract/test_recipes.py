@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,11 @@ from samebits.files import read_json
 from samebits.params.read import read_yaml
 from samebits.recipes import use
 from tests.conftest import ROOT, make_workspace, run_stage, set_params, stage_environment
+from tests.unit.data.refusals import raw_folder
+from tests.unit.data.tables import csv_text, rows
+from tests.unit.data.test_image_files import encoded, picture
+from tests.unit.data.test_running_text import book
+from tests.unit.data.texts import SAMPLES
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 IMAGES = {"cifar", "idx", "image_folder"}
@@ -69,3 +76,54 @@ def test_a_recipe_for_other_data_prepares_them_and_trains_a_step(
     assert prepared.returncode == 0, prepared.stderr
     assert 0.0 < first_step(workspace) < 12.0
     assert read_json(workspace / "data" / "prepared" / "dataset.json")["name"] == source(recipe)
+
+
+def pets(raw: Path) -> None:
+    for k in range(120):
+        path = raw / "own" / ("cat", "dog")[k % 2] / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(picture(k)))
+
+
+def reviews(raw: Path) -> None:
+    lines = [f"{text} of {k},{label}" for k in range(5) for text, label in SAMPLES]
+    (raw / "own.csv").write_text("\n".join(["text,label", *lines]))
+
+
+def novels(raw: Path) -> None:
+    (raw / "own").mkdir()
+    for k in range(4):
+        (raw / "own" / f"{k}.txt").write_text(book(k, 400))
+
+
+def houses(raw: Path) -> None:
+    (raw / "own.csv").write_text(csv_text(rows(400)))
+
+
+OWN: dict[str, tuple[Callable[[Path], None], str, str, dict[str, Any]]] = {
+    "image_folder": (pets, "own", "image_folder", {}),
+    "gutenberg_authors": (reviews, "own.csv", "text_csv", {}),
+    "gutenberg_gpt": (novels, "own", "running_text", {}),
+    # It names columns of its own table; prepare says what to set.
+    "bikeshare": (houses, "own.csv", "table", {"table": {"target": None, "drop": []}}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("recipe", OWN)
+def test_data_of_ones_own_take_two_lines(recipe: str, tmp_path: Path, small_mnist: Path) -> None:
+    make, source_, format_name, more = OWN[recipe]
+    workspace = make_workspace(tmp_path / "workspace", small_mnist, quick=False)
+    use(workspace, recipe)
+    make(raw_folder(workspace))
+    set_params(workspace, {**QUICK, "data": {"source": f"data/raw/{source_}", "format": format_name}})
+    prepared = run_stage(workspace, "prepare", timeout=600)
+    if more:
+        assert prepared.returncode == 2
+        assert "set data.table.target: null" in prepared.stderr + prepared.stdout
+        assert "data.table.drop: []" in prepared.stderr + prepared.stdout
+        set_params(workspace, {"data": more})
+        prepared = run_stage(workspace, "prepare", timeout=600)
+    assert prepared.returncode == 0, prepared.stderr
+    assert 0.0 < first_step(workspace) < 12.0
