@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,6 +47,7 @@ def flops_a_sample(
     """
     from torch.utils.flop_counter import FlopCounterMode  # 0.1 s, and not before the first step
 
+    formulas = {torch.ops.aten.convolution_backward: _convolution_backward}
     by_shape: dict[torch.Size, int] = {}
     samples = operations = 0
     try:
@@ -52,7 +55,7 @@ def flops_a_sample(
         for step in sorted({step * steps // _SHAPES for step in range(_SHAPES)}):
             stored = batch(step)
             if stored.shape not in by_shape:
-                with FlopCounterMode(display=False) as counter:
+                with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
                     empty(inputs_of(stored.to("meta"))).float().sum().backward()
                 by_shape[stored.shape] = counter.get_total_flops()
             samples += len(stored)
@@ -60,6 +63,22 @@ def flops_a_sample(
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return None
     return operations / samples
+
+
+def _convolution_backward(
+    grad_out: Sequence[int], x: Sequence[int], weight: Sequence[int], *rest: Any, **_: Any
+) -> int:
+    """Operations of a convolution's backward pass, from shapes: as many for each gradient as for the forward pass.
+
+    torch 2.14's own formula leaves groups out: it counts a depthwise convolution of C channels C times.
+
+    Args:
+        rest: as of `aten::convolution_backward`: bias, stride, padding, dilation, transposed, padding of the output,
+            groups, and which of the gradients of input, weight and bias are asked for.
+    """
+    transposed, wanted = rest[4], rest[7]
+    places = (x if transposed else grad_out)[2:]
+    return 2 * x[0] * math.prod(weight) * math.prod(places) * sum(map(bool, wanted[:2]))
 
 
 def _without_numbers(module: nn.Module) -> nn.Module:

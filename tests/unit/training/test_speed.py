@@ -36,6 +36,14 @@ def test_a_convolution_counts_each_place_of_the_kernel() -> None:
     assert found == 2 * first + 3 * second
 
 
+@pytest.mark.parametrize(("layer", "side"), [(nn.Conv2d, 8), (nn.ConvTranspose2d, 10)])
+def test_groups_see_their_own_channels_alone(layer: type[nn.Conv2d | nn.ConvTranspose2d], side: int) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 12, 1, bias=False), layer(12, 12, 3, groups=12, bias=False))
+    found = flops_a_sample(model, nn.Identity(), lambda _: torch.ones(2, 3, 10, 10), 1)
+    first, depthwise = 2 * 100 * 3 * 12, 2 * side * side * 9 * 12
+    assert found == 2 * first + 3 * depthwise
+
+
 def test_batches_of_several_lengths_are_averaged_by_sample() -> None:
     lengths = [2, 6]
     model = nn.Linear(4, 1, bias=False)
