@@ -74,6 +74,7 @@ def _repo_at(folder: Path, revision: str | None) -> Any:
     from dvc.config import ConfigError
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
+    from dvc.scm import RevError, SCMError
 
     check_host_keys()
     try:
@@ -83,6 +84,8 @@ def _repo_at(folder: Path, revision: str | None) -> Any:
         # .dvc/config.local holds for every revision. Where it has a password for a remote that .dvc/config did not have
         # yet, DVC would stop: so every revision knows the remotes of today.
         return Repo(str(folder), rev=revision, config={"remote": remotes})
+    except (RevError, SCMError):  # whoever named the revision knows what to say
+        raise
     except NotDvcRepoError as error:
         raise UserError(f"{folder} is no DVC repository: {error}", "cd into your clone") from error
     except ConfigError as error:
@@ -99,6 +102,7 @@ def files_at(folder: Path, revision: str | None) -> Any:
     """DVC's file system of a revision; of the workspace if there is none. What the cache lacks comes from the remote.
 
     Raises:
+        dvc.scm.RevError, dvc.scm.SCMError: if git does not know the revision; perhaps only when it is first read from.
         UserError: if the folder is no repository, or its configuration is wrong.
     """
     from dvc.api import DVCFileSystem
