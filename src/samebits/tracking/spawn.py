@@ -47,7 +47,7 @@ def ensure_sender(project: Project, record: Path) -> bool:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                **({"process_group": 0} if os.environ.get("XB_IDLE") else {"start_new_session": True}),
+                **_OWN_GROUP,
             )
     return True
 
