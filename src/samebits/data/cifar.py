@@ -18,32 +18,34 @@ _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
 _LABEL_BYTES = {10: 1, 100: 2}
 """Bytes before the pixels, by number of classes; the last of them is the class."""
+_FILES = {
+    10: {**{f"data_batch_{number}.bin": "train" for number in range(1, 6)}, "test_batch.bin": "test"},
+    100: {"train.bin": "train", "test.bin": "test"},
+}
+"""The files of each archive, in the order of their images, and the half that each belongs to."""
 _CURE = "fetch the archive again: its sha256 stands in the card"
 
 
 def read(source: Source) -> RawImages:
-    """Read the archive of a card: files `*batch_1.bin` or `train.bin`, and `test*.bin`.
+    """Read the archive of a card, each of its files once.
 
     Raises:
-        UserError: if a file is missing or cut, or holds a label that is no class.
+        UserError: if a file is missing, there twice or cut, or holds a label that is no class.
     """
     card = source.catalogued
     labels_at = _LABEL_BYTES.get(len(card.classes))
     if labels_at is None:
         raise UserError(f"the card {card.name} names {len(card.classes)} classes", "CIFAR has 10 or 100: correct it")
-    files = [each for each in list_members(source.own, source.scratch) if each.name.endswith(".bin")]
-    halves: list[tuple[str, Member]] = []
-    for member in files:
+    found: dict[str, Member] = {}
+    for member in list_members(source.own, source.scratch):
         name = member.name.rpartition("/")[2]
-        if name.startswith(("data_batch_", "train")):
-            halves.append(("train", member))
-        elif name.startswith("test"):
-            halves.append(("test", member))
-    if {split for split, _ in halves} != {"train", "test"}:
-        raise UserError(f"{card.name}: the archive lacks its files of training or test images (.bin)", _CURE)
+        if name in _FILES[len(card.classes)] and found.setdefault(name, member) is not member:
+            raise UserError(f"{card.name}: the archive holds {found[name].name} and {member.name}", _CURE)
+    if missing := [name for name in _FILES[len(card.classes)] if name not in found]:
+        raise UserError(f"{card.name}: the archive lacks {', '.join(missing)}", _CURE)
     parts, targets, ids, given = [], [], [], []
-    # sorted() keeps the order of the batches within each half.
-    for split, member in sorted(halves, key=lambda half: half[0], reverse=True):
+    for name, split in _FILES[len(card.classes)].items():
+        member = found[name]
         records = _records(member, labels_at)
         labels = np.asarray(records[:, labels_at - 1]).astype(np.int64)
         wrong = np.flatnonzero(labels >= len(card.classes))
@@ -52,7 +54,7 @@ def read(source: Source) -> RawImages:
                 f"{member.name}: label {labels[wrong[0]]} of image {wrong[0]} is none of {len(card.classes)} classes",
                 _CURE,
             )
-        stem = member.name.rpartition("/")[2].removesuffix(".bin")
+        stem = name.removesuffix(".bin")
         parts.append(records[:, labels_at:].reshape(-1, *_SHAPE))
         targets.append(labels)
         ids += [f"{stem}/{row:05d}" for row in range(len(labels))]

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from samebits.data.encodings import NotText, decode
+from samebits.data.encodings import NotText, check_encoding
 from samebits.data.members import Member, list_members
+from samebits.data.running_text import LARGEST, whole_text
 from samebits.data.sources import SetAside, Source
 from samebits.data.texts import Item, RawTexts, collect
 
@@ -26,8 +27,10 @@ def read(source: Source) -> RawTexts:
     """The paragraphs of the books of each author that the card names (of one's own: of all authors).
 
     Raises:
-        UserError: if there are no such books.
+        UserError: if there are no such books, or `data.text.encoding` is none.
     """
+    if source.settings.text.encoding is not None:
+        check_encoding(source.settings.text.encoding)
     encodings: Counter[str] = Counter()
     root = "" if source.card is None else source.card.root
     members = list_members(source.own, source.scratch, root)
@@ -39,31 +42,41 @@ def _items(source: Source, members: list[Member], encodings: Counter[str]) -> It
     for member in members:
         path = PurePosixPath(member.name)
         author, dash, _ = path.stem.partition("-")
-        if path.suffix != ".txt" or not dash:
+        if path.suffix != ".txt" or not dash or not author.strip():
             if not known:
                 yield SetAside(member.name, "it is not called AUTHOR-title.txt")
             continue
         if known and author not in known:
             continue
+        if member.size > LARGEST:
+            yield SetAside(member.name, f"{member.size:,} bytes; files of at most {LARGEST:,} are read: split it")
+            continue
         try:
-            text, encoding = decode(member.read(), source.settings.text.encoding)
+            text, encoding = whole_text(member.read(), source.settings.text.encoding)
         except NotText as error:
             yield SetAside(member.name, str(error))
             continue
+        except OSError as error:
+            yield SetAside(member.name, f"it cannot be read: {error.strerror}")
+            continue
         encodings[encoding] += 1
-        for number, paragraph in enumerate(paragraphs(text), start=1):
-            if SHORTEST <= len(paragraph) <= LONGEST:
-                yield Item(
-                    id=f"{path.stem}/{number:05d}",
-                    origin=f"{member.name}, paragraph {number}",
-                    text=paragraph,
-                    label=author,
-                    group=path.stem,
-                )
+        of_use = [(k, part) for k, part in enumerate(paragraphs(text), start=1) if SHORTEST <= len(part) <= LONGEST]
+        if not of_use:
+            yield SetAside(
+                member.name, f"no paragraph of {SHORTEST} to {LONGEST:,} characters stands between empty lines"
+            )
+        for number, paragraph in of_use:
+            yield Item(
+                id=f"{path.stem}/{number:05d}",
+                origin=f"{member.name}, paragraph {number}",
+                text=paragraph,
+                label=author,
+                group=path.stem,
+            )
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """What stands between empty lines, each on one line."""
-    for part in _BREAK.split(text.replace("\r\n", "\n").replace("\r", "\n")):
+    """What stands between empty lines, each on one line; lines end with LF."""
+    for part in _BREAK.split(text):
         if line := " ".join(part.split()):
             yield line

