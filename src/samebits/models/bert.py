@@ -1,7 +1,8 @@
 """A BERT encoder (Devlin et al., 2018) through the library `transformers`, with a linear head on the pooled tokens.
 
 Pretrained weights come by `transfer.weights`: a card (`minilm`), or any BertModel's `model.safetensors`, with the shape
-of the encoder set to that of the weights. Attention is torch's fused scaled dot product.
+of the encoder set to that of the weights. Attention is torch's fused scaled dot product. Of long texts the encoder may
+read the beginning alone, while a linear model beside it weighs the words of the whole.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from samebits.errors import UserError
 from samebits.models.pooling import mean_of_tokens, used_tokens
+from samebits.models.words import Words
 from samebits.params.section import Section
 from samebits.signature import Signature
 
@@ -36,6 +38,9 @@ class Settings(Section):
         dropout: probability of zeroing a number after each part, and before the head.
         attention_dropout: likewise, of an attention weight.
         pooling: `mean` of the tokens that are not padding, or the first token (`cls`).
+        reads: the encoder reads so many tokens of each text, the first; null: all.
+        words: add a linear model of the words of the whole text to the encoder's outputs. Its weights `words.*` want a
+            learning rate that is larger than the encoder's by orders of magnitude: `transfer.rates`.
     """
 
     name: Literal["bert"]
@@ -48,6 +53,8 @@ class Settings(Section):
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     attention_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     pooling: Literal["mean", "cls"] = "mean"
+    reads: int | None = Field(default=None, ge=4)
+    words: bool = False
 
 
 class Bert(nn.Module):
@@ -76,19 +83,23 @@ class Bert(nn.Module):
         config._attn_implementation = "sdpa"
         self.pad = pad
         self.pooling = settings.pooling
+        self.reads = settings.reads
         self.encoder = BertModel(config, add_pooling_layer=False)
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(settings.width, outputs)
         nn.init.normal_(self.head.weight, std=config.initializer_range)
         nn.init.zeros_(self.head.bias)
+        self.words = Words(vocabulary, pad, outputs) if settings.words else None
 
     def forward(self, tokens: Tensor) -> Tensor:
+        whole = tokens
+        tokens = tokens if self.reads is None else tokens[:, : self.reads]
         used = used_tokens(tokens, self.pad)
         # [N, 1, 1, L]: a mask of four axes is taken as it is, whatever version of the library.
         states = self.encoder(input_ids=tokens, attention_mask=used[:, None, None, :]).last_hidden_state
         pooled = mean_of_tokens(states, used) if self.pooling == "mean" else states[:, 0]
         outputs: Tensor = self.head(self.dropout(pooled))
-        return outputs
+        return outputs if self.words is None else outputs.float() + self.words(whole)
 
 
 def build(settings: Settings, signature: Signature) -> nn.Module:
@@ -98,10 +109,11 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         UserError: for other data, texts longer than the positions, or a width that the heads cannot share.
     """
     tokens = signature.tokens
-    if tokens.length > settings.positions:
+    read = tokens.length if settings.reads is None else min(settings.reads, tokens.length)
+    if read > settings.positions:
         raise UserError(
-            f"texts have up to {tokens.length} tokens, model.positions is {settings.positions}",
-            f"set data.text.length to at most {settings.positions}; pretrained weights fix the positions",
+            f"texts have up to {read} tokens, model.positions is {settings.positions}",
+            f"set data.text.length or model.reads to {settings.positions} or less; the weights fix the positions",
         )
     if settings.width % settings.heads:
         raise UserError(
@@ -122,7 +134,7 @@ def adapt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def depth(name: str) -> int | None:
     """Number of a parameter's layer: 0 for embeddings, k + 1 for block k; None for the head, which is above all."""
-    if name.startswith("head."):
+    if name.startswith(("head.", "words.")):
         return None
     layer = _LAYER.match(name)
     return int(layer.group(1)) + 1 if layer else 0

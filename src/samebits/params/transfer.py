@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from samebits.params.section import Section
@@ -19,6 +21,8 @@ class TransferParams(Section):
         layer_decay: the learning rate of each layer is that of the layer above it, times this (for models that
             number their layers: the resnets, efficientnet_lite0, bert).
         head_lr: learning rate of parameters that the weights do not hold, such as a new head, as a multiple.
+        rates: learning rates of parameters by name, with `*` and `?`, as multiples in place of those of `layer_decay`
+            and `head_lr`; of several patterns that fit, the last holds.
     """
 
     weights: str | None = Field(default=None, min_length=1)
@@ -26,3 +30,4 @@ class TransferParams(Section):
     freeze: list[str] = Field(default=[])
     layer_decay: float = Field(default=1.0, gt=0.0, le=1.0)
     head_lr: float = Field(default=1.0, gt=0.0)
+    rates: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default={})

@@ -10,7 +10,7 @@ No code runs from a weights file: safetensors, or for files that torch.save wrot
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -217,11 +217,7 @@ def _some(names: list[str]) -> str:
 
 def _freeze(network: nn.Module, patterns: list[str]) -> tuple[nn.Module, ...]:
     names = [name for name, _ in network.named_parameters()]
-    for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
-            guess = nearest(pattern.rstrip("*."), names)
-            hint = f"did you mean {guess}? " if guess else ""
-            raise UserError(f"transfer.freeze: no parameter is called {pattern}", f"{hint}they are {_some(names)}")
+    _require_names("transfer.freeze", patterns, names)
     for name, parameter in network.named_parameters():
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
             parameter.requires_grad_(False)
@@ -237,8 +233,26 @@ def _freeze(network: nn.Module, patterns: list[str]) -> tuple[nn.Module, ...]:
     )
 
 
+def _require_names(where: str, patterns: Iterable[str], names: list[str]) -> None:
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            guess = nearest(pattern.rstrip("*."), names)
+            hint = f"did you mean {guess}? " if guess else ""
+            raise UserError(f"{where}: no parameter is called {pattern}", f"{hint}they are {_some(names)}")
+
+
 def _rates(network: nn.Module, settings: TransferParams, module: ModuleType, new: set[str]) -> dict[str, float]:
     trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+    _require_names("transfer.rates", settings.rates, [name for name, _ in network.named_parameters()])
+    rates = _layer_rates(network, settings, module, new, trained)
+    for pattern, rate in settings.rates.items():
+        rates.update(dict.fromkeys(fnmatch.filter(trained, pattern), rate))
+    return rates
+
+
+def _layer_rates(
+    network: nn.Module, settings: TransferParams, module: ModuleType, new: set[str], trained: list[str]
+) -> dict[str, float]:
     depth: Callable[[str], int | None] | None = getattr(module, "depth", None)
     if settings.layer_decay == 1.0:
         return {name: settings.head_lr if name in new else 1.0 for name in trained}

@@ -16,6 +16,7 @@ from samebits.training.transfer import set_up
 torch.set_num_threads(1)
 
 BERT = bert.Settings(name="bert", layers=2, width=16, heads=2, hidden=32, positions=24)
+WIDE = BERT.model_copy(update={"reads": 4, "words": True})
 BAG = embedding_bag.Settings(name="embedding_bag", width=8, ngrams=3, buckets=64, dropout=0.5)
 
 
@@ -29,7 +30,7 @@ def model(settings: Section) -> nn.Module:
     return build_model(settings, signature()).eval()
 
 
-@pytest.mark.parametrize("settings", [BERT, BERT.model_copy(update={"pooling": "cls"}), BAG])
+@pytest.mark.parametrize("settings", [BERT, BERT.model_copy(update={"pooling": "cls"}), WIDE, BAG])
 def test_padding_changes_nothing(settings: Section) -> None:
     network = model(settings)
     short = torch.tensor([[7, 8, 9], [7, 0, 0]])
@@ -39,10 +40,53 @@ def test_padding_changes_nothing(settings: Section) -> None:
     assert network(padded).shape == (2, 3)
 
 
-@pytest.mark.parametrize("settings", [BERT, BAG])
+@pytest.mark.parametrize("settings", [BERT, WIDE, BAG])
 def test_a_text_without_tokens_has_an_answer(settings: Section) -> None:
     network = model(settings).train()
     assert torch.isfinite(network(torch.zeros(2, 5, dtype=torch.int64))).all()
+
+
+def wide() -> nn.Module:
+    """With words that weigh something."""
+    network = model(WIDE)
+    with torch.no_grad():
+        nn.init.normal_(network.get_parameter("words.weights.weight"))
+    return network
+
+
+def test_words_count_once_each_and_make_a_vector_of_length_one() -> None:
+    network = wide()
+    tokens = torch.tensor([[7, 9, 7, 5, 9, 9, 0], [3, 0, 0, 0, 0, 0, 0], [0] * 7])
+    weights = network.get_parameter("words.weights.weight")
+    expected = torch.stack([weights[[5, 7, 9]].sum(0) / 3**0.5, weights[3], torch.zeros(3)])
+    torch.testing.assert_close(network.get_submodule("words")(tokens), expected)
+    full = build_model(WIDE, signature(pad=None)).get_submodule("words")
+    with torch.no_grad():
+        full.get_parameter("weights.weight").copy_(weights)
+    # Where rows are full, token 0 is a word, too.
+    torch.testing.assert_close(full(tokens[2:]), weights[:1])
+
+
+def test_the_encoder_reads_the_beginning_and_the_words_the_whole() -> None:
+    network = wide()
+    tokens = torch.tensor([[7, 8, 9, 5, 6, 4]])
+    other_end = torch.tensor([[7, 8, 9, 5, 1, 2]])
+    other_order = torch.tensor([[7, 8, 9, 5, 4, 6]])
+    assert not torch.allclose(network(tokens), network(other_end))
+    torch.testing.assert_close(network(tokens), network(other_order))
+    deep = model(WIDE.model_copy(update={"words": False}))
+    torch.testing.assert_close(deep(tokens), deep(other_end))
+    torch.testing.assert_close(deep(tokens), model(BERT)(tokens[:, :4]))
+
+
+def test_words_say_nothing_before_they_learn_and_have_a_rate_of_their_own() -> None:
+    network = model(WIDE)
+    tokens = torch.tensor([[7, 8, 9, 5, 6, 4]])
+    torch.testing.assert_close(network(tokens), model(WIDE.model_copy(update={"words": False}))(tokens))
+    rates = set_up(network, TransferParams(layer_decay=0.5, rates={"words.*": 1000.0}), bert, None).rates
+    assert rates["words.weights.weight"] == 1000.0
+    assert rates["head.weight"] == 1.0
+    assert rates["encoder.encoder.layer.1.output.dense.weight"] == 0.5
 
 
 def test_runs_of_tokens_know_their_order() -> None:
@@ -89,5 +133,8 @@ def test_our_own_checkpoint_finds_its_places_with_its_head() -> None:
 def test_texts_that_are_too_long_and_widths_that_cannot_be_shared_are_refused() -> None:
     with pytest.raises(UserError, match=r"model\.positions is 24"):
         build_model(BERT, signature(length=25))
+    with pytest.raises(UserError, match=r"have up to 25 tokens"):
+        build_model(BERT.model_copy(update={"reads": 25}), signature(length=26))
+    build_model(WIDE, signature(length=1000))
     with pytest.raises(UserError, match="cannot be shared by 3 heads"):
         build_model(BERT.model_copy(update={"heads": 3}), signature())

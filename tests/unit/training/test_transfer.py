@@ -105,6 +105,15 @@ def test_rates_by_layer() -> None:
         set_up(net(), TransferParams(layer_decay=0.5), PLAIN, None)
 
 
+def test_rates_by_name_go_before_those_of_layers_and_the_last_pattern_holds() -> None:
+    settings = TransferParams(layer_decay=0.5, freeze=["0.1.*"], rates={"0.*": 3.0, "*.bias": 7.0})
+    rates = set_up(net(), settings, layered(), None).rates
+    assert (rates["0.0.weight"], rates["2.bias"], rates["1.0.weight"]) == (3.0, 7.0, 0.5)
+    assert "0.1.weight" not in rates
+    with pytest.raises(UserError, match=r"transfer\.rates: no parameter is called 9\.\*"):
+        set_up(net(), TransferParams(rates={"9.*": 2.0}), PLAIN, None)
+
+
 def test_the_optimiser_keeps_the_rates() -> None:
     model = net()
     made = set_up(model, TransferParams(layer_decay=0.5, freeze=["0.0.*"]), layered(), None)
