@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from samebits.errors import UserError
-from samebits.models.pooling import mean_of_tokens, used_tokens
+from samebits.models.pooling import first_tokens, mean_of_tokens, used_tokens
 from samebits.models.words import Words
 from samebits.params.section import Section
 from samebits.signature import Signature
@@ -93,7 +93,7 @@ class Bert(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         whole = tokens
-        tokens = tokens if self.reads is None else tokens[:, : self.reads]
+        tokens = tokens if self.reads is None else first_tokens(tokens, self.reads, self.pad)
         used = used_tokens(tokens, self.pad)
         # [N, 1, 1, L]: a mask of four axes is taken as it is, whatever version of the library.
         states = self.encoder(input_ids=tokens, attention_mask=used[:, None, None, :]).last_hidden_state

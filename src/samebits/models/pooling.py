@@ -1,4 +1,4 @@
-"""From one vector a token to one a text, padding left out."""
+"""What of a text's tokens is used, and from one vector a token to one a text, padding left out."""
 
 from __future__ import annotations
 
@@ -16,6 +16,23 @@ def used_tokens(tokens: Tensor, pad: int | None) -> Tensor:
     used = torch.ones_like(tokens, dtype=torch.bool) if pad is None else tokens != pad
     first = torch.arange(tokens.shape[1], device=tokens.device) == 0
     return used | first
+
+
+def first_tokens(tokens: Tensor, count: int, pad: int | None) -> Tensor:
+    """The beginning of each text: [N, L] -> [N, min(L, count)], or filled up to [N, count] while a model is exported.
+
+    A length that is the smaller of two would split an exported program into one for shorter and one for longer texts,
+    which torch.export refuses.
+
+    Args:
+        tokens: int64 [N, L].
+        pad: what fills up; None where rows are full, and thus of one length.
+    """
+    if pad is None or not torch.compiler.is_exporting():
+        return tokens[:, :count]
+    place = torch.arange(count, device=tokens.device)
+    length = tokens.shape[1]
+    return torch.where(place < length, tokens[:, place.clamp(max=length - 1)], pad)
 
 
 def mean_of_tokens(states: Tensor, used: Tensor) -> Tensor:

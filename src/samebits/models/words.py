@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 class Words(nn.Module):
@@ -27,10 +26,13 @@ class Words(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         ordered = tokens.sort(dim=1).values
-        # In order, a token is there for the first time where it differs from the one before.
-        first = ordered != functional.pad(ordered[:, :-1], (1, 0), value=-1)
+        # In order, a token is there for the first time where it differs from the one before. (Of a slice without the
+        # last, torch.export would have to know whether it has the length one.)
+        first = ordered != ordered.roll(1, dims=1)
+        first = first | (torch.arange(tokens.shape[1], device=tokens.device) == 0)
         if self.pad is not None:
             first = first & (ordered != self.pad)
         share = first.float() / first.sum(dim=1, keepdim=True).clamp(min=1).float().sqrt()
-        outputs: Tensor = torch.einsum("nl,nlk->nk", share, self.weights(ordered))
+        # A product and a sum, as autocast leaves both in fp32; a matrix product would be made in bf16.
+        outputs: Tensor = (share.unsqueeze(-1) * self.weights(ordered)).sum(dim=1)
         return outputs

@@ -138,3 +138,11 @@ def test_texts_that_are_too_long_and_widths_that_cannot_be_shared_are_refused() 
     build_model(WIDE, signature(length=1000))
     with pytest.raises(UserError, match="cannot be shared by 3 heads"):
         build_model(BERT.model_copy(update={"heads": 3}), signature())
+
+
+def test_words_are_weighed_in_fp32_under_autocast() -> None:
+    words = wide().get_submodule("words")
+    tokens = torch.randint(1, 50, (4, 40))
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = words(tokens)
+    assert torch.equal(inside, words(tokens))

@@ -1,0 +1,43 @@
+"""Models of texts, exported: any number of texts of any length up to the longest, the same answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from samebits.export import onnx, torch_export
+from samebits.models import bert, build_model
+from samebits.params.section import Section
+from samebits.serving import build_serving
+from samebits.signature import ClassTarget, Signature, TokenInputs
+from samebits.tasks import build_task
+from samebits.tasks.classification import Settings
+
+BERT = bert.Settings(name="bert", layers=1, width=16, heads=2, hidden=32, positions=24)
+WIDE = BERT.model_copy(update={"reads": 5, "words": True})
+
+
+@pytest.mark.parametrize("exporter", [onnx, torch_export])
+@pytest.mark.parametrize("settings", [BERT, WIDE])
+def test_texts_of_every_length(settings: Section, exporter: ModuleType, tmp_path: Path) -> None:
+    inputs = TokenInputs(length=12, vocabulary=50, pad=0, tokenizer_sha256="0" * 64)
+    signature = Signature(inputs=inputs, target=ClassTarget(classes=["a", "b", "c"]))
+    torch.manual_seed(0)
+    network = build_model(settings, signature)
+    with torch.no_grad():
+        for each in network.parameters():
+            each.add_(0.1 * torch.randn(each.shape))
+    serving = build_serving(network, build_task(Settings(name="classification"), signature), signature)
+    tokens = torch.randint(1, 50, (3, 12), dtype=torch.int32)
+    tokens[0, 2:], tokens[1, 9:] = 0, 0
+    path = tmp_path / exporter.FILE
+    exporter.export(serving, tokens[:2], path, {})
+    predict = exporter.load(path)
+    for rows in (tokens, tokens[:1, :1], tokens[:1, :4], tokens[:2, :5], tokens[:2, :6], tokens[2:]):
+        with torch.inference_mode():
+            wanted = serving(rows).numpy()
+        np.testing.assert_allclose(predict(rows.numpy()), wanted, atol=1e-5)
