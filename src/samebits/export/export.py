@@ -46,14 +46,15 @@ def export(export: ExportParams, *, context: StageContext) -> None:
     threads = torch.get_num_threads()
     # One thread: operations on one image are too small to share, and on a busy machine waiting for each other made
     # the parity check over 20 times slower. Also, what export.json says is then independent of the number of cores.
+    # They are used by comparing several batch sizes at a time.
     torch.set_num_threads(1)
     try:
-        _export(export, context)
+        _export(export, context, threads)
     finally:
         torch.set_num_threads(threads)
 
 
-def _export(settings: ExportParams, context: StageContext) -> None:
+def _export(settings: ExportParams, context: StageContext, workers: int) -> None:
     def check() -> None:
         if context.stop.requested:
             raise Interrupted("export was stopped")
@@ -112,6 +113,7 @@ def _export(settings: ExportParams, context: StageContext) -> None:
                     batch_sizes=settings.batch_sizes,
                     tolerance=settings.tolerance,
                     check=check,
+                    workers=workers,
                 )
             report["formats"][name] = {
                 **facts,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from samebits.data.prepared import Array, Split
 from samebits.data.tensors import as_tensor
@@ -49,6 +51,7 @@ def measure_parity(
     batch_sizes: Sequence[int],
     tolerance: float,
     check: Check,
+    workers: int = 1,
 ) -> Parity:
     """Run the whole split through an exported file once a batch size.
 
@@ -56,6 +59,7 @@ def measure_parity(
         name: of the format, for messages.
         reference: answers of the eager model: probabilities [samples, K], or numbers [samples].
         check: called between batches; raises to stop.
+        workers: batch sizes that are compared at the same time.
 
     Raises:
         UserError: if an answer differs by more than `tolerance`, is not finite, or the predicted class differs.
@@ -63,8 +67,8 @@ def measure_parity(
     target = split.info.signature.target
     unit = target.std if isinstance(target, NumberTarget) else 1.0
     decided, expected = _decisions(reference)
-    differences: dict[int, float] = {}
-    for size in batch_sizes:
+
+    def compare(size: int) -> float:
         worst, at = 0.0, 0
         for samples in _batches(split, size):
             check()
@@ -86,7 +90,11 @@ def measure_parity(
                     raise _failure(name, size, f"test sample {at + int(moved.argmax())} gets another class")
             worst = max(worst, gap)
             at += len(samples)
-        differences[size] = worst
+        return worst
+
+    # The number of torch's threads is each thread's own.
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool:
+        differences = dict(zip(batch_sizes, pool.map(compare, batch_sizes), strict=True))
     return Parity(differences, int((~decided).sum()))
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +284,26 @@ def test_parity_measures_the_largest_difference(tiny_project: Project) -> None:
     assert result.difference[33] == pytest.approx(3e-5, rel=0.02)
     assert result.difference[7] == pytest.approx(1e-5, rel=0.02)
     assert result.worst == result.difference[33]
+
+
+def test_batch_sizes_side_by_side_are_judged_as_one_after_the_other(tiny_project: Project) -> None:
+    threads: set[int] = set()
+
+    def shift(rows: np.ndarray) -> None:
+        threads.add(threading.get_ident())
+        rows[-1, 3] += 1e-6 * len(rows)
+
+    alone = parity_of(tiny_project, shift)
+    assert len(threads) == 1
+    threads.clear()
+    assert parity_of(tiny_project, shift, workers=3) == alone
+    assert len(threads) > 1
+
+    def shift_more(rows: np.ndarray) -> None:
+        rows[-1, 3] += 1e-3 if len(rows) > 1 else 0.0
+
+    with pytest.raises(UserError, match="batch size 7"):
+        parity_of(tiny_project, shift_more, workers=3)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 2e-4])
