@@ -127,13 +127,17 @@ def _compact(value: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter tells its progress on stdout and its own deprecations as warnings; failures still raise."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """The exporter tells its progress on stdout and its own deprecations as warnings; failures still raise.
+
+    Its optimiser warns where it cannot compute a constant in advance: the operation then stays in the graph.
+    """
+    levels = {each: each.level for each in map(logging.getLogger, ("torch.onnx", "onnxscript"))}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)

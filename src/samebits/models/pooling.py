@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def used_tokens(tokens: Tensor, pad: int | None) -> Tensor:
@@ -30,9 +31,7 @@ def first_tokens(tokens: Tensor, count: int, pad: int | None) -> Tensor:
     """
     if pad is None or not torch.compiler.is_exporting():
         return tokens[:, :count]
-    place = torch.arange(count, device=tokens.device)
-    length = tokens.shape[1]
-    return torch.where(place < length, tokens[:, place.clamp(max=length - 1)], pad)
+    return functional.pad(tokens, (0, count), value=pad)[:, :count]
 
 
 def mean_of_tokens(states: Tensor, used: Tensor) -> Tensor:

@@ -23,7 +23,9 @@ WIDE = BERT.model_copy(update={"reads": 5, "words": True})
 
 @pytest.mark.parametrize("exporter", [onnx, torch_export])
 @pytest.mark.parametrize("settings", [BERT, WIDE])
-def test_texts_of_every_length(settings: Section, exporter: ModuleType, tmp_path: Path) -> None:
+def test_texts_of_every_length(
+    settings: Section, exporter: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     inputs = TokenInputs(length=12, vocabulary=50, pad=0, tokenizer_sha256="0" * 64)
     signature = Signature(inputs=inputs, target=ClassTarget(classes=["a", "b", "c"]))
     torch.manual_seed(0)
@@ -36,6 +38,7 @@ def test_texts_of_every_length(settings: Section, exporter: ModuleType, tmp_path
     tokens[0, 2:], tokens[1, 9:] = 0, 0
     path = tmp_path / exporter.FILE
     exporter.export(serving, tokens[:2], path, {})
+    assert capfd.readouterr() == ("", "")
     predict = exporter.load(path)
     for rows in (tokens, tokens[:1, :1], tokens[:1, :4], tokens[:2, :5], tokens[:2, :6], tokens[2:]):
         with torch.inference_mode():
