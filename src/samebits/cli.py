@@ -10,33 +10,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from samebits import __version__
+from samebits.command_line import positive, project_here, say
 from samebits.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
-from samebits.paths import Project, current_project
 from samebits.sharing.commands import add_commands as add_sharing
 from samebits.verify.commands import add_commands as add_verifying
 
-_ROOT_MARK = "dvc.yaml"
 _EXIT_UNREAD = 141
 """Nobody reads the output any more (128 + SIGPIPE, as shells report it)."""
-
-
-def find_project(start: Path) -> Project:
-    """The project around a folder: the nearest one upwards that holds dvc.yaml.
-
-    Raises:
-        UserError: if there is none.
-    """
-    for folder in (start, *start.parents):
-        if (folder / _ROOT_MARK).is_file():
-            return current_project(folder)
-    raise UserError(f"{start} is in no samebits project (no {_ROOT_MARK} here or above)", "cd into your clone")
 
 
 def _predict(arguments: argparse.Namespace) -> None:
     from samebits.exported import open_model
     from samebits.predict import predict
 
-    model = Path(arguments.model or find_project(Path.cwd()).exported / "model.onnx")
+    model = Path(arguments.model or project_here().exported / "model.onnx")
     paths = [Path(path) for path in arguments.files]
     opened = open_model(model) if model.is_file() else None
     kind = opened[1]["preprocessing"].get("kind") if opened else None
@@ -63,7 +50,7 @@ def _generate(arguments: argparse.Namespace) -> None:
 
     sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
     require_sampling(sampling, arguments.tokens)
-    writer = open_writer(Path(arguments.model or find_project(Path.cwd()).exported / "model.onnx"))
+    writer = open_writer(Path(arguments.model or project_here().exported / "model.onnx"))
     print(arguments.prompt, end="", flush=True)
     for piece in writer.pieces(arguments.prompt, arguments.tokens, sampling):
         print(piece, end="", flush=True)
@@ -73,14 +60,14 @@ def _generate(arguments: argparse.Namespace) -> None:
 def _use(arguments: argparse.Namespace) -> None:
     from samebits.recipes import use
 
-    use(find_project(Path.cwd()).workspace, arguments.recipe)
+    use(project_here().workspace, arguments.recipe)
 
 
 def _ui(arguments: argparse.Namespace) -> None:
     from samebits.params.schema import read_params
     from samebits.tracking.ui import run_ui
 
-    project = find_project(Path.cwd())
+    project = project_here()
     if arguments.port:
         os.environ["SAMEBITS_UI_PORT"] = str(arguments.port)
     code = run_ui(project, read_params(project.params_file).runtime.tracking.experiment)
@@ -91,7 +78,7 @@ def _ui(arguments: argparse.Namespace) -> None:
 def _sweep(arguments: argparse.Namespace) -> None:
     from samebits.sweeps.spec import read_sweep
 
-    project = find_project(Path.cwd())
+    project = project_here()
     sweep = read_sweep(project, Path(arguments.file))
     if arguments.dry_run:
         from samebits.sweeps.plan import plan
@@ -100,13 +87,13 @@ def _sweep(arguments: argparse.Namespace) -> None:
         return
     from samebits.sweeps.runner import run_sweep
 
-    run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=_say)
+    run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=say)
 
 
 def _sync(_: argparse.Namespace) -> None:
     from samebits.tracking.sync import sync
 
-    report = sync(find_project(Path.cwd()))
+    report = sync(project_here())
     for name in report.sent:
         print(f"sent: {name}")
     for name, events in report.waiting.items():
@@ -120,10 +107,10 @@ def _register(arguments: argparse.Namespace) -> None:
     from samebits.registering.gate import Limits
     from samebits.registering.register import register, rollback, told
 
-    project = find_project(Path.cwd())
+    project = project_here()
     if arguments.rollback:
         with told(project):
-            rollback(project, arguments.name, _say, dry_run=arguments.dry_run)
+            rollback(project, arguments.name, say, dry_run=arguments.dry_run)
         return
     limits = Limits(
         latency_ratio=arguments.latency_ratio,
@@ -133,46 +120,41 @@ def _register(arguments: argparse.Namespace) -> None:
     )
     metric = arguments.metric
     with told(project):
-        register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=_say)
+        register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=say)
 
 
 def _status(_: argparse.Namespace) -> None:
     from samebits.tracking.housekeeping import status_text
 
-    print(status_text(find_project(Path.cwd())))
+    print(status_text(project_here()))
 
 
 def _clean(arguments: argparse.Namespace) -> None:
     from samebits.tracking.housekeeping import clean
 
-    closed = clean(find_project(Path.cwd()), _say, 60.0 * arguments.silent)
+    closed = clean(project_here(), say, 60.0 * arguments.silent)
     print(f"{closed} runs closed")
 
 
 def _check(_: argparse.Namespace) -> None:
     from samebits.sweeps.preflight import require_tracked
 
-    require_tracked(find_project(Path.cwd()))
+    require_tracked(project_here())
     print("an experiment in a temporary folder (--temp, --queue, samebits sweep) would see all its inputs")
 
 
 def _summary(_: argparse.Namespace) -> None:
     from samebits.summary import summarize
 
-    print(summarize(find_project(Path.cwd())))
+    print(summarize(project_here()))
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
     from samebits.data.catalog import load_card
     from samebits.data.fetch import fetch
 
-    for path in fetch(load_card(find_project(Path.cwd()).catalog, arguments.card), say=print).values():
+    for path in fetch(load_card(project_here().catalog, arguments.card), say=print).values():
         print(path)
-
-
-def _say(line: str) -> None:
-    """At once: the stages that run in between print by themselves."""
-    print(line, flush=True)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -209,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
 
     sweep = _command(commands, "sweep", _sweep, "run many experiments of one question; run it again to go on")
     sweep.add_argument("file", help="as sweeps/lr.yaml; docs/sweeps.md explains it")
-    sweep.add_argument("--jobs", type=_positive, help="trials at a time (default: the file's `jobs`)")
+    sweep.add_argument("--jobs", type=positive, help="trials at a time (default: the file's `jobs`)")
     sweep.add_argument("--dry-run", action="store_true", help="check the file and show what would be tried")
     sweep.add_argument("--take-over", action="store_true", help="go on with trials of other machines, gone for good")
 
@@ -233,7 +215,7 @@ def parser() -> argparse.ArgumentParser:
     _command(runs, "status", _status, "what waits to be sent to MLflow, and why")
     clean = _command(runs, "clean", _clean, "close runs that stand as RUNNING though their process is dead")
     clean.add_argument(
-        "--silent", type=_positive, default=30, metavar="MINUTES", help="of another machine's run: dead after (30)"
+        "--silent", type=positive, default=30, metavar="MINUTES", help="of another machine's run: dead after (30)"
     )
     _command(runs, "check", _check, "would a queued experiment see all its inputs? (git must track them)")
     _command(commands, "summary", _summary, "the result of the last dvc repro, as a short table")
@@ -242,13 +224,6 @@ def parser() -> argparse.ArgumentParser:
     add_verifying(commands, _command)
     add_sharing(commands, _command)
     return top
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
 
 
 def _limit(text: str) -> float:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from samebits import __version__, cli
-from samebits.cli import find_project, main, parser
+from samebits.cli import main, parser
+from samebits.command_line import find_project
 from samebits.errors import UserError
 
 SRC = Path(__file__).resolve().parents[2] / "src"

@@ -119,6 +119,8 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         raise UserError(
             f"model.width {settings.width} cannot be shared by {settings.heads} heads", "make it a multiple of heads"
         )
+    # Where no text is longer than that, it reads all: an exported encoder then need not fill shorter ones up.
+    settings = settings.model_copy(update={"reads": read if read < tokens.length else None})
     return Bert(settings, tokens.vocabulary, tokens.pad, signature.outputs)
 
 

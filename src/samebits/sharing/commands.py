@@ -6,13 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from samebits.paths import Project
-
-
-def _project() -> Project:
-    from samebits.cli import find_project
-
-    return find_project(Path.cwd())
+from samebits.command_line import project_here
 
 
 def _share(arguments: argparse.Namespace) -> None:
@@ -20,13 +14,13 @@ def _share(arguments: argparse.Namespace) -> None:
         from samebits.sharing.experiments import share_experiment
 
         share_experiment(
-            _project(), arguments.experiment, remote=arguments.remote, git_remote=arguments.git_remote,
+            project_here(), arguments.experiment, remote=arguments.remote, git_remote=arguments.git_remote,
             quick=arguments.quick, timeout=arguments.timeout,
         )  # fmt: skip
         return
     from samebits.sharing.share import share
 
-    share(_project().home, remote=arguments.remote, quick=arguments.quick, timeout=arguments.timeout)
+    share(project_here().home, remote=arguments.remote, quick=arguments.quick, timeout=arguments.timeout)
 
 
 def _receive(arguments: argparse.Namespace) -> None:
@@ -34,20 +28,20 @@ def _receive(arguments: argparse.Namespace) -> None:
         from samebits.sharing.experiments import receive_experiment
 
         receive_experiment(
-            _project(), arguments.experiment, remote=arguments.remote, git_remote=arguments.git_remote,
+            project_here(), arguments.experiment, remote=arguments.remote, git_remote=arguments.git_remote,
             timeout=arguments.timeout,
         )  # fmt: skip
         return
     from samebits.sharing.receive import receive
 
-    receive(_project().home, remote=arguments.remote, force=arguments.force, timeout=arguments.timeout)
+    receive(project_here().home, remote=arguments.remote, force=arguments.force, timeout=arguments.timeout)
 
 
 def _gc(arguments: argparse.Namespace) -> None:
     from samebits.sharing.gc import collect
 
     collect(
-        _project().home, workspace_only=arguments.workspace, cloud=arguments.cloud, remote=arguments.remote,
+        project_here().home, workspace_only=arguments.workspace, cloud=arguments.cloud, remote=arguments.remote,
         force=arguments.force, timeout=arguments.timeout,
     )  # fmt: skip
 
@@ -55,14 +49,14 @@ def _gc(arguments: argparse.Namespace) -> None:
 def _doctor(arguments: argparse.Namespace) -> None:
     from samebits.sharing.doctor import doctor
 
-    if not doctor(_project(), as_json=arguments.json, timeout=arguments.timeout):
+    if not doctor(project_here(), as_json=arguments.json, timeout=arguments.timeout):
         raise SystemExit(1)
 
 
 def _data_diff(arguments: argparse.Namespace) -> None:
     from samebits.sharing.diff import data_diff
 
-    project = _project()
+    project = project_here()
     page = Path(arguments.html) if arguments.html else project.state / "data-diff.html"
     data_diff(project.home, arguments.old, arguments.new, page)
 

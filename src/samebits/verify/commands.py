@@ -6,68 +6,50 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from samebits.command_line import positive, project_here, say
 from samebits.errors import EXIT_DIFFERENT, UserError
-from samebits.paths import Project
-
-
-def _project() -> Project:
-    from samebits.cli import find_project
-
-    return find_project(Path.cwd())
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    project = _project()
+    project = project_here()
     if arguments.steps is not None:
         from samebits.verify.golden import verify_steps
 
-        return _difference(verify_steps(project, arguments.steps, say=_say))
+        return _difference(verify_steps(project, arguments.steps, say=say))
     from samebits.verify.pipeline import verify
 
-    return _difference(verify(project, arguments.stage, keep=arguments.keep, say=_say))
+    return _difference(verify(project, arguments.stage, keep=arguments.keep, say=say))
 
 
 def _restore(arguments: argparse.Namespace) -> int:
     from samebits.restore.restore import restore
 
     into = Path(arguments.into) if arguments.into else None
-    project = _project()
-    return _difference(restore(project, arguments.name, into, check=arguments.verify, say=_say))
+    project = project_here()
+    return _difference(restore(project, arguments.name, into, check=arguments.verify, say=say))
 
 
 def _trace(arguments: argparse.Namespace) -> None:
     from samebits.restore.origin import trace_file
 
-    print(trace_file(_project(), Path(arguments.file)))
+    print(trace_file(project_here(), Path(arguments.file)))
 
 
 def _golden(arguments: argparse.Namespace) -> int:
     from samebits.recipes import recipe_names
     from samebits.verify.golden import record, record_all
 
-    project = _project()
+    project = project_here()
     if arguments.all == bool(arguments.recipes):
         raise UserError("name recipes, or --all of them", f"known: {', '.join(recipe_names(project.workspace))}")
     if len(arguments.recipes) == 1:
-        return _difference(record(project, arguments.recipes[0], replace=arguments.replace, say=_say))
+        return _difference(record(project, arguments.recipes[0], replace=arguments.replace, say=say))
     recipes = arguments.recipes or recipe_names(project.workspace)
-    return _difference(record_all(project, recipes, replace=arguments.replace, say=_say))
-
-
-def _say(line: str) -> None:
-    """At once: the stages that run in between print by themselves."""
-    print(line, flush=True)
+    return _difference(record_all(project, recipes, replace=arguments.replace, say=say))
 
 
 def _difference(same: bool) -> int:
     return 0 if same else EXIT_DIFFERENT
-
-
-def _steps(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
 
 
 def add_commands(
@@ -80,7 +62,7 @@ def add_commands(
     what = verify.add_mutually_exclusive_group()
     what.add_argument("--stage", action="append", default=[], help="only this stage (may be repeated)")
     what.add_argument(
-        "--steps", type=_steps, metavar="N", help="only N training steps, against this hardware's golden trace"
+        "--steps", type=positive, metavar="N", help="only N training steps, against this hardware's golden trace"
     )
     verify.add_argument("--keep", action="store_true", help="leave the copy below .samebits/verify")
 

@@ -178,3 +178,14 @@ def test_broken_mails_say_what_is_wrong(tmp_path: Path, case: str, monkeypatch: 
 
 def test_paragraphs_stand_between_empty_lines() -> None:
     assert list(paragraphs("one\ntwo\n \n\nthree\n")) == ["one two", "three"]
+
+
+def test_books_with_other_line_ends_have_the_same_paragraphs(tmp_path: Path) -> None:
+    parts = [f"{author} {k} {'went on and on ' * 20}" for author in ("doyle", "wells") for k in range(4)]
+    for name, end in (("lf", "\n"), ("crlf", "\r\n")):
+        (tmp_path / name).mkdir()
+        books = {"doyle-a.txt": parts[:4], "wells-b.txt": parts[4:]}
+        for file, own in books.items():
+            (tmp_path / name / file).write_bytes(f"{end} {end}".join(own).encode())
+    assert len(stored(texts_of(tmp_path / "lf", "paragraphs"))) == 8
+    assert stored(texts_of(tmp_path / "crlf", "paragraphs")) == stored(texts_of(tmp_path / "lf", "paragraphs"))

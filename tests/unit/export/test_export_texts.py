@@ -19,10 +19,12 @@ from samebits.tasks.classification import Settings
 
 BERT = bert.Settings(name="bert", layers=1, width=16, heads=2, hidden=32, positions=24)
 WIDE = BERT.model_copy(update={"reads": 5, "words": True})
+LONGER = BERT.model_copy(update={"reads": 30})
+"""More than the texts have, and more than the positions serve."""
 
 
 @pytest.mark.parametrize("exporter", [onnx, torch_export])
-@pytest.mark.parametrize("settings", [BERT, WIDE])
+@pytest.mark.parametrize("settings", [BERT, WIDE, LONGER])
 def test_texts_of_every_length(
     settings: Section, exporter: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
