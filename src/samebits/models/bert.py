@@ -1,8 +1,8 @@
 """A BERT encoder (Devlin et al., 2018) through the library `transformers`, with a linear head on the pooled tokens.
 
 Pretrained weights come by `transfer.weights`: a card (`minilm`), or any BertModel's `model.safetensors`, with the shape
-of the encoder set to that of the weights. Attention is torch's fused scaled dot product. Of long texts the encoder may
-read the beginning alone, while a linear model beside it weighs the words of the whole.
+of the encoder set to that of the weights. Of long texts the encoder may read the beginning alone, while a linear model
+beside it weighs the words of the whole.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from samebits.errors import UserError
+from samebits.models.attention import attend
+from samebits.models.dropout import Dropout, replace_dropout
 from samebits.models.pooling import first_tokens, mean_of_tokens, used_tokens
 from samebits.models.words import Words
 from samebits.params.section import Section
 from samebits.signature import Signature
 
+_ATTENTION = "samebits"
 _LAYER = re.compile(r"encoder\.encoder\.layer\.(\d+)\.")
 _FOREIGN = re.compile(r"^(bert|model|encoder\.model)\.(?=(embeddings|encoder)\.)")
 _UNUSED = re.compile(r"^(pooler|cls|classifier)\.|position_ids$")
@@ -57,6 +60,19 @@ class Settings(Section):
     words: bool = False
 
 
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """`attend` as `transformers` calls it: the heads behind the positions, [N, L, heads, D], and no weights."""
+    return attend(query, key, value, attention_mask, dropout=dropout).transpose(1, 2).contiguous(), None
+
+
 class Bert(nn.Module):
     """Tokens [N, L], int64 -> outputs [N, K].
 
@@ -65,7 +81,7 @@ class Bert(nn.Module):
     """
 
     def __init__(self, settings: Settings, vocabulary: int, pad: int | None, outputs: int) -> None:
-        from transformers import BertConfig, BertModel
+        from transformers import AttentionInterface, BertConfig, BertModel
 
         super().__init__()
         config = BertConfig(
@@ -80,12 +96,14 @@ class Bert(nn.Module):
             type_vocab_size=settings.token_types,
             pad_token_id=pad,
         )
-        config._attn_implementation = "sdpa"
+        AttentionInterface.register(_ATTENTION, attention)
+        config._attn_implementation = _ATTENTION
         self.pad = pad
         self.pooling = settings.pooling
         self.reads = settings.reads
         self.encoder = BertModel(config, add_pooling_layer=False)
-        self.dropout = nn.Dropout(settings.dropout)
+        replace_dropout(self.encoder)
+        self.dropout = Dropout(settings.dropout)
         self.head = nn.Linear(settings.width, outputs)
         nn.init.normal_(self.head.weight, std=config.initializer_range)
         nn.init.zeros_(self.head.bias)

@@ -1,7 +1,7 @@
 """A decoder-only transformer that predicts the next token: rotary positions, RMSNorm before each block, no biases.
 
-Attention is `scaled_dot_product_attention`, so the fastest kernel of the hardware is taken. The same weights run in two
-ways: `forward` over whole rows, for training, and `extend` over a cache of keys and values, for generating text.
+The same weights run in two ways: `forward` over whole rows, for training, and `extend` over a cache of keys and values,
+for generating text.
 
 Sources: GPT-2 (Radford et al., 2019) for the shape; RoFormer (Su et al., 2021) for the positions; Zhang and Sennrich
 (2019) for RMSNorm; Shazeer (2020) for SwiGLU; So et al. (2021) for the squared ReLU.
@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from samebits.errors import UserError
+from samebits.models.attention import attend
+from samebits.models.dropout import Dropout
 from samebits.params.section import Section
 from samebits.signature import Signature
 
@@ -72,8 +74,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         q, k, v = self._project(x, cos, sin)
-        mixed: Tensor = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self._merge(mixed)
+        return self._merge(attend(q, k, v, causal=True))
 
     def extend(
         self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, keys: Tensor, values: Tensor
@@ -89,8 +90,7 @@ class Attention(nn.Module):
         """
         q, k, v = self._project(x, cos, sin)
         keys, values = torch.cat((keys, k), dim=2), torch.cat((values, v), dim=2)
-        mixed = functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
-        return self._merge(mixed), keys, values
+        return self._merge(attend(q, keys, values, mask)), keys, values
 
     def _project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value, [N, heads, L, width / heads]; the first two rotated."""
@@ -135,7 +135,7 @@ class Block(nn.Module):
         self.attention = Attention(width, heads)
         self.mlp_norm = nn.RMSNorm(width, eps=1e-6)
         self.mlp = Mlp(width, settings.mlp)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         x = x + self.dropout(self.attention(self.attention_norm(x), cos, sin))
@@ -171,7 +171,7 @@ class Gpt(nn.Module):
             )
         self.cache_shape = (layers, heads, width // heads)
         self.embedding = nn.Embedding(vocabulary, width)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.blocks = nn.ModuleList(Block(width, heads, settings) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=1e-6)
         self.head = None if settings.tied else nn.Linear(width, vocabulary, bias=False)
