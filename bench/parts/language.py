@@ -30,6 +30,7 @@ def measure(options: Options) -> dict[str, Any]:
     for subject, (length, batch) in SHAPES.items():
         override = {
             "data": {"text": {"length": length}},
+            "model": {"heads": 4},
             "train": {
                 "batch_size": batch,
                 "epochs": 4,

@@ -20,9 +20,9 @@ from transformers import BertForSequenceClassification, Trainer, TrainerCallback
 
 
 class Mails(Dataset[Any]):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, length: int) -> None:
         self.pad = int(json.loads((folder / "about.json").read_text())["pad"])
-        rows, self.targets = np.load(folder / "inputs.npy"), np.load(folder / "targets.npy")
+        rows, self.targets = np.load(folder / "inputs.npy")[:, :length], np.load(folder / "targets.npy")
         ends = [int(np.flatnonzero(row != self.pad)[-1]) + 1 if (row != self.pad).any() else 1 for row in rows]
         self.rows = [row[:end].astype(np.int64) for row, end in zip(rows, ends, strict=True)]
 
@@ -60,9 +60,10 @@ def main() -> None:
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--grouped", action="store_true")
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--length", type=int, default=128, help="tokens of a mail")
     add_arguments(parser)
     arguments = parser.parse_args()
-    mails = Mails(arguments.data)
+    mails = Mails(arguments.data, arguments.length)
     model = BertForSequenceClassification.from_pretrained(arguments.weights, num_labels=2)
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainingArguments(
