@@ -70,8 +70,8 @@ def render(found: dict[str, Any]) -> list[str]:
         body.append([name, spread(rows, name, "rate", digits=1), times, "2×" if name == _GOAL else "—"])
     text = (
         "MiniLM (6 layers of 384) on the SpamAssassin mails, at most 128 tokens, batches of 32, AdamW. Ours is the "
-        "recipe `spam_bert` with BERT's dropout of attention weights: bf16, texts of like length in a batch, and beside "
-        "the encoder a linear model of the words of up to 2,048 tokens, which the Trainer has not. The Trainer runs "
+        "recipe `spam_bert` with BERT's dropout of attention weights: bf16, texts of like length in a batch, and beside"
+        " the encoder a linear model of the words of up to 2,048 tokens, which the Trainer has not. The Trainer runs "
         "with its defaults, and with the switches that make it do the same. 50 steps after 5 steps and 8 s of "
         "warm-up; every mail counts as one, so a run whose 50 batches happen to be short is a little faster."
     )
