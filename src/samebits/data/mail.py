@@ -24,6 +24,11 @@ from samebits.data.texts import RawTexts
 
 _HIDDEN = {"script", "style", "head", "title"}
 _BLOCKS = {"p", "br", "div", "tr", "li", "table", "h1", "h2", "h3", "h4", "hr"}
+_PAGE = re.compile(
+    r"\s*<(!--|(!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s>])",
+    re.IGNORECASE,
+)
+"""How a page begins, whatever it is said to be (the WHATWG's MIME Sniffing Standard, patterns for text/html)."""
 _LINES = re.compile(r"\n\s*\n\s*")
 
 
@@ -43,6 +48,8 @@ def read(source: Source) -> RawTexts:
 def mail_text(data: bytes) -> str:
     """Subject, an empty line, and what a reader sees of the body (RFC 5322, MIME): plain text, or HTML without tags.
 
+    What begins as a page is HTML, even if the mail says that it is plain text.
+
     Raises:
         NotText: if neither holds any text.
     """
@@ -54,7 +61,8 @@ def mail_text(data: bytes) -> str:
         kind = part.get_content_type()
         if part.is_multipart() or not kind.startswith("text/") or part.get_content_disposition() == "attachment":
             continue
-        (html if kind == "text/html" else plain).append(_payload(part))
+        content = _payload(part)
+        (html if kind == "text/html" or _PAGE.match(content) else plain).append(content)
     body = "\n\n".join(text for text in plain if text.strip()) or "\n\n".join(map(visible_text, html))
     text = f"{_subject(message)}\n\n{body}".strip()
     if not text:
