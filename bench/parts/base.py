@@ -113,7 +113,9 @@ def run(contender: Contender, timeout: float = 7200.0) -> Row:
         seconds = time.time() - started
         out.seek(0)
         err.seek(0)
-        lines = [line for line in out.read().splitlines() if line.startswith("{")]
+        lines = [
+            line for line in out.read().splitlines() if line.startswith('{"')
+        ]  # JSON, not a dict that a peer prints
         tail = err.read()[-1500:]
     others = (_busy() - machine - (_children() - own)) / seconds
     facts = {"process_seconds": seconds, "others_cores": round(max(0.0, others), 2)}

@@ -30,7 +30,7 @@ def measure(options: Options) -> dict[str, Any]:
     for subject, (length, batch) in SHAPES.items():
         override = {
             "data": {"text": {"length": length}},
-            "model": {"heads": 4},
+            "model": {"heads": None},  # the preset's, as the loop's models have
             "train": {
                 "batch_size": batch,
                 "epochs": 4,

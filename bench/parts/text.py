@@ -26,6 +26,7 @@ from parts.base import (
 
 from samebits.data.catalog import load_card
 from samebits.data.fetch import fetch
+from samebits.params.read import read_yaml
 
 OURS, BATCH, _SUBJECT = "samebits", 32, "MiniLM on mails"
 PEERS = {
@@ -44,8 +45,8 @@ def measure(options: Options) -> dict[str, Any]:
     prepared = STATE / "data" / "mails" / "prepared"
     workspaces.keep_prepared(folder, prepared)
     data, weights = workspaces.arrays(prepared), minilm()
-    fixed = [PEER_PYTHON, BENCH / "peers" / "trainer.py", "--data", data, "--weights", weights, "--length", "128"]
-    fixed += counted
+    read = ["--length", read_yaml(folder / "params.yaml")["model"]["reads"]]
+    fixed = [PEER_PYTHON, BENCH / "peers" / "trainer.py", "--data", data, "--weights", weights, *read, *counted]
     contenders = [workspaces.ours(OURS, folder, "--batch", str(BATCH), *counted)]
     contenders += [Contender(name, [*fixed, "--batch", BATCH, *more]) for name, more in PEERS.items()]
     return {"rows": alternate(contenders, options.rounds, _SUBJECT)}

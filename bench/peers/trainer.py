@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--grouped", action="store_true")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--length", type=int, default=128, help="tokens of a mail")
+    parser.add_argument("--length", type=int, required=True, help="tokens of a mail that are read, the first")
     add_arguments(parser)
     arguments = parser.parse_args()
     mails = Mails(arguments.data, arguments.length)
