@@ -60,7 +60,5 @@ def _products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dr
         bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, torch.finfo(query.dtype).min)
         bias = bias.expand(batch, heads, *mask.shape[2:]).flatten(0, 1) if mask.ndim == query.ndim else bias
     scores = torch.baddbmm(bias, query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), alpha=1.0 / math.sqrt(size))
-    weights = scores.softmax(dim=-1)
-    if dropout:
-        weights = drop(weights, dropout)
+    weights = drop(scores.softmax(dim=-1), dropout)
     return torch.bmm(weights, value.flatten(0, 1)).view(batch, heads, length, value.shape[3])

@@ -122,15 +122,18 @@ def test_a_mail_of_html_is_what_is_shown() -> None:
     assert mail_text(b"Content-Type: text/html\n\n<b>now</b>") == "now"
 
 
-@pytest.mark.parametrize("start", [b"<html>", b"\n <!-- saved from url --><HTML>", b"<!DOCTYPE  html>", b"<P align=left>"])
+@pytest.mark.parametrize(
+    "start", [b"<html>", b"\n <!-- saved from url --><HTML>", b"<!DOCTYPE  html>", b"<P align=left>"]
+)
 def test_a_mail_that_begins_as_a_page_is_html_whatever_it_says(start: bytes) -> None:
     assert mail_text(b"Subject: s\nContent-Type: text/plain\n\n" + start + b"<b>now</b>") == "s\n\nnow"
 
 
-@pytest.mark.parametrize("text", ["<abbr> is a tag", "see <html> there", "< html>", "<pre>", "<jane@example.org> wrote"])
+@pytest.mark.parametrize(
+    "text", ["<abbr> is a tag", "see <html> there", "< html>", "<pre>", "<jane@example.org> wrote"]
+)
 def test_a_text_that_mentions_tags_stays_text(text: str) -> None:
     assert mail_text(f"Subject: s\n\n{text}".encode()) == f"s\n\n{text}"
-
 
 
 def test_a_mail_of_an_unknown_charset_is_read_all_the_same() -> None:
