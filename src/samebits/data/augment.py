@@ -28,11 +28,12 @@ _ALL_COLUMNS = 16
 _WIDEST = 4 / 3
 # 25,000 pixels: the 100 KiB arrays of the resampling fit a core's second-level cache.
 _CACHED_PIXELS = 25_000
+_NOTHING = AugmentParams()
 
 
 def is_identity(params: AugmentParams) -> bool:
     """True if nothing is switched on."""
-    return params == AugmentParams()
+    return params == _NOTHING
 
 
 def augment(
@@ -44,11 +45,46 @@ def augment(
     epoch: int,
     fill: tuple[int, ...] | None = None,
 ) -> Images:
-    """A batch after resized crop and affine change (one resampling), shift, flip, colours and erasure, in this order.
+    """`apply` with the numbers of these samples in this epoch.
 
     Args:
         images: uint8 [B, C, H, W]; not changed.
         indices: int64 [B], the samples' indices in their split.
+        fill: see `apply`.
+    """
+    return apply(images, draw(indices, params, seed=seed, epoch=epoch), params, fill=fill)
+
+
+def draw(indices: Int64, params: AugmentParams, *, seed: int, epoch: int) -> Floats:
+    """The random numbers of samples in an epoch, as many as the settings need: float32 [n, columns].
+
+    Row i belongs to sample indices[i], whatever the others are: many batches' numbers may be drawn at once.
+    """
+    return uniform(seed, Stream.AUGMENT, epoch, indices, _columns(params))
+
+
+def _columns(params: AugmentParams) -> int:
+    if is_identity(params):
+        return 0
+    if params.resized_crop < 1 or _changes_colours(params):
+        return _ALL_COLUMNS
+    return 8 if _is_affine(params) or params.erase else 3
+
+
+def _is_affine(params: AugmentParams) -> bool:
+    return params.rotate > 0 or params.scale > 0 or params.shear > 0
+
+
+def _changes_colours(params: AugmentParams) -> bool:
+    return params.brightness > 0 or params.contrast > 0 or params.saturation > 0
+
+
+def apply(images: Images, chance: Floats, params: AugmentParams, *, fill: tuple[int, ...] | None = None) -> Images:
+    """A batch after resized crop and affine change (one resampling), shift, flip, colours and erasure, in this order.
+
+    Args:
+        images: uint8 [B, C, H, W]; not changed.
+        chance: of `draw`, a row a sample.
         fill: mean pixel of each channel, what `erase` writes; zeros if absent.
 
     Returns:
@@ -56,24 +92,19 @@ def augment(
     """
     if is_identity(params):
         return np.ascontiguousarray(images)
-    affine = params.rotate > 0 or params.scale > 0 or params.shear > 0
-    crop = params.resized_crop < 1
-    colours = params.brightness > 0 or params.contrast > 0 or params.saturation > 0
-    columns = _ALL_COLUMNS if crop or colours else 8 if affine or params.erase else 3
-    chance = uniform(seed, Stream.AUGMENT, epoch, indices, columns)
     out = images
-    if crop:
+    if params.resized_crop < 1:
         matrices = _matrices(chance, params)
         sizes, moves = _crops(chance, params.resized_crop, images.shape[2], images.shape[3])
         # matrix @ (size * place + move): the crop is taken from the image as rotation, scale and shear leave it.
         out = _affine(out, matrices * sizes[:, None, :], (matrices * moves[:, None, :]).sum(axis=2))
-    elif affine:
+    elif _is_affine(params):
         out = _affine(out, _matrices(chance, params))
     if params.shift:
         out = _shift(out, _offsets(chance[:, _DY], params.shift), _offsets(chance[:, _DX], params.shift), params.shift)
     if params.flip:
         out = _flip(out, chance[:, _FLIP] < np.float32(0.5), owned=out is not images)
-    if colours:
+    if _changes_colours(params):
         factors = (chance[:, [_BRIGHTNESS, _CONTRAST, _SATURATION]].astype(np.float64) * 2 - 1) * (
             params.brightness,
             params.contrast,
@@ -122,8 +153,15 @@ def _kept_columns(shift: int, rows: int, w: int) -> Images:
 def _flip(images: Images, mask: npt.NDArray[np.bool_], *, owned: bool) -> Images:
     """Mirror the masked images left and right."""
     out = images if owned else images.copy()
-    out[mask] = out[mask][..., ::-1]
+    out[mask] = _mirrored(out[mask])
     return out
+
+
+def _mirrored(images: Images) -> Images:
+    """Each row backwards: words of up to eight pixels in reverse order, then the bytes of each word."""
+    word = math.gcd(images.shape[-1], 8)
+    backwards = np.ascontiguousarray(images.view(f"u{word}")[..., ::-1])
+    return backwards.byteswap(inplace=True).view(np.uint8)
 
 
 def _erase(images: Images, chance: Floats, side: int, fill: tuple[int, ...] | None) -> Images:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from samebits.data import augment as module
@@ -58,6 +58,8 @@ def test_every_shift_occurs_equally_often() -> None:
 
 
 @given(shapes)
+@example((9, 1, 3, 28))
+@example((9, 3, 2, 32))
 @settings(max_examples=30)
 def test_flip_mirrors_the_chosen(shape: tuple[int, int, int, int]) -> None:
     x = images(*shape)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from samebits.data.augment import augment
-from samebits.data.batches import Batch, Batches, sequential
+from samebits.data.batches import _STEPS_DRAWN, Batch, Batches, sequential
 from samebits.data.order import epoch_order
 from samebits.data.prepared import Split, open_split
 from samebits.errors import UserError
@@ -52,6 +52,21 @@ def test_a_batch_is_a_slice_of_its_epochs_order(split: Split) -> None:
     expected = augment(images, batch.indices, AUGMENT, seed=3, epoch=2, fill=split.info.signature.images.mean_pixel)
     assert np.array_equal(batch.inputs.numpy(), expected)
     assert (batch.inputs.dtype, batch.targets.dtype, batch.indices.dtype) == (torch.uint8, torch.int64, np.int64)
+
+
+def test_numbers_drawn_for_many_steps_are_those_of_each(split: Split) -> None:
+    """Over the borders of blocks and epochs, in order and not."""
+    batches = make(split, batch_size=3)
+    per = batches.steps_per_epoch
+    assert per > 2 * _STEPS_DRAWN
+    order = [epoch_order(len(split), 3, epoch, shard_rows=split.shard_rows) for epoch in (0, 1)]
+    fill = split.info.signature.images.mean_pixel
+    border = _STEPS_DRAWN
+    for step in (border - 1, border, 2 * border, border - 2, per - 1, per, per + border, per - 2, 0, per + per - 1):
+        epoch, place = divmod(step, per)
+        rows = order[epoch][3 * place : 3 * place + 3]
+        expected = augment(split.rows(rows), rows, AUGMENT, seed=3, epoch=epoch, fill=fill)
+        assert np.array_equal(batches.batch(step).inputs.numpy(), expected), step
 
 
 def test_an_epoch_shows_no_sample_twice(split: Split) -> None:
