@@ -57,9 +57,20 @@ def main() -> None:
                 "loop_seconds": loop,
                 "loop_cpu": used[-1] - used[0] if used else None,
                 "steps": len(times),
+                **_recording(workspace / ".samebits" / "profile" / "phases.txt"),
                 "tunables": os.environ.get("GLIBC_TUNABLES", ""),
             }
             print("\n" + json.dumps(result), flush=True)
+
+
+def _recording(table: Path) -> dict[str, float]:
+    """Of a profiled training (`runtime.profile`), the percentages of its time that recording took."""
+    if not table.is_file():
+        return {}
+    rows = [line.split() for line in table.read_text().split("\n\n")[0].splitlines()]
+    seconds = {row[0]: float(row[1]) for row in rows if row[0] in ("logging", "checkpoint", "all")}
+    total = seconds.pop("all")
+    return {f"{name}_percent": 100 * each / total for name, each in seconds.items()}
 
 
 if __name__ == "__main__":
