@@ -31,13 +31,15 @@ FACTS = "reports/facts.json"
 
 # Changed by `-S`: no sign of edited code.
 _PARAMS = "params.yaml"
+_RAW, _NOTES = "data/raw/", (".dvc", ".gitignore")
+"""Data of one's own are no code, until they are added to DVC: what it writes about them is."""
 
 
 def source_facts(project: Project, execution: Execution) -> tuple[dict[str, str], str]:
     """Tags about the code of this execution, and the patch of what is not committed (empty if there is none).
 
-    The patch holds changed and new files that git does not ignore, but nothing that DVC writes. It is left out over
-    1 MiB, and when a line looks like a key or a password; `git.patch` says so.
+    The patch holds changed and new files that git does not ignore, but nothing that DVC writes, and no new data in
+    data/raw. It is left out over 1 MiB, and when a line looks like a key or a password; `git.patch` says so.
     """
     facts = {"mlflow.source.type": "LOCAL", "mlflow.source.name": _public(execution.command), "mlflow.user": _user()}
     if execution.experiment:
@@ -104,7 +106,8 @@ def _git(folder: Path, *arguments: str, index: Path | None = None) -> str:
 def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
     """Paths that differ from the commit, new ones that git does not ignore among them, and a patch.
 
-    What DVC writes while it runs is in neither.
+    What DVC writes while it runs is in neither, nor are new data: of thousands of pictures, the patch would take
+    seconds and then be too large, and the code's changes would be lost with it.
 
     An index of our own is compared. The real one is left alone, and is not believed: in a queued experiment it called
     a `params.yaml` unchanged that `-S` had just changed to other bytes of the same number.
@@ -112,8 +115,9 @@ def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
     with tempfile.TemporaryDirectory() as scratch:
         index = Path(scratch) / "index"
         _git(workspace, "read-tree", commit, index=index)
-        new = _git(workspace, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", index=index).split("\0")
-        small = [n for n in new if n and (workspace / n).is_file() and (workspace / n).stat().st_size <= _PATCH_LIMIT]
+        found = _git(workspace, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", index=index).split("\0")
+        new = [n for n in found if n and (not n.startswith(_RAW) or n.endswith(_NOTES))]
+        small = [n for n in new if (workspace / n).is_file() and (workspace / n).stat().st_size <= _PATCH_LIMIT]
         if small:
             _git(workspace, "add", "--intent-to-add", "--", *small, index=index)
         tracked = _git(workspace, "diff", "--name-only", "-z", commit, "--", ".", index=index).split("\0")

@@ -161,6 +161,25 @@ def test_a_patch_that_is_too_large_is_left_out(repository: Project, monkeypatch:
     assert "over the limit" in facts["git.patch"]
 
 
+def test_new_data_are_no_code_and_do_not_push_the_code_out(
+    repository: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samebits.tracking.lineage._PATCH_LIMIT", 10_000)
+    raw = repository.workspace / "data" / "raw"
+    (raw / "pictures").mkdir(parents=True)
+    for number in range(20):
+        (raw / "pictures" / f"{number}.txt").write_text("pixels\n" * 1000)
+    facts, patch = facts_of(repository)
+    assert (facts["git.dirty"], patch) == ("false", "")
+    (repository.workspace / "src/new.py").write_text("x = 1\n")
+    (raw / "pictures.dvc").write_text("outs: []\n")
+    facts, patch = facts_of(repository)
+    assert facts["git.dirty"] == "true"
+    assert "+x = 1" in patch
+    assert "+outs: []" in patch
+    assert "pixels" not in patch
+
+
 def test_hashes_are_those_of_dvc(project: Project) -> None:
     folder = project.workspace / "data"
     for name, data in (("b/x", b"1"), ("b.txt", b"2"), ("a", b""), ("b/é", b"3")):
