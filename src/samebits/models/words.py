@@ -76,5 +76,5 @@ def _different(tokens: Tensor) -> tuple[Tensor, Tensor]:
     # last, torch.export would have to know whether it has the length one.)
     first = (ordered != ordered.roll(1, dims=1)) | (places == 0)
     starts = torch.where(first, places, length).sort(dim=1).values
-    ends = functional.pad(starts, (0, 1), value=length)[:, 1:]
+    ends = torch.where(places == length - 1, length, starts.roll(-1, dims=1))
     return ordered.gather(1, starts.clamp(max=length - 1)), ends - starts
