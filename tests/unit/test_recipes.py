@@ -123,7 +123,7 @@ def test_defaults_of_another_optimizer_are_written_out(project: Path) -> None:
     add_recipe(project, "adam", recipe(train={"optimizer": {"name": "adamw", "lr": 1e-3}}))
     use(project, "adam")
     optimizer = read_yaml(project / "params.yaml")["train"]["optimizer"]
-    defaults = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "eps_of": {}, "weight_decay": 0.0}
+    defaults = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
     assert optimizer == {"name": "adamw", "lr": 1e-3, **defaults}
 
 

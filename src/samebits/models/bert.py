@@ -43,8 +43,7 @@ class Settings(Section):
         pooling: `mean` of the tokens that are not padding, or the first token (`cls`).
         reads: the encoder reads so many tokens of each text, the first; null: all.
         words: add a linear model of the words of the whole text to the encoder's outputs. Its weights `words.*` want a
-            learning rate that is larger than the encoder's by orders of magnitude, `transfer.rates`, and an epsilon
-            of the size of their gradients, `train.optimizer.eps_of`.
+            learning rate that is larger than the encoder's by orders of magnitude: `transfer.rates`.
     """
 
     name: Literal["bert"]

@@ -34,8 +34,6 @@ class AdamParams(Section):
         beta1: decay of the mean of the gradient.
         beta2: decay of the mean of its square.
         eps: added to the root of that square.
-        eps_of: eps of parameters by name, with `*` and `?`, in place of that; of several patterns that fit, the last
-            holds. One as large as the gradients lets a weight whose gradients are small move less than others.
         weight_decay: on matrices and convolutions, not on embeddings, biases and normalisation.
     """
 
@@ -44,7 +42,6 @@ class AdamParams(Section):
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
     eps: float = Field(default=1e-8, gt=0.0)
-    eps_of: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default={})
     weight_decay: float = Field(default=0.0, ge=0.0)
 
 

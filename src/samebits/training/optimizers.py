@@ -9,7 +9,6 @@ import torch
 from torch import nn, optim
 
 from samebits.params.train import AdamParams, MuonParams, SGDParams
-from samebits.training.parameter_names import by_name
 from samebits.training.startup import spare_compiler, step_without_compiler
 
 _RATE = "samebits_rate"
@@ -29,28 +28,23 @@ def build_optimizer(
 
     Args:
         rates: learning rate of a parameter, by name, as a multiple of the common one; 1 where it is left out.
-
-    Raises:
-        UserError: if a pattern of `eps_of` fits no parameter.
     """
     spare_compiler()
     embeddings = {each.weight for each in model.modules() if isinstance(each, nn.Embedding | nn.EmbeddingBag)}
     trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
     decayed = {name: each.ndim > 1 and each not in embeddings for name, each in trained.items()}
     of_rate = {name: (rates or {}).get(name, 1.0) for name in trained}
-    of_eps: dict[str, float] = {}
-    if isinstance(settings, AdamParams):
-        of_eps = dict.fromkeys(trained, settings.eps) | by_name("train.optimizer.eps_of", settings.eps_of, model)
 
     def grouped(names: list[str], factor: float = 1.0) -> Groups:
-        alike: dict[tuple[float, bool, float], list[nn.Parameter]] = {}
-        for name in names:
-            alike.setdefault((of_rate[name], not decayed[name], of_eps.get(name, 0.0)), []).append(trained[name])
         return [
-            {"params": alike[rate, spared, eps], "weight_decay": 0.0 if spared else settings.weight_decay}
-            | {_RATE: rate * factor}
-            | ({"eps": eps} if of_eps else {})
-            for rate, spared, eps in sorted(alike)
+            {
+                "params": [trained[name] for name in names if of_rate[name] == rate and decayed[name] == decays],
+                "weight_decay": settings.weight_decay if decays else 0.0,
+                _RATE: rate * factor,
+            }
+            for rate in sorted({of_rate[name] for name in names})
+            for decays in (True, False)
+            if any(of_rate[name] == rate and decayed[name] == decays for name in names)
         ]
 
     if isinstance(settings, MuonParams):

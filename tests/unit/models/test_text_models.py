@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
 from samebits.errors import UserError
@@ -55,49 +54,17 @@ def wide() -> nn.Module:
     return network
 
 
-def test_words_are_weighed_as_by_tf_idf() -> None:
-    """scikit-learn's, fitted on the texts that passed by while training."""
-    network = wide().get_submodule("words").train()
-    generator = torch.Generator().manual_seed(0)
-    texts = torch.randint(1, 50, (40, 12), generator=generator) % torch.randint(2, 50, (40, 1), generator=generator)
-    for batch in texts.split(8):
-        network(batch)
-    asked = torch.randint(1, 9, (5, 12), generator=generator)
-    spelled = [" ".join(str(int(token)) for token in row if token) for row in [*texts, *asked]]
-    reference = TfidfVectorizer(
-        sublinear_tf=True, token_pattern=r"\S+", vocabulary=[str(token) for token in range(50)]
-    ).fit(spelled[:40])
-    entries = torch.from_numpy(reference.transform(spelled[40:]).toarray()).float()
-    expected = entries @ network.get_parameter("weights.weight")
-    torch.testing.assert_close(network.eval()(asked), expected)
-
-
-def test_a_text_is_a_vector_of_length_one_and_padding_no_word() -> None:
+def test_words_count_once_each_and_make_a_vector_of_length_one() -> None:
     network = wide()
     tokens = torch.tensor([[7, 9, 7, 5, 9, 9, 0], [3, 0, 0, 0, 0, 0, 0], [0] * 7])
     weights = network.get_parameter("words.weights.weight")
-    often = 1.0 + torch.tensor([1.0, 2.0, 3.0]).log()
-    expected = torch.stack([(often / often.norm()) @ weights[[5, 7, 9]], weights[3], torch.zeros(3)])
+    expected = torch.stack([weights[[5, 7, 9]].sum(0) / 3**0.5, weights[3], torch.zeros(3)])
     torch.testing.assert_close(network.get_submodule("words")(tokens), expected)
     full = build_model(WIDE, signature(pad=None)).get_submodule("words")
     with torch.no_grad():
         full.get_parameter("weights.weight").copy_(weights)
     # Where rows are full, token 0 is a word, too.
     torch.testing.assert_close(full(tokens[2:]), weights[:1])
-
-
-def test_texts_are_counted_while_words_learn_and_then_no_more() -> None:
-    network = wide().get_submodule("words")
-    tokens = torch.tensor([[7, 9, 7, 0], [7, 0, 0, 0]])
-    network.eval()(tokens)
-    assert network.get_buffer("texts") == 0
-    network.train()(tokens)
-    counted = network.get_buffer("texts_with").clone()
-    assert network.get_buffer("texts") == 2
-    assert counted.nonzero().flatten().tolist() == [7, 9]
-    assert counted[[7, 9]].tolist() == [2.0, 1.0]
-    network.requires_grad_(False)(tokens)
-    assert torch.equal(network.get_buffer("texts_with"), counted)
 
 
 def test_the_encoder_reads_the_beginning_and_the_words_the_whole() -> None:

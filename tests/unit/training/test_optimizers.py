@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn, optim
 
-from samebits.errors import UserError
 from samebits.params.train import AdamParams, MuonParams, SGDParams
 from samebits.training.optimizers import MuonWithAdamW, build_optimizer, set_learning_rate
 from samebits.training.state import TrainingState
@@ -57,39 +56,6 @@ def test_adam(name: Any, kind: type) -> None:
     assert type(optimizer) is kind
     for group in optimizer.param_groups:
         assert {"lr": 0.2, "betas": (0.8, 0.95), "eps": 1e-5, "fused": True}.items() <= group.items()
-
-
-def test_parameters_have_an_eps_of_their_own_by_name() -> None:
-    net = words()
-    own = {"embedding.*": 0.01, "h*": 1e-4, "head.*": 1e-3}
-    optimizer = build_optimizer(net, AdamParams(name="adamw", lr=0.1, weight_decay=0.3, eps_of=own))
-    groups = {id(each): group for group in optimizer.param_groups for each in group["params"]}
-    eps = {name: groups[id(each)]["eps"] for name, each in net.named_parameters()}
-    assert eps == {
-        "embedding.weight": 0.01,
-        "hidden.weight": 1e-4,
-        "hidden.bias": 1e-4,
-        "norm.weight": 1e-8,
-        "norm.bias": 1e-8,
-        "head.weight": 1e-3,  # the last pattern that fits
-    }
-    assert groups[id(net.hidden.weight)]["weight_decay"] == 0.3
-    assert groups[id(net.hidden.bias)]["weight_decay"] == 0.0
-
-
-def test_an_eps_as_large_as_the_gradients_scales_the_step() -> None:
-    """From the first step on, whose corrected means are the gradient and its size: lr * g / (|g| + eps)."""
-    net = nn.Linear(2, 1, bias=False)
-    nn.init.zeros_(net.weight)
-    optimizer = build_optimizer(net, AdamParams(name="adamw", lr=1.0, eps_of={"weight": 0.01}))
-    net.weight.grad = torch.tensor([[0.01, 1e-4]])
-    optimizer.step()
-    torch.testing.assert_close(net.weight.detach(), torch.tensor([[-0.5, -1 / 101]]))
-
-
-def test_an_eps_for_a_parameter_that_is_not_there() -> None:
-    with pytest.raises(UserError, match=r"train\.optimizer\.eps_of: no parameter is called wrods\.\*"):
-        build_optimizer(words(), AdamParams(name="adam", lr=0.1, eps_of={"wrods.*": 0.1}))
 
 
 @pytest.mark.parametrize(("name", "moved"), [("adam", 7.9), ("adamw", 7.6)])

@@ -110,7 +110,6 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "adam.beta1": ({"optimizer": ADAM}, {"optimizer": ADAM | {"beta1": 0.5}}),
     "adam.beta2": ({"optimizer": ADAM}, {"optimizer": ADAM | {"beta2": 0.9}}),
     "adam.eps": ({"optimizer": ADAM}, {"optimizer": ADAM | {"eps": 0.1}}),
-    "adam.eps_of": ({"optimizer": ADAM}, {"optimizer": ADAM | {"eps_of": {"*": 0.1}}}),
     "adam.weight_decay": ({"optimizer": ADAM}, {"optimizer": ADAM | {"weight_decay": 0.1}}),
     "schedule.name": ({}, schedule(name="cosine")),
     "schedule.warmup": ({}, schedule(warmup=0.6)),
