@@ -43,7 +43,8 @@ def render(found: dict[str, Any]) -> list[str]:
     inside = (
         "A ratio of whole trainings holds the machine's own swings. From inside, by the clock of `runtime.profile`, "
         f"n = {profiled}: handing over what is recorded takes {logging} % of the "
-        f"loop's time, the saved states {saving} % (none falls due in less than 30 s). MLflow's sender, in its own process, is not in that."
+        f"loop's time, the saved states {saving} % (none falls due in less than 30 s). "
+        "MLflow's sender, in its own process, is not in that."
     )
     busy = f"Other processes, MLflow's sender among them: {others(rows)} cores."
     return ["## Cost of recording", "", text, "", *table(head, body), "", inside, "", busy]
