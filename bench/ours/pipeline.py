@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prepared", type=Path)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="0 is what a training takes here: data in memory, a CPU")
     parser.add_argument("--shift", type=int, default=0)
     parser.add_argument("--flip", action="store_true")
     add_arguments(parser)

@@ -81,16 +81,7 @@ def jpegs(options: Options) -> list[Row]:
     few = clock(2, 0.0, options.steps(count // 64 - 4, 2), (0, 0))
     many = clock(20, 0.0, options.steps(1_000, 10), (0, 0))
     shape = ["--batch", "64", "--shift", "4"]
-    mine = [
-        sys.executable,
-        BENCH / "ours" / "pipeline.py",
-        project / "data" / "prepared",
-        "--flip",
-        "--workers",
-        "0",
-        *shape,
-        *many,
-    ]
+    mine = [sys.executable, BENCH / "ours" / "pipeline.py", project / "data" / "prepared", "--flip", *shape, *many]
     theirs = [PEER_PYTHON, BENCH / "peers" / "pipeline.py", "--data", folder, "--way", "folder", "--side", _SIDE]
     run(prepare)  # the first one also reads the files from the disk
     contenders = [prepare, Contender(OURS, mine), Contender(FOLDER, [*theirs, "--channels", "3", *shape, *few])]

@@ -9,7 +9,8 @@ No code runs from a weights file: safetensors, or for files that torch.save wrot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -27,13 +28,14 @@ from samebits.errors import UserError
 from samebits.files import sha256_file
 from samebits.params.section import Section
 from samebits.params.transfer import TransferParams
-from samebits.training.parameter_names import by_name, some
+from samebits.registry import nearest
 
 if TYPE_CHECKING:
     from samebits.stage import StageContext
 
 IMAGENET = "imagenet"
 _SAFETENSORS = ".safetensors"
+_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], label: str) -> tupl
     parameters = {name for name, _ in network.named_parameters()}
     if not parameters & set(taken):
         raise UserError(
-            f"no tensor of {label} fits the model: it has {some(list(own))}; the file has {some(list(weights))}",
+            f"no tensor of {label} fits the model: it has {_some(list(own))}; the file has {_some(list(weights))}",
             "use the model that the weights are of",
         )
     network.load_state_dict({name: weights[name] for name in taken}, strict=False)
@@ -196,11 +198,11 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], label: str) -> tupl
     lines = [f"transfer: {len(taken)} of {len(own)} tensors ({share:.1%} of the values) are from {label}"]
     if reshaped:
         shown = [f"{name} {_shape(weights[name])} -> {_shape(own[name])}" for name in reshaped]
-        lines.append(f"transfer: new, of another shape: {some(shown)}")
+        lines.append(f"transfer: new, of another shape: {_some(shown)}")
     if missing:
-        lines.append(f"transfer: new, not in the file: {some(missing)}")
+        lines.append(f"transfer: new, not in the file: {_some(missing)}")
     if unused:
-        lines.append(f"transfer: not used: {some(unused)}")
+        lines.append(f"transfer: not used: {_some(unused)}")
     return {*reshaped, *missing} & parameters, lines
 
 
@@ -208,9 +210,17 @@ def _shape(value: Tensor) -> str:
     return "x".join(map(str, value.shape))
 
 
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
 def _freeze(network: nn.Module, patterns: list[str]) -> tuple[nn.Module, ...]:
-    for name in by_name("transfer.freeze", dict.fromkeys(patterns), network):
-        network.get_parameter(name).requires_grad_(False)
+    names = [name for name, _ in network.named_parameters()]
+    _require_names("transfer.freeze", patterns, names)
+    for name, parameter in network.named_parameters():
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise UserError("transfer.freeze leaves nothing to train", "leave out the head at least")
     # Frozen scales and shifts over moving statistics would still be another function every step.
@@ -223,11 +233,21 @@ def _freeze(network: nn.Module, patterns: list[str]) -> tuple[nn.Module, ...]:
     )
 
 
+def _require_names(where: str, patterns: Iterable[str], names: list[str]) -> None:
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            guess = nearest(pattern.rstrip("*."), names)
+            hint = f"did you mean {guess}? " if guess else ""
+            raise UserError(f"{where}: no parameter is called {pattern}", f"{hint}they are {_some(names)}")
+
+
 def _rates(network: nn.Module, settings: TransferParams, module: ModuleType, new: set[str]) -> dict[str, float]:
     trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+    _require_names("transfer.rates", settings.rates, [name for name, _ in network.named_parameters()])
     rates = _layer_rates(network, settings, module, new, trained)
-    own = by_name("transfer.rates", settings.rates, network)
-    return {name: own.get(name, rate) for name, rate in rates.items()}
+    for pattern, rate in settings.rates.items():
+        rates.update(dict.fromkeys(fnmatch.filter(trained, pattern), rate))
+    return rates
 
 
 def _layer_rates(
