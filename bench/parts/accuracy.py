@@ -17,14 +17,19 @@ from samebits.verify.copies import change_params
 
 OURS, PEER = "samebits", "PyTorch's MNIST example"
 WANTED = {"mnist": ("MNIST", 0.994), "fashion_mnist": ("Fashion-MNIST", 0.93)}
+_SHORTER: dict[str, dict[str, Any]] = {
+    "fashion_mnist": {"model": {"widths": [16, 32, 64, 128]}, "train": {"epochs": 7, "ema_decay": 0.995}}
+}
+"""The recipe aims at 94 %; 93 % takes less of a model and fewer epochs (chosen on validation, 93.3 % after 5)."""
 
 
 def measure(options: Options) -> dict[str, Any]:
     """A seed a round: our whole `train` as a process, then the peer's until it gets there, its end or the limit."""
     rows: list[Row] = []
     for recipe, (title, wanted) in WANTED.items():
-        quick: dict[str, Any] = {"train": {"epochs": 1, "batch_size": 1024}} if options.quick else {}
-        folder = workspaces.workspace(f"accuracy-{recipe}", recipe, quick)
+        quick: dict[str, Any] = {"train": {"epochs": 1, "batch_size": 1024}}
+        override = quick if options.quick else _SHORTER.get(recipe, {})
+        folder = workspaces.workspace(f"accuracy-{recipe}", recipe, override)
         workspaces.stage(folder, "prepare")
         data = _arrays(folder / "data" / "prepared")
         for seed in range(options.rounds):
@@ -86,9 +91,9 @@ def render(found: dict[str, Any]) -> list[str]:
         ])  # fmt: skip
     head = ["wanted", "ours, whole `train`", "reached it", "example", "reached it", "× (goal)"]
     text = (
-        "Ours: the recipes `mnist` and `fashion_mnist`, the whole stage as a process, start-up included, judged "
-        "once at its end on "
-        "the 10,000 test images. PyTorch's MNIST example with its settings (14 epochs of all 60,000 images) is "
+        "Ours: the recipe `mnist`, and `fashion_mnist` with the widths 16, 32, 64, 128, 7 epochs and an `ema_decay` of "
+        "0.995; the whole stage as a process, start-up included, judged once at its end on the 10,000 test images. "
+        "PyTorch's MNIST example with its settings (14 epochs of all 60,000 images) is "
         "tested after "
         f"each epoch, outside of its clock, and stopped where it first gets there, at its end, or after "
         f"{found['minutes']:g} minutes. "
