@@ -135,9 +135,15 @@ def render(found: dict[str, Any]) -> list[str]:
     return [*lines, *_render_jpegs(rows, found["files"]), "", f"Other processes: {others(rows)} cores."]
 
 
+def with_prepare(rows: list[Row]) -> float:
+    """Images a second of `prepare` and the epochs from its shards together."""
+    once, again = (summary(rows, name, "rate", JPEG)[0] for name in ("prepare", OURS))
+    return _EPOCHS / (1 / once + _EPOCHS / again)
+
+
 def _render_jpegs(rows: list[Row], files: int) -> list[str]:
     once, again, folder = (summary(rows, name, "rate", JPEG)[0] for name in ("prepare", OURS, FOLDER))
-    whole = _EPOCHS / (1 / once + _EPOCHS / again)
+    whole = with_prepare(rows)
     n = summary(rows, OURS, "rate", JPEG)[3]
     body = [
         ["samebits: `prepare`, once", spread(rows, "prepare", "rate", JPEG), f"{once / folder:.2f}", "—"],

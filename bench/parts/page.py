@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from parts import goals
+
 PARTS = {
     "training": "Training",
     "peak": "Share of the peak",
@@ -37,17 +39,21 @@ def write(results: Path, target: Path) -> None:
 
     A section whose raw results are gone stays as it is.
     """
-    lines, missing = [_HEAD], []
+    measured = {
+        part: json.loads(file.read_text(encoding="utf-8"))
+        for part in PARTS
+        if (file := results / f"{part}.json").is_file()
+    }
+    lines, missing = [_HEAD, *goals.lines(measured), ""], []
     before = _sections(target)
     for part, heading in PARTS.items():
-        file = results / f"{part}.json"
-        if not file.is_file():
+        if part not in measured:
             if heading in before:
                 lines += [before[heading], ""]
             else:
                 missing.append(part)
             continue
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = measured[part]
         lines += [*importlib.import_module(f"parts.{part}").render(found), "", about_line(found["about"]), ""]
     if missing:
         lines += ["## Not measured yet", "", f"{', '.join(missing)}: `python bench/performance.py --only PART`.", ""]

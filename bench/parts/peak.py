@@ -18,6 +18,19 @@ def measure(options: Options) -> dict[str, Any]:
     return {"rows": alternate([peak, training.ours("resnet18", True, options)], options.rounds, "ResNet-18")}
 
 
+def shares(rows: list[Row]) -> dict[str, list[float]]:
+    """Of each round, the training's share of the fastest `convolution` and the fastest `product` of that round."""
+    found: dict[str, list[float]] = {"convolution": [], "product": []}
+    peaks = [row for row in rows if row["name"] == _PEAK and "gflops" in row]
+    for row in rows:
+        peak = next((each for each in peaks if each["round"] == row["round"]), None)
+        if peak and "rate" in row:
+            for kind, values in found.items():
+                limit = max(value for name, value in peak["gflops"].items() if name.startswith(kind))
+                values.append(row["rate"] * peak["flops_a_sample"] / 1e9 / limit)
+    return found
+
+
 def render(found: dict[str, Any]) -> list[str]:
     rows: list[Row] = found["rows"]
     peaks = [row for row in rows if row["name"] == _PEAK and "gflops" in row]
@@ -28,18 +41,11 @@ def render(found: dict[str, Any]) -> list[str]:
         values = [row["gflops"][name] for row in peaks]
         body.append([name, f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"])
     flops = peaks[0]["flops_a_sample"]
-    shares = {"convolution": [], "product": []}  # type: dict[str, list[float]]
-    for row in rows:
-        at = next((each["gflops"] for each in peaks if each["round"] == row["round"]), None)
-        if at and "rate" in row:
-            for kind, values in shares.items():
-                limit = max(value for name, value in at.items() if name.startswith(kind))
-                values.append(row["rate"] * flops / 1e9 / limit)
     text = [
         f"ResNet-18 at 28×28 takes {flops / 1e9:.2f} GFLOP a training sample (`torch.utils.flop_counter`); training "
         f"(augmented, all of our stage on) makes {spread(rows, training.OURS, 'rate', digits=1)} samples/s."
     ]
-    for kind, values in shares.items():
+    for kind, values in shares(rows).items():
         if values:
             goal = " The goal is 75 %." if kind == "convolution" else ""
             text.append(

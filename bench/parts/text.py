@@ -28,13 +28,13 @@ from samebits.data.catalog import load_card
 from samebits.data.fetch import fetch
 from samebits.params.read import read_yaml
 
-OURS, BATCH, _SUBJECT = "samebits", 32, "MiniLM on mails"
+OURS, BATCH, SUBJECT = "samebits", 32, "MiniLM on mails"
 PEERS = {
     "transformers.Trainer, fp32": [],
     "transformers.Trainer, bf16": ["--precision", "bf16"],
     "transformers.Trainer, bf16, group_by_length": ["--precision", "bf16", "--grouped"],
 }
-_GOAL = "transformers.Trainer, fp32"
+GOAL = "transformers.Trainer, fp32"
 _OVERRIDE = {"model": {"attention_dropout": 0.1}}
 """As in BERT and in the Trainer's model; the recipe has none."""
 
@@ -49,7 +49,7 @@ def measure(options: Options) -> dict[str, Any]:
     fixed = [PEER_PYTHON, BENCH / "peers" / "trainer.py", "--data", data, "--weights", weights, *read, *counted]
     contenders = [workspaces.ours(OURS, folder, "--batch", str(BATCH), *counted)]
     contenders += [Contender(name, [*fixed, "--batch", BATCH, *more]) for name, more in PEERS.items()]
-    return {"rows": alternate(contenders, options.rounds, _SUBJECT)}
+    return {"rows": alternate(contenders, options.rounds, SUBJECT)}
 
 
 def minilm() -> Path:
@@ -67,8 +67,8 @@ def render(found: dict[str, Any]) -> list[str]:
     rows: list[Row] = found["rows"]
     body = [[OURS, spread(rows, OURS, "rate", digits=1), "", ""]]
     for name in PEERS:
-        times = ratio_range(rows, OURS, name, "rate", _SUBJECT)
-        body.append([name, spread(rows, name, "rate", digits=1), times, "2×" if name == _GOAL else "—"])
+        times = ratio_range(rows, OURS, name, "rate", SUBJECT)
+        body.append([name, spread(rows, name, "rate", digits=1), times, "2×" if name == GOAL else "—"])
     text = (
         "MiniLM (6 layers of 384) on the SpamAssassin mails, at most 128 tokens, batches of 32, AdamW. Ours is the "
         "recipe `spam_bert` with BERT's dropout of attention weights: bf16, texts of like length in a batch, and beside"

@@ -1,0 +1,113 @@
+"""What the project set out to reach, beside what was measured: the table at the head of docs/performance.md."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from parts import accuracy, input, language, latency, overhead, peak, startup, text, training
+from parts.base import Row, ratio, summary, table
+
+Line = tuple[str, str, str, bool]
+"""What is compared, what was measured, the goal, whether it is reached."""
+
+
+def lines(found: dict[str, dict[str, Any]]) -> list[str]:
+    """The table.
+
+    Args:
+        found: what was measured, by part; parts that were not are left out.
+    """
+    body = []
+    for part, of in _PARTS.items():
+        if part in found:
+            body += [[what, value, goal, "yes" if ok else "**no**"] for what, value, goal, ok in of(found[part])]
+    return ["## Goals", "", *table(["", "measured", "goal", "reached"], body)]
+
+
+def _times(what: str, value: float, goal: float) -> Line:
+    """A ratio that shall not be below the goal; NaN, where a contender failed, is no success."""
+    return what, f"{value:.2f}×", f"{goal:g}×", value >= goal
+
+
+def _training(found: dict[str, Any]) -> Iterator[Line]:
+    for subject in training.SUBJECTS:
+        for peer, goal in training.GOALS.items():
+            value = ratio(found["rows"], training.OURS, peer, "rate", subject)
+            yield _times(f"training, {subject}: samples/s against {peer}", value, goal)
+
+
+def _peak(found: dict[str, Any]) -> Iterator[Line]:
+    shares = peak.shares(found["rows"])["convolution"]
+    if shares:
+        value = statistics.median(shares)
+        yield "training ResNet-18: share of the bf16 convolutions' peak", f"{value:.0%}", "75%", value >= 0.75
+
+
+def _input(found: dict[str, Any]) -> Iterator[Line]:
+    rows: list[Row] = found["rows"]
+    for subject in (input.GREY, input.RGB):
+        value = ratio(rows, input.OURS, input.PIL, "rate", subject)
+        yield _times(
+            f"input pipeline, {subject}: images/s against torchvision + DataLoader", value, input.GOALS[subject]
+        )
+    value = input.with_prepare(rows) / summary(rows, input.FOLDER, "rate", input.JPEG)[0]
+    yield _times("input pipeline, a folder of JPEGs, `prepare` and 10 epochs", value, input.GOALS[input.JPEG])
+
+
+def _startup(found: dict[str, Any]) -> Iterator[Line]:
+    for kind in (startup.WARM, startup.COLD):
+        value, *_, n = summary(found["rows"], training.OURS, "first_step_seconds", kind)
+        if n:
+            yield f"start of `stages/train.py` to the end of the first step, {kind}", f"{value:.1f} s", "4 s", value < 4
+
+
+def _overhead(found: dict[str, Any]) -> Iterator[Line]:
+    spent = (summary(found["rows"], overhead.PROFILED, f"{phase}_percent")[0] for phase in ("logging", "checkpoint"))
+    value = sum(spent)
+    yield "recording, saved states and progress, share of the loop", f"{value:.1f}%", "2%", value < 2
+
+
+def _latency(found: dict[str, Any]) -> Iterator[Line]:
+    rows: list[Row] = found["rows"]
+    for subject in dict.fromkeys(row["subject"] for row in rows):
+        if subject.endswith(" 1"):
+            value = ratio(rows, latency.EAGER, latency.ONNX, "milliseconds", subject)
+            yield _times(f"answers, {subject}: ONNX against eager PyTorch", value, 3)
+        elif summary(rows, latency.INT8, "rate", subject)[3]:
+            value = ratio(rows, latency.INT8, latency.ONNX, "rate", subject)
+            yield _times(f"answers, {subject}: int8 against fp32", value, 2)
+
+
+def _text(found: dict[str, Any]) -> Iterator[Line]:
+    value = ratio(found["rows"], text.OURS, text.GOAL, "rate", text.SUBJECT)
+    yield _times(f"fine-tuning BERT: mails/s against {text.GOAL}", value, 2)
+
+
+def _language(found: dict[str, Any]) -> Iterator[Line]:
+    for subject in language.SHAPES:
+        value = ratio(found["rows"], language.OURS, language.LOOP, "rate", subject)
+        yield _times(f"language model, {subject}: tokens/s against {language.LOOP}", value, 2)
+
+
+def _accuracy(found: dict[str, Any]) -> Iterator[Line]:
+    for title, wanted in accuracy.WANTED.values():
+        times = accuracy.times(found["rows"], title)
+        if times:
+            value, more = times
+            what = f"time to {wanted:.1%} on {title} against PyTorch's MNIST example"
+            yield what, f"{'more than ' if more else ''}{value:.1f}×", "5×", value >= 5
+
+
+_PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Line]]] = {
+    "training": _training,
+    "peak": _peak,
+    "input": _input,
+    "startup": _startup,
+    "overhead": _overhead,
+    "latency": _latency,
+    "text": _text,
+    "language": _language,
+    "accuracy": _accuracy,
+}
