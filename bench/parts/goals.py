@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from parts import accuracy, input, language, latency, overhead, peak, startup, text, training
-from parts.base import Row, ratio, summary, table
+from parts.base import Row, ratio, ratio_range, summary, table
 
 Line = tuple[str, str, str, bool]
 """What is compared, what was measured, the goal, whether it is reached."""
@@ -23,19 +23,22 @@ def lines(found: dict[str, dict[str, Any]]) -> list[str]:
     for part, of in _PARTS.items():
         if part in found:
             body += [[what, value, goal, "yes" if ok else "**no**"] for what, value, goal, ok in of(found[part])]
-    return ["## Goals", "", *table(["", "measured", "goal", "reached"], body)]
+    head = ["", "measured", "goal", "reached"]
+    return ["## Goals", "", *table(head, body), "", "Why the others are not: [decisions](decisions.md#goals-of-speed)."]
 
 
-def _times(what: str, value: float, goal: float) -> Line:
-    """A ratio that shall not be below the goal; NaN, where a contender failed, is no success."""
-    return what, f"{value:.2f}×", f"{goal:g}×", value >= goal
+def _times(what: str, rows: list[Row], first: str, second: str, subject: str, goal: float, key: str = "rate") -> Line:
+    """A ratio of medians that shall not be below the goal; NaN, where a contender failed, is no success."""
+    value = ratio(rows, first, second, key, subject)
+    median, _, spread = ratio_range(rows, first, second, key, subject).partition(" ")
+    return what, f"{median}× {spread}".strip(), f"{goal:g}×", value >= goal
 
 
 def _training(found: dict[str, Any]) -> Iterator[Line]:
     for subject in training.SUBJECTS:
         for peer, goal in training.GOALS.items():
-            value = ratio(found["rows"], training.OURS, peer, "rate", subject)
-            yield _times(f"training, {subject}: samples/s against {peer}", value, goal)
+            what = f"training, {subject}: samples/s against {peer}"
+            yield _times(what, found["rows"], training.OURS, peer, subject, goal)
 
 
 def _peak(found: dict[str, Any]) -> Iterator[Line]:
@@ -48,12 +51,11 @@ def _peak(found: dict[str, Any]) -> Iterator[Line]:
 def _input(found: dict[str, Any]) -> Iterator[Line]:
     rows: list[Row] = found["rows"]
     for subject in (input.GREY, input.RGB):
-        value = ratio(rows, input.OURS, input.PIL, "rate", subject)
-        yield _times(
-            f"input pipeline, {subject}: images/s against torchvision + DataLoader", value, input.GOALS[subject]
-        )
+        what = f"input pipeline, {subject}: images/s against torchvision + DataLoader"
+        yield _times(what, rows, input.OURS, input.PIL, subject, input.GOALS[subject])
     value = input.with_prepare(rows) / summary(rows, input.FOLDER, "rate", input.JPEG)[0]
-    yield _times("input pipeline, a folder of JPEGs, `prepare` and 10 epochs", value, input.GOALS[input.JPEG])
+    goal = input.GOALS[input.JPEG]
+    yield "input pipeline, a folder of JPEGs: `prepare` and 10 epochs", f"{value:.2f}×", f"{goal}×", value >= goal
 
 
 def _startup(found: dict[str, Any]) -> Iterator[Line]:
@@ -73,22 +75,21 @@ def _latency(found: dict[str, Any]) -> Iterator[Line]:
     rows: list[Row] = found["rows"]
     for subject in dict.fromkeys(row["subject"] for row in rows):
         if subject.endswith(" 1"):
-            value = ratio(rows, latency.EAGER, latency.ONNX, "milliseconds", subject)
-            yield _times(f"answers, {subject}: ONNX against eager PyTorch", value, 3)
+            what = f"answers, {subject}: ONNX against eager PyTorch"
+            yield _times(what, rows, latency.EAGER, latency.ONNX, subject, 3, "milliseconds")
         elif summary(rows, latency.INT8, "rate", subject)[3]:
-            value = ratio(rows, latency.INT8, latency.ONNX, "rate", subject)
-            yield _times(f"answers, {subject}: int8 against fp32", value, 2)
+            yield _times(f"answers, {subject}: int8 against fp32", rows, latency.INT8, latency.ONNX, subject, 2)
 
 
 def _text(found: dict[str, Any]) -> Iterator[Line]:
-    value = ratio(found["rows"], text.OURS, text.GOAL, "rate", text.SUBJECT)
-    yield _times(f"fine-tuning BERT: mails/s against {text.GOAL}", value, 2)
+    what = f"fine-tuning BERT: mails/s against {text.GOAL}"
+    yield _times(what, found["rows"], text.OURS, text.GOAL, text.SUBJECT, 2)
 
 
 def _language(found: dict[str, Any]) -> Iterator[Line]:
     for subject in language.SHAPES:
-        value = ratio(found["rows"], language.OURS, language.LOOP, "rate", subject)
-        yield _times(f"language model, {subject}: tokens/s against {language.LOOP}", value, 2)
+        what = f"language model, {subject}: tokens/s against {language.LOOP}"
+        yield _times(what, found["rows"], language.OURS, language.LOOP, subject, 2)
 
 
 def _accuracy(found: dict[str, Any]) -> Iterator[Line]:

@@ -68,5 +68,8 @@ def render(found: dict[str, Any]) -> list[str]:
             [f"{name} (n = {values[0][3]})", *(f"{value[0]:,.1f}" for value in values[:-1]), f"{values[-1][0]:,.0f}"]
         )
     head = [f"{found['size']:,} images", *(f"`{step}`, s" for step in _STEPS), "objects on the remote"]
-    text = "The remote is a folder on the same disk; over a network the number of objects counts for more."
+    text = (
+        "The remote is a folder on the same disk; over a network the number of objects counts for more. DVC's own list "
+        "of a folder is one object more."
+    )
     return ["## DVC", "", text, "", *table(head, body)]
