@@ -12,6 +12,7 @@ from parts.base import others, summary, table
 from parts.page import about_line
 from parts.scaling_data import FULL, HELD, READ, curve, per_image
 
+_BATCH = 128
 _HEAD = """\
 # Scaling
 
@@ -130,7 +131,15 @@ def _memory(found: dict[str, Any]) -> list[str]:
                 ", ".join(sorted(losses)),
             ]
         )
-    shares = [summary(rows, name, "rate")[0] / summary(rows, HELD, "rate")[0] for name in (READ, FULL)]
+    held, read, full = (summary(rows, name, "rate")[0] for name in (HELD, READ, FULL))
+    stopped = [row["seconds"] for row in rows if row["name"] == FULL and "failed" in row]
+    said = f"With `full`, which reads each image from anywhere, {full / held:.0%}."
+    if stopped:
+        most = found["steps"] * _BATCH / stopped[0] / held
+        said = (
+            f"With `full`, the default, which reads each image from anywhere, it was stopped after {stopped[0]:,.0f} "
+            f"s: less than {most:.0%}. So the stage advises `window` where samples are read from disk."
+        )
     return [
         "## Twice the memory",
         "",
@@ -142,8 +151,7 @@ def _memory(found: dict[str, Any]) -> list[str]:
         "",
         *table(["", "limit", "samples/s", "own memory, MiB", "mean loss"], body),
         "",
-        f"That is {shares[0]:.0%} of the speed in memory; the goal is 70 %. "
-        + (f"With `full`, which reads each image from anywhere, {shares[1]:.0%}." if FULL in names else ""),
+        f"That is {read / held:.0%} of the speed in memory; the goal is 70 %. {said}",
     ]
 
 
