@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from samebits.data.decode import decode
 from samebits.data.images import RawImages
-from samebits.data.members import Member, list_members
+from samebits.data.members import Member, list_tree, require_filled
 from samebits.data.sources import SetAside, Source
 from samebits.data.split import sample_hashes
 from samebits.errors import UserError
@@ -42,10 +41,10 @@ def read(source: Source) -> RawImages:
         UserError: if there are no class folders, only one, or an empty one.
     """
     root = source.card.root if source.card else ""
-    members = list_members(source.own, source.scratch, root)
-    if source.own.is_dir():
-        _require_files(source.own, source.settings.source)
+    members, folders = list_tree(source.own, source.scratch, root)
     wanted = set(source.card.classes) if source.card and source.card.classes else None
+    if wanted is None:
+        require_filled(source.settings.source, members, folders, lambda name: name in _SPLITS)
     labelled, aside = _labelled(members, wanted)
     classes = sorted({each.label for each in labelled})
     missing = sorted((wanted or set()) - set(classes))
@@ -111,18 +110,6 @@ def _with_single_ones(labelled: Sequence[Labelled], reasons: Sequence[str | None
         return f"{_SINGLE} {each.label[:60]!r}" + (f"; was {near!r} meant?" if near else "")
 
     return [of(each, why) for each, why in zip(labelled, reasons, strict=True)]
-
-
-def _require_files(folder: Path, shown: str) -> None:
-    """Refuse class folders without a file: a class that was meant, and that the model would not know."""
-    tops = [each for each in sorted(folder.iterdir()) if each.is_dir() and not each.name.startswith(".")]
-    if {each.name for each in tops} <= set(_SPLITS):
-        tops = [below for each in tops for below in sorted(each.iterdir()) if below.is_dir()]
-    empty = [str(each.relative_to(folder)) for each in tops if not any(path.is_file() for path in each.rglob("*"))]
-    if empty:
-        raise UserError(
-            f"{shown}: no file in the class folder {', '.join(empty)}", "put images there, or remove the folder"
-        )
 
 
 def _labelled(members: Sequence[Member], wanted: set[str] | None) -> tuple[list[Labelled], list[SetAside]]:

@@ -34,44 +34,56 @@ def read(source: Source) -> RawTexts:
     encodings: Counter[str] = Counter()
     root = "" if source.card is None else source.card.root
     members = list_members(source.own, source.scratch, root)
-    return collect(source, _items(source, members, encodings), encodings, cure="name the files AUTHOR-title.txt")
+    known = set(source.card.classes) if source.card else {author for each in members if (author := _author(each.name))}
+    return collect(
+        source,
+        _items(source, members, encodings),
+        encodings,
+        named=known,
+        cure="name the files AUTHOR-title.txt",
+    )
+
+
+def _author(name: str) -> str | None:
+    """Who wrote the book in a file of this name; None for a file that is no book."""
+    path = PurePosixPath(name)
+    author, dash, _ = path.stem.partition("-")
+    return author if path.suffix == ".txt" and dash and author.strip() else None
 
 
 def _items(source: Source, members: list[Member], encodings: Counter[str]) -> Iterator[Item | SetAside]:
     known = set() if source.card is None else set(source.card.classes)
     for member in members:
-        path = PurePosixPath(member.name)
-        author, dash, _ = path.stem.partition("-")
-        if path.suffix != ".txt" or not dash or not author.strip():
+        author, title = _author(member.name), PurePosixPath(member.name).stem
+        if author is None:
             if not known:
                 yield SetAside(member.name, "it is not called AUTHOR-title.txt")
             continue
         if known and author not in known:
             continue
         if member.size > LARGEST:
-            yield SetAside(member.name, f"{member.size:,} bytes; files of at most {LARGEST:,} are read: split it")
+            yield SetAside(member.name, f"{member.size:,} bytes; files of at most {LARGEST:,} are read: split it", author)
             continue
         try:
             text, encoding = whole_text(member.read(), source.settings.text.encoding)
         except NotText as error:
-            yield SetAside(member.name, str(error))
+            yield SetAside(member.name, str(error), author)
             continue
         except OSError as error:
-            yield SetAside(member.name, f"it cannot be read: {error.strerror}")
+            yield SetAside(member.name, f"it cannot be read: {error.strerror}", author)
             continue
         encodings[encoding] += 1
         of_use = [(k, part) for k, part in enumerate(paragraphs(text), start=1) if SHORTEST <= len(part) <= LONGEST]
         if not of_use:
-            yield SetAside(
-                member.name, f"no paragraph of {SHORTEST} to {LONGEST:,} characters stands between empty lines"
-            )
+            why = f"no paragraph of {SHORTEST} to {LONGEST:,} characters stands between empty lines"
+            yield SetAside(member.name, why, author)
         for number, paragraph in of_use:
             yield Item(
-                id=f"{path.stem}/{number:05d}",
+                id=f"{title}/{number:05d}",
                 origin=f"{member.name}, paragraph {number}",
                 text=paragraph,
                 label=author,
-                group=path.stem,
+                group=title,
             )
 
 

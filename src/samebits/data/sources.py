@@ -112,10 +112,15 @@ class Source:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A sample that cannot be used, and why."""
+    """A sample that cannot be used, and why.
+
+    Attributes:
+        label: its class, where that is known: a class of which nothing is left must be told.
+    """
 
     id: str
     reason: str
+    label: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,16 +127,22 @@ class RawTexts(Raw):
 
 
 def collect(
-    source: Source, found: Iterable[Item | SetAside], encodings: Counter[str] | None = None, *, cure: str = ""
+    source: Source,
+    found: Iterable[Item | SetAside],
+    encodings: Counter[str] | None = None,
+    *,
+    named: Collection[str] = (),
+    cure: str = "",
 ) -> RawTexts:
     """Clean the texts, set aside those that cannot be used, and name the classes.
 
     Args:
         encodings: filled while `found` is read.
+        named: classes that the source says it has, by its folders or its card; each needs a text.
         cure: what to do where there is only one class.
 
     Raises:
-        UserError: for fewer than two classes, or as many as only free text has.
+        UserError: for a class without a usable text, fewer than two classes, or as many as only free text has.
     """
     kept: list[Item] = []
     hashes: list[bytes] = []
@@ -147,7 +153,7 @@ def collect(
         for each in found:
             text, reason = ("", each.reason) if isinstance(each, SetAside) else _checked(each)
             if reason or isinstance(each, SetAside):
-                aside.append(SetAside(each.id, reason))
+                aside.append(SetAside(each.id, reason, each.label))
                 continue
             # The text itself lies in the store.
             kept.append(Item(each.id, each.origin, "", each.label, _given(each), each.group))
@@ -157,6 +163,8 @@ def collect(
     for _ in store.extend(usable()):
         pass
     counts = Counter(str(item.label) for item in kept)
+    if kept:
+        _require_texts(source, named, counts, aside)
     # A label that occurs once can be learnt or judged, not both; most often it is a slip of the pen.
     once = {label for label, n in counts.items() if n == 1}
     single = [SetAside(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
@@ -210,6 +218,24 @@ def given_name(name: str) -> bool:
 def _once(label: str, counts: Counter[str]) -> str:
     near = nearest(label, [name for name, n in counts.items() if n > 1])
     return f"the only sample of its label {label[:60]!r}" + (f"; was {near!r} meant?" if near else "")
+
+
+def _require_texts(source: Source, named: Collection[str], counts: Counter[str], aside: Sequence[SetAside]) -> None:
+    """Refuse a class that the source has and of which no text is left: the model would not know it.
+
+    A label that only one broken row has may be a slip of the pen; it is told with what is set aside.
+    """
+    gone = Counter(each.label for each in aside if each.label is not None and each.label.strip())
+    known = dict.fromkeys([*sorted(named), *(label for label, n in gone.items() if n > 1)])
+    lost = [label for label in known if label not in counts]
+    if not lost:
+        return
+    why = next((f"; {each.id}: {each.reason}" for each in aside if each.label == lost[0]), "")
+    more = f" and {len(lost) - 8} more" if len(lost) > 8 else ""
+    raise UserError(
+        f"{source.name}: no usable text of the class {', '.join(label[:60] for label in lost[:8])}{more}{why}",
+        "mend its texts, add others, or take it out of the source (of a card: out of `classes`)",
+    )
 
 
 def _require_classes(

@@ -29,6 +29,11 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
     "nothing": ({}, {}, "holds no file"),
     "one author": ({"doyle-a.txt": book("doyle"), "doyle-b.txt": book("Conan")}, {}, "needs two classes"),
     "an author of one paragraph": (two(verne__x_txt=book("verne", 1)), {}, "the only sample of its label 'verne'"),
+    "an author of verse": (
+        two(verne__x_txt=b"short\n\n" * 99),
+        {"bad_limit": 1.0},
+        r"no usable text of the class verne; verne-x\.txt: no paragraph of 200",
+    ),
     "a name without a dash": (two(notes_txt=book("x")), {}, r"notes\.txt: it is not called AUTHOR-title\.txt"),
     "a name without an author": (two(__x_txt=book("x")), {}, r"-x\.txt: it is not called AUTHOR-title\.txt"),
     "another suffix": (two(doyle__x=book("x")), {}, r"doyle-x: it is not called AUTHOR-title\.txt"),

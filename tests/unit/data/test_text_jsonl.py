@@ -62,6 +62,11 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a label that is null": (line({"text": "a", "label": None}), {}, "it has no label"),
     "a label that is NaN": (GOOD + '{"text": "a", "label": NaN}\n', {}, "'label' is a number, neither"),
     "a label that is an object": (line({"text": "a", "label": {}}), {}, "'label' is an object"),
+    "a class of broken texts": (
+        line({"text": "", "label": "neu"}) + json.dumps({"text": 3, "label": "neu"}),
+        {"bad_limit": 1.0},
+        "no usable text of the class neu; line 41: the text is empty",
+    ),
     "a label that occurs once": (line({"text": "a", "label": "ne"}), {}, "was 'neg' meant?"),
     "one class": (GOOD.replace("neg", "pos"), {}, "needs two classes"),
     "half of a surrogate pair": (GOOD + '{"text": "\\ud800", "label": "pos"}\n', {}, "half of a surrogate pair"),
