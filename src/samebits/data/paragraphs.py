@@ -1,7 +1,8 @@
 """The paragraphs of books as labelled texts: who wrote this? Files are called `AUTHOR-title.txt`.
 
-A paragraph is what stands between empty lines; those of 200 to 2,000 characters are samples. With `data.split: group`,
-a book is in one split as a whole, which is harder: its names are then unknown.
+A paragraph is what stands between empty lines; those of 200 to 2,000 characters are samples, and how many are
+shorter or longer is said. With `data.split: group`, a book is in one split as a whole, which is harder: its names are
+then unknown.
 """
 
 from __future__ import annotations
@@ -32,16 +33,24 @@ def read(source: Source) -> RawTexts:
     if source.settings.text.encoding is not None:
         check_encoding(source.settings.text.encoding)
     encodings: Counter[str] = Counter()
+    other: Counter[str] = Counter()
     root = "" if source.card is None else source.card.root
     members = list_members(source.own, source.scratch, root)
     known = set(source.card.classes) if source.card else {author for each in members if (author := _author(each.name))}
-    return collect(
+    raw = collect(
         source,
-        _items(source, members, encodings),
+        _items(source, members, encodings, other),
         encodings,
         named=known,
         cure="name the files AUTHOR-title.txt",
     )
+    # A line in set_aside.csv for each would be most of that file: titles, lines of a dialogue, verses.
+    if other.total():
+        source.say(
+            f"audit: {other.total():,} paragraphs are no samples: {other['short']:,} of fewer than {SHORTEST} characters, "
+            f"{other['long']:,} of more than {LONGEST:,}"
+        )
+    return raw
 
 
 def _author(name: str) -> str | None:
@@ -51,7 +60,10 @@ def _author(name: str) -> str | None:
     return author if path.suffix == ".txt" and dash and author.strip() else None
 
 
-def _items(source: Source, members: list[Member], encodings: Counter[str]) -> Iterator[Item | SetAside]:
+def _items(
+    source: Source, members: list[Member], encodings: Counter[str], other: Counter[str]
+) -> Iterator[Item | SetAside]:
+    """The books' paragraphs. `other` counts those that are too `short` or too `long`."""
     known = set() if source.card is None else set(source.card.classes)
     for member in members:
         author, title = _author(member.name), PurePosixPath(member.name).stem
@@ -73,7 +85,10 @@ def _items(source: Source, members: list[Member], encodings: Counter[str]) -> It
             yield SetAside(member.name, f"it cannot be read: {error.strerror}", author)
             continue
         encodings[encoding] += 1
-        of_use = [(k, part) for k, part in enumerate(paragraphs(text), start=1) if SHORTEST <= len(part) <= LONGEST]
+        numbered = list(enumerate(paragraphs(text), start=1))
+        of_use = [(k, part) for k, part in numbered if SHORTEST <= len(part) <= LONGEST]
+        other["short"] += sum(len(part) < SHORTEST for _, part in numbered)
+        other["long"] += sum(len(part) > LONGEST for _, part in numbered)
         if not of_use:
             why = f"no paragraph of {SHORTEST} to {LONGEST:,} characters stands between empty lines"
             yield SetAside(member.name, why, author)
