@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from samebits.data.encodings import LONGEST, NotText, check_encoding, decode
+from samebits.data.encodings import LONGEST, NotText, check_encoding, decode, require_unmixed
 from samebits.data.members import Member, list_tree, require_filled
 from samebits.data.sources import SetAside, Source
 from samebits.data.texts import Item, RawTexts, collect, given_name
@@ -34,6 +34,8 @@ def read(source: Source) -> RawTexts:
 
     def text_of(data: bytes) -> str:
         text, encoding = decode(data, source.settings.text.encoding)
+        if source.settings.text.encoding is None:
+            require_unmixed(data, encoding)
         encodings[encoding] += 1
         return text
 

@@ -109,6 +109,7 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a label that occurs once": (GOOD + "words,posi\n", {}, "the only sample of its label 'posi'; was 'pos' meant?"),
     "one class": (table([(text, "pos") for text, _ in SAMPLES]), {}, "needs two classes"),
     "texts as labels": (table([(b, a) for a, b in SAMPLES * 3] + [(str(k), str(k)) for k in range(200)]), {}, "own"),
+    "mixed encodings in a line": (GOOD.encode() + "Größe, ".encode() + b"caf\xe9,pos\n", {}, "line 42: mixes encodings"),
     "NUL bytes": (GOOD.encode() + b"a\0b,pos\n", {}, "line 42: it holds NUL bytes"),
     "UTF-16 without a mark": (GOOD.encode("utf-16-le"), {}, "UTF-16 without a byte order mark"),
     "half a character at the end": (

@@ -44,6 +44,14 @@ def test_a_folder_is_a_class(tmp_path: Path) -> None:
     assert raw.given is None
 
 
+def test_a_file_that_is_no_utf_8_is_windows_1252_and_counted(tmp_path: Path) -> None:
+    raw = texts_of(write(tmp_path, {**GOOD, "pos/x.txt": "für €5 im Café".encode("cp1252")}), "text_folder")
+    assert "für €5 im Café" in stored(raw)
+    assert raw.encodings == {"utf-8": 40, "cp1252": 1}
+    given = texts_of(tmp_path / "reviews", "text_folder", encoding="cp1252")
+    assert given.encodings == {"cp1252": 41}
+
+
 def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
     raw = texts_of(write(tmp_path, CUT), "text_folder")
     assert raw.given is not None
@@ -60,6 +68,8 @@ def test_an_archive_is_read_like_its_folder(tmp_path: Path) -> None:
 
 
 CUT: Files = {f"{'test' if k % 4 == 0 else 'train'}/{name}": data for k, (name, data) in enumerate(GOOD.items())}
+
+MIXED = ("Größe, Maß, Café. " * 20).encode() + "Ende: Übung".encode("cp1252")
 
 BROKEN: dict[str, tuple[Files, dict[str, Any], str]] = {
     "nothing": ({}, {}, "holds no file"),
@@ -81,6 +91,7 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], str]] = {
     "control characters alone": ({**GOOD, "pos/x.txt": b"\x01\x02"}, {}, "pos/x.txt: the text is empty"),
     "a picture": ({**GOOD, "pos/x.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"}, {}, "pos/x.png: it holds NUL bytes"),
     "UTF-16 without a mark": ({**GOOD, "pos/x.txt": "words".encode("utf-16-le")}, {}, "without a byte order mark"),
+    "mixed encodings": ({**GOOD, "pos/x.txt": MIXED}, {}, "pos/x.txt: mixes encodings: 80 characters are UTF-8, 1 bytes"),
     "half a character": ({**GOOD, "pos/x.txt": b"\xff\xfea"}, {}, "byte 2 is no utf-16"),
     "NUL in UTF-16": ({**GOOD, "pos/x.txt": "a\0b".encode("utf-16")}, {}, "it holds NUL bytes"),
     "not in the given encoding": ({**GOOD, "pos/x.txt": b"\xff"}, {"encoding": "ascii"}, "byte 0 is no ascii"),
@@ -229,6 +240,27 @@ def test_broken_mails_say_what_is_wrong(tmp_path: Path, case: str, monkeypatch: 
     monkeypatch.setattr(text_folder, "LONGEST", 1000)
     write(raw_folder(tmp_path), files)
     assert message in str(refused(tmp_path, settings("data/raw/reviews", "mail")))
+
+
+@pytest.mark.parametrize("case", ["as they say", "guessed"])
+def test_mails_whose_encoding_was_guessed_are_counted(
+    tmp_path: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = b"Subject: a\nContent-Type: text/plain; charset="
+    files = {
+        "as they say": {"a.eml": plain + b"latin-1\n\ncaf\xe9", "b.eml": plain + b"unheard-of\n\nwords"},
+        "guessed": {
+            "a.eml": b"Subject: a\n\ncaf\xe9",
+            "b.eml": plain + b"us-ascii\n\n" + "Größe".encode(),
+            "c.eml": b"Subject: a\n\n" + MIXED,
+        },
+    }[case]
+    raw = texts_of(write(tmp_path, {**MAILS, **{f"pos/{name}": data for name, data in files.items()}}), "mail")
+    assert len(raw) == 40 + len(files)
+    # It is said, and not kept: `dataset.json` of mails stays what it was.
+    assert raw.encodings == {}
+    line = "audit: parts of mails whose encoding was guessed: 3 as cp1252; UTF-8 is garbled in 2 of them"
+    assert (line in capsys.readouterr().out) == (case == "guessed")
 
 
 def test_paragraphs_stand_between_empty_lines() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from samebits.data import encodings
 from tests.unit.data.refusals import raw_folder, refused
 from tests.unit.data.texts import SAMPLES, settings, stored, texts_of
 
@@ -39,6 +40,14 @@ def test_whole_numbers_and_truth_values_are_labels_and_numbers_are_in_order(tmp_
 def test_other_keys_other_encodings(tmp_path: Path) -> None:
     raw = texts_of(write(tmp_path, GOOD.replace('"label"', '"x": [1, {}], "label"').encode("utf-16")), "text_jsonl")
     assert len(raw) == 40
+
+
+def test_a_file_of_several_encodings_spoils_no_line(tmp_path: Path) -> None:
+    lines = GOOD.replace("good", "gut für").encode().split(b"\n")
+    lines[3] = lines[3].decode().encode("cp1252")
+    raw = texts_of(write(tmp_path, b"\n".join(lines)), "text_jsonl")
+    assert all(text.startswith("gut für") for text in stored(raw)[1::2])
+    assert raw.encodings == {"utf-8": 39, "cp1252": 1}
 
 
 def line(value: Any) -> str:
@@ -72,6 +81,11 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "half of a surrogate pair": (GOOD + '{"text": "\\ud800", "label": "pos"}\n', {}, "half of a surrogate pair"),
     "nested too deeply": (GOOD + '{"text": ' + "[" * 200_000 + "\n", {}, "line 41"),
     "a number of many digits": (GOOD + '{"label": ' + "9" * 5000 + "}\n", {}, "no valid JSON"),
+    "mixed encodings in a line": (
+        GOOD.encode() + b'{"text": "' + "Größe ".encode() + b'caf\xe9", "label": "pos"}\n',
+        {},
+        "line 41: mixes encodings: 2 characters are UTF-8, 1 bytes are not",
+    ),
     "NUL bytes": (GOOD.encode() + b'{"text": "a\0"}\n', {}, "line 41: it holds NUL bytes"),
     "half a character at the end": (codecs.BOM_UTF16_LE + GOOD.encode("utf-16-le")[:-1], {}, "no utf-16"),
     "an encoding that does not exist": (GOOD, {"encoding": "latin"[:3]}, "is no encoding"),
@@ -86,3 +100,12 @@ def test_broken_files_say_what_is_wrong(tmp_path: Path, case: str) -> None:
     content, text, message = BROKEN[case]
     write(raw_folder(tmp_path), content)
     assert message in str(refused(tmp_path, settings("data/raw/reviews.jsonl", "text_jsonl", **text)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.setattr(encodings, "LONGEST", 1 << 20)
+    write(raw_folder(tmp_path), (line({"text": "a" * (3 << 20), "label": "pos"}) + GOOD).encode(encoding))
+    error = str(refused(tmp_path, settings("data/raw/reviews.jsonl", "text_jsonl")))
+    assert "1 of 81 samples" in error
+    assert "line 41: the line is longer than 1 MiB" in error
