@@ -7,7 +7,7 @@ data/raw/NAME/dog/a/2.jpg                                            data/raw/NA
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +27,12 @@ _SINGLE = "the only image of its class"
 
 @dataclass(frozen=True)
 class Labelled:
-    """An image file, its class, and its split where the source says it."""
+    """An image file, its class, and its split and its group where the source says them."""
 
     member: Member
     label: str
     split: str | None = None
+    group: str | None = None
 
 
 def read(source: Source) -> RawImages:
@@ -53,8 +54,16 @@ def read(source: Source) -> RawImages:
     return gather(source, labelled, aside)
 
 
-def gather(source: Source, labelled: Sequence[Labelled], aside: Sequence[SetAside]) -> RawImages:
+def gather(
+    source: Source,
+    labelled: Sequence[Labelled],
+    aside: Sequence[SetAside],
+    split_cures: Mapping[str, str] | None = None,
+) -> RawImages:
     """Decode labelled files; those that cannot be read are set aside.
+
+    Args:
+        split_cures: as in `Raw`.
 
     Raises:
         UserError: if there are fewer than two classes.
@@ -90,6 +99,8 @@ def gather(source: Source, labelled: Sequence[Labelled], aside: Sequence[SetAsid
         targets=np.array([index[each.label] for each in kept], dtype=np.int64),
         classes=tuple(classes),
         given=given,
+        groups=_groups(kept),
+        split_cures=split_cures or {},
         set_aside=(*aside, *unusable),
         parts=[pixels],
         rows=np.array(usable, dtype=np.int64),
@@ -110,6 +121,12 @@ def _with_single_ones(labelled: Sequence[Labelled], reasons: Sequence[str | None
         return f"{_SINGLE} {each.label[:60]!r}" + (f"; was {near!r} meant?" if near else "")
 
     return [of(each, why) for each, why in zip(labelled, reasons, strict=True)]
+
+
+def _groups(kept: Sequence[Labelled]) -> list[str] | None:
+    """The groups, where every image has one."""
+    groups = [each.group for each in kept if each.group]
+    return groups if groups and len(groups) == len(kept) else None
 
 
 def _labelled(members: Sequence[Member], wanted: set[str] | None) -> tuple[list[Labelled], list[SetAside]]:

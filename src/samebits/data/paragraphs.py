@@ -47,8 +47,8 @@ def read(source: Source) -> RawTexts:
     # A line in set_aside.csv for each would be most of that file: titles, lines of a dialogue, verses.
     if other.total():
         source.say(
-            f"audit: {other.total():,} paragraphs are no samples: {other['short']:,} of fewer than {SHORTEST} characters, "
-            f"{other['long']:,} of more than {LONGEST:,}"
+            f"audit: {other.total():,} paragraphs are no samples: {other['short']:,} of fewer than {SHORTEST} "
+            f"characters, {other['long']:,} of more than {LONGEST:,}"
         )
     return raw
 
@@ -74,7 +74,9 @@ def _items(
         if known and author not in known:
             continue
         if member.size > LARGEST:
-            yield SetAside(member.name, f"{member.size:,} bytes; files of at most {LARGEST:,} are read: split it", author)
+            yield SetAside(
+                member.name, f"{member.size:,} bytes; files of at most {LARGEST:,} are read: split it", author
+            )
             continue
         try:
             text, encoding = whole_text(member.read(), source.settings.text.encoding)

@@ -90,7 +90,9 @@ def _item(
         if label is None:
             return SetAside(member.name, f"its folder {folder!r} names none of the classes {', '.join(known)}")
     if member.size > LONGEST:
-        return SetAside(member.name, f"{member.size >> 20} MiB are more than the {LONGEST >> 20} MiB of one text", label)
+        return SetAside(
+            member.name, f"{member.size >> 20} MiB are more than the {LONGEST >> 20} MiB of one text", label
+        )
     try:
         text = text_of(member.read())
     except NotText as error:

@@ -29,7 +29,8 @@ def read(source: Source) -> RawTexts:
     if source.settings.text.text == source.settings.text.label:
         raise UserError(f"data.text.text and data.text.label are both {source.settings.text.text!r}", "name two keys")
     encodings: Counter[str] = Counter()
-    return collect(source, _items(source, encodings), encodings, cure="look at data.text.label")
+    cures = {"group": "name the key whose equal values stay together: data.text.group"}
+    return collect(source, _items(source, encodings), encodings, split_cures=cures, cure="look at data.text.label")
 
 
 def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]:

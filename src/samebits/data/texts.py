@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from samebits.data.encodings import NotText, clean
-from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source
+from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source, require_kept
 from samebits.data.split import HASH_BYTES
 from samebits.data.tokenizer import Given, encode_texts, fit_tokenizer
 from samebits.errors import UserError
@@ -132,6 +132,7 @@ def collect(
     encodings: Counter[str] | None = None,
     *,
     named: Collection[str] = (),
+    split_cures: Mapping[str, str] | None = None,
     cure: str = "",
 ) -> RawTexts:
     """Clean the texts, set aside those that cannot be used, and name the classes.
@@ -139,6 +140,7 @@ def collect(
     Args:
         encodings: filled while `found` is read.
         named: classes that the source says it has, by its folders or its card; each needs a text.
+        split_cures: as in `Raw`.
         cure: what to do where there is only one class.
 
     Raises:
@@ -164,7 +166,7 @@ def collect(
         pass
     counts = Counter(str(item.label) for item in kept)
     if kept:
-        _require_texts(source, named, counts, aside)
+        require_kept(source.name, named, counts, aside)
     # A label that occurs once can be learnt or judged, not both; most often it is a slip of the pen.
     once = {label for label, n in counts.items() if n == 1}
     single = [SetAside(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
@@ -183,6 +185,7 @@ def collect(
         classes=tuple(classes),
         given=_column([item.given for item in chosen], default="train"),
         groups=_column([item.group for item in chosen], default=""),
+        split_cures=split_cures or {},
         set_aside=(*aside, *single),
         store=store,
         rows=rows,
@@ -218,24 +221,6 @@ def given_name(name: str) -> bool:
 def _once(label: str, counts: Counter[str]) -> str:
     near = nearest(label, [name for name, n in counts.items() if n > 1])
     return f"the only sample of its label {label[:60]!r}" + (f"; was {near!r} meant?" if near else "")
-
-
-def _require_texts(source: Source, named: Collection[str], counts: Counter[str], aside: Sequence[SetAside]) -> None:
-    """Refuse a class that the source has and of which no text is left: the model would not know it.
-
-    A label that only one broken row has may be a slip of the pen; it is told with what is set aside.
-    """
-    gone = Counter(each.label for each in aside if each.label is not None and each.label.strip())
-    known = dict.fromkeys([*sorted(named), *(label for label, n in gone.items() if n > 1)])
-    lost = [label for label in known if label not in counts]
-    if not lost:
-        return
-    why = next((f"; {each.id}: {each.reason}" for each in aside if each.label == lost[0]), "")
-    more = f" and {len(lost) - 8} more" if len(lost) > 8 else ""
-    raise UserError(
-        f"{source.name}: no usable text of the class {', '.join(label[:60] for label in lost[:8])}{more}{why}",
-        "mend its texts, add others, or take it out of the source (of a card: out of `classes`)",
-    )
 
 
 def _require_classes(

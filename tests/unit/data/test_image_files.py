@@ -302,7 +302,11 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "an empty class": (lambda pets: (pets / "bird").mkdir(), {}, "no file in the class folder bird"),
     "a class of folders": (lambda pets: (pets / "bird/a").mkdir(parents=True), {}, "no file in the class folder bird"),
     "a class of hidden files": (_hidden, {}, "no file in the class folder bird"),
-    "a link to a class": (lambda pets: (pets / "bird").symlink_to(pets / "cat"), {}, "no file in the class folder bird"),
+    "a link to a class": (
+        lambda pets: (pets / "bird").symlink_to(pets / "cat"),
+        {},
+        "no file in the class folder bird",
+    ),
     "a class of train without a file": (_cut, {}, "no file in the class folder train/bird"),
     "one class": (_only("cat"), {}, "has one class, 'cat'"),
     "no class": (_flat, {}, "has no class"),

@@ -272,5 +272,5 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_in_time(
 def test_a_gzip_bomb_that_is_no_tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(members, "UNPACKED_LEAST", 1 << 20)
     (tmp_path / "pack").write_bytes(gzip.compress(bytes(8 << 20)))
-    with pytest.raises(UserError, match="unpacks to more than .*and is no tar"):
+    with pytest.raises(UserError, match=r"unpacks to more than .*and is no tar"):
         list_members(tmp_path / "pack", tmp_path)

@@ -32,7 +32,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
     "an author of verse": (
         two(verne__x_txt=b"short\n\n" * 99),
         {"bad_limit": 1.0},
-        r"no usable text of the class verne; verne-x\.txt: no paragraph of 200",
+        r"no usable sample of the class verne; verne-x\.txt: no paragraph of 200",
     ),
     "a name without a dash": (two(notes_txt=book("x")), {}, r"notes\.txt: it is not called AUTHOR-title\.txt"),
     "a name without an author": (two(__x_txt=book("x")), {}, r"-x\.txt: it is not called AUTHOR-title\.txt"),
@@ -90,7 +90,9 @@ def test_paragraphs_of_other_lengths_are_counted_and_told(tmp_path: Path, capsys
     folder = tmp_path / "books"
     folder.mkdir()
     for name, data in two().items():
-        (folder / name).write_bytes(data + b"\n\nChapter I\n\n" + b"x" * 199 + b"\n\n" + b"y" * 200 + b"\n\n" + b"z" * 2001)
+        (folder / name).write_bytes(
+            data + b"\n\nChapter I\n\n" + b"x" * 199 + b"\n\n" + b"y" * 200 + b"\n\n" + b"z" * 2001
+        )
     raw = texts_of(folder, "paragraphs")
     assert len(raw) == 2 * 31
     assert raw.set_aside == ()

@@ -105,11 +105,19 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a quote that is never closed": (GOOD + '"a,pos\nb,neg\n', {}, "line 42"),
     "an empty text": (GOOD + " ,pos\n", {}, "line 42: the text is empty"),
     "no label": (GOOD + "words,\n", {}, "line 42: it has no label"),
-    "a class of empty texts": (GOOD + " ,neu\n,neu\n", {"bad_limit": 1.0}, "text of the class neu; line 42: the text is empty"),
+    "a class of empty texts": (
+        GOOD + " ,neu\n,neu\n",
+        {"bad_limit": 1.0},
+        "sample of the class neu; line 42: the text is empty",
+    ),
     "a label that occurs once": (GOOD + "words,posi\n", {}, "the only sample of its label 'posi'; was 'pos' meant?"),
     "one class": (table([(text, "pos") for text, _ in SAMPLES]), {}, "needs two classes"),
     "texts as labels": (table([(b, a) for a, b in SAMPLES * 3] + [(str(k), str(k)) for k in range(200)]), {}, "own"),
-    "mixed encodings in a line": (GOOD.encode() + "Größe, ".encode() + b"caf\xe9,pos\n", {}, "line 42: mixes encodings"),
+    "mixed encodings in a line": (
+        GOOD.encode() + "Größe, ".encode() + b"caf\xe9,pos\n",
+        {},
+        "line 42: mixes encodings",
+    ),
     "NUL bytes": (GOOD.encode() + b"a\0b,pos\n", {}, "line 42: it holds NUL bytes"),
     "UTF-16 without a mark": (GOOD.encode("utf-16-le"), {}, "UTF-16 without a byte order mark"),
     "half a character at the end": (

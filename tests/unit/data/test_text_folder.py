@@ -81,9 +81,13 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], str]] = {
     "a class of broken files": (
         {**GOOD, "none/x.txt": b"a\0", "none/y.txt": b""},
         {"bad_limit": 1.0},
-        "no usable text of the class none; none/x.txt: it holds NUL bytes",
+        "no usable sample of the class none; none/x.txt: it holds NUL bytes",
     ),
-    "a class of one broken file": ({**GOOD, "none/x.txt": b""}, {"bad_limit": 1.0}, "class none; none/x.txt: the text is"),
+    "a class of one broken file": (
+        {**GOOD, "none/x.txt": b""},
+        {"bad_limit": 1.0},
+        "class none; none/x.txt: the text is",
+    ),
     "one class": ({name: data for name, data in GOOD.items() if name[0] == "p"}, {}, "needs two classes"),
     "one text of a class": ({**GOOD, "neu/x.txt": b"words"}, {}, "the only sample of its label 'neu'"),
     "an empty file": ({**GOOD, "pos/x.txt": b""}, {}, "pos/x.txt: the text is empty"),
@@ -91,7 +95,11 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], str]] = {
     "control characters alone": ({**GOOD, "pos/x.txt": b"\x01\x02"}, {}, "pos/x.txt: the text is empty"),
     "a picture": ({**GOOD, "pos/x.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"}, {}, "pos/x.png: it holds NUL bytes"),
     "UTF-16 without a mark": ({**GOOD, "pos/x.txt": "words".encode("utf-16-le")}, {}, "without a byte order mark"),
-    "mixed encodings": ({**GOOD, "pos/x.txt": MIXED}, {}, "pos/x.txt: mixes encodings: 80 characters are UTF-8, 1 bytes"),
+    "mixed encodings": (
+        {**GOOD, "pos/x.txt": MIXED},
+        {},
+        "pos/x.txt: mixes encodings: 80 characters are UTF-8, 1 bytes",
+    ),
     "half a character": ({**GOOD, "pos/x.txt": b"\xff\xfea"}, {}, "byte 2 is no utf-16"),
     "NUL in UTF-16": ({**GOOD, "pos/x.txt": "a\0b".encode("utf-16")}, {}, "it holds NUL bytes"),
     "not in the given encoding": ({**GOOD, "pos/x.txt": b"\xff"}, {"encoding": "ascii"}, "byte 0 is no ascii"),
@@ -127,7 +135,7 @@ def test_each_class_of_a_card_needs_a_text(tmp_path: Path) -> None:
         source = Source("tiny", data, card, {"tr-images": folder}, None, tmp_path, print)
         return read_source("text_folder", source).classes
 
-    with pytest.raises(UserError, match="tiny: no usable text of the class neu") as caught:
+    with pytest.raises(UserError, match="tiny: no usable sample of the class neu") as caught:
         read("neg", "neu", "pos")
     assert "`classes`" in caught.value.cure
     (tmp_path / "texts").unlink()
@@ -209,7 +217,7 @@ BROKEN_MAILS: dict[str, tuple[Files, str]] = {
     "a mail beside the classes": ({**MAILS, "x.eml": b"Subject: a\n\n"}, "x.eml: it lies in no folder of a class"),
     "a class without a mail": ({**MAILS, "none/": b""}, "no file in the class folder none"),
     "a class of notes beside mails": ({**MAILS, "none/x.json": b"{}"}, "no file in the class folder none"),
-    "a class of broken mails": ({**MAILS, "none/x.eml": b""}, "no usable text of the class none; none/x.eml: it has"),
+    "a class of broken mails": ({**MAILS, "none/x.eml": b""}, "no usable sample of the class none; none/x.eml: it has"),
     "one class": ({name: data for name, data in MAILS.items() if name[0] == "p"}, "needs two classes"),
     "one mail of a class": ({**MAILS, "neu/x.eml": b"Subject: a\n\n"}, "the only sample of its label 'neu'"),
     "too large": ({**MAILS, "pos/x.eml": b"Subject: a\n\n" + b"a" * 2000}, "more than the"),

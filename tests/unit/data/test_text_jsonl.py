@@ -74,7 +74,7 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a class of broken texts": (
         line({"text": "", "label": "neu"}) + json.dumps({"text": 3, "label": "neu"}),
         {"bad_limit": 1.0},
-        "no usable text of the class neu; line 41: the text is empty",
+        "no usable sample of the class neu; line 41: the text is empty",
     ),
     "a label that occurs once": (line({"text": "a", "label": "ne"}), {}, "was 'neg' meant?"),
     "one class": (GOOD.replace("neg", "pos"), {}, "needs two classes"),
