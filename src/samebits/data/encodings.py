@@ -31,6 +31,7 @@ _MARKS = (
 _MARKED = {encoding for _, encoding in _MARKS}
 _BLANK = re.compile(r"[ \t\u00a0]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
+_MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
 
 class NotText(ValueError):
@@ -63,6 +64,24 @@ def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
     return data.decode("latin-1"), "latin-1"
 
 
+def require_unmixed(data: bytes, found: str) -> None:
+    """Refuse bytes of which most are UTF-8 and some are not: whatever they are taken for, a part of them is garbled.
+
+    Args:
+        found: the encoding that `decode` found for them.
+
+    Raises:
+        NotText: with how many there are of each.
+    """
+    if found not in ("cp1252", "latin-1"):
+        return
+    # In a Windows-1252 text a pair of letters may look like UTF-8; in a mixed one most such bytes are.
+    whole = len(_MULTIBYTE.findall(data))
+    alone = sum(byte >= 0x80 for byte in _MULTIBYTE.sub(b"", data))
+    if whole > alone:
+        raise NotText(f"mixes encodings: {whole:,} characters are UTF-8, {alone:,} bytes are not")
+
+
 def clean(text: str) -> str:
     """A text as it is stored, hashed and tokenised: NFC, LF, single blanks, no control characters, no outer blanks.
 
@@ -84,7 +103,8 @@ def read_lines(
     """The lines of a file with their numbers from 1 and their line ends, or why a line is no text.
 
     Memory is bounded by `LONGEST`, however long a line is: the rest of a longer one is skipped. Without a byte order
-    mark, each line is decoded by itself, so that a file of several encodings does not spoil the lines that are right.
+    mark, each line is decoded by itself, so that a file of several encodings does not spoil the lines that are right; a
+    line of several is no text.
 
     Args:
         name: the file's name for the user.
@@ -107,6 +127,8 @@ def read_lines(
                 continue
             try:
                 text, found = decode(line, encoding)
+                if encoding is None:
+                    require_unmixed(line, found)
             except NotText as error:
                 yield number, error
                 continue

@@ -1,9 +1,11 @@
-"""A CSV with the columns `path` and `label`, and if one likes `split` (train, validation, test); UTF-8, commas.
+"""A CSV with the columns `path` and `label`, and if one likes `split` (train, validation, test) and `group`; UTF-8,
+commas.
 
     path,label,split
     photos/1.jpg,cat,train
 
-Paths are relative to the CSV file's folder and stay below it, so that DVC sees the images change.
+Paths are relative to the CSV file's folder and stay below it, so that DVC sees the images change. With
+`data.split: group`, images of one group (a patient, a place, a film) are in one split.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from typing import TextIO
 from samebits.data.image_folder import Labelled, gather
 from samebits.data.images import RawImages
 from samebits.data.members import Member
-from samebits.data.sources import SetAside, Source
+from samebits.data.sources import SetAside, Source, require_kept
 from samebits.errors import UserError
 
 _NEEDED = ("path", "label")
 _SPLITS = ("train", "validation", "test")
 _LONGEST = 1 << 16
+_SPLIT_CURES = {"group": "add a column `group` to the CSV: images of one group stay together"}
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -39,8 +42,10 @@ def read(source: Source) -> RawImages:
         )
     labelled: list[Labelled] = []
     aside: list[SetAside] = []
+    grouped = source.settings.split == "group"
     for number, row in _rows(path):
         name, label, split = row["path"].strip(), row["label"].strip(), (row.get("split") or "").strip()
+        group = row.get("group", "").strip()
         file = f"{path.name}#{number} {name}".rstrip()
         if split and split not in _SPLITS:
             raise UserError(
@@ -49,16 +54,20 @@ def read(source: Source) -> RawImages:
         try:
             member = _member(path.parent, name)
         except (OSError, ValueError) as error:
-            aside.append(SetAside(file, str(error)))
+            aside.append(SetAside(file, str(error), label))
             continue
         if not label:
             aside.append(SetAside(file, "it has no label"))
             continue
-        labelled.append(Labelled(member, label, split or None))
+        if grouped and "group" in row and not group:
+            aside.append(SetAside(file, "it has no group, data.split is group", label))
+            continue
+        labelled.append(Labelled(member, label, split or None, group or None))
     if not labelled:
         first = f"; the first: {aside[0].id}: {aside[0].reason}" if aside else ""
         raise UserError(f"{source.settings.source} lists no usable image{first}", "look at its `path` and `label`")
-    return gather(source, labelled, aside)
+    require_kept(source.settings.source, (), {each.label for each in labelled}, aside)
+    return gather(source, labelled, aside, _SPLIT_CURES)
 
 
 def _member(folder: Path, name: str) -> Member:

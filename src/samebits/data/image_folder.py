@@ -7,15 +7,14 @@ data/raw/NAME/dog/a/2.jpg                                            data/raw/NA
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from samebits.data.decode import decode
 from samebits.data.images import RawImages
-from samebits.data.members import Member, list_members
+from samebits.data.members import Member, list_tree, require_filled
 from samebits.data.sources import SetAside, Source
 from samebits.data.split import sample_hashes
 from samebits.errors import UserError
@@ -28,11 +27,12 @@ _SINGLE = "the only image of its class"
 
 @dataclass(frozen=True)
 class Labelled:
-    """An image file, its class, and its split where the source says it."""
+    """An image file, its class, and its split and its group where the source says them."""
 
     member: Member
     label: str
     split: str | None = None
+    group: str | None = None
 
 
 def read(source: Source) -> RawImages:
@@ -42,10 +42,10 @@ def read(source: Source) -> RawImages:
         UserError: if there are no class folders, only one, or an empty one.
     """
     root = source.card.root if source.card else ""
-    members = list_members(source.own, source.scratch, root)
-    if source.own.is_dir():
-        _require_files(source.own, source.settings.source)
+    members, folders = list_tree(source.own, source.scratch, root)
     wanted = set(source.card.classes) if source.card and source.card.classes else None
+    if wanted is None:
+        require_filled(source.settings.source, members, folders, lambda name: name in _SPLITS)
     labelled, aside = _labelled(members, wanted)
     classes = sorted({each.label for each in labelled})
     missing = sorted((wanted or set()) - set(classes))
@@ -54,8 +54,16 @@ def read(source: Source) -> RawImages:
     return gather(source, labelled, aside)
 
 
-def gather(source: Source, labelled: Sequence[Labelled], aside: Sequence[SetAside]) -> RawImages:
+def gather(
+    source: Source,
+    labelled: Sequence[Labelled],
+    aside: Sequence[SetAside],
+    split_cures: Mapping[str, str] | None = None,
+) -> RawImages:
     """Decode labelled files; those that cannot be read are set aside.
+
+    Args:
+        split_cures: as in `Raw`.
 
     Raises:
         UserError: if there are fewer than two classes.
@@ -91,6 +99,8 @@ def gather(source: Source, labelled: Sequence[Labelled], aside: Sequence[SetAsid
         targets=np.array([index[each.label] for each in kept], dtype=np.int64),
         classes=tuple(classes),
         given=given,
+        groups=_groups(kept),
+        split_cures=split_cures or {},
         set_aside=(*aside, *unusable),
         parts=[pixels],
         rows=np.array(usable, dtype=np.int64),
@@ -113,16 +123,10 @@ def _with_single_ones(labelled: Sequence[Labelled], reasons: Sequence[str | None
     return [of(each, why) for each, why in zip(labelled, reasons, strict=True)]
 
 
-def _require_files(folder: Path, shown: str) -> None:
-    """Refuse class folders without a file: a class that was meant, and that the model would not know."""
-    tops = [each for each in sorted(folder.iterdir()) if each.is_dir() and not each.name.startswith(".")]
-    if {each.name for each in tops} <= set(_SPLITS):
-        tops = [below for each in tops for below in sorted(each.iterdir()) if below.is_dir()]
-    empty = [str(each.relative_to(folder)) for each in tops if not any(path.is_file() for path in each.rglob("*"))]
-    if empty:
-        raise UserError(
-            f"{shown}: no file in the class folder {', '.join(empty)}", "put images there, or remove the folder"
-        )
+def _groups(kept: Sequence[Labelled]) -> list[str] | None:
+    """The groups, where every image has one."""
+    groups = [each.group for each in kept if each.group]
+    return groups if groups and len(groups) == len(kept) else None
 
 
 def _labelled(members: Sequence[Member], wanted: set[str] | None) -> tuple[list[Labelled], list[SetAside]]:

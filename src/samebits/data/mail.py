@@ -17,7 +17,7 @@ from email.errors import HeaderParseError
 from email.message import Message
 from html.parser import HTMLParser
 
-from samebits.data.encodings import NotText, decode
+from samebits.data.encodings import NotText, decode, require_unmixed
 from samebits.data.sources import Source
 from samebits.data.text_folder import read_files
 from samebits.data.texts import RawTexts
@@ -30,7 +30,7 @@ _PAGE = re.compile(
 )
 """How a page begins, whatever it is said to be (the WHATWG's MIME Sniffing Standard, patterns for text/html)."""
 _LINES = re.compile(r"\n\s*\n\s*")
-
+_GARBLED = "garbled"
 
 _BESIDE = (".json",)
 """Suffixes of what packages keep beside a mail."""
@@ -42,17 +42,27 @@ def read(source: Source) -> RawTexts:
     Raises:
         UserError: no folder, no class, a class without a file.
     """
-    return read_files(source, mail_text, Counter(), skip=_BESIDE)
+    read_as: Counter[str] = Counter()
+    raw = read_files(source, lambda data: mail_text(data, read_as), Counter(), skip=_BESIDE)
+    others = ", ".join(f"{n:,} as {name}" for name, n in sorted(read_as.items()) if name != _GARBLED)
+    if others:
+        garbled = f"; UTF-8 is garbled in {read_as[_GARBLED]:,} of them" if read_as[_GARBLED] else ""
+        source.say(f"audit: parts of mails whose encoding was guessed: {others}{garbled}")
+    return raw
 
 
-def mail_text(data: bytes) -> str:
+def mail_text(data: bytes, read_as: Counter[str] | None = None) -> str:
     """Subject, an empty line, and what a reader sees of the body (RFC 5322, MIME): plain text, or HTML without tags.
 
     What begins as a page is HTML, even if the mail says that it is plain text.
 
+    Args:
+        read_as: the parts of each encoding that had to be guessed are added here, and those that the guess garbles.
+
     Raises:
         NotText: if neither holds any text.
     """
+    read_as = Counter() if read_as is None else read_as
     message = email.message_from_bytes(data, policy=email.policy.compat32)
     # What a mail carries is often not what it says; a part that cannot be read does not spoil the others.
     plain: list[str] = []
@@ -61,7 +71,7 @@ def mail_text(data: bytes) -> str:
         kind = part.get_content_type()
         if part.is_multipart() or not kind.startswith("text/") or part.get_content_disposition() == "attachment":
             continue
-        content = _payload(part)
+        content = _payload(part, read_as)
         (html if kind == "text/html" or _PAGE.match(content) else plain).append(content)
     body = "\n\n".join(text for text in plain if text.strip()) or "\n\n".join(map(visible_text, html))
     text = f"{_subject(message)}\n\n{body}".strip()
@@ -106,15 +116,22 @@ class _Visible(HTMLParser):
             self.parts.append(data)
 
 
-def _payload(part: Message) -> str:
+def _payload(part: Message, read_as: Counter[str]) -> str:
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     charset = part.get_content_charset() or ""
     try:
-        return data.decode(charset) if charset else decode(data)[0]
+        text, found = (data.decode(charset), "") if charset else decode(data)
     except (LookupError, ValueError):
         # An unknown charset, or bytes that are not in it.
-        return data.replace(b"\0", b"").decode("cp1252", errors="replace")
+        text, found = data.replace(b"\0", b"").decode("cp1252", errors="replace"), "cp1252"
+    if found not in ("", "utf-8", "utf-8-sig") and not data.isascii():
+        read_as[found] += 1
+        try:
+            require_unmixed(data, found)
+        except NotText:
+            read_as[_GARBLED] += 1
+    return text
 
 
 def _subject(message: Message) -> str:

@@ -55,7 +55,7 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
             shard_mib=data.shard_mib,
             set_aside=(*raw.set_aside, *audited.set_aside),
         )
-    for line in describe(info, encoded):
+    for line in describe(info, encoded, data.duplicates):
         context.say(line)
 
 
@@ -190,6 +190,7 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
         given=None if raw.given is None else [raw.given[row] for row in kept.tolist()],
         groups=None if raw.groups is None else [raw.groups[row] for row in kept.tolist()],
         times=None if raw.times is None else raw.times[kept],
+        cures=raw.split_cures,
     )
     splits = {name: kept[rows] for name, rows in of_kept.items()}
     check_splits(splits, labels, raw.classes, settings)
@@ -208,8 +209,8 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
     )
 
 
-def describe(info: Mapping[str, Any], encoded: Encoded) -> Iterator[str]:
-    """The lines that the stage prints."""
+def describe(info: Mapping[str, Any], encoded: Encoded, duplicates: str) -> Iterator[str]:
+    """The lines that the stage prints. `duplicates`: the setting."""
     counts, audit = info["counts"], info["audit"]
     yield f"{info['title']}: " + ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
     found = [f"{n:,} duplicates in {split}" for split, n in audit["duplicates"].items() if n]
@@ -219,5 +220,8 @@ def describe(info: Mapping[str, Any], encoded: Encoded) -> Iterator[str]:
     found += [f"{audit['label_conflicts']:,} samples under two targets"] if audit["label_conflicts"] else []
     found += [f"{audit['set_aside']:,} set aside (set_aside.csv)"] if audit["set_aside"] else []
     yield "audit: " + (", ".join(found) or "no duplicates, no label conflicts")
+    if any(audit["overlap"].values()):
+        cure = "; data.duplicates: drop sets copies aside" if duplicates == "keep" else ""
+        yield f"audit: scores on samples that are also in another split say little{cure}"
     yield from encoded.remarks
     yield f"digest {info['digest'][:16]}"

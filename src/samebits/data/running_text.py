@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.data.bpe import encode_all, separator_of, tokenizer_bytes, train_bpe
-from samebits.data.encodings import NotText, check_encoding, decode
+from samebits.data.encodings import NotText, check_encoding, decode, require_unmixed
 from samebits.data.segments import segments
 from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source, SplitData
 from samebits.data.split import HASH_BYTES, Hashes
@@ -39,7 +39,6 @@ LARGEST = 1 << 30
 
 _PARAGRAPH = 64  # characters; shorter ones ("Chapter I") repeat everywhere
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
-_MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
 
 def read(source: Source) -> RawText:
@@ -126,12 +125,8 @@ def whole_text(data: bytes, encoding: str | None) -> tuple[str, str]:
         NotText: if it is empty or no text; the message is the reason.
     """
     text, found = decode(data, encoding)
-    if encoding is None and found in ("cp1252", "latin-1"):
-        # In a Windows-1252 text a pair of letters may look like UTF-8; in a mixed file most such bytes are.
-        whole = len(_MULTIBYTE.findall(data))
-        alone = sum(byte >= 0x80 for byte in _MULTIBYTE.sub(b"", data))
-        if whole > alone:
-            raise NotText(f"mixes encodings: {whole:,} characters are UTF-8, {alone:,} bytes are not")
+    if encoding is None:
+        require_unmixed(data, found)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise NotText("holds no text" if text else "is empty")

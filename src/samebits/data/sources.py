@@ -7,7 +7,8 @@ A reader is a module with a function `read(source: Source) -> Raw`, found by the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,41 @@ class Source:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A sample that cannot be used, and why."""
+    """A sample that cannot be used, and why.
+
+    Attributes:
+        label: its class, where that is known: a class of which nothing is left must be told.
+    """
 
     id: str
     reason: str
+    label: str | None = None
+
+
+def require_kept(shown: str, named: Collection[str], kept: Collection[str], aside: Sequence[SetAside]) -> None:
+    """Refuse a class that the source has and of which no sample is left: the model would not know it.
+
+    A label that only one broken sample has may be a slip of the pen; it is told with what is set aside.
+
+    Args:
+        shown: what the source is called.
+        named: classes that it says it has, by its folders or its card.
+        kept: the labels of the samples that can be used.
+
+    Raises:
+        UserError: with the classes and a reason.
+    """
+    gone = Counter(each.label for each in aside if each.label is not None and each.label.strip())
+    known = dict.fromkeys([*sorted(named), *(label for label, n in gone.items() if n > 1)])
+    lost = [label for label in known if label not in kept]
+    if not lost:
+        return
+    why = next((f"; {each.id}: {each.reason}" for each in aside if each.label == lost[0]), "")
+    more = f" and {len(lost) - 8} more" if len(lost) > 8 else ""
+    raise UserError(
+        f"{shown}: no usable sample of the class {', '.join(label[:60] for label in lost[:8])}{more}{why}",
+        "mend its samples, add others, or take it out of the source (of a card: out of `classes`)",
+    )
 
 
 @dataclass(frozen=True)
@@ -172,6 +204,7 @@ class Raw(ABC):
         given: `train`, `validation` or `test` of each sample, where the source decides it.
         groups: for `data.split: group`, n keys; samples of one key stay together.
         times: for `data.split: time`, n sortable values.
+        split_cures: how the user can say what `group` or `time` a sample is of, where the reader can be told.
         set_aside: samples that could not be used.
     """
 
@@ -183,6 +216,7 @@ class Raw(ABC):
     given: Sequence[str] | None = None
     groups: Sequence[str] | None = None
     times: Array | None = None
+    split_cures: Mapping[str, str] = field(default_factory=dict)
     set_aside: tuple[SetAside, ...] = ()
 
     def __len__(self) -> int:

@@ -37,6 +37,10 @@ _SPLITS = {"train": "train", "training": "train", "validation": "validation", "v
 _LISTS = ("drop", "categories", "dates")
 _NAMING = ("target", "group", "time", "split", *_LISTS)
 """The settings that name columns."""
+_SPLIT_CURES = {
+    "group": "name the column whose equal values stay together: data.table.group",
+    "time": "name the column to sort by: data.table.time",
+}
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -109,6 +113,7 @@ def read(source: Source) -> RawTable:
         given=_given(columns, settings, good),
         groups=None if settings.group is None else columns[settings.group].texts[good].tolist(),
         times=None if settings.time is None else columns[settings.time].values[good],
+        split_cures=_SPLIT_CURES,
         set_aside=tuple(aside),
         features=Features.select(inputs, good, settings, table.decimal),
         target=target.select(good),
@@ -122,10 +127,15 @@ def _starts_with(path: Path, magic: bytes) -> bool:
         return file.read(len(magic)) == magic
 
 
+def _needed(settings: TableParams) -> set[str | None]:
+    """Columns that are read though they may be no inputs."""
+    return {settings.target, settings.group, settings.time, settings.split}
+
+
 def _read_csv(path: Path, name: str, settings: TableParams, check: Any) -> _Table:
     cells = read_csv(path, name, settings)
     check(list(cells.columns))
-    skipped = set(settings.drop) - {settings.target}
+    skipped = set(settings.drop) - _needed(settings)
     text = {each: coded(column, settings.missing) for each, column in cells.columns.items() if each not in skipped}
     decimal = decide_decimal(text, settings.decimal)
     columns = {each: read_text_column(each, column, decimal, settings) for each, column in text.items()}
@@ -141,7 +151,7 @@ def _read_parquet(path: Path, name: str, settings: TableParams, check: Any) -> _
         if twice:
             raise UserError(f"{name}: two columns are called {', '.join(twice)}", "give each a name of its own")
         check(names)
-        kept = [each for each in names if each not in settings.drop or each == settings.target]
+        kept = [each for each in names if each not in settings.drop or each in _needed(settings)]
         table = file.read(columns=kept)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise UserError(

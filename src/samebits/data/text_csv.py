@@ -30,7 +30,8 @@ def read(source: Source) -> RawTexts:
     if path.is_dir():
         raise UserError(f"{source.name} is a folder, data.format text_csv reads one file", "name the file in it")
     encodings: Counter[str] = Counter()
-    return collect(source, _items(source, encodings), encodings, cure="look at data.text.label")
+    cures = {"group": "name the column whose equal values stay together: data.text.group"}
+    return collect(source, _items(source, encodings), encodings, split_cures=cures, cure="look at data.text.label")
 
 
 def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]:

@@ -14,11 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from samebits.data.encodings import LONGEST, NotText, check_encoding, decode
-from samebits.data.members import Member, list_members
+from samebits.data.encodings import LONGEST, NotText, check_encoding, decode, require_unmixed
+from samebits.data.members import Member, list_tree, require_filled
 from samebits.data.sources import SetAside, Source
 from samebits.data.texts import Item, RawTexts, collect, given_name
-from samebits.errors import UserError
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -35,6 +34,8 @@ def read(source: Source) -> RawTexts:
 
     def text_of(data: bytes) -> str:
         text, encoding = decode(data, source.settings.text.encoding)
+        if source.settings.text.encoding is None:
+            require_unmixed(data, encoding)
         encodings[encoding] += 1
         return text
 
@@ -50,48 +51,52 @@ def read_files(
         text_of: the content of a file to its text; raises NotText for what is none.
         skip: suffixes of files that are no samples.
     """
-    if source.path is not None and source.path.is_dir():
-        _require_filled(source)
     root = "" if source.card is None else source.card.root
-    found_files = list_members(source.own, source.scratch, root)
+    found_files, folders = list_tree(source.own, source.scratch, root)
     members = [each for each in found_files if PurePosixPath(each.name).suffix not in skip]
     if len(members) < len(found_files):
         source.say(f"{len(found_files) - len(members):,} files with {', '.join(skip)} are no samples")
     first = {PurePosixPath(each.name).parts[0] for each in members if "/" in each.name}
     halves = bool(first) and all(given_name(name) for name in first) and "train" in {name.lower() for name in first}
     known = () if source.card is None else tuple(source.card.classes)
+    if members and not known:
+        require_filled(source.name, members, folders, given_name)
     found = (_item(each, source, halves, known, text_of) for each in members)
-    return collect(source, found, encodings, cure="put the texts of each class into a folder of its name")
+    return collect(
+        source,
+        found,
+        encodings,
+        named=known or {folder for each in members if (folder := _place(each.name, halves)[1])},
+        cure="put the texts of each class into a folder of its name",
+    )
+
+
+def _place(name: str, halves: bool) -> tuple[str | None, str | None]:
+    """The split and the class folder of a file, None where it lies in none."""
+    parts = PurePosixPath(name).parts
+    given, parts = (parts[0], parts[1:]) if halves else (None, parts)
+    return given, parts[0] if len(parts) > 1 else None
 
 
 def _item(
     member: Member, source: Source, halves: bool, known: Sequence[str], text_of: Callable[[bytes], str]
 ) -> Item | SetAside:
-    parts = PurePosixPath(member.name).parts
-    given, parts = (parts[0], parts[1:]) if halves else (None, parts)
-    if len(parts) < 2:
+    given, folder = _place(member.name, halves)
+    if folder is None:
         return SetAside(member.name, "it lies in no folder of a class")
-    label: str | None = parts[0]
+    label: str | None = folder
     if known:
-        label = next((word for word in _WORD.findall(parts[0]) if word in known), None)
+        label = next((word for word in _WORD.findall(folder) if word in known), None)
         if label is None:
-            return SetAside(member.name, f"its folder {parts[0]!r} names none of the classes {', '.join(known)}")
+            return SetAside(member.name, f"its folder {folder!r} names none of the classes {', '.join(known)}")
     if member.size > LONGEST:
-        return SetAside(member.name, f"{member.size >> 20} MiB are more than the {LONGEST >> 20} MiB of one text")
+        return SetAside(
+            member.name, f"{member.size >> 20} MiB are more than the {LONGEST >> 20} MiB of one text", label
+        )
     try:
         text = text_of(member.read())
     except NotText as error:
-        return SetAside(member.name, str(error))
+        return SetAside(member.name, str(error), label)
     except OSError as error:
-        return SetAside(member.name, f"it cannot be read: {error.strerror}")
+        return SetAside(member.name, f"it cannot be read: {error.strerror}", label)
     return Item(member.name, f"{source.name}/{member.name}", text, label, given)
-
-
-def _require_filled(source: Source) -> None:
-    """A folder without a file is a class that was forgotten, or one that was lost on the way."""
-    folders = sorted(each for each in source.own.iterdir() if each.is_dir() and not each.name.startswith("."))
-    empty = [each.name for each in folders if not any(path.is_file() for path in each.rglob("*"))]
-    if empty:
-        raise UserError(
-            f"{source.name}: no file in the folder {', '.join(empty[:8])}", "put texts into it, or remove the folder"
-        )

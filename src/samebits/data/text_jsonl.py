@@ -29,7 +29,8 @@ def read(source: Source) -> RawTexts:
     if source.settings.text.text == source.settings.text.label:
         raise UserError(f"data.text.text and data.text.label are both {source.settings.text.text!r}", "name two keys")
     encodings: Counter[str] = Counter()
-    return collect(source, _items(source, encodings), encodings, cure="look at data.text.label")
+    cures = {"group": "name the key whose equal values stay together: data.text.group"}
+    return collect(source, _items(source, encodings), encodings, split_cures=cures, cure="look at data.text.label")
 
 
 def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]:
@@ -66,15 +67,15 @@ def _item(value: Any, name: str, origin: str, settings: TextParams) -> Item | Se
     text, label = value.get(settings.text), _plain(value.get(settings.label))
     if settings.text not in value:
         keys = ", ".join(repr(key[:40]) for key in list(value)[:8]) or "none"
-        return SetAside(name, f"no key {settings.text!r}; its keys: {keys}")
+        return SetAside(name, f"no key {settings.text!r}; its keys: {keys}", label)
     if not isinstance(text, str):
-        return SetAside(name, f"{settings.text!r} is {_kind(text)}, not a text")
+        return SetAside(name, f"{settings.text!r} is {_kind(text)}, not a text", label)
     if settings.label in value and value[settings.label] is not None and label is None:
         return SetAside(name, f"{settings.label!r} is {_kind(value[settings.label])}, neither a name nor whole number")
     if settings.given is not None and settings.given not in value:
-        return SetAside(name, f"no key {settings.given!r} (data.text.given)")
+        return SetAside(name, f"no key {settings.given!r} (data.text.given)", label)
     if settings.group is not None and _plain(value.get(settings.group)) is None:
-        return SetAside(name, f"no name under {settings.group!r} (data.text.group)")
+        return SetAside(name, f"no name under {settings.group!r} (data.text.group)", label)
     return Item(
         id=name,
         origin=origin,

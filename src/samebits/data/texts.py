@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from samebits.data.encodings import NotText, clean
-from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source
+from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source, require_kept
 from samebits.data.split import HASH_BYTES
 from samebits.data.tokenizer import Given, encode_texts, fit_tokenizer
 from samebits.errors import UserError
@@ -127,16 +127,24 @@ class RawTexts(Raw):
 
 
 def collect(
-    source: Source, found: Iterable[Item | SetAside], encodings: Counter[str] | None = None, *, cure: str = ""
+    source: Source,
+    found: Iterable[Item | SetAside],
+    encodings: Counter[str] | None = None,
+    *,
+    named: Collection[str] = (),
+    split_cures: Mapping[str, str] | None = None,
+    cure: str = "",
 ) -> RawTexts:
     """Clean the texts, set aside those that cannot be used, and name the classes.
 
     Args:
         encodings: filled while `found` is read.
+        named: classes that the source says it has, by its folders or its card; each needs a text.
+        split_cures: as in `Raw`.
         cure: what to do where there is only one class.
 
     Raises:
-        UserError: for fewer than two classes, or as many as only free text has.
+        UserError: for a class without a usable text, fewer than two classes, or as many as only free text has.
     """
     kept: list[Item] = []
     hashes: list[bytes] = []
@@ -147,7 +155,7 @@ def collect(
         for each in found:
             text, reason = ("", each.reason) if isinstance(each, SetAside) else _checked(each)
             if reason or isinstance(each, SetAside):
-                aside.append(SetAside(each.id, reason))
+                aside.append(SetAside(each.id, reason, each.label))
                 continue
             # The text itself lies in the store.
             kept.append(Item(each.id, each.origin, "", each.label, _given(each), each.group))
@@ -157,6 +165,8 @@ def collect(
     for _ in store.extend(usable()):
         pass
     counts = Counter(str(item.label) for item in kept)
+    if kept:
+        require_kept(source.name, named, counts, aside)
     # A label that occurs once can be learnt or judged, not both; most often it is a slip of the pen.
     once = {label for label, n in counts.items() if n == 1}
     single = [SetAside(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
@@ -175,6 +185,7 @@ def collect(
         classes=tuple(classes),
         given=_column([item.given for item in chosen], default="train"),
         groups=_column([item.group for item in chosen], default=""),
+        split_cures=split_cures or {},
         set_aside=(*aside, *single),
         store=store,
         rows=rows,

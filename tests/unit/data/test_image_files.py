@@ -97,6 +97,16 @@ def test_an_archive_is_read_as_its_folder(home: Path) -> None:
     assert read_json(run(home, source="data/raw/pets.zip") / "dataset.json")["digest"] == digest
 
 
+@pytest.mark.parametrize("extra", ["bird/", "bird/.DS_Store"])
+def test_a_class_of_an_archive_without_a_file_is_named(extra: str, home: Path) -> None:
+    with zipfile.ZipFile(home / "data/raw/pets.zip", "w") as archive:
+        for path in sorted((home / "data/raw/pets").rglob("*.png")):
+            archive.write(path, path.relative_to(home / "data/raw/pets"))
+        archive.writestr(extra, b"")
+    with pytest.raises(UserError, match="no file in the class folder bird"):
+        run(home, source="data/raw/pets.zip")
+
+
 def test_splits_of_ones_own(home: Path) -> None:
     for name, seeds in {"train": range(20), "val": range(20, 26), "test": range(26, 34)}.items():
         for k in seeds:
@@ -269,6 +279,19 @@ def _one_dog(pets: Path) -> None:
         path.unlink()
 
 
+def _hidden(pets: Path) -> None:
+    (pets / "bird").mkdir()
+    (pets / "bird" / ".DS_Store").write_bytes(b"x")
+    (pets / "bird" / "Thumbs.db").write_bytes(b"x")
+
+
+def _cut(pets: Path) -> None:
+    (pets / "train").mkdir()
+    for name in ("cat", "dog"):
+        (pets / name).rename(pets / "train" / name)
+    (pets / "train/bird").mkdir()
+
+
 def _same(pets: Path) -> None:
     for path in pets.rglob("*.png"):
         path.write_bytes(encoded(Image.new("RGB", (12, 12), "red")))
@@ -278,6 +301,13 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "nothing in it": (_nothing, {}, "holds no file"),
     "an empty class": (lambda pets: (pets / "bird").mkdir(), {}, "no file in the class folder bird"),
     "a class of folders": (lambda pets: (pets / "bird/a").mkdir(parents=True), {}, "no file in the class folder bird"),
+    "a class of hidden files": (_hidden, {}, "no file in the class folder bird"),
+    "a link to a class": (
+        lambda pets: (pets / "bird").symlink_to(pets / "cat"),
+        {},
+        "no file in the class folder bird",
+    ),
+    "a class of train without a file": (_cut, {}, "no file in the class folder train/bird"),
     "one class": (_only("cat"), {}, "has one class, 'cat'"),
     "no class": (_flat, {}, "has no class"),
     "too many bad files": (_spoil(5), {}, "12 of 60 samples of data/raw/pets cannot be used"),

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from samebits.data import members
 from samebits.data.catalog import Card
 from samebits.data.fetch import fetch_url
-from samebits.data.members import list_members
+from samebits.data.members import list_members, list_tree, require_filled
 from samebits.errors import UserError
 from samebits.files import sha256_file
 from tests.unit.data.conftest import card_dict
@@ -115,9 +116,9 @@ def make_zip(root: Path) -> Path:
 def test_members_are_the_same_wherever_they_lie(make: Callable[[Path], Path], tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    members = list_members(make(tmp_path), scratch)
-    assert [each.name for each in members] == sorted(FILES)
-    assert {each.name: each.read() for each in members} == FILES
+    found = list_members(make(tmp_path), scratch)
+    assert [each.name for each in found] == sorted(FILES)
+    assert {each.name: each.read() for each in found} == FILES
     assert not (tmp_path.parent / "up.png").exists()
     below = list_members(make(tmp_path), scratch, root="a")
     assert {each.name: each.read() for each in below} == {"1.png": b"one", "3.png": b""}
@@ -164,3 +165,112 @@ def test_a_broken_archive_is_named(case: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message) as caught:
         list_members(path, tmp_path)
     assert "broken.pack" in caught.value.problem
+
+
+# Class folders without a file, and archives that unpack to too much.
+
+
+def pack_folder(root: Path, entries: dict[str, bytes]) -> Path:
+    for name, data in entries.items():
+        path = root / "pack" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        elif data.startswith(b"-> "):
+            path.symlink_to(data[3:].decode())
+        else:
+            path.write_bytes(data)
+    return root / "pack"
+
+
+def pack_tgz(root: Path, entries: dict[str, bytes]) -> Path:
+    with tarfile.open(root / "pack", "w:gz") as archive:
+        for name, data in entries.items():
+            entry = tarfile.TarInfo(name.rstrip("/"))
+            if name.endswith("/"):
+                entry.type = tarfile.DIRTYPE
+            elif data.startswith(b"-> "):
+                entry.type, entry.linkname = tarfile.SYMTYPE, data[3:].decode()
+            else:
+                entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return root / "pack"
+
+
+def pack_zip(root: Path, entries: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(root / "pack", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return root / "pack"
+
+
+CUT = {f"{split}/{name}": data for split in ("train", "test") for name, data in FILES.items()}
+
+UNFILLED: dict[str, tuple[dict[str, bytes], str]] = {
+    "nothing": ({**FILES, "none/": b""}, "none"),
+    "folders": ({**FILES, "none/a/b/": b""}, "none"),
+    "what desktops leave": ({**FILES, "none/Thumbs.db": b"x"}, "none"),
+    "hidden files": ({**FILES, "none/.DS_Store": b"x", "none/.git/config": b"x"}, "none"),
+    "no class of train": ({**CUT, "train/none/": b""}, "train/none"),
+    "no class of test": ({**CUT, "test/none/.DS_Store": b"x"}, "test/none"),
+    "no split": ({**CUT, "val/a/": b"", "val/": b""}, "val"),
+    "two": ({**FILES, "none/": b"", "nothing/": b""}, "none, nothing"),
+}
+
+
+@pytest.mark.parametrize("pack", [pack_folder, pack_tgz, pack_zip])
+@pytest.mark.parametrize("case", UNFILLED)
+def test_a_class_folder_without_a_file_is_named(
+    pack: Callable[[Path, dict[str, bytes]], Path], case: str, tmp_path: Path
+) -> None:
+    entries, lost = UNFILLED[case]
+    found, folders = list_tree(pack(tmp_path, dict(sorted(entries.items(), reverse=True))), tmp_path)
+    with pytest.raises(UserError) as caught:
+        require_filled("mine", found, folders, {"train", "val", "test"}.__contains__)
+    assert caught.value.problem == f"mine: no file in the class folder {lost}"
+    assert "remove the folder" in caught.value.cure
+
+
+@pytest.mark.parametrize("pack", [pack_folder, pack_tgz])
+def test_a_class_folder_of_links_has_no_file(pack: Callable[[Path, dict[str, bytes]], Path], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = "none" if pack is pack_folder else "none/1.png"
+    found, folders = list_tree(pack(tmp_path, {**FILES, link: b"-> ../elsewhere"}), tmp_path)
+    with pytest.raises(UserError, match="no file in the class folder none"):
+        require_filled("mine", found, folders, lambda name: False)
+
+
+@pytest.mark.parametrize("entries", [FILES, CUT, {**FILES, ".git/": b"", "__MACOSX/a/._1.png": b"x"}])
+def test_filled_class_folders_are_let_through(entries: dict[str, bytes], tmp_path: Path) -> None:
+    for pack in (pack_folder, pack_tgz, pack_zip):
+        root = tmp_path / pack.__name__
+        root.mkdir()
+        require_filled("mine", *list_tree(pack(root, entries), root), {"train", "test"}.__contains__)
+
+
+@pytest.mark.parametrize("pack", [pack_tgz, pack_zip])
+def test_an_archive_that_unpacks_to_too_much_is_refused_in_time(
+    pack: Callable[[Path, dict[str, bytes]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "UNPACKED_LEAST", 1 << 20)
+    bomb = pack(tmp_path, {"a/1.png": b"one", "b/zeros.png": bytes(64 << 20), "c/1.png": b"one"})
+    assert bomb.stat().st_size < 1 << 17
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.raises(UserError) as caught:
+        list_members(bomb, scratch)
+    limit = 100 * bomb.stat().st_size
+    assert caught.value.problem.startswith(f"pack unpacks to more than {limit:,} bytes")
+    assert caught.value.problem.endswith("at its member b/zeros.png")
+    assert "unpack it and name the folder" in caught.value.cure
+    assert sum(path.stat().st_size for path in scratch.iterdir()) <= limit + (1 << 20)
+    # What is within the limit is read.
+    monkeypatch.setattr(members, "UNPACKED_LEAST", 65 << 20)
+    assert [each.size for each in list_members(bomb, scratch)] == [3, 64 << 20, 3]
+
+
+def test_a_gzip_bomb_that_is_no_tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "UNPACKED_LEAST", 1 << 20)
+    (tmp_path / "pack").write_bytes(gzip.compress(bytes(8 << 20)))
+    with pytest.raises(UserError, match=r"unpacks to more than .*and is no tar"):
+        list_members(tmp_path / "pack", tmp_path)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.data.refusals import raw_folder, refused
-from tests.unit.data.texts import settings
+from tests.unit.data.texts import settings, texts_of
 
 
 def book(author: str, count: int = 30) -> bytes:
@@ -29,6 +29,11 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
     "nothing": ({}, {}, "holds no file"),
     "one author": ({"doyle-a.txt": book("doyle"), "doyle-b.txt": book("Conan")}, {}, "needs two classes"),
     "an author of one paragraph": (two(verne__x_txt=book("verne", 1)), {}, "the only sample of its label 'verne'"),
+    "an author of verse": (
+        two(verne__x_txt=b"short\n\n" * 99),
+        {"bad_limit": 1.0},
+        r"no usable sample of the class verne; verne-x\.txt: no paragraph of 200",
+    ),
     "a name without a dash": (two(notes_txt=book("x")), {}, r"notes\.txt: it is not called AUTHOR-title\.txt"),
     "a name without an author": (two(__x_txt=book("x")), {}, r"-x\.txt: it is not called AUTHOR-title\.txt"),
     "another suffix": (two(doyle__x=book("x")), {}, r"doyle-x: it is not called AUTHOR-title\.txt"),
@@ -79,3 +84,28 @@ def test_a_line_of_two_gib(tmp_path: Path) -> None:
         file.truncate(2 << 30)  # it takes no room
     error = str(refused(tmp_path, settings("data/raw/books", "paragraphs")))
     assert "doyle-long.txt: 2,147,483,648 bytes; files of at most" in error
+
+
+def test_paragraphs_of_other_lengths_are_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "books"
+    folder.mkdir()
+    for name, data in two().items():
+        (folder / name).write_bytes(
+            data + b"\n\nChapter I\n\n" + b"x" * 199 + b"\n\n" + b"y" * 200 + b"\n\n" + b"z" * 2001
+        )
+    raw = texts_of(folder, "paragraphs")
+    assert len(raw) == 2 * 31
+    assert raw.set_aside == ()
+    assert (
+        "audit: 6 paragraphs are no samples: 4 of fewer than 200 characters, 2 of more than 2,000"
+        in capsys.readouterr().out
+    )
+
+
+def test_books_of_samples_alone_need_no_such_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "books"
+    folder.mkdir()
+    for name, data in two().items():
+        (folder / name).write_bytes(data)
+    texts_of(folder, "paragraphs")
+    assert "no samples" not in capsys.readouterr().out

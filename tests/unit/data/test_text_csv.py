@@ -105,9 +105,19 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a quote that is never closed": (GOOD + '"a,pos\nb,neg\n', {}, "line 42"),
     "an empty text": (GOOD + " ,pos\n", {}, "line 42: the text is empty"),
     "no label": (GOOD + "words,\n", {}, "line 42: it has no label"),
+    "a class of empty texts": (
+        GOOD + " ,neu\n,neu\n",
+        {"bad_limit": 1.0},
+        "sample of the class neu; line 42: the text is empty",
+    ),
     "a label that occurs once": (GOOD + "words,posi\n", {}, "the only sample of its label 'posi'; was 'pos' meant?"),
     "one class": (table([(text, "pos") for text, _ in SAMPLES]), {}, "needs two classes"),
     "texts as labels": (table([(b, a) for a, b in SAMPLES * 3] + [(str(k), str(k)) for k in range(200)]), {}, "own"),
+    "mixed encodings in a line": (
+        GOOD.encode() + "Größe, ".encode() + b"caf\xe9,pos\n",
+        {},
+        "line 42: mixes encodings",
+    ),
     "NUL bytes": (GOOD.encode() + b"a\0b,pos\n", {}, "line 42: it holds NUL bytes"),
     "UTF-16 without a mark": (GOOD.encode("utf-16-le"), {}, "UTF-16 without a byte order mark"),
     "half a character at the end": (
@@ -159,3 +169,9 @@ def test_a_line_without_end_takes_bounded_memory(
     assert "longer than 1 MiB" in raw.set_aside[0].reason
     assert len(raw) == 80
     assert peak < 16 << 20
+
+
+def test_a_label_of_one_broken_row_is_set_aside_with_it(tmp_path: Path) -> None:
+    raw = texts_of(write(tmp_path, GOOD + " ,posi\n"), "text_csv", bad_limit=0.1)
+    assert [(each.id, each.reason) for each in raw.set_aside] == [("line 42", "the text is empty")]
+    assert raw.classes == ("neg", "pos")

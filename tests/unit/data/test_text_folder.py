@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from samebits.data import text_folder
+from samebits.data.catalog import Card
 from samebits.data.encodings import NotText
 from samebits.data.mail import mail_text, visible_text
 from samebits.data.paragraphs import paragraphs
+from samebits.data.sources import Source, read_source
 from samebits.errors import UserError
+from tests.unit.data.conftest import card_dict
 from tests.unit.data.refusals import raw_folder, refused
 from tests.unit.data.texts import SAMPLES, settings, stored, texts_of
 
@@ -40,9 +44,16 @@ def test_a_folder_is_a_class(tmp_path: Path) -> None:
     assert raw.given is None
 
 
+def test_a_file_that_is_no_utf_8_is_windows_1252_and_counted(tmp_path: Path) -> None:
+    raw = texts_of(write(tmp_path, {**GOOD, "pos/x.txt": "für €5 im Café".encode("cp1252")}), "text_folder")
+    assert "für €5 im Café" in stored(raw)
+    assert raw.encodings == {"utf-8": 40, "cp1252": 1}
+    given = texts_of(tmp_path / "reviews", "text_folder", encoding="cp1252")
+    assert given.encodings == {"cp1252": 41}
+
+
 def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
-    files = {f"{'test' if k % 4 == 0 else 'train'}/{name}": data for k, (name, data) in enumerate(GOOD.items())}
-    raw = texts_of(write(tmp_path, files), "text_folder")
+    raw = texts_of(write(tmp_path, CUT), "text_folder")
     assert raw.given is not None
     assert list(raw.given).count("test") == 10
     assert raw.classes == ("neg", "pos")
@@ -56,11 +67,27 @@ def test_an_archive_is_read_like_its_folder(tmp_path: Path) -> None:
     assert sorted(stored(texts_of(path, "text_folder"))) == sorted(text for text, _ in SAMPLES)
 
 
-BROKEN: dict[str, tuple[Files, dict[str, str], str]] = {
+CUT: Files = {f"{'test' if k % 4 == 0 else 'train'}/{name}": data for k, (name, data) in enumerate(GOOD.items())}
+
+MIXED = ("Größe, Maß, Café. " * 20).encode() + "Ende: Übung".encode("cp1252")
+
+BROKEN: dict[str, tuple[Files, dict[str, Any], str]] = {
     "nothing": ({}, {}, "holds no file"),
     "files in no class": ({f"{k}.txt": b"a" for k in range(5)}, {}, "it lies in no folder of a class"),
     "a file beside the classes": ({**GOOD, "notes.txt": b"a"}, {}, "notes.txt: it lies in no folder of a class"),
-    "a class without a file": ({**GOOD, "none/": b""}, {}, "no file in the folder none"),
+    "a class without a file": ({**GOOD, "none/": b""}, {}, "no file in the class folder none"),
+    "a class of hidden files": ({**GOOD, "none/.DS_Store": b"x", "none/Thumbs.db": b"x"}, {}, "class folder none"),
+    "a class of train without a file": ({**CUT, "train/none/": b""}, {}, "no file in the class folder train/none"),
+    "a class of broken files": (
+        {**GOOD, "none/x.txt": b"a\0", "none/y.txt": b""},
+        {"bad_limit": 1.0},
+        "no usable sample of the class none; none/x.txt: it holds NUL bytes",
+    ),
+    "a class of one broken file": (
+        {**GOOD, "none/x.txt": b""},
+        {"bad_limit": 1.0},
+        "class none; none/x.txt: the text is",
+    ),
     "one class": ({name: data for name, data in GOOD.items() if name[0] == "p"}, {}, "needs two classes"),
     "one text of a class": ({**GOOD, "neu/x.txt": b"words"}, {}, "the only sample of its label 'neu'"),
     "an empty file": ({**GOOD, "pos/x.txt": b""}, {}, "pos/x.txt: the text is empty"),
@@ -68,6 +95,11 @@ BROKEN: dict[str, tuple[Files, dict[str, str], str]] = {
     "control characters alone": ({**GOOD, "pos/x.txt": b"\x01\x02"}, {}, "pos/x.txt: the text is empty"),
     "a picture": ({**GOOD, "pos/x.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"}, {}, "pos/x.png: it holds NUL bytes"),
     "UTF-16 without a mark": ({**GOOD, "pos/x.txt": "words".encode("utf-16-le")}, {}, "without a byte order mark"),
+    "mixed encodings": (
+        {**GOOD, "pos/x.txt": MIXED},
+        {},
+        "pos/x.txt: mixes encodings: 80 characters are UTF-8, 1 bytes",
+    ),
     "half a character": ({**GOOD, "pos/x.txt": b"\xff\xfea"}, {}, "byte 2 is no utf-16"),
     "NUL in UTF-16": ({**GOOD, "pos/x.txt": "a\0b".encode("utf-16")}, {}, "it holds NUL bytes"),
     "not in the given encoding": ({**GOOD, "pos/x.txt": b"\xff"}, {"encoding": "ascii"}, "byte 0 is no ascii"),
@@ -82,6 +114,32 @@ def test_broken_folders_say_what_is_wrong(tmp_path: Path, case: str, monkeypatch
     monkeypatch.setattr(text_folder, "LONGEST", 1000)
     write(raw_folder(tmp_path), files)
     assert message in str(refused(tmp_path, settings("data/raw/reviews", "text_folder", **text)))
+
+
+@pytest.mark.parametrize("extra", ["none/", "none/.DS_Store"])
+def test_a_class_of_an_archive_without_a_file_is_named(tmp_path: Path, extra: str) -> None:
+    with zipfile.ZipFile(raw_folder(tmp_path) / "reviews.zip", "w") as archive:
+        for name, data in {**GOOD, extra: b""}.items():
+            archive.writestr(name, data)
+    error = refused(tmp_path, settings("data/raw/reviews.zip", "text_folder"))
+    assert error.problem == "reviews: no file in the class folder none"
+
+
+def test_each_class_of_a_card_needs_a_text(tmp_path: Path) -> None:
+    made = card_dict({"tr-images": b"x"}) | {"format": "text_folder"}
+    folder = write(tmp_path, {f"my-{name}": data for name, data in GOOD.items()} | {"my-neu/.hidden": b"x"})
+
+    def read(*classes: str) -> tuple[str, ...]:
+        card = Card.model_validate(made | {"classes": list(classes)})
+        data = settings("tiny", "text_folder", bad_limit=1.0)
+        source = Source("tiny", data, card, {"tr-images": folder}, None, tmp_path, print)
+        return read_source("text_folder", source).classes
+
+    with pytest.raises(UserError, match="tiny: no usable sample of the class neu") as caught:
+        read("neg", "neu", "pos")
+    assert "`classes`" in caught.value.cure
+    (tmp_path / "texts").unlink()
+    assert read("neg", "pos") == ("neg", "pos")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04damaged", b"\x1f\x8b\x08damaged", b"words"])
@@ -157,7 +215,9 @@ BROKEN_MAILS: dict[str, tuple[Files, str]] = {
     "notes beside mails alone": ({"pos/a.json": b"{}", "neg/b.json": b"{}"}, "holds no usable sample"),
     "mails in no class": ({f"{k}.eml": b"Subject: a\n\n" for k in range(5)}, "it lies in no folder of a class"),
     "a mail beside the classes": ({**MAILS, "x.eml": b"Subject: a\n\n"}, "x.eml: it lies in no folder of a class"),
-    "a class without a mail": ({**MAILS, "none/": b""}, "no file in the folder none"),
+    "a class without a mail": ({**MAILS, "none/": b""}, "no file in the class folder none"),
+    "a class of notes beside mails": ({**MAILS, "none/x.json": b"{}"}, "no file in the class folder none"),
+    "a class of broken mails": ({**MAILS, "none/x.eml": b""}, "no usable sample of the class none; none/x.eml: it has"),
     "one class": ({name: data for name, data in MAILS.items() if name[0] == "p"}, "needs two classes"),
     "one mail of a class": ({**MAILS, "neu/x.eml": b"Subject: a\n\n"}, "the only sample of its label 'neu'"),
     "too large": ({**MAILS, "pos/x.eml": b"Subject: a\n\n" + b"a" * 2000}, "more than the"),
@@ -188,6 +248,27 @@ def test_broken_mails_say_what_is_wrong(tmp_path: Path, case: str, monkeypatch: 
     monkeypatch.setattr(text_folder, "LONGEST", 1000)
     write(raw_folder(tmp_path), files)
     assert message in str(refused(tmp_path, settings("data/raw/reviews", "mail")))
+
+
+@pytest.mark.parametrize("case", ["as they say", "guessed"])
+def test_mails_whose_encoding_was_guessed_are_counted(
+    tmp_path: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = b"Subject: a\nContent-Type: text/plain; charset="
+    files = {
+        "as they say": {"a.eml": plain + b"latin-1\n\ncaf\xe9", "b.eml": plain + b"unheard-of\n\nwords"},
+        "guessed": {
+            "a.eml": b"Subject: a\n\ncaf\xe9",
+            "b.eml": plain + b"us-ascii\n\n" + "Größe".encode(),
+            "c.eml": b"Subject: a\n\n" + MIXED,
+        },
+    }[case]
+    raw = texts_of(write(tmp_path, {**MAILS, **{f"pos/{name}": data for name, data in files.items()}}), "mail")
+    assert len(raw) == 40 + len(files)
+    # It is said, and not kept: `dataset.json` of mails stays what it was.
+    assert raw.encodings == {}
+    line = "audit: parts of mails whose encoding was guessed: 3 as cp1252; UTF-8 is garbled in 2 of them"
+    assert (line in capsys.readouterr().out) == (case == "guessed")
 
 
 def test_paragraphs_stand_between_empty_lines() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from samebits.data import encodings
 from tests.unit.data.refusals import raw_folder, refused
 from tests.unit.data.texts import SAMPLES, settings, stored, texts_of
 
@@ -41,6 +42,14 @@ def test_other_keys_other_encodings(tmp_path: Path) -> None:
     assert len(raw) == 40
 
 
+def test_a_file_of_several_encodings_spoils_no_line(tmp_path: Path) -> None:
+    lines = GOOD.replace("good", "gut für").encode().split(b"\n")
+    lines[3] = lines[3].decode().encode("cp1252")
+    raw = texts_of(write(tmp_path, b"\n".join(lines)), "text_jsonl")
+    assert all(text.startswith("gut für") for text in stored(raw)[1::2])
+    assert raw.encodings == {"utf-8": 39, "cp1252": 1}
+
+
 def line(value: Any) -> str:
     return GOOD + json.dumps(value) + "\n"
 
@@ -62,11 +71,21 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a label that is null": (line({"text": "a", "label": None}), {}, "it has no label"),
     "a label that is NaN": (GOOD + '{"text": "a", "label": NaN}\n', {}, "'label' is a number, neither"),
     "a label that is an object": (line({"text": "a", "label": {}}), {}, "'label' is an object"),
+    "a class of broken texts": (
+        line({"text": "", "label": "neu"}) + json.dumps({"text": 3, "label": "neu"}),
+        {"bad_limit": 1.0},
+        "no usable sample of the class neu; line 41: the text is empty",
+    ),
     "a label that occurs once": (line({"text": "a", "label": "ne"}), {}, "was 'neg' meant?"),
     "one class": (GOOD.replace("neg", "pos"), {}, "needs two classes"),
     "half of a surrogate pair": (GOOD + '{"text": "\\ud800", "label": "pos"}\n', {}, "half of a surrogate pair"),
     "nested too deeply": (GOOD + '{"text": ' + "[" * 200_000 + "\n", {}, "line 41"),
     "a number of many digits": (GOOD + '{"label": ' + "9" * 5000 + "}\n", {}, "no valid JSON"),
+    "mixed encodings in a line": (
+        GOOD.encode() + b'{"text": "' + "Größe ".encode() + b'caf\xe9", "label": "pos"}\n',
+        {},
+        "line 41: mixes encodings: 2 characters are UTF-8, 1 bytes are not",
+    ),
     "NUL bytes": (GOOD.encode() + b'{"text": "a\0"}\n', {}, "line 41: it holds NUL bytes"),
     "half a character at the end": (codecs.BOM_UTF16_LE + GOOD.encode("utf-16-le")[:-1], {}, "no utf-16"),
     "an encoding that does not exist": (GOOD, {"encoding": "latin"[:3]}, "is no encoding"),
@@ -81,3 +100,12 @@ def test_broken_files_say_what_is_wrong(tmp_path: Path, case: str) -> None:
     content, text, message = BROKEN[case]
     write(raw_folder(tmp_path), content)
     assert message in str(refused(tmp_path, settings("data/raw/reviews.jsonl", "text_jsonl", **text)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.setattr(encodings, "LONGEST", 1 << 20)
+    write(raw_folder(tmp_path), (line({"text": "a" * (3 << 20), "label": "pos"}) + GOOD).encode(encoding))
+    error = str(refused(tmp_path, settings("data/raw/reviews.jsonl", "text_jsonl")))
+    assert "1 of 81 samples" in error
+    assert "line 41: the line is longer than 1 MiB" in error
