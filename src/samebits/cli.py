@@ -63,6 +63,12 @@ def _use(arguments: argparse.Namespace) -> None:
     use(project_here().workspace, arguments.recipe)
 
 
+def _keep(arguments: argparse.Namespace) -> None:
+    from samebits.keep import keep_weights
+
+    keep_weights(project_here(), arguments.file, replace=arguments.replace, say=say)
+
+
 def _ui(arguments: argparse.Namespace) -> None:
     from samebits.params.schema import read_params
     from samebits.tracking.ui import run_ui
@@ -188,6 +194,10 @@ def parser() -> argparse.ArgumentParser:
 
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
+
+    keep = _command(commands, "keep", _keep, "copy the trained weights below data/raw, to start from")
+    keep.add_argument("file", help="where to, as data/raw/mnist_resnet18.safetensors")
+    keep.add_argument("--replace", action="store_true", help="even if other weights lie there")
 
     sweep = _command(commands, "sweep", _sweep, "run many experiments of one question; run it again to go on")
     sweep.add_argument("file", help="as sweeps/lr.yaml; docs/sweeps.md explains it")

@@ -6,7 +6,7 @@ A recipe says what differs from the defaults of docs/parameters.md; seed, reprod
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from samebits.errors import UserError
-from samebits.files import write_bytes
+from samebits.files import sha256_file, write_bytes
 from samebits.params.read import read_yaml
 from samebits.params.schema import parse_params
 from samebits.registry import nearest
@@ -44,11 +44,27 @@ def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
     yaml.representer.add_representer(type(None), _represent_null)
     params = yaml.load(file.read_text(encoding="utf-8"))
     kept = {key: params[key] for key in _KEPT if key in params}
-    assign(params, parse_params({**kept, **read_yaml(path)}, f"recipes/{name}.yaml").dump())
+    values = parse_params({**kept, **read_yaml(path)}, f"recipes/{name}.yaml").dump()
+    hints = list(_pin_weights(values["transfer"], workspace, name))
+    assign(params, values)
     buffer = io.StringIO()
     yaml.dump(params, buffer)
     write_bytes(file, buffer.getvalue().encode())
     say(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
+    for hint in hints:
+        say(hint)
+
+
+def _pin_weights(transfer: dict[str, Any], workspace: Path, recipe: str) -> Iterator[str]:
+    """Pin weights that another recipe makes, whose bits depend on the hardware; yields what to tell the user."""
+    weights = transfer["weights"] or ""
+    if not weights.endswith(".safetensors") or transfer["sha256"] is not None:
+        return
+    if not (workspace / weights).is_file():
+        yield f"but first make {weights}, which it starts from: the head of recipes/{recipe}.yaml says how"
+        return
+    transfer["sha256"] = sha256_file(workspace / weights)
+    yield f"it starts from {weights} as it is now: transfer.sha256 pins it"
 
 
 def recipe_names(workspace: Path) -> list[str]:

@@ -14,7 +14,7 @@ from samebits.command_line import find_project
 from samebits.errors import UserError
 
 SRC = Path(__file__).resolve().parents[2] / "src"
-COMMANDS = ["predict", "use", "ui", "runs", "summary", "fetch", "verify", "restore", "trace", "golden"]
+COMMANDS = ["predict", "use", "keep", "ui", "runs", "summary", "fetch", "verify", "restore", "trace", "golden"]
 
 
 @pytest.fixture(autouse=True)

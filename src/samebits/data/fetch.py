@@ -59,7 +59,7 @@ def fetch(card: Card, *, say: Say = print, progress: ProgressMode = "auto") -> F
         found |= _from_cache(card, cache, say)
         if len(found) < len(card.files):
             cache.mkdir(parents=True, exist_ok=True)
-            with _locked(cache, card, say):
+            with _locked(cache, card.name, say):
                 # Another process may have fetched them while this one waited.
                 found |= _from_cache(card, cache, say)
                 _from_places(card, cache, found, reasons, say, progress)
@@ -74,38 +74,52 @@ def fetch(card: Card, *, say: Say = print, progress: ProgressMode = "auto") -> F
     return {file.name: found[file.name] for file in card.files}
 
 
-def fetch_url(url: str, sha256: str, *, limit: int, say: Say = print, progress: ProgressMode = "auto") -> Path:
+def fetch_url(
+    url: str, sha256: str, *, limit: int, name: str = "", say: Say = print, progress: ProgressMode = "auto"
+) -> Path:
     """A published file that is known by its address and (the beginning of) its SHA-256.
 
     Args:
         sha256: of the file, or its first digits, as some publishers put them into the name.
         limit: most bytes to accept.
+        name: of the file in the cache and in the folders of SAMEBITS_DATA; else the last part of the address.
 
     Raises:
         UserError: it cannot be had, or is another file.
     """
-    cache, name = cache_folder(), url.rpartition("/")[2]
+    cache, name = cache_folder(), name or url.rpartition("/")[2]
     path, part = cache / name, cache / f"{name}.part"
-    folders = [Path(each) for each in os.environ.get("SAMEBITS_DATA", "").split(os.pathsep) if each]
-    for found in (path, *(folder / name for folder in folders)):
-        if found.is_file() and sha256_file(found).startswith(sha256):
-            return found
+    if (found := _at_hand(path, sha256)) is not None:
+        return found
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        say(f"fetching {url}")
-        Network().require(url)
-        download(url, part, limit=limit, name=name, progress=progress, say=say)
-        actual = sha256_file(part)
-        if not actual.startswith(sha256):
-            part.unlink()
-            raise PlaceError(f"it has sha256 {actual}, which does not begin with {sha256}; removed")
-        part.replace(path)
+        with _locked(cache, name, say):
+            # Another process may have fetched it while this one waited.
+            if (found := _at_hand(path, sha256)) is not None:
+                return found
+            say(f"fetching {url}")
+            Network().require(url)
+            download(url, part, limit=limit, name=name, progress=progress, say=say)
+            actual = sha256_file(part)
+            if not actual.startswith(sha256):
+                part.unlink()
+                raise PlaceError(f"it has sha256 {actual}, which does not begin with {sha256}; removed")
+            part.replace(path)
     except (PlaceError, OSError) as error:
         raise UserError(
             f"{url} could not be had: {error}",
             f"check the network; or put {name} into a folder and set SAMEBITS_DATA to it",
         ) from None
     return path
+
+
+def _at_hand(path: Path, sha256: str) -> Path | None:
+    """A published file in the cache, or under the same name in a folder of SAMEBITS_DATA."""
+    folders = [Path(each) for each in os.environ.get("SAMEBITS_DATA", "").split(os.pathsep) if each]
+    for found in (path, *(folder / path.name for folder in folders)):
+        if found.is_file() and sha256_file(found).startswith(sha256):
+            return found
+    return None
 
 
 def _from_cache(card: Card, cache: Path, say: Say) -> Found:
@@ -147,10 +161,10 @@ def _from_folders(card: Card, reasons: list[tuple[str, str]]) -> Found:
 
 
 class _locked:
-    """One process at a time fetches a card; the others wait and then find its files."""
+    """One process at a time fetches a card or a file; the others wait and then find it."""
 
-    def __init__(self, cache: Path, card: Card, say: Say) -> None:
-        self._lock = FileLock(cache / f"{card.name}.lock")
+    def __init__(self, cache: Path, name: str, say: Say) -> None:
+        self._lock = FileLock(cache / f"{name}.lock")
         self._say = say
 
     def __enter__(self) -> None:

@@ -1,15 +1,15 @@
 """A BERT encoder (Devlin et al., 2018) through the library `transformers`, with a linear head on the pooled tokens.
 
-Pretrained weights come by `transfer.weights`: a card (`minilm`), or any BertModel's `model.safetensors`, with the shape
-of the encoder set to that of the weights. Of long texts the encoder may read the beginning alone, while a linear model
-beside it weighs the words of the whole.
+Pretrained weights come by `transfer.weights`: a card (`minilm`), a model of the Hugging Face hub, or a folder of your
+own, with the shape of the encoder set to that of the weights, which `require_config` checks. Of long texts the encoder
+may read the beginning alone, while a linear model beside it weighs the words of the whole.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -26,6 +26,21 @@ _ATTENTION = "samebits"
 _LAYER = re.compile(r"encoder\.encoder\.layer\.(\d+)\.")
 _FOREIGN = re.compile(r"^(bert|model|encoder\.model)\.(?=(embeddings|encoder)\.)")
 _UNUSED = re.compile(r"^(pooler|cls|classifier)\.|position_ids$")
+_SHAPE = {
+    "num_hidden_layers": "layers",
+    "hidden_size": "width",
+    "num_attention_heads": "heads",
+    "intermediate_size": "hidden",
+    "max_position_embeddings": "positions",
+    "type_vocab_size": "token_types",
+}
+"""What a config.json calls our settings."""
+
+_ABSOLUTE = {"position_embedding_type": "absolute"}
+"""The library no longer knows this key, and computes so."""
+
+_FIXED = ("hidden_act", "layer_norm_eps", "is_decoder", *_ABSOLUTE)
+"""What is no setting here: the library's defaults."""
 
 
 class Settings(Section):
@@ -150,6 +165,51 @@ def adapt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # Weights of before 2019 call the scale and shift of a normalisation gamma and beta.
     found = {name.replace(".gamma", ".weight").replace(".beta", ".bias"): value for name, value in found.items()}
     return {f"encoder.{name}": value for name, value in found.items() if not _UNUSED.search(name)}
+
+
+def require_config(config: Mapping[str, Any], settings: Settings, signature: Signature, label: str) -> None:
+    """Hold some weights' own config.json against the `model` section and the tokens of the data.
+
+    Not all of it shows in the shapes of tensors: with another number of heads, for one, the weights would be loaded
+    without a word and mean nothing.
+
+    Args:
+        label: what `transfer.weights` says.
+
+    Raises:
+        UserError: for another architecture, or with all that differs.
+    """
+    from transformers import BertConfig
+
+    # Files of before 2020 do not state it, and BERT's had hidden_size then.
+    kind = config.get("model_type", "bert" if "hidden_size" in config else None)
+    if kind != "bert":
+        raise UserError(
+            f"transfer.weights {label}: the model_type of its config.json is {kind!r}, and bert loads 'bert' alone",
+            "name weights of a BertModel, or set transfer.weights: null",
+        )
+    own = {**BertConfig().to_dict(), **_ABSOLUTE}
+    theirs = {**own, **config}
+    problems: list[str] = []
+    keys: list[str] = []
+    cures: list[str] = []
+    for key, name in _SHAPE.items():
+        if theirs[key] != getattr(settings, name):
+            problems.append(f"{key} is {theirs[key]!r}, model.{name} is {getattr(settings, name)}")
+            keys.append(f"model.{name}: {theirs[key]}")
+    if keys:
+        cures.append(f"set {', '.join(keys)}")
+    vocabulary = signature.tokens.vocabulary
+    if theirs["vocab_size"] != vocabulary:
+        problems.append(f"vocab_size is {theirs['vocab_size']!r}, the data have {vocabulary} tokens")
+        cures.append("set data.text.tokenizer to the weights' own: a card, or its tokenizer.json below data/raw")
+    fixed = [key for key in _FIXED if theirs[key] != own[key]]
+    if fixed:
+        problems += [f"{key} is {theirs[key]!r}, bert computes with {own[key]!r}" for key in fixed]
+        cures.append(f"name weights with the {', '.join(fixed)} of bert")
+    if problems:
+        told = [f"transfer.weights {label} and params.yaml differ; in its config.json", *problems]
+        raise UserError("\n  ".join(told), "; ".join(cures))
 
 
 def depth(name: str) -> int | None:

@@ -33,10 +33,11 @@ from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.mixing import require_mixable
 from samebits.training.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
+from samebits.training.pretrained import find_weights, is_torchs_own
 from samebits.training.state import TrainingState
 from samebits.training.store import StateStore, remove_stale_states
 from samebits.training.team import Team, join_team, own_device
-from samebits.training.transfer import find_weights, is_torchs_own, read_weights, set_up
+from samebits.training.transfer import read_weights, set_up
 
 _FROM_SCRATCH = TransferParams()
 
@@ -108,7 +109,7 @@ def train(
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)
     require_mixable(augment, info.signature)
-    weights = find_weights(transfer, model, model_module(model), context)
+    weights = find_weights(transfer, model, model_module(model), info.signature, context)
     with join_team(context.runtime.processes, device, context.project.state) as team:
         plan = Plan(
             seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, team.size

@@ -15,26 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from samebits.data.catalog import WEIGHTS, load_card
-from samebits.data.fetch import fetch, fetch_url
 from samebits.errors import UserError
-from samebits.files import sha256_file
-from samebits.params.section import Section
 from samebits.params.transfer import TransferParams
 from samebits.registry import nearest
 
-if TYPE_CHECKING:
-    from samebits.stage import StageContext
-
-IMAGENET = "imagenet"
-_SAFETENSORS = ".safetensors"
 _LISTED = 6
 
 
@@ -51,88 +42,6 @@ class Transfer:
     rates: dict[str, float]
     frozen: tuple[nn.Module, ...]
     report: tuple[str, ...]
-
-
-def find_weights(settings: TransferParams, model: Section, module: ModuleType, context: StageContext) -> Path | None:
-    """The file that `transfer.weights` names, verified; None for random weights.
-
-    Raises:
-        UserError: if it cannot be had, or is not the one that `transfer.sha256` names.
-    """
-    name = settings.weights
-    if name is None:
-        return None
-    if name == IMAGENET:
-        return _imagenet(settings, model, module, context)
-    if _is_path(name):
-        path = _own_file(name, context)
-    else:
-        card = load_card(context.project.catalog, name)
-        if card.format != WEIGHTS:
-            raise UserError(
-                f"transfer.weights {name!r} is a card of data, not of weights", "name one of format weights"
-            )
-        file = card.file("model")
-        _require_pinned(settings, file.sha256, name)
-        path = fetch(card, say=context.say, progress=context.runtime.progress)[file.name]
-        return path
-    _require_pinned(settings, sha256_file(path), name)
-    return path
-
-
-def is_torchs_own(settings: TransferParams, catalog: Path) -> bool:
-    """True if torch.save wrote the file that `find_weights` finds; else it is a safetensors file."""
-    name = str(settings.weights)
-    if name == IMAGENET or _is_path(name):
-        return name == IMAGENET
-    return not load_card(catalog, name).file("model").name.endswith(_SAFETENSORS)
-
-
-def _is_path(name: str) -> bool:
-    return "/" in name or "\\" in name or "." in name
-
-
-def _own_file(name: str, context: StageContext) -> Path:
-    if not name.endswith(_SAFETENSORS):
-        raise UserError(
-            f"transfer.weights {name} is no .safetensors file",
-            "a pickled file may run code when it is read: convert it with safetensors.torch.save_file",
-        )
-    # A temporary experiment has no files that git and DVC do not know; the sha256 says that it is the right one.
-    for folder in (context.project.workspace, context.project.home):
-        if (folder / name).is_file():
-            return folder / name
-    raise UserError(f"transfer.weights {name} does not exist", "put it there, or set transfer.weights: null")
-
-
-def _require_pinned(settings: TransferParams, found: str, name: str) -> None:
-    if settings.sha256 is None:
-        raise UserError(
-            f"transfer.weights is {name}, and transfer.sha256 does not pin it", f"set transfer.sha256: {found}"
-        )
-    if settings.sha256 != found:
-        raise UserError(
-            f"transfer.weights {name} has sha256 {found}, transfer.sha256 names {settings.sha256}",
-            f"put the right file there, or set transfer.sha256: {found}",
-        )
-
-
-def _imagenet(settings: TransferParams, model: Section, module: ModuleType, context: StageContext) -> Path:
-    published: Callable[[Section], tuple[str, str, int]] | None = getattr(module, "published", None)
-    if published is None:
-        raise UserError(
-            f"there are no published weights for the model {getattr(model, 'name', '')}",
-            "set model.name to resnet18, resnet34 or resnet50, or transfer.weights: null",
-        )
-    url, prefix, limit = published(model)
-    if settings.sha256 is not None and not settings.sha256.startswith(prefix):
-        raise UserError(
-            f"transfer.sha256 does not begin with {prefix}", f"the file is {url}; mend it or set it to null"
-        )
-    path = fetch_url(url, settings.sha256 or prefix, limit=limit, say=context.say, progress=context.runtime.progress)
-    if settings.sha256 is None:
-        context.say(f"to pin it in full: transfer.sha256: {sha256_file(path)}")
-    return path
 
 
 def read_weights(path: Path, *, torchs_own: bool = False) -> dict[str, Tensor]:

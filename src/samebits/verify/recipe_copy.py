@@ -13,10 +13,12 @@ from typing import Any
 
 from samebits.data.catalog import load_card
 from samebits.data.fetch import fetch
+from samebits.data.hub import CONFIG, TENSORS, fetch_hub
 from samebits.errors import UserError
 from samebits.git import head_commit
 from samebits.params.read import read_yaml
 from samebits.params.schema import Params, parse_params
+from samebits.params.transfer import is_hub_name
 from samebits.paths import Project
 from samebits.recipes import use
 from samebits.verify.copies import change_params, copy_tree, record_nothing, run_command, scratch
@@ -73,7 +75,11 @@ def _require_inputs(copy: Path, recipe: str) -> None:
     for key, name in wanted.items():
         if not name:
             continue
-        if "/" in name or "\\" in name or "." in name:
+        if key == "transfer.weights" and is_hub_name(name) and transfer.sha256:
+            with _needed_by(recipe):
+                for file, sha256 in ((CONFIG, ""), (TENSORS, transfer.sha256)):
+                    fetch_hub(name, transfer.revision, file, sha256, say=lambda _: None, progress="off")
+        elif "/" in name or "\\" in name or "." in name:
             if not (copy / name).exists() or (key == "transfer.weights" and transfer.sha256 is None):
                 raise UnavailableError(
                     f"{recipe} takes {name} ({key}), which neither git nor a card has: another clone could not repeat "
@@ -81,7 +87,13 @@ def _require_inputs(copy: Path, recipe: str) -> None:
                     "trace the recipe that makes it",
                 )
         elif (copy / "data" / "catalog" / f"{name}.yaml").is_file():
-            try:
+            with _needed_by(recipe):
                 fetch(load_card(copy / "data" / "catalog", name), say=lambda _: None, progress="off")
-            except UserError as error:
-                raise UnavailableError(f"{recipe}: {error.problem}", error.cure) from None
+
+
+@contextlib.contextmanager
+def _needed_by(recipe: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UnavailableError(f"{recipe}: {error.problem}", error.cure) from None

@@ -15,7 +15,8 @@ from samebits.data.fetch import fetch
 from samebits.models import build_model, efficientnet, resnet9
 from samebits.params.transfer import TransferParams
 from samebits.signature import ClassTarget, ImageInputs, Signature
-from samebits.training.transfer import is_torchs_own, read_weights, set_up
+from samebits.training.pretrained import is_torchs_own
+from samebits.training.transfer import read_weights, set_up
 from tests.unit.models.test_convnet import images
 
 CATALOG = Path(__file__).parents[3] / "data" / "catalog"
@@ -133,7 +134,9 @@ def test_mirrored_is_the_mean_of_both_and_not_in_training(settings: Any) -> None
 def test_the_cards_file_is_torchs_own() -> None:
     for name, expected in (("efficientnet_lite0", True), ("minilm", False), ("imagenet", True)):
         assert is_torchs_own(TransferParams(weights=name), CATALOG) == expected
-    assert not is_torchs_own(TransferParams(weights="data/raw/net.safetensors"), CATALOG)
+    for name in ("data/raw/net.safetensors", "data/raw/minilm"):
+        assert not is_torchs_own(TransferParams(weights=name), CATALOG)
+    assert not is_torchs_own(TransferParams(weights="acme/tiny", revision="0" * 40), CATALOG)
 
 
 @pytest.mark.slow

@@ -77,6 +77,10 @@ WRONG = [
     ("train", 5, "train = 5", "must be a section with keys"),
     ("evaluate.top_k", 1, "evaluate.top_k = 1", "greater than or equal to 2"),
     ("export.formats", ["onx"], "export.formats.0 = 'onx'", "'onnx' or 'torch_export'"),
+    ("transfer.weights", "acme/bert", "transfer = ", "set revision to the 40 hex digits of a commit"),
+    ("transfer", {"weights": "acme/bert", "revision": "main"}, "transfer = ", "acme/bert/commits/main lists"),
+    ("transfer", {"weights": "minilm", "revision": "0" * 40}, "transfer = ", "set revision: null"),
+    ("transfer", {"weights": "data/raw/bert", "revision": "0" * 40}, "transfer = ", "set revision: null"),
     ("runtime.device", "gpu", "runtime.device = 'gpu'", "pattern"),
     ("runtime.tracking.enable", 1, "runtime.tracking.enable = 1", "did you mean enabled?"),
 ]

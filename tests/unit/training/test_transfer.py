@@ -5,23 +5,17 @@ from __future__ import annotations
 import types
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from samebits.errors import UserError
-from samebits.files import sha256_file
-from samebits.models.convnet import Settings
-from samebits.params.runtime import RuntimeParams
 from samebits.params.train import SGDParams
 from samebits.params.transfer import TransferParams
-from samebits.paths import Project
 from samebits.training.optimizers import build_optimizer, set_learning_rate
-from samebits.training.transfer import find_weights, read_weights, set_up
+from samebits.training.transfer import read_weights, set_up
 
 PLAIN = types.ModuleType("plain")
 
@@ -135,80 +129,6 @@ def test_the_optimiser_keeps_the_rates() -> None:
         "2.weight": (0.4, 0.01),
         "2.bias": (0.4, 0.0),
     }
-
-
-# Finding the file.
-
-CATALOG = Path(__file__).parents[3] / "data" / "catalog"
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Any:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "catalog").symlink_to(CATALOG)
-    (tmp_path / "data" / "raw").mkdir()
-    save_file(net().state_dict(), tmp_path / "data/raw/net.safetensors")
-    said: list[str] = []
-    return SimpleNamespace(
-        project=Project(tmp_path, tmp_path), runtime=RuntimeParams(progress="off"), say=said.append, said=said
-    )
-
-
-def find(context: Any, module: Any = PLAIN, **settings: Any) -> Path | None:
-    return find_weights(TransferParams(**settings), Settings(name="convnet"), module, context)
-
-
-def test_no_weights(context: Any) -> None:
-    assert find(context) is None
-
-
-def test_a_file_of_ones_own_is_pinned(context: Any, tmp_path: Path) -> None:
-    name = "data/raw/net.safetensors"
-    digest = sha256_file(tmp_path / name)
-    with pytest.raises(UserError, match="does not pin it") as caught:
-        find(context, weights=name)
-    assert f"transfer.sha256: {digest}" in caught.value.cure
-    path = find(context, weights=name, sha256=digest)
-    assert path == tmp_path / name
-    assert set(read_weights(path)) == set(net().state_dict())
-
-
-def _folder(tmp_path: Path) -> None:
-    (tmp_path / "data/raw/other.safetensors").mkdir()
-
-
-BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "another file": ({"weights": "data/raw/net.safetensors", "sha256": "0" * 64}, "has sha256 .* names 0{64}"),
-    "missing file": ({"weights": "data/raw/gone.safetensors"}, "does not exist"),
-    "a folder": ({"weights": "data/raw/other.safetensors"}, "does not exist"),
-    "a pickle": ({"weights": "data/raw/net.pth"}, "no .safetensors file"),
-    "unknown card": ({"weights": "minilmm"}, "is no card"),
-    "card of data": ({"weights": "mnist"}, "card of data, not of weights"),
-    "card without a hash": ({"weights": "minilm"}, "does not pin it"),
-    "card, another hash": ({"weights": "minilm", "sha256": "0" * 64}, "names 0{64}"),
-    "no published weights": ({"weights": "imagenet"}, "no published weights for the model convnet"),
-}
-
-
-@pytest.mark.parametrize("case", list(BAD))
-def test_weights_that_cannot_be_had(case: str, context: Any, tmp_path: Path) -> None:
-    _folder(tmp_path)
-    settings, message = BAD[case]
-    with pytest.raises(UserError, match=message):
-        find(context, **settings)
-
-
-def test_imagenet_without_a_network(context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SAMEBITS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("SAMEBITS_DATA", raising=False)
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    module = types.ModuleType("published")
-    module.published = lambda _: ("http://127.0.0.1:9/net-00000000.pth", "0" * 8, 10)  # type: ignore[attr-defined]
-    with pytest.raises(UserError, match=r"could not be had: 127\.0\.0\.1 cannot be reached"):
-        find(context, module, weights="imagenet")
-    with pytest.raises(UserError, match="does not begin with 00000000"):
-        find(context, module, weights="imagenet", sha256="1" * 64)
 
 
 class _Runs:

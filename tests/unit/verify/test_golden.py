@@ -136,6 +136,24 @@ def test_what_cannot_be_traced_here_says_why(
     assert not list((tmp_path / ".samebits" / "golden").iterdir()), "the copy is gone"
 
 
+def test_weights_of_a_hub_are_fetched_before_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transfer = {"weights": "acme/tiny", "revision": "0a" * 20, "sha256": "1" * 64}
+    model = {"task": {"name": "classification"}, "model": {"name": "bert"}, "transfer": transfer}
+    write_json(tmp_path / "recipes" / "hub.yaml", {**model, "train": {"optimizer": {"name": "sgd", "lr": 0.1}}})
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(recipe_copy, "fetch_hub", lambda *given, **_: asked.append(given))
+    recipe_copy._require_inputs(tmp_path, "hub")
+    files = [("config.json", ""), ("model.safetensors", "1" * 64)]
+    assert asked == [("acme/tiny", "0a" * 20, *each) for each in files]
+
+    def away(*_: str, **__: Any) -> Path:
+        raise UserError("it could not be had", "check the network")
+
+    monkeypatch.setattr(recipe_copy, "fetch_hub", away)
+    with pytest.raises(UnavailableError, match="hub: it could not be had"):
+        recipe_copy._require_inputs(tmp_path, "hub")
+
+
 def test_outside_of_git_nothing_is_traced(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p")
     with pytest.raises(UserError, match="is in no git repository"):
