@@ -29,7 +29,7 @@ repro: setup ## run the pipeline (prepare, train, evaluate, export) and show wha
 	@$(call step,dvc repro,dvc repro)
 	@$(call step,the summary,samebits summary)
 
-test: setup lint types ## ruff, mypy and the tests that take seconds
+test: setup lint types ## ruff, mypy and the fast tests: about 10 minutes in all
 	@$(call step,pytest,python -m pytest)
 
 test-slow: setup ## the tests that take minutes: whole runs, kills, compared bytes

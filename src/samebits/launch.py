@@ -3,6 +3,9 @@
 glibc reads `GLIBC_TUNABLES` when a process starts, and cuBLAS reads its workspace setting when it is loaded. So a
 stage replaces itself once (`execve`: same process id, same parent) with both in its environment. Only the entry
 scripts in `stages/` do this; importing samebits into a notebook or a server changes nothing.
+
+A variable that the user has set stays as it is, without a word. A `GLIBC_TUNABLES` of theirs takes the place of ours
+whole: who wants both joins them with a colon. The run says which one held (tag `env.GLIBC_TUNABLES`).
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from samebits.cli import parser
+from samebits.params.read import read_yaml
+from samebits.params.schema import parse_params
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,6 +45,20 @@ def test_the_python_example_runs(small_mnist: Path, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     images = runpy.run_path("example.py", run_name="example")["images"]
     assert images.shape == (128, 1, 28, 28)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_says_to_write_into_params_yaml_is_valid(page: Path, tmp_path: Path) -> None:
+    """Each snippet alone, over params.yaml; a section that names another task or model takes its place."""
+    file = tmp_path / "snippet.yaml"
+    for snippet in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        file.write_text(snippet, encoding="utf-8")
+        given, params = read_yaml(file), read_yaml(ROOT / "params.yaml")
+        if not set(given) <= set(params):
+            continue  # not of params.yaml, as a sweep or a card
+        for section, values in given.items():
+            params[section] = values if "name" in values else params[section] | values
+        parse_params(params, f"{page.name}: {snippet}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -115,3 +115,49 @@ def test_a_python_without_the_requirements_is_told_the_cure(
     message = capsys.readouterr().err
     assert sys.executable in message
     assert "source .venv/bin/activate" in message
+
+
+IMPORT = """
+import importlib, os, signal, sys
+import torch
+
+def state():
+    return {
+        "environment": dict(os.environ),
+        "threads": torch.get_num_threads(),
+        "threads between": torch.get_num_interop_threads(),
+        "deterministic": torch.get_deterministic_debug_mode(),
+        "random": torch.get_rng_state().tolist(),
+        "type": torch.get_default_dtype(),
+        "products": torch.get_float32_matmul_precision(),
+        "onednn": torch.backends.mkldnn.enabled,
+        "cudnn": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32),
+        "gradients": torch.is_grad_enabled(),
+        "signals": [signal.getsignal(each) for each in (2, 15)],
+        "folder": os.getcwd(),
+    }
+
+before = state()
+import samebits
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+after = state()
+print([key for key in before if before[key] != after[key]])
+"""
+
+
+def test_importing_samebits_changes_neither_the_environment_nor_torch(tmp_path: Path) -> None:
+    """In a notebook or a server: only the entry scripts set what a stage needs."""
+    modules = ("cli", "launch", "stage", "training.train", "evaluation.evaluate", "export.export", "data.prepare")
+    others = ("predict", "generate", "serving", "checkpoint", "determinism", "tracking.tracker", "models.bert")
+    clean = {key: value for key, value in os.environ.items() if key not in OURS}
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORT, *(f"samebits.{each}" for each in modules + others)],
+        cwd=tmp_path,
+        env=clean | {"PYTHONPATH": str(SRC)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"

@@ -30,6 +30,7 @@ from samebits.files import sha256_file, write_bytes, write_json
 from samebits.params.export import ExportParams
 from samebits.registry import load_module
 from samebits.serving import GeneratingModel, ServingModel, build_serving
+from samebits.signature import NextTokenTarget
 
 if TYPE_CHECKING:
     from samebits.stage import StageContext
@@ -73,6 +74,11 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
     serving = build_serving(checkpoint.model, checkpoint.task, info.signature)
     # Scores of every token at every position of a split would fill the memory: they are compared as they are made.
     tokens = TokenProof(serving, split, settings, check) if isinstance(serving, GeneratingModel) else None
+    if isinstance(info.signature.target, NextTokenTarget) and not tokens:
+        raise UserError(
+            f"the model {config.model.get('name')} has no cache, and a language model is exported with one",
+            "give its class cache_shape and extend, as docs/models.md says; train and evaluate work without",
+        )
     if tokens and settings.int8:
         raise UserError("export.int8 is not for language models", "set export.int8: false")
     reference = None if tokens else answers(_eager(serving), split)

@@ -1,7 +1,8 @@
 """Models: one file each, a plain `nn.Module` that knows nothing of the trainer.
 
-A model file defines `Settings`, a `Section` with the model's own keys, and
-`build(settings, signature) -> nn.Module`. To add one: write the file, add its line to `MODELS`.
+A model file defines `Settings`, a `Section` with the model's own keys, and `build(settings, signature) -> nn.Module`.
+To add one: write the file, add its line to `MODELS`. One that reads only the beginning of a text says so by a function
+`reads(settings, signature) -> int`, in tokens.
 """
 
 from __future__ import annotations
@@ -43,3 +44,14 @@ def build_model(settings: Section, signature: Signature) -> nn.Module:
     name = str(getattr(settings, "name", ""))
     module = load_module("model", name, MODELS)
     return cast(nn.Module, module.build(settings, signature))
+
+
+def tokens_read(settings: Section, signature: Signature) -> int | None:
+    """How many tokens of a text the model's encoder reads, the first ones; None for a model that reads them all.
+
+    Raises:
+        UserError: if the model is not for such data.
+    """
+    module = load_module("model", str(getattr(settings, "name", "")), MODELS)
+    reads = getattr(module, "reads", None)
+    return None if reads is None else int(reads(settings, signature))

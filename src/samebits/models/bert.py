@@ -135,6 +135,16 @@ class Bert(nn.Module):
         return outputs if self.words is None else outputs.float() + self.words(whole)
 
 
+def reads(settings: Settings, signature: Signature) -> int:
+    """Tokens of a text that the encoder reads, the first ones.
+
+    Raises:
+        UserError: for other data.
+    """
+    length = signature.tokens.length
+    return length if settings.reads is None else min(settings.reads, length)
+
+
 def build(settings: Settings, signature: Signature) -> nn.Module:
     """A BERT encoder for texts.
 
@@ -142,7 +152,7 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         UserError: for other data, texts longer than the positions, or a width that the heads cannot share.
     """
     tokens = signature.tokens
-    read = tokens.length if settings.reads is None else min(settings.reads, tokens.length)
+    read = reads(settings, signature)
     if read > settings.positions:
         raise UserError(
             f"texts have up to {read} tokens, model.positions is {settings.positions}",

@@ -12,15 +12,23 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from samebits.errors import UserError
 from samebits.params.section import Section
+from samebits.preprocess import build_preprocess
 from samebits.registry import nearest
-from samebits.signature import Signature
+from samebits.signature import Signature, TokenInputs
 
 FOLDER = "custom"
+
+_SHOWN = {
+    "image": "images, float [N, C, H, W], normalised",
+    "table": "rows, float [N, numbers + indicators + categories]",
+    "tokens": "tokens, int64 [N, L]",
+}
 
 
 class Settings(Section):
@@ -43,7 +51,7 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
     """The model that the file defines.
 
     Raises:
-        UserError: if there is no such file or class, or either fails.
+        UserError: if there is no such file or class, either fails, or the model is not for such data.
     """
     module = _load(Path(settings.file))
     found = getattr(module, settings.class_name, None)
@@ -67,7 +75,48 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         ) from error
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"{settings.class_name} of {settings.file} has no parameters", "give it layers in __init__")
+    _try_out(model, f"{settings.class_name} of {settings.file}", signature)
     return model
+
+
+def _try_out(model: nn.Module, name: str, signature: Signature) -> None:
+    """Compute two samples, so that a model for other data is told so here and not by a traceback of the training.
+
+    Raises:
+        UserError: if it fails, or its outputs are not of the shape that the task takes.
+    """
+    inputs = _two_samples(signature)
+    outputs: dict[str, tuple[int, ...]] = {
+        "class": (signature.outputs,),
+        "number": (),
+        "next_token": (*inputs.shape[1:], signature.outputs),
+    }
+    wanted = (len(inputs), *outputs[signature.target.kind])
+    given = f"{_SHOWN[signature.inputs.kind]}, here {list(inputs.shape)}"
+    takes = f"its forward is given {given}, and has to give {list(wanted)}"
+    strict, training = torch.get_deterministic_debug_mode(), model.training
+    # What it draws and where it is not deterministic is the training's matter.
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.set_deterministic_debug_mode("default")
+        try:
+            found = model.eval()(inputs)
+        except Exception as error:
+            raise UserError(f"{name} cannot compute two samples: {_where(error)}", takes) from error
+        finally:
+            torch.set_deterministic_debug_mode(strict)
+            model.train(training)
+    if not isinstance(found, Tensor) or tuple(found.shape) != wanted:
+        shown = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(f"{name} gives {shown} for two samples", takes)
+
+
+def _two_samples(signature: Signature) -> Tensor:
+    """As the training gives them: of zeros; of tokens, the first that is no padding."""
+    if isinstance(signature.inputs, TokenInputs):
+        return torch.full((2, signature.inputs.length), int(signature.inputs.pad == 0), dtype=torch.int64)
+    dtype = torch.uint8 if signature.inputs.kind == "image" else torch.float32
+    samples: Tensor = build_preprocess(signature)(torch.zeros(2, *signature.row_shape, dtype=dtype))
+    return samples
 
 
 def _load(path: Path) -> ModuleType:

@@ -26,7 +26,7 @@ class TransferParams(Section):
         freeze: names of parameters that are not trained, with `*` and `?`, such as `layer1.*`. Where all of a layer is
             frozen, the statistics of its batch normalisation are, too.
         layer_decay: the learning rate of each layer is that of the layer above it, times this (for models that
-            number their layers: the resnets, efficientnet_lite0, bert).
+            number their layers: resnet18, 34 and 50, efficientnet_lite0, bert, mlp).
         head_lr: learning rate of parameters that the weights do not hold, such as a new head, as a multiple.
         rates: learning rates of parameters by name, with `*` and `?`, as multiples in place of those of `layer_decay`
             and `head_lr`; of several patterns that fit, the last holds.

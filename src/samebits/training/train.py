@@ -18,7 +18,7 @@ from samebits.data.prepared import DatasetInfo, open_split, read_info
 from samebits.errors import UserError
 from samebits.files import json_bytes, sha256_file
 from samebits.hardware import Precision, hardware_kind, pick_device, resolve_precision
-from samebits.models import MODELS, build_model
+from samebits.models import MODELS, build_model, tokens_read
 from samebits.params.augment import AugmentParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
@@ -125,8 +125,20 @@ def train(
             _follow(plan, micro, store, team, context)
 
 
+def _tell_what_is_cut(plan: Plan, context: StageContext) -> None:
+    """Of how many texts the encoder reads the beginning alone: `prepare` knows of `data.text.length` and no more."""
+    limit = tokens_read(plan.model, plan.info.signature)
+    if limit is None or limit >= plan.info.signature.tokens.length:
+        return
+    lengths = open_split(context.project.prepared, "train", in_memory=False).lengths()
+    share = float((lengths > limit).mean())
+    context.say(f"the encoder reads {limit:,} tokens: {share:.1%} of the training texts are longer")
+    context.tracker.summary({"train/texts_cut": share})
+
+
 def _lead(plan: Plan, micro: int, store: StateStore, team: Team, context: StageContext) -> None:
     """Train, save, write: the part of the first process."""
+    _tell_what_is_cut(plan, context)
     with store:
         remove_stale_states(store.folder.parent, keep=store.folder.name)
         if context.runtime.resume == "never":

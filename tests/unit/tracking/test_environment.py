@@ -161,3 +161,15 @@ def test_packages_are_lines_of_name_and_version() -> None:
     assert f"psutil=={psutil.__version__}" in lines
     names = [line.partition("==")[0] for line in lines]
     assert names == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "variable", ["CUBLAS_WORKSPACE_CONFIG", "GLIBC_TUNABLES", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"]
+)
+def test_variables_that_choose_kernels_or_memory_are_facts_where_they_are_set(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "as:it=is")
+    assert torch_facts()[f"env.{variable}"] == "as:it=is"
+    monkeypatch.delenv(variable)
+    assert f"env.{variable}" not in torch_facts()

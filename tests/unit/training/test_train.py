@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 import torch
 
 from samebits.data.batches import Batches
-from samebits.data.prepared import DatasetInfo
-from samebits.errors import UserError
+from samebits.data.prepared import DatasetInfo, read_info
+from samebits.errors import Interrupted, UserError
 from samebits.files import read_json, sha256_file
 from samebits.models.convnet import ConvNet, Settings
 from samebits.params.augment import AugmentParams
@@ -21,7 +22,9 @@ from samebits.params.train import AdamParams, ScheduleParams, SGDParams, TrainPa
 from samebits.paths import Project
 from samebits.stop import StopRequest
 from samebits.tasks.classification import Settings as TaskSettings
+from samebits.tracking.tracker import NullTracker
 from samebits.training import loop
+from samebits.training.speed import PEAKS
 from samebits.training.train import train
 
 BASE: dict[str, Any] = {
@@ -33,6 +36,7 @@ BASE: dict[str, Any] = {
     "schedule": {"name": "linear", "warmup": 0.2, "final": 0.1},
 }
 ADAM = {"name": "adam", "lr": 0.01, "weight_decay": 0.01}
+NO_AUGMENT = AugmentParams()
 
 
 @pytest.fixture(autouse=True)
@@ -63,14 +67,14 @@ def context(prepared: Any, tmp_path: Path) -> Any:
     return type(prepared)(**given)
 
 
-def run(context: Any, **changes: Any) -> str:
+def run(context: Any, *, augment: AugmentParams = NO_AUGMENT, weights: Any = "none", **changes: Any) -> str:
     """Train with `BASE` and `changes`; the hash of the weights."""
     train(
         3,
         "strict",
-        TaskSettings(name="classification"),
+        TaskSettings(name="classification", class_weights=weights),
         Settings(name="convnet", stages=[[4, 8]]),
-        AugmentParams(),
+        augment,
         TrainParams.model_validate(BASE | changes),
         context=context,
     )
@@ -160,6 +164,101 @@ def test_the_speed_is_told_next_to_the_peak(context: Any) -> None:
     line = next(line for line in context.said if "GFLOP/s" in line)
     assert "samples/s" in line
     assert "peak measured here" in line
+
+
+class Noted(NullTracker):
+    """Keeps the final values, and the files with their contents."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+        self.files: dict[str, bytes] = {}
+
+    def summary(self, values: Mapping[str, float]) -> None:
+        self.values |= values
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        self.files[f"{folder}/{path.name}"] = path.read_bytes()
+
+
+def test_a_profile_is_attached_to_the_run(context: Any) -> None:
+    context.tracker = Noted()
+    context.runtime = context.runtime.model_copy(update={"profile": True})
+    run(context, epochs=6)  # the trace begins after 20 steps
+    phases = context.tracker.files["profile/phases.txt"].decode()
+    assert "backward" in phases
+    assert "convolution" in phases
+    assert b"traceEvents" in gzip.decompress(context.tracker.files["profile/trace.json.gz"])
+
+
+def test_the_speed_and_its_share_of_the_peak_are_recorded(context: Any) -> None:
+    context.tracker = Noted()
+    run(context)
+    values = context.tracker.values
+    assert values["train/samples_per_second"] > 0
+    (peak,) = read_json(context.project.state / PEAKS).values()
+    assert values["train/gflop_per_second"] * 1e9 / peak == pytest.approx(values["train/share_of_peak"])
+    said = next(line for line in context.said if "GFLOP/s" in line)
+    assert f"{values['train/samples_per_second']:,.0f} samples/s" in said
+
+
+MIXING = {
+    "mixup": AugmentParams(mixup=0.4),
+    "cutmix": AugmentParams(cutmix=1.0),
+    "both": AugmentParams(mixup=0.4, cutmix=1.0),
+}
+
+
+def test_each_kind_of_mixing_makes_other_weights(context: Any) -> None:
+    assert len({run(context, augment=each) for each in (NO_AUGMENT, *MIXING.values())}) == 4
+
+
+class StopAfter(StopRequest):
+    """Asked for before the loop has looked so many times."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self._left = looks
+
+    @property
+    def requested(self) -> bool:  # type: ignore[override]
+        self._left -= 1
+        return self._left <= 0
+
+    @requested.setter
+    def requested(self, value: bool) -> None:
+        """`StopRequest` begins with False."""
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_mixing_gives_the_same_bits_again_and_after_a_stop(name: str, context: Any) -> None:
+    expected = run(context, augment=MIXING[name])
+    assert run(context, augment=MIXING[name]) == expected
+    context.stop = StopAfter(4)
+    with pytest.raises(Interrupted, match="stopped at step 4 of"):
+        run(context, augment=MIXING[name])
+    context.stop = StopRequest()
+    assert run(context, augment=MIXING[name]) == expected
+    assert "resuming at step 4" in context.said
+
+
+def test_class_weights_change_what_is_learnt(context: Any) -> None:
+    counts = read_info(context.project.prepared).class_counts["train"]
+    assert len(set(counts)) > 1
+    hashes = {run(context, weights=weights) for weights in ("none", "balanced", {"3": 9.0}, {"3": 9.0, "4": 0.5})}
+    assert len(hashes) == 4
+
+
+def test_balanced_weights_are_those_that_the_counts_of_the_training_split_give(context: Any) -> None:
+    info = read_info(context.project.prepared)
+    counts = info.class_counts["train"]
+    by_hand = {name: sum(counts) / (len(counts) * n) for name, n in zip(info.classes, counts, strict=True)}
+    assert run(context, weights=by_hand) == run(context, weights="balanced")
+
+
+def test_a_weight_for_no_class_stops_before_the_first_step(context: Any) -> None:
+    with pytest.raises(UserError, match=r"names 11, which is no class"):
+        run(context, weights={"11": 2.0})
+    assert not context.project.checkpoint.exists()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,0 +1,41 @@
+"""The pages of measurements are what their raw results render to: no number in them is edited by hand."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, stage_environment
+
+# In a process of its own: bench/ is no package, and its modules have names that others may have, too.
+RENDER = """
+import importlib, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1] + "/src", sys.argv[1] + "/bench"]
+writer = importlib.import_module("parts." + sys.argv[2])
+writer.write(Path(sys.argv[1], "bench", "results"), Path(sys.argv[3]))
+assert not {"keras", "lightning", "tensorflow"} & set(sys.modules), "the page needs the peers' libraries"
+"""
+
+
+@pytest.mark.parametrize(("page", "writer"), [("performance.md", "page"), ("scaling.md", "scaling_page")])
+def test_a_page_of_measurements_is_rendered_from_its_results(page: str, writer: str, tmp_path: Path) -> None:
+    written = ROOT / "docs" / page
+    # A section whose raw results are gone is kept from the page that is there.
+    copy = Path(shutil.copy(written, tmp_path / page))
+    result = subprocess.run(
+        [sys.executable, "-c", RENDER, str(ROOT), writer, str(copy)],
+        cwd=tmp_path,
+        env=stage_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert copy.read_text(encoding="utf-8") == written.read_text(encoding="utf-8"), (
+        f"docs/{page} is not what bench/results say: write it anew by python bench/performance.py --page, or scaling.py"
+    )
