@@ -206,6 +206,11 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
     info, settings, runtime = plan.info, plan.train, context.runtime
     in_memory = info.split_bytes("train") <= runtime.memory_mib << 20
     samples = open_split(context.project.prepared, "train", in_memory=in_memory)
+    if not in_memory and settings.shuffle == "full":
+        context.say(
+            "the samples are more than runtime.memory_mib, so each is read from disk, from anywhere: "
+            "train.shuffle: window reads shard by shard, many times faster where the system cannot keep them in memory"
+        )
     determinism.seed_torch(plan.seed, determinism.INITIALISATION)
     network = build_model(plan.model, info.signature)
     torchs_own = plan.weights is not None and is_torchs_own(plan.transfer, context.project.catalog)

@@ -385,3 +385,15 @@ def test_threads_that_prepare_batches_on_a_cpu(
     runtime = context.runtime.model_copy(update={"workers": given})
     run(type(context)(**(vars(context) | {"runtime": runtime})), epochs=1)
     assert asked == [threads]
+
+
+@pytest.mark.parametrize(
+    ("shuffle", "in_memory", "lines"), [("full", False, 1), ("window", False, 0), ("full", True, 0)]
+)
+def test_the_order_that_is_slow_from_disk_is_told(
+    shuffle: str, in_memory: bool, told: int, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_memory:
+        monkeypatch.setattr(DatasetInfo, "split_bytes", lambda *_: 1 << 60)
+    run(context, epochs=1, shuffle=shuffle)
+    assert len([line for line in context.said if "train.shuffle: window" in line]) == told
