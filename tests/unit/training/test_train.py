@@ -388,7 +388,7 @@ def test_threads_that_prepare_batches_on_a_cpu(
 
 
 @pytest.mark.parametrize(
-    ("shuffle", "in_memory", "lines"), [("full", False, 1), ("window", False, 0), ("full", True, 0)]
+    ("shuffle", "in_memory", "told"), [("full", False, 1), ("window", False, 0), ("full", True, 0)]
 )
 def test_the_order_that_is_slow_from_disk_is_told(
     shuffle: str, in_memory: bool, told: int, context: Any, monkeypatch: pytest.MonkeyPatch
