@@ -30,8 +30,8 @@ def lines(found: dict[str, dict[str, Any]]) -> list[str]:
 def _times(what: str, rows: list[Row], first: str, second: str, subject: str, goal: float, key: str = "rate") -> Line:
     """A ratio of medians that shall not be below the goal; NaN, where a contender failed, is no success."""
     value = ratio(rows, first, second, key, subject)
-    median, _, spread = ratio_range(rows, first, second, key, subject).partition(" ")
-    return what, f"{median}× {spread}".strip(), f"{goal:g}×", value >= goal
+    shown = ratio_range(rows, first, second, key, subject).replace(" (", "× (")
+    return what, shown, f"{goal:g}×", value >= goal
 
 
 def _training(found: dict[str, Any]) -> Iterator[Line]:

@@ -196,10 +196,19 @@ def load_card(catalog: Path, name: str) -> Card:
 
 def local_folders(card: Card) -> list[FolderPlace]:
     """Folders that the environment puts in front of the card's own places: `SAMEBITS_DATA`."""
-    value = os.environ.get("SAMEBITS_DATA", "")
-    folders = [part for part in value.split(os.pathsep) if part]
     # Either the files themselves, or one folder a card.
-    return [FolderPlace(kind="folder", path=path) for part in folders for path in (str(Path(part) / card.name), part)]
+    parts = environment_folders()
+    return [FolderPlace(kind="folder", path=path) for part in parts for path in (str(Path(part) / card.name), part)]
+
+
+def environment_folders() -> list[str]:
+    """The folders of `SAMEBITS_DATA`."""
+    return [part for part in os.environ.get("SAMEBITS_DATA", "").split(os.pathsep) if part]
+
+
+def is_path(name: str) -> bool:
+    """Whether what a setting names is a file or folder, and no card."""
+    return "/" in name or "\\" in name or "." in name
 
 
 def _unknown(catalog: Path, name: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from samebits.data.catalog import Card, CardFile, FolderPlace, UrlPlace, local_folders
+from samebits.data.catalog import Card, CardFile, FolderPlace, UrlPlace, environment_folders, local_folders
 from samebits.data.clients import get_package, label
 from samebits.data.download import Network, download
 from samebits.data.places import PlaceError, ProgressMode, blocks, gunzipped, keep_verified
@@ -115,8 +115,7 @@ def fetch_url(
 
 def _at_hand(path: Path, sha256: str) -> Path | None:
     """A published file in the cache, or under the same name in a folder of SAMEBITS_DATA."""
-    folders = [Path(each) for each in os.environ.get("SAMEBITS_DATA", "").split(os.pathsep) if each]
-    for found in (path, *(folder / path.name for folder in folders)):
+    for found in (path, *(Path(folder) / path.name for folder in environment_folders())):
         if found.is_file() and sha256_file(found).startswith(sha256):
             return found
     return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from samebits.data.catalog import WEIGHTS, load_card
+from samebits.data.catalog import WEIGHTS, is_path, load_card
 from samebits.data.fetch import fetch, fetch_url
 from samebits.data.hub import CONFIG, TENSORS, fetch_hub
 from samebits.errors import UserError
@@ -53,7 +53,7 @@ def find_weights(
     check = _config_check(name, model, module, signature)
     if is_hub_name(name):
         return _from_hub(settings, name, _required(check, name, model), context)
-    if not _is_path(name):
+    if not is_path(name):
         return _from_card(settings, name, check, context)
     if name.endswith(_SAFETENSORS):
         path = _own_file(name, context)
@@ -66,13 +66,9 @@ def find_weights(
 def is_torchs_own(settings: TransferParams, catalog: Path) -> bool:
     """True if torch.save wrote the file that `find_weights` finds; else it is a safetensors file."""
     name = str(settings.weights)
-    if name == IMAGENET or _is_path(name):
+    if name == IMAGENET or is_path(name):
         return name == IMAGENET
     return not load_card(catalog, name).file("model").name.endswith(_SAFETENSORS)
-
-
-def _is_path(name: str) -> bool:
-    return "/" in name or "\\" in name or "." in name
 
 
 def _config_check(name: str, model: Section, module: ModuleType, signature: Signature) -> Check | None:

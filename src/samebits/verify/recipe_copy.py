@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from samebits.data.catalog import load_card
+from samebits.data.catalog import is_path, load_card
 from samebits.data.fetch import fetch
 from samebits.data.hub import CONFIG, TENSORS, fetch_hub
 from samebits.errors import UserError
@@ -79,7 +79,7 @@ def _require_inputs(copy: Path, recipe: str) -> None:
             with _needed_by(recipe):
                 for file, sha256 in ((CONFIG, ""), (TENSORS, transfer.sha256)):
                     fetch_hub(name, transfer.revision, file, sha256, say=lambda _: None, progress="off")
-        elif "/" in name or "\\" in name or "." in name:
+        elif is_path(name):
             if not (copy / name).exists() or (key == "transfer.weights" and transfer.sha256 is None):
                 raise UnavailableError(
                     f"{recipe} takes {name} ({key}), which neither git nor a card has: another clone could not repeat "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -197,16 +197,6 @@ def test_a_folder_gives_the_encoder_that_its_library_computes(
     with torch.inference_mode():
         wanted = saved[1](input_ids=tokens).last_hidden_state.mean(1)
         torch.testing.assert_close(network(tokens), network.head(wanted))
-
-
-@pytest.fixture
-def restored() -> Iterator[None]:
-    """What a stage sets for its whole process is set back."""
-    before = torch.get_deterministic_debug_mode()
-    yield
-    torch.set_deterministic_debug_mode(before)
-    torch.backends.cudnn.benchmark = False
-    torch.set_num_threads(1)
 
 
 @pytest.mark.usefixtures("restored")

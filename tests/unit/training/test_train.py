@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,7 @@ ADAM = {"name": "adam", "lr": 0.01, "weight_decay": 0.01}
 NO_AUGMENT = AugmentParams()
 
 
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    before = torch.get_deterministic_debug_mode()
-    yield
-    torch.set_deterministic_debug_mode(before)
-    torch.backends.cudnn.benchmark = False
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,12 @@ class Bigram(nn.Module):
 """
 
 
+pytestmark = pytest.mark.usefixtures("restored")
+
+
 @pytest.fixture(autouse=True)
-def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _timed_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("samebits.export.latency._SECONDS", 0.0)
-    before = torch.get_deterministic_debug_mode()
-    yield
-    torch.set_deterministic_debug_mode(before)
-    torch.set_num_threads(1)
 
 
 @pytest.fixture

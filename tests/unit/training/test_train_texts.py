@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from samebits.data.prepared import open_split, read_info
 from samebits.files import sha256_file
@@ -45,12 +44,7 @@ class Noted(NullTracker):
         self.values |= values
 
 
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    before = torch.get_deterministic_debug_mode()
-    yield
-    torch.set_deterministic_debug_mode(before)
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 @pytest.fixture(scope="module")
