@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 EXIT_DIFFERENT = 1
 """Exit code of `samebits verify` and its like where bits differ."""
 
@@ -31,3 +33,9 @@ class UserError(Exception):
 
 class Interrupted(Exception):
     """The user or the system asked to stop (Ctrl-C, SIGTERM); what was computed is saved."""
+
+
+def listed(names: Sequence[object], most: int = 8) -> str:
+    """Names for a message: the first `most`, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 Decimal = Literal[".", ","]
@@ -26,6 +26,7 @@ _DATE = re.compile(
     r"(?:[T ](?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,]\d+)?)?\s?(?P<zone>Z|[+-]\d{2}:?\d{2})?)?",
     re.ASCII,
 )
+_EPOCH = datetime(1970, 1, 1)
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False}
 
 DATE_PARTS_OF_DAY = ("hour", "minute", "second")
@@ -80,6 +81,16 @@ def moment(text: str, form: str | None = None) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return found
+
+
+def seconds_of(date: datetime) -> int:
+    """Seconds since 1970, whatever the machine's time zone."""
+    return round((date - _EPOCH).total_seconds())
+
+
+def moment_of(seconds: int) -> datetime:
+    """The date of so many seconds since 1970."""
+    return _EPOCH + timedelta(seconds=seconds)
 
 
 def date_part(date: datetime, part: str) -> float:

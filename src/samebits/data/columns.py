@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -117,7 +116,7 @@ def read_text_column(name: str, column: Coded, decimal: Decimal, settings: Table
     if name in settings.categories:
         return _category(name, column, texts)
     if name in settings.dates or _share(column, lambda text: cells.moment(text, settings.date_format)) >= _MOSTLY:
-        dates = _parsed(name, "date", column, texts, lambda text: _seconds(cells.moment(text, settings.date_format)))
+        dates = _parsed(name, "date", column, texts, lambda text: _seconds(text, settings))
         if len(dates.bad) > (1.0 - _MOSTLY) * max(1, len(column.codes)):
             row, cell = next(iter(dates.bad.items()))
             raise UserError(
@@ -221,16 +220,6 @@ def _share(column: Coded, parse: Callable[[str], object]) -> float:
     return taken / total if total else 0.0
 
 
-def _seconds(moment: datetime | None) -> int | None:
-    """Seconds since 1970, whatever the machine's time zone."""
-    return None if moment is None else round((moment - _EPOCH).total_seconds())
-
-
-def moment_of(seconds: int) -> datetime:
-    """The date of so many seconds since 1970."""
-    return datetime.fromordinal(_EPOCH.toordinal() + seconds // 86400).replace(
-        hour=seconds % 86400 // 3600, minute=seconds % 3600 // 60, second=seconds % 60
-    )
-
-
-_EPOCH = datetime.combine(date(1970, 1, 1), datetime.min.time())
+def _seconds(text: str, settings: TableParams) -> int | None:
+    moment = cells.moment(text, settings.date_format)
+    return None if moment is None else cells.seconds_of(moment)

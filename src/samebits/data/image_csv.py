@@ -1,11 +1,12 @@
-"""A CSV with the columns `path` and `label`, and if one likes `split` (train, validation, test) and `group`; UTF-8,
-commas.
+"""A CSV with the columns `path` and `label`, and if one likes `split` (train, validation, test), `group` and `time`;
+UTF-8, commas.
 
     path,label,split
     photos/1.jpg,cat,train
 
 Paths are relative to the CSV file's folder and stay below it, so that DVC sees the images change. With
-`data.split: group`, images of one group (a patient, a place, a film) are in one split.
+`data.split: group`, images of one group (a patient, a place, a film) are in one split; with `data.split: time`, the
+latest are the test.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from samebits.data.image_folder import Labelled, gather
 from samebits.data.images import RawImages
 from samebits.data.members import Member
 from samebits.data.sources import SetAside, Source, require_kept
+from samebits.data.times import no_time
 from samebits.errors import UserError
 
 _NEEDED = ("path", "label")
 _SPLITS = ("train", "validation", "test")
 _LONGEST = 1 << 16
-_SPLIT_CURES = {"group": "add a column `group` to the CSV: images of one group stay together"}
+_SPLIT_CURES = {
+    "group": "add a column `group` to the CSV: images of one group stay together",
+    "time": "add a column `time` to the CSV: dates such as 2025-12-31, or numbers",
+}
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -42,7 +47,7 @@ def read(source: Source) -> RawImages:
         )
     labelled: list[Labelled] = []
     aside: list[SetAside] = []
-    grouped = source.settings.split == "group"
+    grouped, timed = source.settings.split == "group", source.settings.split == "time"
     for number, row in _rows(path):
         name, label, split = row["path"].strip(), row["label"].strip(), (row.get("split") or "").strip()
         group = row.get("group", "").strip()
@@ -62,7 +67,11 @@ def read(source: Source) -> RawImages:
         if grouped and "group" in row and not group:
             aside.append(SetAside(file, "it has no group, data.split is group", label))
             continue
-        labelled.append(Labelled(member, label, split or None, group or None))
+        time = row.get("time") if timed else None
+        if time is not None and (reason := no_time(time)):
+            aside.append(SetAside(file, reason, label))
+            continue
+        labelled.append(Labelled(member, label, split or None, group or None, time))
     if not labelled:
         first = f"; the first: {aside[0].id}: {aside[0].reason}" if aside else ""
         raise UserError(f"{source.settings.source} lists no usable image{first}", "look at its `path` and `label`")

@@ -17,22 +17,26 @@ from samebits.data.images import RawImages
 from samebits.data.members import Member, list_tree, require_filled
 from samebits.data.sources import SetAside, Source
 from samebits.data.split import sample_hashes
+from samebits.data.times import read_times
 from samebits.errors import UserError
 from samebits.registry import nearest
 
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 _FEWEST_CLASSES = 2
+_LIST = "list the images in a CSV with a column `{}` (data.format: image_csv), or set data.split: hash"
+_SPLIT_CURES = {"group": _LIST.format("group"), "time": _LIST.format("time")}
 _SINGLE = "the only image of its class"
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """An image file, its class, and its split and its group where the source says them."""
+    """An image file, its class, and its split, its group and its time where the source says them."""
 
     member: Member
     label: str
     split: str | None = None
     group: str | None = None
+    time: str | None = None
 
 
 def read(source: Source) -> RawImages:
@@ -51,14 +55,14 @@ def read(source: Source) -> RawImages:
     missing = sorted((wanted or set()) - set(classes))
     if missing:
         raise UserError(f"{source.name} has no folder {', '.join(missing)}", "correct `classes` of its card")
-    return gather(source, labelled, aside)
+    return gather(source, labelled, aside, _SPLIT_CURES)
 
 
 def gather(
     source: Source,
     labelled: Sequence[Labelled],
     aside: Sequence[SetAside],
-    split_cures: Mapping[str, str] | None = None,
+    split_cures: Mapping[str, str],
 ) -> RawImages:
     """Decode labelled files; those that cannot be read are set aside.
 
@@ -100,7 +104,8 @@ def gather(
         classes=tuple(classes),
         given=given,
         groups=_groups(kept),
-        split_cures=split_cures or {},
+        times=read_times([each.time for each in kept], "the column `time`"),
+        split_cures=split_cures,
         set_aside=(*aside, *unusable),
         parts=[pixels],
         rows=np.array(usable, dtype=np.int64),

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from samebits.errors import UserError
+from samebits.errors import UserError, listed
 
 UNPACKED_LEAST = 1 << 30
 UNPACKED_TIMES = 100
@@ -130,9 +130,8 @@ def require_filled(
     empty = sorted(wanted - filled)
     empty = [each for each in empty if each.partition("/")[0] not in empty or "/" not in each]
     if empty:
-        more = f" and {len(empty) - 8} more" if len(empty) > 8 else ""
         raise UserError(
-            f"{shown}: no file in the class folder {', '.join(empty[:8])}{more}",
+            f"{shown}: no file in the class folder {listed(empty)}",
             "put samples there, or remove the folder (links, hidden files and what desktops leave are no samples)",
         )
 

@@ -16,7 +16,7 @@ from samebits.data.encodings import NotText, check_encoding
 from samebits.data.members import Member, list_members
 from samebits.data.running_text import LARGEST, whole_text
 from samebits.data.sources import SetAside, Source
-from samebits.data.texts import Item, RawTexts, collect
+from samebits.data.texts import Item, RawTexts, collect, require_no_columns
 
 SHORTEST, LONGEST = 200, 2000
 """Characters of a paragraph."""
@@ -28,8 +28,9 @@ def read(source: Source) -> RawTexts:
     """The paragraphs of the books of each author that the card names (of one's own: of all authors).
 
     Raises:
-        UserError: if there are no such books, or `data.text.encoding` is none.
+        UserError: if there are no such books, `data.text.encoding` is none, or `data.text` names a column.
     """
+    require_no_columns(source)
     if source.settings.text.encoding is not None:
         check_encoding(source.settings.text.encoding)
     encodings: Counter[str] = Counter()

@@ -25,6 +25,7 @@ from samebits.data.encodings import NotText, check_encoding, decode, require_unm
 from samebits.data.segments import segments
 from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source, SplitData
 from samebits.data.split import HASH_BYTES, Hashes
+from samebits.data.texts import require_no_columns
 from samebits.data.tokenizer import Given, read_tokenizer
 from samebits.errors import UserError
 from samebits.params.text import TextParams
@@ -48,7 +49,7 @@ def read(source: Source) -> RawText:
     text is set aside.
 
     Raises:
-        UserError: if there is no file to read, or `data.split` needs what running text does not have.
+        UserError: if there is no file to read, or `data.split` or `data.text` needs what running text does not have.
     """
     settings = source.settings
     if settings.split in ("stratified", "time"):
@@ -56,6 +57,7 @@ def read(source: Source) -> RawText:
             f"data.split is {settings.split}: running text has no classes and no times",
             "set data.split: hash, or group to keep each document in one split",
         )
+    require_no_columns(source)
     if settings.text.encoding is not None:
         check_encoding(settings.text.encoding)
     set_aside: list[SetAside] = []

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from samebits.data.catalog import Card
 from samebits.data.split import Hashes
-from samebits.errors import UserError
+from samebits.errors import UserError, listed
 from samebits.params.data import DataParams
 from samebits.registry import load_module, nearest
 from samebits.signature import Signature
@@ -143,9 +143,8 @@ def require_kept(shown: str, named: Collection[str], kept: Collection[str], asid
     if not lost:
         return
     why = next((f"; {each.id}: {each.reason}" for each in aside if each.label == lost[0]), "")
-    more = f" and {len(lost) - 8} more" if len(lost) > 8 else ""
     raise UserError(
-        f"{shown}: no usable sample of the class {', '.join(label[:60] for label in lost[:8])}{more}{why}",
+        f"{shown}: no usable sample of the class {listed([label[:60] for label in lost])}{why}",
         "mend its samples, add others, or take it out of the source (of a card: out of `classes`)",
     )
 

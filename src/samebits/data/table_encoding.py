@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.data.cells import DATE_PARTS_OF_DAY, Decimal, date_part
-from samebits.data.columns import Column, Floats, Int64, moment_of
+from samebits.data.cells import DATE_PARTS_OF_DAY, Decimal, date_part, moment_of
+from samebits.data.columns import Column, Floats, Int64
 from samebits.data.leaks import require_no_leaks
 from samebits.data.sources import Encoded, Raw
 from samebits.data.table_target import Target

@@ -19,6 +19,11 @@ from samebits.registry import nearest
 
 SEPARATORS = (",", "\t", ";", "|")
 
+_SPLIT_CURES = {
+    "group": "name the column whose equal values stay together: data.text.group",
+    "time": "name the column with the date of a text: data.text.time",
+}
+
 
 def read(source: Source) -> RawTexts:
     """Every row of the file. Rows that cannot be used are set aside by their line.
@@ -30,8 +35,9 @@ def read(source: Source) -> RawTexts:
     if path.is_dir():
         raise UserError(f"{source.name} is a folder, data.format text_csv reads one file", "name the file in it")
     encodings: Counter[str] = Counter()
-    cures = {"group": "name the column whose equal values stay together: data.text.group"}
-    return collect(source, _items(source, encodings), encodings, split_cures=cures, cure="look at data.text.label")
+    return collect(
+        source, _items(source, encodings), encodings, split_cures=_SPLIT_CURES, cure="look at data.text.label"
+    )
 
 
 def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]:
@@ -66,6 +72,7 @@ def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]
                     label=cells["label"].strip(),
                     given=cells.get("given"),
                     group=cells.get("group"),
+                    time=cells.get("time"),
                 )
 
 
@@ -113,7 +120,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 def _columns(header: Sequence[str], settings: TextParams, name: str) -> dict[str, int]:
     """Where each wanted column stands."""
-    wanted = {"text": settings.text, "label": settings.label, "given": settings.given, "group": settings.group}
+    wanted = {key: getattr(settings, key) for key in ("text", "label", "given", "group", "time")}
     if settings.text == settings.label:
         raise UserError(f"data.text.text and data.text.label are both {settings.text!r}", "name two columns")
     found: dict[str, int] = {}

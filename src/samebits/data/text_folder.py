@@ -17,8 +17,10 @@ from pathlib import PurePosixPath
 from samebits.data.encodings import LONGEST, NotText, check_encoding, decode, require_unmixed
 from samebits.data.members import Member, list_tree, require_filled
 from samebits.data.sources import SetAside, Source
-from samebits.data.texts import Item, RawTexts, collect, given_name
+from samebits.data.texts import Item, RawTexts, collect, given_name, require_no_columns
 
+_TABLE = "put the texts into a CSV or JSON Lines file that says its {} (data.text.{}), or set data.split: hash"
+_SPLIT_CURES = {key: _TABLE.format(key, key) for key in ("group", "time")}
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -50,7 +52,11 @@ def read_files(
     Args:
         text_of: the content of a file to its text; raises NotText for what is none.
         skip: suffixes of files that are no samples.
+
+    Raises:
+        UserError: as `read`, and for `data.text` naming a column.
     """
+    require_no_columns(source)
     root = "" if source.card is None else source.card.root
     found_files, folders = list_tree(source.own, source.scratch, root)
     members = [each for each in found_files if PurePosixPath(each.name).suffix not in skip]
@@ -67,6 +73,7 @@ def read_files(
         found,
         encodings,
         named=known or {folder for each in members if (folder := _place(each.name, halves)[1])},
+        split_cures=_SPLIT_CURES,
         cure="put the texts of each class into a folder of its name",
     )
 

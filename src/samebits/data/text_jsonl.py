@@ -16,6 +16,11 @@ from samebits.data.texts import Item, RawTexts, collect
 from samebits.errors import UserError
 from samebits.params.text import TextParams
 
+_SPLIT_CURES = {
+    "group": "name the key whose equal values stay together: data.text.group",
+    "time": "name the key with the date of a text: data.text.time",
+}
+
 
 def read(source: Source) -> RawTexts:
     """Every line of the file. Lines that cannot be used are set aside.
@@ -29,8 +34,9 @@ def read(source: Source) -> RawTexts:
     if source.settings.text.text == source.settings.text.label:
         raise UserError(f"data.text.text and data.text.label are both {source.settings.text.text!r}", "name two keys")
     encodings: Counter[str] = Counter()
-    cures = {"group": "name the key whose equal values stay together: data.text.group"}
-    return collect(source, _items(source, encodings), encodings, split_cures=cures, cure="look at data.text.label")
+    return collect(
+        source, _items(source, encodings), encodings, split_cures=_SPLIT_CURES, cure="look at data.text.label"
+    )
 
 
 def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]:
@@ -76,6 +82,9 @@ def _item(value: Any, name: str, origin: str, settings: TextParams) -> Item | Se
         return SetAside(name, f"no key {settings.given!r} (data.text.given)", label)
     if settings.group is not None and _plain(value.get(settings.group)) is None:
         return SetAside(name, f"no name under {settings.group!r} (data.text.group)", label)
+    time = value.get(settings.time) if settings.time is not None else None
+    if settings.time is not None and (isinstance(time, bool) or not isinstance(time, str | int | float)):
+        return SetAside(name, f"no date and no number under {settings.time!r} (data.text.time)", label)
     return Item(
         id=name,
         origin=origin,
@@ -83,6 +92,7 @@ def _item(value: Any, name: str, origin: str, settings: TextParams) -> Item | Se
         label=label,
         given=None if settings.given is None else str(value[settings.given]),
         group=None if settings.group is None else _plain(value.get(settings.group)),
+        time=None if time is None else str(time),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from samebits.data.encodings import NotText, clean
 from samebits.data.sources import Encoded, Int64, Raw, SetAside, Source, require_kept
 from samebits.data.split import HASH_BYTES
+from samebits.data.times import no_time, read_times
 from samebits.data.tokenizer import Given, encode_texts, fit_tokenizer
 from samebits.errors import UserError
 from samebits.files import sha256_bytes
@@ -41,6 +42,7 @@ class Item:
         origin: a place that a person can look up.
         text: not cleaned yet.
         label: the class's name; None where it is missing.
+        given, group, time: its split, its group and its time as the source writes them, where it does.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Item:
     label: str | None
     given: str | None = None
     group: str | None = None
+    time: str | None = None
 
 
 class TextStore:
@@ -158,7 +161,7 @@ def collect(
                 aside.append(SetAside(each.id, reason, each.label))
                 continue
             # The text itself lies in the store.
-            kept.append(Item(each.id, each.origin, "", each.label, _given(each), each.group))
+            kept.append(Item(each.id, each.origin, "", each.label, _given(each), each.group, each.time))
             hashes.append(hashlib.sha256(text.encode()).digest())
             yield text
 
@@ -185,6 +188,7 @@ def collect(
         classes=tuple(classes),
         given=_column([item.given for item in chosen], default="train"),
         groups=_column([item.group for item in chosen], default=""),
+        times=read_times([item.time for item in chosen], "data.text.time"),
         split_cures=split_cures or {},
         set_aside=(*aside, *single),
         store=store,
@@ -194,6 +198,21 @@ def collect(
         scratch=source.scratch,
         encodings={} if encodings is None else encodings,
     )
+
+
+def require_no_columns(source: Source) -> None:
+    """Refuse settings that name a column, of a source that has none.
+
+    Raises:
+        UserError: with the key.
+    """
+    for key in ("given", "group", "time"):
+        column = getattr(source.settings.text, key)
+        if column is not None:
+            raise UserError(
+                f"data.text.{key} is {column!r}, but {source.name} has no columns",
+                f"take data.text.{key} out of params.yaml; what splits such a source can have: docs/data.md",
+            )
 
 
 def _checked(item: Item) -> tuple[str, str]:
@@ -206,6 +225,10 @@ def _checked(item: Item) -> tuple[str, str]:
         return "", str(error)
     if item.given is not None and item.given.strip().lower() not in _GIVEN:
         return "", f"its split is {item.given[:40]!r}, neither train nor validation nor test"
+    if item.group is not None and not item.group.strip():
+        return "", "it has no group (data.text.group)"
+    if item.time is not None and (reason := no_time(item.time)):
+        return "", f"{reason} (data.text.time)"
     return text, "" if text else "the text is empty"
 
 

@@ -15,6 +15,7 @@ class TextParams(Section):
         label: the one that holds the class.
         given: one that says `train`, `validation` or `test`; null: `data.split` decides.
         group: one whose equal values stay together, for `data.split: group`.
+        time: one with the date of a text, or a number that rises with time, for `data.split: time`.
         separator: between the columns of a CSV; null: whichever of comma, semicolon, tab and bar fits the header.
         encoding: of the files, as Python names it; null: a byte order mark decides, else UTF-8, else Windows-1252 for
             what is no UTF-8, which is reported.
@@ -29,6 +30,7 @@ class TextParams(Section):
     label: str = Field(default="label", min_length=1)
     given: str | None = Field(default=None, min_length=1)
     group: str | None = Field(default=None, min_length=1)
+    time: str | None = Field(default=None, min_length=1)
     separator: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str | None = Field(default=None, min_length=1)
     tokenizer: str = Field(default="bpe", min_length=1)

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from samebits.errors import UserError
+from samebits.errors import UserError, listed
 from samebits.git import head_commit
 from samebits.paths import Project
 from samebits.secrets import without_secrets
@@ -23,7 +23,6 @@ from samebits.sharing.remote import EXTRAS, Remote, open_remote
 from samebits.sharing.share import mib
 
 _OLDEST = (3, 11)
-_SHOWN = 5
 _SLOW_S = 5.0
 _PLUGINS = {"s3": "dvc-s3", "ssh": "dvc-ssh", "webdav": "dvc-webdav", "gs": "dvc-gs", "azure": "dvc-azure"}
 _SPARE = 1 << 30
@@ -55,10 +54,7 @@ def versions(project: Project) -> Iterator[Line]:
         if have.partition("+")[0] not in allowed:
             differ.append(f"{name} {have} (lock: {' or '.join(sorted(allowed))})")
     if differ:
-        more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
-        yield Line(
-            "versions", "warning", f"not as locked: {', '.join(differ[:_SHOWN])}{more}; bits may differ", "make setup"
-        )
+        yield Line("versions", "warning", f"not as locked: {listed(differ)}; bits may differ", "make setup")
     else:
         yield Line("versions", "ok", f"as in requirements.lock ({len(wanted)} packages)")
 
@@ -93,9 +89,8 @@ def git_state(project: Project) -> Iterator[Line]:
     changed = uncommitted(project.home)
     commit = head_commit(project.home)
     if changed:
-        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         yield Line(
-            "git", "warning", f"not in commit {commit[:10]}: {', '.join(changed[:_SHOWN])}{more}",
+            "git", "warning", f"not in commit {commit[:10]}: {listed(changed)}",
             "git add, git commit: share refuses until then",
         )  # fmt: skip
         return

@@ -13,12 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from samebits.errors import UserError
+from samebits.errors import UserError, listed
 from samebits.sharing.git import git
 from samebits.sharing.objects import open_repo
 from samebits.sharing.remote import open_remote, quiet
 
-_SHOWN = 8
 _REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")
 _DVCS_OWN = ("refs/exps/exec/", "refs/exps/celery/", "refs/exps/temp/")
 
@@ -58,9 +57,8 @@ def collect(
         needy = dict(_in_need(repo, folder, kept)) if workspace_only and not force else {}
         if needy:
             names = [f"{name} ({count} objects)" for name, count in needy.items()]
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             raise UserError(
-                f"still needed by {', '.join(names[:_SHOWN])}{more}",
+                f"still needed by {listed(names)}",
                 "keep it (samebits gc), delete these refs (git tag -d, git branch -D, dvc exp remove), or let it go "
                 "(--force)",
             )

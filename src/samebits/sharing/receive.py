@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from samebits.errors import UserError
+from samebits.errors import UserError, listed
 from samebits.files import read_json, write_bytes
 from samebits.sharing.objects import (
     Needed,
@@ -27,7 +27,6 @@ from samebits.sharing.objects import (
 from samebits.sharing.remote import Heard, Remote, open_remote, quiet
 from samebits.sharing.share import mib
 
-_SHOWN = 12
 _METRICS = 3
 
 Say = Callable[[str], None]
@@ -106,7 +105,7 @@ def fetch_checked(
         if not absent and not damaged and not unlisted:
             return objects, len({each.oid for each in objects} - before)
         if attempt == 1 and damaged:
-            say(f"came damaged, fetched once more: {_some(damaged)}")
+            say(f"came damaged, fetched once more: {listed(damaged)}")
             continue
         break
     _raise_wrong(remote, heard, [*unlisted, *absent], damaged)
@@ -165,13 +164,13 @@ def _remove(repo: Any, damaged: Iterable[Needed]) -> None:
 def _raise_wrong(remote: Remote, heard: Heard, missing: list[Needed], damaged: list[Needed]) -> None:
     if damaged:
         raise UserError(
-            f"damaged on {remote.shown}: {_some(damaged)}",
+            f"damaged on {remote.shown}: {listed(damaged)}",
             "whoever has a good copy runs samebits share, which sends it again; or make it here: dvc repro",
         )
     # Nothing is "up to date" while something is missing.
     stages = sorted({each.stage for each in missing if not each.stage.endswith(".dvc")})
     raise UserError(
-        f"missing on {remote.shown}: {_some(missing)}" + (f" ({heard.texts[-1]})" if heard.texts else ""),
+        f"missing on {remote.shown}: {listed(missing)}" + (f" ({heard.texts[-1]})" if heard.texts else ""),
         "whoever has it runs samebits share" + (f"; or make it here: dvc repro {' '.join(stages)}" if stages else ""),
     )
 
@@ -211,7 +210,7 @@ def _check_workspace(repo: Any, force: bool, left: Mapping[str, Any]) -> None:
     wrong = sorted({path for path, md5 in [*stored, *of_git] if md5_of(root / path) != md5})
     if wrong:
         raise UserError(
-            f"not as dvc.lock has them: {', '.join(wrong[:_SHOWN])}",
+            f"not as dvc.lock has them: {listed(wrong)}",
             "what git keeps: git checkout -- FILE, or commit dvc.lock together with it; the rest: dvc checkout",
         )
 
@@ -260,8 +259,3 @@ def _json(path: Path) -> dict[str, Any]:
         return {}
     value = read_json(path)
     return value if isinstance(value, dict) else {}
-
-
-def _some(objects: list[Needed]) -> str:
-    rest = f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
-    return ", ".join(str(each) for each in objects[:_SHOWN]) + rest

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from samebits.errors import UserError
+from samebits.errors import UserError, listed
 from samebits.git import head_commit
 from samebits.sharing.faults import FAULTS
 from samebits.sharing.git import is_published, uncommitted
@@ -42,7 +42,7 @@ def share(
     changed = uncommitted(folder)
     if changed:
         raise UserError(
-            f"not committed: {_some(changed)}",
+            f"not committed: {listed(changed)}",
             "commit them (git add, git commit) or let git ignore them: a clone would not have them",
         )
     with open_repo(folder) as repo:
@@ -69,12 +69,12 @@ def check_lock(repo: Any) -> None:
     lost = sorted(name for name, changes in stale.items() if _is_only_out_of_cache(changes))
     if lost and len(lost) == len(stale):
         raise UserError(
-            f"the outputs of {_some(lost)} are not whole in the cache",
+            f"the outputs of {listed(lost)} are not whole in the cache",
             f"store them anew, if their files are here: dvc commit -f {' '.join(lost)}; or get them: samebits receive",
         )
     if stale:
         raise UserError(
-            f"dvc.lock does not agree with the files here: {_some(sorted(stale))} (dvc status says how)",
+            f"dvc.lock does not agree with the files here: {listed(sorted(stale))} (dvc status says how)",
             "bring it up to date: dvc repro; or take the outputs back: dvc checkout; then commit dvc.lock",
         )
 
@@ -98,7 +98,7 @@ def needed_here(repo: Any) -> list[Needed]:
     objects, unlisted = needed(repo)
     if unlisted:
         raise UserError(
-            f"the cache lacks {_some([str(each) for each in unlisted])}",
+            f"the cache lacks {listed(unlisted)}",
             "get it: samebits receive; or make it: dvc repro",
         )
     return objects
@@ -138,13 +138,13 @@ def send(
         healed, lost = heal(repo, remote, verdict.wrong)
         if lost:
             raise UserError(
-                f"{remote.shown} lacks {_some([str(each) for each in lost])}, and the cache here has no good copy",
+                f"{remote.shown} lacks {listed(lost)}, and the cache here has no good copy",
                 "whoever has one runs samebits share; or make it again: dvc repro -f " + " ".join(_stages(lost)),
             )
         verdict = verify(repo, remote, objects, deep=not quick)
         if verdict.wrong:
             raise UserError(
-                f"{remote.shown} still has wrong objects after they were sent again: {_some(verdict.lines())}",
+                f"{remote.shown} still has wrong objects after they were sent again: {listed(verdict.lines())}",
                 "its storage is failing: use another remote",
             )
         say(f"sent again, good now: {len(healed)} objects")
@@ -182,13 +182,13 @@ def _check_before_sending(repo: Any, objects: list[Needed], remote: Remote) -> N
             damaged.append(each)
     if missing:
         raise UserError(
-            f"neither the cache here nor {remote.shown} has {_some([str(each) for each in missing])}",
+            f"neither the cache here nor {remote.shown} has {listed(missing)}",
             f"make it again: dvc repro -f {' '.join(_stages(missing))}; or get it from whoever has it",
         )
     if damaged:
         paths = " ".join(str(cache_path(repo, each.oid)) for each in damaged[:_SHOWN])
         raise UserError(
-            f"damaged in the cache here: {_some([str(each) for each in damaged])}",
+            f"damaged in the cache here: {listed(damaged)}",
             f"remove the copies and store the outputs anew: rm -f {paths}; dvc commit {' '.join(_stages(damaged))}",
         )
 
@@ -205,11 +205,6 @@ def _push_failed(error: Exception, heard: Heard, remote: Remote) -> UserError:
 
 def _stages(objects: Iterable[Needed]) -> list[str]:
     return sorted({each.stage for each in objects})
-
-
-def _some(names: list[str]) -> str:
-    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + rest
 
 
 def mib(size: int) -> str:

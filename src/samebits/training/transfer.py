@@ -22,11 +22,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from samebits.errors import UserError
+from samebits.errors import UserError, listed
 from samebits.params.transfer import TransferParams
 from samebits.registry import nearest
-
-_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], label: str) -> tupl
     parameters = {name for name, _ in network.named_parameters()}
     if not parameters & set(taken):
         raise UserError(
-            f"no tensor of {label} fits the model: it has {_some(list(own))}; the file has {_some(list(weights))}",
+            f"no tensor of {label} fits the model: it has {listed(list(own))}; the file has {listed(list(weights))}",
             "use the model that the weights are of",
         )
     network.load_state_dict({name: weights[name] for name in taken}, strict=False)
@@ -107,21 +105,16 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], label: str) -> tupl
     lines = [f"transfer: {len(taken)} of {len(own)} tensors ({share:.1%} of the values) are from {label}"]
     if reshaped:
         shown = [f"{name} {_shape(weights[name])} -> {_shape(own[name])}" for name in reshaped]
-        lines.append(f"transfer: new, of another shape: {_some(shown)}")
+        lines.append(f"transfer: new, of another shape: {listed(shown)}")
     if missing:
-        lines.append(f"transfer: new, not in the file: {_some(missing)}")
+        lines.append(f"transfer: new, not in the file: {listed(missing)}")
     if unused:
-        lines.append(f"transfer: not used: {_some(unused)}")
+        lines.append(f"transfer: not used: {listed(unused)}")
     return {*reshaped, *missing} & parameters, lines
 
 
 def _shape(value: Tensor) -> str:
     return "x".join(map(str, value.shape))
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
 
 
 def _freeze(network: nn.Module, patterns: list[str]) -> tuple[nn.Module, ...]:
@@ -147,7 +140,7 @@ def _require_names(where: str, patterns: Iterable[str], names: list[str]) -> Non
         if not fnmatch.filter(names, pattern):
             guess = nearest(pattern.rstrip("*."), names)
             hint = f"did you mean {guess}? " if guess else ""
-            raise UserError(f"{where}: no parameter is called {pattern}", f"{hint}they are {_some(names)}")
+            raise UserError(f"{where}: no parameter is called {pattern}", f"{hint}they are {listed(names)}")
 
 
 def _rates(network: nn.Module, settings: TransferParams, module: ModuleType, new: set[str]) -> dict[str, float]:

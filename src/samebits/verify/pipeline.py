@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from samebits.errors import UserError
+from samebits.errors import UserError, listed
 from samebits.git import GitError, git, head_commit
 from samebits.paths import Project
 from samebits.tracking.facts import recorded_facts
@@ -25,8 +25,6 @@ from samebits.verify.objects import (
     share_cache,
 )
 from samebits.verify.report import OutputResult, Verification, changed_facts
-
-_NAMED = 5
 
 
 def verify(project: Project, stages: list[str], *, keep: bool = False, say: Callable[[str], None] = print) -> bool:
@@ -64,21 +62,20 @@ def require_clean(root: Path, stages: list[LockedStage]) -> None:
         UserError: naming changed files, and new ones that a stage depends on.
     """
     try:
-        listed = git(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+        output = git(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
     except GitError as error:
         raise UserError(f"git status failed: {error}", "mend the repository: git fsck") from None
     deps = [dep for stage in stages for dep in stage.deps]
     bad = []
-    for entry in filter(None, listed.split("\0")):
+    for entry in filter(None, output.split("\0")):
         state, name = entry[:2], entry[3:]
         if state != "??" or any(overlap(name, dep) for dep in deps):
             bad.append(name)
     if LOCK in bad:
         raise UserError(f"{LOCK} is not committed as it is here", f"git add {LOCK} && git commit, then verify")
     if bad:
-        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         raise UserError(
-            f"the working tree differs from its commit: {', '.join(bad[:_NAMED])}{more}",
+            f"the working tree differs from its commit: {listed(bad)}",
             "commit it, or put it aside (git stash -u): what is verified is a commit",
         )
 

@@ -72,6 +72,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
         r"split has [\d,]+ tokens, one row needs 60,001",
     ),
     "a split by class": (good, {"split": "stratified"}, r"data.split is stratified: running text has no classes"),
+    "a column named": (good, {"text": {"group": "who"}}, r"data.text.group is 'who', but .* has no columns"),
     "a split by time": (good, {"split": "time"}, r"data.split is time: .* no times"),
     "one document and a split by document": (good, {"split": "group"}, r"split is empty"),
     "a tokenizer that is not there": (good, {"text": {"tokenizer": "data/raw/lost.json"}}, r"lost.json does not exist"),

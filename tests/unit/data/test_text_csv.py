@@ -134,6 +134,22 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "its split is 'later'",
     ),
     "no such group": (GOOD, {"group": "who"}, "no column 'who'"),
+    "a text of no group": (
+        table([*[(*row, "g") for row in SAMPLES], ("w", "pos", " ")], header=("text", "label", "who")),
+        {"group": "who"},
+        "line 42: it has no group (data.text.group)",
+    ),
+    "no such time": (GOOD, {"time": "when"}, "no column 'when'"),
+    "a time that is none": (
+        table([*[(*row, "2025-01-02") for row in SAMPLES], ("w", "pos", "2025-13-01")], header=("text", "label", "at")),
+        {"time": "at"},
+        "line 42: its time is '2025-13-01', neither a date such as 2025-12-31 nor a number (data.text.time)",
+    ),
+    "dates among numbers": (
+        table([(*row, "17" if k else "1.2.2025") for k, row in enumerate(SAMPLES)], header=("text", "label", "at")),
+        {"time": "at"},
+        "times are dates, such as '1.2.2025', and numbers, such as '17'",
+    ),
 }
 
 

@@ -92,6 +92,13 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "one key for both": (GOOD, {"label": "text"}, "are both 'text'"),
     "no split": (GOOD, {"given": "part"}, "no key 'part' (data.text.given)"),
     "no group": (GOOD, {"group": "who"}, "no name under 'who' (data.text.group)"),
+    "no time": (GOOD, {"time": "at"}, "no date and no number under 'at' (data.text.time)"),
+    "a time that is a truth value": (
+        GOOD.replace("}", ', "at": true}'),
+        {"time": "at"},
+        "no date and no number under 'at' (data.text.time)",
+    ),
+    "a time that is NaN": (GOOD.replace("}", ', "at": NaN}'), {"time": "at"}, "its time is 'nan', neither a date"),
 }
 
 

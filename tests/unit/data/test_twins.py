@@ -57,30 +57,41 @@ def image_csv(raw: Path) -> None:
     (raw / "own" / "given.csv").write_text("\n".join(["path,label,split", *rows]))
     rows = [f"{k}.png,{label(k)},{group(k)}" for k in range(N)]
     (raw / "own" / "group.csv").write_text("\n".join(["path,label,group", *rows]))
+    rows = [f"{k}.png,{label(k)},{day(k)}" for k in range(N)]
+    (raw / "own" / "time.csv").write_text("\n".join(["path,label,time", *rows]))
 
 
 def jsonl(raw: Path) -> None:
-    rows = ({"text": text(k), "label": label(k), "who": group(k), "part": part(k)} for k in range(N))
+    rows = (
+        {"text": text(k), "label": label(k), "who": group(k), "part": part(k), "at": day(k).toordinal()}
+        for k in range(N)
+    )
     (raw / "own.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
 
 
+def day(k: int) -> date:
+    """Of each pair, one is of the first years and one of the last."""
+    return date.fromordinal(737_000 + 1000 * (k % 2) + k)
+
+
 def row(k: int) -> str:
-    """A house; of each pair, one was sold in the first years and one in the last."""
-    sold = date.fromordinal(737_000 + 1000 * (k % 2) + k)
-    return f"{k // 2 * 3.5},{k // 2 * 7 % 11},{sold},{group(k)},{label(k)},{part(k)}"
+    return f"{k // 2 * 3.5},{k // 2 * 7 % 11},{day(k)},{group(k)},{label(k)},{part(k)}"
 
 
 ROWS = lines("own.csv", "size,rooms,sold,street,kind,part", row)
-TEXTS = lines("own.csv", "text,label,who,part", lambda k: f"{text(k)},{label(k)},{group(k)},{part(k)}")
+TEXTS = lines("own.csv", "text,label,who,part,at", lambda k: f"{text(k)},{label(k)},{group(k)},{part(k)},{day(k)}")
 
 CASES: dict[str, tuple[Make, str, str, dict[str, Any]]] = {
     "images, given": (files(".png", image), "own", "image_folder", {}),
     "listed images, given": (image_csv, "own/given.csv", "image_csv", {}),
     "listed images, group": (image_csv, "own/group.csv", "image_csv", {"split": "group"}),
+    "listed images, time": (image_csv, "own/time.csv", "image_csv", {"split": "time"}),
     "texts, given": (TEXTS, "own.csv", "text_csv", {"text": {"given": "part"}}),
     "texts, group": (TEXTS, "own.csv", "text_csv", {"split": "group", "text": {"group": "who"}}),
+    "texts, time": (TEXTS, "own.csv", "text_csv", {"split": "time", "text": {"time": "at"}}),
     "JSON, given": (jsonl, "own.jsonl", "text_jsonl", {"text": {"given": "part"}}),
     "JSON, group": (jsonl, "own.jsonl", "text_jsonl", {"split": "group", "text": {"group": "who"}}),
+    "JSON, time": (jsonl, "own.jsonl", "text_jsonl", {"split": "time", "text": {"time": "at"}}),
     "files, given": (files(".txt", lambda k: text(k).encode()), "own", "text_folder", {}),
     "mails, given": (files(".eml", mail), "own", "mail", {}),
     "rows, given": (
@@ -171,16 +182,16 @@ def test_the_same_inputs_with_other_numbers_as_targets_are_no_copies(tmp_path: P
 @pytest.mark.parametrize(
     ("case", "split", "cure"),
     [
-        ("images, given", "group", "set data.split: hash"),
-        ("images, given", "time", "set data.split: hash"),
+        ("images, given", "group", "list the images in a CSV with a column `group`"),
+        ("images, given", "time", "list the images in a CSV with a column `time`"),
         ("listed images, given", "group", "add a column `group` to the CSV"),
-        ("listed images, given", "time", "set data.split: hash"),
+        ("listed images, given", "time", "add a column `time` to the CSV"),
         ("texts, given", "group", "name the column whose equal values stay together: data.text.group"),
-        ("texts, given", "time", "set data.split: hash"),
+        ("texts, given", "time", "name the column with the date of a text: data.text.time"),
         ("JSON, given", "group", "name the key whose equal values stay together: data.text.group"),
-        ("JSON, given", "time", "set data.split: hash"),
-        ("files, given", "group", "set data.split: hash"),
-        ("mails, given", "time", "set data.split: hash"),
+        ("JSON, given", "time", "name the key with the date of a text: data.text.time"),
+        ("files, given", "group", "put the texts into a CSV or JSON Lines file that says its group"),
+        ("mails, given", "time", "put the texts into a CSV or JSON Lines file that says its time"),
         ("rows, given", "group", "name the column whose equal values stay together: data.table.group"),
         ("rows, given", "time", "name the column to sort by: data.table.time"),
     ],
@@ -218,6 +229,62 @@ def test_an_image_without_a_group_is_set_aside(tmp_path: Path) -> None:
     # Where it is not asked for, it need not be there.
     prepared, _ = run(tmp_path, "own/group.csv", "image_csv")
     assert read_json(prepared / "dataset.json")["audit"]["set_aside"] == 0
+
+
+@pytest.mark.parametrize(
+    ("case", "first"), [("listed images, time", 0), ("texts, time", 2), ("JSON, time", 1), ("rows, time", 1)]
+)
+def test_the_latest_samples_are_the_test(case: str, first: int, tmp_path: Path) -> None:
+    # The number in a sample's id counts from `first`.
+    make, source, format_name, changed = CASES[case]
+    make(raw_folder(tmp_path))
+    prepared, _ = run(tmp_path, source, format_name, **changed)
+    found = pq.read_table(prepared / "manifest.parquet").to_pylist()
+    days: dict[str, list[date]] = {name: [] for name in SPLITS}
+    for each in found:
+        days[each["split"]].append(day(int("".join(filter(str.isdigit, each["id"]))) - first))
+    assert [len(days[name]) for name in SPLITS] == [77, 19, 24]
+    assert max(days["train"]) < min(days["validation"])
+    assert max(days["validation"]) < min(days["test"])
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("", "it has no time"),
+        ("soon", "its time is 'soon', neither a date such as 2025-12-31 nor a number"),
+        ("2025-02-30", "its time is '2025-02-30', neither"),
+        ("inf", "its time is 'inf', neither"),
+    ],
+)
+def test_an_image_without_a_time_is_set_aside(cell: str, reason: str, tmp_path: Path) -> None:
+    image_csv(raw_folder(tmp_path))
+    path = tmp_path / "data/raw/own/time.csv"
+    path.write_text(path.read_text().replace(f"3.png,dog,{day(3)}\n", f"3.png,dog,{cell}\n", 1))
+    prepared, _ = run(tmp_path, "own/time.csv", "image_csv", split="time")
+    aside = (prepared / "set_aside.csv").read_text().splitlines()[1:]
+    assert len(aside) == 1
+    assert reason in aside[0]
+    # Where it is not asked for, it need not be there.
+    prepared, _ = run(tmp_path, "own/time.csv", "image_csv")
+    assert read_json(prepared / "dataset.json")["audit"]["set_aside"] == 0
+
+
+def test_dates_among_numbers_cannot_be_sorted(tmp_path: Path) -> None:
+    image_csv(raw_folder(tmp_path))
+    path = tmp_path / "data/raw/own/time.csv"
+    path.write_text(path.read_text().replace(f"3.png,dog,{day(3)}\n", "3.png,dog,17\n", 1))
+    with pytest.raises(UserError, match=f"times are dates, such as '{day(0)}', and numbers, such as '17'"):
+        run(tmp_path, "own/time.csv", "image_csv", split="time")
+
+
+@pytest.mark.parametrize("key", ["given", "group", "time"])
+@pytest.mark.parametrize("case", ["files, given", "mails, given"])
+def test_a_column_of_a_source_that_has_none_is_refused(case: str, key: str, tmp_path: Path) -> None:
+    make, source, format_name, changed = CASES[case]
+    make(raw_folder(tmp_path))
+    with pytest.raises(UserError, match=f"data.text.{key} is 'who', but .*own.* has no columns"):
+        run(tmp_path, source, format_name, **changed, text={key: "who"})
 
 
 def test_a_class_of_images_that_are_not_there_is_named(tmp_path: Path) -> None:
