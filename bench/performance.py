@@ -62,7 +62,8 @@ def main() -> None:
 def measure(part: str, options: Options, results: Path) -> None:
     """Measure one part and keep what was found."""
     began = time.monotonic()
-    about = facts() | {"command": f"python bench/performance.py --only {part} --rounds {options.rounds}"}
+    limit = f" --minutes {options.minutes:g}" if part == "accuracy" else ""
+    about = facts() | {"command": f"python bench/performance.py --only {part} --rounds {options.rounds}{limit}"}
     found = importlib.import_module(f"parts.{part}").measure(options)
     about["minutes"] = round((time.monotonic() - began) / 60, 1)
     (results / f"{part}.json").write_text(json.dumps({"about": about, **found}, indent=1) + "\n", encoding="utf-8")

@@ -37,7 +37,7 @@ def measure(options: Options) -> dict[str, Any]:
                 row = _ours(folder, seed, options) if name == OURS else _peer(data, wanted, seed, options)
                 rows.append({"subject": title, "name": name, "round": seed} | row)
                 print(json.dumps(rows[-1]), flush=True)
-    return {"rows": rows, "minutes": options.minutes}
+    return {"rows": rows}
 
 
 def _ours(folder: Path, seed: int, options: Options) -> Row:
@@ -98,7 +98,8 @@ def render(found: dict[str, Any]) -> list[str]:
             f"{statistics.median(took):.0f} s ({min(took):.0f} to {max(took):.0f})",
             f"{hit} of {len(mine)}; mean {statistics.mean(row['accuracy'] for row in mine):.2%}",
             f"{statistics.median(reached):.0f} s" if len(reached) == len(theirs) else f"not within {spent:.0f} s",
-            f"{len(reached)} of {len(theirs)}; best {max(row['best'] for row in theirs):.2%}",
+            f"{len(reached)} of {len(theirs)}; best {max(row['best'] for row in theirs):.2%} in "
+            f"{max(row['epochs'] for row in theirs)} epochs",
             f"{'more than ' if ratio[1] else ''}{ratio[0]:.1f} (5×)",
         ])  # fmt: skip
     head = ["wanted", "ours, whole `train`", "reached it", "example", "reached it", "× (goal)"]
@@ -106,9 +107,7 @@ def render(found: dict[str, Any]) -> list[str]:
         "Ours: the recipe `mnist`, and `fashion_mnist` with the widths 16, 32, 64, 128, 7 epochs and an `ema_decay` of "
         "0.995; the whole stage as a process, start-up included, judged once at its end on the 10,000 test images. "
         "PyTorch's MNIST example with its settings, MNIST's normalisation on both (14 epochs of all 60,000 images), is "
-        "tested after "
-        f"each epoch, outside of its clock, and stopped where it first gets there, at its end, or after "
-        f"{found['minutes']:g} minutes. "
-        "One seed a round."
+        "tested after each epoch, outside of its clock, and stopped where it first gets there, at its end, or at a "
+        "limit of time. One seed a round."
     )
     return ["## Time to an accuracy", "", text, "", *table(head, body), "", f"Other processes: {others(rows)} cores."]

@@ -43,11 +43,11 @@ def render(found: dict[str, Any]) -> list[str]:
     head = [f"n = {n}", "training loop, s", "whole process, s"]
     logging, saving = (spread(rows, PROFILED, f"{phase}_percent", None, 2) for phase in ("logging", "checkpoint"))
     profiled = summary(rows, PROFILED, "logging_percent")[3]
-    every = found.get("saved_every", 30.0)
     inside = (
         "A ratio of whole trainings holds the machine's own swings. From inside, by the clock of `runtime.profile`, "
-        f"n = {profiled}, with a saved state every {every:g} s: handing over what is recorded takes {logging} % of the "
-        f"loop's time, the saved states {saving} %. MLflow's sender, in its own process, is not in that."
+        f"n = {profiled}, with a saved state every {found['saved_every']:g} s: handing over what is recorded takes "
+        f"{logging} % of the loop's time, the saved states {saving} %. MLflow's sender, in its own process, is not in "
+        "that."
     )
     busy = f"Other processes, MLflow's sender among them: {others(rows)} cores."
     return ["## Cost of recording", "", text, "", *table(head, body), "", inside, "", busy]

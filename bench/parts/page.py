@@ -9,18 +9,7 @@ from typing import Any
 
 from parts import goals
 
-PARTS = {
-    "training": "Training",
-    "peak": "Share of the peak",
-    "input": "Input pipeline",
-    "startup": "Start-up",
-    "overhead": "Cost of recording",
-    "latency": "Answers",
-    "text": "Fine-tuning BERT",
-    "language": "Language model",
-    "accuracy": "Time to an accuracy",
-}
-"""The parts, and what their sections of the page are called."""
+PARTS = ("training", "peak", "input", "startup", "overhead", "latency", "text", "language", "accuracy")
 OURS_ALONE = frozenset({"peak", "overhead", "latency"})
 """Parts without peers: they take no environment for them."""
 
@@ -35,37 +24,18 @@ ratio within one round. Goals that are not reached stand here like those that ar
 
 
 def write(results: Path, target: Path) -> None:
-    """Render every part that was measured, and name those that were not.
-
-    A section whose raw results are gone stays as it is.
-    """
+    """Render every part that was measured, and name those that were not."""
     measured = {
         part: json.loads(file.read_text(encoding="utf-8"))
         for part in PARTS
         if (file := results / f"{part}.json").is_file()
     }
-    lines, missing = [_HEAD, *goals.lines(measured), ""], []
-    before = _sections(target)
-    for part, heading in PARTS.items():
-        if part not in measured:
-            if heading in before:
-                lines += [before[heading], ""]
-            else:
-                missing.append(part)
-            continue
-        found = measured[part]
+    lines = [_HEAD, *goals.lines(measured), ""]
+    for part, found in measured.items():
         lines += [*importlib.import_module(f"parts.{part}").render(found), "", about_line(found["about"]), ""]
-    if missing:
+    if missing := [part for part in PARTS if part not in measured]:
         lines += ["## Not measured yet", "", f"{', '.join(missing)}: `python bench/performance.py --only PART`.", ""]
     target.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-
-
-def _sections(page: Path) -> dict[str, str]:
-    """The sections of a page that is there, by their headings."""
-    if not page.is_file():
-        return {}
-    parts = page.read_text(encoding="utf-8").split("\n## ")[1:]
-    return {part.partition("\n")[0]: f"## {part.strip()}" for part in parts}
 
 
 def about_line(about: dict[str, Any]) -> str:
