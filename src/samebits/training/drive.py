@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
+from samebits.errors import Interrupted
 from samebits.progress import Progress
 from samebits.stage import StageContext
 from samebits.training.clock import Clock, Profile
@@ -36,6 +38,22 @@ def drive(training: Training, store: StateStore, context: StageContext) -> None:
         store.save(state.tensors(), state.counters())
 
     clock = Profile(training.device, context.project.state / "profile") if context.runtime.profile else Clock()
+    try:
+        speed = _run(training, save, clock, context)
+    except Interrupted:
+        _keep_profile(clock, context)
+        raise
+    _keep_profile(clock, context)
+    _report_speed(training, speed, context)
+
+
+def _run(training: Training, save: Callable[[], None], clock: Clock, context: StageContext) -> float:
+    """The loop to its end; samples a second.
+
+    Raises:
+        Interrupted: a stop was asked for.
+    """
+    state = training.state
     with Progress(context.runtime.progress, training.total_steps, state.step, context.say) as progress:
         observer = Observer(
             point=context.tracker.metrics,
@@ -46,11 +64,15 @@ def drive(training: Training, store: StateStore, context: StageContext) -> None:
         )
         with context.stop.deferred(), contextlib.closing(clock):
             training.run(observer, context.stop)
+    return progress.samples_per_second
+
+
+def _keep_profile(clock: Clock, context: StageContext) -> None:
+    """Write what was measured, of a training that was stopped, too: one looks at the first minute and stops."""
     if isinstance(clock, Profile):
         for file in clock.write():
             context.tracker.artifact(file, "profile")
         context.say(f"profile: {clock.table_file}\n{clock.table()}")
-    _report_speed(training, progress.samples_per_second, context)
 
 
 def _report_speed(training: Training, samples_per_second: float, context: StageContext) -> None:

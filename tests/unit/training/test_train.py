@@ -235,6 +235,15 @@ def test_mixing_gives_the_same_bits_again_and_after_a_stop(name: str, context: A
     assert "resuming at step 4" in context.said
 
 
+def test_a_training_that_is_stopped_leaves_its_profile(context: Any) -> None:
+    context.tracker = Noted()
+    context.runtime = context.runtime.model_copy(update={"profile": True})
+    context.stop = StopAfter(4)
+    with pytest.raises(Interrupted, match="stopped at step 4 of"):
+        run(context)
+    assert "4 steps; 0 more traced" in context.tracker.files["profile/phases.txt"].decode()
+
+
 def test_class_weights_change_what_is_learnt(context: Any) -> None:
     counts = read_info(context.project.prepared).class_counts["train"]
     assert len(set(counts)) > 1
