@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from parts import accuracy, input, language, latency, overhead, peak, startup, text, training
+from parts import accuracy, input, language, latency, overhead, peak, resnet9, startup, text, training
 from parts.base import Row, ratio, ratio_range, summary, table
 
 Line = tuple[str, str, str, bool]
@@ -34,11 +34,15 @@ def _times(what: str, rows: list[Row], first: str, second: str, subject: str, go
     return what, shown, f"{goal:g}×", value >= goal
 
 
-def _training(found: dict[str, Any]) -> Iterator[Line]:
-    for subject in training.SUBJECTS:
+def _training(found: dict[str, Any], subjects: training.Subjects = training.SUBJECTS) -> Iterator[Line]:
+    for subject in subjects:
         for peer, goal in training.GOALS.items():
             what = f"training, {subject}: samples/s against {peer}"
             yield _times(what, found["rows"], training.OURS, peer, subject, goal)
+
+
+def _resnet9(found: dict[str, Any]) -> Iterator[Line]:
+    return _training(found, resnet9.SUBJECTS)
 
 
 def _peak(found: dict[str, Any]) -> Iterator[Line]:
@@ -103,6 +107,7 @@ def _accuracy(found: dict[str, Any]) -> Iterator[Line]:
 
 _PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Line]]] = {
     "training": _training,
+    "resnet9": _resnet9,
     "peak": _peak,
     "input": _input,
     "startup": _startup,

@@ -9,7 +9,18 @@ from typing import Any
 
 from parts import goals
 
-PARTS = ("training", "peak", "input", "startup", "overhead", "latency", "text", "language", "accuracy")
+PARTS = (
+    "training",
+    "resnet9",
+    "peak",
+    "input",
+    "startup",
+    "overhead",
+    "latency",
+    "text",
+    "language",
+    "accuracy",
+)
 OURS_ALONE = frozenset({"peak", "overhead", "latency"})
 """Parts without peers: they take no environment for them."""
 

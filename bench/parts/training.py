@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ PEERS = {
     "Keras/TensorFlow mixed_bfloat16": ("keras_images.py", "bf16", ()),
     "Keras/torch fp32": ("keras_images.py", "fp32", ("--backend=torch",)),
 }
-SUBJECTS = {
+Subjects = Mapping[str, tuple[str, bool]]
+"""Title of a table: the model, whether the images are augmented."""
+SUBJECTS: Subjects = {
     "convnet": ("convnet", False),
     "convnet, augmented": ("convnet", True),
     "ResNet-18, augmented": ("resnet18", True),
@@ -45,23 +48,41 @@ GOALS = {
 }
 _MODELS: dict[str, dict[str, Any]] = {
     "convnet": {"name": "convnet", "stages": [[32, 32], [64, 128]], "crop": 2, "dropout": 0.0},
+    "resnet9": {"name": "resnet9", "widths": [24, 48, 96, 192]},
     "resnet18": {"name": "resnet18", "stem": "small"},
 }
+_CLOCKS = {
+    "convnet": (100, 8.0, 800, (101, 200)),
+    "resnet9": (10, 8.0, 120, (61, 120)),
+    "resnet18": (2, 8.0, 20, (1, 20)),
+}
+_QUICK = {"convnet": (2, 0.0, 20, (1, 20)), "resnet9": (2, 0.0, 4, (1, 6)), "resnet18": (2, 0.0, 2, (1, 4))}
+"""By model: steps and seconds before the clock starts, the steps that it counts, those whose mean loss is compared."""
+
+_TEXT = """
+Fashion-MNIST (all 70,000 images: speed needs no test split), 28×28, batch 128, SGD with Nesterov momentum at a
+constant 0.05; augmented is a shift by up to 2 pixels and mirroring. `convnet` is the model of the recipe `mnist`
+(107,818 parameters), ResNet-18 has the stem for small images. Ours is `stages/train.py` as it is: strict determinism,
+MLflow, progress, a saved state every 5 s (the default is 30); it computes in bf16, in channels_last, with the fused
+optimiser. The peers run with their defaults, PyTorch's DataLoader with two workers. The clock starts after 8 s and
+100 steps (ResNet: 2), so start-up is out of it, and counts 800 steps (ResNet: 20), as this machine's speed changes
+every 5 to 20 s: the tables were measured one after the other, so compare within a table. The loss is the mean of the
+same steps for all, 101 to 200: the same work is done to the same effect. ResNet's is of steps 1 to 20, in which the
+first weights and the order of the images still count.
+"""
 
 
-def measure(options: Options) -> dict[str, Any]:
+def measure(options: Options, subjects: Subjects = SUBJECTS) -> dict[str, Any]:
     rows: list[Row] = []
-    for subject, (model, augment) in SUBJECTS.items():
+    for subject, (model, augment) in subjects.items():
         contenders = [ours(model, augment, options), *peers(model, augment, options)]
         rows += alternate(contenders, options.rounds, subject)
     return {"rows": rows}
 
 
 def counted(model: str, options: Options) -> list[str]:
-    """How long the clock of a model warms up and runs, and the steps whose mean loss is compared."""
-    if options.quick:
-        return clock(2, 0.0, 20 if model == "convnet" else 2, (1, 20) if model == "convnet" else (1, 4))
-    return clock(100, 8.0, 800, (101, 200)) if model == "convnet" else clock(2, 8.0, 20, (1, 20))
+    """The clock's arguments for a model."""
+    return clock(*(_QUICK if options.quick else _CLOCKS)[model])
 
 
 def ours(model: str, augment: bool, options: Options, **runtime: Any) -> Contender:
@@ -98,10 +119,12 @@ def peers(model: str, augment: bool, options: Options) -> list[Contender]:
     ]
 
 
-def render(found: dict[str, Any]) -> list[str]:
+def render(
+    found: dict[str, Any], title: str = "Training", text: str = _TEXT, subjects: Subjects = SUBJECTS
+) -> list[str]:
     rows: list[Row] = found["rows"]
-    lines = ["## Training", "", *(line.strip() for line in _TEXT.strip().splitlines()), ""]
-    for subject in SUBJECTS:
+    lines = [f"## {title}", "", *(line.strip() for line in text.strip().splitlines()), ""]
+    for subject in subjects:
         n = summary(rows, OURS, "rate", subject)[3]
         body = [[OURS, spread(rows, OURS, "rate", subject), "", "", _loss(rows, OURS, subject)]]
         for name in PEERS:
@@ -115,16 +138,3 @@ def render(found: dict[str, Any]) -> list[str]:
 
 def _loss(rows: list[Row], name: str, subject: str) -> str:
     return f"{summary(rows, name, 'loss', subject)[0]:.3f}"
-
-
-_TEXT = """
-Fashion-MNIST (all 70,000 images: speed needs no test split), 28×28, batch 128, SGD with Nesterov momentum at a
-constant 0.05; augmented is a shift by up to 2 pixels and mirroring. `convnet` is the model of the recipe `mnist`
-(107,818 parameters), ResNet-18 has the stem for small images. Ours is `stages/train.py` as it is: strict determinism,
-MLflow, progress, a saved state every 5 s (the default is 30); it computes in bf16, in channels_last, with the fused
-optimiser. The peers run with their defaults, PyTorch's DataLoader with two workers. The clock starts after 8 s and
-100 steps (ResNet: 2), so start-up is out of it, and counts 800 steps (ResNet: 20), as this machine's speed changes
-every 5 to 20 s: the tables were measured one after the other, so compare within a table. The loss is the mean of the
-same steps for all, 101 to 200: the same work is done to the same effect. ResNet's is of steps 1 to 20, in which the
-first weights and the order of the images still count.
-"""

@@ -43,6 +43,17 @@ def convnet(images: Any) -> Any:
     return layers.Dense(10, dtype="float32")(layers.Flatten()(x))
 
 
+def resnet9(images: Any) -> Any:
+    def residual(x: Any, width: int) -> Any:
+        return layers.Add()([x, convolution(convolution(x, width, 3, padding="same"), width, 3, padding="same")])
+
+    x = convolution(images, 24, 3, padding="same")
+    x = residual(layers.MaxPooling2D(2)(convolution(x, 48, 3, padding="same")), 48)
+    x = layers.MaxPooling2D(2)(convolution(x, 96, 3, padding="same"))
+    x = residual(layers.MaxPooling2D(2)(convolution(x, 192, 3, padding="same")), 192)
+    return layers.Dense(10, dtype="float32")(layers.GlobalMaxPooling2D()(x))
+
+
 def resnet18(images: Any) -> Any:
     x = convolution(images, 64, 3, padding="same")
     for width in (64, 128, 256, 512):
@@ -52,6 +63,9 @@ def resnet18(images: Any) -> Any:
             x = convolution(x, width, 3, stride, padding="same")
             x = layers.ReLU()(layers.Add()([convolution(x, width, 3, padding="same", relu=False), short]))
     return layers.Dense(10, dtype="float32")(layers.GlobalAveragePooling2D()(x))
+
+
+MODELS = {"convnet": convnet, "resnet9": resnet9, "resnet18": resnet18}
 
 
 class Timed(keras.callbacks.Callback):
@@ -109,7 +123,7 @@ def batches(arguments: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", choices=["convnet", "resnet18"], required=True)
+    parser.add_argument("--model", choices=sorted(MODELS), required=True)
     parser.add_argument("--augment", action="store_true")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--batch", type=int, default=128)
@@ -121,7 +135,7 @@ def main() -> None:
     if arguments.precision == "bf16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     images = keras.Input((28, 28, 1))
-    model = keras.Model(images, (convnet if arguments.model == "convnet" else resnet18)(images))
+    model = keras.Model(images, MODELS[arguments.model](images))
     model.compile(
         optimizer=keras.optimizers.SGD(RATE, momentum=0.9, nesterov=True),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
