@@ -1,8 +1,8 @@
 """Speed, side by side: ours against the trainers a user would pick instead, on this machine, in one run.
 
-    make bench                                             everything but `accuracy`, three rounds: over an hour
+    make bench                                             all but time to an accuracy, three rounds: over an hour
     python bench/performance.py --only training,input --rounds 3
-    python bench/performance.py --only accuracy            tens of minutes a run
+    python bench/performance.py --only accuracy,accuracy_fashion    tens of minutes a run
     python bench/performance.py --quick                    a few steps of each, to see that it works; no page
 
 Parts measured at different times are kept as JSON in bench/results, which is committed; docs/performance.md is written
@@ -32,11 +32,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help=f"parts, with commas: {', '.join(page.PARTS)}")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=30.0, help="`accuracy`: the longest run of a peer")
+    parser.add_argument("--minutes", type=float, default=30.0, help="time to an accuracy: the longest run of a peer")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--page", action="store_true", help="write the page from what is there, and measure nothing")
     arguments = parser.parse_args()
-    wanted = arguments.only.split(",") if arguments.only else [part for part in page.PARTS if part != "accuracy"]
+    wanted = arguments.only.split(",") if arguments.only else [part for part in page.PARTS if part not in page.LONG]
     if unknown := set(wanted) - set(page.PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; known: {', '.join(page.PARTS)}")
     results = STATE / "quick" if arguments.quick else RESULTS
@@ -62,7 +62,7 @@ def main() -> None:
 def measure(part: str, options: Options, results: Path) -> None:
     """Measure one part and keep what was found."""
     began = time.monotonic()
-    limit = f" --minutes {options.minutes:g}" if part == "accuracy" else ""
+    limit = f" --minutes {options.minutes:g}" if part in page.LONG else ""
     about = facts() | {"command": f"python bench/performance.py --only {part} --rounds {options.rounds}{limit}"}
     found = importlib.import_module(f"parts.{part}").measure(options)
     about["minutes"] = round((time.monotonic() - began) / 60, 1)

@@ -20,9 +20,12 @@ PARTS = (
     "text",
     "language",
     "accuracy",
+    "accuracy_fashion",
 )
 OURS_ALONE = frozenset({"peak", "overhead", "latency"})
 """Parts without peers: they take no environment for them."""
+LONG = frozenset({"accuracy", "accuracy_fashion"})
+"""Parts that are only measured when they are asked for."""
 
 _HEAD = """\
 # Performance
