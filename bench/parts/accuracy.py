@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from samebits.data.prepared import open_split
 from samebits.verify.copies import change_params
 
 OURS, PEER = "samebits", "PyTorch's MNIST example"
-RECIPES = ("mnist",)
 WANTED = {"mnist": ("MNIST", 0.994), "fashion_mnist": ("Fashion-MNIST", 0.93)}
 _SHORTER: dict[str, dict[str, Any]] = {
     "fashion_mnist": {"model": {"widths": [16, 32, 64, 128]}, "train": {"epochs": 7, "ema_decay": 0.995}}
@@ -32,28 +30,26 @@ of time; its best epoch counts. One seed a round.
 """
 
 
-def measure(options: Options, recipes: Sequence[str] = RECIPES, epochs: int = 14, peers: int = 99) -> dict[str, Any]:
+def measure(options: Options, recipe: str = "mnist", epochs: int = 14, peers: int | None = None) -> dict[str, Any]:
     """A seed a round: our whole `train` as a process, then the peer's until it gets there, its end or the limit.
 
     Args:
-        recipes: ours, each on its data set.
+        recipe: ours, on its data set.
         epochs: the most that the peer makes.
-        peers: rounds in which the peer takes part.
+        peers: the number of rounds in which the peer takes part; None is all.
     """
     rows: list[Row] = []
-    for recipe in recipes:
-        title, wanted = WANTED[recipe]
-        quick: dict[str, Any] = {"train": {"epochs": 1, "batch_size": 1024}}
-        override = quick if options.quick else _SHORTER.get(recipe, {})
-        folder = workspaces.workspace(f"accuracy-{recipe}", recipe, override)
-        workspaces.stage(folder, "prepare")
-        data = _arrays(folder / "data" / "prepared")
-        for seed in range(options.rounds):
-            names = (OURS, PEER) if seed % 2 == 0 else (PEER, OURS)
-            for name in names if seed < peers else (OURS,):
-                row = _ours(folder, seed) if name == OURS else _peer(data, wanted, seed, epochs, options)
-                rows.append({"subject": title, "name": name, "round": seed} | row)
-                print(json.dumps(rows[-1]), flush=True)
+    title, wanted = WANTED[recipe]
+    quick: dict[str, Any] = {"train": {"epochs": 1, "batch_size": 1024}}
+    folder = workspaces.workspace(f"accuracy-{recipe}", recipe, quick if options.quick else _SHORTER.get(recipe, {}))
+    workspaces.stage(folder, "prepare")
+    data = _arrays(folder / "data" / "prepared")
+    for seed in range(options.rounds):
+        both = (OURS, PEER) if seed % 2 == 0 else (PEER, OURS)
+        for name in both if peers is None or seed < peers else (OURS,):
+            row = _ours(folder, seed) if name == OURS else _peer(data, wanted, seed, epochs, options)
+            rows.append({"subject": title, "name": name, "round": seed} | row)
+            print(json.dumps(rows[-1]), flush=True)
     return {"rows": rows}
 
 
@@ -107,28 +103,29 @@ def rendered(rows: list[Row], recipe: str, text: str) -> list[str]:
     title, wanted = WANTED[recipe]
     mine, theirs, ratio = _finished(rows, title, OURS), _finished(rows, title, PEER), times(rows, title)
     head = [f"{title} {wanted:.1%}", "seconds", "reached it", "accuracy", "epochs", "ours is × as fast (goal 5×)"]
-    body = []
-    if ratio is not None:
-        took = [row["seconds"] for row in mine]
-        hit = sum(row["accuracy"] >= wanted for row in mine)
-        scores = [row["accuracy"] for row in mine]
-        body.append([
-            f"{OURS}, n = {len(mine)}",
-            f"{statistics.median(took):.0f} ({min(took):.0f} to {max(took):.0f})",
-            f"{hit} of {len(mine)}",
-            f"{statistics.mean(scores):.2%} ({min(scores):.2%} to {max(scores):.2%})",
-            "",
-            "",
-        ])  # fmt: skip
+    if ratio is None:
+        body = [["failed", *[""] * 5]]
+    else:
+        took, scores = [row["seconds"] for row in mine], [row["accuracy"] for row in mine]
         reached = [row["reached"] for row in theirs if row["reached"] is not None]
         spent = statistics.median(row["seconds"] for row in theirs)
-        body.append([
-            f"{PEER}, n = {len(theirs)}",
-            f"{spent:.0f}" if len(reached) == len(theirs) else f"not within {spent:.0f}",
-            f"{len(reached)} of {len(theirs)}",
-            f"{max(row['best'] for row in theirs):.2%}",
-            f"{max(row['epochs'] for row in theirs)}",
-            f"{'more than ' if ratio[1] else ''}{ratio[0]:.1f}",
-        ])  # fmt: skip
+        body = [
+            [
+                f"{OURS}, n = {len(mine)}",
+                f"{statistics.median(took):.0f} ({min(took):.0f} to {max(took):.0f})",
+                f"{sum(score >= wanted for score in scores)} of {len(mine)}",
+                f"{statistics.mean(scores):.2%} ({min(scores):.2%} to {max(scores):.2%})",
+                "",
+                "",
+            ],
+            [
+                f"{PEER}, n = {len(theirs)}",
+                f"{spent:.0f}" if len(reached) == len(theirs) else f"not within {spent:.0f}",
+                f"{len(reached)} of {len(theirs)}",
+                f"{max(row['best'] for row in theirs):.2%}",
+                f"{max(row['epochs'] for row in theirs)}",
+                f"{'more than ' if ratio[1] else ''}{ratio[0]:.1f}",
+            ],
+        ]
     lines = [f"## Time to {wanted:.1%} on {title}", "", *(line.strip() for line in text.strip().splitlines()), ""]
     return [*lines, *table(head, body), "", f"Other processes: {others(rows)} cores."]

@@ -16,7 +16,7 @@ epochs; it was let go on to 20, once.
 
 
 def measure(options: Options) -> dict[str, Any]:
-    return accuracy.measure(options, ["fashion_mnist"], _EPOCHS, peers=1)
+    return accuracy.measure(options, "fashion_mnist", _EPOCHS, peers=1)
 
 
 def render(found: dict[str, Any]) -> list[str]:
