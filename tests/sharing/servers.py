@@ -23,6 +23,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
+
 KEY, SECRET = "samebitskey", "samebits-secret-planted-1"  # of a server that lives for one test
 _UP_S = 60.0
 
@@ -34,12 +36,6 @@ def binary(name: str, where: str) -> str:
     if found is None:
         pytest.skip(f"there is no {name} here: {where}")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sharing import servers
+from tests.ports import free_port
 from tests.sharing.conftest import ROOT, Person, Team, objects_in
 
 pytestmark = pytest.mark.slow
@@ -125,7 +125,7 @@ def test_doctor_says_what_is_wrong_and_exits_by_it(team: Team, local: Path, tmp_
         assert store.execute("SELECT count(*) FROM runs").fetchone() == (0,)
 
     team.add_remote(str(tmp_path / "gone"))
-    done = team.ann.samebits("doctor", MLFLOW_TRACKING_URI=f"http://me:planted-77@127.0.0.1:{servers.free_port()}")
+    done = team.ann.samebits("doctor", MLFLOW_TRACKING_URI=f"http://me:planted-77@127.0.0.1:{free_port()}")
     assert done.returncode == 1
     lines = {line.split()[1]: line for line in done.stdout.splitlines() if not line.startswith(" ")}
     assert lines["remote"].startswith("error")

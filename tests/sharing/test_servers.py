@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.sharing import servers
 from tests.sharing.conftest import Person, Team, objects_in
 from tests.sharing.test_folder import flip, object_of
@@ -272,7 +273,7 @@ def test_each_fault_of_ssh_is_one_clear_message(team: Team, ssh: servers.Ssh, fa
     elif fault == "wrong key":
         options["keyfile"] = str(Path(options["keyfile"]).parent / "stranger")
     elif fault == "down":
-        url = f"ssh://127.0.0.1:{servers.free_port()}/x"
+        url = f"ssh://127.0.0.1:{free_port()}/x"
     elif fault == "not allowed":
         url = url.replace(str(ssh.store), "/proc/samebits")
     (home / ".ssh" / "known_hosts").write_text(known)
@@ -296,7 +297,7 @@ def test_each_fault_of_webdav_is_one_clear_message(team: Team, web: servers.Web,
     elif fault == "no such folder":
         url = url.replace("/dav", "/nothing")
     else:
-        url = f"webdav://127.0.0.1:{servers.free_port()}/dav"
+        url = f"webdav://127.0.0.1:{free_port()}/dav"
     team.add_remote(url, **options)
     message = team.ann.refused("share")
     wanted = {

@@ -24,7 +24,8 @@ import pytest
 from samebits.tracking.spawn import pending_events
 from samebits.tracking.sync import sync
 from tests.conftest import ROOT
-from tests.postgres import Postgres, free_port
+from tests.ports import free_port
+from tests.postgres import Postgres
 from tests.team.disk import Disk
 from tests.unit.tracking.test_real_mlflow import Server, Site, eventually, points_of, runs_of
 
