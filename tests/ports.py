@@ -6,8 +6,8 @@ import contextlib
 import random
 import socket
 
-# Below those that Linux gives to outgoing connections (from 32768 on): it would now and then give one away before the
-# server has bound it.
+# Not port 0, whose answer may be the same twice while nothing listens there: SeaweedFS once got one port for two uses.
+# Below the ports of outgoing connections (on Linux from 32768 on), one of which could come first, too.
 _CANDIDATES = iter(random.SystemRandom().sample(range(20_000, 32_000), 12_000))
 
 
