@@ -90,6 +90,11 @@ def times(rows: list[Row], title: str) -> tuple[float, bool] | None:
     return spent / took, any(row["reached"] is None for row in theirs)
 
 
+def always_reached(rows: list[Row], title: str, wanted: float) -> bool:
+    """Whether each run of ours got there: a ratio of times means nothing else."""
+    return all(row["accuracy"] >= wanted for row in _finished(rows, title, OURS))
+
+
 def _finished(rows: list[Row], title: str, name: str) -> list[Row]:
     return [row for row in rows if row["subject"] == title and row["name"] == name and "accuracy" in row]
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from samebits.paths import Project
 from samebits.tracking.execution import read_records, sender_lock
 from samebits.tracking.spawn import pending_events, sender_environment
 from samebits.tracking.sync import sync
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
 
@@ -280,9 +280,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
