@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from samebits.data.documents import LARGEST, whole_text
 from samebits.data.encodings import NotText, check_encoding
 from samebits.data.members import Member, list_members
-from samebits.data.running_text import LARGEST, whole_text
 from samebits.data.sources import SetAside, Source
 from samebits.data.texts import Item, RawTexts, collect, require_no_columns
 

@@ -16,7 +16,8 @@ from typing import Any
 from samebits.errors import UserError, listed
 from samebits.sharing.git import git
 from samebits.sharing.objects import open_repo
-from samebits.sharing.remote import open_remote, quiet
+from samebits.sharing.plugin_logs import unlogged
+from samebits.sharing.remote import open_remote
 
 _REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")
 _DVCS_OWN = ("refs/exps/exec/", "refs/exps/celery/", "refs/exps/temp/")
@@ -48,7 +49,7 @@ def collect(
         place = open_remote(repo, remote, timeout=timeout) if cloud else None
         if place:
             place.check_answers()
-        stack.enter_context(quiet())
+        stack.enter_context(unlogged())
         stack.enter_context(repo.lock)
         kept = _used(repo)
         if not workspace_only:

@@ -12,7 +12,8 @@ from typing import Any
 
 from samebits.errors import UserError
 from samebits.secrets import without_secrets
-from samebits.sharing.remote import check_host_keys, quiet
+from samebits.sharing.plugin_logs import unlogged
+from samebits.sharing.remote import check_host_keys
 
 _BLOCK = 4 << 20
 
@@ -60,7 +61,7 @@ def open_repo(folder: Path) -> Iterator[Any]:
 
     repo = _repo_at(folder, None)
     try:
-        with quiet():
+        with unlogged():
             yield repo
     except DvcException as error:
         if is_locked(error):

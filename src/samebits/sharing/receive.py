@@ -24,7 +24,8 @@ from samebits.sharing.objects import (
     open_repo,
     wrong_in_cache,
 )
-from samebits.sharing.remote import Heard, Remote, open_remote, quiet
+from samebits.sharing.plugin_logs import Heard, unlogged
+from samebits.sharing.remote import Remote, open_remote
 from samebits.sharing.share import mib
 
 _METRICS = 3
@@ -141,7 +142,7 @@ def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> set[str]:
 
 
 def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> Heard:
-    with quiet() as heard, remote.watched():
+    with unlogged() as heard, remote.watched():
         try:
             (fetch or (lambda: repo.fetch(remote=remote.name)))()
         except Exception as error:

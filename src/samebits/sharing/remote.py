@@ -7,7 +7,6 @@ listing is. Nothing here asks that index: sizes come from the server, hashes fro
 from __future__ import annotations
 
 import hashlib
-import logging
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +18,12 @@ from typing import Any, TypeVar
 from samebits.errors import UserError
 from samebits.secrets import without_secrets
 from samebits.sharing.faults import RemoteFault, explain
+from samebits.sharing.plugin_logs import unlogged
 from samebits.sharing.quiet import TIMES, ended_if_quiet
 from samebits.sharing.session import is_session
 
 _BLOCK = 4 << 20
 _AT_ONCE = 8
-_LOGGERS = ("dvc", "dvc_data", "dvc_objects", "dvc_ssh", "dvc_webdav", "dvc_http", "asyncssh", "fsspec")
 
 EXTRAS = {
     "s3": "s3", "ssh": "ssh", "sftp": "ssh", "webdav": "webdav", "webdavs": "webdav",
@@ -102,7 +101,7 @@ class Remote:
                 failed.append(error)
 
         thread = threading.Thread(target=run, name="first request", daemon=True)
-        with quiet():
+        with unlogged():
             thread.start()
             thread.join(self._timeout)
         if thread.is_alive():
@@ -238,7 +237,7 @@ class Remote:
     def translated(self) -> Iterator[None]:
         """Errors of the plugins as `RemoteFault`, their own log lines kept off the screen."""
         try:
-            with quiet(), self.watched():
+            with unlogged(), self.watched():
                 yield
         except (UserError, KeyboardInterrupt, GeneratorExit):
             raise
@@ -294,7 +293,7 @@ def open_remote(repo: Any, name: str | None, *, timeout: float = 30.0) -> Remote
     url = str(config["remote"][chosen.lower()].get("url", ""))
     scheme = url.partition("://")[0] if "://" in url else "local"
     try:
-        with quiet():
+        with unlogged():
             odb = repo.cloud.get_remote_odb(chosen, "share")
     except Exception as error:
         raise _cannot_open(error, chosen, scheme) from error
@@ -318,35 +317,3 @@ def _cannot_open(error: Exception, name: str, scheme: str) -> UserError:
         f"remote {name!r} cannot be set up: {without_secrets(str(error))}",
         "correct .dvc/config and .dvc/config.local; docs/remotes.md shows each kind",
     )
-
-
-class Heard(logging.Handler):
-    """Errors that DVC logs and does not raise: one for each file that was not transferred."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.errors: list[BaseException] = []
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and record.exc_info[1] is not None:
-            self.errors.append(record.exc_info[1])
-        self.texts.append(without_secrets(record.getMessage()))
-
-
-@contextmanager
-def quiet() -> Iterator[Heard]:
-    """Keep DVC's and the plugins' log lines off the screen; what they say comes back in one message of ours."""
-    heard = Heard()
-    before = []
-    for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        before.append((logger, logger.propagate, logger.handlers[:]))
-        logger.propagate = False
-        logger.handlers = [heard]
-    try:
-        yield heard
-    finally:
-        for logger, propagate, handlers in before:
-            logger.propagate = propagate
-            logger.handlers = handlers

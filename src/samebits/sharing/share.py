@@ -16,7 +16,8 @@ from samebits.git import head_commit
 from samebits.sharing.faults import FAULTS
 from samebits.sharing.git import is_published, uncommitted
 from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
-from samebits.sharing.remote import Heard, Remote, open_remote, quiet
+from samebits.sharing.plugin_logs import Heard, unlogged
+from samebits.sharing.remote import Remote, open_remote
 from samebits.sharing.verify import Verdict, heal, verify
 
 _SHOWN = 12
@@ -122,7 +123,7 @@ def send(
     _remove_wrong_listings(repo, remote, objects, say)
     there = remote.sizes(each.oid for each in objects)
     _check_before_sending(repo, [each for each in objects if each.oid not in there], remote)
-    with quiet() as heard, remote.watched():
+    with unlogged() as heard, remote.watched():
         try:
             (push or (lambda: repo.push(remote=remote.name)))()
         except Exception as error:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from samebits.errors import UserError
 from samebits.sharing.objects import files_at, whole_message
-from samebits.sharing.remote import quiet
+from samebits.sharing.plugin_logs import unlogged
 
 PREPARED = "data/prepared"
 WORKSPACE = "workspace"
@@ -101,7 +101,7 @@ def open_version(folder: Path, revision: str) -> Version:
     from dvc.scm import RevError, SCMError
 
     try:
-        with quiet():
+        with unlogged():
             fs = files_at(folder, None if revision == WORKSPACE else revision)
     except (RevError, SCMError) as error:
         raise _unknown(revision) from error
@@ -136,7 +136,7 @@ def _read(fs: Any, path: str, revision: str) -> bytes:
     from dvc.scm import RevError, SCMError
 
     try:
-        with quiet():
+        with unlogged():
             return bytes(fs.read_bytes(path))
     except (RevError, SCMError) as error:  # DVC looks a revision up when it first reads from it
         raise _unknown(revision) from error
