@@ -254,7 +254,8 @@ class SweepStudy:
             return trial.suggest_int(dimension.key, int(given.low), high, step=step, log=given.log)
         high_float = given.high
         if given.step is not None:
-            high_float = given.low + dimension.steps() * given.step
+            # Tidied, since Optuna takes 0.3 and 0.30000000000000004 for different ends, and warns.
+            high_float = dimension.tidy(given.low + dimension.steps() * given.step)
         return dimension.tidy(trial.suggest_float(dimension.key, given.low, high_float, step=given.step, log=given.log))
 
     def same_as(self, job: Job) -> FrozenTrial | None:

@@ -151,3 +151,21 @@ def test_the_report_names_the_best_and_what_mattered(project: Project, sweep: Sw
     rows = list(csv.reader((tmp_path / "out" / "trials.csv").open()))
     assert len(rows) == 7
     assert {path.name for path in files} == {"trials.csv", "parallel.svg", "sweep.html"}
+
+
+@pytest.mark.parametrize("high", ["0.3", "0.32"])
+def test_steps_that_are_no_binary_fractions_fit_without_a_warning(
+    high: str, project: Project, written: Write, recwarn: pytest.WarningsRecorder
+) -> None:
+    space = f"space:\n  train.schedule.warmup: {{low: 0.0, high: {high}, step: 0.05}}\n"
+    with SweepStudy(
+        project, read_sweep(project, written("method: tpe\ntrials: 30\nseed: 0\n" + space)), "code"
+    ) as study:
+        warmups = set()
+        for _ in range(30):
+            job = study.next_job(set())
+            assert job is not None
+            warmups.add(job.point["train.schedule.warmup"])
+            study.complete(job, 1.0, {})
+    assert warmups == {0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3}
+    assert [str(each.message) for each in recwarn if "divisible" in str(each.message)] == []
