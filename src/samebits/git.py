@@ -66,3 +66,9 @@ def has_commit(folder: Path, commit: str) -> bool:
     except GitError:
         return False
     return True
+
+
+def knows_author(folder: Path) -> bool:
+    """Whether a name and an e-mail for commits are set, by a configuration or the environment."""
+    # Else git may make an address up from the host's name; DVC does not.
+    return bool(git(folder, "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT", check=False))

@@ -36,14 +36,15 @@ class Repository:
 
     def environment(self, **extra: str) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        return stage_environment(PATH=path, GIT_CONFIG_GLOBAL=os.devnull, **{"PYTHONPATH": "src"} | extra)
+        # DVC asks for an identity as well, and looks for it in other places than git: only these are common to both.
+        names = {f"GIT_{role}_{what}": "t@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        return stage_environment(PATH=path, GIT_CONFIG_GLOBAL=os.devnull, **names | {"PYTHONPATH": "src"} | extra)
 
     def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "dvc", *arguments, **environment)
 
     def git(self, *arguments: str) -> str:
-        named = ("-c", "user.name=test", "-c", "user.email=test@localhost")
-        done = self.run("git", *named, *arguments)
+        done = self.run("git", *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

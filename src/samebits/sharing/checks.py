@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from samebits.errors import UserError, listed
-from samebits.git import head_commit
+from samebits.git import head_commit, knows_author
 from samebits.paths import Project
 from samebits.secrets import without_secrets
 from samebits.sharing.doctor import Line
@@ -85,9 +85,14 @@ def torch_and_device(project: Project) -> Iterator[Line]:
 
 
 def git_state(project: Project) -> Iterator[Line]:
-    """Whether there is a commit, all is in it, and others can get it."""
+    """Whether git knows who commits, and there is a commit, all is in it, and others can get it."""
     changed = uncommitted(project.home)
     commit = head_commit(project.home)
+    if not knows_author(project.home):
+        yield Line(
+            "git", "warning", "it has no name and e-mail of yours: git commit and dvc exp run ask for them",
+            'git config --global user.name "ADA L."; git config --global user.email ada@example.org',
+        )  # fmt: skip
     if changed:
         yield Line(
             "git", "warning", f"not in commit {commit[:10]}: {listed(changed)}",

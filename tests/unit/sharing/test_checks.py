@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import namedtuple
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from samebits.errors import UserError
+from samebits.git import git
 from samebits.paths import Project
 from samebits.sharing import checks, doctor
 from samebits.sharing.doctor import Line
@@ -123,6 +125,23 @@ def test_a_missing_plugin_is_an_error_that_names_the_extra(
     assert f".[{checks.EXTRAS[scheme]}]" in line.cure
     monkeypatch.setattr(checks, "_installed", lambda package: True)
     assert states(checks.dvc_and_plugins(project)) == ["ok"]
+
+
+def test_an_author_that_git_does_not_know_is_a_warning(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    names = {f"GIT_{role}_{what}": "ada@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    git(project.home, "init", "-q")
+    git(project.home, "commit", "-q", "--allow-empty", "-m", "start")
+    assert [line.text for line in checks.git_state(project)] == ["there is no git remote"]
+    for name in names:
+        monkeypatch.delenv(name)
+    author, remote = checks.git_state(project)
+    assert "no name and e-mail" in author.text
+    assert "git config --global user.name" in author.cure
+    assert remote.text == "there is no git remote"
 
 
 @pytest.mark.parametrize(("minor", "state"), [(10, "error"), (11, "ok"), (13, "ok")])
