@@ -14,6 +14,9 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 export PYTHON
 
+# Most tests keep one core busy, or wait. Threads of those that use more must not spin while another test has the core.
+PYTEST := OMP_WAIT_POLICY=passive python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
 # $(call step,NAME,COMMAND): runs it; if it fails, make ends with a line that says which step it was.
 step = { $(2); } || { code=$$?; echo "make $@: $(1) failed (exit code $$code)" >&2; exit $$code; }
 
@@ -30,13 +33,13 @@ repro: setup ## run the pipeline (prepare, train, evaluate, export) and show wha
 	@$(call step,the summary,samebits summary)
 
 test: setup lint types ## ruff, mypy and the fast tests: about 10 minutes in all
-	@$(call step,pytest,python -m pytest)
+	@$(call step,pytest,$(PYTEST))
 
 test-slow: setup ## the tests that take minutes: whole runs, kills, compared bytes
-	@$(call step,pytest,python -m pytest -m slow)
+	@$(call step,pytest,$(PYTEST) -m slow)
 
 test-all: setup lint types ## ruff, mypy and every test
-	@$(call step,pytest,python -m pytest -m "")
+	@$(call step,pytest,$(PYTEST) -m "")
 
 lint: setup ## ruff: findings and format
 	@$(call step,ruff check,ruff check --quiet .)
