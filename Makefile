@@ -32,7 +32,7 @@ repro: setup ## run the pipeline (prepare, train, evaluate, export) and show wha
 	@$(call step,dvc repro,dvc repro)
 	@$(call step,the summary,samebits summary)
 
-test: setup lint types ## ruff, mypy and the fast tests: about 10 minutes in all
+test: setup lint types ## ruff, mypy and the fast tests: 7 minutes on 2 cores
 	@$(call step,pytest,$(PYTEST))
 
 test-slow: setup ## the tests that take minutes: whole runs, kills, compared bytes
