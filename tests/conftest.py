@@ -29,6 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 MODEL = {"name": "convnet", "stages": [[8, 8], [16, 16]]}
 
+AUTHOR = {f"GIT_{role}_{what}": "t@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+"""Who commits, as environment. DVC asks for that as well, and reads other configuration files than git does."""
+
 SMALL: dict[str, Any] = {
     "train": {
         "epochs": 2,

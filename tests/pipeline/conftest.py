@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MODEL, ROOT, set_params, stage_environment
+from tests.conftest import AUTHOR, MODEL, ROOT, set_params, stage_environment
 
 QUICK: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 512, "threads": 1},
@@ -36,9 +36,7 @@ class Repository:
 
     def environment(self, **extra: str) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        # DVC asks for an identity as well, and looks for it in other places than git: only these are common to both.
-        names = {f"GIT_{role}_{what}": "t@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        return stage_environment(PATH=path, GIT_CONFIG_GLOBAL=os.devnull, **names | {"PYTHONPATH": "src"} | extra)
+        return stage_environment(PATH=path, GIT_CONFIG_GLOBAL=os.devnull, **AUTHOR | {"PYTHONPATH": "src"} | extra)
 
     def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "dvc", *arguments, **environment)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import AUTHOR, ROOT
 
 _PREPARE = """
 import json, pathlib, random, yaml
@@ -71,9 +71,11 @@ class Person:
         kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
         # DVC's index of remotes lies beside no clone: two people on two machines have two.
         kept["DVC_SITE_CACHE_DIR"] = str(self.folder.parent / f"{self.folder.name}-site")
-        names = {f"GIT_{role}_{what}": "t@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         return (
-            kept | names | {"PYTHONPATH": self.python_path + str(ROOT / "src"), "GIT_CONFIG_GLOBAL": os.devnull} | extra
+            kept
+            | AUTHOR
+            | {"PYTHONPATH": self.python_path + str(ROOT / "src"), "GIT_CONFIG_GLOBAL": os.devnull}
+            | extra
         )
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -57,6 +58,14 @@ class Dimension:
         """How often `step` (1 without one) fits between low and high."""
         assert self.range is not None
         return math.floor((self.range.high - self.range.low) / (self.range.step or 1.0) + 1e-9)
+
+    def highest(self) -> float:
+        """The value of the last step, where `step` is given; else the range's end."""
+        assert self.range is not None
+        if self.range.step is None:
+            return self.range.high
+        # In decimal, as Optuna reckons: 6 * 0.05 is 0.30000000000000004 in floats, no multiple of 0.05 to it.
+        return float(Decimal(str(self.range.low)) + self.steps() * Decimal(str(self.range.step)))
 
     def grid(self) -> list[Any]:
         """The values of a grid, in order."""

@@ -248,15 +248,11 @@ class SweepStudy:
         if dimension.range is None:
             return json.loads(trial.suggest_categorical(dimension.key, dimension.coded()))
         given = dimension.range
+        high = dimension.highest()
         if dimension.whole:
             step = int(given.step or 1)
-            high = int(given.low) + (int(given.high) - int(given.low)) // step * step
-            return trial.suggest_int(dimension.key, int(given.low), high, step=step, log=given.log)
-        high_float = given.high
-        if given.step is not None:
-            # Tidied, since Optuna takes 0.3 and 0.30000000000000004 for different ends, and warns.
-            high_float = dimension.tidy(given.low + dimension.steps() * given.step)
-        return dimension.tidy(trial.suggest_float(dimension.key, given.low, high_float, step=given.step, log=given.log))
+            return trial.suggest_int(dimension.key, int(given.low), int(high), step=step, log=given.log)
+        return dimension.tidy(trial.suggest_float(dimension.key, given.low, high, step=given.step, log=given.log))
 
     def same_as(self, job: Job) -> FrozenTrial | None:
         """A finished trial of the same point: the pipeline would compute the same bits again."""

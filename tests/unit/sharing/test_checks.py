@@ -18,6 +18,7 @@ from samebits.git import git
 from samebits.paths import Project
 from samebits.sharing import checks, doctor
 from samebits.sharing.doctor import Line
+from tests.conftest import AUTHOR
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
 
@@ -130,13 +131,12 @@ def test_a_missing_plugin_is_an_error_that_names_the_extra(
 def test_an_author_that_git_does_not_know_is_a_warning(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    names = {f"GIT_{role}_{what}": "ada@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    for name, value in names.items():
+    for name, value in AUTHOR.items():
         monkeypatch.setenv(name, value)
     git(project.home, "init", "-q")
     git(project.home, "commit", "-q", "--allow-empty", "-m", "start")
     assert [line.text for line in checks.git_state(project)] == ["there is no git remote"]
-    for name in names:
+    for name in AUTHOR:
         monkeypatch.delenv(name)
     author, remote = checks.git_state(project)
     assert "no name and e-mail" in author.text

@@ -153,19 +153,18 @@ def test_the_report_names_the_best_and_what_mattered(project: Project, sweep: Sw
     assert {path.name for path in files} == {"trials.csv", "parallel.svg", "sweep.html"}
 
 
-@pytest.mark.parametrize("high", ["0.3", "0.32"])
+@pytest.mark.parametrize(("high", "step", "steps"), [(0.3, 0.05, 6), (0.32, 0.05, 6), (0.9, 0.12345678, 7)])
 def test_steps_that_are_no_binary_fractions_fit_without_a_warning(
-    high: str, project: Project, written: Write, recwarn: pytest.WarningsRecorder
+    high: float, step: float, steps: int, project: Project, written: Write, recwarn: pytest.WarningsRecorder
 ) -> None:
-    space = f"space:\n  train.schedule.warmup: {{low: 0.0, high: {high}, step: 0.05}}\n"
-    with SweepStudy(
-        project, read_sweep(project, written("method: tpe\ntrials: 30\nseed: 0\n" + space)), "code"
-    ) as study:
+    space = f"space:\n  train.schedule.warmup: {{low: 0.0, high: {high}, step: {step}}}\n"
+    sweep = read_sweep(project, written("method: tpe\ntrials: 40\nseed: 0\n" + space))
+    with SweepStudy(project, sweep, "code") as study:
         warmups = set()
-        for _ in range(30):
+        for _ in range(40):
             job = study.next_job(set())
             assert job is not None
             warmups.add(job.point["train.schedule.warmup"])
             study.complete(job, 1.0, {})
-    assert warmups == {0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3}
+    assert warmups == {float(f"{index * step:.6g}") for index in range(steps + 1)}
     assert [str(each.message) for each in recwarn if "divisible" in str(each.message)] == []
