@@ -298,7 +298,16 @@ def test_batch_sizes_side_by_side_are_judged_as_one_after_the_other(tiny_project
     alone = parity_of(tiny_project, shift)
     assert len(threads) == 1
     threads.clear()
-    assert parity_of(tiny_project, shift, workers=3) == alone
+    second = threading.Event()
+
+    def shift_beside(rows: np.ndarray) -> None:
+        shift(rows)
+        if len(threads) > 1:
+            second.set()
+        # Else one quick thread may have judged every batch size before another has started.
+        assert second.wait(60)
+
+    assert parity_of(tiny_project, shift_beside, workers=3) == alone
     assert len(threads) > 1
 
     def shift_more(rows: np.ndarray) -> None:
