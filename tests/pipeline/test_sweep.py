@@ -120,8 +120,10 @@ def test_a_grid_is_experiments_and_child_runs_under_a_parent(tmp_path: Path) -> 
 def test_killed_and_started_again_goes_on_and_doubles_nothing(tmp_path: Path) -> None:
     repository = make_tiny(tmp_path / "project")
     values = [0.01, 0.1, 1.0]
-    keys = {"train.epochs": 12}
-    write_sweep(repository, "lr", method="grid", jobs=2, space={"train.optimizer.lr": values}, set=keys)
+    epochs = 24  # more than both stops wait for, so that neither meets a training at its end
+    write_sweep(
+        repository, "lr", method="grid", jobs=2, space={"train.optimizer.lr": values}, set={"train.epochs": epochs}
+    )
     log = tmp_path / "log"
     for ending in (signal.SIGKILL, signal.SIGINT):
         process = start(repository, "sweeps/lr.yaml", log=log, TINY_PAUSE="0.3")
@@ -146,7 +148,7 @@ def test_killed_and_started_again_goes_on_and_doubles_nothing(tmp_path: Path) ->
     for name, run in children.items():
         assert run["status"] == "FINISHED", name
         steps = Counter(step for step, _ in run["history"]["val/loss"])
-        assert steps == Counter(range(12)), name
+        assert steps == Counter(range(epochs)), name
     assert not list((repository.folder / ".dvc" / "tmp" / "exps" / "standalone").glob("tmp*"))
 
 
