@@ -14,8 +14,9 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 export PYTHON
 
-# Most tests keep one core busy, or wait. Threads of those that use more must not spin while another test has the core.
-PYTEST := OMP_WAIT_POLICY=passive python -m pytest -n logical --maxprocesses 4 --dist worksteal
+# Most fast tests keep one core busy, or wait. Threads of those that use more must not spin while another test has the core.
+# The slow ones kill processes at moments, so each has the machine to itself.
+AT_ONCE := OMP_WAIT_POLICY=passive python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 # $(call step,NAME,COMMAND): runs it; if it fails, make ends with a line that says which step it was.
 step = { $(2); } || { code=$$?; echo "make $@: $(1) failed (exit code $$code)" >&2; exit $$code; }
@@ -33,13 +34,12 @@ repro: setup ## run the pipeline (prepare, train, evaluate, export) and show wha
 	@$(call step,the summary,samebits summary)
 
 test: setup lint types ## ruff, mypy and the fast tests: 7 minutes on 2 cores
-	@$(call step,pytest,$(PYTEST))
+	@$(call step,pytest,$(AT_ONCE))
 
 test-slow: setup ## the tests that take minutes: whole runs, kills, compared bytes
-	@$(call step,pytest,$(PYTEST) -m slow)
+	@$(call step,pytest,python -m pytest -m slow)
 
-test-all: setup lint types ## ruff, mypy and every test
-	@$(call step,pytest,$(PYTEST) -m "")
+test-all: test test-slow ## ruff, mypy and every test
 
 lint: setup ## ruff: findings and format
 	@$(call step,ruff check,ruff check --quiet .)
