@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from samebits.data.prepared import open_split
-from samebits.signature import CategoryColumn
+from samebits.data.loading.prepared import open_split
+from samebits.signature.signature import CategoryColumn
 
 PREPARED = Path(__file__).resolve().parents[1] / "data" / "prepared"
 SEEDS = range(3)

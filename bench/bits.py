@@ -31,20 +31,20 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from samebits.determinism import set_determinism
-from samebits.errors import Interrupted
-from samebits.hardware import available_cores, cpu_model
-from samebits.launch import environment
+from samebits.base.errors import Interrupted
+from samebits.base.launch import environment
+from samebits.base.paths import Project
+from samebits.base.signals import StopRequest
+from samebits.compute.determinism import set_determinism
+from samebits.compute.hardware import available_cores, cpu_model
 from samebits.params.schema import read_params
-from samebits.paths import Project
-from samebits.recipes import use
+from samebits.pipeline.recipes import use
+from samebits.provenance.golden.loss_trace import TRAIN, trace_in_process
+from samebits.provenance.verify.compare import tensor_difference
+from samebits.provenance.verify.copies import change_params, clean_environment, copy_tree, record_nothing, run_command
 from samebits.stage import StageContext, load_body, sections_of
-from samebits.stop import StopRequest
-from samebits.tracking.tracker import NullTracker
+from samebits.tracking.journal.tracker import NullTracker
 from samebits.training import loop
-from samebits.verify.compare import tensor_difference
-from samebits.verify.copies import change_params, clean_environment, copy_tree, record_nothing, run_command
-from samebits.verify.steps import TRAIN, trace_in_process
 
 ROOT = Path(__file__).resolve().parents[1]
 

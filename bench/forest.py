@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score
 
-from samebits.data.prepared import open_split
+from samebits.data.loading.prepared import open_split
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = (1, 2, 4)

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.data.shards import npy_bytes, shard_borders
-from samebits.data.split import sample_hashes
+from samebits.data.preparation.shards import npy_bytes, shard_borders
+from samebits.data.preparation.split import sample_hashes
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.sharing import servers  # noqa: E402
+from tests.helpers import servers  # noqa: E402
 from tests.sharing.conftest import Person, Team  # noqa: E402
 
 Array = npt.NDArray[Any]

@@ -16,11 +16,11 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from samebits.data.catalog import load_card
-from samebits.data.fetch import fetch
-from samebits.data.mail import read
-from samebits.data.sources import Source
-from samebits.data.split import assign
+from samebits.data.fetching.catalog import load_card
+from samebits.data.fetching.fetch import fetch
+from samebits.data.preparation.split import assign
+from samebits.data.readers.reader import Source
+from samebits.data.readers.text.mail import read
 from samebits.params.data import DataParams
 
 ROOT = Path(__file__).resolve().parents[1]

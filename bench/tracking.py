@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
+from samebits.base.paths import Project
 from samebits.params.runtime import RuntimeParams
-from samebits.paths import Project
-from samebits.tracking.tracker import open_tracker
+from samebits.tracking.journal.tracker import open_tracker
 
 STEPS, SIZE = 1000, 384
 

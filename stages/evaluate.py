@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))  # a queued experiment runs its own code, not the installed one
 
-from samebits.launch import relaunch_once
+from samebits.base.launch import relaunch_once
 
 if __name__ == "__main__":
     relaunch_once()

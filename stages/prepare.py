@@ -6,10 +6,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))  # a queued experiment runs its own code, not the installed one
 
-from samebits.launch import relaunch_once
+from samebits.base.launch import relaunch_once
 
 if __name__ == "__main__":
     relaunch_once()
     from samebits.stage import run_stage
 
-    raise SystemExit(run_stage("prepare", "samebits.data.prepare:prepare", ROOT))
+    raise SystemExit(run_stage("prepare", "samebits.data.preparation.prepare:prepare", ROOT))

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from samebits.data.catalog import Card, load_card
-from samebits.data.fetch import fetch
-from samebits.data.idx import read
-from samebits.data.images import RawImages
-from samebits.data.prepare import split_and_encode
-from samebits.data.shards import write_prepared
-from samebits.data.sources import Source
+from samebits.data.fetching.catalog import Card, load_card
+from samebits.data.fetching.fetch import fetch
+from samebits.data.preparation.prepare import split_and_encode
+from samebits.data.preparation.shards import write_prepared
+from samebits.data.readers.image.idx import read
+from samebits.data.readers.image.images import RawImages
+from samebits.data.readers.reader import Source
 from samebits.params.data import DataParams
-from samebits.recipes import merge
-from tests.postgres import Postgres
+from samebits.pipeline.recipes import merge
+from tests.helpers.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 

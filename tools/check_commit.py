@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from samebits.secrets import secrets_in, secrets_in_dvc_config, secrets_in_notebook
+from samebits.base.redaction import secrets_in, secrets_in_dvc_config, secrets_in_notebook
 
 LARGEST_BYTES = 1 << 20
 

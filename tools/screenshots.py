@@ -84,7 +84,7 @@ def main() -> None:
     executable = chromium()
     if executable is None:
         raise SystemExit("screenshots: there is no chromium on PATH; install it with the system's package manager")
-    ui = subprocess.Popen([sys.executable, "-m", "samebits.cli", "ui"], stdout=subprocess.PIPE, text=True)
+    ui = subprocess.Popen([sys.executable, "-m", "samebits.cli.main", "ui"], stdout=subprocess.PIPE, text=True)
     try:
         found = re.search(r"http://\S+", ui.stdout.readline() if ui.stdout else "")
         if found is None:

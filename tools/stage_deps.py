@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
 
-OBSERVERS = ("samebits.tracking", "samebits.params.schema", "samebits.progress", "samebits.secrets")
+OBSERVERS = ("samebits.tracking", "samebits.params.schema", "samebits.base.progress", "samebits.base.redaction")
 """Modules that stages use and that cannot change what a stage writes: they record, validate or show.
 
 tests/exact shows it for recording; the schema can only stop a run, the progress only prints, and the list of what

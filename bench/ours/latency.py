@@ -15,10 +15,10 @@ import launched  # noqa: F401  first: it may replace the process
 import numpy as np
 import torch
 
-from samebits.checkpoint import load_checkpoint
-from samebits.data.prepared import open_split
-from samebits.exported import open_model
-from samebits.serving import build_serving
+from samebits.checkpoints.checkpoint import load_checkpoint
+from samebits.checkpoints.serving import build_serving
+from samebits.data.loading.prepared import open_split
+from samebits.inference.session import open_model
 
 
 def main() -> None:

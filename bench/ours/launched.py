@@ -8,6 +8,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-from samebits.launch import relaunch_once
+from samebits.base.launch import relaunch_once
 
 relaunch_once()

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import nanogpt
 
-from samebits.data.prepared import open_split, read_info
+from samebits.data.loading.prepared import open_split, read_info
 from samebits.models.gpt import Gpt, Settings
 
 

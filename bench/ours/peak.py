@@ -16,10 +16,10 @@ import launched  # noqa: F401  first: it may replace the process
 import torch
 from torch import nn
 
-from samebits import determinism
+from samebits.compute import determinism
 from samebits.models import resnet
-from samebits.signature import ClassTarget, ImageInputs, Signature
-from samebits.training.speed import flops_a_sample, shortest_seconds
+from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.training.flops import flops_a_sample, shortest_seconds
 
 BATCH = 128
 CONVOLUTIONS = ((64, 28), (128, 14), (256, 7), (512, 4))

@@ -13,9 +13,9 @@ import launched  # noqa: F401  first: it may replace the process
 import torch
 from clock_path import Clock, add_arguments
 
-from samebits import determinism
-from samebits.data.batches import Batches
-from samebits.data.prepared import open_split, read_info
+from samebits.compute import determinism
+from samebits.data.loading.batches import Batches
+from samebits.data.loading.prepared import open_split, read_info
 from samebits.params.augment import AugmentParams
 from samebits.preprocess import build_preprocess
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from samebits.base.paths import Project
 from samebits.params.runtime import RuntimeParams
-from samebits.paths import Project
-from samebits.tracking.tracker import NullTracker, open_tracker
+from samebits.tracking.journal.tracker import NullTracker, open_tracker
 
 NAMES = ("train/loss", "train/lr", "train/norm", "train/rate")
 

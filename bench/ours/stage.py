@@ -34,7 +34,7 @@ def main() -> None:
     sys.path.insert(0, str(workspace / "src"))
     script = workspace / "stages" / f"{arguments.stage}.py"
 
-    from samebits.progress import Progress  # imports no torch: the stage may still replace the process
+    from samebits.base.progress import Progress  # imports no torch: the stage may still replace the process
 
     update, clock, times = Progress.update, Clock(arguments, arguments.batch), []
     used: list[float] = []

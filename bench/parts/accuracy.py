@@ -12,8 +12,8 @@ import numpy as np
 from parts import workspaces
 from parts.base import BENCH, PEER_PYTHON, Contender, Options, Row, others, run, table
 
-from samebits.data.prepared import open_split
-from samebits.verify.copies import change_params
+from samebits.data.loading.prepared import open_split
+from samebits.provenance.verify.copies import change_params
 
 OURS, PEER = "samebits", "PyTorch's MNIST example"
 WANTED = {"mnist": ("MNIST", 0.994), "fashion_mnist": ("Fashion-MNIST", 0.93)}

@@ -15,7 +15,7 @@ from parts.base import BENCH, STATE, Options, Row, clock, summary, table
 from parts.measured import forget_cached, measure
 from PIL import Image
 
-from samebits.files import sha256_file
+from samebits.base.files import sha256_file
 
 SIZES = (1_000, 10_000, 100_000)
 _SIDE = 32

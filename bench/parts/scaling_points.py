@@ -64,7 +64,7 @@ def _sender(project: Path, options: Options) -> Row:
 
 def _is_sender(process: psutil.Process, project: Path) -> bool:
     words = process.info["cmdline"] or []
-    return "samebits.tracking.sender" in words and any(str(project) in word for word in words)
+    return "samebits.tracking.upload.sender" in words and any(str(project) in word for word in words)
 
 
 def _of_a_round(totals: list[float]) -> float:

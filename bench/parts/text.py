@@ -24,8 +24,8 @@ from parts.base import (
     table,
 )
 
-from samebits.data.catalog import load_card
-from samebits.data.fetch import fetch
+from samebits.data.fetching.catalog import load_card
+from samebits.data.fetching.fetch import fetch
 from samebits.params.read import read_yaml
 
 OURS, BATCH, SUBJECT = "samebits", 32, "MiniLM on mails"

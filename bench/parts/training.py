@@ -22,7 +22,7 @@ from parts.base import (
     table,
 )
 
-from samebits.data.prepared import read_info
+from samebits.data.loading.prepared import read_info
 
 OURS, BATCH = "samebits", 128
 PEERS = {

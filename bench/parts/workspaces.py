@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 from parts.base import ROOT, STATE, Contender, run
 
-from samebits.data.catalog import load_card
-from samebits.data.fetch import fetch
-from samebits.data.idx import read
-from samebits.data.images import RawImages
-from samebits.data.prepare import split_and_encode
-from samebits.data.prepared import Split, open_split, read_info
-from samebits.data.shards import write_prepared
-from samebits.data.sources import Source
-from samebits.data.split import sample_hashes
+from samebits.data.fetching.catalog import load_card
+from samebits.data.fetching.fetch import fetch
+from samebits.data.loading.prepared import Split, open_split, read_info
+from samebits.data.preparation.prepare import split_and_encode
+from samebits.data.preparation.shards import write_prepared
+from samebits.data.preparation.split import sample_hashes
+from samebits.data.readers.image.idx import read
+from samebits.data.readers.image.images import RawImages
+from samebits.data.readers.reader import Source
 from samebits.params.data import DataParams
 from samebits.params.image import ImageParams
-from samebits.recipes import use
-from samebits.verify.copies import change_params
+from samebits.pipeline.recipes import use
+from samebits.provenance.verify.copies import change_params
 
 CURVE_STEPS = 20
 """Steps a point of our training curve, so that losses are means over the same steps as a peer's."""

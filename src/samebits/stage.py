@@ -19,17 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from samebits.code import code_digest, stage_files
-from samebits.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
-from samebits.files import read_json, write_json
+from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
+from samebits.base.files import read_json, write_json
+from samebits.base.paths import Project, current_project
+from samebits.base.redaction import without_secrets
+from samebits.base.signals import StopRequest
 from samebits.params.runtime import RuntimeParams
-from samebits.paths import Project, current_project
-from samebits.secrets import without_secrets
-from samebits.stop import StopRequest
+from samebits.pipeline.dvc_yaml import code_digest, stage_files
 
 if TYPE_CHECKING:
     from samebits.params.schema import Params
-    from samebits.tracking.tracker import Tracker
+    from samebits.tracking.journal.tracker import Tracker
 
 
 TIMES = "times.json"
@@ -128,7 +128,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
 
 
 def _open(name: str, project: Project, params: Params, stop: StopRequest) -> StageContext:
-    from samebits.tracking.tracker import NullTracker, open_tracker  # recording cannot change a result: no dep
+    from samebits.tracking.journal.tracker import NullTracker, open_tracker  # recording cannot change a result: no dep
 
     if is_helper():
         return StageContext(name, project, params.runtime, NullTracker(), stop)
@@ -137,7 +137,7 @@ def _open(name: str, project: Project, params: Params, stop: StopRequest) -> Sta
 
 
 def _note_facts(context: StageContext) -> None:
-    from samebits.tracking.facts import note_facts
+    from samebits.tracking.environment.facts import note_facts
 
     try:
         note_facts(context.project, context.name, context.runtime.device)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits.cli import parser
+from samebits.cli.main import parser
 from samebits.params.read import read_yaml
 from samebits.params.schema import parse_params
 from tests.conftest import ROOT

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from samebits.data.catalog import load_card
-from samebits.files import read_json
+from samebits.base.files import read_json
+from samebits.data.fetching.catalog import load_card
 from samebits.params.read import read_yaml
-from samebits.recipes import use
+from samebits.pipeline.recipes import use
 from tests.conftest import ROOT, make_workspace, run_stage, set_params, stage_environment
-from tests.unit.data.refusals import raw_folder
-from tests.unit.data.tables import csv_text, rows
-from tests.unit.data.test_image_files import encoded, picture
-from tests.unit.data.test_running_text import book
-from tests.unit.data.texts import SAMPLES
+from tests.helpers.refusals import raw_folder
+from tests.helpers.tables import csv_text, rows
+from tests.helpers.texts import SAMPLES
+from tests.unit.data.readers.image.test_image_files import encoded, picture
+from tests.unit.data.readers.text.test_running_text import book
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 IMAGES = {"cifar", "idx", "image_folder"}
@@ -43,7 +43,7 @@ def of_images(recipe: str) -> bool:
 def first_step(workspace: Path) -> float:
     """The loss of one step, from the train stage's own code."""
     done = subprocess.run(
-        [sys.executable, "-m", "samebits.verify.steps", "1", "trace.json"],
+        [sys.executable, "-m", "samebits.provenance.golden.loss_trace", "1", "trace.json"],
         cwd=workspace,
         env=stage_environment(PYTHONPATH=str(workspace / "src")),
         capture_output=True,

@@ -35,8 +35,8 @@ SETTINGS: dict[str, Any] = {
 _DELIVER = """
 import json, sys
 from pathlib import Path
-from samebits.paths import Project
-from samebits.tracking.sync import sync
+from samebits.base.paths import Project
+from samebits.tracking.upload.sync import sync
 import mlflow
 project = Project(Path.cwd(), Path.cwd())
 report = sync(project)
@@ -91,7 +91,7 @@ def test_fifty_of_fifty(tmp_path: Path, small_mnist: Path) -> None:
 
 
 def _hashes(workspace: Path) -> dict[str, str]:
-    from samebits.files import sha256_file
+    from samebits.base.files import sha256_file
 
     files = [path for name in ("models", "reports") for path in sorted((workspace / name).rglob("*"))]
     # The facts of this machine are no output, and the same anyway.

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import make_workspace, run_stage, set_params, stage_environment
-from tests.crash.interrupt import interrupt, start
 from tests.exact.test_train import outputs
+from tests.helpers.interrupt import interrupt, start
 
 pytestmark = [pytest.mark.crash, pytest.mark.skipif(os.name != "posix", reason="signals")]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_stage, set_params, stage_environment
-from tests.crash.interrupt import start
 from tests.crash.test_kill import long, straight
 from tests.exact.test_train import outputs
+from tests.helpers.interrupt import start
 
 pytestmark = [
     pytest.mark.crash,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from samebits.paths import Project
-from samebits.recipes import recipe_names
-from samebits.verify.golden import (
+from samebits.base.paths import Project
+from samebits.pipeline.recipes import recipe_names
+from samebits.provenance.golden.golden import (
     FOLDER,
     STEPS,
     golden_file,
@@ -21,7 +21,7 @@ from samebits.verify.golden import (
     require_repeated,
     trace_copy,
 )
-from samebits.verify.recipe_copy import UnavailableError, prepared_copy
+from samebits.provenance.golden.recipe_copy import UnavailableError, prepared_copy
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.exact, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from samebits.files import read_json, sha256_file
+from samebits.base.files import read_json, sha256_file
 from tests.conftest import make_workspace, run_stage, set_params
 
 pytestmark = pytest.mark.exact

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from samebits.params.read import read_yaml
-from samebits.tracking.lineage import dvc_md5
+from samebits.tracking.journal.lineage import dvc_md5
 from tests.conftest import set_params
-from tests.pipeline.tiny import TinyRepository, make_tiny
+from tests.helpers.tiny import TinyRepository, make_tiny
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(300)]
 

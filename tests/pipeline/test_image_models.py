@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from samebits.data.catalog import load_card
-from samebits.files import read_json, sha256_file
-from samebits.recipes import use
+from samebits.base.files import read_json, sha256_file
+from samebits.data.fetching.catalog import load_card
+from samebits.pipeline.recipes import use
 from tests.conftest import make_workspace, run_stage, set_params
-from tests.unit.data.test_cifar import contents, source
+from tests.unit.data.readers.image.test_cifar import contents, source
 
 QUICK: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 32, "threads": 1},

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from samebits.data.catalog import load_card
-from samebits.data.fetch import fetch
-from samebits.files import read_json
+from samebits.base.files import read_json
+from samebits.data.fetching.catalog import load_card
+from samebits.data.fetching.fetch import fetch
 from tests.conftest import ROOT, run_stage, set_params, stage_environment
 
 BOOK = "carroll-alice.txt"
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.pipeline, pytest.mark.timeout(900)]
 
 GENERATE = """
 import sys
-from samebits.cli import main
+from samebits.cli.main import main
 code = main(sys.argv[1:])
 assert "torch" not in sys.modules
 raise SystemExit(code)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits.files import read_json, sha256_file
+from samebits.base.files import read_json, sha256_file
 from tests.conftest import set_params
 from tests.pipeline.conftest import Repository, make_repository
 
@@ -86,10 +86,10 @@ def test_predict_and_summary(finished: Repository, tmp_path: Path) -> None:
 
     images = np.load(finished.folder / "data" / "prepared" / "shards" / "test-00000.npy")
     Image.fromarray(images[0, 0]).save(tmp_path / "seven.png")
-    predicted = finished.run(sys.executable, "-m", "samebits.cli", "predict", str(tmp_path / "seven.png"))
+    predicted = finished.run(sys.executable, "-m", "samebits.cli.main", "predict", str(tmp_path / "seven.png"))
     assert predicted.returncode == 0, predicted.stderr
     assert "7" in predicted.stdout
-    summary = finished.run(sys.executable, "-m", "samebits.cli", "summary")
+    summary = finished.run(sys.executable, "-m", "samebits.cli.main", "summary")
     accuracy = read_json(finished.folder / "reports" / "evaluation" / "metrics.json")["test"]["accuracy"]
     assert f"{accuracy:.4f}" in summary.stdout
 
@@ -104,7 +104,7 @@ def test_two_clean_clones_give_the_same_bytes(finished: Repository, tmp_path: Pa
 
 
 def _cache() -> Path:
-    from samebits.data.fetch import cache_folder
+    from samebits.data.fetching.fetch import cache_folder
 
     return cache_folder().parents[1]
 

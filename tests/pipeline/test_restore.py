@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from samebits.files import read_json, sha256_file
-from samebits.tracking.lineage import dvc_md5
+from samebits.base.files import read_json, sha256_file
+from samebits.tracking.journal.lineage import dvc_md5
 from tests.conftest import set_params
 from tests.pipeline.conftest import Repository
 from tests.pipeline.test_verify import samebits
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 
-EDITED = "src/samebits/evaluation/metrics.py"
+EDITED = "src/samebits/evaluation/metrics/classification.py"
 
 
 @pytest.fixture(scope="module")

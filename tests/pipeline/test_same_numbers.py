@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from samebits.files import read_json
-from samebits.tracking.replay import finite_numbers
+from samebits.base.files import read_json
+from samebits.tracking.journal.replay import finite_numbers
 from tests.pipeline.conftest import Repository
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]

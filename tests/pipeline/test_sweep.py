@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from samebits.tracking.execution import read_records
-from samebits.tracking.spawn import pending_events
-from tests.pipeline.tiny import TinyRepository, clone, make_tiny, write_sweep
-from tests.postgres import Postgres
+from samebits.tracking.journal.record import read_records
+from samebits.tracking.journal.spawn import pending_events
+from tests.helpers.postgres import Postgres
+from tests.helpers.tiny import TinyRepository, clone, make_tiny, write_sweep
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]
 
 # `samebits sweep` on a machine with two GPUs, as far as handing them out goes.
 WITH_TWO_GPUS = """
 from functools import partial
-from samebits.cli import main
+from samebits.cli.main import main
 from samebits.sweeps import runner
 runner.make_slots = partial(runner.make_slots, count=2)
 raise SystemExit(main(["sweep", "sweeps/lr.yaml"]))
@@ -34,7 +34,7 @@ GRID = {"train.optimizer.lr": [0.001, 0.1, 1.0]}
 
 
 def sweep(repository: TinyRepository, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = repository.run(sys.executable, "-m", "samebits.cli", "sweep", *arguments, **environment)
+    done = repository.run(sys.executable, "-m", "samebits.cli.main", "sweep", *arguments, **environment)
     settle(repository)
     return done
 
@@ -45,7 +45,7 @@ def start(repository: TinyRepository, *arguments: str, log: Path, **environment:
     try:
         with log.open("ab") as file:
             return subprocess.Popen(
-                [sys.executable, "-m", "samebits.cli", "sweep", *arguments],
+                [sys.executable, "-m", "samebits.cli.main", "sweep", *arguments],
                 cwd=repository.folder,
                 env=repository.environment(**environment),
                 stdout=file,
@@ -57,7 +57,7 @@ def start(repository: TinyRepository, *arguments: str, log: Path, **environment:
 
 def settle(repository: TinyRepository) -> None:
     """Wait until the senders have delivered."""
-    from samebits.paths import Project
+    from samebits.base.paths import Project
 
     project = Project(repository.folder, repository.folder)
     deadline = time.monotonic() + 60
@@ -213,7 +213,7 @@ def test_a_missing_untracked_file_is_named_before_anything_runs(tmp_path: Path) 
     assert done.returncode == 2
     assert "extra.py is not tracked by git: git add -N extra.py" in done.stderr
     assert not (repository.folder / ".samebits" / "sweeps").exists()
-    checked = repository.run(sys.executable, "-m", "samebits.cli", "runs", "check")
+    checked = repository.run(sys.executable, "-m", "samebits.cli.main", "runs", "check")
     assert checked.returncode == 2
     assert "git add -N extra.py" in checked.stderr
     repository.git("add", "-N", "extra.py")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from samebits.cli import parser
+from samebits.cli.main import parser
+from tests.helpers.ports import free_port
 from tests.pipeline.conftest import Repository
-from tests.ports import free_port
 from tools.pages import CARD, Pages, browser, chromium, lines_of
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -58,15 +58,15 @@ def shown(committed: Repository, tmp_path_factory: pytest.TempPathFactory) -> It
     shutil.copytree(committed.folder, folder, symlinks=True)
     repository = Repository(folder)
     (first,) = [run["name"] for run in repository.runs()]
-    registered = repository.run(sys.executable, "-m", "samebits.cli", "register")
+    registered = repository.run(sys.executable, "-m", "samebits.cli.main", "register")
     assert registered.returncode == 0, registered.stderr
     for rate in RATES:
         done = repository.dvc("exp", "run", "train", "-n", f"lr-{rate}", "-S", f"train.optimizer.lr={rate}")
         assert done.returncode == 0, done.stderr
-    repository.run(sys.executable, "-m", "samebits.cli", "runs", "sync")
+    repository.run(sys.executable, "-m", "samebits.cli.main", "runs", "sync")
     runs = {run["name"]: run for run in repository.runs()}
     assert set(runs) == {first, *(f"lr-{rate}" for rate in RATES)}
-    command = [sys.executable, "-m", "samebits.cli", "ui", "--port", str(free_port())]
+    command = [sys.executable, "-m", "samebits.cli.main", "ui", "--port", str(free_port())]
     ui = subprocess.Popen(
         command, cwd=folder, env=repository.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from samebits.files import read_json, write_json
-from samebits.tracking.lineage import FACTS
+from samebits.base.files import read_json, write_json
+from samebits.tracking.journal.lineage import FACTS
 from tests.conftest import set_params
 from tests.pipeline.conftest import Repository
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 def samebits(repository: Repository, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     # `-P`-like: the repository's own code runs, as the installed command would.
     source = str(repository.folder / "src")
-    return repository.run(sys.executable, "-m", "samebits.cli", *arguments, **{"PYTHONPATH": source} | environment)
+    return repository.run(sys.executable, "-m", "samebits.cli.main", *arguments, **{"PYTHONPATH": source} | environment)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_bad_input_is_2(repository: Repository) -> None:
     cases = {
         "there is no dvc.lock": lambda: (repository.folder / "dvc.lock").unlink(),
         "params.yaml": lambda: set_params(repository.folder, {"seed": 3}),
-        "src/samebits/new.py": lambda: (repository.folder / "src/samebits/files.py").rename(
+        "src/samebits/new.py": lambda: (repository.folder / "src/samebits/base/files.py").rename(
             repository.folder / "src/samebits/new.py"
         ),
     }
@@ -110,7 +110,7 @@ def test_bad_input_is_2(repository: Repository) -> None:
         environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
         done = samebits(repository, "verify", **environment)
         assert done.returncode == 2, done.stdout
-        assert expected in done.stderr or "src/samebits/files.py" in done.stderr
+        assert expected in done.stderr or "src/samebits/base/files.py" in done.stderr
         assert "cure:" in done.stderr
         assert "Traceback" not in done.stderr
         repository.git("checkout", "-q", ".")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from samebits.errors import UserError
-from samebits.paths import Project
-from samebits.restore.find import find
-from samebits.restore.origin import trace_file
-from samebits.restore.restore import restore
-from samebits.verify.pipeline import verify
+from samebits.base.errors import UserError
+from samebits.base.paths import Project
+from samebits.provenance.restore.find import find
+from samebits.provenance.restore.restore import restore
+from samebits.provenance.restore.trace import trace_file
+from samebits.provenance.verify.pipeline import verify
 from tests.pipeline.conftest import Repository
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]

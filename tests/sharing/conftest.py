@@ -85,7 +85,7 @@ class Person:
         )  # fmt: skip
 
     def samebits(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "samebits.cli", *arguments, **environment)
+        return self.run(sys.executable, "-m", "samebits.cli.main", *arguments, **environment)
 
     def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "dvc", *arguments, **environment)

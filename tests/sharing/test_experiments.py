@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port
+from tests.helpers.ports import free_port
 from tests.sharing.conftest import ROOT, Person, Team, objects_in
 
 pytestmark = pytest.mark.slow
@@ -17,10 +17,10 @@ pytestmark = pytest.mark.slow
 _RUN = """
 import sys
 from pathlib import Path
-from samebits.paths import Project
-from samebits.tracking.store import MlflowStore
+from samebits.base.paths import Project
+from samebits.tracking.upload.mlflow_store import MlflowStore
 from mlflow import MlflowClient
-from samebits.tracking.target import pick_target
+from samebits.tracking.tracking_uri import pick_target
 project = Project(Path.cwd(), Path.cwd())
 target = pick_target(project)
 folder = MlflowStore(project, target).prepare("samebits")

@@ -26,7 +26,7 @@ def kill_often(person: Person, command: str, count: Callable[[], int]) -> None:
     for _ in range(KILLS):
         wanted = count() + draw.randint(1, 5)
         process = subprocess.Popen(
-            [sys.executable, "-m", "samebits.cli", command], cwd=person.folder, env=person.environment(),
+            [sys.executable, "-m", "samebits.cli.main", command], cwd=person.folder, env=person.environment(),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         while count() < wanted:
@@ -78,7 +78,7 @@ def test_two_people_share_at_once(team: Team, local: Path) -> None:
         person.repro()
     both = [
         subprocess.Popen(
-            [sys.executable, "-m", "samebits.cli", "share"],
+            [sys.executable, "-m", "samebits.cli.main", "share"],
             cwd=person.folder,
             env=person.environment(),
             stdout=subprocess.PIPE,
@@ -111,7 +111,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_there(team: Team, tmp_path: Pat
         assert "is full (" in message
         assert "make room" in message
         # What is there has the name of its content; the listing, which says that all is there, is not.
-        from samebits.sharing.objects import md5_of
+        from samebits.sharing.remote.objects import md5_of
 
         for oid, path in objects_in(store).items():
             assert path.name.endswith(".tmp") or md5_of(path) == oid.removesuffix(".dir")

@@ -30,7 +30,7 @@ def truncate(path: Path) -> None:
 
 def object_of(team: Team, path: str) -> str:
     """The hash of a file of ann's, as an object has it for a name."""
-    from samebits.sharing.objects import md5_of
+    from samebits.sharing.remote.objects import md5_of
 
     return md5_of(team.ann.folder / path)
 

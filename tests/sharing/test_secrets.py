@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.pipeline.tiny import TinyRepository, make_tiny
+from tests.helpers.tiny import TinyRepository, make_tiny
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ PLANTED = ["planted-key-EE55", "planted-token-FF66", "planted-word-GG77", "plant
 def runs_of(tiny: TinyRepository) -> list[dict[str, Any]]:
     """The runs in MLflow, once everything is there: a process of its own sends it, and makes the store first."""
     deadline = time.monotonic() + 120
-    while (done := tiny.run(sys.executable, "-m", "samebits.cli", "runs", "sync")).returncode:
+    while (done := tiny.run(sys.executable, "-m", "samebits.cli.main", "runs", "sync")).returncode:
         assert time.monotonic() < deadline, done.stdout + done.stderr
         time.sleep(1)
     return tiny.runs()

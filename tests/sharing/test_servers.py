@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.ports import free_port
-from tests.sharing import servers
+from tests.helpers import servers
+from tests.helpers.ports import free_port
 from tests.sharing.conftest import Person, Team, objects_in
 from tests.sharing.test_folder import flip, object_of
 
@@ -69,8 +69,8 @@ def there_and_back(
 _DOCTOR = """
 import json, sys
 from pathlib import Path
-from samebits.paths import Project
-from samebits.sharing.checks import remote
+from samebits.base.paths import Project
+from samebits.sharing.doctor.checks import remote
 lines = list(remote(Project(Path.cwd(), Path.cwd()), 30))
 print(json.dumps([[line.state, line.text.partition("): ")[2].partition(" in ")[0] or line.text] for line in lines]))
 """

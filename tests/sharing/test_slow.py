@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.sharing import servers
+from tests.helpers import servers
 from tests.sharing.conftest import Team, objects_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
@@ -188,7 +188,7 @@ def test_killed_on_the_way_to_a_server_and_back(team: Team, tmp_path: Path, kind
             for _ in range(KILLS):
                 wanted = far.line.moved + draw.randint(100_000, 300_000)
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "samebits.cli", command], cwd=person.folder,
+                    [sys.executable, "-m", "samebits.cli.main", command], cwd=person.folder,
                     env=person.environment(**far.environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     stdin=subprocess.DEVNULL, start_new_session=True,
                 )  # fmt: skip

@@ -21,13 +21,13 @@ from typing import Any
 
 import pytest
 
-from samebits.tracking.spawn import pending_events
-from samebits.tracking.sync import sync
+from samebits.tracking.journal.spawn import pending_events
+from samebits.tracking.upload.sync import sync
 from tests.conftest import ROOT
-from tests.ports import free_port
-from tests.postgres import Postgres
-from tests.team.disk import Disk
-from tests.unit.tracking.test_real_mlflow import Server, Site, eventually, points_of, runs_of
+from tests.helpers.disk import Disk
+from tests.helpers.ports import free_port
+from tests.helpers.postgres import Postgres
+from tests.unit.tracking.upload.test_real_mlflow import Server, Site, eventually, points_of, runs_of
 
 ADMIN, FIRST = "admin", "a-first-password-1"
 USER, PASSWORD = "ada", "a-long-password-2"
@@ -293,6 +293,6 @@ def send(site: Site) -> None:
     finally:
         os.chdir(cwd)
     assert (report.waiting, report.problem) == ({}, "")
-    from samebits.tracking.execution import read_records
+    from samebits.tracking.journal.record import read_records
 
     assert not any(pending_events(record.folder) for record in read_records(site.project))

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from samebits.registering.register import Registry, told
-from samebits.tracking.execution import read_records
-from samebits.tracking.housekeeping import JournalState, journal_states
-from samebits.tracking.spawn import read_sent
+from samebits.model_registry.register import Registry, told
+from samebits.tracking.journal.record import read_records
+from samebits.tracking.journal.spawn import read_sent
+from samebits.tracking.ui.housekeeping import JournalState, journal_states
 from tests.team.conftest import ADMIN, FIRST, PASSWORD, USER, Authority, Team, _become, send
-from tests.unit.registering.test_register import go_through_the_gate, make_project
-from tests.unit.tracking.test_real_mlflow import Site, eventually, once, runs_of
+from tests.unit.model_registry.test_register import go_through_the_gate, make_project
+from tests.unit.tracking.upload.test_real_mlflow import Site, eventually, once, runs_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -118,8 +118,8 @@ def test_a_password_that_expires_under_a_training_is_set_anew_and_synced(
 def test_a_wrong_authority_costs_a_warning_that_names_the_cure(
     tmp_path: Path, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from samebits.errors import UserError
-    from samebits.tracking.sync import sync
+    from samebits.base.errors import UserError
+    from samebits.tracking.upload.sync import sync
 
     site = team.site(tmp_path / "authority")
     other = str(Authority(tmp_path / "other").root)
@@ -209,7 +209,7 @@ def test_the_registry_works_as_on_the_own_store(tmp_path: Path, team: Team, monk
     # Another user may look, and gets one line for the rest.
     from mlflow.server import get_app_client
 
-    from samebits.errors import UserError
+    from samebits.base.errors import UserError
 
     _become(monkeypatch, team.authority, ADMIN, FIRST)
     get_app_client("basic-auth", team.uri).create_user("bob", "a-long-password-4")

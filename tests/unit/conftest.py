@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from samebits.checkpoint import CheckpointConfig, save_checkpoint
-from samebits.data.catalog import load_card
-from samebits.data.images import RawImages
-from samebits.data.prepare import split_and_encode
-from samebits.data.prepared import read_info
-from samebits.data.shards import write_prepared
-from samebits.data.split import sample_hashes
+from samebits.base.paths import Project
+from samebits.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
+from samebits.data.fetching.catalog import load_card
+from samebits.data.loading.prepared import read_info
+from samebits.data.preparation.prepare import split_and_encode
+from samebits.data.preparation.shards import write_prepared
+from samebits.data.preparation.split import sample_hashes
+from samebits.data.readers.image.images import RawImages
 from samebits.models import build_model
 from samebits.models.convnet import Settings
 from samebits.params.data import DataParams
 from samebits.params.runtime import RuntimeParams
-from samebits.paths import Project
-from samebits.tracking.tracker import NullTracker
+from samebits.tracking.journal.tracker import NullTracker
 from tests.conftest import about
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from samebits import stage as module
-from samebits.errors import Interrupted, UserError
+from samebits.base.errors import Interrupted, UserError
+from samebits.base.signals import StopRequest
 from samebits.params.augment import AugmentParams
 from samebits.stage import StageContext, load_body, run_stage, sections_of
-from samebits.stop import StopRequest
-from samebits.tracking import tracker as tracking
-from samebits.tracking.tracker import NullTracker
+from samebits.tracking.journal import tracker as tracking
+from samebits.tracking.journal.tracker import NullTracker
 
 PARAMS = """
 seed: 7
@@ -74,7 +74,7 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> FakeTracker:
 @pytest.fixture(autouse=True)
 def _signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The test process keeps its own handlers, and asks nothing of the kernel about its parent."""
-    monkeypatch.setattr("samebits.stop.sys.platform", "test")
+    monkeypatch.setattr("samebits.base.signals.sys.platform", "test")
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from samebits.evaluation import figures
-from samebits.evaluation.metrics import (
+from samebits.evaluation.metrics.classification import (
     Metrics,
     Predictions,
     evaluate_predictions,
     most_confident_mistakes,
     predictions_from_logits,
 )
-from samebits.evaluation.report import Mistake, format_value, label_of, render_report
-from samebits.evaluation.shown import show_samples
+from samebits.evaluation.report import figures
+from samebits.evaluation.report.classification import Mistake, format_value, label_of, render_report
+from samebits.evaluation.report.preview import show_samples
 from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs, rounded
 from samebits.params.evaluate import EvaluateParams
 

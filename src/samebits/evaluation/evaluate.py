@@ -10,16 +10,16 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from samebits.checkpoint import load_checkpoint
-from samebits.data.prepared import open_split, read_info
-from samebits.determinism import set_threads
-from samebits.errors import Interrupted, UserError
-from samebits.evaluation.curves import read_curves
+from samebits.base.errors import Interrupted, UserError
+from samebits.base.files import remove_unfinished, write_bytes, write_json
+from samebits.base.registry import load_module
+from samebits.checkpoints.checkpoint import load_checkpoint
+from samebits.checkpoints.serving import ServingModel
+from samebits.compute.determinism import set_threads
+from samebits.data.loading.prepared import open_split, read_info
+from samebits.evaluation.report.curves import read_curves
 from samebits.evaluation.subject import EVALUATORS, Evaluation, Subject
-from samebits.files import remove_unfinished, write_bytes, write_json
 from samebits.params.evaluate import EvaluateParams
-from samebits.registry import load_module
-from samebits.serving import ServingModel
 
 if TYPE_CHECKING:
     from samebits.stage import StageContext

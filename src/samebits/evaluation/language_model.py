@@ -12,17 +12,17 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from samebits.errors import UserError
-from samebits.evaluation import figures
-from samebits.evaluation.charts import Line, line_chart
-from samebits.evaluation.metrics import BOOTSTRAP_SEED
-from samebits.evaluation.page import render
-from samebits.evaluation.report import curve_charts
+from samebits.base.errors import UserError
+from samebits.checkpoints.serving import GeneratingModel, build_serving
+from samebits.evaluation.metrics.classification import BOOTSTRAP_SEED
+from samebits.evaluation.report import figures
+from samebits.evaluation.report.charts import Line, line_chart
+from samebits.evaluation.report.classification import curve_charts
+from samebits.evaluation.report.page import render
 from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, rounded
-from samebits.generation import SEPARATORS, Sampling, generate
+from samebits.inference.sampling import SEPARATORS, Sampling, generate
 from samebits.params.evaluate import EvaluateParams
-from samebits.serving import GeneratingModel, build_serving
-from samebits.signature import TOKENIZER
+from samebits.signature.signature import TOKENIZER
 from samebits.tasks.language_model import token_metrics
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from samebits.evaluation import number_figures
-from samebits.evaluation.figures import curves_figure
-from samebits.evaluation.importance import Importance, permutation_importance
-from samebits.evaluation.page import data_url, render
-from samebits.evaluation.regression_metrics import NumberMetrics, Numbers, check_numbers, measure_numbers, r2
-from samebits.evaluation.report import curve_charts, image_png
-from samebits.evaluation.shown import Shown, show_samples
+from samebits.evaluation.metrics.importance import Importance, permutation_importance
+from samebits.evaluation.metrics.regression import NumberMetrics, Numbers, check_numbers, measure_numbers, r2
+from samebits.evaluation.report import regression_figures
+from samebits.evaluation.report.classification import curve_charts, image_png
+from samebits.evaluation.report.figures import curves_figure
+from samebits.evaluation.report.page import data_url, render
+from samebits.evaluation.report.preview import Shown, show_samples
 from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs, rounded
 from samebits.params.evaluate import EvaluateParams
-from samebits.signature import NumberTarget, TableInputs
+from samebits.signature.signature import NumberTarget, TableInputs
 
 _DIGITS = 6
 
@@ -51,9 +51,9 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
             settings.batch_size,
         )
     pictures = {
-        "predicted.png": number_figures.predicted_figure(numbers, target.name),
-        "residuals.png": number_figures.residuals_figure(numbers, target.name),
-        "residual_histogram.png": number_figures.histogram_figure(numbers, target.name),
+        "predicted.png": regression_figures.predicted_figure(numbers, target.name),
+        "residuals.png": regression_figures.residuals_figure(numbers, target.name),
+        "residual_histogram.png": regression_figures.histogram_figure(numbers, target.name),
         "curves.png": curves_figure(subject.curves),
     }
     files = {
@@ -61,7 +61,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         "worst.csv": _worst_csv(numbers, worst, show_samples(subject, worst)),
     }
     if importances:
-        pictures["importance.png"] = number_figures.importance_figure(importances)
+        pictures["importance.png"] = regression_figures.importance_figure(importances)
         files["importance.csv"] = csv_bytes(
             ("column", "r2_drop", "spread"),
             ((each.name, rounded(each.drop), rounded(each.spread)) for each in importances),

@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.checkpoint import Checkpoint
-from samebits.data.batches import sequential
-from samebits.data.prepared import DatasetInfo, Split
-from samebits.errors import UserError
-from samebits.evaluation.curves import Curve
-from samebits.evaluation.metrics import Interval
+from samebits.base.errors import UserError
+from samebits.checkpoints.checkpoint import Checkpoint
+from samebits.checkpoints.serving import ServingModel
+from samebits.data.loading.batches import sequential
+from samebits.data.loading.prepared import DatasetInfo, Split
+from samebits.evaluation.metrics.classification import Interval
+from samebits.evaluation.report.curves import Curve
 from samebits.params.evaluate import EvaluateParams
-from samebits.serving import ServingModel
 
 EVALUATORS: dict[str, str] = {
     "class": "samebits.evaluation.classification",

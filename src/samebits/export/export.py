@@ -15,22 +15,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.checkpoint import WEIGHTS, copy_tokenizer, load_checkpoint
-from samebits.data.prepared import Array, DatasetInfo, Split, open_split, read_info
-from samebits.data.tensors import as_tensor
-from samebits.errors import Interrupted, UserError
+from samebits.base.errors import Interrupted, UserError
+from samebits.base.files import sha256_file, write_bytes, write_json
+from samebits.base.registry import load_module
+from samebits.checkpoints.checkpoint import WEIGHTS, copy_tokenizer, load_checkpoint
+from samebits.checkpoints.serving import GeneratingModel, ServingModel, build_serving
+from samebits.data.loading.prepared import Array, DatasetInfo, Split, open_split, read_info
+from samebits.data.loading.tensors import as_tensor
 from samebits.export import EXPORTERS, int8
 from samebits.export import onnx as onnx_format
 from samebits.export.card import model_card
+from samebits.export.language_model import TokenProof
 from samebits.export.latency import BATCH_SIZES, median_milliseconds
 from samebits.export.metadata import export_metadata
 from samebits.export.parity import Predictor, answers, measure_parity, stored
-from samebits.export.tokens import TokenProof
-from samebits.files import sha256_file, write_bytes, write_json
 from samebits.params.export import ExportParams
-from samebits.registry import load_module
-from samebits.serving import GeneratingModel, ServingModel, build_serving
-from samebits.signature import NextTokenTarget
+from samebits.signature.signature import NextTokenTarget
 
 if TYPE_CHECKING:
     from samebits.stage import StageContext

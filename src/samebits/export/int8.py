@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.data.prepared import Array, Split
-from samebits.errors import UserError
+from samebits.base.errors import UserError
+from samebits.base.files import sha256_file, write_bytes
+from samebits.data.loading.prepared import Array, Split
 from samebits.export.parity import Predictor, answers, stored
-from samebits.files import sha256_file, write_bytes
 
 FILE = "model.int8.onnx"
 _BATCH = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from samebits.data.prepared import Array
+from samebits.data.loading.prepared import Array
 from samebits.export.parity import Predictor
 
 BATCH_SIZES = (1, 256)

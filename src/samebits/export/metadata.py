@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from samebits.serving import INPUTS, OUTPUTS
+from samebits.checkpoints.serving import INPUTS, OUTPUTS
 
 if TYPE_CHECKING:
-    from samebits.checkpoint import CheckpointConfig
+    from samebits.checkpoints.checkpoint import CheckpointConfig
 
 FORMAT_VERSION = 2
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.errors import UserError
-from samebits.files import write_bytes
-from samebits.serving import ServingModel
+from samebits.base.errors import UserError
+from samebits.base.files import write_bytes
+from samebits.checkpoints.serving import ServingModel
 
 if TYPE_CHECKING:
     import onnx as onnx_library

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.data.prepared import Array, Split
-from samebits.data.tensors import as_tensor
-from samebits.errors import UserError
-from samebits.signature import NumberTarget
+from samebits.base.errors import UserError
+from samebits.data.loading.prepared import Array, Split
+from samebits.data.loading.tensors import as_tensor
+from samebits.signature.signature import NumberTarget
 
 Predictor = Callable[[Array], npt.NDArray[np.float32]]
 """Samples as they are served -> answers."""

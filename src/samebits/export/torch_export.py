@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.errors import UserError
-from samebits.export.archive import MODEL, pack, read_safely, unpack
+from samebits.base.errors import UserError
+from samebits.base.files import write_bytes
+from samebits.checkpoints.serving import ServingModel
 from samebits.export.onnx import dynamic_axes
-from samebits.files import write_bytes
-from samebits.serving import ServingModel
+from samebits.export.pt2_archive import MODEL, pack, read_safely, unpack
 
 FILE = "model.pt2"
 

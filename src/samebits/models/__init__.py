@@ -11,9 +11,9 @@ from typing import cast
 
 from torch import nn
 
+from samebits.base.registry import load_module
 from samebits.params.section import Section
-from samebits.registry import load_module
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 MODELS = {
     "bert": "samebits.models.bert",

@@ -14,13 +14,13 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from samebits.errors import UserError
-from samebits.models.attention import attend
-from samebits.models.dropout import Dropout, replace_dropout
-from samebits.models.pooling import first_tokens, mean_of_tokens, used_tokens
-from samebits.models.words import Words
+from samebits.base.errors import UserError
+from samebits.models.layers.attention import attend
+from samebits.models.layers.bag_of_words import Words
+from samebits.models.layers.dropout import Dropout, replace_dropout
+from samebits.models.layers.pooling import first_tokens, mean_of_tokens, used_tokens
 from samebits.params.section import Section
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 _ATTENTION = "samebits"
 _LAYER = re.compile(r"encoder\.encoder\.layer\.(\d+)\.")

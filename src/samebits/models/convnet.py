@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
 from samebits.params.section import Section
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 

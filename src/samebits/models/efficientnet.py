@@ -16,9 +16,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from samebits.models.mirror import mean_of_both
+from samebits.models.layers.flip_tta import mean_of_both
 from samebits.params.section import Section
-from samebits.signature import ImageInputs, Signature
+from samebits.signature.signature import ImageInputs, Signature
 
 _STAGES = (
     # Times as many channels inside, channels, blocks, stride of the first, side of the depthwise kernel.

@@ -13,9 +13,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from samebits.models.pooling import mean_of_tokens, used_tokens
+from samebits.models.layers.pooling import mean_of_tokens, used_tokens
 from samebits.params.section import Section
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 _MIX = (1_000_003, 998_244_353, 1_000_000_007, 805_306_457)
 """Primes: one a place of the run."""

@@ -17,11 +17,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from samebits.errors import UserError
-from samebits.models.attention import attend
-from samebits.models.dropout import Dropout
+from samebits.base.errors import UserError
+from samebits.models.layers.attention import attend
+from samebits.models.layers.dropout import Dropout
 from samebits.params.section import Section
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 PRESETS = {
     "nano": (4, 4, 128),

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from samebits.params.section import Section
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 Width = Annotated[int, Field(ge=1, le=65536)]
 

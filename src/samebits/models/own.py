@@ -16,11 +16,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
+from samebits.base.registry import nearest
 from samebits.params.section import Section
 from samebits.preprocess import build_preprocess
-from samebits.registry import nearest
-from samebits.signature import Signature, TokenInputs
+from samebits.signature.signature import Signature, TokenInputs
 
 FOLDER = "custom"
 

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision import models  # type: ignore[import-untyped]
 
 from samebits.params.section import Section
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 _CHANNELS = 3
 """Of the published nets."""

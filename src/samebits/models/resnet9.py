@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from samebits.errors import UserError
-from samebits.models.mirror import mean_of_both
+from samebits.base.errors import UserError
+from samebits.models.layers.flip_tta import mean_of_both
 from samebits.params.section import Section
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 _SMALLEST = 8
 """Pixels a side: three halvings leave one."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from samebits.params.section import Section
-from samebits.signature import ClassTarget, NumberColumn, Signature, TableInputs
+from samebits.signature.signature import ClassTarget, NumberColumn, Signature, TableInputs
 
 
 class Settings(Section):

@@ -10,8 +10,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from samebits.errors import UserError
-from samebits.registry import nearest
+from samebits.base.errors import UserError
+from samebits.base.registry import nearest
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from samebits.base.registry import load_module
 from samebits.models import MODELS
 from samebits.params.augment import AugmentParams
 from samebits.params.data import DataParams
@@ -21,7 +22,6 @@ from samebits.params.runtime import RuntimeParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams
-from samebits.registry import load_module
 from samebits.tasks import TASKS
 
 Reproducibility = Literal["strict", "warn", "off"]

@@ -9,8 +9,8 @@ from typing import cast
 
 from torch import nn
 
-from samebits.registry import load_module
-from samebits.signature import Signature
+from samebits.base.registry import load_module
+from samebits.signature.signature import Signature
 
 PREPROCESS = {
     "image": "samebits.preprocess.image",

@@ -11,15 +11,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from samebits.errors import UserError
-from samebits.paths import Project
+from samebits.base.errors import UserError
+from samebits.base.paths import Project
 from samebits.sharing.git import git, pick_remote
-from samebits.sharing.objects import needed_at, open_repo
 from samebits.sharing.receive import fetch_checked
-from samebits.sharing.remote import open_remote
+from samebits.sharing.remote.objects import needed_at, open_repo
+from samebits.sharing.remote.remote import open_remote
+from samebits.sharing.remote.verify import Verdict
 from samebits.sharing.runs import parse_summary, record_summary, summary_of
 from samebits.sharing.share import mib, send
-from samebits.sharing.verify import Verdict
 
 _RUNS = "refs/samebits/runs"
 _NOT_EXPERIMENTS = ("exec", "celery", "temp")

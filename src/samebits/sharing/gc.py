@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from samebits.errors import UserError, listed
+from samebits.base.errors import UserError, listed
 from samebits.sharing.git import git
-from samebits.sharing.objects import open_repo
-from samebits.sharing.plugin_logs import unlogged
-from samebits.sharing.remote import open_remote
+from samebits.sharing.remote.captured_logs import unlogged
+from samebits.sharing.remote.objects import open_repo
+from samebits.sharing.remote.remote import open_remote
 
 _REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")
 _DVCS_OWN = ("refs/exps/exec/", "refs/exps/celery/", "refs/exps/temp/")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from samebits import git as library
-from samebits.errors import UserError
-from samebits.secrets import without_secrets
+from samebits.base import git as library
+from samebits.base.errors import UserError
+from samebits.base.redaction import without_secrets
 
 _TIMEOUT_S = 300.0
 

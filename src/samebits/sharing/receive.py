@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from samebits.errors import UserError, listed
-from samebits.files import read_json, write_bytes
-from samebits.sharing.objects import (
+from samebits.base.errors import UserError, listed
+from samebits.base.files import read_json, write_bytes
+from samebits.sharing.remote.captured_logs import Heard, unlogged
+from samebits.sharing.remote.objects import (
     Needed,
     cache_path,
     is_locked,
@@ -24,8 +25,7 @@ from samebits.sharing.objects import (
     open_repo,
     wrong_in_cache,
 )
-from samebits.sharing.plugin_logs import Heard, unlogged
-from samebits.sharing.remote import Remote, open_remote
+from samebits.sharing.remote.remote import Remote, open_remote
 from samebits.sharing.share import mib
 
 _METRICS = 3

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
+from samebits.base.paths import Project
+from samebits.base.redaction import first_secret, without_secrets
 from samebits.params.schema import read_params
-from samebits.paths import Project
-from samebits.secrets import first_secret, without_secrets
-from samebits.tracking.target import pick_target
+from samebits.tracking.tracking_uri import pick_target
 
 SHARED = "samebits.shared_run"
 """Tag of a run that came from somebody else: the id that it has there."""
@@ -32,7 +32,7 @@ def summary_of(project: Project, experiment: str) -> dict[str, Any] | None:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    import samebits.tracking.store  # noqa: F401  # switches MLflow's telemetry off before it is imported
+    import samebits.tracking.upload.mlflow_store  # noqa: F401  # switches MLflow's telemetry off before it is imported
 
     try:
         client = MlflowClient(target.uri)
@@ -96,7 +96,7 @@ def record_summary(project: Project, summary: dict[str, Any]) -> bool:
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.exceptions import MlflowException
 
-    from samebits.tracking.store import MlflowStore
+    from samebits.tracking.upload.mlflow_store import MlflowStore
 
     target = pick_target(project)
     experiment = read_params(project.params_file).runtime.tracking.experiment

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from samebits.errors import UserError, listed
-from samebits.git import head_commit
-from samebits.sharing.faults import FAULTS
+from samebits.base.errors import UserError, listed
+from samebits.base.git import head_commit
 from samebits.sharing.git import is_published, uncommitted
-from samebits.sharing.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
-from samebits.sharing.plugin_logs import Heard, unlogged
-from samebits.sharing.remote import Remote, open_remote
-from samebits.sharing.verify import Verdict, heal, verify
+from samebits.sharing.remote.captured_logs import Heard, unlogged
+from samebits.sharing.remote.errors import FAULTS
+from samebits.sharing.remote.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
+from samebits.sharing.remote.remote import Remote, open_remote
+from samebits.sharing.remote.verify import Verdict, heal, verify
 
 _SHOWN = 12
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from samebits.errors import UserError
-from samebits.git import GitError, git
+from samebits.base.errors import UserError
+from samebits.base.git import GitError, git
+from samebits.base.paths import Project
 from samebits.params.read import read_yaml
-from samebits.paths import Project
 
 
 def untracked_inputs(project: Project) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from samebits.files import write_bytes
+from samebits.base.files import write_bytes
 from samebits.sweeps.space import Dimension
 from samebits.sweeps.study import SweepStudy, point_of, reason_of, trial_name
 

@@ -8,23 +8,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
+from samebits.base.paths import Project
 from samebits.params.schema import parse_params, read_params
-from samebits.paths import Project
-from samebits.sweeps.board import Board
-from samebits.sweeps.experiment import (
-    Experiment,
-    experiment_numbers,
-    experiment_revision,
-    require_params,
-)
+from samebits.sweeps.parent_run import Board
 from samebits.sweeps.preflight import require_tracked
 from samebits.sweeps.report import short, table, write_files
 from samebits.sweeps.slots import Slot, make_slots
 from samebits.sweeps.spec import Sweep
 from samebits.sweeps.study import Job, SweepStudy, sweeps_folder, trial_name
-from samebits.tracking.execution import fingerprint_of
-from samebits.tracking.parent import PARENT_VARIABLE, TRIAL_VARIABLE
+from samebits.sweeps.trial import (
+    Experiment,
+    experiment_numbers,
+    experiment_revision,
+    require_params,
+)
+from samebits.tracking.journal.record import fingerprint_of
+from samebits.tracking.journal.trial import PARENT_VARIABLE, TRIAL_VARIABLE
 
 POLL_S = 0.5
 _STOP_S = 90.0

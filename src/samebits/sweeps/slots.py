@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
 from samebits.sweeps.spec import SweepFile
-from samebits.tracking.gpu import visible_gpus
+from samebits.tracking.environment.gpu import visible_gpus
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 

@@ -11,15 +11,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
+from samebits.base.paths import Project
+from samebits.base.registry import nearest
 from samebits.params.read import Problems, read_yaml, validate
 from samebits.params.schema import parse_params
 from samebits.params.section import Section
-from samebits.paths import Project
-from samebits.registry import nearest
 from samebits.sweeps.space import LARGEST_GRID, Dimension, Method, Point, Range, combinations, grid_size, put
-from samebits.tracking.journal import flatten
-from samebits.tracking.replay import numbers
+from samebits.tracking.journal.journal import flatten
+from samebits.tracking.journal.replay import numbers
 
 _CHECKED_TOGETHER = 2_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")

@@ -25,11 +25,11 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from samebits.errors import UserError
-from samebits.paths import Project
+from samebits.base.errors import UserError
+from samebits.base.paths import Project
 from samebits.sweeps.space import Dimension, Point, grid_point, random_point
 from samebits.sweeps.spec import Sweep
-from samebits.tracking.target import without_password
+from samebits.tracking.tracking_uri import without_password
 
 STORAGE_VARIABLE = "SAMEBITS_SWEEP_STORAGE"
 _OWNER, _POINT, _REASON, _DISCARDED = "owner", "point", "reason", "discarded"

@@ -11,10 +11,10 @@ from typing import Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
+from samebits.base.registry import load_module
 from samebits.params.section import Section
-from samebits.registry import load_module
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 TASKS = {
     "classification": "samebits.tasks.classification",

@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
+from samebits.base.registry import nearest
 from samebits.params.section import Section
-from samebits.registry import nearest
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 from samebits.tasks.members import each_member
 
 TARGET = "class"

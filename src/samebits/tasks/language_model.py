@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from samebits.params.section import Section
-from samebits.signature import Signature
+from samebits.signature.signature import Signature
 
 TARGET = "next_token"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from samebits.params.section import Section
-from samebits.signature import NumberTarget, Signature
+from samebits.signature.signature import NumberTarget, Signature
 from samebits.tasks.members import each_member
 
 TARGET = "number"

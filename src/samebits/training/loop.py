@@ -15,26 +15,26 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from samebits import determinism
-from samebits.data.batches import Batch, Batches, sequential
-from samebits.data.prepared import Split
-from samebits.errors import Interrupted, UserError
-from samebits.hardware import Precision
+from samebits.base.errors import Interrupted, UserError
+from samebits.base.signals import StopRequest
+from samebits.compute import determinism
+from samebits.compute.deterministic_errors import deterministic_errors
+from samebits.compute.distributed import Team
+from samebits.compute.hardware import Precision
+from samebits.data.loading.batches import Batch, Batches, sequential
+from samebits.data.loading.prepared import Split
 from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
-from samebits.stop import StopRequest
 from samebits.tasks import Deriving, Task
-from samebits.training.clock import Clock
-from samebits.training.deterministic_errors import deterministic_errors
-from samebits.training.gradients import Flat, elastic, plain
-from samebits.training.mixing import mix
-from samebits.training.optimizers import set_learning_rate
-from samebits.training.schedules import rate
-from samebits.training.state import TrainingState, metrics_of
-from samebits.training.team import Team
+from samebits.training.optim.gradients import Flat, elastic, plain
+from samebits.training.optim.mixup import mix
+from samebits.training.optim.optimizers import set_learning_rate
+from samebits.training.optim.schedules import rate
+from samebits.training.profiler import Clock
+from samebits.training.resume.state import TrainingState, metrics_of
 
 CURVE_POINTS = 400
-"""Points of a training curve, whatever the number of steps; `samebits.verify.steps` raises it to see each."""
+"""Points of a training curve, whatever the number of steps; `samebits.provenance.golden.loss_trace` raises it to see each."""
 
 _VALIDATION_BATCH = 500
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 
-from samebits.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
-from samebits.data.prepared import DatasetInfo
-from samebits.files import remove_unfinished, write_bytes, write_json
+from samebits.base.files import remove_unfinished, write_bytes, write_json
+from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
+from samebits.data.loading.prepared import DatasetInfo
 from samebits.params.section import Section
 from samebits.stage import StageContext
 from samebits.training.loop import Training

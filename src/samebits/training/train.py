@@ -11,33 +11,33 @@ from typing import Literal
 
 import torch
 
-from samebits import determinism
-from samebits.code import code_digest
-from samebits.data.batches import Batches
-from samebits.data.prepared import DatasetInfo, open_split, read_info
-from samebits.errors import UserError
-from samebits.files import json_bytes, sha256_file
-from samebits.hardware import Precision, hardware_kind, pick_device, resolve_precision
+from samebits.base.errors import UserError
+from samebits.base.files import json_bytes, sha256_file
+from samebits.base.registry import load_module
+from samebits.compute import determinism
+from samebits.compute.distributed import Team, join_team, own_device
+from samebits.compute.hardware import Precision, hardware_kind, pick_device, resolve_precision
+from samebits.data.loading.batches import Batches
+from samebits.data.loading.prepared import DatasetInfo, open_split, read_info
 from samebits.models import MODELS, build_model, tokens_read
 from samebits.params.augment import AugmentParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams
+from samebits.pipeline.dvc_yaml import code_digest
 from samebits.preprocess import build_preprocess
-from samebits.registry import load_module
 from samebits.stage import StageContext
 from samebits.tasks import build_task
-from samebits.training.drive import drive, restore
-from samebits.training.ema import WeightAverage
 from samebits.training.loop import Observer, OutOfMemory, Training
-from samebits.training.mixing import require_mixable
-from samebits.training.optimizers import build_optimizer
+from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.mixup import require_mixable
+from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
-from samebits.training.pretrained import find_weights, is_torchs_own
-from samebits.training.state import TrainingState
-from samebits.training.store import StateStore, remove_stale_states
-from samebits.training.team import Team, join_team, own_device
-from samebits.training.transfer import read_weights, set_up
+from samebits.training.pretrained.find import find_weights, is_torchs_own
+from samebits.training.pretrained.load import read_weights, set_up
+from samebits.training.resume.state import TrainingState
+from samebits.training.resume.store import StateStore, remove_stale_states
+from samebits.training.runner import drive, restore
 
 _FROM_SCRATCH = TransferParams()
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from samebits.data.catalog import Card
-from samebits.data.prepare import prepare
+from samebits.base.paths import Project
+from samebits.data.fetching.catalog import Card
+from samebits.data.preparation.prepare import prepare
 from samebits.params.data import DataParams
 from samebits.params.runtime import RuntimeParams
-from samebits.paths import Project
 
 torch.set_num_threads(1)
 

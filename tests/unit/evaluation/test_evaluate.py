@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samebits.checkpoint import CONFIG
-from samebits.errors import Interrupted, UserError
+from samebits.base.errors import Interrupted, UserError
+from samebits.base.files import read_json, write_json
+from samebits.base.paths import Project
+from samebits.checkpoints.checkpoint import CONFIG
 from samebits.evaluation.evaluate import evaluate
-from samebits.evaluation.metrics import evaluate_predictions, predictions_from_logits
-from samebits.evaluation.report import Mistake, render_report
-from samebits.evaluation.shown import Shown
-from samebits.files import read_json, write_json
+from samebits.evaluation.metrics.classification import evaluate_predictions, predictions_from_logits
+from samebits.evaluation.report.classification import Mistake, render_report
+from samebits.evaluation.report.preview import Shown
 from samebits.params.evaluate import EvaluateParams
-from samebits.paths import Project
 
 SETTINGS = EvaluateParams(bootstrap=100, batch_size=16, mistakes=5)
 FILES = {
@@ -89,8 +89,8 @@ def test_bytes_are_the_same_from_another_process_and_folder(baseline: Any, tiny_
         "import sys\nfrom types import SimpleNamespace as N\nfrom pathlib import Path\nimport torch\n"
         "torch.set_num_threads(1)\n"
         "from samebits.evaluation.evaluate import evaluate\nfrom samebits.params.evaluate import EvaluateParams\n"
-        "from samebits.params.runtime import RuntimeParams\nfrom samebits.paths import Project\n"
-        "from samebits.tracking.tracker import NullTracker\n"
+        "from samebits.params.runtime import RuntimeParams\nfrom samebits.base.paths import Project\n"
+        "from samebits.tracking.journal.tracker import NullTracker\n"
         "root = Path(sys.argv[1])\n"
         "evaluate(EvaluateParams(bootstrap=100, batch_size=16, mistakes=5), context=N(project=Project(root, root), "
         "runtime=RuntimeParams(), tracker=NullTracker(), stop=N(requested=False), say=print))\n"

@@ -16,7 +16,7 @@ from samebits.evaluation.evaluate import evaluate
 from samebits.export.export import export
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
-from tests.unit.table_project import make_table_context
+from tests.helpers.table_project import make_table_context
 
 SETTINGS = EvaluateParams(bootstrap=100, batch_size=16, mistakes=5)
 

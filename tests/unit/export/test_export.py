@@ -16,20 +16,20 @@ import onnxruntime
 import pytest
 import torch
 
-from samebits.checkpoint import CONFIG, load_checkpoint
-from samebits.data.prepared import open_split
-from samebits.errors import Interrupted, UserError
+from samebits.base.errors import Interrupted, UserError
+from samebits.base.files import read_json, write_json
+from samebits.base.paths import Project
+from samebits.checkpoints.checkpoint import CONFIG, load_checkpoint
+from samebits.checkpoints.serving import ServingModel
+from samebits.data.loading.prepared import open_split
 from samebits.export import EXPORTERS, int8
 from samebits.export import onnx as onnx_format
 from samebits.export import torch_export as torch_format
 from samebits.export.export import _score, export
 from samebits.export.parity import measure_parity
 from samebits.export.torch_export import load_exported
-from samebits.files import read_json, write_json
 from samebits.params.export import ExportParams
-from samebits.paths import Project
-from samebits.serving import ServingModel
-from samebits.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.signature import ClassTarget, ImageInputs, Signature
 from samebits.tasks.classification import Classification
 
 SETTINGS = ExportParams(batch_sizes=[1, 7, 33])
@@ -94,8 +94,8 @@ def test_bytes_are_the_same_from_another_process_and_folder(
         "import sys\nfrom types import SimpleNamespace as N\nfrom pathlib import Path\n"
         "from samebits.export import latency\nlatency._SECONDS = 0.0\n"
         "from samebits.export.export import export\nfrom samebits.params.export import ExportParams\n"
-        "from samebits.params.runtime import RuntimeParams\nfrom samebits.paths import Project\n"
-        "from samebits.tracking.tracker import NullTracker\n"
+        "from samebits.params.runtime import RuntimeParams\nfrom samebits.base.paths import Project\n"
+        "from samebits.tracking.journal.tracker import NullTracker\n"
         "root = Path(sys.argv[1])\n"
         "export(ExportParams(batch_sizes=[1, 7, 33]), context=N(project=Project(root, root), "
         "runtime=RuntimeParams(), tracker=NullTracker(), stop=N(requested=False), say=print))\n"
@@ -235,7 +235,7 @@ def test_the_card_says_what_was_measured(project: Project) -> None:
 
 
 def test_every_format_has_the_same_face() -> None:
-    from samebits.registry import load_module
+    from samebits.base.registry import load_module
 
     for name in EXPORTERS:
         module = load_module("export format", name, EXPORTERS)
@@ -251,7 +251,7 @@ class Broken(torch.nn.Module):
 
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_a_model_that_cannot_be_exported_says_so(name: str, tmp_path: Path) -> None:
-    from samebits.registry import load_module
+    from samebits.base.registry import load_module
 
     module = load_module("export format", name, EXPORTERS)
     example = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from samebits.checkpoints.serving import build_serving
 from samebits.export import onnx, torch_export
 from samebits.models import bert, build_model
 from samebits.params.section import Section
-from samebits.serving import build_serving
-from samebits.signature import ClassTarget, Signature, TokenInputs
+from samebits.signature.signature import ClassTarget, Signature, TokenInputs
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
 from samebits.models import build_model
 from samebits.models.convnet import ConvNet, Settings, build
-from samebits.signature import ClassTarget, ImageInputs, NumberColumn, Signature, TableInputs
+from samebits.signature.signature import ClassTarget, ImageInputs, NumberColumn, Signature, TableInputs
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from samebits.data.catalog import load_card
-from samebits.data.fetch import fetch
+from samebits.data.fetching.catalog import load_card
+from samebits.data.fetching.fetch import fetch
 from samebits.models import build_model, efficientnet, resnet9
 from samebits.params.transfer import TransferParams
-from samebits.signature import ClassTarget, ImageInputs, Signature
-from samebits.training.pretrained import is_torchs_own
-from samebits.training.transfer import read_weights, set_up
+from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.training.pretrained.find import is_torchs_own
+from samebits.training.pretrained.load import read_weights, set_up
 from tests.unit.models.test_convnet import images
 
 CATALOG = Path(__file__).parents[3] / "data" / "catalog"

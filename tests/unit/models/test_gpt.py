@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
 from samebits.models.gpt import Gpt, Settings, build, rotary_angles, rotate
-from samebits.signature import NextTokenTarget, Signature, TokenInputs
+from samebits.signature.signature import NextTokenTarget, Signature, TokenInputs
 
 CONTEXT, VOCABULARY = 24, 50
 

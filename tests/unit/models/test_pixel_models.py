@@ -11,11 +11,11 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
 from samebits.models import build_model, efficientnet, mlp, own, resnet, resnet9
 from samebits.params.transfer import TransferParams
-from samebits.signature import NumberColumn, NumberTarget, Signature, TableInputs
-from samebits.training.transfer import set_up
+from samebits.signature.signature import NumberColumn, NumberTarget, Signature, TableInputs
+from samebits.training.pretrained.load import set_up
 from tests.unit.models.test_convnet import images
 
 ROOT = Path(__file__).parents[3]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
 from samebits.models import build_model
 from samebits.models.tabular import Periodic, Piecewise, Settings
-from samebits.signature import (
+from samebits.signature.signature import (
     CategoryColumn,
     ClassTarget,
     ImageInputs,

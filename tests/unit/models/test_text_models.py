@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
 from samebits.models import bert, build_model, embedding_bag
 from samebits.params.section import Section
 from samebits.params.transfer import TransferParams
-from samebits.signature import ClassTarget, Signature, TokenInputs
-from samebits.training.transfer import set_up
+from samebits.signature.signature import ClassTarget, Signature, TokenInputs
+from samebits.training.pretrained.load import set_up
 
 torch.set_num_threads(1)
 

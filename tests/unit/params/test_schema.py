@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
 from samebits.params.read import read_yaml
 from samebits.params.schema import parse_params, read_params
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits.paths import Project
+from samebits.base.paths import Project
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from samebits.errors import UserError
-from samebits.paths import Project
+from samebits.base.errors import UserError
+from samebits.base.paths import Project
 from samebits.sweeps.plan import plan
 from samebits.sweeps.slots import make_slots
 from samebits.sweeps.spec import SweepFile, read_sweep

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import Trial
 
-from samebits.errors import UserError
-from samebits.paths import Project
+from samebits.base.errors import UserError
+from samebits.base.paths import Project
 from samebits.sweeps.report import importances, table, write_files
 from samebits.sweeps.spec import Sweep, read_sweep
 from samebits.sweeps.study import Job, SweepStudy, point_of

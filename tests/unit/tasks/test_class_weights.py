@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from samebits.errors import UserError
+from samebits.base.errors import UserError
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings
 from tests.unit.tasks.test_classification import LOGITS, SIGNATURE, TARGETS, by_hand

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from samebits.errors import UserError
-from samebits.signature import ClassTarget, ImageInputs, NumberTarget, Signature
+from samebits.base.errors import UserError
+from samebits.signature.signature import ClassTarget, ImageInputs, NumberTarget, Signature
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings
 

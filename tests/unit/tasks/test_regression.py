@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from samebits.errors import UserError
-from samebits.signature import ClassTarget, NumberColumn, NumberTarget, Signature, TableInputs
+from samebits.base.errors import UserError
+from samebits.signature.signature import ClassTarget, NumberColumn, NumberTarget, Signature, TableInputs
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings as ClassSettings
 from samebits.tasks.regression import Settings

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from samebits.paths import Project
-from samebits.tracking import execution
-from samebits.tracking.delivery import Entry, Point, RunGone, RunState, StoreUnavailable
-from samebits.tracking.execution import Execution, ProcessId, Record
-from samebits.tracking.journal import Event, JournalWriter, new_segment
+from samebits.base.paths import Project
+from samebits.tracking.journal import record
+from samebits.tracking.journal.journal import Event, JournalWriter, new_segment
+from samebits.tracking.journal.record import Execution, ProcessId, Record
+from samebits.tracking.upload.delivery import Entry, Point, RunGone, RunState, StoreUnavailable
 
 
 class MemoryStore:
@@ -103,7 +103,7 @@ class Recorded:
     """A record on disk whose stages are written by the test."""
 
     def __init__(self, project: Project, process: ProcessId) -> None:
-        folder = execution.runs_folder(project) / "20260101-000000-abcdabcd-1"
+        folder = record.runs_folder(project) / "20260101-000000-abcdabcd-1"
         folder.mkdir(parents=True)
         self.process = process
         self.record = Record(folder, "abcd" * 16, "samebits", created=time.time(), name="mnist-convnet-abcdabcd")

@@ -14,19 +14,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from samebits.data.batches import Batches
-from samebits.data.prepared import Split
-from samebits.errors import Interrupted, UserError
-from samebits.hardware import Precision
+from samebits.base.errors import Interrupted, UserError
+from samebits.base.signals import StopRequest
+from samebits.compute.hardware import Precision
+from samebits.data.loading.batches import Batches
+from samebits.data.loading.prepared import Split
 from samebits.params.train import TrainParams
 from samebits.preprocess.image import Normalize
-from samebits.signature import ClassTarget, ImageInputs, Signature
-from samebits.stop import StopRequest
+from samebits.signature.signature import ClassTarget, ImageInputs, Signature
 from samebits.tasks.classification import Classification
-from samebits.training.ema import WeightAverage
 from samebits.training.loop import Observer, OutOfMemory, Training, out_of_memory
-from samebits.training.optimizers import build_optimizer
-from samebits.training.state import TrainingState
+from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.optimizers import build_optimizer
+from samebits.training.resume.state import TrainingState
 
 FP32 = Precision("fp32", None, scaled=False)
 SHAPE = (3, 4, 4)

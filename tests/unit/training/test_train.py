@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 import torch
 
-from samebits.data.batches import Batches
-from samebits.data.prepared import DatasetInfo, read_info
-from samebits.errors import Interrupted, UserError
-from samebits.files import read_json, sha256_file
+from samebits.base.errors import Interrupted, UserError
+from samebits.base.files import read_json, sha256_file
+from samebits.base.paths import Project
+from samebits.base.signals import StopRequest
+from samebits.data.loading.batches import Batches
+from samebits.data.loading.prepared import DatasetInfo, read_info
 from samebits.models.convnet import ConvNet, Settings
 from samebits.params.augment import AugmentParams
 from samebits.params.runtime import RuntimeParams
 from samebits.params.train import AdamParams, ScheduleParams, SGDParams, TrainParams
-from samebits.paths import Project
-from samebits.stop import StopRequest
 from samebits.tasks.classification import Settings as TaskSettings
-from samebits.tracking.tracker import NullTracker
+from samebits.tracking.journal.tracker import NullTracker
 from samebits.training import loop
-from samebits.training.speed import PEAKS
+from samebits.training.flops import PEAKS
 from samebits.training.train import train
 
 BASE: dict[str, Any] = {

@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 import torch
 
-from samebits.checkpoint import load_checkpoint
-from samebits.data.prepared import open_split, read_info
-from samebits.errors import UserError
+from samebits.base.errors import UserError
+from samebits.base.files import read_json, sha256_file
+from samebits.base.signals import StopRequest
+from samebits.checkpoints.checkpoint import load_checkpoint
+from samebits.data.loading.prepared import open_split, read_info
 from samebits.export.export import export
-from samebits.files import read_json, sha256_file
 from samebits.models import build_model, own
 from samebits.params.augment import AugmentParams
 from samebits.params.export import ExportParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
 from samebits.preprocess import build_preprocess
-from samebits.stop import StopRequest
 from samebits.tasks.classification import Settings as Classification
 from samebits.tasks.language_model import Settings as LanguageModel
 from samebits.tasks.regression import Settings as Regression
 from samebits.training.train import train
-from tests.unit.table_project import make_table_context
-from tests.unit.text_project import make_running_text_context, make_text_context
+from tests.helpers.table_project import make_table_context
+from tests.helpers.text_project import make_running_text_context, make_text_context
 
 ROOT = Path(__file__).parents[3]
 TRAIN: dict[str, Any] = {

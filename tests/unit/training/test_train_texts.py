@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samebits.data.prepared import open_split, read_info
-from samebits.files import sha256_file
+from samebits.base.files import sha256_file
+from samebits.base.paths import Project
+from samebits.data.loading.prepared import open_split, read_info
 from samebits.models import bert, embedding_bag
 from samebits.params.augment import AugmentParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
-from samebits.paths import Project
 from samebits.tasks.classification import Settings as Task
-from samebits.tracking.tracker import NullTracker
+from samebits.tracking.journal.tracker import NullTracker
 from samebits.training.train import train
-from tests.unit.text_project import make_text_context
+from tests.helpers.text_project import make_text_context
 
 BERT = bert.Settings(name="bert", layers=1, width=16, heads=2, hidden=16, positions=24, dropout=0.0)
 TRAIN = TrainParams.model_validate(

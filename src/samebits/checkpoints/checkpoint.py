@@ -1,0 +1,136 @@
+"""The trained model as files: `model.safetensors` (weights), `config.json` (what is needed to use them); of texts,
+`tokenizer.json`.
+
+No code runs from either: safetensors holds tensors, and the model's class is looked up by name in our registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from samebits.base.errors import UserError
+from samebits.base.files import read_json, sha256_bytes, write_bytes, write_json
+from samebits.base.registry import load_module
+from samebits.models import MODELS, build_model
+from samebits.params.section import Section
+from samebits.signature.signature import TOKENIZER, Signature, TokenInputs
+from samebits.tasks import TASKS, Task, build_task
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+FORMAT_VERSION = 2
+_CURE = "make it again (dvc repro) or fetch it (dvc pull)"
+
+
+class CheckpointConfig(Section):
+    """What turns the weights into a usable model.
+
+    Attributes:
+        task: the `task` section it was trained with.
+        model: the `model` section that built it.
+        signature: what goes in and what comes out, with what was fitted on the training split.
+        data_digest: of the prepared data it was trained on.
+        step: updates made when these weights were taken.
+        epoch: the epoch they were taken after, counted from 1.
+    """
+
+    format_version: int = FORMAT_VERSION
+    task: dict[str, Any]
+    model: dict[str, Any]
+    signature: Signature
+    data_digest: str
+    step: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint: fp32 weights on the CPU, the model in eval mode."""
+
+    model: nn.Module
+    task: Task
+    config: CheckpointConfig
+
+
+def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], config: CheckpointConfig) -> None:
+    """Write weights (a state dict, on any device) and config. The same values give the same bytes."""
+    tensors = {name: value.detach().to("cpu").contiguous() for name, value in sorted(weights.items())}
+    write_bytes(folder / WEIGHTS, save(tensors))
+    write_json(folder / CONFIG, config.model_dump())
+
+
+def copy_tokenizer(source: Path, target: Path, signature: Signature) -> bytes | None:
+    """Of texts, copy `tokenizer.json` from one folder to another; its bytes, or None where there is none to copy.
+
+    Raises:
+        UserError: if it is missing, or not the one that the signature names.
+    """
+    if not isinstance(signature.inputs, TokenInputs):
+        return None
+    path = source / TOKENIZER
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", _CURE) from None
+    if sha256_bytes(data) != signature.inputs.tokenizer_sha256:
+        raise UserError(f"{path} is not the tokenizer that the data were encoded with", _CURE)
+    write_bytes(target / TOKENIZER, data)
+    return data
+
+
+def load_config(folder: Path) -> CheckpointConfig:
+    """Read `config.json`.
+
+    Raises:
+        UserError: if it is missing, malformed or of a newer format.
+    """
+    raw = read_json(folder / CONFIG)
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version != FORMAT_VERSION:
+        cure = "update samebits to read it" if version > FORMAT_VERSION else _CURE
+        raise UserError(f"{folder / CONFIG} has format {version}, this code reads {FORMAT_VERSION}", cure)
+    try:
+        return CheckpointConfig.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{folder / CONFIG} is no checkpoint config: {error.errors()[0]['msg']}", _CURE) from None
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Build the model that `config.json` names and fill in the weights.
+
+    Raises:
+        UserError: if a file is missing or damaged, or the weights do not fit the model.
+    """
+    config = load_config(folder)
+    path = folder / WEIGHTS
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist", _CURE) from None
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged: {error}", _CURE) from None
+    model = build_model(_settings("model", config.model, MODELS, folder), config.signature)
+    task = build_task(_settings("task", config.task, TASKS, folder), config.signature)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit the model {config.model}: {error}", _CURE) from None
+    return Checkpoint(model.eval(), task, config)
+
+
+def _settings(kind: str, values: dict[str, Any], registry: Mapping[str, str], folder: Path) -> Section:
+    module = load_module(kind, str(values.get("name")), registry)
+    try:
+        settings: Section = module.Settings.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{folder / CONFIG}: {kind} settings: {error.errors()[0]['msg']}", _CURE) from None
+    return settings

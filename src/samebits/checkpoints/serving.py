@@ -1,0 +1,117 @@
+"""The model as it is served: samples as they are stored in, answers out, with the preprocessing inside."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from samebits.preprocess import build_preprocess
+from samebits.signature.signature import Signature
+from samebits.tasks import Task
+
+INPUTS = {"image": "images", "tokens": "tokens", "table": "rows"}
+"""Kind of inputs -> name of the input in exported files."""
+
+OUTPUTS = {"class": "probabilities", "number": "values", "next_token": "logits"}
+"""Kind of target -> name of the output in exported files."""
+
+_LARGEST_BATCH = 1 << 20
+
+
+class ServingModel(nn.Module):
+    """Images uint8 [N, C, H, W], tokens int32 [N, L] or table rows float32 [N, columns] -> answers, float32.
+
+    Args:
+        model: preprocessed samples -> raw outputs.
+        task: turns outputs into answers: probabilities [N, K], or numbers [N].
+        signature: of the data that the model was trained on.
+    """
+
+    def __init__(self, model: nn.Module, task: Task, signature: Signature) -> None:
+        super().__init__()
+        self.preprocess = build_preprocess(signature)
+        self.model = model
+        self.task = task
+        self.input_names: tuple[str, ...] = (INPUTS[signature.inputs.kind],)
+        self.output_names: tuple[str, ...] = (OUTPUTS[signature.target.kind],)
+        self.dynamic: tuple[dict[int, str], ...] = (
+            {0: "batch", 1: "length"} if signature.inputs.kind == "tokens" else {0: "batch"},
+        )
+        """Of each input, its axes that may have any length, with their names."""
+        self.largest = {"batch": _LARGEST_BATCH}
+        """Of each such axis, how long it may be."""
+        if signature.inputs.kind == "tokens":
+            self.largest["length"] = signature.tokens.length
+
+    def example(self, samples: Tensor) -> tuple[Tensor, ...]:
+        """Every input, for stored samples, as the exporters trace the model with."""
+        return (samples,)
+
+    def outputs(self, samples: Tensor) -> Tensor:
+        """The model's raw outputs, float32: logits [N, K], or standardised numbers [N]."""
+        outputs: Tensor = self.model(self.preprocess(samples)).float()
+        return outputs
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.task.answer(self.outputs(samples))
+
+
+@runtime_checkable
+class Extending(Protocol):
+    """A model of the next token with a cache of keys and values (see `samebits.models.gpt`).
+
+    Attributes:
+        cache_shape: layers, heads, size of a head.
+    """
+
+    cache_shape: tuple[int, int, int]
+
+    def extend(self, tokens: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores for more tokens after the cached ones, and the cache with them."""
+        ...
+
+
+class GeneratingModel(ServingModel):
+    """Tokens int32 [N, L] and the cache of P tokens before them -> scores [N, L, V] and the cache of P + L tokens.
+
+    The cache is two float32 arrays [layers, N, heads, P, size of a head]; P is 0 for the beginning of a text, so one
+    graph reads a prompt, and then makes one token at a time.
+    """
+
+    def __init__(self, model: nn.Module, task: Task, signature: Signature) -> None:
+        super().__init__(model, task, signature)
+        self.input_names = (*self.input_names, "keys", "values")
+        self.output_names = (*self.output_names, "all_keys", "all_values")
+        cache = {1: "batch", 3: "past"}
+        self.dynamic = (*self.dynamic, cache, cache)
+        self.largest["past"] = signature.tokens.length - 1
+
+    @property
+    def cache_shape(self) -> tuple[int, int, int]:
+        """Layers, heads, size of a head."""
+        return cast(Extending, self.model).cache_shape
+
+    def cache(self, batch: int, past: int = 0) -> Tensor:
+        """A cache of zeros."""
+        layers, heads, size = self.cache_shape
+        return torch.zeros(layers, batch, heads, past, size)
+
+    def example(self, samples: Tensor) -> tuple[Tensor, ...]:
+        # Lengths must differ from each other and from 0 and 1, or the exporter takes them for one, or for constants.
+        half = max(2, samples.shape[1] // 2)
+        cache = self.cache(len(samples), 3)
+        return samples[:, :half].contiguous(), cache, cache.clone()
+
+    def forward(  # type: ignore[override]
+        self, tokens: Tensor, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        scores, keys, values = cast(Any, self.model).extend(self.preprocess(tokens), keys, values)
+        return self.task.answer(scores), keys, values
+
+
+def build_serving(model: nn.Module, task: Task, signature: Signature) -> ServingModel:
+    """The model as it is exported: with its cache, if it has one."""
+    kind = GeneratingModel if isinstance(model, Extending) else ServingModel
+    return kind(model, task, signature).eval()

@@ -1,0 +1,80 @@
+"""The commands about same bits for `samebits`: verify, restore, trace, golden."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from samebits.base.errors import EXIT_DIFFERENT, UserError
+from samebits.cli.options import positive, project_here, say
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    project = project_here()
+    if arguments.steps is not None:
+        from samebits.provenance.golden.golden import verify_steps
+
+        return _difference(verify_steps(project, arguments.steps, say=say))
+    from samebits.provenance.verify.pipeline import verify
+
+    return _difference(verify(project, arguments.stage, keep=arguments.keep, say=say))
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from samebits.provenance.restore.restore import restore
+
+    into = Path(arguments.into) if arguments.into else None
+    project = project_here()
+    return _difference(restore(project, arguments.name, into, check=arguments.verify, say=say))
+
+
+def _trace(arguments: argparse.Namespace) -> None:
+    from samebits.provenance.restore.trace import trace_file
+
+    print(trace_file(project_here(), Path(arguments.file)))
+
+
+def _golden(arguments: argparse.Namespace) -> int:
+    from samebits.pipeline.recipes import recipe_names
+    from samebits.provenance.golden.golden import record, record_all
+
+    project = project_here()
+    if arguments.all == bool(arguments.recipes):
+        raise UserError("name recipes, or --all of them", f"known: {', '.join(recipe_names(project.workspace))}")
+    if len(arguments.recipes) == 1:
+        return _difference(record(project, arguments.recipes[0], replace=arguments.replace, say=say))
+    recipes = arguments.recipes or recipe_names(project.workspace)
+    return _difference(record_all(project, recipes, replace=arguments.replace, say=say))
+
+
+def _difference(same: bool) -> int:
+    return 0 if same else EXIT_DIFFERENT
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    add: Callable[..., argparse.ArgumentParser],
+) -> None:
+    """Add them to the command line; `add` makes one of a name, a function and texts."""
+    codes = "Exit code: 0 if all bits are the same, 1 if some differ, 2 if it could not be found out."
+    verify = add(commands, "verify", _verify, "run the commit again in a clean copy, and compare every bit", codes)
+    what = verify.add_mutually_exclusive_group()
+    what.add_argument("--stage", action="append", default=[], help="only this stage (may be repeated)")
+    what.add_argument(
+        "--steps", type=positive, metavar="N", help="only N training steps, against this hardware's golden trace"
+    )
+    verify.add_argument("--keep", action="store_true", help="leave the copy below .samebits/verify")
+
+    restore = add(commands, "restore", _restore, "code, data and model of a run in a fresh worktree", codes)
+    restore.add_argument("name", metavar="RUN_ID|EXP_NAME|COMMIT", help="a name of a run or a branch will do, too")
+    restore.add_argument("--into", metavar="DIR", help="a folder that is not there yet (default: beside the project)")
+    restore.add_argument("--verify", action="store_true", help="run it again in a clean copy, and compare every bit")
+
+    trace = add(commands, "trace", _trace, "the run, commit, data and parameters behind a model file")
+    trace.add_argument("file", metavar="FILE", help="model.onnx, model.pt2 or model.safetensors")
+
+    golden = add(commands, "golden", _golden, "record this hardware's golden trace, or check it", codes)
+    golden.add_argument("recipes", nargs="*", metavar="RECIPE", help="as `mnist` for recipes/mnist.yaml")
+    golden.add_argument("--all", action="store_true", help="every recipe whose data can be had, one after the other")
+    golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")

@@ -1,0 +1,112 @@
+"""The commands of this package for `samebits`: share, receive, gc, doctor, data diff."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from samebits.cli.options import project_here
+
+
+def _share(arguments: argparse.Namespace) -> None:
+    if arguments.experiment:
+        from samebits.sharing.experiments import share_experiment
+
+        share_experiment(
+            project_here(), arguments.experiment, remote=arguments.remote, git_remote=arguments.git_remote,
+            quick=arguments.quick, timeout=arguments.timeout,
+        )  # fmt: skip
+        return
+    from samebits.sharing.share import share
+
+    share(project_here().home, remote=arguments.remote, quick=arguments.quick, timeout=arguments.timeout)
+
+
+def _receive(arguments: argparse.Namespace) -> None:
+    if arguments.experiment:
+        from samebits.sharing.experiments import receive_experiment
+
+        receive_experiment(
+            project_here(), arguments.experiment, remote=arguments.remote, git_remote=arguments.git_remote,
+            timeout=arguments.timeout,
+        )  # fmt: skip
+        return
+    from samebits.sharing.receive import receive
+
+    receive(project_here().home, remote=arguments.remote, force=arguments.force, timeout=arguments.timeout)
+
+
+def _gc(arguments: argparse.Namespace) -> None:
+    from samebits.sharing.gc import collect
+
+    collect(
+        project_here().home, workspace_only=arguments.workspace, cloud=arguments.cloud, remote=arguments.remote,
+        force=arguments.force, timeout=arguments.timeout,
+    )  # fmt: skip
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from samebits.sharing.doctor.doctor import doctor
+
+    if not doctor(project_here(), as_json=arguments.json, timeout=arguments.timeout):
+        raise SystemExit(1)
+
+
+def _data_diff(arguments: argparse.Namespace) -> None:
+    from samebits.sharing.data_diff.compare import data_diff
+
+    project = project_here()
+    page = Path(arguments.html) if arguments.html else project.state / "data-diff.html"
+    data_diff(project.home, arguments.old, arguments.new, page)
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    add: Callable[..., argparse.ArgumentParser],
+) -> None:
+    """Add them to the command line; `add` makes one of a name, a function and a text."""
+    share = add(commands, "share", _share, "push data, model and reports, and prove that the remote has them whole")
+    share.add_argument("--quick", action="store_true", help="compare sizes only; do not read the objects back")
+    receive = add(commands, "receive", _receive, "pull data, model and reports, and check every hash")
+    receive.add_argument("--force", action="store_true", help="overwrite outputs that were changed here")
+    doctor = add(commands, "doctor", _doctor, "check Python, torch, DVC, git, the remote, MLflow and the disk")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")
+    data = commands.add_parser("data", help="look at the prepared data").add_subparsers(
+        dest="subcommand", required=True, metavar="COMMAND"
+    )
+    diff = add(data, "diff", _data_diff, "what changed between two versions of the prepared data")
+    diff.add_argument("old", metavar="A", help="a commit, tag, branch or experiment")
+    diff.add_argument("new", metavar="B", nargs="?", default="workspace", help="another (default: the workspace)")
+    diff.add_argument("--html", metavar="FILE", help="the page to write (default: .samebits/data-diff.html)")
+    gc = add(commands, "gc", _gc, "delete data that no branch, tag or experiment needs")
+    gc.add_argument("--workspace", action="store_true", help="keep only what the workspace needs")
+    gc.add_argument("--cloud", action="store_true", help="on the remote, too")
+    gc.add_argument("--force", action="store_true", help="although something else still needs it")
+    for command in (share, receive):
+        command.add_argument("--experiment", metavar="NAME", help="a DVC experiment with its MLflow run")
+        command.add_argument("--git-remote", metavar="NAME", help="where experiments go by git (default: origin)")
+    for command in (share, receive, gc):
+        _remote_options(command)
+
+
+def _remote_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--remote", metavar="NAME", help="a DVC remote (default: the default one)")
+    command.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="for its first answer; a transfer may be without a byte four times as long (default: 30)",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return value

@@ -1,0 +1,163 @@
+"""The device, the precision it computes in, and the facts of a machine that bits depend on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from samebits.base.errors import UserError
+
+
+def pick_device(requested: str) -> torch.device:
+    """`auto` is the accelerator torch finds (CUDA, ROCm, XPU, MPS), else the CPU.
+
+    Raises:
+        UserError: if a named device is not there.
+    """
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if requested == "auto":
+        return accelerator or torch.device("cpu")
+    device = torch.device(requested)
+    if device.type == "cpu":
+        return device
+    count = torch.accelerator.device_count() if accelerator and accelerator.type == device.type else 0
+    if (device.index or 0) >= count:
+        found = f"{torch.accelerator.device_count()} {accelerator.type} device(s)" if accelerator else "no accelerator"
+        raise UserError(
+            f"runtime.device = {requested!r}: torch {torch.__version__} finds {found}",
+            "set runtime.device: auto, or install a torch build and a driver for the device",
+        )
+    return device
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done what it was asked to; a CPU always has."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How the forward pass computes. Weights and optimiser state are fp32 in every case.
+
+    Attributes:
+        name: fp32, bf16 or fp16.
+        dtype: what autocast casts to; None is no autocast.
+        scaled: scale the loss so that fp16 gradients do not vanish (Micikevicius et al., 2018).
+    """
+
+    name: str
+    dtype: torch.dtype | None
+    scaled: bool
+
+
+def resolve_precision(requested: str, device: torch.device) -> Precision:
+    """From `train.precision` and the device to what is computed.
+
+    | requested | CUDA, ROCm, XPU             | MPS  | CPU                              |
+    |-----------|-----------------------------|------|----------------------------------|
+    | auto      | bf16, fp32 where it has none| fp32 | bf16 with AVX512_BF16/AMX, else fp32 |
+    | bf16      | bf16                        | bf16 | bf16                             |
+    | fp16      | fp16 with a scaler          | refused | refused                       |
+
+    Raises:
+        UserError: for fp16 on a device where gradients cannot be scaled.
+    """
+    if requested == "auto":
+        requested = "bf16" if _computes_bf16(device) else "fp32"
+    if requested == "bf16":
+        return Precision("bf16", torch.bfloat16, scaled=False)
+    if requested == "fp16":
+        if device.type not in ("cuda", "xpu"):
+            raise UserError(
+                f"train.precision = 'fp16' cannot be used on {device.type}", "set train.precision: auto (bf16 or fp32)"
+            )
+        return Precision("fp16", torch.float16, scaled=True)
+    return Precision("fp32", None, scaled=False)
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "xpu":
+        return True
+    if device.type == "cpu":
+        return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
+    return False
+
+
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets of the CPU as Linux names them; empty elsewhere."""
+    return frozenset(_cpuinfo("flags").split() or _cpuinfo("Features").split())
+
+
+def cpu_model() -> str:
+    """The CPU's marketing name, else its architecture."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def cpu_design() -> str:
+    """Vendor, family and model numbers: hypervisors give Zen 4 and Zen 5 the one marketing name `AMD EPYC`."""
+    # Arm has no `model`; there implementer and part tell the core.
+    fields = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part")
+    return " ".join(filter(None, map(_cpuinfo, fields)))
+
+
+def _cpuinfo(field: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == field:
+            return value.strip()
+    return ""
+
+
+def available_cores() -> int:
+    """Cores this process may use (its CPU affinity, OpenMP's limit), not the machine's."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, openmp_limit() or cores)
+
+
+def openmp_limit() -> int | None:
+    """`OMP_THREAD_LIMIT`; None where none is set."""
+    limit = os.environ.get("OMP_THREAD_LIMIT", "").strip()
+    return int(limit) if limit.isdecimal() and int(limit) else None
+
+
+KERNEL_VARIABLES = (
+    "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA",
+)  # fmt: skip
+"""They choose among a CPU's kernels. oneDNN goes by its old name, DNNL, too."""
+
+
+def hardware_kind(device: torch.device) -> dict[str, str]:
+    """What the resulting bits depend on beside code, data and parameters. docs/reproducibility.md has the measurements.
+
+    The CPU counts for a run on a GPU, too: the initial weights are drawn on it.
+    """
+    kind = {
+        "torch": torch.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu_model(),
+        "cpu_design": cpu_design(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+        "device": device.type,
+    }
+    for variable in KERNEL_VARIABLES:
+        if variable in os.environ:
+            kind[variable] = os.environ[variable]
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        kind["gpu"] = torch.cuda.get_device_name(device)
+        kind["compute_capability"] = f"{major}.{minor}"
+        kind["runtime"] = f"CUDA {torch.version.cuda}" if torch.version.cuda else f"ROCm {torch.version.hip}"
+        kind["cudnn"] = str(torch.backends.cudnn.version())
+    return kind

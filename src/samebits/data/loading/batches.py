@@ -1,0 +1,172 @@
+"""Batches of a prepared split: `batch = f(prepared data, seed, step)`.
+
+There is no loader state. Any step's batch can be asked for at any time, by any number of threads; a training
+run that was interrupted asks for the next step and gets what the uninterrupted run would have got.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import Literal
+
+import numpy as np
+import torch
+
+from samebits.data.loading.augment import Floats, apply, draw
+from samebits.data.loading.order import Int64, bucketed, epoch_order, steps_in_epoch
+from samebits.data.loading.prepared import Split
+from samebits.data.loading.tensors import as_tensor
+from samebits.params.augment import AugmentParams
+from samebits.signature.signature import ImageInputs
+
+_STEPS_DRAWN = 32
+"""Steps whose random numbers are drawn at once: those of 32 batches of 256 images fit a core's second-level cache."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step.
+
+    Attributes:
+        inputs: images uint8 [B, C, H, W], tokens int32 [B, L], or table rows float32 [B, columns]; on the CPU.
+        targets: classes int64 [B], numbers float32 [B], or next tokens int64 [B, L].
+        indices: int64 [B], the samples' rows in their split.
+    """
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    indices: Int64
+
+
+class Batches:
+    """The training batches of a split, by step.
+
+    Args:
+        split: what to draw from.
+        batch_size: samples a step; an epoch's last partial batch is dropped.
+        seed: of the order and the augmentation.
+        augment: random changes of images, or None; other samples are left as they are.
+        shuffle: see `samebits.data.loading.order.epoch_order`.
+        window: shards a window, for `window`.
+        bucket: batches a window within which samples are sorted by length (`bucketed`); None: no sorting.
+
+    Raises:
+        UserError: if the split is smaller than a batch.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        batch_size: int,
+        seed: int,
+        augment: AugmentParams | None = None,
+        shuffle: Literal["full", "window"] = "full",
+        window: int = 8,
+        bucket: int | None = None,
+    ) -> None:
+        self.split = split
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augment = augment
+        self.shuffle = shuffle
+        self.window = window
+        self.bucket = bucket
+        self._lengths = None if bucket is None else split.lengths()
+        self.steps_per_epoch = steps_in_epoch(len(split), batch_size)
+        self._lock = Lock()
+        self._orders: dict[int, Int64] = {}
+        self._chances: dict[tuple[int, int], Floats] = {}
+
+    def indices(self, step: int) -> Int64:
+        """Rows of the split that step `step` (from 0) trains on: int64 [B]."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        start = place * self.batch_size
+        return self._order(epoch)[start : start + self.batch_size]
+
+    def batch(self, step: int) -> Batch:
+        """The batch of step `step` (from 0)."""
+        indices = self.indices(step)
+        inputs, targets = self.split.samples(indices)
+        kind = self.split.info.signature.inputs
+        if self.augment is not None and isinstance(kind, ImageInputs):
+            inputs = apply(inputs, self._chance(step, self.augment), self.augment, fill=kind.mean_pixel)
+        return Batch(as_tensor(inputs), as_tensor(targets), indices)
+
+    def stream(self, start: int, stop: int, workers: int = 1) -> Generator[Batch]:
+        """The batches of steps start .. stop - 1, in order, prepared ahead by `workers` threads.
+
+        At most 2 * workers + 1 batches exist ahead of the consumer. A worker's exception is raised here, at its
+        step. When the consumer stops early, the threads end before this generator does.
+
+        Args:
+            workers: 0 prepares each batch when it is asked for.
+        """
+        if workers == 0:
+            yield from map(self.batch, range(start, stop))
+            return
+        ahead: deque[Future[Batch]] = deque()
+        steps = iter(range(start, stop))
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="samebits-batches")
+        try:
+            for step in steps:
+                ahead.append(pool.submit(self.batch, step))
+                if len(ahead) > 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _chance(self, step: int, params: AugmentParams) -> Floats:
+        """The random numbers of a step's images, drawn for many steps at a time: a call has a cost of its own."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        block, within = divmod(place, _STEPS_DRAWN)
+        order = self._order(epoch)
+        with self._lock:
+            drawn = self._chances.get((epoch, block))
+            if drawn is None:
+                rows = _STEPS_DRAWN * self.batch_size
+                drawn = draw(order[block * rows : (block + 1) * rows], params, seed=self.seed, epoch=epoch)
+                # Two blocks: workers read ahead over the end of one.
+                self._chances = {(epoch, block): drawn, **dict(list(self._chances.items())[:1])}
+        return drawn[within * self.batch_size : (within + 1) * self.batch_size]
+
+    def _order(self, epoch: int) -> Int64:
+        with self._lock:
+            order = self._orders.get(epoch)
+            if order is None:
+                order = epoch_order(
+                    len(self.split),
+                    self.seed,
+                    epoch,
+                    shard_rows=self.split.shard_rows,
+                    shuffle=self.shuffle,
+                    window=self.window,
+                )
+                if self.bucket is not None and self._lengths is not None:
+                    order = bucketed(
+                        order,
+                        self._lengths,
+                        batch_size=self.batch_size,
+                        window=self.bucket,
+                        seed=self.seed,
+                        epoch=epoch,
+                    )
+                order.flags.writeable = False
+                # Two epochs: workers read ahead over the end of one.
+                self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
+                self._orders[epoch] = order
+            return order
+
+
+def sequential(split: Split, batch_size: int) -> Iterator[Batch]:
+    """Every sample of a split once, in order, as it is; the last batch may be smaller."""
+    for start in range(0, len(split), batch_size):
+        indices = np.arange(start, min(start + batch_size, len(split)), dtype=np.int64)
+        inputs, targets = split.samples(indices)
+        yield Batch(as_tensor(inputs), as_tensor(targets), indices)

@@ -1,0 +1,227 @@
+"""The `prepare` stage: get the samples, check them, split them, fit what is fitted, write them as shards.
+
+Run it by `dvc repro prepare`. Result: `data/prepared/` (see `samebits.data.loading.prepared`).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from samebits.base.errors import UserError
+from samebits.base.registry import nearest
+from samebits.data.fetching.catalog import WEIGHTS, load_card
+from samebits.data.fetching.fetch import fetch
+from samebits.data.loading.prepared import SPLITS
+from samebits.data.preparation.audit import (
+    NEAR_DUPLICATES,
+    Audited,
+    audit_raw,
+    facts,
+    limit_classes,
+    near_duplicates_csv,
+)
+from samebits.data.preparation.shards import write_prepared
+from samebits.data.preparation.split import assign, check_splits
+from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, read_source
+from samebits.params.data import DataParams
+
+if TYPE_CHECKING:
+    from samebits.base.paths import Project
+    from samebits.stage import StageContext
+
+
+def prepare(data: DataParams, *, context: StageContext) -> None:
+    """Write `data/prepared/` from `data.source`.
+
+    Raises:
+        UserError: unknown source, files that cannot be had or are damaged, splits that cannot be trained on.
+    """
+    context.project.state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=context.project.state, prefix="prepare-") as scratch:
+        kind, about, source = locate(data, context.project, Path(scratch), context)
+        raw = read_source(kind, source)
+        require_usable(raw, data)
+        audited = audit_raw(raw, data, Path(scratch))
+        encoded = split_and_encode(raw, data, audited)
+        info = write_prepared(
+            context.project.prepared,
+            about,
+            encoded,
+            shard_mib=data.shard_mib,
+            set_aside=(*raw.set_aside, *audited.set_aside),
+        )
+    for line in describe(info, encoded, data.duplicates):
+        context.say(line)
+
+
+def locate(
+    data: DataParams, project: Project, scratch: Path, context: StageContext
+) -> tuple[str, dict[str, Any], Source]:
+    """Where `data.source` is: the format's name, what `dataset.json` says about the source, and the source.
+
+    Raises:
+        UserError: unknown card or path, or a format that contradicts the card's.
+    """
+
+    def find_asset(name: str, file: str, key: str) -> Path:
+        return _asset(name, file, key, project, context)
+
+    if _is_path(data.source):
+        path = _own_path(data.source, project)
+        if data.format is None:
+            raise UserError(
+                f"data.source is {data.source}, but data.format does not say how it is laid out",
+                f"set data.format to one of {', '.join(sorted(SOURCES))}; docs/data.md shows each",
+            )
+        known_format(data.format)
+        about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
+        return (
+            data.format,
+            about,
+            Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project), find_asset),
+        )
+    card = load_card(project.catalog, data.source)
+    if card.format == WEIGHTS:
+        raise UserError(
+            f"data.source {card.name!r} is a card of pretrained weights, not of data",
+            "name it in transfer.weights, and data in data.source",
+        )
+    if data.format not in (None, card.format):
+        raise UserError(
+            f"data.format is {data.format!r}, but the card {card.name} is of format {card.format!r}",
+            "set data.format: null, which takes the card's",
+        )
+    known_format(card.format)
+    files = fetch(card, say=context.say, progress=context.runtime.progress)
+    about = {
+        "name": card.name,
+        "title": card.title,
+        "licence": card.licence,
+        "homepage": card.homepage,
+        "files": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256} for f in card.files],
+    }
+    return (
+        card.format,
+        about,
+        Source(card.name, data, card, files, None, scratch, context.say, _raw(project), find_asset),
+    )
+
+
+def _raw(project: Project) -> Path:
+    return project.workspace / "data" / "raw"
+
+
+def _asset(name: str, file: str, key: str, project: Project, context: StageContext) -> Path:
+    """A file of a card of weights, or one of the user's own."""
+    if _is_path(name):
+        return _own_path(name, project, key)
+    card = load_card(project.catalog, name)
+    if card.format != WEIGHTS or file not in {each.name for each in card.files}:
+        raise UserError(f"{key} {name!r}: that card has no {file}", "name a card of weights that has one, or a file")
+    return fetch(card, say=context.say, progress=context.runtime.progress)[file]
+
+
+def _is_path(source: str) -> bool:
+    return "/" in source or "\\" in source or "." in source
+
+
+def _own_path(source: str, project: Project, key: str = "data.source") -> Path:
+    """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
+    # A link below data/raw is followed by DVC, too: it may point anywhere.
+    path = Path(os.path.normpath(project.workspace / source))
+    home = project.workspace / "data" / "raw"
+    if not path.is_relative_to(home) or path == home:
+        raise UserError(
+            f"{key} {source} is not below data/raw, so DVC would not see it change",
+            "copy or move it there (data/raw/NAME), then keep it with: dvc add data/raw/NAME",
+        )
+    if not path.exists():
+        known = sorted(each.name for each in home.iterdir()) if home.is_dir() else []
+        near = nearest(path.relative_to(home).parts[0], known)
+        hint = f"did you mean data/raw/{near}? " if near else ""
+        raise UserError(
+            f"{key} {source} does not exist",
+            f"{hint}put it there; if it is kept by DVC, fetch it: dvc pull. Under dvc exp run --temp or --queue, files "
+            "that git and DVC do not know are not there: dvc add them first",
+        )
+    return path
+
+
+def require_usable(raw: Raw, settings: DataParams) -> None:
+    """Refuse a source that is empty, or of which too much had to be set aside.
+
+    Raises:
+        UserError: naming the first samples that were set aside.
+    """
+    total = len(raw) + len(raw.set_aside)
+    first = "".join(f"\n    {sample.id}: {sample.reason}" for sample in raw.set_aside[:5])
+    more = f"\n    and {len(raw.set_aside) - 5} more" if len(raw.set_aside) > 5 else ""
+    if not len(raw):
+        raise UserError(f"{settings.source} holds no usable sample{first}{more}", "look at data.source and data.format")
+    if len(raw.set_aside) > settings.bad_limit * total:
+        raise UserError(
+            f"{len(raw.set_aside):,} of {total:,} samples of {settings.source} cannot be used, data.bad_limit is "
+            f"{settings.bad_limit:g}:{first}{more}",
+            "mend or remove them, or raise data.bad_limit; nothing was written",
+        )
+
+
+def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = None) -> Encoded:
+    """Cut the samples that the audit kept into splits, and fit on the training split.
+
+    Args:
+        audited: the audit of `raw`, made here if it is left out.
+
+    Raises:
+        UserError: if a split is empty, or a class of train is.
+    """
+    audited = audited or audit_raw(raw, settings)
+    kept = audited.kept
+    labels = raw.targets if raw.classes else None
+    of_kept = assign(
+        settings,
+        raw.hashes[kept],
+        labels=None if labels is None else labels[kept],
+        given=None if raw.given is None else [raw.given[row] for row in kept.tolist()],
+        groups=None if raw.groups is None else [raw.groups[row] for row in kept.tolist()],
+        times=None if raw.times is None else raw.times[kept],
+        cures=raw.split_cures,
+    )
+    splits = {name: kept[rows] for name, rows in of_kept.items()}
+    check_splits(splits, labels, raw.classes, settings)
+    splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
+    encoded = raw.encode(splits)
+    found, lines = facts(audited, raw, splits)
+    if left_out:
+        found["left_out"] = left_out
+        lines.append(f"{left_out:,} training samples are left out (data.limit_per_class)")
+    files = {NEAR_DUPLICATES: near_duplicates_csv(audited, raw, splits)} if audited.pairs else {}
+    return replace(
+        encoded,
+        files={**encoded.files, **files},
+        audit={**found, **encoded.audit},
+        remarks=(*lines, *encoded.remarks),
+    )
+
+
+def describe(info: Mapping[str, Any], encoded: Encoded, duplicates: str) -> Iterator[str]:
+    """The lines that the stage prints. `duplicates`: the setting."""
+    counts, audit = info["counts"], info["audit"]
+    yield f"{info['title']}: " + ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
+    found = [f"{n:,} duplicates in {split}" for split, n in audit["duplicates"].items() if n]
+    for pair, n in audit["overlap"].items():
+        first, second = pair.split("/")
+        found += [f"{n:,} of {second} also in {first}"] if n else []
+    found += [f"{audit['label_conflicts']:,} samples under two targets"] if audit["label_conflicts"] else []
+    found += [f"{audit['set_aside']:,} set aside (set_aside.csv)"] if audit["set_aside"] else []
+    yield "audit: " + (", ".join(found) or "no duplicates, no label conflicts")
+    if any(audit["overlap"].values()):
+        cure = "; data.duplicates: drop sets copies aside" if duplicates == "keep" else ""
+        yield f"audit: scores on samples that are also in another split say little{cure}"
+    yield from encoded.remarks
+    yield f"digest {info['digest'][:16]}"

@@ -1,0 +1,175 @@
+"""Splits: fixed by the content of each sample, not by its place or by chance, unless told otherwise.
+
+By hash, a sample is held out if 8 bytes of its SHA-256, as a fraction of 2**64, fall below the wanted share. So new
+samples never move old ones between the splits, a larger share only adds to a smaller one's samples, and two copies of
+one sample land on the same side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.base.errors import UserError
+from samebits.params.data import DataParams
+
+Hashes = npt.NDArray[np.uint8]
+Int64 = npt.NDArray[np.int64]
+
+HASH_BYTES = 32
+
+
+def sample_hashes(images: npt.NDArray[np.uint8], rows: Sequence[int] | None = None) -> Hashes:
+    """SHA-256 of each sample's pixel bytes in C order: uint8 [n, 32]. `rows`: of these alone, in this order."""
+    chosen = images if rows is None else (images[row] for row in rows)
+    digests = b"".join(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in chosen)
+    return np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)
+
+
+def hash_words(hashes: Hashes) -> npt.NDArray[np.uint64]:
+    """The hashes as big-endian words, uint64 [n, 4]: their order is the hashes' own order."""
+    return np.ascontiguousarray(hashes).view(">u8").astype(np.uint64)
+
+
+def hash_mask(hashes: Hashes, fraction: float, word: int = 0) -> npt.NDArray[np.bool_]:
+    """True for each sample that is held out, bool [n].
+
+    Args:
+        hashes: uint8 [n, 32].
+        fraction: share of the samples held out, in (0, 1).
+        word: which 8 bytes decide, 0 to 3. Words are independent of each other.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise ValueError(f"fraction {fraction} is outside (0, 1)")
+    # An exact integer limit: comparing uint64 with a float would round either.
+    return hash_words(hashes)[:, word] < np.uint64(int(fraction * 2**64))
+
+
+def assign(
+    settings: DataParams,
+    hashes: Hashes,
+    *,
+    labels: npt.NDArray[np.int64] | None = None,
+    given: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    times: npt.NDArray[Any] | None = None,
+    cures: Mapping[str, str] | None = None,
+) -> dict[str, Int64]:
+    """The samples of each split, ascending. Every sample is in exactly one.
+
+    What the source itself decides (`given`) stays; of the rest, `data.split` says who goes where. Equal contents go
+    together, except where time, groups or the source decide.
+
+    Args:
+        hashes: uint8 [n, 32].
+        labels: classes, for `stratified`.
+        given: `train`, `validation` or `test` of each sample.
+        groups, times: for `group` and `time`.
+        cures: what to do where the split is `group` or `time` and none are known; left out where the source has none.
+
+    Raises:
+        UserError: if the split needs what the source does not have.
+    """
+    where = np.full(len(hashes), "train", dtype="<U10") if given is None else np.array(given, dtype="<U10")
+    for name, fraction in (("test", settings.test_fraction), ("validation", settings.validation_fraction)):
+        if (where == name).any():
+            continue
+        free = np.flatnonzero(where == "train")
+        where[free[_held_out(settings, name, fraction, free, hashes, labels, groups, times, cures or {})]] = name
+    return {name: np.flatnonzero(where == name) for name in ("train", "validation", "test")}
+
+
+def _held_out(
+    settings: DataParams,
+    name: str,
+    fraction: float,
+    free: Int64,
+    hashes: Hashes,
+    labels: npt.NDArray[np.int64] | None,
+    groups: Sequence[str] | None,
+    times: npt.NDArray[Any] | None,
+    cures: Mapping[str, str],
+) -> npt.NDArray[np.bool_]:
+    """Which of the samples `free` go into the split `name`."""
+    # Independent words of the hash, so that the validation split is drawn from what the test split leaves.
+    word = {"validation": 0, "test": 2}[name]
+    if settings.split == "hash":
+        return hash_mask(hashes[free], fraction, word)
+    if settings.split == "stratified":
+        if labels is None:
+            raise UserError("data.split is stratified, but there are no classes", "set data.split: hash")
+        return _stratified(hash_words(hashes[free])[:, word], labels[free], fraction)
+    if settings.split == "group":
+        if groups is None:
+            raise _not_known("group", cures)
+        keys = [groups[row] for row in free.tolist()]
+        digests = b"".join(hashlib.sha256(key.encode()).digest() for key in keys)
+        of_group = np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)
+        return hash_mask(of_group, fraction, word)
+    if times is None:
+        raise _not_known("time", cures)
+    order = np.argsort(times[free], kind="stable")
+    chosen = np.zeros(len(free), dtype=np.bool_)
+    chosen[order[len(free) - max(1, round(fraction * len(free))) :]] = True
+    return chosen
+
+
+def _not_known(what: str, cures: Mapping[str, str]) -> UserError:
+    if what in cures:
+        return UserError(f"data.split is {what}, but no {what} is known", cures[what])
+    return UserError(f"data.split is {what}, but this kind of source has no {what}s", "set data.split: hash")
+
+
+def _stratified(words: npt.NDArray[np.uint64], labels: npt.NDArray[np.int64], fraction: float) -> npt.NDArray[np.bool_]:
+    """Of each class, the samples with the lowest words: its share, at least one, equal words together."""
+    chosen = np.zeros(len(words), dtype=np.bool_)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) > 1:
+            last = np.sort(words[rows])[max(1, round(fraction * len(rows))) - 1]
+            chosen[rows] = words[rows] <= last
+    # The same content under two labels would otherwise be cut apart.
+    return np.isin(words, words[chosen])
+
+
+def check_splits(
+    splits: Mapping[str, Int64], labels: npt.NDArray[np.int64] | None, classes: Sequence[str], settings: DataParams
+) -> None:
+    """Refuse splits that cannot be trained on, selected by or judged by.
+
+    Args:
+        labels: classes of all samples, int64 [n], where the target is a class.
+
+    Raises:
+        UserError: if a split is empty, or a class has no training sample.
+    """
+    total = sum(len(rows) for rows in splits.values())
+    for name, rows in splits.items():
+        if len(rows):
+            continue
+        if name == "train":
+            raise UserError(
+                f"the train split is empty: all {total} samples are held out",
+                "lower data.validation_fraction and data.test_fraction, or add samples",
+            )
+        key = f"data.{name}_fraction"
+        fraction = getattr(settings, f"{name}_fraction")
+        raise UserError(
+            f"the {name} split is empty: {fraction:g} ({key}) of {total} samples", f"raise {key}, or add samples"
+        )
+    if labels is None:
+        return
+    counts = {name: np.bincount(labels[rows], minlength=len(classes)) for name, rows in splits.items()}
+    empty = [k for k in range(len(classes)) if not counts["train"][k]]
+    if empty:
+        elsewhere = all(any(counts[name][k] for name in counts) for k in empty)
+        raise UserError(
+            f"class {', '.join(repr(classes[k]) for k in empty)} has no sample in the training split",
+            "lower data.validation_fraction or set data.split: stratified: all its samples are held out"
+            if elsewhere
+            else "add samples of it, or remove the class",
+        )

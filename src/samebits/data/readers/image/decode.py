@@ -1,0 +1,106 @@
+"""Image files to an array of samples: on all cores, in memory bounded by the machine's disk, not by its RAM."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.base.errors import UserError
+from samebits.data.fetching.archives import Member
+from samebits.data.readers.image.pixels import UNREADABLE, Pixels, load_pixels, reason
+from samebits.params.image import ImageParams
+
+_CHUNK = 64
+_FEW = 512
+"""So many files are read before the processes of a pool have started."""
+
+
+def decode(
+    members: Sequence[Member], settings: ImageParams, scratch: Path, workers: int | None = None
+) -> tuple[npt.NDArray[np.uint8], list[str | None]]:
+    """Read every image.
+
+    Args:
+        scratch: the pixels are written to a file in it.
+        workers: processes; None: as many as the cores this process may use. The result is the same for any number.
+
+    Returns:
+        pixels, uint8 [n, C, size, size], mapped from a file; those of unreadable images are 0. And for each image why
+        it cannot be used, or None.
+
+    Raises:
+        UserError: if a process dies, as it does when memory is short.
+    """
+    shape = (len(members), settings.channels, settings.size, settings.size)
+    pixels = np.lib.format.open_memmap(scratch / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
+    reasons: list[str | None] = []
+    chunks = [members[start : start + _CHUNK] for start in range(0, len(members), _CHUNK)]
+    if len(members) > _FEW:
+        results = _pooled(chunks, settings, workers or available_cores())
+    else:
+        results = (read_chunk(chunk, settings) for chunk in chunks)
+    for images in results:
+        for image in images:
+            if isinstance(image, str):
+                reasons.append(image)
+            else:
+                pixels[len(reasons)] = image
+                reasons.append(None)
+    return pixels, reasons
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_chunk(members: Sequence[Member], settings: ImageParams) -> list[Pixels | str]:
+    """A few images, in order: pixels, or the reason why there are none."""
+    return [_read(member, settings) for member in members]
+
+
+def _read(member: Member, settings: ImageParams) -> Pixels | str:
+    if not member.size:
+        return "the file is empty"
+    side = (settings.size, settings.size)
+    try:
+        return load_pixels(io.BytesIO(member.read()), settings.channels, side, settings.resize, settings.smallest)
+    except UNREADABLE as error:
+        return reason(error)
+
+
+def _pooled(chunks: Sequence[Sequence[Member]], settings: ImageParams, workers: int) -> Iterator[list[Pixels | str]]:
+    """The chunks in order, at most two a process ahead of the consumer."""
+    # Spawned: a fork of a process in which torch has threads may hang.
+    context = multiprocessing.get_context("spawn")
+    ahead: deque[Future[list[Pixels | str]]] = deque()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt) as pool:
+        try:
+            for chunk in chunks:
+                ahead.append(pool.submit(read_chunk, chunk, settings))
+                if len(ahead) > 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a process that read images was killed, most likely for want of memory",
+                "free memory, or remove the largest images of data.source",
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C goes to every process of the terminal; the parent stops these."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,148 @@
+"""A folder a class, of image files: PNG, JPEG, WebP, GIF, BMP, TIFF and what else Pillow reads. Or an archive of such.
+
+data/raw/NAME/cat/1.png            or, with splits of one's own,    data/raw/NAME/train/cat/1.png
+data/raw/NAME/dog/a/2.jpg                                            data/raw/NAME/test/dog/a/2.jpg
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from samebits.base.errors import UserError
+from samebits.base.registry import nearest
+from samebits.data.fetching.archives import Member, list_tree, require_filled
+from samebits.data.preparation.split import sample_hashes
+from samebits.data.readers.image.decode import decode
+from samebits.data.readers.image.images import RawImages
+from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.times import read_times
+
+_SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+_FEWEST_CLASSES = 2
+_LIST = "list the images in a CSV with a column `{}` (data.format: image_csv), or set data.split: hash"
+_SPLIT_CURES = {"group": _LIST.format("group"), "time": _LIST.format("time")}
+_SINGLE = "the only image of its class"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An image file, its class, and its split, its group and its time where the source says them."""
+
+    member: Member
+    label: str
+    split: str | None = None
+    group: str | None = None
+    time: str | None = None
+
+
+def read(source: Source) -> RawImages:
+    """Read the folders of `data.source`; a card's `classes` name those to read, and its `root` where they lie.
+
+    Raises:
+        UserError: if there are no class folders, only one, or an empty one.
+    """
+    root = source.card.root if source.card else ""
+    members, folders = list_tree(source.own, source.scratch, root)
+    wanted = set(source.card.classes) if source.card and source.card.classes else None
+    if wanted is None:
+        require_filled(source.settings.source, members, folders, lambda name: name in _SPLITS)
+    labelled, aside = _labelled(members, wanted)
+    classes = sorted({each.label for each in labelled})
+    missing = sorted((wanted or set()) - set(classes))
+    if missing:
+        raise UserError(f"{source.name} has no folder {', '.join(missing)}", "correct `classes` of its card")
+    return gather(source, labelled, aside, _SPLIT_CURES)
+
+
+def gather(
+    source: Source,
+    labelled: Sequence[Labelled],
+    aside: Sequence[SetAside],
+    split_cures: Mapping[str, str],
+) -> RawImages:
+    """Decode labelled files; those that cannot be read are set aside.
+
+    Args:
+        split_cures: as in `Raw`.
+
+    Raises:
+        UserError: if there are fewer than two classes.
+    """
+    classes = sorted({each.label for each in labelled})
+    if len(classes) < _FEWEST_CLASSES:
+        found = f"one class, {classes[0]!r}" if classes else "no class"
+        raise UserError(
+            f"{source.settings.source} has {found}; a classifier needs two",
+            "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source",
+        )
+    pixels, reasons = decode([each.member for each in labelled], source.settings.image, source.scratch)
+    reasons = _with_single_ones(labelled, reasons)
+    usable = [row for row, why in enumerate(reasons) if why is None]
+    unusable = [SetAside(labelled[row].member.name, why) for row, why in enumerate(reasons) if why is not None]
+    kept = [labelled[row] for row in usable]
+    # A name that one image has is no class; one of which no image can be used stays, and is told.
+    single = {labelled[row].label for row, why in enumerate(reasons) if why and why.startswith(_SINGLE)}
+    classes = [each for each in classes if each not in single]
+    if usable and len(classes) < _FEWEST_CLASSES:
+        raise UserError(
+            f"{source.settings.source} has one class of more than one image, {classes[0]!r}; a classifier needs two",
+            f"add images to {', '.join(sorted(single)[:5])}",
+        )
+    index = {name: number for number, name in enumerate(classes)}
+    given = None
+    if any(each.split for each in labelled):
+        given = [each.split or "train" for each in kept]
+    return RawImages(
+        ids=[each.member.name for each in kept],
+        origins=[each.member.name for each in kept],
+        hashes=sample_hashes(pixels, usable),
+        targets=np.array([index[each.label] for each in kept], dtype=np.int64),
+        classes=tuple(classes),
+        given=given,
+        groups=_groups(kept),
+        times=read_times([each.time for each in kept], "the column `time`"),
+        split_cures=split_cures,
+        set_aside=(*aside, *unusable),
+        parts=[pixels],
+        rows=np.array(usable, dtype=np.int64),
+        resize=source.settings.image.resize,
+    )
+
+
+def _with_single_ones(labelled: Sequence[Labelled], reasons: Sequence[str | None]) -> list[str | None]:
+    """The reasons, with one for each image that is the only usable one of its class: of such a class nothing can be
+    learnt and judged both, and mostly it is a name that was mistyped."""
+    counts = Counter(each.label for each, why in zip(labelled, reasons, strict=True) if why is None)
+    several = [label for label, n in counts.items() if n > 1]
+
+    def of(each: Labelled, why: str | None) -> str | None:
+        if why is not None or counts[each.label] > 1:
+            return why
+        near = nearest(each.label, several)
+        return f"{_SINGLE} {each.label[:60]!r}" + (f"; was {near!r} meant?" if near else "")
+
+    return [of(each, why) for each, why in zip(labelled, reasons, strict=True)]
+
+
+def _groups(kept: Sequence[Labelled]) -> list[str] | None:
+    """The groups, where every image has one."""
+    groups = [each.group for each in kept if each.group]
+    return groups if groups and len(groups) == len(kept) else None
+
+
+def _labelled(members: Sequence[Member], wanted: set[str] | None) -> tuple[list[Labelled], list[SetAside]]:
+    tops = {each.name.partition("/")[0] for each in members if "/" in each.name}
+    given = wanted is None and "train" in tops and tops <= set(_SPLITS)
+    labelled: list[Labelled] = []
+    aside: list[SetAside] = []
+    for member in members:
+        parts = member.name.split("/")
+        if len(parts) < 2 + given:
+            aside.append(SetAside(member.name, "it lies in no class folder"))
+        elif wanted is None or parts[0] in wanted:
+            labelled.append(Labelled(member, parts[given], _SPLITS[parts[0]] if given else None))
+    return labelled, aside

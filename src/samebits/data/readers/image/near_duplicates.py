@@ -1,0 +1,171 @@
+"""Near-duplicate images by perceptual hash: the same picture at another size, quality or brightness.
+
+The hash is the sign of the 63 lowest frequencies of the cosine transform of the grey image, each against their median
+(Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010). Pairs that differ in at most 3
+bits are then compared by their low frequencies in colour. All sums are of integers below 2**53: exact anywhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.data.readers.image.decode import available_cores
+from samebits.data.readers.reader import Array, Int64
+
+MOST_PAIRS = 200_000
+"""The search stops there: a film's frames are all alike."""
+
+_SIDE = 8
+_BANDS = 4
+_BITS = 3
+"""Hashes that differ in so many bits agree in one of four bands of 16 bits: only those are compared."""
+_APART = 0.12
+"""Largest distance of two images' low frequencies, relative to the larger norm."""
+_CHUNK = 128
+"""Images whose frequencies are computed at once: few enough to stay in a core's cache."""
+_BLOCK = 2048
+_FEW = 16
+"""Buckets of at most so many are compared all at once: a call a bucket took longer than all that was in it."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def find_pairs(
+    read: Callable[[Int64], Array], count: int, scratch: Path | None = None
+) -> tuple[list[tuple[int, int, int]], bool]:
+    """Pairs of images that look the same.
+
+    Args:
+        read: image numbers -> uint8 [k, C, H, W]; called by several threads at once.
+        scratch: a folder for what grows with the number of images (1.5 KB each in colour); None: in memory.
+
+    Returns:
+        (first, second, bits that differ) with first < second, sorted; and whether the search stopped early.
+    """
+    hashes, low = _features(read, count, scratch)
+    flat = hashes == 0
+    found: dict[tuple[int, int], int] = {}
+    for band in range(_BANDS):
+        keys = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
+        order = np.argsort(keys, kind="stable")
+        order = order[~flat[order]]
+        for pair, bits in _in_buckets(order, keys[order], hashes, low):
+            found[pair] = bits
+            if len(found) >= MOST_PAIRS:
+                return _sorted(found), True
+    return _sorted(found), False
+
+
+def _in_buckets(
+    order: Int64, keys: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], low: Floats
+) -> Iterator[tuple[tuple[int, int], int]]:
+    """Pairs among images of equal key, key by key.
+
+    Args:
+        order: image numbers, sorted by key and, within a key, ascending; `keys`: theirs.
+    """
+    borders = np.flatnonzero(np.diff(keys)) + 1
+    starts = np.concatenate([[0], borders]) if len(order) else np.empty(0, dtype=np.int64)
+    sizes = np.diff(np.concatenate([starts, [len(order)]]))
+    small = _near_in_small(order, starts, sizes, hashes)
+    at = 0
+    # Bucket by bucket: the order of the pairs decides which are found before the search stops.
+    for bucket in np.flatnonzero(sizes > 1).tolist():
+        start, size = int(starts[bucket]), int(sizes[bucket])
+        if size > _FEW:
+            yield from _alike(order[start : start + size], hashes, low)
+            continue
+        while at < len(small) and small[at, 0] == bucket:
+            _, first, second, bits = small[at].tolist()
+            at += 1
+            if _same_picture(low[first], low[second]):
+                yield (first, second), bits
+
+
+def _near_in_small(order: Int64, starts: Int64, sizes: Int64, hashes: npt.NDArray[np.uint64]) -> Int64:
+    """Pairs of near hashes in the buckets of at most `_FEW`: int64 [n, 4] of bucket, first, second, bits; sorted."""
+    found = [np.empty((0, 4), dtype=np.int64)]
+    for distance in range(1, _FEW):
+        buckets = np.flatnonzero((sizes > distance) & (sizes <= _FEW))
+        if not len(buckets):
+            break
+        # The places in `order` that have another of their bucket so far behind them.
+        counts = sizes[buckets] - distance
+        of = np.repeat(buckets, counts)
+        place = starts[of] + np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
+        first, second = order[place], order[place + distance]
+        bits = np.bitwise_count(hashes[first] ^ hashes[second])
+        near = np.flatnonzero(bits <= _BITS)
+        found.append(np.stack([of[near], first[near], second[near], bits[near].astype(np.int64)], axis=1))
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort((pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
+
+
+def _sorted(found: dict[tuple[int, int], int]) -> list[tuple[int, int, int]]:
+    return sorted((first, second, bits) for (first, second), bits in found.items())
+
+
+def _alike(rows: Int64, hashes: npt.NDArray[np.uint64], low: Floats) -> Iterator[tuple[tuple[int, int], int]]:
+    """Pairs among a bucket's rows, a block against a block."""
+    if len(rows) < 2:
+        return
+    starts = range(0, len(rows), _BLOCK)
+    for a, b in itertools.combinations_with_replacement(starts, 2):
+        first, second = rows[a : a + _BLOCK], rows[b : b + _BLOCK]
+        bits = np.bitwise_count(hashes[first][:, None] ^ hashes[second][None, :])
+        near = (bits <= _BITS) & (first[:, None] < second[None, :])
+        for i, j in np.argwhere(near):
+            if _same_picture(low[first[i]], low[second[j]]):
+                yield (int(first[i]), int(second[j])), int(bits[i, j])
+
+
+def _same_picture(x: Floats, y: Floats) -> bool:
+    """Whether two images' low frequencies are close."""
+    gap = x - y
+    return float(gap @ gap) <= _APART**2 * max(float(x @ x), float(y @ y))
+
+
+def _features(
+    read: Callable[[Int64], Array], count: int, scratch: Path | None
+) -> tuple[npt.NDArray[np.uint64], Floats]:
+    """Hashes uint64 [n], 0 for an image of one colour; low frequencies of each channel [n, C * 63]."""
+    hashes = np.zeros(count, dtype=np.uint64)
+    first = read(np.arange(min(count, 1), dtype=np.int64))
+    shape = (count, first.shape[1] * (_SIDE * _SIDE - 1))
+    low: Floats
+    if scratch is None or not count:
+        low = np.empty(shape)
+    else:
+        mapped = np.lib.format.open_memmap(scratch / "frequencies.npy", mode="w+", dtype=np.float64, shape=shape)
+        low = np.asarray(mapped)  # the same bytes, without the cost of a memmap's own indexing
+    rows, columns = _cosines(first.shape[2]), _cosines(first.shape[3])
+
+    def compute(start: int) -> None:
+        stop = min(start + _CHUNK, count)
+        images = read(np.arange(start, stop, dtype=np.int64)).astype(np.float64)
+        spectrum = rows @ images @ columns.T
+        grey = spectrum.sum(axis=1).reshape(len(images), -1)[:, 1:]
+        signs = grey > np.median(grey, axis=1, keepdims=True)
+        bits = np.packbits(np.pad(signs, ((0, 0), (0, 1))), axis=1, bitorder="little").view("<u8")[:, 0]
+        hashes[start:stop] = np.where(np.any(grey != 0, axis=1), bits, 0)
+        # The mean weighs as much as all else together where images are bright: only what varies is compared.
+        low[start:stop] = spectrum.reshape(len(images), first.shape[1], -1)[:, :, 1:].reshape(len(images), -1)
+
+    # Threads: numpy lets go of the interpreter while it computes.
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for _ in pool.map(compute, range(0, count, _CHUNK)):
+            pass
+    return hashes, low
+
+
+def _cosines(size: int) -> Floats:
+    """The lowest basis functions of the cosine transform, in whole numbers of 1/256: [8, size]."""
+    angles = [[math.pi * (2 * x + 1) * k / (2 * size) for x in range(size)] for k in range(_SIDE)]
+    return np.array([[round(256 * math.cos(angle)) for angle in row] for row in angles], dtype=np.float64)

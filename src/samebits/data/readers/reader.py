@@ -1,0 +1,267 @@
+"""Readers: from files to samples that can be split and encoded.
+
+A reader is a module with a function `read(source: Source) -> Raw`, found by the format of the source: the card's
+`format`, or `data.format` for data of one's own. To add one: write the file, add its line to `SOURCES`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.base.errors import UserError, listed
+from samebits.base.registry import load_module, nearest
+from samebits.data.fetching.catalog import Card
+from samebits.data.preparation.split import Hashes
+from samebits.params.data import DataParams
+from samebits.signature.signature import Signature
+
+Array = npt.NDArray[Any]
+Int64 = npt.NDArray[np.int64]
+
+SOURCES: dict[str, str] = {
+    "cifar": "samebits.data.readers.image.cifar",
+    "idx": "samebits.data.readers.image.idx",
+    "image_csv": "samebits.data.readers.image.csv_list",
+    "image_folder": "samebits.data.readers.image.folder",
+    "mail": "samebits.data.readers.text.mail",
+    "paragraphs": "samebits.data.readers.text.paragraphs",
+    "running_text": "samebits.data.readers.text.running_text",
+    "table": "samebits.data.readers.table.table",
+    "text_csv": "samebits.data.readers.text.csv_file",
+    "text_folder": "samebits.data.readers.text.folder",
+    "text_jsonl": "samebits.data.readers.text.jsonl",
+}
+"""Format -> module of its reader."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader gets.
+
+    Attributes:
+        name: of the data set.
+        settings: the `data` section.
+        card: of a catalogued data set, else None.
+        files: path of each of the card's files, by the file's name.
+        path: the user's own file or folder, else None.
+        scratch: an empty folder for whatever does not fit in memory; it is removed afterwards.
+        say: prints a line.
+        raw: the folder data/raw of the workspace, for what a setting names beside the source.
+        find_asset: see `asset`.
+    """
+
+    name: str
+    settings: DataParams
+    card: Card | None
+    files: Mapping[str, Path]
+    path: Path | None
+    scratch: Path
+    say: Callable[[str], None]
+    raw: Path = Path("data/raw")
+    find_asset: Callable[[str, str, str], Path] | None = None
+
+    @property
+    def catalogued(self) -> Card:
+        """The card.
+
+        Raises:
+            UserError: for a reader that needs one, if the data are the user's own.
+        """
+        if self.card is None:
+            raise UserError(
+                f"data.format {self.settings.format!r} is for catalogued data",
+                "set data.format to one for data of your own; docs/data.md lists them",
+            )
+        return self.card
+
+    @property
+    def own(self) -> Path:
+        """The user's file or folder, or the single file of a card.
+
+        Raises:
+            UserError: if the card has several files.
+        """
+        if self.path is not None:
+            return self.path
+        if len(self.files) != 1:
+            raise UserError(f"the card {self.name} has {len(self.files)} files, its format reads one", "correct it")
+        return next(iter(self.files.values()))
+
+    def asset(self, name: str, file: str, key: str) -> Path:
+        """A file that the data need beside themselves, such as a given tokeniser.
+
+        Args:
+            name: a card of weights, which has it, or its path below data/raw.
+            file: what it is called on the card.
+            key: the parameter that names it, for messages.
+
+        Raises:
+            UserError: if it cannot be had.
+        """
+        if self.find_asset is None:
+            raise UserError(f"{key} {name!r} cannot be looked up here", "run the stage: dvc repro prepare")
+        return self.find_asset(name, file, key)
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A sample that cannot be used, and why.
+
+    Attributes:
+        label: its class, where that is known: a class of which nothing is left must be told.
+    """
+
+    id: str
+    reason: str
+    label: str | None = None
+
+
+def require_kept(shown: str, named: Collection[str], kept: Collection[str], aside: Sequence[SetAside]) -> None:
+    """Refuse a class that the source has and of which no sample is left: the model would not know it.
+
+    A label that only one broken sample has may be a slip of the pen; it is told with what is set aside.
+
+    Args:
+        shown: what the source is called.
+        named: classes that it says it has, by its folders or its card.
+        kept: the labels of the samples that can be used.
+
+    Raises:
+        UserError: with the classes and a reason.
+    """
+    gone = Counter(each.label for each in aside if each.label is not None and each.label.strip())
+    known = dict.fromkeys([*sorted(named), *(label for label, n in gone.items() if n > 1)])
+    lost = [label for label in known if label not in kept]
+    if not lost:
+        return
+    why = next((f"; {each.id}: {each.reason}" for each in aside if each.label == lost[0]), "")
+    raise UserError(
+        f"{shown}: no usable sample of the class {listed([label[:60] for label in lost])}{why}",
+        "mend its samples, add others, or take it out of the source (of a card: out of `classes`)",
+    )
+
+
+@dataclass(frozen=True)
+class SplitData:
+    """One split, ready to be written.
+
+    Attributes:
+        count: samples.
+        read: row numbers of the split, int64 [k] -> samples [k, *row_shape] of the signature's type.
+        targets: int64 or float32 [count]; None where the inputs hold them.
+        hashes: uint8 [count, 32].
+        ids, origins: one each.
+    """
+
+    count: int
+    read: Callable[[Int64], Array]
+    targets: Array | None
+    hashes: Hashes
+    ids: Sequence[str]
+    origins: Sequence[str]
+
+    def __len__(self) -> int:
+        return self.count
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Samples as they are stored, with what was fitted on the training split.
+
+    Attributes:
+        splits: `train`, `validation`, `test`.
+        files: to be written beside the shards, such as `tokenizer.json`.
+        audit: findings of this kind of data, for `dataset.json`: JSON values.
+        remarks: the same, as lines for people.
+    """
+
+    signature: Signature
+    splits: dict[str, SplitData]
+    files: dict[str, bytes] = field(default_factory=dict)
+    audit: dict[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raw(ABC):
+    """Every usable sample of a source, in the order of the source, before it is split and encoded.
+
+    Attributes:
+        ids: n names that are unique in the data set and stay with the sample (`train/000123`).
+        origins: n places that a person can look up (`train-images-idx3-ubyte#123`).
+        hashes: SHA-256 of each sample's content without its target, uint8 [n, 32].
+        targets: class indices int64 [n], numbers float32 [n]; None where the inputs hold them.
+        classes: class names, where targets are classes.
+        given: `train`, `validation` or `test` of each sample, where the source decides it.
+        groups: for `data.split: group`, n keys; samples of one key stay together.
+        times: for `data.split: time`, n sortable values.
+        split_cures: how the user can say what `group` or `time` a sample is of, where the reader can be told.
+        set_aside: samples that could not be used.
+    """
+
+    ids: Sequence[str]
+    origins: Sequence[str]
+    hashes: Hashes
+    targets: Array | None
+    classes: tuple[str, ...] = ()
+    given: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    times: Array | None = None
+    split_cures: Mapping[str, str] = field(default_factory=dict)
+    set_aside: tuple[SetAside, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @abstractmethod
+    def encode(self, splits: Mapping[str, Int64]) -> Encoded:
+        """Fit on the training split and encode all.
+
+        Args:
+            splits: of each split, its samples, int64, ascending.
+        """
+
+    def take(self, rows: Int64, read: Callable[[Int64], Array]) -> SplitData:
+        """Samples `rows` as a split, where one sample is one stored row.
+
+        Args:
+            read: sample numbers of the source -> stored rows.
+        """
+        return SplitData(
+            count=len(rows),
+            read=lambda of_split: read(rows[of_split]),
+            targets=None if self.targets is None else self.targets[rows],
+            hashes=self.hashes[rows],
+            ids=[self.ids[row] for row in rows.tolist()],
+            origins=[self.origins[row] for row in rows.tolist()],
+        )
+
+
+def known_format(name: str) -> None:
+    """Refuse a format that has no reader, before anything is fetched for it.
+
+    Raises:
+        UserError: with the nearest known one.
+    """
+    if name not in SOURCES:
+        near = nearest(name, list(SOURCES))
+        hint = f"did you mean {near}? " if near else ""
+        raise UserError(f"{name!r} is no format of data", f"{hint}known: {', '.join(sorted(SOURCES))}")
+
+
+def read_source(name: str, source: Source) -> Raw:
+    """Read a source in the format `name`.
+
+    Raises:
+        UserError: for an unknown format, or files that are not what it takes.
+    """
+    raw: Raw = load_module("format of data", name, SOURCES).read(source)
+    return raw

@@ -1,0 +1,244 @@
+"""Columns of a table as float32 rows: what is fitted on the training split, and what that split says about them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.base.errors import UserError
+from samebits.data.readers.reader import Encoded, Raw
+from samebits.data.readers.table.cells import DATE_PARTS_OF_DAY, Decimal, date_part, moment_of
+from samebits.data.readers.table.columns import Column, Floats, Int64
+from samebits.data.readers.table.leakage import require_no_leaks
+from samebits.data.readers.table.target import Target
+from samebits.params.table import TableParams
+from samebits.signature.signature import (
+    DATE_PARTS,
+    CategoryColumn,
+    ClassTarget,
+    NumberColumn,
+    NumberTarget,
+    Signature,
+    TableInputs,
+)
+
+_MOST_VALUES = 10_000
+_DIVERSE_FROM, _DIVERSE_SHARE = 50, 0.2
+_EXACT_IN_FLOAT32 = 2**24
+_LOOK = "add columns, or take some out of data.table.drop"
+
+
+@dataclass(frozen=True)
+class Features:
+    """The columns that are inputs, of usable rows alone.
+
+    Attributes:
+        remarks: what was noticed in them, as lines.
+    """
+
+    columns: tuple[Column, ...]
+    decimal: Decimal
+    ids: tuple[str, ...]
+
+    @classmethod
+    def select(cls, columns: Mapping[str, Column], rows: Int64, settings: TableParams, decimal: Decimal) -> Features:
+        """Some rows of the columns.
+
+        Raises:
+            UserError: for text that is too diverse to be categories, naming all such columns.
+        """
+        kept = tuple(_select(column, rows) for column in columns.values())
+        if len(rows) and all((column.texts == column.texts[0]).all() for column in kept):
+            raise UserError("every column is the same in all rows: there is nothing to learn from", _LOOK)
+        _require_categories(kept, settings)
+        ids = tuple(column.name for column in kept if column.kind == "number" and _counts_rows(column.values))
+        return cls(kept, decimal, ids)
+
+
+@dataclass
+class _Fitted:
+    """Columns of the stored rows, as they come."""
+
+    columns: list[NumberColumn | CategoryColumn] = field(default_factory=list)
+    values: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    constant: list[str] = field(default_factory=list)
+    unseen: dict[str, dict[str, int]] = field(default_factory=dict)
+    inexact: list[str] = field(default_factory=list)
+
+
+def encode(
+    raw: Raw,
+    features: Features,
+    target: Target,
+    splits: Mapping[str, Int64],
+    settings: TableParams,
+    notes: Sequence[str],
+) -> Encoded:
+    """Fit on the training split, encode every row.
+
+    Raises:
+        UserError: if columns give the target away, or nothing that varies is left to learn from.
+    """
+    train = splits["train"]
+    leaks = require_no_leaks(features.columns, target, train, settings)
+    fitted = _Fitted()
+    for column in features.columns:
+        _fit(column, splits, settings, fitted)
+    if not fitted.columns:
+        raise UserError("every column is the same in all training rows: there is nothing to learn from", _LOOK)
+    rows = np.stack(fitted.values, axis=1)
+    inputs = TableInputs(columns=fitted.columns, missing=settings.missing, decimal=features.decimal)
+    signature = Signature(inputs=inputs, target=_fit_target(target, train))
+    gaps = {column.name: int(column.missing.sum()) for column in features.columns if column.missing.any()}
+    audit = {
+        "columns": {column.name: column.kind for column in features.columns},
+        "missing": gaps,
+        "constant_columns": fitted.constant,
+        "unseen_categories": fitted.unseen,
+        "row_counters": list(features.ids),
+        "beyond_float32": fitted.inexact,
+        "leaks": leaks,
+    }
+    remarks = (*notes, *_remarks(features, fitted, gaps, leaks))
+    return Encoded(
+        signature,
+        {name: raw.take(of, lambda at: rows[at]) for name, of in splits.items()},
+        audit=audit,
+        remarks=remarks,
+    )
+
+
+def _select(column: Column, rows: Int64) -> Column:
+    return replace(column, values=column.values[rows], missing=column.missing[rows], texts=column.texts[rows], bad={})
+
+
+def _require_categories(columns: Sequence[Column], settings: TableParams) -> None:
+    """Refuse free text: a category that hardly ever comes again teaches nothing."""
+    lines, names, dated = [], [], False
+    for column in columns:
+        if column.kind != "category" or column.name in settings.categories:
+            continue
+        present = column.values[column.values >= 0]
+        different = np.unique(present)
+        limit = max(_DIVERSE_FROM, int(_DIVERSE_SHARE * len(present)))
+        if len(different) > min(limit, _MOST_VALUES):
+            example = column.labels[int(different[0])]
+            dated = dated or bool(re.fullmatch(r"\d{1,4}[/. -]\w{1,9}[/. -]\d{1,4}.*", example))
+            what = "an id" if len(different) == len(present) else "text"
+            lines.append(f"column {column.name} looks like {what}: {len(different):,} different values in "
+                         f"{len(present):,} rows, such as {example[:40]!r}")  # fmt: skip
+            names.append(column.name)
+    if lines:
+        dates = "; dates: data.table.dates and .date_format" if dated else ""
+        raise UserError(
+            "\n    ".join(lines),
+            f"leave out what is no category: data.table.drop: [{', '.join(names)}]; categories all the same: "
+            f"data.table.categories{dates}",
+        )
+
+
+def _counts_rows(values: npt.NDArray[Any]) -> bool:
+    """Whether a column numbers the rows: whole numbers, each one more than the one before."""
+    return len(values) > 2 and bool(np.isfinite(values).all()) and bool((np.diff(values) == 1).all())
+
+
+def _fit(column: Column, splits: Mapping[str, Int64], settings: TableParams, fitted: _Fitted) -> None:
+    if column.kind == "category":
+        _fit_category(column, splits, fitted)
+    elif column.kind == "number":
+        _fit_number(column.name, column.values, splits["train"], settings, fitted)
+    else:
+        for part, values in _date_parts(column):
+            source = {"source": column.name, "part": part, "format": settings.date_format}
+            _fit_number(f"{column.name}.{part}", values, splits["train"], settings, fitted, source)
+
+
+def _fit_number(
+    name: str, exact: Floats, train: Int64, settings: TableParams, fitted: _Fitted, source: Mapping[str, Any] = {}
+) -> None:
+    stored = exact.astype(np.float32)
+    seen = stored[train].astype(np.float64)
+    present = seen[~np.isnan(seen)]
+    if not len(present) or (len(present) == len(seen) and present.min() == present.max()):
+        fitted.constant.append(name)
+        return
+    edges = np.unique(np.quantile(present, np.linspace(0.0, 1.0, settings.edges + 1)))
+    if not source and np.abs(present).max() > _EXACT_IN_FLOAT32 and len(np.unique(exact)) > len(np.unique(stored)):
+        fitted.inexact.append(name)
+    fitted.columns.append(
+        NumberColumn(
+            name=name,
+            mean=float(present.mean()),
+            std=float(present.std()),
+            fill=float(np.median(present)),
+            missing=len(present) < len(seen),
+            edges=edges.tolist() if len(edges) > 1 else [],
+            **source,
+        )
+    )
+    fitted.values.append(stored)
+
+
+def _fit_category(column: Column, splits: Mapping[str, Int64], fitted: _Fitted) -> None:
+    seen = np.unique(column.values[splits["train"]])
+    known = seen[seen >= 0]
+    if len(seen) < 2:
+        fitted.constant.append(column.name)
+        return
+    lookup = np.zeros(len(column.labels) + 1, dtype=np.float32)
+    lookup[known] = np.arange(1, len(known) + 1)
+    codes = lookup[column.values]
+    fitted.columns.append(CategoryColumn(name=column.name, values=[column.labels[k] for k in known]))
+    fitted.values.append(codes)
+    unseen = {name: int(((codes[rows] == 0) & ~column.missing[rows]).sum()) for name, rows in splits.items()}
+    if any(unseen.values()):
+        fitted.unseen[column.name] = {name: count for name, count in unseen.items() if count}
+
+
+def _date_parts(column: Column) -> Iterator[tuple[str, Floats]]:
+    """Each part with its values, float64 [n], NaN where the date is missing. A time of day only where there is one."""
+    different, place = np.unique(column.values, return_inverse=True)
+    moments = [moment_of(seconds) for seconds in different.tolist()]
+    for part in DATE_PARTS:
+        of_moment = np.array([date_part(moment, part) for moment in moments])
+        if part in DATE_PARTS_OF_DAY and not of_moment.any():
+            continue
+        values = of_moment[place]
+        values[column.missing] = np.nan
+        yield part, values
+
+
+def _fit_target(target: Target, train: Int64) -> ClassTarget | NumberTarget:
+    if target.kind == "class":
+        return ClassTarget(classes=list(target.classes))
+    seen = target.values[train].astype(np.float64)
+    spread = float(seen.std())
+    if spread == 0.0:
+        raise UserError(
+            f"the target {target.name} is {seen[0]:g} in every training row: there is nothing to learn",
+            "set data.split or data.validation_fraction and data.test_fraction to something else",
+        )
+    return NumberTarget(name=target.name, mean=float(seen.mean()), std=spread)
+
+
+def _remarks(features: Features, fitted: _Fitted, gaps: Mapping[str, int], leaks: Sequence[str]) -> Iterator[str]:
+    kinds = [column.kind for column in features.columns]
+    counted = {"numbers": kinds.count("number"), "categories": kinds.count("category"), "dates": kinds.count("date")}
+    yield "columns: " + ", ".join(f"{count} {kind}" for kind, count in counted.items() if count)
+    if gaps:
+        yield "missing values: " + ", ".join(f"{name} {count:,}" for name, count in gaps.items())
+    if fitted.constant:
+        yield f"left out, the same in all training rows: {', '.join(fitted.constant)}"
+    for name, counts in fitted.unseen.items():
+        shown = ", ".join(f"{count:,} in {split}" for split, count in counts.items())
+        yield f"{name}: categories that training has not seen: {shown}; they count as unknown"
+    if features.ids:
+        yield f"{', '.join(features.ids)} number the rows: put them into data.table.drop unless the order matters"
+    if fitted.inexact:
+        yield f"{', '.join(fitted.inexact)}: differences are lost in float32 (beyond 16,777,216); subtract a constant"
+    yield from (f"gives the target away, data.table.allow_leaks is set: {leak}" for leak in leaks)

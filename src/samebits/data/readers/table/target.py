@@ -1,0 +1,126 @@
+"""The column to predict: a number or a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.base.errors import UserError
+from samebits.data.readers.table.columns import Column, Int64, as_category
+from samebits.params.table import TableParams
+
+_MOST_CLASSES = 1000
+_FEW_VALUES = 20
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted.
+
+    Attributes:
+        values: numbers float32 [n], or classes int64 [n].
+        exact: as they stand in the file, float64 [n]; of classes, their indices.
+        bad: rows without a usable target, with the reason.
+        meaning: a phrase for people.
+    """
+
+    name: str
+    kind: Literal["number", "class"]
+    values: npt.NDArray[Any]
+    exact: npt.NDArray[np.float64]
+    classes: tuple[str, ...]
+    bad: dict[int, str]
+    meaning: str
+
+    def select(self, rows: Int64) -> Target:
+        """The same of some rows."""
+        return replace(self, values=self.values[rows], exact=self.exact[rows], bad={})
+
+
+def read_target(column: Column, settings: TableParams) -> Target:
+    """The target by `data.table.target_kind`.
+
+    Raises:
+        UserError: dates, text where a number is wanted, one class, a class of one row, or free text.
+    """
+    name, wanted = column.name, settings.target_kind
+    if column.kind == "date":
+        raise UserError(f"the target {name} is a date", "make a number of it (days since some day), or name another")
+    if not (~column.missing).any():
+        raise UserError(f"the target {name} is missing in every row", "set data.table.target to another column")
+    if wanted == "number" and column.kind == "category":
+        example = column.labels[0]
+        raise UserError(
+            f"data.table.target_kind is number, but the target {name} holds text, such as {example!r}",
+            "set target_kind: class, or data.table.decimal if these are numbers",
+        )
+    different = np.unique(column.values[~column.missing])
+    if wanted == "class" or column.kind == "category" or (wanted == "auto" and len(different) == 2):
+        return _classes(as_category(column))
+    return _numbers(column, different)
+
+
+def _numbers(column: Column, different: npt.NDArray[Any]) -> Target:
+    bad = {int(row): f"target {column.name}: {cell[:40]!r} is no finite number" for row, cell in column.bad.items()}
+    for row in np.flatnonzero(column.missing).tolist():
+        bad.setdefault(row, f"target {column.name} is missing")
+    with np.errstate(invalid="ignore"):
+        for row in np.flatnonzero(np.abs(column.values) > _LARGEST).tolist():
+            bad.setdefault(row, f"target {column.name}: {column.texts[row]} is beyond float32")
+    if len(different) < 2:
+        raise UserError(
+            f"the target {column.name} is {different[0]:g} in every row: there is nothing to learn",
+            "set data.table.target to another column",
+        )
+    few = len(different) <= _FEW_VALUES and bool((different == np.rint(different)).all())
+    with np.errstate(over="ignore"):
+        values = column.values.astype(np.float32)
+    return Target(
+        column.name,
+        "number",
+        values,
+        column.values,
+        (),
+        bad,
+        f"a number, {different[0]:g} to {different[-1]:g}"
+        + (f", only {len(different)} different ones (data.table.target_kind: class makes classes of them)" * few),
+    )
+
+
+def _classes(column: Column) -> Target:
+    name, labels = column.name, column.labels
+    codes = column.values.astype(np.int64)
+    bad = dict.fromkeys(np.flatnonzero(column.missing).tolist(), f"target {name} is missing")
+    for row, cell in column.bad.items():
+        bad[row] = f"target {name}: {cell[:40]!r} is no value"
+    counts = np.bincount(codes[codes >= 0], minlength=len(labels))
+    if len(labels) < 2:
+        raise UserError(
+            f"the target {name} has one class, {labels[0]!r}: there is nothing to learn",
+            "set data.table.target to another column",
+        )
+    if len(labels) > _MOST_CLASSES or len(labels) * 2 > counts.sum():
+        raise UserError(
+            f"the target {name} has {len(labels):,} different texts in {counts.sum():,} rows, such as {labels[0]!r}: "
+            "these are no classes",
+            "set data.table.target to another column; if they are numbers, set data.table.decimal or .missing",
+        )
+    once = [labels[k] for k in np.flatnonzero(counts == 1)]
+    if once:
+        raise UserError(
+            f"{len(once)} of {len(labels)} classes of {name} occur in one row only: {', '.join(map(repr, once[:5]))}",
+            "add rows of them, merge them with others, or remove those rows: one row cannot be trained on and tested",
+        )
+    return Target(
+        name,
+        "class",
+        codes,
+        codes.astype(np.float64),
+        labels,
+        bad,
+        f"{len(labels)} classes, {int(counts.min()):,} to {int(counts.max()):,} rows each",
+    )

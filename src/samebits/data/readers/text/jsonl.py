@@ -1,0 +1,110 @@
+"""Labelled texts in a JSON Lines file: one object a line, a key for the text, a key for the label.
+
+data: {source: data/raw/reviews.jsonl, format: text_jsonl, text: {text: review, label: stars}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from samebits.base.errors import UserError
+from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.text.decoding import NotText, read_lines
+from samebits.data.readers.text.labelled import Item, RawTexts, collect
+from samebits.params.text import TextParams
+
+_SPLIT_CURES = {
+    "group": "name the key whose equal values stay together: data.text.group",
+    "time": "name the key with the date of a text: data.text.time",
+}
+
+
+def read(source: Source) -> RawTexts:
+    """Every line of the file. Lines that cannot be used are set aside.
+
+    Raises:
+        UserError: a folder, an empty file, or one JSON array instead of lines.
+    """
+    path = source.own
+    if path.is_dir():
+        raise UserError(f"{source.name} is a folder, data.format text_jsonl reads one file", "name the file in it")
+    if source.settings.text.text == source.settings.text.label:
+        raise UserError(f"data.text.text and data.text.label are both {source.settings.text.text!r}", "name two keys")
+    encodings: Counter[str] = Counter()
+    return collect(
+        source, _items(source, encodings), encodings, split_cures=_SPLIT_CURES, cure="look at data.text.label"
+    )
+
+
+def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]:
+    settings, seen = source.settings.text, False
+    for number, line in read_lines(source.own, source.name, settings.encoding, encodings):
+        name = f"line {number}"
+        if isinstance(line, NotText):
+            seen = True
+            yield SetAside(name, str(line))
+            continue
+        if not line.strip():
+            continue
+        if not seen and line.lstrip().startswith("["):
+            raise UserError(
+                f"{source.name} is a JSON array, not one object a line", "write each element on a line of its own"
+            )
+        seen = True
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            yield SetAside(name, f"no valid JSON: {error}")
+            continue
+        except RecursionError:
+            yield SetAside(name, "its JSON is nested too deeply")
+            continue
+        yield _item(value, name, f"{source.name}:{number}", settings)
+    if not seen:
+        raise UserError(f"{source.name} is empty", "look at data.source")
+
+
+def _item(value: Any, name: str, origin: str, settings: TextParams) -> Item | SetAside:
+    if not isinstance(value, dict):
+        return SetAside(name, f"{_kind(value)}, not an object")
+    text, label = value.get(settings.text), _plain(value.get(settings.label))
+    if settings.text not in value:
+        keys = ", ".join(repr(key[:40]) for key in list(value)[:8]) or "none"
+        return SetAside(name, f"no key {settings.text!r}; its keys: {keys}", label)
+    if not isinstance(text, str):
+        return SetAside(name, f"{settings.text!r} is {_kind(text)}, not a text", label)
+    if settings.label in value and value[settings.label] is not None and label is None:
+        return SetAside(name, f"{settings.label!r} is {_kind(value[settings.label])}, neither a name nor whole number")
+    if settings.given is not None and settings.given not in value:
+        return SetAside(name, f"no key {settings.given!r} (data.text.given)", label)
+    if settings.group is not None and _plain(value.get(settings.group)) is None:
+        return SetAside(name, f"no name under {settings.group!r} (data.text.group)", label)
+    time = value.get(settings.time) if settings.time is not None else None
+    if settings.time is not None and (isinstance(time, bool) or not isinstance(time, str | int | float)):
+        return SetAside(name, f"no date and no number under {settings.time!r} (data.text.time)", label)
+    return Item(
+        id=name,
+        origin=origin,
+        text=text,
+        label=label,
+        given=None if settings.given is None else str(value[settings.given]),
+        group=None if settings.group is None else _plain(value.get(settings.group)),
+        time=None if time is None else str(time),
+    )
+
+
+def _plain(value: Any) -> str | None:
+    """A name as it is, a whole number or a truth value in letters; None for what is no name of a class."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return value.strip() if isinstance(value, str) else None
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "an array", str: "a text", bool: "a truth value", type(None): "null"}
+    return kinds.get(type(value), "a number")

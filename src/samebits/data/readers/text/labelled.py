@@ -1,0 +1,284 @@
+"""Labelled texts, for every reader of them: what is set aside, and from texts to rows of tokens.
+
+Texts lie in a scratch file and rows of tokens in a mapped one, so that memory holds a hash and a name of each text and
+no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from samebits.base.errors import UserError
+from samebits.base.files import sha256_bytes
+from samebits.base.registry import nearest
+from samebits.data.preparation.split import HASH_BYTES
+from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, require_kept
+from samebits.data.readers.text.decoding import NotText, clean
+from samebits.data.readers.text.tokenizer import Given, encode_texts, fit_tokenizer
+from samebits.data.readers.times import no_time, read_times
+from samebits.params.text import TextParams
+from samebits.signature.signature import TOKENIZER, ClassTarget, Signature, TokenInputs
+
+MAX_CLASSES = 10_000
+
+_CHUNK = 512
+_GIVEN = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
+    ("validation", "valid", "val", "dev"), "validation"
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A text as a reader finds it.
+
+    Attributes:
+        id: unique in the data set.
+        origin: a place that a person can look up.
+        text: not cleaned yet.
+        label: the class's name; None where it is missing.
+        given, group, time: its split, its group and its time as the source writes them, where it does.
+    """
+
+    id: str
+    origin: str
+    text: str
+    label: str | None
+    given: str | None = None
+    group: str | None = None
+    time: str | None = None
+
+
+class TextStore:
+    """Texts in a file, by number."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ends = [0]
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def extend(self, texts: Iterable[str]) -> Iterator[str]:
+        """Append texts one by one; each is yielded once it is written."""
+        with self._path.open("ab") as file:
+            for text in texts:
+                self._ends.append(self._ends[-1] + file.write(text.encode()))
+                yield text
+
+    def texts(self, rows: Iterable[int]) -> Iterator[str]:
+        """Texts by number, in the order asked for."""
+        with self._path.open("rb") as file:
+            for row in rows:
+                file.seek(self._ends[row])
+                yield file.read(self._ends[row + 1] - self._ends[row]).decode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawTexts(Raw):
+    """Labelled texts.
+
+    Attributes:
+        rows: numbers of the samples in the store, int64 [n].
+        tokenizer: a given one, or None to train one.
+        scratch: folder for the rows of tokens.
+        encodings: of how many texts or lines each encoding was, where it had to be found out.
+    """
+
+    store: TextStore
+    rows: Int64
+    settings: TextParams
+    tokenizer: Given | None
+    scratch: Path
+    encodings: Mapping[str, int] = field(default_factory=dict)
+
+    def encode(self, splits: Mapping[str, Int64]) -> Encoded:
+        """Train the tokeniser on the training split (or take the given one) and tokenise all.
+
+        Raises:
+            UserError: for a tokeniser that cannot be used.
+        """
+        training = self.rows[splits["train"]].tolist()
+        fitted = fit_tokenizer(self.settings, self.tokenizer, lambda: self.store.texts(training))
+        encoded = encode_texts(
+            fitted, len(self), lambda: self.store.texts(self.rows.tolist()), self.scratch / "tokens.npy", _CHUNK
+        )
+        inputs = TokenInputs(
+            length=self.settings.length,
+            vocabulary=fitted.vocabulary,
+            pad=fitted.pad,
+            tokenizer_sha256=sha256_bytes(fitted.json),
+        )
+        return Encoded(
+            signature=Signature(inputs=inputs, target=ClassTarget(classes=list(self.classes))),
+            splits={name: self.take(rows, encoded.read) for name, rows in splits.items()},
+            files={TOKENIZER: fitted.json},
+            audit={"texts": encoded.audit() | {"encodings": dict(sorted(self.encodings.items()))}},
+            remarks=(*self._encoding_remarks(), *encoded.remarks(self.settings.length)),
+        )
+
+    def _encoding_remarks(self) -> Iterator[str]:
+        other = {name: n for name, n in sorted(self.encodings.items()) if name not in {"utf-8", "utf-8-sig", "ascii"}}
+        if other:
+            found = ", ".join(f"{n:,} as {name}" for name, n in other.items())
+            yield f"read as other than UTF-8: {found} (data.text.encoding, if that is wrong)"
+
+
+def collect(
+    source: Source,
+    found: Iterable[Item | SetAside],
+    encodings: Counter[str] | None = None,
+    *,
+    named: Collection[str] = (),
+    split_cures: Mapping[str, str] | None = None,
+    cure: str = "",
+) -> RawTexts:
+    """Clean the texts, set aside those that cannot be used, and name the classes.
+
+    Args:
+        encodings: filled while `found` is read.
+        named: classes that the source says it has, by its folders or its card; each needs a text.
+        split_cures: as in `Raw`.
+        cure: what to do where there is only one class.
+
+    Raises:
+        UserError: for a class without a usable text, fewer than two classes, or as many as only free text has.
+    """
+    kept: list[Item] = []
+    hashes: list[bytes] = []
+    aside: list[SetAside] = []
+    store = TextStore(source.scratch / "texts")
+
+    def usable() -> Iterator[str]:
+        for each in found:
+            text, reason = ("", each.reason) if isinstance(each, SetAside) else _checked(each)
+            if reason or isinstance(each, SetAside):
+                aside.append(SetAside(each.id, reason, each.label))
+                continue
+            # The text itself lies in the store.
+            kept.append(Item(each.id, each.origin, "", each.label, _given(each), each.group, each.time))
+            hashes.append(hashlib.sha256(text.encode()).digest())
+            yield text
+
+    for _ in store.extend(usable()):
+        pass
+    counts = Counter(str(item.label) for item in kept)
+    if kept:
+        require_kept(source.name, named, counts, aside)
+    # A label that occurs once can be learnt or judged, not both; most often it is a slip of the pen.
+    once = {label for label, n in counts.items() if n == 1}
+    single = [SetAside(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
+    classes = _ordered(set(counts) - once)
+    if kept or aside:
+        _require_classes(source, classes, counts, len(kept), aside, single, cure)
+    rows = np.array([k for k, item in enumerate(kept) if item.label not in once], dtype=np.int64)
+    chosen = [kept[k] for k in rows.tolist()]
+    index = {name: k for k, name in enumerate(classes)}
+    digests = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, HASH_BYTES)
+    return RawTexts(
+        ids=[item.id for item in chosen],
+        origins=[item.origin for item in chosen],
+        hashes=digests[rows],
+        targets=np.array([index[str(item.label)] for item in chosen], dtype=np.int64),
+        classes=tuple(classes),
+        given=_column([item.given for item in chosen], default="train"),
+        groups=_column([item.group for item in chosen], default=""),
+        times=read_times([item.time for item in chosen], "data.text.time"),
+        split_cures=split_cures or {},
+        set_aside=(*aside, *single),
+        store=store,
+        rows=rows,
+        settings=source.settings.text,
+        tokenizer=Given.find(source),
+        scratch=source.scratch,
+        encodings={} if encodings is None else encodings,
+    )
+
+
+def require_no_columns(source: Source) -> None:
+    """Refuse settings that name a column, of a source that has none.
+
+    Raises:
+        UserError: with the key.
+    """
+    for key in ("given", "group", "time"):
+        column = getattr(source.settings.text, key)
+        if column is not None:
+            raise UserError(
+                f"data.text.{key} is {column!r}, but {source.name} has no columns",
+                f"take data.text.{key} out of params.yaml; what splits such a source can have: docs/data.md",
+            )
+
+
+def _checked(item: Item) -> tuple[str, str]:
+    """The clean text, and why it cannot be used."""
+    if item.label is None or not item.label.strip():
+        return "", "it has no label"
+    try:
+        text = clean(item.text)
+    except NotText as error:
+        return "", str(error)
+    if item.given is not None and item.given.strip().lower() not in _GIVEN:
+        return "", f"its split is {item.given[:40]!r}, neither train nor validation nor test"
+    if item.group is not None and not item.group.strip():
+        return "", "it has no group (data.text.group)"
+    if item.time is not None and (reason := no_time(item.time)):
+        return "", f"{reason} (data.text.time)"
+    return text, "" if text else "the text is empty"
+
+
+def _given(item: Item) -> str | None:
+    return None if item.given is None else _GIVEN[item.given.strip().lower()]
+
+
+def given_name(name: str) -> bool:
+    """Whether a folder or a cell names a split."""
+    return name.strip().lower() in _GIVEN
+
+
+def _once(label: str, counts: Counter[str]) -> str:
+    near = nearest(label, [name for name, n in counts.items() if n > 1])
+    return f"the only sample of its label {label[:60]!r}" + (f"; was {near!r} meant?" if near else "")
+
+
+def _require_classes(
+    source: Source,
+    classes: Sequence[str],
+    counts: Counter[str],
+    total: int,
+    aside: Sequence[SetAside],
+    single: Sequence[SetAside],
+    cure: str,
+) -> None:
+    if total > 100 and len(single) > total / 2:
+        raise UserError(
+            f"{source.name}: {len(single):,} of {total:,} samples have a label of their own, such as "
+            f"{str(next(iter(counts)))[:40]!r}: that is no class",
+            cure or "name the one that holds the class",
+        )
+    if len(classes) > MAX_CLASSES:
+        raise UserError(f"{source.name}: {len(classes):,} classes are more than {MAX_CLASSES:,}", cure or "join some")
+    if len(classes) < 2 and total:
+        first = [*aside[:3], *single[:3]]
+        reasons = "".join(f"\n    {sample.id}: {sample.reason}" for sample in first)
+        names = ", ".join(repr(name) for name in classes) or "none"
+        raise UserError(
+            f"{source.name}: a classifier needs two classes with two samples each, found: {names}"
+            + (f"; set aside:{reasons}" if reasons else ""),
+            cure or "add samples of another class",
+        )
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    """By number where all are whole numbers, else by name."""
+    found = sorted(names)
+    return sorted(found, key=int) if all(name.isascii() and name.isdigit() for name in found) else found
+
+
+def _column(values: Sequence[str | None], default: str) -> list[str] | None:
+    return None if all(value is None for value in values) else [value or default for value in values]

@@ -1,0 +1,159 @@
+"""PNG figures of an evaluation, for DVC and MLflow. The same numbers give the same bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.evaluation.metrics.classification import Bin, Ints
+from samebits.evaluation.report.curves import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2f6fbd", "#d9822b", "#8a8f98"
+_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs everywhere
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.titleweight": "bold",
+    "axes.titlesize": 11,
+    "figure.dpi": 100,
+    "savefig.dpi": 120,
+}
+_NUMBERS_UP_TO = 25  # classes; beyond, cells are too small for digits
+
+
+def confusion_figure(confusion: Ints, classes: Sequence[str]) -> bytes:
+    """Rows are true classes, columns predicted ones; the colour is the share of the row, so rare classes show."""
+    count = len(classes)
+    side = min(14.0, max(5.0, 0.52 * count + 1.6))
+    with Canvas(side, side) as canvas:
+        axes = canvas.axes()
+        share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+        # The square root lifts single mistakes out of the background, without a second scale for the diagonal.
+        axes.imshow(np.sqrt(share), cmap="Blues", vmin=0.0, vmax=1.0)
+        axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
+        for axis, turn in ((axes.xaxis, 90 if max(map(len, classes)) > 3 else 0), (axes.yaxis, 0)):
+            axis.set_ticks(range(count), classes, rotation=turn)
+        axes.tick_params(length=0)
+        if count <= _NUMBERS_UP_TO:
+            for row, column in zip(*np.nonzero(confusion), strict=True):
+                colour = "white" if share[row, column] > 0.35 else "#223"
+                text = f"{confusion[row, column]}"
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+        return canvas.png()
+
+
+def calibration_figure(bins: Sequence[Bin], error: float) -> bytes:
+    """Reliability diagram: accuracy against confidence, and below it how many samples each bin holds."""
+    filled = [(entry.confidence, entry.accuracy) for entry in bins]
+    confidences, accuracies = [x for x, _ in filled if x is not None], [y for _, y in filled if y is not None]
+    with Canvas(5.2, 5.6) as canvas:
+        top, bottom = canvas.stacked()
+        top.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
+        top.plot(confidences, accuracies, color=BLUE, marker="o", markersize=4, label="model")
+        top.set(ylabel="accuracy", ylim=(0, 1.02), title=f"Calibration error {error:.2%}")
+        top.legend(frameon=False, loc="lower right")
+        width = 1 / len(bins)
+        bottom.bar([entry.lower for entry in bins], [entry.count for entry in bins], width, align="edge", color=BLUE)
+        bottom.set(xlabel="confidence", ylabel="samples", xlim=(0, 1), yscale="log", ylim=(0.5, None))
+        return canvas.png()
+
+
+def curves_figure(curves: Sequence[Curve]) -> bytes:
+    """Training curves by step: losses in the first row, accuracy in the second where there is one."""
+    groups = [[curve for curve in curves if curve.group == group] for group in dict.fromkeys(c.group for c in curves)]
+    with Canvas(6.4, 2.6 * len(groups) + 0.4) as canvas:
+        panels = canvas.figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, group in zip(panels, groups, strict=True):
+            for curve in group:
+                training = curve.name.startswith("train/")
+                axes.plot(
+                    curve.steps,
+                    curve.values,
+                    color=BLUE if training else ORANGE,
+                    linewidth=1 if training else 1.6,
+                    marker=None if len(curve.steps) > 60 else "o",
+                    markersize=3,
+                    label=curve.name,
+                )
+            axes.set(ylabel=group[0].group)
+            axes.legend(frameon=False)
+        panels[0].set_title("Training")
+        panels[-1].set_xlabel("step")
+        return canvas.png()
+
+
+def position_figure(losses: npt.NDArray[np.float64]) -> bytes:
+    """Mean loss at each position of the context."""
+    with Canvas(6.4, 3.2) as canvas:
+        axes = canvas.axes()
+        axes.plot(np.arange(1, len(losses) + 1), losses, color=BLUE, linewidth=1.4)
+        axes.set(xlabel="tokens read before and with this one", ylabel="loss", title="Loss by position")
+        return canvas.png()
+
+
+def mistakes_figure(images: npt.NDArray[np.uint8], captions: Sequence[str]) -> bytes:
+    """A gallery.
+
+    Args:
+        images: uint8 [n, C, H, W]; n may be 0.
+        captions: one an image.
+    """
+    columns = 6
+    rows = max(1, -(-len(images) // columns))
+    with Canvas(1.25 * columns, 1.55 * rows + 0.5) as canvas:
+        panels = canvas.figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in panels:
+            axes.axis("off")
+        for axes, image, caption in zip(panels, images, captions, strict=False):
+            pixels = image[0] if len(image) == 1 else image[:3].transpose(1, 2, 0)
+            axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set_title(caption, fontsize=7, fontweight="normal")
+        title = "Most confident mistakes" if len(images) else "No mistakes"
+        canvas.figure.suptitle(title, fontweight="bold", fontsize=11)
+        return canvas.png()
+
+
+class Canvas:
+    """A figure without pyplot's global state and without the user's matplotlibrc."""
+
+    def __init__(self, width: float, height: float) -> None:
+        import matplotlib as mpl
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        settings: dict[Any, Any] = {**mpl.rcParamsDefault, **_STYLE}
+        # Changing the backend would need pyplot; the canvas below is chosen by hand.
+        settings.pop("backend", None)
+        self._context = mpl.rc_context(settings)
+        self._context.__enter__()
+        self.figure: Figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(self.figure)
+
+    def __enter__(self) -> Canvas:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._context.__exit__(None, None, None)
+
+    def axes(self) -> Axes:
+        return self.figure.subplots()
+
+    def stacked(self) -> tuple[Axes, Axes]:
+        top, bottom = self.figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        return top, bottom
+
+    def png(self) -> bytes:
+        buffer = io.BytesIO()
+        # Software: matplotlib's version, by default the only metadata it writes.
+        self.figure.savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()

@@ -1,0 +1,120 @@
+"""Continue a text with an exported language model: ONNX Runtime and the tokeniser alone, no torch, no project.
+
+Two files are enough, side by side: `model.onnx` and `tokenizer.json` of the export stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from samebits.base.errors import UserError
+from samebits.inference.sampling import SEPARATORS, Floats, Run, Sampling, generate
+from samebits.inference.session import open_model, open_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Writer:
+    """An exported language model, ready to write.
+
+    Attributes:
+        context: tokens that it sees at once.
+        separator: the token between texts, at which a text ends; None if the tokeniser has none.
+    """
+
+    run: Run
+    cache_shape: tuple[int, int, int]
+    context: int
+    tokenizer: Tokenizer
+    separator: int | None
+
+    def tokens(self, prompt: str, count: int, sampling: Sampling) -> Iterator[int]:
+        """Up to `count` tokens after the prompt; fewer where the text ends before.
+
+        Raises:
+            UserError: if the prompt is empty and the tokeniser has no token to begin with.
+        """
+        known = self.tokenizer.encode(prompt, add_special_tokens=False).ids
+        begin = [] if self.separator is None else [self.separator]
+        if not known and not begin:
+            raise UserError("the prompt is empty", "give the text to go on from")
+        # A text stands after a separator in training; in front of it the model has nothing to go by.
+        drawn = generate(self.run, self.cache_shape, self.context, begin + known, sampling)
+        for token in islice(drawn, count):
+            if token == self.separator:
+                return
+            yield token
+
+    def pieces(self, prompt: str, count: int, sampling: Sampling) -> Iterator[str]:
+        """The text after the prompt as it is made; a letter of several tokens comes whole."""
+        made: list[int] = []
+        shown = ""
+        for token in self.tokens(prompt, count, sampling):
+            made.append(token)
+            text = self.tokenizer.decode(made)
+            if not text.endswith("\ufffd"):
+                yield text[len(shown) :]
+                shown = text
+        rest = self.tokenizer.decode(made)[len(shown) :]
+        if rest:
+            yield rest
+
+
+def require_sampling(sampling: Sampling, count: int) -> None:
+    """Refuse what cannot be drawn with.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if count < 1:
+        raise UserError(f"--tokens is {count}", "ask for at least one token")
+    if not 0.0 <= sampling.temperature < float("inf"):
+        raise UserError(f"--temperature is {sampling.temperature:g}", "0 is greedy, 1 the model's own probabilities")
+    if sampling.top_k is not None and sampling.top_k < 1:
+        raise UserError(f"--top-k is {sampling.top_k}", "keep at least one token")
+    if not 0.0 < sampling.top_p <= 1.0:
+        raise UserError(f"--top-p is {sampling.top_p:g}", "it is a probability: above 0, up to 1")
+    if sampling.seed < 0:
+        raise UserError(f"--seed is {sampling.seed}", "use a whole number from 0")
+
+
+def open_writer(path: Path) -> Writer:
+    """An exported language model and the tokeniser beside it.
+
+    Raises:
+        UserError: a missing or damaged file, a model of another kind, a tokeniser that is not the model's.
+    """
+    session, metadata = open_model(path)
+    inputs = metadata["preprocessing"]
+    shapes = {each.name: each.shape for each in session.get_inputs()}
+    if set(shapes) != {"tokens", "keys", "values"}:
+        raise UserError(
+            f"{path} takes {', '.join(shapes)}: it is no language model with a cache",
+            "name one that a gpt was exported to; for images, samebits predict",
+        )
+    layers, _, heads, _, size = shapes["keys"]
+    tokenizer = open_tokenizer(path, inputs)
+    found = (tokenizer.token_to_id(name) for name in SEPARATORS)
+    return Writer(
+        run=session_run(session),
+        cache_shape=(layers, heads, size),
+        context=int(inputs["length"]),
+        tokenizer=tokenizer,
+        separator=next((token for token in found if token is not None), None),
+    )
+
+
+def session_run(session: Any) -> Run:
+    """An ONNX Runtime session as a function over the cache."""
+
+    def run(tokens: Any, keys: Floats, values: Floats) -> list[Floats]:
+        answers: list[Floats] = session.run(None, {"tokens": tokens, "keys": keys, "values": values})
+        return answers
+
+    return run

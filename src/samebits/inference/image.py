@@ -1,0 +1,148 @@
+"""Classify image files with an exported model, by ONNX Runtime alone: no torch, no project, just the .onnx file.
+
+An image is brought to what the model was trained on: its shape, grey or RGB. What cannot be known is said: a
+picture whose background is light, for a model that knows dark ones, gets a note, because the answer is then a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samebits.base.errors import UserError
+from samebits.data.readers.image.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, reason
+from samebits.inference.session import Opened, not_ours, open_model
+
+DEFAULT_MODEL = Path("models/export/model.onnx")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image.
+
+    Attributes:
+        classes: (label, probability), the most probable first.
+        notes: what the user should know about this image.
+    """
+
+    path: Path
+    classes: tuple[tuple[str, float], ...]
+    notes: tuple[str, ...]
+
+
+def predict(
+    paths: Sequence[Path],
+    *,
+    model: Path = DEFAULT_MODEL,
+    top: int = 3,
+    invert: bool = False,
+    opened: Opened | None = None,
+) -> list[Prediction]:
+    """Classify images and print a line for each: see `classify`."""
+    predictions = classify(paths, model=model, top=top, invert=invert, opened=opened)
+    for line in describe(predictions):
+        print(line)
+    return predictions
+
+
+def classify(
+    paths: Sequence[Path],
+    *,
+    model: Path = DEFAULT_MODEL,
+    top: int = 3,
+    invert: bool = False,
+    opened: Opened | None = None,
+) -> list[Prediction]:
+    """Classify images, in the order given.
+
+    Args:
+        paths: image files of any kind that Pillow opens; of an animation, the first frame.
+        model: an .onnx file of the export stage; labels and shape are read from it.
+        top: how many classes to give.
+        invert: swap light and dark first, for ink on paper against a model that knows light on dark.
+        opened: the model, where it is open already.
+
+    Raises:
+        UserError: a missing or unusable model, or any image that cannot be read: all of them are named.
+    """
+    if not paths:
+        raise UserError("no image was given", "name one or more image files")
+    if top < 1:
+        raise UserError(f"top is {top}", "ask for at least one class")
+    session, labels, preprocessing = _of_images(model, opened or open_model(model))
+    channels, height, width = preprocessing["shape"]
+    images, notes, bad = [], [], []
+    for path in paths:
+        try:
+            image = load_pixels(path, channels, (width, height), preprocessing.get("resize", "pad"))
+        except UNREADABLE as error:
+            bad.append(f"{path}: {reason(error)}")
+            continue
+        image = 255 - image if invert else image
+        images.append(image)
+        notes.append(tuple(_notes(image, preprocessing["mean"])))
+    if bad:
+        raise UserError(
+            f"{len(bad)} of {len(paths)} images cannot be read:\n    " + "\n    ".join(bad),
+            "leave them out or replace them",
+        )
+    inputs, outputs = session.get_inputs()[0].name, session.get_outputs()[0].name
+    results = []
+    for path, image, said in zip(paths, images, notes, strict=True):
+        probabilities = session.run([outputs], {inputs: image[None]})[0][0]
+        order = np.argsort(-probabilities, kind="stable")[:top]
+        results.append(Prediction(path, tuple((labels[k], float(probabilities[k])) for k in order), said))
+    return results
+
+
+def describe(predictions: Sequence[Prediction]) -> Iterator[str]:
+    """One line an image, its notes below it."""
+    for entry in predictions:
+        answers = "   ".join(f"{label} {probability:.1%}" for label, probability in entry.classes)
+        yield f"{entry.path}: {answers}"
+        for note in entry.notes:
+            yield f"  note: {note}"
+
+
+def load_image(path: Path, channels: int, size: tuple[int, int], resize: Resize = "pad") -> Pixels:
+    """An image file as a model's input, uint8 [channels, height, width]: see `samebits.data.readers.image.pixels.load_pixels`.
+
+    Args:
+        channels: 1 for grey, 3 for RGB.
+        size: (width, height).
+
+    Raises:
+        UserError: if it is missing, damaged, no image, or has more than 100 million pixels.
+    """
+    try:
+        return load_pixels(path, channels, size, resize)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: {reason(error)}", "replace the image") from None
+
+
+def _notes(image: Pixels, mean: Sequence[float]) -> Iterator[str]:
+    edge = float(np.median(border(image.transpose(1, 2, 0))))
+    usual = 255.0 * sum(mean) / len(mean)
+    if image.min() == image.max():
+        yield "the image is one flat colour"
+    elif len(mean) == 1 and usual < 80 and edge > 150:
+        yield "its background is light, the model knows dark ones: try --invert"
+    elif len(mean) == 1 and usual > 175 and edge < 105:
+        yield "its background is dark, the model knows light ones: try --invert"
+
+
+def _of_images(path: Path, opened: Opened) -> tuple[Any, list[str], dict[str, Any]]:
+    """Session, labels and preprocessing of an exported model that takes images."""
+    session, metadata = opened
+    preprocessing = metadata["preprocessing"]
+    try:
+        shape = [int(value) for value in preprocessing["shape"]]
+    except KeyError as error:
+        raise not_ours(path, error) from None
+    if len(shape) != 3 or shape[0] not in {1, 3}:
+        raise UserError(f"{path} takes inputs of shape {shape}", "images have one channel (grey) or three (RGB)")
+    return session, [str(label) for label in metadata["labels"]], preprocessing

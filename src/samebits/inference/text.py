@@ -1,0 +1,161 @@
+"""Classify texts with an exported model, by ONNX Runtime and `tokenizers` alone: no torch, no project.
+
+Two files are enough, side by side: `model.onnx` and `tokenizer.json` of the export stage.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from samebits.base.errors import UserError
+from samebits.data.readers.text.decoding import LONGEST, NotText, clean, decode, read_lines
+from samebits.inference.session import Opened, open_model, open_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class TextPrediction:
+    """The answer for one text.
+
+    Attributes:
+        name: of the text: its file, its line, or its beginning.
+        classes: (label, probability), the most probable first.
+        notes: what the user should know about this text.
+    """
+
+    name: str
+    classes: tuple[tuple[str, float], ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """An exported classifier of texts.
+
+    Attributes:
+        length: tokens that it sees of a text.
+    """
+
+    session: Any
+    tokenizer: Tokenizer
+    labels: tuple[str, ...]
+    length: int
+
+    def classify(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[TextPrediction]:
+        """Answers for (name, text) in order.
+
+        Raises:
+            UserError: for a text that is none, or is empty; all of them are named.
+        """
+        cleaned, bad = [], []
+        for name, text in texts:
+            try:
+                cleaned.append((name, clean(text)))
+                if not cleaned[-1][1]:
+                    bad.append(f"{name}: it is empty")
+            except NotText as error:
+                bad.append(f"{name}: {error}")
+        if bad:
+            raise UserError(
+                f"{len(bad)} of {len(texts)} texts cannot be used:\n    " + "\n    ".join(bad), "leave them out"
+            )
+        for start in range(0, len(cleaned), _BATCH):
+            yield from self._batch(cleaned[start : start + _BATCH], top)
+
+    def _batch(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[TextPrediction]:
+        encoded = self.tokenizer.encode_batch([text for _, text in texts])
+        tokens = np.array([each.ids for each in encoded], dtype=np.int32)
+        answer = self.session.run(None, {self.session.get_inputs()[0].name: tokens})[0]
+        for (name, _), encoding, probabilities in zip(texts, encoded, answer, strict=True):
+            order = np.argsort(-probabilities, kind="stable")[:top]
+            rest = sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
+            notes = (f"only its first {self.length} tokens were read, {rest:,} more were cut",) if rest else ()
+            yield TextPrediction(name, tuple((self.labels[k], float(probabilities[k])) for k in order), notes)
+
+
+def predict_texts(
+    model: Path,
+    *,
+    texts: Sequence[str] = (),
+    files: Sequence[Path] = (),
+    lines: Path | None = None,
+    top: int = 3,
+    opened: Opened | None = None,
+) -> list[TextPrediction]:
+    """Classify texts and print a line for each.
+
+    Args:
+        model: an .onnx file of the export stage, with tokenizer.json beside it.
+        texts: as they are.
+        files: a text each, in any encoding.
+        lines: a file with a text a line; empty lines are passed over.
+        top: how many classes to give.
+        opened: the model, where it is open already.
+
+    Raises:
+        UserError: a missing or unusable model, or any text that cannot be read.
+    """
+    if top < 1:
+        raise UserError(f"top is {top}", "ask for at least one class")
+    found = [(_shown(text), text) for text in texts]
+    found += [(str(path), _read(path)) for path in files]
+    found += list(_lines(lines)) if lines is not None else []
+    if not found:
+        raise UserError("no text was given", "name files, or give --text or --lines")
+    results = list(open_text_model(model, opened).classify(found, top))
+    for each in results:
+        answers = "   ".join(f"{label} {probability:.1%}" for label, probability in each.classes)
+        print(f"{each.name}: {answers}")
+        for note in each.notes:
+            print(f"  note: {note}")
+    return results
+
+
+def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
+    """An exported classifier and the tokeniser beside it.
+
+    Raises:
+        UserError: a missing or damaged file, a model of another kind, a tokeniser that is not the model's.
+    """
+    session, metadata = opened or open_model(path)
+    labels, inputs = metadata["labels"], metadata["preprocessing"]
+    if inputs.get("kind") != "tokens" or not labels:
+        raise UserError(f"{path} is no classifier of texts", "name one, or give it what it takes")
+    return TextModel(session, open_tokenizer(path, inputs), tuple(map(str, labels)), int(inputs["length"]))
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > LONGEST:
+            raise UserError(f"{path} has more than {LONGEST >> 20} MiB", "give a text, not a data set")
+        return decode(path.read_bytes())[0]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", "look at the path") from None
+    except NotText as error:
+        raise UserError(f"{path}: {error}", "give a text file") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    try:
+        for number, line in read_lines(path, str(path), None, Counter()):
+            if isinstance(line, NotText):
+                raise UserError(f"{path}, line {number}: {line}", "mend or remove the line")
+            if line.strip():
+                yield f"{path}:{number}", line
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", "look at the path") from None
+
+
+def _shown(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 40 else line[:39] + "…"

@@ -1,0 +1,217 @@
+"""The model that lies in the workspace, with all that the gate and the registry want to know of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.base.errors import UserError
+from samebits.base.files import read_json, sha256_file
+from samebits.base.paths import Project
+from samebits.model_registry.gate import Facts
+from samebits.params.read import read_yaml
+from samebits.pipeline.dvc_yaml import stage_files
+from samebits.tracking.journal.lineage import dvc_md5
+from samebits.tracking.journal.replay import is_up_to_date
+
+EXPORT_STAGE, EVALUATE_STAGE = "export", "evaluate"
+MODEL = "model.onnx"
+_CALLS, _LONGEST_S = 100, 2.0
+
+Inputs = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that is whole and belongs to its numbers.
+
+    Attributes:
+        model: the ONNX file.
+        export_md5: DVC's hash of its folder, by which its MLflow run is found.
+        metadata: the file's own, as text by key.
+    """
+
+    model: Path
+    facts: Facts
+    export_md5: str
+    metadata: Mapping[str, str]
+
+
+def read_candidate(project: Project) -> Candidate:
+    """The exported model of the workspace.
+
+    Raises:
+        UserError: if something is missing, or does not belong together: code, data, parameters or an output is not
+            what dvc.lock says.
+    """
+    workspace = project.workspace
+    _require_as_locked(workspace)
+    model = project.exported / MODEL
+    if not model.is_file():
+        raise UserError(f"{model} does not exist", "add onnx to export.formats, then: dvc repro export")
+    report = read_json(project.exported / "export.json")
+    metrics = _metrics(workspace)
+    info = read_json(project.prepared / "dataset.json")
+    if report.get("data_digest") != info.get("digest"):
+        raise UserError(
+            f"{project.exported} was exported on data {str(report.get('data_digest'))[:12]}, "
+            f"{project.prepared} holds {str(info.get('digest'))[:12]}",
+            "dvc repro",
+        )
+    facts = Facts(
+        values={name: float(value) for name, value in metrics["test"].items() if _is_number(value)},
+        intervals={name: (float(i["low"]), float(i["high"])) for name, i in metrics.get("interval", {}).items() if i},
+        confidence=float(metrics.get("confidence", 0.95)),
+        data=str(info["digest"]),
+        test=test_digest(project.prepared),
+        size=model.stat().st_size,
+        sha256=sha256_file(model),
+    )
+    return Candidate(model, facts, dvc_md5(project.exported), _metadata(model))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _require_as_locked(workspace: Path) -> None:
+    """Hold stages and their outputs against dvc.lock."""
+    lock = workspace / "dvc.lock"
+    if not lock.is_file():
+        raise UserError("there is no dvc.lock: the pipeline has not run here", "dvc repro")
+    stages = read_yaml(workspace / "dvc.yaml").get("stages", {})
+    locked = read_yaml(lock).get("stages", {})
+    problems = []
+    for stage in stages:
+        if not is_up_to_date(workspace, stage):
+            problems.append(f"{stage}: its code, data or parameters changed since it ran")
+        for out in locked.get(stage, {}).get("outs", []):
+            path = workspace / out["path"]
+            if not path.exists():
+                problems.append(f"{out['path']} is missing")
+            elif dvc_md5(path) != out.get("md5"):
+                problems.append(f"{out['path']} is not what {stage} wrote")
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise UserError(f"the workspace is not what dvc.lock says\n{listed}", "dvc repro, or dvc checkout")
+
+
+def _metrics(workspace: Path) -> dict[str, Any]:
+    """The metrics file of `evaluate`, wherever dvc.yaml has it."""
+    entry = read_yaml(workspace / "dvc.yaml").get("stages", {}).get(EVALUATE_STAGE, {})
+    declared = [each if isinstance(each, str) else next(iter(each)) for each in entry.get("metrics", [])]
+    written = [workspace / path for path in declared] or stage_files(workspace, EVALUATE_STAGE)[1]
+    for path in written:
+        if path.suffix == ".json" and path.is_file():
+            value = read_json(path)
+            if isinstance(value, dict) and isinstance(value.get("test"), dict):
+                return value
+    raise UserError(
+        "dvc.yaml's stage evaluate has no metrics file with numbers of the test split", "dvc repro evaluate"
+    )
+
+
+def test_digest(prepared: Path) -> str:
+    """SHA-256 over the test split: path and hash of each file of it, whatever its kind."""
+    digest = hashlib.sha256()
+    files = sorted(path for path in prepared.rglob("*") if path.is_file() and path.name.startswith("test"))
+    files = files or sorted(path for path in prepared.rglob("*") if path.is_file())
+    for path in files:
+        digest.update(f"{path.relative_to(prepared).as_posix()} {sha256_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _metadata(model: Path) -> dict[str, str]:
+    import onnx
+
+    return {entry.key: entry.value for entry in onnx.load(str(model), load_external_data=False).metadata_props}
+
+
+def open_session(model: Path) -> Any:
+    """An ONNX Runtime session on one thread.
+
+    Raises:
+        UserError: if the file is no ONNX model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors are of a module that it does not export
+        raise UserError(f"{model} cannot be opened: {str(error).splitlines()[0]}", "dvc repro export") from None
+
+
+_KINDS: dict[str, Any] = {
+    "tensor(uint8)": np.uint8,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+}
+_FREE_LENGTH = 16
+
+
+def example_inputs(session: Any, batch: int = 1) -> Inputs:
+    """Inputs that the model takes: a fixed pattern of bytes for pixels, zeros for all else (0 is a token, too).
+
+    The first free dimension is the batch; others, as the length of a text, are 16.
+    """
+    inputs: Inputs = {}
+    for entry in session.get_inputs():
+        free = [index for index, size in enumerate(entry.shape) if not isinstance(size, int)]
+        shape = [size if isinstance(size, int) else _FREE_LENGTH for size in entry.shape]
+        if free:
+            shape[free[0]] = batch
+        kind = _KINDS.get(entry.type)
+        if kind is None:
+            # Texts, as columns of tables may be.
+            inputs[entry.name] = np.full(shape, "", dtype=object)
+        elif kind is np.uint8:
+            inputs[entry.name] = (np.arange(int(np.prod(shape))) % 256).astype(np.uint8).reshape(shape)
+        else:
+            inputs[entry.name] = np.zeros(shape, dtype=kind)
+    return inputs
+
+
+def latencies(models: list[Path]) -> list[float]:
+    """Median milliseconds a call with one input, of each model, measured in turn so that noise meets all alike."""
+    sessions = [open_session(model) for model in models]
+    inputs = [example_inputs(session) for session in sessions]
+    for session, values in zip(sessions, inputs, strict=True):
+        for _ in range(5):
+            session.run(None, values)
+    times: list[list[float]] = [[] for _ in models]
+    begin = time.perf_counter()
+    for count in range(_CALLS):
+        if count >= 5 and time.perf_counter() - begin > _LONGEST_S:
+            break
+        for index, (session, values) in enumerate(zip(sessions, inputs, strict=True)):
+            start = time.perf_counter()
+            session.run(None, values)
+            times[index].append(time.perf_counter() - start)
+    return [statistics.median(each) * 1e3 for each in times]
+
+
+def model_name(project: Project) -> str:
+    """The name to register under if none is given: data set and model, as `mnist-convnet`."""
+    params = read_yaml(project.params_file)
+    parts = [params.get("data", {}).get("source"), params.get("model", {}).get("name")]
+    return "-".join(Path(str(part)).stem for part in parts if part) or "model"
+
+
+def facts_json(facts: Facts) -> str:
+    from dataclasses import asdict
+
+    return json.dumps(asdict(facts), sort_keys=True)

@@ -1,0 +1,116 @@
+"""Recipes: what to learn from which data and how, one file for each data set and task.
+
+A recipe says what differs from the defaults of docs/parameters.md; seed, reproducibility and runtime stay as they are.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from samebits.base.errors import UserError
+from samebits.base.files import sha256_file, write_bytes
+from samebits.base.registry import nearest
+from samebits.params.read import read_yaml
+from samebits.params.schema import parse_params
+
+_KEPT = ("seed", "reproducibility", "runtime")
+"""Sections that say how a run is made, not what is learnt."""
+
+
+def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
+    """Make params.yaml follow `recipes/<name>.yaml` and keep its comments. Nothing is written unless all is valid.
+
+    Whatever recipe was used before leaves nothing behind: the result depends on this one alone.
+
+    Raises:
+        UserError: for an unknown recipe (with the nearest known one) or a result that does not validate.
+    """
+    path = workspace / "recipes" / f"{name}.yaml"
+    known = recipe_names(workspace)
+    if name not in known:
+        guess = nearest(name, known)
+        hint = f"did you mean {guess}? " if guess else ""
+        raise UserError(f"there is no recipe {name!r}", f"{hint}known: {', '.join(known)}")
+    file = workspace / "params.yaml"
+    read_yaml(file)  # names the line of a broken file
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.representer.add_representer(type(None), _represent_null)
+    params = yaml.load(file.read_text(encoding="utf-8"))
+    kept = {key: params[key] for key in _KEPT if key in params}
+    values = parse_params({**kept, **read_yaml(path)}, f"recipes/{name}.yaml").dump()
+    hints = list(_pin_weights(values["transfer"], workspace, name))
+    assign(params, values)
+    buffer = io.StringIO()
+    yaml.dump(params, buffer)
+    write_bytes(file, buffer.getvalue().encode())
+    say(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
+    for hint in hints:
+        say(hint)
+
+
+def _pin_weights(transfer: dict[str, Any], workspace: Path, recipe: str) -> Iterator[str]:
+    """Pin weights that another recipe makes, whose bits depend on the hardware; yields what to tell the user."""
+    weights = transfer["weights"] or ""
+    if not weights.endswith(".safetensors") or transfer["sha256"] is not None:
+        return
+    if not (workspace / weights).is_file():
+        yield f"but first make {weights}, which it starts from: the head of recipes/{recipe}.yaml says how"
+        return
+    transfer["sha256"] = sha256_file(workspace / weights)
+    yield f"it starts from {weights} as it is now: transfer.sha256 pins it"
+
+
+def recipe_names(workspace: Path) -> list[str]:
+    """The recipes of a project, sorted."""
+    return sorted(each.stem for each in (workspace / "recipes").glob("*.yaml"))
+
+
+def assign(base: Any, values: Mapping[str, Any]) -> None:
+    """Give `base` these values and no others, in place. What is equal already keeps its notation and its comments."""
+    for key in [key for key in base if key not in values]:
+        del base[key]
+    for key, value in values.items():
+        here = base.get(key)
+        if isinstance(value, Mapping) and isinstance(here, Mapping) and value.get("name") == here.get("name"):
+            assign(here, value)
+        elif key not in base or here != value:
+            _insert(base, key, value)
+
+
+def _represent_null(representer: Any, _: None) -> Any:
+    """`null`, as the file has it; ruamel would leave the value empty."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def merge(base: Any, override: Mapping[str, Any]) -> None:
+    """Overwrite `base` in place, key by key.
+
+    A mapping is merged with a mapping, except one with another `name` (another model, another optimiser): its keys
+    would be unknown there, so it is replaced whole.
+    """
+    for key, value in override.items():
+        here = base.get(key)
+        if (
+            isinstance(value, Mapping)
+            and isinstance(here, Mapping)
+            and value.get("name", here.get("name")) == here.get("name")
+        ):
+            merge(here, value)
+        else:
+            _insert(base, key, value)
+
+
+def _insert(base: Any, key: str, value: Any) -> None:
+    new = CommentedMap(value) if isinstance(value, Mapping) else value
+    if key not in base and isinstance(base, CommentedMap) and len(base):
+        # The comment of the next section hangs on the last key here: a new one goes before it.
+        base.insert(len(base) - 1, key, new)
+    else:
+        base[key] = new

@@ -1,0 +1,150 @@
+"""`samebits verify`: the pipeline once more in a clean copy of the commit, each output held against dvc.lock.
+
+Stages run as dvc.lock has their commands, without DVC, so that no run cache can stand in for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from samebits.base.errors import UserError, listed
+from samebits.base.git import GitError, git, head_commit
+from samebits.base.paths import Project
+from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, overlap, pick_stages, read_lock
+from samebits.provenance.verify.compare import describe_output
+from samebits.provenance.verify.copies import copy_commit, record_nothing, run_command, scratch
+from samebits.provenance.verify.objects import (
+    Objects,
+    bring_outputs,
+    digests,
+    files_below,
+    open_objects,
+    original_files,
+    share_cache,
+)
+from samebits.provenance.verify.report import OutputResult, Verification, changed_facts
+from samebits.tracking.environment.facts import recorded_facts
+
+
+def verify(project: Project, stages: list[str], *, keep: bool = False, say: Callable[[str], None] = print) -> bool:
+    """Run stages of the checked-out commit in a clean copy and print what came out.
+
+    Args:
+        stages: names; none for all of dvc.lock. A stage alone reads the inputs that dvc.lock names, from DVC's cache.
+        keep: leave the copy where it is.
+
+    Returns:
+        whether every output has the same bits.
+
+    Raises:
+        UserError: if the working tree differs from its commit, there is no dvc.lock, an input is missing or a stage
+            fails.
+    """
+    root = project.workspace
+    commit = head_commit(root)
+    everything = read_lock(root)
+    chosen = pick_stages(everything, stages)
+    require_clean(root, everything)
+    with scratch(project, "verify", keep) as folder:
+        copy = copy_commit(root, commit, folder / "copy")
+        say(f"verify: commit {commit[:12]} in a clean copy, {copy}")
+        found = rerun(root, commit, copy, chosen, everything, folder, say)
+    say("")
+    say(found.text())
+    return found.same
+
+
+def require_clean(root: Path, stages: list[LockedStage]) -> None:
+    """Refuse a tree whose files are not those of the commit: the copy would be of something else.
+
+    Raises:
+        UserError: naming changed files, and new ones that a stage depends on.
+    """
+    try:
+        output = git(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+    except GitError as error:
+        raise UserError(f"git status failed: {error}", "mend the repository: git fsck") from None
+    deps = [dep for stage in stages for dep in stage.deps]
+    bad = []
+    for entry in filter(None, output.split("\0")):
+        state, name = entry[:2], entry[3:]
+        if state != "??" or any(overlap(name, dep) for dep in deps):
+            bad.append(name)
+    if LOCK in bad:
+        raise UserError(f"{LOCK} is not committed as it is here", f"git add {LOCK} && git commit, then verify")
+    if bad:
+        raise UserError(
+            f"the working tree differs from its commit: {listed(bad)}",
+            "commit it, or put it aside (git stash -u): what is verified is a commit",
+        )
+
+
+def rerun(
+    root: Path,
+    commit: str,
+    copy: Path,
+    chosen: list[LockedStage],
+    everything: list[LockedStage],
+    folder: Path,
+    say: Callable[[str], None],
+) -> Verification:
+    """Run the chosen stages in a copy and compare their outputs with what the stages name.
+
+    Args:
+        root: the project that has the cache, and the repository that has `commit`.
+        folder: for what is needed aside.
+    """
+    objects = open_objects(root)
+    found = Verification()
+    for stage in chosen:
+        if names := drift(copy, stage, everything):
+            found.drift[stage.name] = names
+    recorded = {stage.name: recorded_facts(copy, stage.name, dict(stage.outs)) for stage in chosen}
+    inputs = inputs_of(chosen, everything)
+    share_cache(root, copy, objects)
+    bring_outputs(copy, inputs | own_data(copy, chosen, everything), objects)
+    record_nothing(copy)
+    originals = folder / "originals"
+    for stage in chosen:
+        for path in stage.outs:
+            _remove(copy / path)
+        for command in stage.commands:
+            say(f"verify: {stage.name}: {command}")
+            run_command(command, stage.name, copy)
+        now = digests(copy, stage.outs)
+        for path, expected in stage.outs.items():
+            details = []
+            if now[path] and now[path] != expected:
+                details = _details(root, commit, copy, path, expected, objects, originals)
+            found.results.append(OutputResult(stage.name, path, expected, now[path], details))
+        here = recorded_facts(copy, stage.name, {path: digest for path, digest in now.items() if digest})
+        if recorded[stage.name]:
+            found.facts[stage.name] = changed_facts(recorded[stage.name], here)
+        elif any(now[path] != expected for path, expected in stage.outs.items()):
+            found.unknown.append(stage.name)
+    return found
+
+
+def own_data(copy: Path, chosen: list[LockedStage], everything: list[LockedStage]) -> dict[str, str]:
+    """Data that DVC tracks by a .dvc file, which a clone does not have: path to MD5."""
+    written = [out for stage in everything for out in stage.outs]
+    return {
+        dep: digest
+        for stage in chosen
+        for dep, digest in stage.deps.items()
+        if digest and not (copy / dep).exists() and not any(overlap(dep, out) for out in written)
+    }
+
+
+def _remove(path: Path) -> None:
+    """An output that git holds (metrics) must not be taken for one that the stage wrote."""
+    if path.is_file():
+        path.unlink()
+
+
+def _details(root: Path, commit: str, copy: Path, path: str, expected: str, objects: Objects, aside: Path) -> list[str]:
+    old: Mapping[str, Path] = original_files(root, commit, path, expected, objects, aside)
+    if not old:
+        return [f"{path}: the recorded output is not at hand, so only its hash was compared (cure: dvc pull)"]
+    return describe_output(path, old, files_below(copy / path)) or [f"{path}: the same files under another hash"]

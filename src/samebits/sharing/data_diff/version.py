@@ -1,0 +1,179 @@
+"""A prepared data set at a git revision: its manifest, its description and single samples, read through DVC.
+
+Nothing is checked out. What is not in the local cache is streamed from the remote.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from samebits.base.errors import UserError
+from samebits.sharing.remote.captured_logs import unlogged
+from samebits.sharing.remote.objects import files_at, whole_message
+
+PREPARED = "data/prepared"
+WORKSPACE = "workspace"
+_COLUMNS = ("id", "split", "sha256", "shard", "row")
+
+
+@dataclass
+class Version:
+    """One version.
+
+    Attributes:
+        name: the revision, as it was asked for.
+        info: `dataset.json`.
+        samples: a row a sample: id, split, target (NaN where there is none), source, sha256, shard, row.
+    """
+
+    name: str
+    info: dict[str, Any]
+    samples: pd.DataFrame
+    _fs: Any = field(repr=False)
+    _arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What a sample is: `kind`, and what belongs to it."""
+        signature = self.info.get("signature")
+        if signature:
+            return dict(signature["inputs"])
+        statistics = self.info.get("statistics", {})  # the first version of the format: images alone
+        return {"kind": "image", "shape": self.info["shape"], **statistics}
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes; none where the target is no class."""
+        signature = self.info.get("signature")
+        return list(signature["target"].get("classes", ()) if signature else self.info["classes"])
+
+    def label(self, target: float) -> str:
+        """A target for people: the class's name, or the number."""
+        if np.isnan(target):
+            return ""
+        classes = self.classes
+        return classes[int(target)] if classes else f"{target:g}"
+
+    def sample(self, split: str, shard: int, row: int) -> npt.NDArray[Any]:
+        """One stored sample: images uint8 [C, H, W], tokens [L], table rows float32 [columns]."""
+        entry = self.info["shards"][split][shard]
+        name = entry.get("inputs") or entry["images"]
+        if name not in self._arrays:
+            data = _read(self._fs, f"{PREPARED}/{name}", self.name)
+            self._arrays = {name: np.load(io.BytesIO(data), allow_pickle=False)}  # one shard in memory at a time
+        array: npt.NDArray[Any] = self._arrays[name][row]
+        return array
+
+    def words(self) -> dict[int, str]:
+        """Token number -> token, from `tokenizer.json`; empty where it does not hold them in the plain."""
+        try:
+            model = json.loads(_read(self._fs, f"{PREPARED}/tokenizer.json", self.name))
+        except (UserError, ValueError):
+            return {}
+        vocabulary = model.get("vocab") or model.get("model", {}).get("vocab") if isinstance(model, dict) else None
+        if isinstance(vocabulary, dict):
+            return {int(number): str(word) for word, number in vocabulary.items()}
+        if isinstance(vocabulary, list):
+            return {k: str(word[0] if isinstance(word, list) else word) for k, word in enumerate(vocabulary)}
+        return {}
+
+
+def open_version(folder: Path, revision: str) -> Version:
+    """Read a version's description and manifest.
+
+    Args:
+        folder: root of the project.
+        revision: a commit, tag, branch or experiment; `workspace` for what lies there now.
+
+    Raises:
+        UserError: if there is no such revision, it has no prepared data, or these are nowhere to be had.
+    """
+    import pyarrow.parquet as pq
+    from dvc.scm import RevError, SCMError
+
+    try:
+        with unlogged():
+            fs = files_at(folder, None if revision == WORKSPACE else revision)
+    except (RevError, SCMError) as error:
+        raise _unknown(revision) from error
+    try:
+        info = json.loads(_read(fs, f"{PREPARED}/dataset.json", revision))
+        manifest = pq.read_table(io.BytesIO(_read(fs, f"{PREPARED}/manifest.parquet", revision))).to_pandas()
+    except ValueError as error:
+        raise UserError(
+            f"{PREPARED} at {revision} is damaged: {error}", "make it anew there: dvc repro prepare"
+        ) from error
+    samples = manifest.rename(columns={"label": "target"})
+    missing = [name for name in _COLUMNS if name not in samples]
+    if missing or not isinstance(info, dict) or "shards" not in info:
+        raise UserError(
+            f"{PREPARED} at {revision} is no data set of ours (no column {', '.join(missing) or 'shards'})",
+            "compare revisions at which stage prepare made it",
+        )
+    for name, default in (("target", np.nan), ("source", "")):
+        if name not in samples:
+            samples[name] = default
+    samples["target"] = samples["target"].astype("float64")
+    return Version(revision, info, samples, fs)
+
+
+def _unknown(revision: str) -> UserError:
+    return UserError(
+        f"git knows no revision {revision!r}", "name a commit, tag or branch (git tag; git log), or `workspace`"
+    )
+
+
+def _read(fs: Any, path: str, revision: str) -> bytes:
+    from dvc.scm import RevError, SCMError
+
+    try:
+        with unlogged():
+            return bytes(fs.read_bytes(path))
+    except (RevError, SCMError) as error:  # DVC looks a revision up when it first reads from it
+        raise _unknown(revision) from error
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is not to be had at {revision}: stage prepare has not run there, or its data are neither in "
+            "the cache nor on the remote",
+            f"git checkout {revision}, then samebits receive (or dvc repro prepare)",
+        ) from error
+    except Exception as error:  # whatever a remote's plugin raises
+        raise UserError(
+            f"{path} at {revision} cannot be read: {whole_message(error) or type(error).__name__}",
+            "correct what it names; samebits doctor looks at the remote",
+        ) from error
+
+
+def texts(version: Version, rows: Iterable[npt.NDArray[Any]], longest: int = 300) -> list[str]:
+    """Samples that are no pictures as text: a table row's columns, a text's tokens."""
+    inputs = version.inputs
+    if inputs["kind"] == "table":
+        return [_cells(inputs["columns"], row)[:longest] for row in rows]
+    words = version.words()
+    pad = inputs.get("pad")
+    found = []
+    for row in rows:
+        tokens = [int(token) for token in row if token != pad]
+        joined = "".join(words.get(token, f"⟨{token}⟩") for token in tokens) if words else " ".join(map(str, tokens))
+        found.append(joined.replace("Ġ", " ").replace("▁", " ").replace("Ċ", "\n")[:longest])
+    return found
+
+
+def _cells(columns: list[dict[str, Any]], row: npt.NDArray[Any]) -> str:
+    cells = []
+    for column, value in zip(columns, row.tolist(), strict=True):
+        if column["kind"] == "category":
+            shown = "–" if not value else str(column["values"][int(value) - 1])
+        else:
+            shown = "–" if np.isnan(value) else f"{value:g}"
+        cells.append(f"{column['name']}: {shown}")
+    return ", ".join(cells)

@@ -1,0 +1,43 @@
+"""The log lines of DVC and of its plugins, which belong in one message of ours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from samebits.base.redaction import without_secrets
+
+_LOGGERS = ("dvc", "dvc_data", "dvc_objects", "dvc_ssh", "dvc_webdav", "dvc_http", "asyncssh", "fsspec")
+
+
+class Heard(logging.Handler):
+    """Errors that DVC logs and does not raise: one for each file that was not transferred."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.errors: list[BaseException] = []
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            self.errors.append(record.exc_info[1])
+        self.texts.append(without_secrets(record.getMessage()))
+
+
+@contextmanager
+def unlogged() -> Iterator[Heard]:
+    """Keep DVC's and the plugins' log lines off the screen; what they say comes back in one message of ours."""
+    heard = Heard()
+    before = []
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        before.append((logger, logger.propagate, logger.handlers[:]))
+        logger.propagate = False
+        logger.handlers = [heard]
+    try:
+        yield heard
+    finally:
+        for logger, propagate, handlers in before:
+            logger.propagate = propagate
+            logger.handlers = handlers

@@ -1,0 +1,207 @@
+"""One trial: `dvc exp run --temp` in a process, its validation curve while it runs, its numbers when it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from samebits.base.errors import UserError
+from samebits.base.git import git
+from samebits.base.paths import Project
+from samebits.params.read import read_yaml
+from samebits.sweeps.space import Point, override
+from samebits.sweeps.spec import metric_files
+from samebits.tracking.journal.journal import flatten
+from samebits.tracking.journal.record import Record, read_record, read_records
+from samebits.tracking.journal.replay import finite_numbers
+
+_PR_SET_PDEATHSIG = 1
+_RUNNING = 2
+"""DVC's task status from which on an experiment is over is higher (dvc/repo/experiments/executor/base.py)."""
+
+_BUSY = ("Unable to acquire lock", "it is being blocked by", "cannot lock ref", "index.lock")
+_TRIES = 5
+
+
+class Experiment:
+    """A trial's `dvc exp run --temp -n NAME -S …`.
+
+    Args:
+        point: parameters of this trial, those of `set` included.
+        target: the stage to run up to.
+        environment: more variables, as `CUDA_VISIBLE_DEVICES`.
+        log: a file that gets what DVC and the stages print.
+    """
+
+    def __init__(
+        self, project: Project, name: str, point: Point, target: str, environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.project = project
+        self.name = name
+        self.log = log
+        self._command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "-n", name, target]
+        for key, value in point.items():
+            self._command += ["-S", f"{key}={override(value)}"]
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._record: Path | None = None
+        self._started = 0.0
+        self.tries = 0
+
+    def start(self) -> None:
+        """Start it, in a session of its own: a Ctrl-C at the terminal is for the sweep alone, which then stops it."""
+        remove_left_over(self.project, self.name)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._started = time.time()
+        self.tries += 1
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("DVC_EXP_")} | dict(self._environment)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self.project.home,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509
+            )
+
+    def poll(self) -> int | None:
+        """DVC's exit code, None while it runs. One that only met a lock of DVC's is started again."""
+        assert self._process is not None
+        code = self._process.poll()
+        if code and self.tries < _TRIES and any(word in self.printed() for word in _BUSY):
+            time.sleep(0.5 * self.tries)
+            self.log.write_bytes(b"")
+            self.start()
+            return None
+        return code
+
+    def printed(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.is_file() else ""
+
+    def reason(self) -> str:
+        """The lines of the log that say why it failed."""
+        lines = [line.strip() for line in self.printed().splitlines() if line.strip()]
+        telling = [n for n, line in enumerate(lines) if "error:" in line.lower() and "failed to reproduce" not in line]
+        if not telling:
+            return "\n".join(lines[-5:]) or "dvc printed nothing"
+        return "\n".join(lines[telling[0] : telling[0] + 2])
+
+    def record(self) -> Record | None:
+        """The record that its stages write to, once there is one."""
+        if self._record is None:
+            for record in read_records(self.project):
+                if any(execution.experiment == self.name for execution in record.executions):
+                    self._record = record.folder
+                    break
+        return read_record(self._record) if self._record else None
+
+    def curve(self, metric: str) -> list[float]:
+        """The metric's points so far, by the order of their steps: one an epoch for those of validation."""
+        record = self.record()
+        if record is None:
+            return []
+        points: dict[int, float] = {}
+        for segment in record.attempts("train"):
+            for event in segment.events():
+                if event["k"] == "metrics" and metric in event["v"]:
+                    points[int(event["step"])] = float(event["v"][metric])
+        return [points[step] for step in sorted(points)]
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM to the stages: they save their state, and DVC then removes its temporary folder."""
+        record = self.record()
+        alive = [process for process in record.processes if process.alive()] if record else []
+        for process in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
+        if not alive and self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended; kill what has not by then."""
+        assert self._process is not None
+        try:
+            self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def _die_with(parent: int) -> Any:
+    """DVC gets SIGTERM when the sweep dies, and a stage when DVC dies (stop.py)."""
+    libc = ctypes.CDLL(None)
+
+    def ask() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
+
+
+def remove_left_over(project: Project, name: str) -> None:
+    """Remove the temporary folder of an experiment of this name whose DVC was killed."""
+    for file in (project.home / ".dvc" / "tmp" / "exps" / "run").glob("*/*.run"):
+        try:
+            info = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        folder = Path(info.get("root_dir") or "/nowhere")
+        ours = info.get("name") == name and info.get("status", _RUNNING) <= _RUNNING
+        if ours and folder.is_relative_to(project.home / ".dvc" / "tmp" / "exps") and folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def experiment_revision(project: Project, name: str) -> str | None:
+    """The commit of a DVC experiment, the newest of this name; None if there is none."""
+    order, shown = "--sort=-committerdate", "--format=%(objectname) %(refname)"
+    listed = git(project.home, "for-each-ref", "refs/exps", order, shown, check=False)
+    for line in listed.splitlines():
+        revision, _, ref = line.partition(" ")
+        if ref.rpartition("/")[2] == name and len(ref.split("/")) == 5:
+            return revision
+    return None
+
+
+def experiment_numbers(project: Project, revision: str, stages: list[str]) -> dict[str, float]:
+    """What the metrics files of an experiment's stages hold, named as in MLflow."""
+    found: dict[str, float] = {}
+    for path in metric_files(project.workspace, stages):
+        text = git(project.home, "show", f"{revision}:./{path.relative_to(project.workspace).as_posix()}", check=False)
+        if text:
+            found |= finite_numbers(json.loads(text))
+    return found
+
+
+def require_params(project: Project, name: str, revision: str, wanted: Mapping[str, Any]) -> None:
+    """Hold an experiment that is there already against what a trial would run.
+
+    Raises:
+        UserError: if it has other parameters: it is somebody else's.
+    """
+    scratch = project.state / "sweeps" / f".{name}.params.yaml"
+    scratch.write_text(git(project.home, "show", f"{revision}:./params.yaml", check=False), encoding="utf-8")
+    try:
+        theirs = flatten(read_yaml(scratch))
+    finally:
+        scratch.unlink()
+    other = [key for key, value in wanted.items() if theirs.get(key) != value]
+    if other:
+        raise UserError(
+            f"there is a DVC experiment {name} already, with another {', '.join(other)}",
+            f"remove it (dvc exp remove {name}), or give the sweep another `name`",
+        )

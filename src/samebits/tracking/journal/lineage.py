@@ -1,0 +1,226 @@
+"""Where a result comes from: git's commit and what differs from it, DVC's names, hashes of inputs and outputs."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from samebits.base.files import sha256_file
+from samebits.base.paths import Project
+from samebits.base.redaction import first_secret
+from samebits.tracking.journal.record import Execution
+from samebits.tracking.tracking_uri import without_password
+
+_PATCH_LIMIT = 1 << 20
+_HASH_LIMIT = 4 << 30
+_BLOCK = 1 << 20
+_GIT_TIMEOUT_S = 20.0
+
+FACTS = "reports/facts.json"
+"""What the bits of the outputs in dvc.lock depend on (`tracking.facts` writes it; people commit it with dvc.lock)."""
+
+# Changed by `-S`: no sign of edited code.
+_PARAMS = "params.yaml"
+_RAW, _NOTES = "data/raw/", (".dvc", ".gitignore")
+"""Data of one's own are no code, until they are added to DVC: what it writes about them is."""
+
+
+def source_facts(project: Project, execution: Execution) -> tuple[dict[str, str], str]:
+    """Tags about the code of this execution, and the patch of what is not committed (empty if there is none).
+
+    The patch holds changed and new files that git does not ignore, but nothing that DVC writes, and no new data in
+    data/raw. It is left out over 1 MiB, and when a line looks like a key or a password; `git.patch` says so.
+    """
+    facts = {"mlflow.source.type": "LOCAL", "mlflow.source.name": _public(execution.command), "mlflow.user": _user()}
+    if execution.experiment:
+        facts["dvc.exp_name"] = execution.experiment
+    baseline = os.environ.get("DVC_EXP_BASELINE_REV", "")
+    if baseline:
+        facts["dvc.baseline_rev"] = baseline
+    commit = baseline or _git(project.workspace, "rev-parse", "--verify", "HEAD").strip()
+    if not commit:
+        facts["git.commit"] = "none"
+        return facts, ""
+    # A temporary workspace has a detached HEAD: the branch is the main working tree's. `dvc exp run` detaches that
+    # one, too, while it runs: then it is the branches that point at the commit.
+    branch = _git(project.home, "symbolic-ref", "--short", "--quiet", "HEAD").strip()
+    if not branch:
+        found = _git(project.home, "for-each-ref", "--points-at", commit, "--format=%(refname:short)", "refs/heads")
+        branch = ", ".join(found.split())
+    facts |= {"git.commit": commit, "mlflow.source.git.commit": commit, "git.branch": branch or "(detached)"}
+    changed, patch = _differences(project.workspace, commit)
+    facts["git.dirty"] = _yes(any(name != _PARAMS for name in changed))
+    facts["params.changed"] = _yes(_PARAMS in changed)
+    if not patch:
+        return facts, ""
+    if len(patch.encode()) > _PATCH_LIMIT:
+        facts["git.patch"] = f"left out: {len(patch.encode()) >> 20} MiB, over the limit of 1 MiB"
+        return facts, ""
+    if (where := first_secret(patch)) is not None:
+        facts["git.patch"] = f"left out: line {where} of the patch looks like a key or a password"
+        return facts, ""
+    facts["git.patch"] = "uncommitted.patch"
+    return facts, patch
+
+
+def _public(command: str) -> str:
+    """A command line with passwords blotted out."""
+    return without_password(command) if first_secret(command) is None else command.split(" ", 1)[0]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _yes(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _git(folder: Path, *arguments: str, index: Path | None = None) -> str:
+    """Output of a git command; empty if it fails or there is no git."""
+    environ = dict(os.environ, GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
+    if index:
+        environ["GIT_INDEX_FILE"] = str(index)
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, check=True, env=environ, timeout=_GIT_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode(errors="surrogateescape")
+
+
+def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
+    """Paths that differ from the commit, new ones that git does not ignore among them, and a patch.
+
+    What DVC writes while it runs is in neither, nor are new data: of thousands of pictures, the patch would take
+    seconds and then be too large, and the code's changes would be lost with it.
+
+    An index of our own is compared. The real one is left alone, and is not believed: in a queued experiment it called
+    a `params.yaml` unchanged that `-S` had just changed to other bytes of the same number.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        index = Path(scratch) / "index"
+        _git(workspace, "read-tree", commit, index=index)
+        found = _git(workspace, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", index=index).split("\0")
+        new = [n for n in found if n and (not n.startswith(_RAW) or n.endswith(_NOTES))]
+        small = [n for n in new if (workspace / n).is_file() and (workspace / n).stat().st_size <= _PATCH_LIMIT]
+        if small:
+            _git(workspace, "add", "--intent-to-add", "--", *small, index=index)
+        tracked = _git(workspace, "diff", "--name-only", "-z", commit, "--", ".", index=index).split("\0")
+        outputs = _outputs(workspace)
+        changed = sorted(name for name in {*tracked, *new} if name and not _is_dvcs(name, outputs))
+        asked = [name for name in changed if name in tracked or name in small]
+        if not asked:
+            return changed, ""
+        options = ("--binary", "--no-color", "--no-ext-diff")
+        return changed, _git(workspace, "diff", *options, commit, "--", *asked, index=index)
+
+
+def _is_dvcs(name: str, outputs: set[str]) -> bool:
+    """Whether a run writes the file: dvc.lock, the facts, the .gitignore beside an output, an output that git keeps."""
+    path = PurePosixPath(name)
+    if path.name == ".gitignore":
+        return any(PurePosixPath(output).parent == path.parent for output in outputs)
+    return name in ("dvc.lock", FACTS) or not outputs.isdisjoint(map(str, (path, *path.parents)))
+
+
+def _outputs(workspace: Path) -> set[str]:
+    """The outputs and metrics of dvc.yaml's stages; none without a dvc.yaml that can be read."""
+    try:
+        stages = YAML(typ="safe").load(workspace / "dvc.yaml")["stages"].values()
+        entries = [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    except (OSError, YAMLError, KeyError, TypeError, AttributeError):
+        return set()
+    # An entry is a path, or a mapping of one path to its settings.
+    return {PurePosixPath(entry if isinstance(entry, str) else next(iter(entry))).as_posix() for entry in entries}
+
+
+def artefact_facts(
+    project: Project, reads: Iterable[Path], writes: Iterable[Path], stage: str = "stage"
+) -> dict[str, str]:
+    """`dvc.in.PATH` and `dvc.out.PATH`: MD5 as DVC counts it, of what lies there now; `model.sha256` for weights.
+
+    The code that a stage depends on is one tag, `dvc.in.code.STAGE`: a page of hashes, one for each module, hid all
+    other tags. Which module differs, dvc.lock and git tell.
+    """
+    code, reads = _split_code(project, reads)
+    facts = {f"dvc.in.code.{stage}": f"{_md5_of_listing(project.workspace, code)} ({len(code)} files)"} if code else {}
+    for side, paths in (("in", reads), ("out", writes)):
+        for path in paths:
+            name = (
+                path.relative_to(project.workspace).as_posix() if path.is_relative_to(project.workspace) else path.name
+            )
+            if path.exists():
+                facts[f"dvc.{side}.{name}"] = dvc_md5(path)
+            weights = path if path.suffix == ".safetensors" else path / "model.safetensors"
+            if weights.is_file():
+                facts["model.sha256"] = sha256_file(weights)
+    return facts
+
+
+def dvc_md5(path: Path, limit: int | None = _HASH_LIMIT) -> str:
+    """The hash that dvc.lock has for a file, or for a folder (with `.dir`): MD5 of its canonical JSON listing.
+
+    Folders of more than `limit` bytes are not read a second time; the size is said instead.
+    """
+    if path.is_file():
+        return _md5(path)
+    files = sorted((p.relative_to(path).as_posix(), p) for p in path.rglob("*") if p.is_file())
+    size = sum(p.stat().st_size for _, p in files)
+    if limit is not None and size > limit:
+        return f"not hashed: {size / 2**30:.1f} GiB"
+    return _md5_of_listing(path, [file for _, file in files]) + ".dir"
+
+
+def _md5_of_listing(base: Path, files: Iterable[Path]) -> str:
+    listing = [{"md5": _md5(file), "relpath": file.relative_to(base).as_posix()} for file in files]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+
+
+def _split_code(project: Project, paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Files below src/ and stages/, sorted, and the other paths."""
+    code: list[Path] = []
+    others: list[Path] = []
+    for path in paths:
+        ours = any(path.is_relative_to(project.workspace / folder) for folder in ("src", "stages"))
+        (code if ours and path.is_file() else others).append(path)
+    return sorted(code), others
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def restore_command(facts: Mapping[str, str]) -> str:
+    """Shell lines that bring back code, parameters, data and results of a run."""
+    commit = facts.get("git.commit", "none")
+    if commit == "none":
+        return "# this run was made outside a git repository, or before its first commit"
+    lines = [f"git checkout {commit}"]
+    patch = facts.get("git.patch", "")
+    if patch.startswith("left out"):
+        lines.append(f"# uncommitted changes are lost ({patch})")
+    elif patch:
+        lines.append("git apply uncommitted.patch    # from this run's artifacts")
+    if name := facts.get("dvc.exp_name"):
+        lines.append(f"# or, where the experiment is known: dvc exp apply {shlex.quote(name)}")
+    lines.append("dvc pull --run-cache --allow-missing && dvc repro")
+    return "\n".join(lines)

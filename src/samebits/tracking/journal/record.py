@@ -1,0 +1,334 @@
+"""Which stages belong together: one execution of the pipeline is one record, and one record is one MLflow run.
+
+An execution is the `dvc` process above the stages, told by pid and start time. A record is a folder,
+`.samebits/runs/<key>/`, that the stages of an execution share:
+
+    run.json      fingerprint, executions, processes            written by stages
+    journal/      one file a process                            written by each process
+    files/        copies of the artefacts                       written by stages
+    sent.json     how far the journal was delivered             written by the sender
+    mlflow.json   the MLflow run it went to                     written by the sender
+
+The first stage of a new execution continues the record of an earlier one that has the same fingerprint and in
+which this stage did not finish. So an interrupted pipeline goes on in its MLflow run, and a repeated one gets
+a new run. Nothing of this is in a file that DVC hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path, PurePath
+from typing import Any
+
+import filelock
+import psutil
+
+from samebits.base.files import sha256_file, write_json
+from samebits.base.paths import Project
+from samebits.tracking.journal.journal import JournalWriter, Segment, new_segment, segments
+
+PIPELINE = ("prepare", "train", "evaluate", "export")
+"""Stages in the order of the flow."""
+
+_FORMAT = 1
+ORPHAN_SECONDS = 20.0
+"""How long a stage that outlived its `dvc` is waited for."""
+
+_FOREIGN_SILENCE_S = 120.0
+"""A record of another machine or container counts as dead after so long without a line in its journal."""
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A process that a later one with a reused pid is not taken for.
+
+    Attributes:
+        host: the machine or container.
+        pid: its number there.
+        born: when it started. On Linux boot id and clock ticks since the boot, which no change of the clock moves.
+    """
+
+    host: str
+    pid: int
+    born: str
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessId:
+        """Raises psutil.NoSuchProcess if there is none."""
+        return cls(platform.node(), pid, _born(pid))
+
+    def alive(self) -> bool:
+        """Whether it runs on this machine; a zombie does not."""
+        try:
+            if self.host != platform.node() or _born(self.pid) != self.born:
+                return False
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:
+            return True
+
+
+def _born(pid: int) -> str:
+    if sys.platform != "linux":
+        return f"{psutil.Process(pid).create_time():.1f}"
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # proc(5): field 22 of stat; the second field, the name in parentheses, may hold spaces.
+        return f"{boot}:{Path(f'/proc/{pid}/stat').read_bytes().rpartition(b')')[2].split()[19].decode()}"
+    except (OSError, IndexError):
+        raise psutil.NoSuchProcess(pid) from None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One run of `dvc repro` or of one experiment.
+
+    Attributes:
+        anchor: the `dvc` process, or the stage itself where no `dvc` started it.
+        experiment: `DVC_EXP_NAME`, else empty.
+        command: how `dvc` was called, for people.
+    """
+
+    anchor: ProcessId
+    experiment: str = ""
+    command: str = ""
+
+    @property
+    def key(self) -> tuple[ProcessId, str]:
+        return (self.anchor, self.experiment)
+
+
+def current_execution(environ: Mapping[str, str] = os.environ) -> Execution:
+    """The execution that this process is a stage of: its nearest ancestor that is DVC, else itself."""
+    here = psutil.Process()
+    experiment = environ.get("DVC_EXP_NAME", "")
+    for parent in here.parents():
+        try:
+            command = parent.cmdline()
+            if (call := dvc_call(command)) is not None:
+                return Execution(ProcessId.of(parent.pid), experiment, call)
+        except psutil.Error:
+            continue
+    return Execution(ProcessId.of(here.pid), experiment, " ".join(["python", *here.cmdline()[1:]]))
+
+
+def dvc_call(command: list[str]) -> str | None:
+    """`dvc repro train` for a command line that runs DVC (script, `python -m dvc`, `dvc.exe`); None for another."""
+    for index, argument in enumerate(command[:4]):
+        if PurePath(argument).stem == "dvc" and (index == 0 or PurePath(command[0]).stem.startswith("python")):
+            rest = command[index + 1 :]
+            # What a queue's worker runs; its arguments are paths of DVC's own.
+            return "dvc exp run --queue" if "exec-run" in rest else " ".join(["dvc", *rest])
+        if index > 0 and not argument.startswith("-"):
+            return None
+    return None
+
+
+@dataclass
+class Record:
+    """A record's folder and what its stages wrote into `run.json`."""
+
+    folder: Path
+    fingerprint: str
+    experiment: str
+    data_digest: str = ""
+    name: str = ""
+    created: float = 0.0
+    executions: list[Execution] = field(default_factory=list)
+    processes: list[ProcessId] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    def save(self) -> None:
+        value = asdict(self) | {"format": _FORMAT}
+        del value["folder"]
+        write_json(self.folder / "run.json", value)
+
+    def alive(self) -> bool:
+        """Whether an execution of it, or a stage that outlived its `dvc`, still runs."""
+        return any(self.runs(process) for process in (*(e.anchor for e in self.executions), *self.processes))
+
+    def orphaned(self, here: ProcessId) -> bool:
+        """Whether a stage of it outlived its `dvc` on this machine; `here`, the process that asks, is none."""
+        if any(self.runs(execution.anchor) for execution in self.executions):
+            return False
+        return any(process != here and process.alive() for process in self.processes)
+
+    def runs(self, process: ProcessId) -> bool:
+        """Whether a process of this record lives; on another machine, whether the journal still grows."""
+        if process.host == platform.node():
+            return process.alive()
+        written = max((segment.path.stat().st_mtime for segment in self.segments()), default=0.0)
+        return time.time() - written < _FOREIGN_SILENCE_S
+
+    def segments(self) -> list[Segment]:
+        return segments(self.folder)
+
+    def attempts(self, stage: str) -> list[Segment]:
+        return [segment for segment in self.segments() if segment.writer == stage]
+
+    def finished(self, stage: str) -> bool:
+        """Whether an attempt at the stage ended well."""
+        return any(segment.last().get("status") == "FINISHED" for segment in self.attempts(stage))
+
+
+def runs_folder(project: Project) -> Path:
+    return project.state / "runs"
+
+
+def runs_lock(project: Project, timeout: float = 30.0) -> filelock.BaseFileLock:
+    """Held while a record is looked for or changed, and while a sender decides to end."""
+    folder = runs_folder(project)
+    folder.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(folder / "lock", timeout=timeout)
+
+
+def sender_lock(record: Path) -> filelock.BaseFileLock:
+    """Held by a record's sender as long as it lives."""
+    return filelock.FileLock(record / "sender.lock", timeout=0)
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a folder; None if it has none that this version reads."""
+    try:
+        value = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(value, dict) or value.get("format") != _FORMAT:
+        return None
+    return Record(
+        folder=folder,
+        fingerprint=value["fingerprint"],
+        experiment=value["experiment"],
+        data_digest=value["data_digest"],
+        name=value["name"],
+        created=value["created"],
+        executions=[Execution(ProcessId(**e["anchor"]), e["experiment"], e["command"]) for e in value["executions"]],
+        processes=[ProcessId(**process) for process in value["processes"]],
+    )
+
+
+def read_records(project: Project) -> list[Record]:
+    """All records, newest first."""
+    found = [read_record(path.parent) for path in runs_folder(project).glob("*/run.json")]
+    return sorted((r for r in found if r), key=lambda record: (record.created, record.key), reverse=True)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a stage gets.
+
+    Attributes:
+        record: the record it writes to.
+        journal: its own segment.
+        first: whether this is the first stage of its execution.
+        continued: whether an earlier execution's record goes on.
+        earlier_s: seconds that earlier attempts at this stage took in this record.
+    """
+
+    record: Record
+    journal: JournalWriter
+    first: bool
+    continued: bool
+    earlier_s: float
+
+
+def open_record(
+    project: Project, *, stage: str, fingerprint: str, name: str, experiment: str, data_digest: str = ""
+) -> Opened:
+    """Find or make the record of this process's execution, and add this process to it.
+
+    Args:
+        name: the run's name where DVC gives none.
+        experiment: name of the MLflow experiment.
+        data_digest: digest of the prepared data that the stage reads; a record with another one is not continued.
+    """
+    execution, process = current_execution(), ProcessId.of(os.getpid())
+    _await_orphans(project, process, fingerprint)
+    with runs_lock(project):
+        record, first = _find(project, execution, stage, fingerprint, data_digest)
+        continued = record is not None and first
+        if record is None:
+            folder = runs_folder(project) / f"{time.strftime('%Y%m%d-%H%M%S')}-{fingerprint[:8]}-{uuid.uuid4().hex[:6]}"
+            folder.mkdir(parents=True)
+            record = Record(folder, fingerprint, experiment, created=time.time())
+        if first:
+            record.executions.append(execution)
+        record.processes = [*(known for known in record.processes if record.runs(known)), process]
+        record.data_digest = data_digest or record.data_digest
+        record.name = execution.experiment or record.name or name
+        record.save()
+        earlier = sum(_seconds(segment) for segment in record.attempts(stage))
+        return Opened(record, new_segment(record.folder, stage), first, continued, earlier)
+
+
+def _await_orphans(project: Project, here: ProcessId, fingerprint: str) -> None:
+    """A stage whose `dvc` was killed notices it and stops within a batch. Once it has, its run is gone on with."""
+    until = time.monotonic() + ORPHAN_SECONDS
+    while any(record.fingerprint == fingerprint and record.orphaned(here) for record in read_records(project)):
+        if time.monotonic() > until:
+            return
+        time.sleep(0.1)
+
+
+def _find(
+    project: Project, execution: Execution, stage: str, fingerprint: str, data_digest: str
+) -> tuple[Record | None, bool]:
+    records = read_records(project)
+    for record in records:
+        if any(known.key == execution.key for known in record.executions):
+            # A fingerprint that changed inside an execution (an edit while it ran) still belongs to it.
+            return record, False
+    for record in records:
+        same_data = stage == "prepare" or not record.data_digest or record.data_digest == data_digest
+        if record.fingerprint == fingerprint and same_data and not record.finished(stage) and not record.alive():
+            return record, True
+    return None, True
+
+
+def _seconds(segment: Segment) -> float:
+    first, last = segment.first(), segment.last()
+    return (last["t"] - first["t"]) / 1000 if first and last else 0.0
+
+
+def fingerprint_of(project: Project, params: Mapping[str, Any]) -> str:
+    """SHA-256 over what the results depend on: parameters without `runtime`, code, catalogue card, torch's version."""
+    code = project.workspace / "src" / "samebits"
+    files = [*code.rglob("*.py"), *code.rglob("*.j2"), *(project.workspace / "stages").glob("*.py")]
+    source = params.get("data", {}).get("source") if isinstance(params.get("data"), Mapping) else None
+    files += [project.catalog / f"{source}.yaml"]
+    value = {
+        "params": {key: section for key, section in params.items() if key != "runtime"},
+        "files": {f.relative_to(project.workspace).as_posix(): sha256_file(f) for f in sorted(files) if f.is_file()},
+        "torch": _version("torch"),
+    }
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def prepared_digest(project: Project) -> str:
+    """The digest that `prepare` wrote; empty without prepared data."""
+    try:
+        value = json.loads((project.prepared / "dataset.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    digest = value.get("digest", "") if isinstance(value, dict) else ""
+    return digest if isinstance(digest, str) else ""

@@ -1,0 +1,37 @@
+"""The text at the top of a run's page: what it is, what came of it, and the command that brings it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from samebits.tracking.journal.lineage import restore_command
+
+REPLAYED, FROM_OUTPUTS, RAN_AFTER_ALL = "samebits.replayed.", "from its DVC outputs", "no: it ran after all"
+"""The tag (before a stage's name) that says where a skipped stage's numbers come from, and its values."""
+
+
+def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Mapping[str, Any], run_id: str) -> str:
+    """Markdown for MLflow's `mlflow.note.content`. The page shows its first lines, the rest after a click."""
+    lines = []
+    if results := [f"**{name}** {value:.6g}" for name, value in sorted(summary.items()) if _headline(name)]:
+        lines += [" · ".join(results), ""]
+    by_hand = restore_command(tags)
+    if not by_hand.startswith("#"):
+        lines += [f"Bring it back: `samebits restore {run_id}`", ""]
+    if dataset:
+        counts = ", ".join(f"{count:,} {split}" for split, count in dataset.get("counts", {}).items())
+        lines += [f"Data: {dataset['name']} ({counts}), digest `{dataset['digest'][:16]}`", ""]
+    if digest := tags.get("model.sha256"):
+        lines += [f"Model: SHA-256 `{digest[:16]}…`; DVC has the weights", ""]
+    for stage in sorted(
+        n.removeprefix(REPLAYED) for n, v in tags.items() if n.startswith(REPLAYED) and v == FROM_OUTPUTS
+    ):
+        lines += [f"`{stage}` was not run again: its numbers are those of its DVC outputs", ""]
+    lines += ["By hand:", "", "```sh", by_hand, "```"]
+    return "\n".join(lines)
+
+
+def _headline(name: str) -> bool:
+    """The few numbers that a reader looks for first."""
+    return name.rpartition("/")[2] in ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "perplexity")

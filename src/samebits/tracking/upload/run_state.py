@@ -1,0 +1,76 @@
+"""What a record's events mean: which stages ran, how they ended, and what is known of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from samebits.tracking.journal.journal import Event, Segment
+from samebits.tracking.journal.record import ProcessId
+from samebits.tracking.upload.description import FROM_OUTPUTS, REPLAYED
+
+
+@dataclass
+class Attempt:
+    """A stage's process as its segment tells it; `status` is RUNNING until an `end` is read."""
+
+    stage: str
+    process: ProcessId
+    status: str = "RUNNING"
+    time_ms: int = 0
+    number: int = 0
+
+
+@dataclass
+class Story:
+    """All that the journal says so far, delivered or not."""
+
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    summary: dict[str, float] = field(default_factory=dict)
+    dataset: Event = field(default_factory=dict)
+    name: str = ""
+    replayed: dict[str, int] = field(default_factory=dict)
+
+    def absorb(self, event: Event, segment: Segment) -> None:
+        kind = event["k"]
+        if kind == "start":
+            process = ProcessId(**event["process"])
+            self.attempts[segment.name] = Attempt(event["stage"], process, "RUNNING", event["t"], segment.number)
+            self.name = event["name"]
+        elif kind == "end":
+            attempt = self.attempts.get(event.get("of", segment.name))
+            if attempt is not None:
+                attempt.status, attempt.time_ms = event["status"], event["t"]
+        elif kind in ("tags", "params", "summary"):
+            known: dict[str, Any] = getattr(self, kind)
+            known.update(event["v"])
+            for name, value in event["v"].items() if kind == "tags" else ():
+                if name.startswith(REPLAYED) and value == FROM_OUTPUTS:
+                    self.replayed[name.removeprefix(REPLAYED)] = segment.number
+        elif kind == "dataset":
+            self.dataset = event
+
+    def status(self) -> str:
+        """RUNNING while a stage runs; else the worst end of the latest attempt at each stage.
+
+        A broken attempt no longer counts once DVC had the stage's outputs after all (out of its run cache).
+        """
+        latest = {
+            attempt.stage: attempt.status
+            for attempt in self.attempts.values()
+            if attempt.status == "RUNNING" or attempt.number > self.replayed.get(attempt.stage, 0)
+        }
+        return next((s for s in ("RUNNING", "FAILED", "KILLED") if s in latest.values()), "FINISHED")
+
+    def worth_a_run(self) -> bool:
+        """Not while only `prepare` ran, which has no numbers to show, unless it failed."""
+        return any(a.stage != "prepare" or a.status == "FAILED" for a in self.attempts.values())
+
+    def standing(self) -> str:
+        """Status and time of the latest start or end: a stage may begin and end between two looks."""
+        return f"{self.status()} {self.ended_ms()}"
+
+    def ended_ms(self) -> int:
+        return max((attempt.time_ms for attempt in self.attempts.values()), default=0)

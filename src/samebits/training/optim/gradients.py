@@ -1,0 +1,121 @@
+"""The gradient of a batch, from one process or several.
+
+Three ways, one result as far as mathematics goes:
+
+accumulate   one process: micro-batches one after the other, gradients added up as autograd does it.
+plain        several processes: each takes its part of the batch, the parts are added by all-reduce. The bits depend on
+             the number of processes, and batch normalisation sees the part, not the batch.
+elastic      any number of processes, the same bits: the batch is cut into its micro-batches, whatever the number of
+             processes. Each is computed alone, from the same state, with its own normalisation statistics and its own
+             random stream, and what they give is added in one fixed order, a binary tree over the micro-batches. A
+             process that owns an aligned run of them owns a subtree. (Li et al., "EasyScale: Elastic Training with
+             Consistent Accuracy and Improved Utilization on GPUs", SC '23, has the same aim for GPUs.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from samebits.compute.distributed import Team
+
+MicroBatch = Callable[[int], torch.Tensor]
+"""Runs forward and backward of one micro-batch of the step; returns its share of the batch's mean loss."""
+
+
+class Flat:
+    """Gradients and floating-point buffers (running statistics) of a model as one vector."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parameters = [each for each in model.parameters() if each.requires_grad]
+        self._all_buffers = list(model.buffers())
+        self._buffers = [each for each in self._all_buffers if each.is_floating_point()]
+
+    def gradients(self) -> torch.Tensor:
+        """Gradients, then buffers; what has no gradient counts as 0."""
+        parts = [torch.zeros_like(each) if each.grad is None else each.grad for each in self._parameters]
+        return torch.cat([part.reshape(-1).float() for part in [*parts, *self._buffers]])
+
+    def buffers(self) -> list[torch.Tensor]:
+        """Copies of all buffers, counters included, for `restore`."""
+        return [each.clone() for each in self._all_buffers]
+
+    def restore(self, buffers: list[torch.Tensor]) -> None:
+        """Put the buffers back."""
+        for mine, saved in zip(self._all_buffers, buffers, strict=True):
+            mine.copy_(saved)
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for each in self._parameters:
+            each.grad = None
+
+    def spread(self, vector: torch.Tensor, parts: int) -> None:
+        """Take over a sum of `gradients()`: gradients as they are, buffers as the mean over `parts` summands."""
+        at = 0
+        for parameter in self._parameters:
+            # In the memory layout of the weight: fused optimisers walk both in step.
+            part = vector[at : at + parameter.numel()].view_as(parameter)
+            parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(part)
+            at += parameter.numel()
+        for each in self._buffers:
+            each.copy_((vector[at : at + each.numel()] / parts).view_as(each))
+            at += each.numel()
+
+
+def tree_sum(parts: Iterable[torch.Tensor]) -> torch.Tensor:
+    """The sum of 2**k tensors along a binary tree, neighbours first; with log2 of them in memory."""
+    waiting: list[tuple[int, torch.Tensor]] = []
+    for part in parts:
+        level, total = 0, part
+        while waiting and waiting[-1][0] == level:
+            total = waiting.pop()[1] + total
+            level += 1
+        waiting.append((level, total))
+    if len(waiting) != 1:
+        raise ValueError("the number of parts is no power of two")
+    return waiting[0][1]
+
+
+def elastic(run: MicroBatch, count: int, flat: Flat, team: Team) -> torch.Tensor:
+    """Gradients of a batch into the model, the same bits for any team; returns the mean loss, float64.
+
+    Args:
+        count: micro-batches of the batch, a power of two that the size of the team divides.
+    """
+    mine = range(team.rank * count // team.size, (team.rank + 1) * count // team.size)
+    buffers = flat.buffers()
+    losses: dict[int, torch.Tensor] = {}
+
+    def compute(index: int) -> torch.Tensor:
+        flat.restore(buffers)
+        flat.clear()
+        losses[index] = run(index)
+        return flat.gradients()
+
+    subtree = tree_sum(compute(index) for index in mine)
+    flat.spread(tree_sum(team.gather(subtree)), count)
+    # Every summand but one is 0, so this sum is exact; then the losses are added in the order of the micro-batches.
+    every = torch.zeros(count, dtype=torch.float64, device=subtree.device)
+    for index, loss in losses.items():
+        every[index] = loss
+    total = torch.zeros((), dtype=torch.float64, device=subtree.device)
+    for loss in team.sum(every):
+        total += loss
+    return total
+
+
+def plain(run: MicroBatch, mine: range, flat: Flat, team: Team) -> torch.Tensor:
+    """Gradients of a batch into the model: accumulated here, added over the team; returns the mean loss, float64."""
+    total: torch.Tensor | None = None
+    for index in mine:
+        loss = run(index)
+        total = loss if total is None else total + loss
+    if total is None:
+        raise ValueError("a process without a micro-batch")
+    if team.size > 1:
+        flat.spread(team.sum(flat.gradients()), team.size)
+        team.sum(total)
+    return total

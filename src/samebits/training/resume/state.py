@@ -1,0 +1,115 @@
+"""The training state: everything that the next step depends on and that is no pure function of its number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn, optim
+
+from samebits.training.optim.ema import WeightAverage
+
+
+@dataclass
+class TrainingState:
+    """Model, optimiser, average, scaler and the counters; saved and restored whole.
+
+    The order of the data, the augmentation, the learning rate and the random numbers of a step are functions of
+    (seed, step) and are not here.
+
+    Attributes:
+        step: updates made.
+        loss_sum: of the training loss since the last point of the curve, float64 on the device.
+        loss_count: steps in `loss_sum`.
+        curve: rows of curves.csv so far.
+        best: the weights of the epoch with the lowest validation loss, where they may be needed.
+        best_loss, best_epoch: that epoch's.
+    """
+
+    model: nn.Module
+    optimizer: optim.Optimizer
+    average: WeightAverage | None
+    scaler: torch.amp.GradScaler | None
+    step: int = 0
+    loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    loss_count: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, torch.Tensor] | None = None
+    best_loss: float = math.inf
+    best_epoch: int = 0
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is validated and saved: the average where there is one."""
+        return self.average.model if self.average else self.model
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Every tensor of the state under a flat name."""
+        found = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for index, slot in enumerate(self._slots()):
+            found |= {f"optimizer.{index}.{name}": value for name, value in slot.items()}
+        if self.average:
+            found |= {f"average.{name}": value for name, value in self.average.model.state_dict().items()}
+        if self.best is not None:
+            found |= {f"best.{name}": value for name, value in self.best.items()}
+        found["loss_sum"] = self.loss_sum
+        return found
+
+    def counters(self) -> dict[str, Any]:
+        """Everything else, as JSON values."""
+        return {
+            "step": self.step,
+            "loss_count": self.loss_count,
+            "curve": self.curve,
+            "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
+            "best_epoch": self.best_epoch,
+            "scaler": self.scaler.state_dict() if self.scaler else None,
+        }
+
+    def restore(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
+        """Take over a saved state, in place.
+
+        Optimiser tensors take the memory layout of their parameter: the fused kernels walk both in step.
+
+        Raises:
+            KeyError, RuntimeError: if the saved state is of another model or optimiser.
+        """
+        self.model.load_state_dict(_below("model.", tensors))
+        if self.average:
+            self.average.model.load_state_dict(_below("average.", tensors))
+        for index, parameter in enumerate(self._parameters()):
+            self.optimizer.state[parameter] = {
+                name: torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                if value.shape == parameter.shape
+                else value.to(parameter.device)
+                for name, value in _below(f"optimizer.{index}.", tensors).items()
+            }
+        best = _below("best.", tensors)
+        self.best = best or None
+        self.loss_sum = tensors["loss_sum"].to(self.loss_sum.device)
+        self.step = counters["step"]
+        self.loss_count = counters["loss_count"]
+        self.curve = counters["curve"]
+        self.best_loss = math.inf if counters["best_loss"] is None else counters["best_loss"]
+        self.best_epoch = counters["best_epoch"]
+        if self.scaler:
+            self.scaler.load_state_dict(counters["scaler"])
+
+    def _parameters(self) -> list[torch.Tensor]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    def _slots(self) -> list[dict[str, torch.Tensor]]:
+        """The optimiser's tensors (momentum, moments, step) of each parameter, in the order of the groups."""
+        states = [self.optimizer.state.get(parameter, {}) for parameter in self._parameters()]
+        return [{name: value for name, value in state.items() if torch.is_tensor(value)} for state in states]
+
+
+def metrics_of(row: dict[str, float]) -> dict[str, float]:
+    """The metrics in a row of the curve, without the columns that say where it stands."""
+    return {name: value for name, value in row.items() if name not in ("step", "epoch")}
+
+
+def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

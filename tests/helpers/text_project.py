@@ -1,0 +1,58 @@
+"""Tiny projects on texts, prepared for real: animals of two classes, and running text of a language model."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from samebits.base.paths import Project
+from samebits.base.signals import StopRequest
+from samebits.data.preparation.prepare import prepare
+from samebits.params.data import DataParams
+from samebits.params.runtime import RuntimeParams
+from samebits.tracking.journal.tracker import NullTracker
+
+
+def make_text_context(root: Path, **text: Any) -> Any:
+    """A context over 120 prepared texts about cats and dogs, of very different lengths; nothing is trained."""
+    for animal in ("cat", "dog"):
+        folder = root / "data" / "raw" / "animals" / animal
+        folder.mkdir(parents=True)
+        for k in range(60):
+            (folder / f"{k}.txt").write_text(f"the {animal} of house {k} " + "and more " * (k % 7))
+    settings = {"source": "data/raw/animals", "format": "text_folder", "validation_fraction": 0.1}
+    return _prepared(root, settings | {"text": {"length": 24, "vocabulary": 320} | text})
+
+
+def make_running_text_context(root: Path, **text: Any) -> Any:
+    """A context over the prepared rows of one made-up book; nothing is trained."""
+    folder = root / "data" / "raw" / "books"
+    folder.mkdir(parents=True)
+    drawn = random.Random(1)
+    words = ["the", "sea", "was", "calm", "and", "a", "whale", "turned", "in", "it", "slowly", "while", "nobody"]
+    lines = (" ".join(drawn.choices(words, k=drawn.randint(5, 120))) for _ in range(150))
+    (folder / "sea.txt").write_text("".join(f"{line.capitalize()}.\n\n" for line in lines))
+    settings = {"source": "data/raw/books", "format": "running_text", "validation_fraction": 0.2, "test_fraction": 0.2}
+    return _prepared(root, settings | {"text": {"length": 16, "vocabulary": 300} | text})
+
+
+def _prepared(root: Path, data: dict[str, Any]) -> Any:
+    torch.set_num_threads(1)
+    (root / "dvc.yaml").write_text("stages: {}\n")
+    said: list[str] = []
+    context = SimpleNamespace(
+        name="stage",
+        project=Project(root, root),
+        runtime=RuntimeParams(device="cpu", workers=0, progress="off", checkpoint_seconds=1e6),
+        tracker=NullTracker(),
+        stop=StopRequest(),
+        say=said.append,
+        said=said,
+    )
+    prepare(DataParams.model_validate(data), context=context)  # type: ignore[arg-type]
+    said.clear()
+    return context

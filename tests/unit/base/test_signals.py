@@ -1,0 +1,128 @@
+"""Signals ask, the code grants: at once, when it looks, and never twice in vain."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from samebits.base import signals as module
+from samebits.base.errors import Interrupted
+from samebits.base.signals import StopRequest
+
+SRC = Path(__file__).resolve().parents[3] / "src"
+BOTH = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.fixture
+def prctl(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What was asked of the kernel; the test process itself must outlive its parent's whims."""
+    asked: list[tuple[int, int]] = []
+    library = SimpleNamespace(prctl=lambda option, value: asked.append((option, value)))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    return asked
+
+
+@pytest.fixture
+def stop(prctl: list[tuple[int, int]]) -> Iterator[StopRequest]:
+    before = {number: signal.getsignal(number) for number in BOTH}
+    request = StopRequest()
+    request.install()
+    yield request
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_a_signal_stops_at_once(stop: StopRequest, number: signal.Signals) -> None:
+    with pytest.raises(Interrupted, match=f"stopped by {number.name}"):
+        signal.raise_signal(number)
+    assert stop.requested
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_deferred_only_notes_it(stop: StopRequest, number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    with stop.deferred():
+        assert not stop.requested
+        signal.raise_signal(number)
+        assert stop.requested
+    assert f"{number.name}: saving the state" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("second", BOTH)
+def test_a_second_signal_stops_at_once_even_when_deferred(stop: StopRequest, second: signal.Signals) -> None:
+    with stop.deferred():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Interrupted, match=second.name):
+            signal.raise_signal(second)
+
+
+def test_deferring_ends_with_its_block_also_after_an_error(stop: StopRequest) -> None:
+    with pytest.raises(ValueError, match="in the block"), stop.deferred():
+        raise ValueError("in the block")
+    with pytest.raises(Interrupted):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_ignored_signals_do_nothing(stop: StopRequest, number: signal.Signals) -> None:
+    stop.ignore()
+    signal.raise_signal(number)
+    assert not stop.requested
+
+
+def test_the_parents_death_is_asked_for_on_linux_alone(
+    prctl: list[tuple[int, int]], stop: StopRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [(1, signal.SIGTERM)] if sys.platform == "linux" else []
+    assert prctl == expected
+    monkeypatch.setattr(module, "sys", SimpleNamespace(platform="darwin"))
+    stop.install()
+    assert prctl == expected
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from samebits.base.errors import Interrupted
+from samebits.base.signals import StopRequest
+folder = Path(sys.argv[2])
+StopRequest().install()
+try:
+    (folder / "ready").write_text("")
+    time.sleep(20)
+    (folder / "draft").write_text("nobody asked to stop")
+except Interrupted as error:
+    (folder / "draft").write_text(str(error))
+(folder / "draft").rename(folder / "result")
+"""
+PARENT = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+subprocess.Popen([sys.executable, sys.argv[3], *sys.argv[1:3]])
+ready = Path(sys.argv[2]) / "ready"
+while not ready.exists():
+    time.sleep(0.01)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell of a parent's death")
+def test_the_death_of_the_parent_is_a_sigterm(tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text(CHILD)
+    (tmp_path / "parent.py").write_text(PARENT)
+    command = [sys.executable, "parent.py", str(SRC), str(tmp_path), "child.py"]
+    assert subprocess.run(command, cwd=tmp_path, timeout=60).returncode == -signal.SIGKILL
+    result = tmp_path / "result"
+    deadline = time.monotonic() + 30  # the child gives up after 20
+    while not result.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert result.read_text() == "stopped by SIGTERM"

@@ -1,0 +1,198 @@
+"""The `samebits` command: its help, its exit codes, and that it starts without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from samebits import __version__
+from samebits.base.errors import UserError
+from samebits.cli import main
+from samebits.cli.main import main, parser
+from samebits.cli.options import find_project
+
+SRC = Path(__file__).resolve().parents[3] / "src"
+COMMANDS = ["predict", "use", "keep", "ui", "runs", "summary", "fetch", "verify", "restore", "trace", "golden"]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    return tmp_path
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n    {command} " in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "runs sync"])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--help"])
+    assert ended.value.code == 0
+    assert f"usage: samebits {command}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"samebits {__version__}\n"
+
+
+@pytest.mark.parametrize("argv", [[], ["runs"], ["predikt"], ["use"], ["predict", "a.png", "--top", "x"]])
+def test_a_wrong_command_line_is_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert "usage: samebits" in capsys.readouterr().err
+
+
+OUTSIDE = ["predict a.png", "use mnist", "ui", "runs sync", "summary", "fetch mnist", "verify", "verify --steps 5",
+           "restore HEAD", "trace model.onnx", "golden mnist", "golden --all"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", OUTSIDE)
+def test_outside_a_project_every_command_is_2(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command.split()) == 2
+    message = capsys.readouterr().err
+    assert f"{tmp_path} is in no samebits project" in message
+    assert "cure: cd into your clone" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_project_is_found_from_inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = project / "data" / "deep"
+    inside.mkdir(parents=True)
+    assert find_project(inside).workspace == project
+    (inside / "dvc.yaml").write_text("")
+    assert find_project(inside).workspace == inside
+    with pytest.raises(UserError, match="no samebits project"):
+        find_project(project.parent)
+
+
+def test_predict_without_an_exported_model_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "a.png"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("samebits predict: error: ")
+    assert "model.onnx" in message
+    assert "cure:" in message
+
+
+def test_predict_needs_no_project_where_a_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    assert main(["predict", "a.png", "--model", "m.onnx"]) == 2
+    message = capsys.readouterr().err
+    assert "m.onnx" in message
+    assert "Traceback" not in message
+
+
+def test_predict_passes_its_options_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr("samebits.inference.image.predict", lambda paths, **options: given.extend([paths, options]))
+    assert main(["predict", "a.png", "b.png", "--top", "2", "--invert"]) == 0
+    model = project / "models" / "export" / "model.onnx"
+    assert given == [[Path("a.png"), Path("b.png")], {"model": model, "top": 2, "invert": True, "opened": None}]
+    given.clear()
+    assert main(["predict", "a.png", "--model", "other.onnx"]) == 0
+    assert given[1] == {"model": Path("other.onnx"), "top": 3, "invert": False, "opened": None}
+
+
+def test_an_unknown_recipe_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "recipes").mkdir()
+    (project / "recipes" / "mnist.yaml").write_text("seed: 1\n")
+    assert main(["use", "mnst"]) == 2
+    assert "did you mean mnist?" in capsys.readouterr().err
+
+
+def test_a_summary_before_the_first_run_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary"]) == 2
+    assert "dvc repro" in capsys.readouterr().err
+
+
+def test_a_summary_is_printed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("samebits.pipeline.summary.summarize", lambda found: f"of {found.workspace}")
+    assert main(["summary"]) == 0
+    assert capsys.readouterr().out == f"of {project}\n"
+
+
+def test_ctrl_c_is_130(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("samebits.pipeline.summary.summarize", stopped)
+    assert main(["summary"]) == 130
+
+
+def test_output_that_nobody_reads_any_more_is_no_traceback() -> None:
+    code = (
+        "import sys\nfrom samebits import cli\n"
+        "def run(_):\n    while True:\n        print('a line')\n"
+        "cli._status = run\nraise SystemExit(main.main(['runs', 'status']))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "a line\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 141
+    process.stderr.close()
+
+
+def test_what_waits_is_told_and_a_server_that_is_down_is_2(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from samebits.tracking.upload.sync import SyncReport
+
+    report = SyncReport(sent=["one"], waiting={"two": 7}, problem="MLflow cannot be reached")
+    monkeypatch.setattr("samebits.tracking.upload.sync.sync", lambda _: report)
+    assert main(["runs", "sync"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "sent: one\nwaiting: two, 7 events\n"
+    assert "MLflow cannot be reached" in shown.err
+
+
+def test_starting_imports_no_heavy_library() -> None:
+    code = (
+        "import sys, samebits.cli.main; print(sorted({'torch', 'mlflow', 'numpy', 'onnxruntime'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(SRC)!r}); {code}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.stdout == "[]\n", result.stderr
+
+
+def test_every_command_has_a_function() -> None:
+    for argv in (["predict", "x"], ["use", "x"], ["ui"], ["runs", "sync"], ["summary"], ["fetch", "x"]):
+        run = parser().parse_args(argv).run
+        assert run is getattr(main, f"_{argv[-1] if argv[0] == 'runs' else argv[0]}")
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", "fast"])
+@pytest.mark.parametrize("option", ["--latency-ratio", "--size-ratio", "--latency-ms", "--size-kib"])
+def test_a_limit_of_the_gate_that_is_none_is_refused(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["register", option, value])
+    assert ended.value.code == 2
+    assert option in capsys.readouterr().err

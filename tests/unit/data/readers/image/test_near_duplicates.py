@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from samebits.data.readers.image import near_duplicates
+from samebits.data.readers.image.near_duplicates import find_pairs
+
+Images = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    """Unrelated ones, variations of some (small buckets), many of a single one (a large bucket), and plain ones."""
+    random = np.random.default_rng(0)
+    base = random.integers(0, 256, (400, 3, 12, 10), dtype=np.uint8)
+
+    def varied(rows: npt.NDArray[np.int64], by: int) -> Images:
+        noise = random.integers(-by, by + 1, (len(rows), 3, 12, 10))
+        return np.clip(base[rows].astype(np.int64) + noise, 0, 255).astype(np.uint8)
+
+    alike = varied(random.integers(0, 100, 150), 9)
+    many = varied(np.zeros(40, dtype=np.int64), 3)
+    found = np.concatenate([base, alike, many, np.full((5, 3, 12, 10), 7, np.uint8)])
+    shuffled: Images = found[random.permutation(len(found))]
+    return shuffled
+
+
+def reader(images: Images) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]:
+    return lambda rows: images[rows]
+
+
+def each_with_each(images: Images) -> list[tuple[int, int, int]]:
+    """The definition: at most 3 bits apart (so that a band of 16 is equal), and close in their frequencies."""
+    hashes, low = near_duplicates._features(reader(images), len(images), None)
+    found = []
+    for first in range(len(images)):
+        for second in range(first + 1, len(images)):
+            bits = int(np.bitwise_count(hashes[first] ^ hashes[second]))
+            if bits <= 3 and hashes[first] and hashes[second]:
+                x, y = low[first], low[second]
+                if float((x - y) @ (x - y)) <= 0.12**2 * max(float(x @ x), float(y @ y)):
+                    found.append((first, second, bits))
+    return found
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_all_pairs_are_found_whatever_the_size_of_a_bucket(images: Images, on_disk: bool, tmp_path: Path) -> None:
+    expected = each_with_each(images)
+    assert len(expected) > 800
+    assert find_pairs(reader(images), len(images), tmp_path if on_disk else None) == (expected, False)
+
+
+@pytest.mark.parametrize("few", [0, 2, 1000])
+def test_small_buckets_together_are_as_each_by_itself(
+    images: Images, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in which pairs are found first, when the search stops early."""
+    for most in (100, 500, 10_000):
+        monkeypatch.setattr(near_duplicates, "MOST_PAIRS", most)
+        expected = find_pairs(reader(images), len(images))
+        with monkeypatch.context() as patch:
+            patch.setattr(near_duplicates, "_FEW", few)
+            assert find_pairs(reader(images), len(images)) == expected
+
+
+def test_no_images_have_no_pairs(tmp_path: Path) -> None:
+    assert find_pairs(reader(np.empty((0, 3, 8, 8), dtype=np.uint8)), 0, tmp_path) == ([], False)
+    assert find_pairs(reader(np.zeros((1, 1, 8, 8), dtype=np.uint8)), 1, tmp_path) == ([], False)

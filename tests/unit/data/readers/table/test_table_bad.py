@@ -1,0 +1,224 @@
+"""Broken tables: each is refused with a message that names the place and the cure."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from samebits.base.errors import UserError
+from tests.helpers.refusals import raw_folder, refused
+from tests.helpers.tables import COLUMNS, csv_text, prepare, rows, settings, write_parquet
+
+Broken = tuple[str | bytes, dict[str, Any], str, str]
+
+
+def body(change: Callable[[list[list[str]]], None], n: int = 200) -> str:
+    """The houses with something changed."""
+    table = rows(n)
+    change(table)
+    return csv_text(table)
+
+
+def put(column: int, cell: Callable[[int], str], every: int = 1) -> Callable[[list[list[str]]], None]:
+    """Changes each `every`-th cell of a column."""
+
+    def change(table: list[list[str]]) -> None:
+        for number in range(0, len(table), every):
+            table[number][column] = cell(number)
+
+    return change
+
+
+GOOD = csv_text(rows())
+LEAKING = csv_text(
+    [[*row[:-1], "1", str(float(row[-1]) - 1), row[-1]] for row in rows()], (*COLUMNS[:-1], "one", "rest", "price")
+)
+
+CSV: dict[str, Broken] = {
+    "an empty file": ("", {}, "is empty", "data.source"),
+    "blank lines": ("\n\n \n", {}, "is empty", "data.source"),
+    "a header alone": (csv_text([]), {}, "no row below it", "data.source"),
+    "a workbook": (b"PK\x03\x04" + bytes(50), {}, "a ZIP archive or an Excel workbook", "save the sheet as CSV"),
+    "compressed": (gzip.compress(GOOD.encode()), {}, "compressed by gzip", "gunzip"),
+    "binary": (b"a,b\n1,\x00\x01", {}, "byte 6 is NUL", "name a CSV"),
+    "JSON": ('[{"a": 1}]', {}, "begins like JSON", "convert"),
+    "a web page": ("<!DOCTYPE html><html></html>", {}, "it is a web page", "download"),
+    "an empty first line": ("\n" + GOOD, {}, "its first line is empty", "names of the columns"),
+    "one column": ("price\n1\n2\n", {}, "no separator is found", "at least two columns"),
+    "a wrong separator": (GOOD, {"separator": ";"}, "one column with data.table.separator ';'", "','"),
+    "a name twice": (
+        csv_text(rows(), ("size", "town", "sold", "size", "price")),
+        {},
+        "two columns are called size",
+        "",
+    ),
+    "a column without a name": (csv_text(rows(), ("", *COLUMNS[1:])), {}, "column 1 of 5 has no name", "index=False"),
+    "latin-1": (GOOD.encode("latin-1"), {}, "x.csv is not utf-8: .* lines, first line", "data.table.encoding"),
+    "mixed encodings": (
+        GOOD.encode() + csv_text(rows(20, 1)).split("\n", 1)[1].encode("latin-1"),
+        {},
+        "mixes encodings",
+        "whole file is UTF-8",
+    ),
+    "an unknown encoding": (GOOD, {"encoding": "utf8000"}, "'utf8000' is no encoding", "latin-1"),
+    "an open quote": (GOOD + '"1,Ulm,2020-01-01,no,3\n1,Ulm,2020-01-01,no,4\n', {}, "never closed", "close it"),
+    "many short lines": (GOOD + "1,Ulm\n" * 50, {}, "50 of 250 samples .* cannot be used", "data.bad_limit"),
+    "an unknown target": (GOOD, {"target": "prize"}, "names 'prize', which is no column", "did you mean 'price'"),
+    "an unknown column to drop": (GOOD, {"drop": ["twon"]}, "data.table.drop names 'twon'", "'town'"),
+    "columns of a recipe's table": (
+        GOOD,
+        {"target": "bikers", "drop": ["casual", "sold", "registered"], "categories": ["town"]},
+        "target names 'bikers'; data.table.drop names 'casual', 'registered', which are no columns of x.csv",
+        r"set data.table.target: null \(the last column is the target then\), data.table.drop: \[sold\], or name",
+    ),
+    "the target dropped": (GOOD, {"target": "price", "drop": ["price"]}, "is the target and in data.table.drop", ""),
+    "the target as group": (GOOD, {"group": "price"}, "is the target and data.table.group", "another"),
+    "nothing left": (GOOD, {"drop": list(COLUMNS[:-1])}, "no column left", "data.table.drop"),
+    "a date to predict": (GOOD, {"target": "sold"}, "the target sold is a date", "number of it"),
+    "a constant target": (body(put(4, lambda _: "7")), {}, "the target price is 7 in every row", "another"),
+    "an empty target": (body(put(4, lambda _: "NA")), {}, "missing in every row", "another"),
+    "NaN targets": (
+        body(put(4, lambda _: "NaN", 4)),
+        {},
+        "50 of 200 samples.*\n.*target price is missing",
+        "bad_limit",
+    ),
+    "infinite targets": (body(put(4, lambda _: "inf", 4)), {}, "'inf' is no finite number", "bad_limit"),
+    "huge targets": (body(put(4, lambda _: "1e300", 4)), {}, "beyond float32", "bad_limit"),
+    "text for a number": (GOOD, {"target": "town", "target_kind": "number"}, "target town holds text", "class"),
+    "one class": (body(put(1, lambda _: "Ulm")), {"target": "town"}, "one class, 'Ulm'", "another"),
+    "a class of one row": (
+        body(put(1, lambda k: "Rom" if k == 150 else "Ulm" if k % 2 else "Bonn")),
+        {"target": "town"},
+        "occur in one row only: 'Rom'",
+        "merge",
+    ),
+    "free text to predict": (body(put(1, lambda k: f"text {k}")), {"target": "town"}, "200 different texts", "another"),
+    "free text": (body(put(1, lambda k: f"a house, no. {k}".replace(",", ""))), {}, "town looks like an id", "town"),
+    "dates of unknown order": (
+        body(put(2, lambda k: f"{k % 12 + 1}/{k % 11 + 1}/{1990 + k % 30}")),
+        {},
+        "column sold looks like",
+        "data.table.dates",
+    ),
+    "no dates": (GOOD, {"dates": ["town"]}, "'Köln' in row|'Ulm' in row|'Bonn' in row", "date_format"),
+    "a wrong date format": (GOOD, {"dates": ["sold"], "date_format": "%d/%m/%Y"}, "is no date", "date_format"),
+    "words among numbers": (
+        body(put(0, lambda k: "big", 15)),
+        {},
+        "column size: 'big' is no finite number",
+        "bad_limit",
+    ),
+    "commas": (body(put(0, lambda k: f'"1,{100 + k}"')), {}, "'1,100' may be 1100 or 1.100", "data.table.decimal"),
+    "two parts of the target": (LEAKING, {}, "one \\+ rest is the target in 100.0%|rest: correlation", "rest"),
+    "a copy of the target": (
+        csv_text(
+            [[*row[:-1], str(2 * float(row[-1]) + 3), row[-1]] for row in rows()], (*COLUMNS[:-1], "twice", "price")
+        ),
+        {},
+        "twice: correlation 1.0000",
+        r"drop: \[twice\]",
+    ),
+    "a copy of the class": (
+        csv_text([[*row, row[1].lower()] for row in rows()], (*COLUMNS, "city")),
+        {"target": "town"},
+        "city alone tells the classes apart",
+        r"drop: \[city\]",
+    ),
+    "no groups": (GOOD, {"split": "group"}, "no group is known", "data.table.group"),
+    "no times": (GOOD, {"split": "time"}, "no time is known", "data.table.time"),
+    "classes for a number": (GOOD, {"split": "stratified"}, "there are no classes", "hash"),
+    "words that are no split": (GOOD, {"split_column": "town"}, "column town .* holds", "train, validation or test"),
+    "all columns constant": (
+        csv_text([["1", "Ulm", row[4]] for row in rows()], ("a", "b", "price")),
+        {},
+        "nothing to learn from",
+        "add columns",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(CSV))
+def test_a_broken_csv(case: str, tmp_path: Path) -> None:
+    content, table, problem, cure = CSV[case]
+    path = raw_folder(tmp_path) / "x.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    error = refused(tmp_path, settings(**table))
+    assert re.search(problem, str(error)), str(error)
+    assert re.search(cure, error.cure), error.cure
+
+
+N = 60
+NUMBERS = [float(k % 17) + 0.01 * k for k in range(N)]
+
+PARQUET: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a list": ({"a": [[1, 2]] * N, "y": NUMBERS}, {}, "column a is of type list"),
+    "a struct": ({"a": [{"b": 1}] * N, "y": NUMBERS}, {}, "column a is of type struct"),
+    "binary data": ({"a": pa.array([b"x"] * N), "y": NUMBERS}, {}, "column a is of type binary"),
+    "no rows": ({"a": pa.array([], pa.float64()), "y": pa.array([], pa.float64())}, {}, "has no rows"),
+    "one column": ({"y": NUMBERS}, {}, "has one column, 'y'"),
+    "an unknown target": ({"a": NUMBERS, "y": NUMBERS}, {"target": "z"}, "names 'z', which is no column"),
+    "a column of nulls": ({"a": pa.nulls(N), "y": NUMBERS}, {}, "nothing to learn from"),
+    "a target of nulls": ({"a": NUMBERS, "y": pa.nulls(N)}, {}, "missing in every row"),
+    "infinite inputs": ({"a": [float("inf")] * 5 + NUMBERS[5:], "y": NUMBERS[::-1]}, {}, "'inf' is no finite number"),
+    "NaN targets": ({"a": NUMBERS, "y": [float("nan")] * 5 + NUMBERS[5:]}, {}, "target y is missing"),
+    "a date to predict": ({"a": NUMBERS, "y": pa.array(range(N), pa.date32())}, {}, "the target y is a date"),
+    "ids": ({"a": [f"id{k}" for k in range(N)], "b": NUMBERS, "y": NUMBERS[::-1]}, {}, "a looks like an id"),
+    "a sum": (
+        {"a": NUMBERS, "b": NUMBERS[::-1], "y": [x + z for x, z in zip(NUMBERS, NUMBERS[::-1], strict=True)]},
+        {},
+        "a \\+ b is the target",
+    ),
+    "NaN alone to predict": ({"a": NUMBERS, "y": [float("nan")] * N}, {}, "missing in every row"),
+    "a constant target": ({"a": NUMBERS, "y": [7.0] * N}, {}, "the target y is 7 in every row"),
+    "one class": ({"a": NUMBERS, "y": ["cat"] * N}, {"target_kind": "class"}, "one class, 'cat'"),
+    "a class of one row": (
+        {"a": NUMBERS, "y": ["cat" if k % 2 else "dog" for k in range(N - 1)] + ["eel"]},
+        {},
+        "occur in one row only: 'eel'",
+    ),
+    "columns of another table": (
+        {"a": NUMBERS, "y": NUMBERS},
+        {"target": "bikers", "drop": ["casual"]},
+        "target names 'bikers'; data.table.drop names 'casual', which are no columns",
+    ),
+    "a difference": (
+        {"a": NUMBERS, "b": [k * k for k in range(N)], "y": [x - k * k for k, x in enumerate(NUMBERS)]},
+        {"allow_leaks": False},
+        "a - b is the target|correlation",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(PARQUET))
+def test_a_broken_parquet(case: str, tmp_path: Path) -> None:
+    columns, table, problem = PARQUET[case]
+    write_parquet(raw_folder(tmp_path) / "x.parquet", columns)
+    error = refused(tmp_path, settings(**table).model_copy(update={"source": "data/raw/x.parquet"}))
+    assert re.search(problem, str(error)), str(error)
+
+
+def test_a_truncated_parquet(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "x.parquet", {"a": NUMBERS, "y": NUMBERS})
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match="no Parquet file that can be read"):
+        prepare(path)
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder"):
+        prepare(tmp_path)
+
+
+def test_a_line_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samebits.data.readers.table.csv_file._BLOCK", 1 << 12)
+    path = tmp_path / "x.csv"
+    path.write_text(GOOD + "x" * 20_000)
+    with pytest.raises(UserError, match="a line of more than"):
+        prepare(path)

@@ -1,0 +1,134 @@
+"""Tokenisers: fitted on the training split alone, the same bytes every time, and rows that the audit can count."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from samebits.base.errors import UserError
+from samebits.base.files import sha256_bytes
+from samebits.data.readers.text.tokenizer import SPECIAL, Fitted, Given, encode_texts, fit_tokenizer
+from samebits.params.text import TextParams
+from samebits.signature.signature import TokenInputs
+from tests.helpers.texts import SAMPLES, texts_of
+
+TEXTS = [f"the quick brown Fox number {k} jumps över the lazy dog" for k in range(50)]
+
+
+def fit(texts: list[str] = TEXTS, given: Given | None = None, **settings: Any) -> Fitted:
+    def stream() -> Iterator[str]:
+        return iter(texts)
+
+    return fit_tokenizer(TextParams(vocabulary=400, length=settings.pop("length", 16), **settings), given, stream)
+
+
+def test_the_file_alone_gives_what_the_rows_hold(tmp_path: Path) -> None:
+    fitted = fit()
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(fitted.json)
+    texts = ["the dog", "the quick brown fox jumps over the lazy dog and on and on and on", ""]
+    encoded = encode_texts(fitted, 3, lambda: iter(texts), tmp_path / "rows.npy", 2)
+    rows = encoded.read(np.arange(3))
+    served = Tokenizer.from_file(str(path)).encode_batch(texts)
+    longest = max(len(each.ids) for each in served)
+    assert [each.ids for each in served] == rows[:, :longest].tolist()
+    assert (rows[:, longest:] == fitted.pad).all()
+    assert rows.shape == (3, 16)
+    assert rows.dtype == np.uint16
+    assert fitted.vocabulary <= 400
+    assert [Tokenizer.from_file(str(path)).token_to_id(token) for token in SPECIAL] == [0, 1, 2]
+
+
+def test_bytes_do_not_depend_on_the_process() -> None:
+    code = (
+        "from samebits.base.files import sha256_bytes\n"
+        "from tests.unit.data.readers.text.test_tokenizer import fit\n"
+        "print(sha256_bytes(fit().json))"
+    )
+    root = Path(__file__).resolve().parents[5]
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=root,
+            env={"PYTHONPATH": f"{root / 'src'}:{root}", "PYTHONHASHSEED": seed, "PATH": "/usr/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
+    assert found.pop().strip() == sha256_bytes(fit().json)
+
+
+def test_what_is_longer_and_cut_is_counted(tmp_path: Path) -> None:
+    words = {"[PAD]": 0, "[UNK]": 1, "dog": 2, "<s>": 3}
+    given = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    given.pre_tokenizer = pre_tokenizers.Whitespace()
+    given.post_processor = processors.TemplateProcessing(single="<s> $A <s>", special_tokens=[("<s>", 3)])
+    given.save(str(tmp_path / "tokenizer.json"))
+    fitted = fit(given=Given(tmp_path / "tokenizer.json", "own"), length=4)
+    texts = ["dog", "dog dog", "dog dog dog dog dog", "Ω"]
+    encoded = encode_texts(fitted, 4, lambda: iter(texts), tmp_path / "rows.npy", 10)
+    assert encoded.lengths.tolist() == [3, 4, 7, 3]
+    found = encoded.audit()
+    assert (found["longer"], found["tokens"], found["tokens_cut"], found["tokens_unknown"]) == (1, 17, 3, 1)
+    assert any("1 of 4 texts (25%) are longer than data.text.length 4" in line for line in encoded.remarks(4))
+
+
+def test_lowercase_is_part_of_the_file(tmp_path: Path) -> None:
+    lower, path = fit(lowercase=True), tmp_path / "tokenizer.json"
+    assert lower.tokenizer.encode("FOX").ids == lower.tokenizer.encode("fox").ids
+    assert fit().tokenizer.encode("FOX").ids != fit().tokenizer.encode("fox").ids
+    path.write_bytes(fit().json)
+    given = fit(given=Given(path, "own"), lowercase=True)
+    assert given.tokenizer.encode("FOX").ids == given.tokenizer.encode("fox").ids
+
+
+def test_a_given_tokenizer_is_cut_to_our_length(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(fit(length=16).json)
+    again = fit(given=Given(path, "own"), length=6)
+    assert json.loads(again.json)["truncation"]["max_length"] == 6
+    assert json.loads(again.json)["model"] == json.loads(path.read_bytes())["model"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"words", b'{"model": {}}', b"\xff\xfe"])
+def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is no tokenizer"):
+        fit(given=Given(path, "data/raw/tokenizer.json"))
+
+
+def test_a_tokenizer_without_padding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a")).save(str(path))
+    with pytest.raises(UserError, match="no token to fill short texts up with"):
+        fit(given=Given(path, "own"))
+
+
+def test_the_test_split_does_not_shape_the_tokenizer(tmp_path: Path) -> None:
+    lines = [f"{text},{label}" for text, label in SAMPLES] + [f"zebrafish {k},pos" for k in range(20)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["text,label", *lines]))
+    raw = texts_of(path, "text_csv", length=12, vocabulary=300)
+    rows = np.arange(len(raw))
+    encoded = raw.encode({"train": rows[:30], "validation": rows[30:40], "test": rows[40:]})
+    inputs = encoded.signature.inputs
+    assert isinstance(inputs, TokenInputs)
+    assert inputs.tokenizer_sha256 == sha256_bytes(encoded.files["tokenizer.json"])
+    assert "zebra" not in encoded.files["tokenizer.json"].decode()
+    (tmp_path / "again").mkdir()
+    other = tmp_path / "again" / "a.csv"
+    other.write_text("\n".join(["text,label", *lines]).replace("zebrafish", "quokka"))
+    same = texts_of(other, "text_csv", length=12, vocabulary=300)
+    assert same.encode({"train": rows[:30], "validation": rows[30:40], "test": rows[40:]}).files == encoded.files

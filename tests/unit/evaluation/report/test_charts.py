@@ -1,0 +1,35 @@
+"""Charts: valid XML, text escaped, points where they belong."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from samebits.evaluation.report.charts import HEIGHT, WIDTH, Line, line_chart
+
+
+def points(svg: str) -> list[tuple[float, float]]:
+    line = next(node for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("polyline"))
+    return [(float(x), float(y)) for x, y in (pair.split(",") for pair in line.attrib["points"].split())]
+
+
+def test_larger_values_are_further_right_and_higher() -> None:
+    (left, low), (right, high) = points(line_chart([Line("a", "first", [(0, 1), (5, 3)])], x_label="x", y_label="y"))
+    assert 0 < left < right < WIDTH
+    assert 0 < high < low < HEIGHT
+
+
+@pytest.mark.parametrize("values", [[], [(3.0, 2.0)], [(0.0, 0.0), (1.0, 0.0)], [(1e6, 1e-9), (2e6, 2e-9)]])
+def test_few_flat_and_extreme_points_draw(values: list[tuple[float, float]]) -> None:
+    for x, y in points(line_chart([Line("a", "first", values)], x_label="x", y_label="y")):
+        assert 0 <= x <= WIDTH
+        assert 0 <= y <= HEIGHT
+
+
+def test_labels_are_escaped() -> None:
+    svg = line_chart([Line("<b>", "first", [(0, 0), (1, 1)], [("<i>", 2.0)])], x_label="<u>", y_label='"q"')
+    ElementTree.fromstring(svg)
+    assert "<b>" not in svg
+    assert "<i>" not in svg
+    assert "<u>" not in svg

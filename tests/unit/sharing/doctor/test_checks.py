@@ -1,0 +1,216 @@
+"""Each finding of `samebits doctor` that a healthy machine does not show."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from samebits.base.errors import UserError
+from samebits.base.git import git
+from samebits.base.paths import Project
+from samebits.sharing.doctor import checks, doctor
+from samebits.sharing.doctor.doctor import Line
+from tests.conftest import AUTHOR
+
+Version = namedtuple("Version", "major minor micro releaselevel serial")
+
+
+def states(lines: Iterator[Line]) -> list[str]:
+    found = list(lines)
+    assert all(line.cure for line in found if line.state != "ok")
+    return [line.state for line in found]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path, tmp_path)
+
+
+class Store:
+    """A remote that keeps bytes, as `checks` sees one; with a fault, as some do."""
+
+    def __init__(self, fault: str = "", name: str = "team") -> None:
+        self.fault, self.shown, self.kept = fault, f"remote '{name}'", dict[str, bytes]()
+        self.odb = SimpleNamespace(fs=SimpleNamespace(CAN_TRAVERSE=fault != "reads only"))
+
+    def check_answers(self) -> None:
+        if self.fault == "down":
+            raise UserError(f"{self.shown} cannot be reached", "check the network")
+
+    def write_probe(self, data: bytes) -> str:
+        self.kept["oid"] = b"other" if self.fault == "changes" else data
+        if self.fault == "loses":
+            self.kept.clear()
+        return "oid"
+
+    def sizes(self, oids: list[str]) -> dict[str, int]:
+        return {oid: len(self.kept[oid]) for oid in oids if oid in self.kept}
+
+    def read(self, oid: str) -> bytes | None:
+        return self.kept.get(oid)
+
+    def remove(self, oid: str) -> None:
+        if self.fault != "keeps":
+            self.kept.pop(oid, None)
+
+
+def repository(monkeypatch: pytest.MonkeyPatch, remotes: dict[str, str], default: str | None, **more: Any) -> None:
+    """A DVC repository with these remotes, as `open_repo` gives one."""
+    import contextlib
+
+    config = {"remote": {name: {"url": url} for name, url in remotes.items()}, "core": {"remote": default}}
+    repo = SimpleNamespace(config=config, **more)
+    monkeypatch.setattr(checks, "open_repo", lambda folder: contextlib.nullcontext(repo))
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "text"),
+    [
+        ("", "ok", "wrote, listed, read back, deleted"),
+        ("reads only", "ok", "to be read only"),
+        ("down", "error", "cannot be reached"),
+        ("loses", "error", "does not give them back"),
+        ("changes", "error", "does not give them back"),
+        ("keeps", "warning", "does not let us delete"),
+        ("slow", "warning", "works, slowly"),
+    ],
+)
+def test_each_state_of_a_remote(
+    monkeypatch: pytest.MonkeyPatch, project: Project, fault: str, state: str, text: str
+) -> None:
+    repository(monkeypatch, {"team": "s3://b"}, "team")
+    store = Store(fault)
+    monkeypatch.setattr(checks, "open_remote", lambda repo, name, timeout: store)
+    if fault == "slow":
+        monkeypatch.setattr(checks, "_SLOW_S", -1.0)
+    (line,) = checks.remote(project, 1)
+    assert (line.state, text in line.text, bool(line.cure)) == (state, True, state != "ok")
+    assert fault == "keeps" or not store.kept
+
+
+def test_a_remote_that_fails_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+    repository(monkeypatch, {"a": "s3://a", "b": "s3://b", "c": "gs://c"}, None)
+
+    def opened(repo: Any, name: str, timeout: float) -> Store:
+        if name == "c":
+            raise UserError("its plugin is not installed", "install it")
+        return Store("down" if name == "a" else "", name)
+
+    monkeypatch.setattr(checks, "open_remote", opened)
+    lines = list(checks.remote(project, 1))
+    assert [line.state for line in lines] == ["warning", "error", "ok", "error"]
+    assert "none is the default one" in lines[0].text
+
+
+def test_no_remote_is_a_warning(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+    repository(monkeypatch, {}, None)
+    assert states(checks.remote(project, 1)) == ["warning"]
+
+
+@pytest.mark.parametrize("scheme", ["s3", "ssh", "webdavs", "gs", "azure"])
+def test_a_missing_plugin_is_an_error_that_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, project: Project, scheme: str
+) -> None:
+    repository(monkeypatch, {"team": f"{scheme}://x", "disk": "/mnt/x"}, "team")
+    monkeypatch.setattr(checks, "_installed", lambda package: False)
+    (line,) = checks.dvc_and_plugins(project)
+    assert line.state == "error"
+    assert f".[{checks.EXTRAS[scheme]}]" in line.cure
+    monkeypatch.setattr(checks, "_installed", lambda package: True)
+    assert states(checks.dvc_and_plugins(project)) == ["ok"]
+
+
+def test_an_author_that_git_does_not_know_is_a_warning(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name, value in AUTHOR.items():
+        monkeypatch.setenv(name, value)
+    git(project.home, "init", "-q")
+    git(project.home, "commit", "-q", "--allow-empty", "-m", "start")
+    assert [line.text for line in checks.git_state(project)] == ["there is no git remote"]
+    for name in AUTHOR:
+        monkeypatch.delenv(name)
+    author, remote = checks.git_state(project)
+    assert "no name and e-mail" in author.text
+    assert "git config --global user.name" in author.cure
+    assert remote.text == "there is no git remote"
+
+
+@pytest.mark.parametrize(("minor", "state"), [(10, "error"), (11, "ok"), (13, "ok")])
+def test_python_that_is_too_old(monkeypatch: pytest.MonkeyPatch, minor: int, state: str) -> None:
+    monkeypatch.setattr(sys, "version_info", Version(3, minor, 1, "final", 0))
+    assert states(checks.python()) == [state]
+
+
+def test_versions_against_the_lock(project: Project) -> None:
+    assert states(checks.versions(project)) == ["warning"]  # there is no lock
+    lock = project.home / "requirements.lock"
+    import numpy
+
+    lock.write_text(f"numpy=={numpy.__version__} \\\n    --hash=sha256:0\nno-such-package==1.0\n")
+    assert states(checks.versions(project)) == ["ok"]
+    lock.write_text(f"numpy=={numpy.__version__} ; sys_platform == 'x'\nnumpy==0.0.1 ; sys_platform != 'x'\n")
+    assert states(checks.versions(project)) == ["ok"]  # one a system
+    lock.write_text("numpy==0.0.1\n")
+    (line,) = checks.versions(project)
+    assert (line.state, line.cure) == ("warning", "make setup")
+    assert f"numpy {numpy.__version__} (lock: 0.0.1)" in line.text
+
+
+@pytest.mark.parametrize(("free", "state"), [(3 << 30, "ok"), (1 << 30, "warning"), (99 << 20, "error")])
+def test_room_on_the_disk(monkeypatch: pytest.MonkeyPatch, project: Project, free: int, state: str) -> None:
+    out = SimpleNamespace(meta=SimpleNamespace(size=100 << 20))
+    repository(
+        monkeypatch, {}, None, index=SimpleNamespace(outs=[out, SimpleNamespace(meta=None)]),
+        cache=SimpleNamespace(local=SimpleNamespace(path=project.home / "not" / "yet")),
+    )  # fmt: skip
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=free))
+    (line,) = checks.disk(project)
+    assert line.state == state
+    assert "1,224.0 MiB" in line.text  # twice the outputs, and one GiB
+
+
+@pytest.mark.parametrize("state", ["broken", "off"])
+def test_torch_and_mlflow(monkeypatch: pytest.MonkeyPatch, project: Project, state: str) -> None:
+    from tests.conftest import ROOT, set_params
+
+    (project.home / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    if state == "off":
+        set_params(project.home, {"runtime": {"tracking": {"enabled": False}}})
+        assert states(checks.mlflow_store(project)) == ["warning"]
+        assert states(checks.torch_and_device(project)) == ["ok"]
+        return
+    import torch
+
+    monkeypatch.setattr(torch, "ones", lambda *shape, device: torch.zeros(*shape, device=device))
+    assert states(checks.torch_and_device(project)) == ["error"]
+
+
+def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
+    monkeypatch: pytest.MonkeyPatch, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> Iterator[Line]:
+        raise RuntimeError("cannot open https://ann:planted-77@host.org/x")
+        yield
+
+    for name in ("torch_and_device", "git_state", "dvc_and_plugins", "remote", "mlflow_store", "disk"):
+        monkeypatch.setattr(checks, name, lambda *_: iter([Line("x", "ok", "fine")]))
+    monkeypatch.setattr(checks, "versions", lambda *_: iter([Line("x", "warning", "old", "renew")]))
+    assert doctor.doctor(project, as_json=True)  # a warning is no error
+    assert json.loads(capsys.readouterr().out)["healthy"] is True
+    monkeypatch.setattr(checks, "git_state", broken)
+    assert not doctor.doctor(project)
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines() if not line.startswith(" ")] == [
+        "ok", "warning", "ok", "error", "ok", "ok", "ok", "ok",
+    ]  # fmt: skip
+    assert "RuntimeError" in said
+    assert "planted" not in said

@@ -1,0 +1,357 @@
+"""Real processes, a real SQLite store and a real `mlflow server` on loopback; what is killed is killed with SIGKILL."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psutil
+import pytest
+
+import samebits
+from samebits.base.paths import Project
+from samebits.tracking.journal.record import read_records, sender_lock
+from samebits.tracking.journal.spawn import pending_events, sender_environment
+from samebits.tracking.upload.sync import sync
+from tests.helpers.ports import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
+
+SOURCE = Path(samebits.__file__).parents[2]
+PATIENCE_S = 300
+
+# For the figures of docs/tracking.md: TEST_ROUNDS=10 TEST_SERVER_KILLS=20 python -m pytest -m slow THIS_FILE
+ROUNDS = int(os.environ.get("TEST_ROUNDS", "1"))
+SERVER_KILLS = int(os.environ.get("TEST_SERVER_KILLS", "5"))
+
+STAGE = '''
+"""stage.py STAGE SEED FIRST LAST PAUSE END"""
+import sys, time
+from samebits.params.runtime import RuntimeParams
+from samebits.base.paths import current_project
+from samebits.tracking.journal.tracker import open_tracker
+
+stage, seed, first, last, pause, end = sys.argv[1:]
+tracker = open_tracker(current_project(), RuntimeParams(), stage=stage, params={"seed": int(seed)})
+for step in range(int(first), int(last)):
+    tracker.metrics({f"{stage}/loss": 1 / (step + 1)}, step)
+    time.sleep(float(pause))
+print("done", flush=True)
+tracker.close(end, "Traceback: boom" if end == "FAILED" else None)
+'''
+
+
+class Site:
+    """A project folder whose stages are run as processes."""
+
+    def __init__(self, folder: Path, uri: str = "") -> None:
+        folder.mkdir(exist_ok=True)
+        self.project = Project(workspace=folder, home=folder)
+        (folder / "params.yaml").write_text("seed: 0\n")
+        (folder / "stage.py").write_text(STAGE)
+        kept = ("MLFLOW_", "DVC_", "PYTHONPATH")
+        self.environ = {key: value for key, value in os.environ.items() if not key.startswith(kept)}
+        self.environ |= {"PYTHONPATH": str(SOURCE), "GIT_CEILING_DIRECTORIES": str(folder.parent)}
+        if uri:
+            self.environ["MLFLOW_TRACKING_URI"] = uri
+
+    def start(
+        self, stage: str, *, seed: int = 0, first: int = 0, last: int = 20, pause: float = 0.0, end: str = "FINISHED"
+    ) -> subprocess.Popen[str]:
+        command = [sys.executable, "stage.py", stage, *map(str, (seed, first, last, pause)), end]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, cwd=self.project.home, env=self.environ, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        )
+
+    def run(self, stage: str, **more: Any) -> str:
+        process = self.start(stage, **more)
+        output, _ = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, output
+        return output
+
+    def settle(self, *, delivered: bool = True) -> None:
+        """Wait until all is delivered and no sender lives."""
+        for record in read_records(self.project):
+            eventually(lambda record=record: not delivered or pending_events(record.folder) == 0)
+            eventually(lambda record=record: not sender_lives(record.folder))
+
+
+def sender_lives(folder: Path) -> bool:
+    lock = sender_lock(folder)
+    try:
+        lock.acquire()
+    except TimeoutError:
+        return True
+    lock.release()
+    return False
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def sender_of(site: Site) -> psutil.Process:
+    """The sender's process, once it holds its record."""
+    (record,) = read_records(site.project)
+
+    def found() -> list[psutil.Process]:
+        return [p for p in psutil.process_iter(["cmdline"]) if str(record.folder) in (p.info["cmdline"] or [])]
+
+    eventually(lambda: bool(found()))
+    return found()[0]
+
+
+def runs_of(uri: str) -> list[Any]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
+
+
+def points_of(uri: str, run: Any) -> Counter[tuple[str, int]]:
+    """How often each (metric, step) of the stages is there; the machine's own metrics are left out."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    names = [name for name in run.data.metrics if not name.startswith(("system/", "time/"))]
+    return Counter((name, point.step) for name in names for point in client.get_metric_history(run.info.run_id, name))
+
+
+def once(stage: str, last: int) -> dict[tuple[str, int], int]:
+    return {(f"{stage}/loss", step): 1 for step in range(last)}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path / "project")
+    yield made
+    made.settle(delivered=False)
+
+
+def local(site: Site) -> str:
+    return f"sqlite:///{site.project.mlruns}/mlflow.db"
+
+
+def test_four_stages_are_one_finished_run(site: Site) -> None:
+    output = "".join(site.run(stage) for stage in ("prepare", "train", "evaluate", "export"))
+    assert "warning" not in output
+    site.settle()
+    (run,) = runs_of(local(site))
+    assert run.info.status == "FINISHED"
+    expected = once("prepare", 20) | once("train", 20) | once("evaluate", 20) | once("export", 20)
+    assert points_of(local(site), run) == expected
+    assert set(run.data.metrics) >= {f"time/{stage}_s" for stage in ("prepare", "train", "evaluate", "export")}
+    assert run.data.params == {"seed": "0"}
+    assert run.data.tags["env.gpu.count"].isdigit()
+
+
+def test_a_killed_stage_goes_on_in_its_run(site: Site) -> None:
+    process = site.start("train", last=10_000, pause=0.002)
+    eventually(lambda: bool(read_records(site.project)) and len(journal(site)) > 200)
+    process.kill()
+    process.communicate()
+    reached = journal(site).count(b'"k":"metrics"')
+    record = read_records(site.project)[0].folder
+    eventually(lambda: (record / "mlflow.json").exists() and statuses(site) == ["KILLED"])
+    site.run("train", first=max(0, reached - 50), last=reached + 50)
+    site.settle()
+    (run,) = runs_of(local(site))
+    assert run.info.status == "FINISHED"
+    assert points_of(local(site), run) == once("train", reached + 50)
+
+
+def journal(site: Site) -> bytes:
+    """The journal of the first stage."""
+    return read_records(site.project)[0].segments()[0].path.read_bytes()
+
+
+def statuses(site: Site) -> list[str]:
+    return [run.info.status for run in runs_of(local(site))]
+
+
+def test_a_killed_sender_is_replaced_and_nothing_is_doubled(site: Site) -> None:
+    process = site.start("train", last=3000, pause=0.005)
+    eventually(lambda: bool(read_records(site.project)))
+    for _ in range(3):
+        sender = sender_of(site)
+        time.sleep(2.0)
+        sender.kill()
+        eventually(lambda sender=sender: not sender.is_running() or sender.status() == psutil.STATUS_ZOMBIE)
+        # Another stage of the same parameters would start one; here the sync command does.
+        record = read_records(site.project)[0].folder
+        subprocess.Popen(
+            [sys.executable, "-m", "samebits.tracking.upload.sender", str(record), str(site.project.home)],
+            cwd=site.project.home,
+            env=site.environ,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    process.communicate(timeout=PATIENCE_S)
+    site.settle()
+    (run,) = runs_of(local(site))
+    assert run.info.status == "FINISHED"
+    assert points_of(local(site), run) == once("train", 3000)
+
+
+def test_a_sender_that_is_starved_is_replaced_by_one_that_is_not(site: Site) -> None:
+    """Every gentle piece of work is given up at once: all of it is done by the process that takes its place."""
+    process = site.start("train", last=300, pause=0.01)
+    eventually(lambda: bool(read_records(site.project)))
+    sender_of(site).kill()
+    record = read_records(site.project)[0].folder
+    lines = [
+        "import sys, pathlib",
+        "from samebits.tracking import gently, sender",
+        "gently.Gently.__init__.__defaults__ = (0.0,)",
+        "gently._make_ordinary = lambda thread: False",
+        f"sender.main(pathlib.Path({str(record)!r}), pathlib.Path({str(site.project.home)!r}), gentle=True)",
+    ]
+    starved = subprocess.Popen(
+        [sys.executable, "-c", "\n".join(lines)], cwd=site.project.home, env=site.environ, stderr=subprocess.DEVNULL
+    )
+    eventually(lambda: psutil.Process(starved.pid).cmdline()[-1:] == ["--now"])
+    process.communicate(timeout=PATIENCE_S)
+    site.settle()
+    assert starved.wait(PATIENCE_S) == 0
+    (run,) = runs_of(local(site))
+    assert run.info.status == "FINISHED"
+    assert points_of(local(site), run) == once("train", 300)
+
+
+def test_a_failed_stage_has_its_traceback(site: Site) -> None:
+    site.run("train", end="FAILED")
+    site.settle()
+    (run,) = runs_of(local(site))
+    assert run.info.status == "FAILED"
+    assert run.data.tags["samebits.error"] == "train: Traceback: boom"
+    found = site.project.mlruns / "artifacts" / run.info.run_id / "artifacts" / "errors" / "train.txt"
+    assert found.read_text() == "Traceback: boom"
+
+
+def test_a_moved_repository_keeps_its_artifacts(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    site.run("train")
+    site.settle()
+    shutil.move(site.project.home, tmp_path / "elsewhere")
+    moved = Site(tmp_path / "elsewhere")
+    (run,) = runs_of(local(moved))
+    assert run.info.artifact_uri.startswith("mlruns/artifacts/")
+    monkeypatch.chdir(moved.project.home)
+    got = MlflowClient(local(moved)).download_artifacts(run.info.run_id, "params.yaml", str(tmp_path))
+    assert Path(got).read_text() == "seed: 0\n"
+    moved.run("evaluate")
+    moved.settle()
+    (run,) = runs_of(local(moved))
+    assert points_of(local(moved), run) == once("train", 20) | once("evaluate", 20)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_eight_executions_at_once_on_a_store_that_does_not_exist(site: Site, number: int) -> None:
+    processes = [site.start("train", seed=seed, last=200) for seed in range(8)]
+    outputs = [process.communicate(timeout=PATIENCE_S)[0] for process in processes]
+    assert all(process.returncode == 0 for process in processes), outputs
+    site.settle()
+    runs = runs_of(local(site))
+    assert [run.info.status for run in runs] == ["FINISHED"] * 8
+    assert all(points_of(local(site), run) == once("train", 200) for run in runs)
+    logs = [(record.folder / "sender.log").read_text() for record in read_records(site.project)]
+    assert not any("Traceback" in log for log in logs), logs
+
+
+class Server:
+    """A real tracking server."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environ = sender_environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(self.port)]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/s.db", "--artifacts-destination", "artifacts"]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=environ, stdout=log, stderr=log, start_new_session=True
+            )
+        eventually(self.answers)
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=2):
+            return True
+        return False
+
+    def kill(self) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path / "server")
+    yield made
+    made.kill()
+
+
+def test_a_server_that_is_down_costs_one_warning_and_sync_sends(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samebits.tracking.upload.sender.GIVE_UP_S", 1.0)
+    site = Site(tmp_path / "project", server.uri)
+    output = site.run("train")
+    assert output.count("warning") == 1
+    assert f"{server.uri} cannot be reached" in output
+    assert "samebits runs sync" in output
+    site.settle(delivered=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    server.start()
+    cwd = Path.cwd()
+    try:
+        report = sync(site.project)
+    finally:
+        os.chdir(cwd)
+    assert (len(report.sent), report.waiting, report.problem) == (1, {}, "")
+    (run,) = runs_of(server.uri)
+    assert run.info.status == "FINISHED"
+    assert points_of(server.uri, run) == once("train", 20)
+
+
+def test_a_server_that_is_killed_again_and_again_has_each_point_once(tmp_path: Path, server: Server) -> None:
+    server.start()
+    site = Site(tmp_path / "project", server.uri)
+    last = 600 * SERVER_KILLS
+    process = site.start("train", last=last, pause=0.02)
+    random = Random(0)
+    kills = 0
+    while kills < SERVER_KILLS and process.poll() is None:
+        time.sleep(random.uniform(0.0, 1.0))
+        server.kill()
+        server.start()
+        kills += 1
+    print(f"{kills} kills under the training")
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, output
+    site.settle()
+    (run,) = runs_of(server.uri)
+    assert run.info.status == "FINISHED"
+    assert points_of(server.uri, run) == once("train", last)

@@ -1,0 +1,58 @@
+"""The learning rate as a function of the step."""
+
+from __future__ import annotations
+
+import pytest
+
+from samebits.params.train import ScheduleParams
+from samebits.training.optim.schedules import rate
+
+SHAPES = ["linear", "cosine", "constant", "wsd"]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_warms_up_to_the_peak_and_never_starts_at_zero(name: str) -> None:
+    settings = ScheduleParams(name=name, warmup=0.1)  # type: ignore[arg-type]
+    rates = [rate(settings, step, 100) for step in range(10)]
+    assert rates == pytest.approx([(step + 1) / 10 for step in range(10)])
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+@pytest.mark.parametrize("final", [0.0, 0.1])
+def test_falls_to_the_final_share(name: str, final: float) -> None:
+    settings = ScheduleParams(name=name, warmup=0.2, final=final)  # type: ignore[arg-type]
+    rates = [rate(settings, step, 50) for step in range(10, 50)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(final, abs=1e-12)
+
+
+def test_linear_and_cosine_meet_half_way() -> None:
+    linear = rate(ScheduleParams(name="linear", warmup=0.0), 49, 100)
+    cosine = rate(ScheduleParams(name="cosine", warmup=0.0), 49, 100)
+    assert linear == pytest.approx(0.5)
+    assert cosine == pytest.approx(0.5)
+
+
+def test_constant_stays() -> None:
+    settings = ScheduleParams(name="constant", warmup=0.0)
+    assert {rate(settings, step, 20) for step in range(20)} == {1.0}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("warmup", [0.0, 0.99])
+def test_a_single_step_has_a_rate(name: str, warmup: float) -> None:
+    assert 0.0 <= rate(ScheduleParams(name=name, warmup=warmup), 0, 1) <= 1.0  # type: ignore[arg-type]
+
+
+def test_wsd_stays_and_then_falls_over_its_share() -> None:
+    settings = ScheduleParams(name="wsd", warmup=0.1, decay=0.2, final=0.5)
+    rates = [rate(settings, step, 100) for step in range(100)]
+    assert set(rates[10:80]) == {1.0}
+    assert rates[80:] == pytest.approx([1.0 - 0.5 * (k + 1) / 20 for k in range(20)])
+
+
+def test_wsd_without_room_to_stay_falls_at_once() -> None:
+    settings = ScheduleParams(name="wsd", warmup=0.5, decay=1.0)
+    rates = [rate(settings, step, 20) for step in range(20)]
+    assert rates[9] == 1.0
+    assert rates[10:] == pytest.approx([1.0 - (k + 1) / 10 for k in range(10)])

@@ -1,0 +1,126 @@
+"""A state that was saved and restored behaves as the one that was not; a damaged one is passed over."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from samebits.base.errors import UserError
+from samebits.models.convnet import Settings, build
+from samebits.params.train import AdamParams, SGDParams
+from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.optimizers import build_optimizer
+from samebits.training.resume.state import TrainingState
+from samebits.training.resume.store import StateStore
+
+OPTIMIZERS = [
+    SGDParams(name="sgd", lr=0.1, weight_decay=1e-3),
+    SGDParams(name="sgd", lr=0.1, momentum=0.0),
+    AdamParams(name="adam", lr=1e-3),
+    AdamParams(name="adamw", lr=1e-3, weight_decay=0.1),
+]
+
+SIGNATURE = Signature(
+    inputs=ImageInputs(shape=[1, 28, 28], mean=[0.5], std=[0.25]),
+    target=ClassTarget(classes=[str(digit) for digit in range(10)]),
+)
+
+
+def fresh(settings: SGDParams | AdamParams) -> TrainingState:
+    torch.manual_seed(0)
+    model = build(Settings(name="convnet", stages=[[4, 4], [8, 8]]), SIGNATURE)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TrainingState(model, build_optimizer(model, settings), WeightAverage(model, 0.9), None)
+
+
+def advance(state: TrainingState, steps: int) -> None:
+    for _ in range(steps):
+        torch.manual_seed(state.step)
+        images = torch.randn(16, 1, 28, 28).contiguous(memory_format=torch.channels_last)
+        state.optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(state.model(images), torch.arange(16) % 10)
+        loss.backward()
+        state.optimizer.step()
+        assert state.average is not None
+        state.average.update(state.step)
+        state.loss_sum += loss.detach()
+        state.step += 1
+
+
+@pytest.mark.parametrize("settings", OPTIMIZERS, ids=lambda each: f"{each.name}-{getattr(each, 'momentum', '')}")
+def test_split_run_equals_straight_run(tmp_path: Path, settings: SGDParams | AdamParams) -> None:
+    straight = fresh(settings)
+    advance(straight, 6)
+
+    first = fresh(settings)
+    advance(first, 3)
+    with StateStore(tmp_path, "f", print) as store:
+        store.save(first.tensors(), first.counters())
+        second = fresh(settings)
+        saved = store.load()
+    assert saved is not None
+    second.restore(*saved)
+    advance(second, 3)
+
+    expected, found = straight.tensors(), second.tensors()
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name
+    assert straight.counters() == second.counters()
+
+
+def test_the_last_two_are_kept_and_a_damaged_one_is_passed_over(tmp_path: Path) -> None:
+    said: list[str] = []
+    state = fresh(OPTIMIZERS[0])
+    with StateStore(tmp_path, "f", said.append) as store:
+        for _ in range(3):
+            advance(state, 1)
+            store.save(state.tensors(), state.counters())
+        assert sorted(path.name for path in store.folder.iterdir()) == ["0000000002", "0000000003"]
+
+        newest = store.folder / "0000000003" / "state.safetensors"
+        newest.write_bytes(newest.read_bytes()[:-100])
+        saved = store.load()
+        assert saved is not None
+        assert saved[1]["step"] == 2
+        assert "0000000003 is damaged" in said[0]
+
+        (store.folder / "0000000002" / "complete.json").unlink()
+        assert store.load() is None
+
+
+def test_a_full_disk_keeps_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = fresh(OPTIMIZERS[0])
+    with StateStore(tmp_path, "f", print) as store:
+        advance(state, 1)
+        store.save(state.tensors(), state.counters())
+        advance(state, 1)
+
+        def full(_: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(UserError, match="disk is full"):
+                store.save(state.tensors(), state.counters())
+        saved = store.load()
+        assert saved is not None
+        assert saved[1]["step"] == 1
+        assert [path.name for path in store.folder.iterdir()] == ["0000000001"]
+
+
+def test_the_best_weights_travel_with_the_state(tmp_path: Path) -> None:
+    state = fresh(OPTIMIZERS[0])
+    advance(state, 1)
+    state.best = {name: value.clone() for name, value in state.evaluated.state_dict().items()}
+    state.best_loss, state.best_epoch = 0.25, 3
+    other = fresh(OPTIMIZERS[0])
+    other.restore(state.tensors(), state.counters())
+    assert (other.best_loss, other.best_epoch) == (0.25, 3)
+    assert other.best is not None
+    assert all(torch.equal(value, other.best[name]) for name, value in state.best.items())
