@@ -89,7 +89,7 @@ def closure(script: Path) -> set[Path]:
     data = {
         each
         for path, text in texts.items()
-        for each in path.parent.iterdir()
+        for each in path.parent.rglob("*")
         if each.suffix in DATA_FILES and each.name in text
     }
     return files | data

@@ -109,7 +109,7 @@ def describe(predictions: Sequence[Prediction]) -> Iterator[str]:
 
 
 def load_image(path: Path, channels: int, size: tuple[int, int], resize: Resize = "pad") -> Pixels:
-    """An image file as a model's input, uint8 [channels, height, width]: see `samebits.data.readers.image.pixels.load_pixels`.
+    """An image file as a model's input, uint8 [channels, height, width]: see `pixels.load_pixels`.
 
     Args:
         channels: 1 for grey, 3 for RGB.

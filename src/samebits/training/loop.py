@@ -34,7 +34,7 @@ from samebits.training.profiler import Clock
 from samebits.training.resume.state import TrainingState, metrics_of
 
 CURVE_POINTS = 400
-"""Points of a training curve, whatever the number of steps; `samebits.provenance.golden.loss_trace` raises it to see each."""
+"""Points of a training curve, whatever the number of steps; `golden.loss_trace` raises it to see each."""
 
 _VALIDATION_BATCH = 500
 

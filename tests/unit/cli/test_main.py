@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import samebits.cli.main as cli
 from samebits import __version__
 from samebits.base.errors import UserError
-from samebits.cli import main
 from samebits.cli.main import main, parser
 from samebits.cli.options import find_project
 
@@ -184,7 +184,7 @@ def test_starting_imports_no_heavy_library() -> None:
 def test_every_command_has_a_function() -> None:
     for argv in (["predict", "x"], ["use", "x"], ["ui"], ["runs", "sync"], ["summary"], ["fetch", "x"]):
         run = parser().parse_args(argv).run
-        assert run is getattr(main, f"_{argv[-1] if argv[0] == 'runs' else argv[0]}")
+        assert run is getattr(cli, f"_{argv[-1] if argv[0] == 'runs' else argv[0]}")
 
 
 @pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", "fast"])

@@ -70,7 +70,7 @@ def render_report(
     """
     wrong = int((~predictions.correct).sum())
     return render(
-        "report.html.j2",
+        "classification.html.j2",
         title=title,
         samples=len(predictions),
         wrong=wrong,

@@ -14,13 +14,13 @@ def render(template: str, **values: Any) -> str:
     """A page; a function of its arguments alone.
 
     Args:
-        template: a file of this package, `report.html.j2`.
+        template: a file of `templates/`, `classification.html.j2`.
         values: for the template; `title` and `facts` among them.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     def source(name: str) -> str:
-        return files("samebits.evaluation").joinpath(name).read_text(encoding="utf-8")
+        return files("samebits.evaluation.report").joinpath("templates", name).read_text(encoding="utf-8")
 
     environment = Environment(
         autoescape=True,

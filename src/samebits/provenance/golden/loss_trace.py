@@ -1,6 +1,6 @@
 """The first training steps of a workspace, one loss each, as exact numbers.
 
-    python -m samebits.provenance.golden.loss_trace 50 trace.json    in a folder that holds params.yaml, dvc.yaml and data/prepared
+    python -m samebits.provenance.golden.loss_trace 50 trace.json    beside params.yaml and data/prepared
 
 It is the train stage itself that runs, with a tracker that writes the losses down and asks to stop after the last one.
 The state after it is left where an interrupted training leaves it, below `.samebits/resume`.

@@ -37,7 +37,7 @@ def render(difference: Difference) -> str:
     """The page as text."""
     from jinja2 import Environment, StrictUndefined
 
-    template = Path(__file__).with_name("diff.html.j2").read_text(encoding="utf-8")
+    template = Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     old, new = difference.old, difference.new
     changes = [

@@ -1,7 +1,7 @@
 """A byte-level BPE for running text, and what running text asks of any tokeniser.
 
 As in GPT-2 (Radford et al., 2019): any text can be encoded, and decoding gives it back byte for byte. The tokenisers of
-`samebits.data.readers.text.tokenizer` are for single texts: they put marks around each and change white space. The same texts give
+`readers.text.tokenizer` are for single texts: they put marks around each and change white space. The same texts give
 the same `tokenizer.json`.
 """
 

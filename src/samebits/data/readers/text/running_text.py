@@ -1,6 +1,6 @@
 """Running text for language models: books, articles, code, as text files or a folder of them.
 
-A document is cut into segments of about 4 KB (`samebits.data.readers.text.chunks`), which are the samples that `data.split`
+A document is cut into segments of about 4 KB (`readers.text.chunks`), which are the samples that `data.split`
 assigns; adding a document never moves the segments of another. Inside a split, segments follow each other in the order
 of the documents, with a separator wherever the text does not go on, and are stored as rows of `data.text.length` + 1
 tokens, each row beginning with the last token of the row before.
