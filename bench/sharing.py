@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.data.preparation.shards import npy_bytes, shard_borders
-from samebits.data.preparation.split import sample_hashes
+from samebits.data.readers.sample_hashes import sample_hashes
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))

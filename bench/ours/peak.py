@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from samebits.compute import determinism
-from samebits.models import resnet
+from samebits.models.layers import resnet
 from samebits.signature.signature import ClassTarget, ImageInputs, Signature
 from samebits.training.flops import flops_a_sample, shortest_seconds
 

@@ -20,10 +20,10 @@ from samebits.data.fetching.fetch import fetch
 from samebits.data.loading.prepared import Split, open_split, read_info
 from samebits.data.preparation.prepare import split_and_encode
 from samebits.data.preparation.shards import write_prepared
-from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.idx import read
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.reader import Source
+from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.params.data import DataParams
 from samebits.params.image import ImageParams
 from samebits.pipeline.recipes import use

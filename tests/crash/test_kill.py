@@ -75,7 +75,7 @@ def test_sigkill_inside_a_checkpoint_write(
     killer = textwrap.dedent(f"""
         import os, pathlib, runpy, shutil, signal, sys
         sys.path.insert(0, "src")
-        from samebits.training import store
+        from samebits.training.resume import store
         os.environ["SAMEBITS_LAUNCHED"] = "1"
         owner, name = {function.rpartition(".")[0]}, {function.rpartition(".")[2]!r}
         original, calls, saving = getattr(owner, name), [0], [False]

@@ -17,8 +17,8 @@ from samebits.data.fetching.catalog import load_card
 from samebits.data.loading.prepared import read_info
 from samebits.data.preparation.prepare import split_and_encode
 from samebits.data.preparation.shards import write_prepared
-from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.images import RawImages
+from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.models import build_model
 from samebits.models.convnet import Settings
 from samebits.params.data import DataParams

@@ -20,10 +20,11 @@ from torch import nn
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256_bytes, write_bytes, write_json
 from samebits.base.registry import load_module
-from samebits.models import MODELS, build_model
+from samebits.models import build_model
+from samebits.params.choices import MODELS, TASKS
 from samebits.params.section import Section
 from samebits.signature.signature import TOKENIZER, Signature, TokenInputs
-from samebits.tasks import TASKS, Task, build_task
+from samebits.tasks import Task, build_task
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

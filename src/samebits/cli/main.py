@@ -150,7 +150,7 @@ def _check(_: argparse.Namespace) -> None:
 
 
 def _summary(_: argparse.Namespace) -> None:
-    from samebits.pipeline.summary import summarize
+    from samebits.cli.summary import summarize
 
     print(summarize(project_here()))
 

@@ -20,9 +20,10 @@ from samebits.evaluation.report.charts import Line, line_chart
 from samebits.evaluation.report.classification import curve_charts
 from samebits.evaluation.report.page import render
 from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, rounded
-from samebits.inference.sampling import SEPARATORS, Sampling, generate
+from samebits.inference.sampling import Sampling, generate
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import TOKENIZER
+from samebits.signature.special_tokens import SEPARATORS
 from samebits.tasks.language_model import token_metrics
 
 if TYPE_CHECKING:

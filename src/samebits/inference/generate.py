@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError
-from samebits.inference.sampling import SEPARATORS, Floats, Run, Sampling, generate
+from samebits.inference.sampling import Floats, Run, Sampling, generate
 from samebits.inference.session import open_model, open_tokenizer
+from samebits.signature.special_tokens import SEPARATORS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -17,10 +17,6 @@ Run = Callable[[npt.NDArray[np.int32], Floats, Floats], Sequence[Floats]]
 """Tokens int32 [1, L], keys and values [layers, 1, heads, P, size] -> scores [1, L, V], keys and values of P + L."""
 
 
-SEPARATORS = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "<|im_end|>", "[SEP]")
-"""Names of the token between texts, in the order in which they are looked for in a tokeniser."""
-
-
 @dataclass(frozen=True)
 class Sampling:
     """How a token is drawn from its probabilities.

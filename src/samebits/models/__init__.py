@@ -1,8 +1,8 @@
 """Models: one file each, a plain `nn.Module` that knows nothing of the trainer.
 
 A model file defines `Settings`, a `Section` with the model's own keys, and `build(settings, signature) -> nn.Module`.
-To add one: write the file, add its line to `MODELS`. One that reads only the beginning of a text says so by a function
-`reads(settings, signature) -> int`, in tokens.
+To add one: write the file, add its name to `MODELS` in `params/choices.py`. One that reads only the beginning of a text
+says so by a function `reads(settings, signature) -> int`, in tokens.
 """
 
 from __future__ import annotations
@@ -12,23 +12,9 @@ from typing import cast
 from torch import nn
 
 from samebits.base.registry import load_module
+from samebits.params.choices import MODELS
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
-
-MODELS = {
-    "bert": "samebits.models.bert",
-    "convnet": "samebits.models.convnet",
-    "efficientnet_lite0": "samebits.models.efficientnet",
-    "embedding_bag": "samebits.models.embedding_bag",
-    "gpt": "samebits.models.gpt",
-    "mlp": "samebits.models.mlp",
-    "own": "samebits.models.own",
-    "resnet18": "samebits.models.resnet",
-    "resnet34": "samebits.models.resnet",
-    "resnet50": "samebits.models.resnet",
-    "resnet9": "samebits.models.resnet9",
-    "tabular": "samebits.models.tabular",
-}
 
 
 def build_model(settings: Section, signature: Signature) -> nn.Module:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from samebits.base.registry import load_module
-from samebits.models import MODELS
 from samebits.params.augment import AugmentParams
+from samebits.params.choices import MODELS, TASKS
 from samebits.params.data import DataParams
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
@@ -22,7 +22,6 @@ from samebits.params.runtime import RuntimeParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams
-from samebits.tasks import TASKS
 
 Reproducibility = Literal["strict", "warn", "off"]
 

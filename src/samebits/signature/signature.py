@@ -231,7 +231,7 @@ class Signature(Section):
 
 
 _MODELS = {
-    "image": "convnet or resnet18",
+    "image": "convnet, resnet9, resnet18 or another for images",
     "tokens": "bert or embedding_bag for classes, gpt for a language model",
     "table": "tabular",
 }

@@ -1,7 +1,8 @@
 """Tasks: what is learnt. A task turns a batch into a loss and outputs into metrics; the loop is blind to it.
 
 A task file defines `Settings` (the `task` section), `TARGET` (the kind of target it learns) and
-`build(settings, signature, class_counts) -> Task`. To add one: write the file, add its line to `TASKS`.
+`build(settings, signature, class_counts) -> Task`. To add one: write the file, add its
+name to `TASKS` in `params/choices.py`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,9 @@ from torch import Tensor
 
 from samebits.base.errors import UserError
 from samebits.base.registry import load_module
+from samebits.params.choices import TASKS
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
-
-TASKS = {
-    "classification": "samebits.tasks.classification",
-    "language_model": "samebits.tasks.language_model",
-    "regression": "samebits.tasks.regression",
-}
 
 
 class Task(Protocol):

@@ -19,8 +19,9 @@ from samebits.compute.distributed import Team, join_team, own_device
 from samebits.compute.hardware import Precision, hardware_kind, pick_device, resolve_precision
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import DatasetInfo, open_split, read_info
-from samebits.models import MODELS, build_model, tokens_read
+from samebits.models import build_model, tokens_read
 from samebits.params.augment import AugmentParams
+from samebits.params.choices import MODELS
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams

@@ -148,11 +148,12 @@ print([key for key in before if before[key] != after[key]])
 
 def test_importing_samebits_changes_neither_the_environment_nor_torch(tmp_path: Path) -> None:
     """In a notebook or a server: only the entry scripts set what a stage needs."""
-    modules = ("cli", "launch", "stage", "training.train", "evaluation.evaluate", "export.export", "data.prepare")
-    others = ("predict", "generate", "serving", "checkpoint", "determinism", "tracking.tracker", "models.bert")
+    modules = ("cli.main", "base.launch", "stage", "training.train", "evaluation.evaluate", "export.export")
+    others = ("data.preparation.prepare", "inference.image", "inference.generate", "checkpoints.serving")
+    more = ("compute.determinism", "tracking.journal.tracker", "models.bert")
     clean = {key: value for key, value in os.environ.items() if key not in OURS}
     result = subprocess.run(
-        [sys.executable, "-c", IMPORT, *(f"samebits.{each}" for each in modules + others)],
+        [sys.executable, "-c", IMPORT, *(f"samebits.{each}" for each in modules + others + more)],
         cwd=tmp_path,
         env=clean | {"PYTHONPATH": str(SRC)},
         capture_output=True,

@@ -126,7 +126,7 @@ def test_a_summary_before_the_first_run_is_2(project: Path, capsys: pytest.Captu
 def test_a_summary_is_printed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("samebits.pipeline.summary.summarize", lambda found: f"of {found.workspace}")
+    monkeypatch.setattr("samebits.cli.summary.summarize", lambda found: f"of {found.workspace}")
     assert main(["summary"]) == 0
     assert capsys.readouterr().out == f"of {project}\n"
 
@@ -135,15 +135,15 @@ def test_ctrl_c_is_130(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(_: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("samebits.pipeline.summary.summarize", stopped)
+    monkeypatch.setattr("samebits.cli.summary.summarize", stopped)
     assert main(["summary"]) == 130
 
 
 def test_output_that_nobody_reads_any_more_is_no_traceback() -> None:
     code = (
-        "import sys\nfrom samebits import cli\n"
+        "import sys\nimport samebits.cli.main as cli\n"
         "def run(_):\n    while True:\n        print('a line')\n"
-        "cli._status = run\nraise SystemExit(main.main(['runs', 'status']))\n"
+        "cli._status = run\nraise SystemExit(cli.main(['runs', 'status']))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -15,7 +15,7 @@ import sys
 import torch
 from samebits.params.train import AdamParams, MuonParams, SGDParams
 from samebits.training.optim.optimizers import build_optimizer
-from samebits.training import optimizers
+from samebits.training.optim import optimizers
 from samebits.compute.determinism import set_determinism
 
 if not {spared}:

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from samebits.base.errors import UserError
-from samebits.models import build_model, efficientnet, mlp, own, resnet, resnet9
+from samebits.models import build_model, efficientnet_lite0, mlp, own, resnet9
+from samebits.models.layers import resnet
 from samebits.params.transfer import TransferParams
 from samebits.signature.signature import NumberColumn, NumberTarget, Signature, TableInputs
 from samebits.training.pretrained.load import set_up
@@ -39,8 +40,8 @@ def _one_thread() -> None:
         resnet.Settings(name="resnet34", stem="small"),
         resnet.Settings(name="resnet50"),
         resnet9.Settings(name="resnet9", widths=[4, 8, 8, 16], dropout=0.1),
-        efficientnet.Settings(name="efficientnet_lite0"),
-        efficientnet.Settings(name="efficientnet_lite0", stem="small"),
+        efficientnet_lite0.Settings(name="efficientnet_lite0"),
+        efficientnet_lite0.Settings(name="efficientnet_lite0", stem="small"),
     ],
     ids=lambda each: each.name,
 )

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from samebits.data.loading.prepared import SPLITS
-from samebits.data.preparation.split import hash_words
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.near_duplicates import MOST_PAIRS, find_pairs
 from samebits.data.readers.reader import Array, Int64, Raw, SetAside
+from samebits.data.readers.sample_hashes import hash_words
 from samebits.params.data import DataParams
 
 NEAR_DUPLICATES = "near_duplicates.csv"

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from samebits.base.errors import UserError
 from samebits.base.files import json_bytes, write_bytes, write_json
 from samebits.data.loading.prepared import FORMAT_VERSION, SPLITS, ShardInfo
-from samebits.data.preparation.split import Hashes, hash_words
 from samebits.data.readers.reader import Encoded, SetAside, SplitData
+from samebits.data.readers.sample_hashes import Hashes, hash_words
 from samebits.signature.signature import Signature
 
 _MANIFEST_ROWS = 65536

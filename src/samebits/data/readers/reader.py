@@ -19,7 +19,7 @@ import numpy.typing as npt
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import load_module, nearest
 from samebits.data.fetching.catalog import Card
-from samebits.data.preparation.split import Hashes
+from samebits.data.readers.sample_hashes import Hashes
 from samebits.params.data import DataParams
 from samebits.signature.signature import Signature
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from samebits.base.errors import UserError
 from samebits.data.loading.prepared import SPLITS, open_split, read_info
 from samebits.data.preparation.shards import shard_borders
-from samebits.data.preparation.split import hash_mask, sample_hashes
+from samebits.data.preparation.split import hash_mask
+from samebits.data.readers.sample_hashes import sample_hashes
 from tests.unit.data.conftest import make_source
 
 Run = Callable[..., Path]

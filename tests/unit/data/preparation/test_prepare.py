@@ -15,9 +15,9 @@ from samebits.base import files
 from samebits.base.errors import UserError
 from samebits.data.preparation import shards
 from samebits.data.preparation.prepare import prepare, require_usable
-from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.images import RawImages, channel_statistics
 from samebits.data.readers.reader import SetAside
+from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.params.data import DataParams
 from tests.unit.data.conftest import Source, card_dict, make_source
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samebits.base.errors import UserError
-from samebits.data.preparation.split import assign, check_splits, hash_mask, sample_hashes
+from samebits.data.preparation.split import assign, check_splits, hash_mask
+from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.params.data import DataParams
 
 

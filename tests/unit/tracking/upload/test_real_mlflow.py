@@ -216,9 +216,9 @@ def test_a_sender_that_is_starved_is_replaced_by_one_that_is_not(site: Site) -> 
     record = read_records(site.project)[0].folder
     lines = [
         "import sys, pathlib",
-        "from samebits.tracking import gently, sender",
-        "gently.Gently.__init__.__defaults__ = (0.0,)",
-        "gently._make_ordinary = lambda thread: False",
+        "from samebits.tracking.upload import idle_priority, sender",
+        "idle_priority.Gently.__init__.__defaults__ = (0.0,)",
+        "idle_priority._make_ordinary = lambda thread: False",
         f"sender.main(pathlib.Path({str(record)!r}), pathlib.Path({str(site.project.home)!r}), gentle=True)",
     ]
     starved = subprocess.Popen(

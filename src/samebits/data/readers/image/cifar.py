@@ -10,9 +10,9 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.data.fetching.archives import Member, list_members
-from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.reader import Source
+from samebits.data.readers.sample_hashes import sample_hashes
 
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32

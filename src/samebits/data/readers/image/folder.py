@@ -15,10 +15,10 @@ import numpy as np
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
 from samebits.data.fetching.archives import Member, list_tree, require_filled
-from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.decode import decode
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.data.readers.times import read_times
 
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.data.fetching.catalog import Card
-from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.reader import Source
+from samebits.data.readers.sample_hashes import sample_hashes
 
 _UNSIGNED_BYTE = 0x08
 _CURE = "the file is damaged or of another format: replace it with the one whose sha256 the card names"

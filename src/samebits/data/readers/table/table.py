@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
-from samebits.data.preparation.split import HASH_BYTES, Hashes
 from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source
+from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes
 from samebits.data.readers.table.columns import (
     Column,
     coded,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from samebits.base.errors import UserError
-from samebits.inference.sampling import SEPARATORS
+from samebits.signature.special_tokens import SEPARATORS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
-from samebits.data.preparation.split import HASH_BYTES, Hashes
 from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, SplitData
+from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes
 from samebits.data.readers.text.bpe import encode_all, separator_of, tokenizer_bytes, train_bpe
 from samebits.data.readers.text.chunks import segments
 from samebits.data.readers.text.decoding import NotText, check_encoding

@@ -10,9 +10,9 @@ import pytest
 
 from samebits.base.errors import UserError
 from samebits.data.fetching.catalog import Card
-from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.reader import Raw, read_source
+from samebits.data.readers.sample_hashes import sample_hashes
 from tests.conftest import card_source
 from tests.unit.data.conftest import card_dict, idx_bytes, make_source
 

@@ -10,7 +10,7 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.base.files import write_json
 from samebits.base.paths import Project
-from samebits.pipeline.summary import summarize
+from samebits.cli.summary import summarize
 
 TEST = {"accuracy": 0.98765, "macro_f1": None, "log_loss": 0.0456}
 INTERVAL = {"accuracy": {"low": 0.98, "high": 0.99}}

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from samebits.data.fetching.catalog import load_card
 from samebits.data.fetching.fetch import fetch
-from samebits.models import build_model, efficientnet, resnet9
+from samebits.models import build_model, efficientnet_lite0, resnet9
 from samebits.params.transfer import TransferParams
 from samebits.signature.signature import ClassTarget, ImageInputs, Signature
 from samebits.training.pretrained.find import is_torchs_own
@@ -20,7 +20,7 @@ from samebits.training.pretrained.load import read_weights, set_up
 from tests.unit.models.test_convnet import images
 
 CATALOG = Path(__file__).parents[3] / "data" / "catalog"
-LITE0 = efficientnet.Settings(name="efficientnet_lite0")
+LITE0 = efficientnet_lite0.Settings(name="efficientnet_lite0")
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def test_the_stem_says_what_is_left_of_the_pixels(stem: str, side: int) -> None:
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (5, 12)])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
 def test_zeros_go_where_tensorflow_has_them(size: tuple[int, int], kernel: int, stride: int) -> None:
-    layer = efficientnet.Convolution(2, 2, size, kernel=kernel, stride=stride, groups=2, linear=True).eval()
+    layer = efficientnet_lite0.Convolution(2, 2, size, kernel=kernel, stride=stride, groups=2, linear=True).eval()
     x = torch.randn(1, 2, *size)
     # SAME: ceil(side / stride) outputs; of the zeros that this takes, the odd one stands last.
     zeros = [max(0, (-(-side // stride) - 1) * stride + kernel - side) for side in size]
@@ -100,7 +100,7 @@ def test_weights_find_their_places(names: Any) -> None:
     with torch.no_grad():
         for each in source.parameters():
             each.add_(1.0)
-    made = set_up(target, TransferParams(weights="x", layer_decay=0.5, head_lr=4.0), efficientnet, names(source))
+    made = set_up(target, TransferParams(weights="x", layer_decay=0.5, head_lr=4.0), efficientnet_lite0, names(source))
     before, after = source.state_dict(), target.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in after if not name.startswith("head."))
     assert "not used" not in "".join(made.report)
@@ -144,7 +144,7 @@ def test_the_published_weights_are_used_whole() -> None:
     card = load_card(CATALOG, "efficientnet_lite0")
     weights = read_weights(fetch(card, progress="off")[card.file("model").name], torchs_own=True)
     model = built(1000, (3, 64, 64), stem="small").eval()
-    made = set_up(model, TransferParams(weights=card.name), efficientnet, weights)
+    made = set_up(model, TransferParams(weights=card.name), efficientnet_lite0, weights)
     assert made.report == ("transfer: 296 of 296 tensors (100.0% of the values) are from efficientnet_lite0",)
     # Flat grey is no thing: the net must not be sure, but it has an answer, and it is finite.
     logits = model(torch.zeros(1, 3, 64, 64))
