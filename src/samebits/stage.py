@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,47 +23,11 @@ from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project, current_project
 from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
-from samebits.params.runtime import RuntimeParams
+from samebits.pipeline.context import TIMES, StageContext, is_helper
 from samebits.pipeline.dvc_yaml import code_digest, stage_files
 
 if TYPE_CHECKING:
     from samebits.params.schema import Params
-    from samebits.tracking.journal.tracker import Tracker
-
-
-TIMES = "times.json"
-"""Below `.samebits`: seconds of each stage's last run in this working tree."""
-
-
-@dataclass(frozen=True)
-class StageContext:
-    """What a stage works with beside its parameters.
-
-    Attributes:
-        name: prepare, train, evaluate or export.
-        tracker: records metrics and artefacts; never fails a stage.
-        stop: whether somebody asked to stop.
-        log: the lines said so far.
-    """
-
-    name: str
-    project: Project
-    runtime: RuntimeParams
-    tracker: Tracker
-    stop: StopRequest
-    log: list[str] = field(default_factory=list)
-
-    def say(self, line: str) -> None:
-        """Print a line under the stage's name, and keep it for the run's log."""
-        if is_helper():
-            return  # the first process says it
-        self.log.append(line)
-        print(f"{self.name}: {line}", flush=True)
-
-
-def is_helper() -> bool:
-    """Whether this process only computes beside the one that records and writes (torchrun's RANK, and ours)."""
-    return os.environ.get("RANK", "0") != "0"
 
 
 def sections_of(body: Callable[..., None]) -> tuple[str, ...]:

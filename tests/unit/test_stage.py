@@ -14,7 +14,8 @@ from samebits import stage as module
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.signals import StopRequest
 from samebits.params.augment import AugmentParams
-from samebits.stage import StageContext, load_body, run_stage, sections_of
+from samebits.pipeline.context import StageContext
+from samebits.stage import load_body, run_stage, sections_of
 from samebits.tracking.journal import tracker as tracking
 from samebits.tracking.journal.tracker import NullTracker
 

@@ -54,7 +54,7 @@ def _doctor(arguments: argparse.Namespace) -> None:
 
 
 def _data_diff(arguments: argparse.Namespace) -> None:
-    from samebits.sharing.data_diff.compare import data_diff
+    from samebits.sharing.data_diff.command import data_diff
 
     project = project_here()
     page = Path(arguments.html) if arguments.html else project.state / "data-diff.html"

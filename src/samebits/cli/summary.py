@@ -7,7 +7,7 @@ from typing import Any
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.paths import Project
-from samebits.stage import TIMES
+from samebits.pipeline.context import TIMES
 from samebits.tracking.journal.record import PIPELINE
 
 _SHOWN = ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "mae", "loss", "perplexity", "bits_per_byte")

@@ -22,7 +22,7 @@ from samebits.evaluation.subject import EVALUATORS, Evaluation, Subject
 from samebits.params.evaluate import EvaluateParams
 
 if TYPE_CHECKING:
-    from samebits.stage import StageContext
+    from samebits.pipeline.context import StageContext
 
 
 def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:

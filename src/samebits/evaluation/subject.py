@@ -20,8 +20,8 @@ import torch
 from samebits.base.errors import UserError
 from samebits.checkpoints.checkpoint import Checkpoint
 from samebits.checkpoints.serving import ServingModel
-from samebits.data.loading.batches import sequential
 from samebits.data.loading.prepared import DatasetInfo, Split
+from samebits.data.loading.sequential import sequential
 from samebits.evaluation.metrics.classification import Interval
 from samebits.evaluation.report.curves import Curve
 from samebits.params.evaluate import EvaluateParams

@@ -33,7 +33,7 @@ from samebits.params.export import ExportParams
 from samebits.signature.signature import NextTokenTarget
 
 if TYPE_CHECKING:
-    from samebits.stage import StageContext
+    from samebits.pipeline.context import StageContext
 
 
 def export(export: ExportParams, *, context: StageContext) -> None:

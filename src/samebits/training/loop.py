@@ -21,8 +21,9 @@ from samebits.compute import determinism
 from samebits.compute.deterministic_errors import deterministic_errors
 from samebits.compute.distributed import Team
 from samebits.compute.hardware import Precision
-from samebits.data.loading.batches import Batch, Batches, sequential
+from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import Split
+from samebits.data.loading.sequential import Batch, sequential
 from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
 from samebits.tasks import Deriving, Task

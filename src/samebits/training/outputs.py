@@ -9,7 +9,7 @@ from samebits.base.files import remove_unfinished, write_bytes, write_json
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
 from samebits.data.loading.prepared import DatasetInfo
 from samebits.params.section import Section
-from samebits.stage import StageContext
+from samebits.pipeline.context import StageContext
 from samebits.training.loop import Training
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from samebits.base.errors import Interrupted
 from samebits.base.progress import Progress
-from samebits.stage import StageContext
+from samebits.pipeline.context import StageContext
 from samebits.training.flops import flops_a_sample, peak_flops
 from samebits.training.loop import Observer, Training
 from samebits.training.profiler import Clock, Profile

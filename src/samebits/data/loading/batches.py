@@ -7,39 +7,21 @@ run that was interrupted asks for the next step and gets what the uninterrupted 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Lock
 from typing import Literal
-
-import numpy as np
-import torch
 
 from samebits.data.loading.augment import Floats, apply, draw
 from samebits.data.loading.order import Int64, bucketed, epoch_order, steps_in_epoch
 from samebits.data.loading.prepared import Split
+from samebits.data.loading.sequential import Batch
 from samebits.data.loading.tensors import as_tensor
 from samebits.params.augment import AugmentParams
 from samebits.signature.signature import ImageInputs
 
 _STEPS_DRAWN = 32
 """Steps whose random numbers are drawn at once: those of 32 batches of 256 images fit a core's second-level cache."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Samples of one step.
-
-    Attributes:
-        inputs: images uint8 [B, C, H, W], tokens int32 [B, L], or table rows float32 [B, columns]; on the CPU.
-        targets: classes int64 [B], numbers float32 [B], or next tokens int64 [B, L].
-        indices: int64 [B], the samples' rows in their split.
-    """
-
-    inputs: torch.Tensor
-    targets: torch.Tensor
-    indices: Int64
 
 
 class Batches:
@@ -162,11 +144,3 @@ class Batches:
                 self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
                 self._orders[epoch] = order
             return order
-
-
-def sequential(split: Split, batch_size: int) -> Iterator[Batch]:
-    """Every sample of a split once, in order, as it is; the last batch may be smaller."""
-    for start in range(0, len(split), batch_size):
-        indices = np.arange(start, min(start + batch_size, len(split)), dtype=np.int64)
-        inputs, targets = split.samples(indices)
-        yield Batch(as_tensor(inputs), as_tensor(targets), indices)

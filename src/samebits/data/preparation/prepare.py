@@ -32,7 +32,7 @@ from samebits.params.data import DataParams
 
 if TYPE_CHECKING:
     from samebits.base.paths import Project
-    from samebits.stage import StageContext
+    from samebits.pipeline.context import StageContext
 
 
 def prepare(data: DataParams, *, context: StageContext) -> None:

@@ -20,7 +20,8 @@ from samebits.base.files import json_bytes, read_json, write_json
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
 from samebits.params.schema import Params, read_params
-from samebits.stage import StageContext, is_helper, load_body, sections_of
+from samebits.pipeline.context import StageContext, is_helper
+from samebits.stage import load_body, sections_of
 from samebits.tracking.journal.tracker import NullTracker
 
 TRAIN = "samebits.training.train:train"

@@ -1,8 +1,4 @@
-"""`samebits data diff A B`: what changed between two versions of the prepared data.
-
-    samebits data diff v1 v2           two tags, commits, branches or experiments
-    samebits data diff v1              v1 and what lies in the workspace
-    samebits data diff v1 v2 --html changes.html
+"""What changed between two versions of the prepared data.
 
 A sample is known by its content (SHA-256 of its bytes), not by its name or place: ids of files that are numbered
 move when one is put in before them. The same content twice is two samples.
@@ -11,17 +7,13 @@ move when one is put in before them. The same content twice is two samples.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from samebits.sharing.data_diff.version import Version, open_version
-
-Say = Callable[[str], None]
+from samebits.sharing.data_diff.version import Version
 
 
 @dataclass
@@ -138,40 +130,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_shown(each) for each in value)
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def data_diff(folder: Path, old: str, new: str, page: Path, say: Say = print) -> Difference:
-    """Compare two versions, print the numbers and write the page.
-
-    Args:
-        folder: root of the project.
-        old, new: revisions; `workspace` for what lies there now.
-        page: HTML file to write.
-
-    Raises:
-        UserError: if a version cannot be read, or the page not written.
-    """
-    from samebits.sharing.data_diff.page import write_page
-
-    difference = compare(open_version(folder, old), open_version(folder, new))
-    for line in lines(difference):
-        say(line)
-    write_page(difference, page)
-    say(f"page: {page}")
-    return difference
-
-
-def lines(difference: Difference) -> list[str]:
-    """The difference in numbers, for a terminal."""
-    found = [
-        f"{difference.old.name} -> {difference.new.name}: {len(difference.added):,} added, "
-        f"{len(difference.removed):,} removed, {len(difference.relabelled):,} relabelled, "
-        f"{len(difference.moved):,} moved to another split, {difference.unchanged:,} unchanged"
-    ]
-    if difference.empty:
-        found.append("the same samples, targets and splits")
-    rows = [*split_counts(difference), *((f"class {name}", a, b) for name, a, b in class_counts(difference))]
-    width = max((len(name) for name, _, _ in rows), default=0)
-    found += [f"  {name:<{width}}  {a:>9,} -> {b:>9,}  {b - a:+,}" for name, a, b in rows if a != b]
-    changed = [(name, a, b) for name, a, b in statistics(difference) if a != b and name != "samples"]
-    return found + [f"  {name}: {a} -> {b}" for name, a, b in changed]

@@ -10,33 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
-
-State = Literal["ok", "warning", "error"]
+from samebits.sharing.doctor import checks
+from samebits.sharing.doctor.finding import Line
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One finding.
-
-    Attributes:
-        name: what was looked at (`remote`).
-        state: `ok`, `warning` (works, but) or `error` (will fail).
-        text: what was found.
-        cure: what to do; empty if `ok`.
-    """
-
-    name: str
-    state: State
-    text: str
-    cure: str = ""
 
 
 def doctor(project: Project, *, as_json: bool = False, timeout: float = 30.0, say: Say = print) -> bool:
@@ -54,8 +36,6 @@ def doctor(project: Project, *, as_json: bool = False, timeout: float = 30.0, sa
 
 def examine(project: Project, timeout: float = 30.0) -> Iterator[Line]:
     """Every finding. A check that fails on its own account is an error line, and the next one goes on."""
-    from samebits.sharing.doctor import checks
-
     parts: dict[str, Callable[[], Iterator[Line]]] = {
         "python": checks.python,
         "versions": lambda: checks.versions(project),

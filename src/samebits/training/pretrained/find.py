@@ -23,7 +23,7 @@ from samebits.params.transfer import TransferParams, is_hub_name
 from samebits.signature.signature import Signature
 
 if TYPE_CHECKING:
-    from samebits.stage import StageContext
+    from samebits.pipeline.context import StageContext
 
 IMAGENET = "imagenet"
 _SAFETENSORS = ".safetensors"

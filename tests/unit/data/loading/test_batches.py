@@ -13,9 +13,10 @@ import torch
 
 from samebits.base.errors import UserError
 from samebits.data.loading.augment import augment
-from samebits.data.loading.batches import _STEPS_DRAWN, Batch, Batches, sequential
+from samebits.data.loading.batches import _STEPS_DRAWN, Batches
 from samebits.data.loading.order import epoch_order
 from samebits.data.loading.prepared import Split, open_split
+from samebits.data.loading.sequential import Batch, sequential
 from samebits.params.augment import AugmentParams
 
 AUGMENT = AugmentParams(shift=1, flip=True, rotate=10.0, erase=2)

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from samebits.sharing.data_diff.compare import class_counts, compare, lines, split_counts, statistics
+from samebits.sharing.data_diff.command import lines
+from samebits.sharing.data_diff.compare import class_counts, compare, split_counts, statistics
 from samebits.sharing.data_diff.page import SHOWN, render, thumbnail
 from samebits.sharing.data_diff.version import Version
 

@@ -17,7 +17,7 @@ from samebits.base.errors import UserError
 from samebits.base.git import git
 from samebits.base.paths import Project
 from samebits.sharing.doctor import checks, doctor
-from samebits.sharing.doctor.doctor import Line
+from samebits.sharing.doctor.finding import Line
 from tests.conftest import AUTHOR
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")

@@ -1,0 +1,36 @@
+"""A split read once, in order and as it is: for validation, evaluation and export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from samebits.data.loading.prepared import Split
+from samebits.data.loading.tensors import as_tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step.
+
+    Attributes:
+        inputs: images uint8 [B, C, H, W], tokens int32 [B, L], or table rows float32 [B, columns]; on the CPU.
+        targets: classes int64 [B], numbers float32 [B], or next tokens int64 [B, L].
+        indices: int64 [B], the samples' rows in their split.
+    """
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    indices: npt.NDArray[np.int64]
+
+
+def sequential(split: Split, batch_size: int) -> Iterator[Batch]:
+    """Every sample of a split once, in order, as it is; the last batch may be smaller."""
+    for start in range(0, len(split), batch_size):
+        indices = np.arange(start, min(start + batch_size, len(split)), dtype=np.int64)
+        inputs, targets = split.samples(indices)
+        yield Batch(as_tensor(inputs), as_tensor(targets), indices)
