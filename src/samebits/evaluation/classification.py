@@ -13,9 +13,9 @@ from samebits.evaluation.metrics.classification import (
     most_confident_mistakes,
     predictions_from_logits,
 )
+from samebits.evaluation.preview import show_samples
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Mistake, format_value, label_of, render_report
-from samebits.evaluation.report.preview import show_samples
 from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs, rounded
 from samebits.params.evaluate import EvaluateParams
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from samebits.evaluation.metrics.importance import Importance, permutation_importance
+from samebits.evaluation.importance import Importance, permutation_importance
 from samebits.evaluation.metrics.regression import NumberMetrics, Numbers, check_numbers, measure_numbers, r2
+from samebits.evaluation.preview import Shown, show_samples
 from samebits.evaluation.report import regression_figures
 from samebits.evaluation.report.classification import curve_charts, image_png
 from samebits.evaluation.report.figures import curves_figure
 from samebits.evaluation.report.page import data_url, render
-from samebits.evaluation.report.preview import Shown, show_samples
 from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs, rounded
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import NumberTarget, TableInputs

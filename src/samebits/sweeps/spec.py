@@ -12,13 +12,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from samebits.base.errors import UserError
+from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.base.registry import nearest
 from samebits.params.read import Problems, read_yaml, validate
 from samebits.params.schema import parse_params
 from samebits.params.section import Section
 from samebits.sweeps.space import LARGEST_GRID, Dimension, Method, Point, Range, combinations, grid_size, put
-from samebits.tracking.journal.journal import flatten
 from samebits.tracking.journal.replay import numbers
 
 _CHECKED_TOGETHER = 2_000

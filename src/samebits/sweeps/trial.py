@@ -17,11 +17,11 @@ from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.git import git
+from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.params.read import read_yaml
 from samebits.sweeps.space import Point, override
 from samebits.sweeps.spec import metric_files
-from samebits.tracking.journal.journal import flatten
 from samebits.tracking.journal.record import Record, read_record, read_records
 from samebits.tracking.journal.replay import finite_numbers
 

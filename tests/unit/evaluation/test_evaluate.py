@@ -20,8 +20,8 @@ from samebits.base.paths import Project
 from samebits.checkpoints.checkpoint import CONFIG
 from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.metrics.classification import evaluate_predictions, predictions_from_logits
+from samebits.evaluation.preview import Shown
 from samebits.evaluation.report.classification import Mistake, render_report
-from samebits.evaluation.report.preview import Shown
 from samebits.params.evaluate import EvaluateParams
 
 SETTINGS = EvaluateParams(bootstrap=100, batch_size=16, mistakes=5)

@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,9 @@ from samebits.evaluation.metrics.classification import Metrics, Predictions
 from samebits.evaluation.report.charts import Line, line_chart
 from samebits.evaluation.report.curves import Curve
 from samebits.evaluation.report.page import data_url, render
-from samebits.evaluation.report.preview import Shown
+
+if TYPE_CHECKING:
+    from samebits.evaluation.preview import Shown
 
 _TABLE_UP_TO = 40  # classes; a larger confusion matrix is a picture, not a table
 _PAIRS = 8

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from samebits.evaluation.metrics.importance import Importance
 from samebits.evaluation.metrics.regression import Numbers
 from samebits.evaluation.report.figures import BLUE, GREY, ORANGE, Canvas
+
+if TYPE_CHECKING:
+    from samebits.evaluation.importance import Importance
 
 _POINTS = 5000
 _COLUMNS = 30

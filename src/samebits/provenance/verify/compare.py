@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from samebits.tracking.journal.journal import flatten
+from samebits.base.nested import flatten
 
 _BLOCK = 1 << 20
 

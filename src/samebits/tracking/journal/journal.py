@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ Event = dict[str, Any]
 """One line. `k` is its kind, `t` the time in milliseconds since 1970; the rest depends on the kind."""
 
 _READ_AT_ONCE = 4 << 20
+
+REPLAYED, FROM_OUTPUTS, RAN_AFTER_ALL = "samebits.replayed.", "from its DVC outputs", "no: it ran after all"
+"""The tag (before a stage's name) that says where a skipped stage's numbers come from, and its values."""
 
 
 class JournalWriter:
@@ -157,14 +160,3 @@ def new_segment(record: Path, writer: str) -> JournalWriter:
     present = segments(record)
     number = present[-1].number + 1 if present else 1
     return JournalWriter(record / "journal" / f"{number:03d}-{writer}.jsonl")
-
-
-def flatten(values: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one: `{"train": {"lr": 1}}` becomes `{"train.lr": 1}`. Lists stay values."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, separator, f"{prefix}{key}{separator}"))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -12,11 +12,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from samebits.base.nested import flatten
 from samebits.base.paths import Project
-from samebits.tracking.journal.journal import flatten
+from samebits.tracking.journal.journal import FROM_OUTPUTS, RAN_AFTER_ALL, REPLAYED
 from samebits.tracking.journal.lineage import dvc_md5
 from samebits.tracking.journal.record import PIPELINE, Record
-from samebits.tracking.upload.description import FROM_OUTPUTS, RAN_AFTER_ALL, REPLAYED
 
 _REPORTS = {"train": "train", "evaluate": "evaluation"}
 _NO_METRICS = {"step", "epoch"}

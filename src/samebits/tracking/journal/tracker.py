@@ -17,12 +17,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
 from samebits.params.runtime import RuntimeParams
 from samebits.tracking.environment.environment import torch_facts
 from samebits.tracking.journal import lineage, replay, spawn
-from samebits.tracking.journal.journal import Event, flatten
+from samebits.tracking.journal.journal import Event
 from samebits.tracking.journal.record import (
     Opened,
     ProcessId,

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from samebits.tracking.journal.journal import FROM_OUTPUTS, REPLAYED
 from samebits.tracking.journal.lineage import restore_command
-
-REPLAYED, FROM_OUTPUTS, RAN_AFTER_ALL = "samebits.replayed.", "from its DVC outputs", "no: it ran after all"
-"""The tag (before a stage's name) that says where a skipped stage's numbers come from, and its values."""
 
 
 def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Mapping[str, Any], run_id: str) -> str:

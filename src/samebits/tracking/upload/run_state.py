@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from samebits.tracking.journal.journal import Event, Segment
+from samebits.tracking.journal.journal import FROM_OUTPUTS, REPLAYED, Event, Segment
 from samebits.tracking.journal.record import ProcessId
-from samebits.tracking.upload.description import FROM_OUTPUTS, REPLAYED
 
 
 @dataclass

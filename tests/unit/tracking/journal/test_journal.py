@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from samebits.tracking.journal.journal import JournalWriter, Segment, flatten, new_segment, segments
+from samebits.base.nested import flatten
+from samebits.tracking.journal.journal import JournalWriter, Segment, new_segment, segments
 
 
 def segment_with(path: Path, data: bytes) -> Segment:
