@@ -41,9 +41,10 @@ test-slow: setup ## the tests that take minutes: whole runs, kills, compared byt
 
 test-all: test test-slow ## ruff, mypy and every test
 
-lint: setup ## ruff: findings and format
+lint: setup ## ruff: findings and format; import-linter: who may import whom
 	@$(call step,ruff check,ruff check --quiet .)
 	@$(call step,ruff format (make format mends it),ruff format --quiet --check .)
+	@$(call step,import-linter,lint-imports --no-logo >/dev/null || lint-imports --no-logo)
 
 types: setup ## mypy, strict
 	@$(call step,mypy,mypy --no-error-summary)
@@ -52,8 +53,7 @@ format: setup ## let ruff mend what it can
 	@$(call step,ruff check,ruff check --fix .)
 	@$(call step,ruff format,ruff format .)
 
-generate: setup ## dvc.yaml's code deps and docs/parameters.md, from the code
-	@$(call step,the deps,python tools/stage_deps.py --write)
+generate: setup ## docs/parameters.md, from the code
 	@$(call step,the parameters page,python tools/document_params.py --write)
 
 hooks: setup ## run the checks of .pre-commit-config.yaml before each commit

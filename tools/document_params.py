@@ -50,9 +50,8 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD]
     for section, registry in NAMED.items():
-        for module in dict.fromkeys(registry.values()):
-            settings = importlib.import_module(module).Settings
-            parts.append(_section(f"{section}", settings, importlib.import_module(module).__doc__ or ""))
+        for settings in dict.fromkeys(importlib.import_module(module).Settings for module in registry.values()):
+            parts.append(_section(section, settings, sys.modules[settings.__module__].__doc__ or ""))
     parts += [_section(name, model, inspect.getdoc(model) or "") for name, model in SECTIONS.items()]
     return "\n".join(parts)
 

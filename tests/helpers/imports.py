@@ -1,0 +1,105 @@
+"""Which modules of samebits a script reaches, derived from the imports without running them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+SRC = ROOT / "src"
+
+OBSERVERS = (
+    "samebits.base.errors",
+    "samebits.base.paths",
+    "samebits.base.progress",
+    "samebits.base.redaction",
+    "samebits.base.registry",
+    "samebits.base.signals",
+    "samebits.data.fetching",
+    "samebits.params.choices",
+    "samebits.params.runtime",
+    "samebits.params.schema",
+    "samebits.pipeline",
+    "samebits.tracking",
+)
+"""What stages use and what cannot change what they write: it records, validates, shows, names or stops.
+
+What `data.fetching` brings is checked against a SHA-256 that was written down before."""
+
+DECIDING = {"prepare": ("samebits.data.fetching.archives", "samebits.data.fetching.catalog")}
+"""Parts of observers that do change what a stage writes: the members of archives, what a card says of its files."""
+
+_NAME = re.compile(r"samebits(\.\w+)+(:\w+)?")
+
+
+def module_file(name: str) -> Path | None:
+    """The file of a module or package of src, or None."""
+    base = SRC.joinpath(*name.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """Modules that a file names: in imports (not those for type checkers alone) and in the strings of registries."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = _typing_only(tree) | _docstrings(tree)
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAME.fullmatch(node.value):
+            found.add(node.value.partition(":")[0])
+    return frozenset(name for name in found if name.startswith("samebits") and module_file(name))
+
+
+def _typing_only(tree: ast.Module) -> set[int]:
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    return {id(inner) for block in blocks for inner in ast.walk(block)}
+
+
+def _docstrings(tree: ast.Module) -> set[int]:
+    holders = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    return {id(node.body[0].value) for node in holders if node.body and isinstance(node.body[0], ast.Expr)}
+
+
+def is_observer(name: str, stage: str) -> bool:
+    return name not in DECIDING.get(stage, ()) and any(
+        name == each or name.startswith(f"{each}.") for each in OBSERVERS
+    )
+
+
+def closure(script: Path, chosen: Iterable[str] = ()) -> set[Path]:
+    """Every file of src/samebits that a stage's script reaches and that can change a result.
+
+    Args:
+        chosen: modules that params.yaml names: the model's, the task's.
+    """
+    reached: dict[str, Path] = {}
+    todo = {*imported(script), *chosen}
+    while todo:
+        name = todo.pop()
+        path = module_file(name)
+        if name in reached or is_observer(name, script.stem) or path is None:
+            continue
+        reached[name] = path
+        parts = name.split(".")
+        todo |= {".".join(parts[:end]) for end in range(1, len(parts))} | imported(path)
+    return {path for path in reached.values() if not _is_label(path)}
+
+
+def _is_label(path: Path) -> bool:
+    """Whether it is the __init__.py of a package with nothing in it but a description and a version."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return path.name == "__init__.py" and all(
+        isinstance(each, ast.Expr | ast.ImportFrom | ast.Assign | ast.AnnAssign)
+        and not any(isinstance(node, ast.Name) and not node.id.startswith("__") for node in ast.walk(each))
+        for each in body
+    )
