@@ -13,7 +13,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -105,22 +105,24 @@ def list_tree(source: Path, scratch: Path, root: str = "") -> tuple[list[Member]
     return sorted(found, key=lambda each: each.name), {each for each in folders if not _ignored(each)}
 
 
-def require_filled(
-    shown: str, members: Sequence[Member], folders: Iterable[str], is_split: Callable[[str], bool]
-) -> None:
+def first_folders(members: Iterable[Member]) -> set[str]:
+    """The first folder of each member that lies in one."""
+    return {first for each in members for first, slash, _ in [each.name.partition("/")] if slash}
+
+
+def require_filled(shown: str, members: Sequence[Member], folders: Iterable[str], *, splits: bool) -> None:
     """Refuse class folders without a file: a class that was meant, and that the model would not know.
 
     Args:
         shown: what the source is called.
         members, folders: of `list_tree`.
-        is_split: whether a name is that of a split. Where all first folders are splits, and `train` one of them, the
-            classes lie below them.
+        splits: whether the first folders are splits, so that the classes lie below them.
 
     Raises:
         UserError: with the folders.
     """
     wanted = {each for each in folders if "/" not in each}
-    if wanted and all(is_split(each) for each in wanted) and "train" in {each.lower() for each in wanted}:
+    if splits:
         wanted |= {each for each in folders if each.count("/") == 1}
     filled: set[str] = set()
     for member in members:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
 from samebits.data.fetching.catalog import WEIGHTS, load_card
 from samebits.data.fetching.fetch import fetch
@@ -29,6 +29,7 @@ from samebits.data.preparation.shards import write_prepared
 from samebits.data.preparation.split import assign, check_splits
 from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, read_source
 from samebits.params.data import DataParams
+from samebits.signature.signature import ClassTarget
 
 if TYPE_CHECKING:
     from samebits.base.paths import Project
@@ -193,7 +194,7 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
         cures=raw.split_cures,
     )
     splits = {name: kept[rows] for name, rows in of_kept.items()}
-    check_splits(splits, labels, raw.classes, settings)
+    check_splits(splits, labels, raw.classes, settings, raw.given)
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
     encoded = raw.encode(splits)
     found, lines = facts(audited, raw, splits)
@@ -213,6 +214,9 @@ def describe(info: Mapping[str, Any], encoded: Encoded, duplicates: str) -> Iter
     """The lines that the stage prints. `duplicates`: the setting."""
     counts, audit = info["counts"], info["audit"]
     yield f"{info['title']}: " + ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
+    target = encoded.signature.target
+    if isinstance(target, ClassTarget):
+        yield f"{len(target.classes):,} classes: {listed([_short(name) for name in target.classes], 20)}"
     found = [f"{n:,} duplicates in {split}" for split, n in audit["duplicates"].items() if n]
     for pair, n in audit["overlap"].items():
         first, second = pair.split("/")
@@ -225,3 +229,10 @@ def describe(info: Mapping[str, Any], encoded: Encoded, duplicates: str) -> Iter
         yield f"audit: scores on samples that are also in another split say little{cure}"
     yield from encoded.remarks
     yield f"digest {info['digest'][:16]}"
+
+
+def _short(name: str) -> str:
+    """A class name for a line: as it is written, unless it is long, or would not look like what it is."""
+    plain = name.isprintable() and name == name.strip() and ", " not in name
+    short = name if len(name) <= 40 else f"{name[:39]}…"
+    return short if plain and name else repr(short)

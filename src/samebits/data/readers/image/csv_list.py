@@ -21,10 +21,10 @@ from samebits.data.fetching.archives import Member
 from samebits.data.readers.image.folder import Labelled, gather
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.reader import SetAside, Source, require_kept
+from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.times import no_time
 
 _NEEDED = ("path", "label")
-_SPLITS = ("train", "validation", "test")
 _LONGEST = 1 << 16
 _SPLIT_CURES = {
     "group": "add a column `group` to the CSV: images of one group stay together",
@@ -52,10 +52,8 @@ def read(source: Source) -> RawImages:
         name, label, split = row["path"].strip(), row["label"].strip(), (row.get("split") or "").strip()
         group = row.get("group", "").strip()
         file = f"{path.name}#{number} {name}".rstrip()
-        if split and split not in _SPLITS:
-            raise UserError(
-                f"{path.name}, line {number}: split is {split!r}", f"it is one of {', '.join(_SPLITS)}, or empty"
-            )
+        if split and split_of(split) is None:
+            raise UserError(f"{path.name}, line {number}: split is {split!r}", f"it is {KNOWN}; or empty")
         try:
             member = _member(path.parent, name)
         except (OSError, ValueError) as error:
@@ -71,7 +69,7 @@ def read(source: Source) -> RawImages:
         if time is not None and (reason := no_time(time)):
             aside.append(SetAside(file, reason, label))
             continue
-        labelled.append(Labelled(member, label, split or None, group or None, time))
+        labelled.append(Labelled(member, label, split_of(split), group or None, time))
     if not labelled:
         first = f"; the first: {aside[0].id}: {aside[0].reason}" if aside else ""
         raise UserError(f"{source.settings.source} lists no usable image{first}", "look at its `path` and `label`")

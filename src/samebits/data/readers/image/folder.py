@@ -14,14 +14,14 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
-from samebits.data.fetching.archives import Member, list_tree, require_filled
+from samebits.data.fetching.archives import Member, first_folders, list_tree, require_filled
 from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.decode import decode
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.splits import are_splits, split_of
 from samebits.data.readers.times import read_times
 
-_SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 _FEWEST_CLASSES = 2
 _LIST = "list the images in a CSV with a column `{}` (data.format: image_csv), or set data.split: hash"
 _SPLIT_CURES = {"group": _LIST.format("group"), "time": _LIST.format("time")}
@@ -48,9 +48,10 @@ def read(source: Source) -> RawImages:
     root = source.card.root if source.card else ""
     members, folders = list_tree(source.own, source.scratch, root)
     wanted = set(source.card.classes) if source.card and source.card.classes else None
+    splits = wanted is None and are_splits(source.settings.source, first_folders(members))
     if wanted is None:
-        require_filled(source.settings.source, members, folders, lambda name: name in _SPLITS)
-    labelled, aside = _labelled(members, wanted)
+        require_filled(source.settings.source, members, folders, splits=splits)
+    labelled, aside = _labelled(members, wanted, splits)
     classes = sorted({each.label for each in labelled})
     missing = sorted((wanted or set()) - set(classes))
     if missing:
@@ -134,15 +135,15 @@ def _groups(kept: Sequence[Labelled]) -> list[str] | None:
     return groups if groups and len(groups) == len(kept) else None
 
 
-def _labelled(members: Sequence[Member], wanted: set[str] | None) -> tuple[list[Labelled], list[SetAside]]:
-    tops = {each.name.partition("/")[0] for each in members if "/" in each.name}
-    given = wanted is None and "train" in tops and tops <= set(_SPLITS)
+def _labelled(
+    members: Sequence[Member], wanted: set[str] | None, splits: bool
+) -> tuple[list[Labelled], list[SetAside]]:
     labelled: list[Labelled] = []
     aside: list[SetAside] = []
     for member in members:
         parts = member.name.split("/")
-        if len(parts) < 2 + given:
+        if len(parts) < 2 + splits:
             aside.append(SetAside(member.name, "it lies in no class folder"))
         elif wanted is None or parts[0] in wanted:
-            labelled.append(Labelled(member, parts[given], _SPLITS[parts[0]] if given else None))
+            labelled.append(Labelled(member, parts[splits], split_of(parts[0]) if splits else None))
     return labelled, aside

@@ -19,6 +19,7 @@ from samebits.base.files import sha256_bytes
 from samebits.base.registry import nearest
 from samebits.data.preparation.split import HASH_BYTES
 from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, require_kept
+from samebits.data.readers.splits import split_of
 from samebits.data.readers.text.decoding import NotText, clean
 from samebits.data.readers.text.tokenizer import Given, encode_texts, fit_tokenizer
 from samebits.data.readers.times import no_time, read_times
@@ -28,9 +29,6 @@ from samebits.signature.signature import TOKENIZER, ClassTarget, Signature, Toke
 MAX_CLASSES = 10_000
 
 _CHUNK = 512
-_GIVEN = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
-    ("validation", "valid", "val", "dev"), "validation"
-)
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,8 @@ def collect(
                 aside.append(SetAside(each.id, reason, each.label))
                 continue
             # The text itself lies in the store.
-            kept.append(Item(each.id, each.origin, "", each.label, _given(each), each.group, each.time))
+            given = None if each.given is None else split_of(each.given)
+            kept.append(Item(each.id, each.origin, "", each.label, given, each.group, each.time))
             hashes.append(hashlib.sha256(text.encode()).digest())
             yield text
 
@@ -223,22 +222,13 @@ def _checked(item: Item) -> tuple[str, str]:
         text = clean(item.text)
     except NotText as error:
         return "", str(error)
-    if item.given is not None and item.given.strip().lower() not in _GIVEN:
+    if item.given is not None and split_of(item.given) is None:
         return "", f"its split is {item.given[:40]!r}, neither train nor validation nor test"
     if item.group is not None and not item.group.strip():
         return "", "it has no group (data.text.group)"
     if item.time is not None and (reason := no_time(item.time)):
         return "", f"{reason} (data.text.time)"
     return text, "" if text else "the text is empty"
-
-
-def _given(item: Item) -> str | None:
-    return None if item.given is None else _GIVEN[item.given.strip().lower()]
-
-
-def given_name(name: str) -> bool:
-    """Whether a folder or a cell names a split."""
-    return name.strip().lower() in _GIVEN
 
 
 def _once(label: str, counts: Counter[str]) -> str:

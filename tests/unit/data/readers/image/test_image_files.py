@@ -7,7 +7,6 @@ import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,31 +15,12 @@ from PIL import Image
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
-from samebits.base.paths import Project
 from samebits.data.fetching.archives import list_members
 from samebits.data.loading.prepared import open_split, read_info
-from samebits.data.preparation.prepare import prepare
 from samebits.data.readers.image.decode import decode
 from samebits.data.readers.image.pixels import load_pixels
-from samebits.params.data import DataParams
 from samebits.params.image import ImageParams
-from samebits.params.runtime import RuntimeParams
-
-SIDE = 8
-
-
-def picture(seed: int, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> Image.Image:
-    """A picture of its own for each seed: blocks of colour."""
-    random = np.random.default_rng(seed)
-    blocks = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST).convert(mode)
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
+from tests.helpers.pictures import SIDE, aside, encoded, picture, run
 
 PNG = encoded(picture(0))
 
@@ -54,21 +34,6 @@ def home(tmp_path: Path) -> Path:
         path.write_bytes(encoded(picture(k)))
     (tmp_path / "data/catalog").mkdir()
     return tmp_path
-
-
-def run(home: Path, said: list[str] | None = None, /, **settings: Any) -> Path:
-    image = {"size": SIDE, "smallest": 4} | settings.pop("image", {})
-    given = {"source": "data/raw/pets", "format": "image_folder", "validation_fraction": 0.2, "test_fraction": 0.2}
-    context = SimpleNamespace(
-        project=Project(home, home), runtime=RuntimeParams(), say=(said if said is not None else []).append
-    )
-    prepare(DataParams.model_validate(given | {"image": image} | settings), context=context)  # type: ignore[arg-type]
-    return home / "data/prepared"
-
-
-def aside(folder: Path) -> dict[str, str]:
-    with (folder / "set_aside.csv").open(newline="") as file:
-        return {row["id"]: row["reason"] for row in csv.DictReader(file)}
 
 
 def test_a_folder_a_class(home: Path) -> None:
@@ -417,7 +382,7 @@ BAD_CSVS: dict[str, tuple[str | bytes, str]] = {
     "tabs": (table().replace(",", "\t"), "separated by tabs"),
     "a cell too many": (table("cat/00.png,cat,x"), "line 62: 3 cells, the header has 2"),
     "a cell too few": (table("cat/00.png"), "line 62: 1 cells, the header has 2"),
-    "unknown split": ("path,label,split\ncat/00.png,cat,training\n", "line 2: split is 'training'"),
+    "unknown split": ("path,label,split\ncat/00.png,cat,trained\n", "line 2: split is 'trained'"),
     "open quote": (table('"cat/00.png,cat'), "is no valid CSV"),
     "latin-1": (table().encode() + "cat/ü.png,Kätzchen\n".encode("latin-1"), "is not UTF-8"),
     "utf-16": (table().encode("utf-16"), "is not UTF-8"),

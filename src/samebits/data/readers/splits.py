@@ -1,0 +1,54 @@
+"""Names of splits that a source brings itself: one list of words for folders and cells, of images, texts and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from samebits.base.errors import UserError, listed
+
+_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid", "dev", "development"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+_SPLITS = {word: split for split, words in _WORDS.items() for word in words}
+
+KNOWN = "; ".join(f"{split} (or {', '.join(words[1:])})" for split, words in _WORDS.items())
+"""The words, for messages."""
+
+
+def split_of(name: str) -> str | None:
+    """`train`, `validation` or `test` for a folder or a cell that names a split, in any case; else None."""
+    return _SPLITS.get(name.strip().lower())
+
+
+def are_splits(shown: str, folders: Collection[str]) -> bool:
+    """Whether the first folders of a source are splits, so that the classes lie below them.
+
+    Without a training folder, folders such as `valid` and `invalid` are classes.
+
+    Args:
+        shown: what the source is called.
+        folders: the names of its first folders.
+
+    Raises:
+        UserError: if they can be read both ways: `train` beside folders that are no split, or splits without `train`.
+    """
+    splits = sorted(name for name in folders if split_of(name))
+    others = sorted(name for name in folders if not split_of(name))
+    has_train = any(split_of(name) == "train" for name in splits)
+    if not splits or (others and not has_train):
+        return False
+    if not others and has_train:
+        return True
+    problem = (
+        f"{shown}: {listed(splits)} can be splits, but {listed(others)} cannot; or all of them are classes"
+        if others
+        else f"{shown}: {listed(splits)} can be splits without a training split, or classes"
+    )
+    move = f"move {listed(others)} out of it" if others else "add a folder train"
+    first = next(name for name in splits if others == [] or split_of(name) == "train")
+    raise UserError(
+        problem,
+        f"if they are splits, {move} (known: {KNOWN}); if they are classes, rename {first}, as to class-{first}",
+    )
