@@ -15,9 +15,10 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from samebits.base.errors import UserError, listed
+from samebits.data.fetching.leftovers import is_leftover
 
 UNPACKED_LEAST = 1 << 30
 UNPACKED_TIMES = 100
@@ -25,8 +26,6 @@ UNPACKED_TIMES = 100
 their size, images hardly at all; a small file that was made for it unpacks to terabytes."""
 
 _BLOCK = 1 << 20
-_IGNORED = {"thumbs.db", "desktop.ini"}
-"""What desktops leave beside one's files; so are names that begin with a dot."""
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -77,6 +76,12 @@ def list_members(source: Path, scratch: Path, root: str = "") -> list[Member]:
     return list_tree(source, scratch, root)[0]
 
 
+def list_folder(folder: Path) -> list[Member]:
+    """The files below a folder, sorted by name; there may be none."""
+    found = (each for each in _folder_members(folder, set()) if not is_leftover(each.name))
+    return sorted(found, key=lambda each: each.name)
+
+
 def list_tree(source: Path, scratch: Path, root: str = "") -> tuple[list[Member], set[str]]:
     """As `list_members`, and the folders, among them those that hold no member: empty ones, links to folders, and those
     of nothing but links and of what desktops leave.
@@ -99,10 +104,10 @@ def list_tree(source: Path, scratch: Path, root: str = "") -> tuple[list[Member]
             if each.name.startswith(prefix)
         ]
         folders = {each.removeprefix(prefix) for each in folders if each.startswith(prefix)}
-    found = [each for each in found if not _ignored(each.name)]
+    found = [each for each in found if not is_leftover(each.name)]
     if not found:
         raise UserError(f"{source / root} holds no file", "look at data.source")
-    return sorted(found, key=lambda each: each.name), {each for each in folders if not _ignored(each)}
+    return sorted(found, key=lambda each: each.name), {each for each in folders if not is_leftover(each)}
 
 
 def first_folders(members: Iterable[Member]) -> set[str]:
@@ -136,11 +141,6 @@ def require_filled(shown: str, members: Sequence[Member], folders: Iterable[str]
             f"{shown}: no file in the class folder {listed(empty)}",
             "put samples there, or remove the folder (links, hidden files and what desktops leave are no samples)",
         )
-
-
-def _ignored(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return parts[-1].lower() in _IGNORED or any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
 def _folder_members(folder: Path, folders: set[str]) -> Iterator[Member]:

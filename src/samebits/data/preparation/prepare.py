@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
-from samebits.data.fetching.catalog import WEIGHTS, load_card
+from samebits.data.fetching.catalog import WEIGHTS, Card, load_card
 from samebits.data.fetching.fetch import fetch
 from samebits.data.loading.prepared import SPLITS
 from samebits.data.preparation.audit import (
@@ -27,6 +27,7 @@ from samebits.data.preparation.audit import (
 )
 from samebits.data.preparation.shards import write_prepared
 from samebits.data.preparation.split import assign, check_splits
+from samebits.data.readers.own_files import OwnFiles
 from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, read_source
 from samebits.params.data import DataParams
 from samebits.signature.signature import ClassTarget
@@ -44,7 +45,8 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
     """
     context.project.state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=context.project.state, prefix="prepare-") as scratch:
-        kind, about, source = locate(data, context.project, Path(scratch), context)
+        own = OwnFiles(context.project.workspace, _raw(context.project))
+        kind, about, source = locate(data, context.project, Path(scratch), context, own)
         raw = read_source(kind, source)
         require_usable(raw, data)
         audited = audit_raw(raw, data, Path(scratch))
@@ -58,10 +60,11 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
         )
     for line in describe(info, encoded, data.duplicates):
         context.say(line)
+    own.require_unchanged()
 
 
 def locate(
-    data: DataParams, project: Project, scratch: Path, context: StageContext
+    data: DataParams, project: Project, scratch: Path, context: StageContext, own: OwnFiles
 ) -> tuple[str, dict[str, Any], Source]:
     """Where `data.source` is: the format's name, what `dataset.json` says about the source, and the source.
 
@@ -70,10 +73,11 @@ def locate(
     """
 
     def find_asset(name: str, file: str, key: str) -> Path:
-        return _asset(name, file, key, project, context)
+        return _asset(name, file, key, project, context, own)
 
     if _is_path(data.source):
         path = _own_path(data.source, project)
+        own.add(path)
         if data.format is None:
             raise UserError(
                 f"data.source is {data.source}, but data.format does not say how it is laid out",
@@ -84,9 +88,9 @@ def locate(
         return (
             data.format,
             about,
-            Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project), find_asset),
+            Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project), find_asset, own.add),
         )
-    card = load_card(project.catalog, data.source)
+    card = _card(data.source, project, own)
     if card.format == WEIGHTS:
         raise UserError(
             f"data.source {card.name!r} is a card of pretrained weights, not of data",
@@ -117,11 +121,21 @@ def _raw(project: Project) -> Path:
     return project.workspace / "data" / "raw"
 
 
-def _asset(name: str, file: str, key: str, project: Project, context: StageContext) -> Path:
+def _card(name: str, project: Project, own: OwnFiles) -> Card:
+    """A card of the catalogue, which is a dependency of the stage, too."""
+    file = project.catalog / f"{name}.yaml"
+    if file.is_file():
+        own.add(file)
+    return load_card(project.catalog, name)
+
+
+def _asset(name: str, file: str, key: str, project: Project, context: StageContext, own: OwnFiles) -> Path:
     """A file of a card of weights, or one of the user's own."""
     if _is_path(name):
-        return _own_path(name, project, key)
-    card = load_card(project.catalog, name)
+        path = _own_path(name, project, key)
+        own.add(path)
+        return path
+    card = _card(name, project, own)
     if card.format != WEIGHTS or file not in {each.name for each in card.files}:
         raise UserError(f"{key} {name!r}: that card has no {file}", "name a card of weights that has one, or a file")
     return fetch(card, say=context.say, progress=context.runtime.progress)[file]
@@ -133,7 +147,7 @@ def _is_path(source: str) -> bool:
 
 def _own_path(source: str, project: Project, key: str = "data.source") -> Path:
     """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
-    # A link below data/raw is followed by DVC, too: it may point anywhere.
+    # A link to a file is followed by DVC, too: it may point anywhere. One to a folder is refused (OwnFiles).
     path = Path(os.path.normpath(project.workspace / source))
     home = project.workspace / "data" / "raw"
     if not path.is_relative_to(home) or path == home:

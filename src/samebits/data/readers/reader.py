@@ -56,6 +56,7 @@ class Source:
         say: prints a line.
         raw: the folder data/raw of the workspace, for what a setting names beside the source.
         find_asset: see `asset`.
+        watch: to be called with each of the user's files beside `path`, before it is read: see `OwnFiles.add`.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Source:
     say: Callable[[str], None]
     raw: Path = Path("data/raw")
     find_asset: Callable[[str, str, str], Path] | None = None
+    watch: Callable[[Path], None] = lambda path: None
 
     @property
     def catalogued(self) -> Card:

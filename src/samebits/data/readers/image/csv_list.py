@@ -12,7 +12,7 @@ latest are the test.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -55,7 +55,7 @@ def read(source: Source) -> RawImages:
         if split and split_of(split) is None:
             raise UserError(f"{path.name}, line {number}: split is {split!r}", f"it is {KNOWN}; or empty")
         try:
-            member = _member(path.parent, name)
+            member = _member(path.parent, name, source.watch)
         except (OSError, ValueError) as error:
             aside.append(SetAside(file, str(error), label))
             continue
@@ -77,7 +77,7 @@ def read(source: Source) -> RawImages:
     return gather(source, labelled, aside, _SPLIT_CURES)
 
 
-def _member(folder: Path, name: str) -> Member:
+def _member(folder: Path, name: str, watch: Callable[[Path], None]) -> Member:
     """The file of a row.
 
     Raises:
@@ -92,6 +92,7 @@ def _member(folder: Path, name: str) -> Member:
         raise ValueError("its path leaves the folder of the CSV")
     if not path.is_file():
         raise ValueError("it is a folder" if path.is_dir() else "it does not exist")
+    watch(path)
     return Member(name, path, 0, path.stat().st_size)
 
 

@@ -270,7 +270,7 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "a link to a class": (
         lambda pets: (pets / "bird").symlink_to(pets / "cat"),
         {},
-        "no file in the class folder bird",
+        "data/raw/pets/bird is a link to the folder",
     ),
     "a class of train without a file": (_cut, {}, "no file in the class folder train/bird"),
     "one class": (_only("cat"), {}, "has one class, 'cat'"),
