@@ -27,6 +27,7 @@ from samebits.data.preparation.audit import (
 )
 from samebits.data.preparation.shards import write_prepared
 from samebits.data.preparation.split import assign, check_splits
+from samebits.data.readers.labels import differ_in_case
 from samebits.data.readers.own_files import OwnFiles
 from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, read_source
 from samebits.params.data import DataParams
@@ -231,6 +232,9 @@ def describe(info: Mapping[str, Any], encoded: Encoded, duplicates: str) -> Iter
     target = encoded.signature.target
     if isinstance(target, ClassTarget):
         yield f"{len(target.classes):,} classes: {listed([_short(name) for name in target.classes], 20)}"
+        if alike := differ_in_case(target.classes):
+            shown = listed([" and ".join(map(_short, group)) for group in alike], 5)
+            yield f"classes that differ in case alone: {shown}; if they are one class, write them alike"
     found = [f"{n:,} duplicates in {split}" for split, n in audit["duplicates"].items() if n]
     for pair, n in audit["overlap"].items():
         first, second = pair.split("/")

@@ -20,6 +20,7 @@ from samebits.base.errors import UserError
 from samebits.data.fetching.archives import Member
 from samebits.data.readers.image.folder import Labelled, gather
 from samebits.data.readers.image.images import RawImages
+from samebits.data.readers.labels import class_name
 from samebits.data.readers.reader import SetAside, Source, require_kept
 from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.times import no_time
@@ -49,8 +50,8 @@ def read(source: Source) -> RawImages:
     aside: list[SetAside] = []
     grouped, timed = source.settings.split == "group", source.settings.split == "time"
     for number, row in _rows(path):
-        name, label, split = row["path"].strip(), row["label"].strip(), (row.get("split") or "").strip()
-        group = row.get("group", "").strip()
+        name, label, split = row["path"].strip(), class_name(row["label"]), (row.get("split") or "").strip()
+        group = class_name(row.get("group", ""))
         file = f"{path.name}#{number} {name}".rstrip()
         if split and split_of(split) is None:
             raise UserError(f"{path.name}, line {number}: split is {split!r}", f"it is {KNOWN}; or empty")

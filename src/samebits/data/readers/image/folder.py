@@ -18,6 +18,7 @@ from samebits.data.fetching.archives import Member, first_folders, list_tree, re
 from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.decode import decode
 from samebits.data.readers.image.images import RawImages
+from samebits.data.readers.labels import class_name
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.splits import are_splits, split_of
 from samebits.data.readers.times import read_times
@@ -145,5 +146,5 @@ def _labelled(
         if len(parts) < 2 + splits:
             aside.append(SetAside(member.name, "it lies in no class folder"))
         elif wanted is None or parts[0] in wanted:
-            labelled.append(Labelled(member, parts[splits], split_of(parts[0]) if splits else None))
+            labelled.append(Labelled(member, class_name(parts[splits]), split_of(parts[0]) if splits else None))
     return labelled, aside
