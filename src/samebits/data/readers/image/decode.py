@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.data.fetching.archives import Member
-from samebits.data.readers.image.pixels import UNREADABLE, Pixels, load_pixels, reason
+from samebits.data.readers.image.pixels import UNREADABLE, ImageFile, read_image, reason
 from samebits.params.image import ImageParams
 
 _CHUNK = 64
@@ -27,7 +27,7 @@ _FEW = 512
 
 def decode(
     members: Sequence[Member], settings: ImageParams, scratch: Path, workers: int | None = None
-) -> tuple[npt.NDArray[np.uint8], list[str | None]]:
+) -> tuple[npt.NDArray[np.uint8], list[str | None], int | None]:
     """Read every image.
 
     Args:
@@ -35,8 +35,8 @@ def decode(
         workers: processes; None: as many as the cores this process may use. The result is the same for any number.
 
     Returns:
-        pixels, uint8 [n, C, size, size], mapped from a file; those of unreadable images are 0. And for each image why
-        it cannot be used, or None.
+        pixels, uint8 [n, C, size, size], mapped from a file; those of unreadable images are 0. For each image why it
+        cannot be used, or None. The largest value of all images of 16 bits, or None.
 
     Raises:
         UserError: if a process dies, as it does when memory is short.
@@ -44,6 +44,7 @@ def decode(
     shape = (len(members), settings.channels, settings.size, settings.size)
     pixels = np.lib.format.open_memmap(scratch / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
     reasons: list[str | None] = []
+    largest: int | None = None
     chunks = [members[start : start + _CHUNK] for start in range(0, len(members), _CHUNK)]
     if len(members) > _FEW:
         results = _pooled(chunks, settings, workers or available_cores())
@@ -54,9 +55,11 @@ def decode(
             if isinstance(image, str):
                 reasons.append(image)
             else:
-                pixels[len(reasons)] = image
+                pixels[len(reasons)] = image.pixels
                 reasons.append(None)
-    return pixels, reasons
+                if image.largest is not None:
+                    largest = max(image.largest, largest or 0)
+    return pixels, reasons, largest
 
 
 def available_cores() -> int:
@@ -64,26 +67,27 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def read_chunk(members: Sequence[Member], settings: ImageParams) -> list[Pixels | str]:
-    """A few images, in order: pixels, or the reason why there are none."""
+def read_chunk(members: Sequence[Member], settings: ImageParams) -> list[ImageFile | str]:
+    """A few images, in order, or the reason why one cannot be read."""
     return [_read(member, settings) for member in members]
 
 
-def _read(member: Member, settings: ImageParams) -> Pixels | str:
+def _read(member: Member, settings: ImageParams) -> ImageFile | str:
     if not member.size:
         return "the file is empty"
     side = (settings.size, settings.size)
     try:
-        return load_pixels(io.BytesIO(member.read()), settings.channels, side, settings.resize, settings.smallest)
+        data = io.BytesIO(member.read())
+        return read_image(data, settings.channels, side, settings.resize, settings.smallest, settings.value_range)
     except UNREADABLE as error:
         return reason(error)
 
 
-def _pooled(chunks: Sequence[Sequence[Member]], settings: ImageParams, workers: int) -> Iterator[list[Pixels | str]]:
+def _pooled(chunks: Sequence[Sequence[Member]], settings: ImageParams, workers: int) -> Iterator[list[ImageFile | str]]:
     """The chunks in order, at most two a process ahead of the consumer."""
     # Spawned: a fork of a process in which torch has threads may hang.
     context = multiprocessing.get_context("spawn")
-    ahead: deque[Future[list[Pixels | str]]] = deque()
+    ahead: deque[Future[list[ImageFile | str]]] = deque()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt) as pool:
         try:
             for chunk in chunks:

@@ -24,6 +24,8 @@ from samebits.data.readers.splits import are_splits, split_of
 from samebits.data.readers.times import read_times
 
 _FEWEST_CLASSES = 2
+_DEEPEST = (255, 1023, 4095, 16383)
+"""Largest values of images of 8, 10, 12 and 14 bits, which are often stored in 16."""
 _LIST = "list the images in a CSV with a column `{}` (data.format: image_csv), or set data.split: hash"
 _SPLIT_CURES = {"group": _LIST.format("group"), "time": _LIST.format("time")}
 _SINGLE = "the only image of its class"
@@ -81,7 +83,8 @@ def gather(
             f"{source.settings.source} has {found}; a classifier needs two",
             "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source",
         )
-    pixels, reasons = decode([each.member for each in labelled], source.settings.image, source.scratch)
+    pixels, reasons, largest = decode([each.member for each in labelled], source.settings.image, source.scratch)
+    _require_used_range(source, largest)
     reasons = _with_single_ones(labelled, reasons)
     usable = [row for row, why in enumerate(reasons) if why is None]
     unusable = [SetAside(labelled[row].member.name, why) for row, why in enumerate(reasons) if why is not None]
@@ -112,6 +115,23 @@ def gather(
         parts=[pixels],
         rows=np.array(usable, dtype=np.int64),
         resize=source.settings.image.resize,
+        value_range=source.settings.image.value_range,
+    )
+
+
+def _require_used_range(source: Source, largest: int | None) -> None:
+    """Refuse 16-bit images that leave most of their range unused, as those of 10, 12 and 14 bits do.
+
+    Raises:
+        UserError: with the range that they seem to have.
+    """
+    if largest is None or largest > _DEEPEST[-1] or source.settings.image.value_range is not None:
+        return
+    top = next(each for each in _DEEPEST if largest <= each)
+    raise UserError(
+        f"{source.settings.source}: the values of the 16-bit images end at {largest:,} of 65,535: as 8 bits they would "
+        "be nearly black",
+        f"set data.image.value_range: [0, {top}], or [0, 65535] to have them so",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -105,8 +106,9 @@ def test_every_kind_of_image(channels: int, resize: str, tmp_path: Path) -> None
         (tmp_path / "files" / name).write_bytes(data)
     settings = ImageParams.model_validate({"size": SIDE, "channels": channels, "resize": resize})
     members = list_members(tmp_path / "files", tmp_path)
-    pixels, reasons = decode(members, settings, tmp_path)
+    pixels, reasons, largest = decode(members, settings, tmp_path)
     assert reasons == [None] * len(KINDS)
+    assert largest == 143 * 400
     assert pixels.shape == (len(KINDS), channels, SIDE, SIDE)
     assert all(image.std() > 0 for image in pixels)
 
@@ -145,7 +147,7 @@ def test_any_number_of_processes_gives_the_same(tmp_path: Path, monkeypatch: pyt
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         folder.mkdir()
-        pixels, reasons = decode(members, settings, folder, workers)
+        pixels, reasons, _ = decode(members, settings, folder, workers)
         found.append((pixels.tobytes(), reasons))
     assert found[0] == found[1]
     assert sum(why is not None for why in found[0][1]) == 9
@@ -192,6 +194,53 @@ def test_a_bad_file_is_set_aside_with_its_reason(case: str, home: Path) -> None:
     assert reason in found["cat/bad.png"]
     assert found["cat/bad.png"]
     assert read_json(folder / "dataset.json")["audit"]["set_aside"] == 1
+
+
+def test_whatever_pillow_raises_on_one_file_sets_it_aside(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Image.open
+
+    def failing(file: io.BytesIO, **options: Any) -> Image.Image:
+        if file.getvalue() == b"odd":
+            raise struct.error("unpack requires a buffer of 4 bytes")
+        return opened(file, **options)
+
+    monkeypatch.setattr(Image, "open", failing)
+    (home / "data/raw/pets/cat/odd.png").write_bytes(b"odd")
+    assert aside(run(home, bad_limit=0.1)) == {
+        "cat/odd.png": "it is damaged (error: unpack requires a buffer of 4 bytes)"
+    }
+
+
+def deepen(home: Path, top: int, dtype: Any, kind: str) -> None:
+    """The images of the project as grey ones of other numbers, from 0 to `top`."""
+    for path in (home / "data/raw/pets").rglob("*.png"):
+        values = np.asarray(Image.open(path).convert("L"), dtype=np.float64) / 255 * top
+        path.write_bytes(encoded(Image.fromarray(values.astype(dtype)), kind))
+
+
+def test_12_bits_in_16_are_not_read_as_black(home: Path) -> None:
+    deepen(home, 4095, np.uint16, "PNG")
+    with pytest.raises(UserError, match=r"16-bit images end at 4,\d+ of 65,535|end at 3,") as caught:
+        run(home, image={"channels": 1})
+    assert "data.image.value_range: [0, 4095]" in caught.value.cure
+    bright = read_info(run(home, image={"channels": 1, "value_range": [0, 4095]}))
+    assert bright.signature.images.mean[0] > 0.3
+    assert bright.signature.images.value_range == [0, 4095]
+    dark = read_info(run(home, image={"channels": 1, "value_range": [0, 65535]}))
+    assert dark.signature.images.mean[0] < 0.05
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_values_without_a_range_of_their_own_are_refused(home: Path, dtype: Any) -> None:
+    deepen(home, 255, dtype, "TIFF")
+    with pytest.raises(UserError, match=r"no usable sample") as caught:
+        run(home, image={"channels": 1})
+    assert "data.image.value_range" in caught.value.problem
+    assert read_info(run(home, image={"channels": 1, "value_range": [0, 255]})).signature.images.mean[0] > 0.3
+
+
+def test_a_range_is_in_the_signature_only_where_it_is_set(home: Path) -> None:
+    assert "value_range" not in read_json(run(home) / "dataset.json")["signature"]["inputs"]
 
 
 # What a folder can be.
