@@ -1,10 +1,11 @@
-"""Names of splits that a source brings itself: one list of words for folders and cells, of images, texts and tables."""
+"""Splits and classes that a source gives by names: one list of words for folders and cells, of every reader."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from samebits.base.errors import UserError, listed
+from samebits.data.fetching.archives import Member
 
 _WORDS = {
     "train": ("train", "training"),
@@ -52,3 +53,36 @@ def are_splits(shown: str, folders: Collection[str]) -> bool:
         problem,
         f"if they are splits, {move} (known: {KNOWN}); if they are classes, rename {first}, as to class-{first}",
     )
+
+
+def first_folders(members: Iterable[Member]) -> set[str]:
+    """The first folder of each member that lies in one."""
+    return {first for each in members for first, slash, _ in [each.name.partition("/")] if slash}
+
+
+def require_filled(shown: str, members: Sequence[Member], folders: Iterable[str], *, splits: bool) -> None:
+    """Refuse class folders without a file: a class that was meant, and that the model would not know.
+
+    Args:
+        shown: what the source is called.
+        members, folders: of `list_tree`.
+        splits: whether the first folders are splits, so that the classes lie below them.
+
+    Raises:
+        UserError: with the folders.
+    """
+    wanted = {each for each in folders if "/" not in each}
+    if splits:
+        wanted |= {each for each in folders if each.count("/") == 1}
+    filled: set[str] = set()
+    for member in members:
+        first, _, rest = member.name.partition("/")
+        second, below, _ = rest.partition("/")
+        filled.update([first, f"{first}/{second}"] if below else [first])
+    empty = sorted(wanted - filled)
+    empty = [each for each in empty if each.partition("/")[0] not in empty or "/" not in each]
+    if empty:
+        raise UserError(
+            f"{shown}: no file in the class folder {listed(empty)}",
+            "put samples there, or remove the folder (links, hidden files and what desktops leave are no samples)",
+        )

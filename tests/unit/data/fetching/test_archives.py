@@ -16,9 +16,10 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.data.fetching import archives
-from samebits.data.fetching.archives import list_members, list_tree, require_filled
+from samebits.data.fetching.archives import list_members, list_tree
 from samebits.data.fetching.catalog import Card
 from samebits.data.fetching.fetch import fetch_url
+from samebits.data.readers.splits import require_filled
 from tests.helpers.http_site import Site, serve
 from tests.unit.data.conftest import card_dict
 from tests.unit.data.fetching.test_fetch import CONTENTS, Member, client, get, good_members, link, no_pauses, npm, tgz

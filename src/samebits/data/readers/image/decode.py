@@ -73,7 +73,7 @@ def read_chunk(members: Sequence[Member], settings: ImageParams) -> list[ImageFi
 
 
 def _read(member: Member, settings: ImageParams) -> ImageFile | str:
-    if not member.size:
+    if not member.size and not member.damage:
         return "the file is empty"
     side = (settings.size, settings.size)
     try:

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
-from samebits.data.fetching.archives import Member, first_folders, list_tree, require_filled
+from samebits.data.fetching.archives import Member, list_tree
 from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.decode import decode
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.labels import class_name
 from samebits.data.readers.reader import SetAside, Source
-from samebits.data.readers.splits import are_splits, split_of
+from samebits.data.readers.splits import are_splits, first_folders, require_filled, split_of
 from samebits.data.readers.times import read_times
 
 _FEWEST_CLASSES = 2
@@ -81,7 +81,8 @@ def gather(
         found = f"one class, {classes[0]!r}" if classes else "no class"
         raise UserError(
             f"{source.settings.source} has {found}; a classifier needs two",
-            "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source",
+            "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source"
+            + _above(source, labelled),
         )
     pixels, reasons, largest = decode([each.member for each in labelled], source.settings.image, source.scratch)
     _require_used_range(source, largest)
@@ -116,6 +117,19 @@ def gather(
         rows=np.array(usable, dtype=np.int64),
         resize=source.settings.image.resize,
         value_range=source.settings.image.value_range,
+    )
+
+
+def _above(source: Source, labelled: Sequence[Labelled]) -> str:
+    """What else to do where the classes may lie one folder deeper."""
+    seconds = {parts[1] for each in labelled if len(parts := each.member.name.split("/")) > 2}
+    if len(seconds) < _FEWEST_CLASSES or source.path is None:
+        return ""
+    top = labelled[0].member.name.partition("/")[0]
+    if source.path.is_dir():
+        return f"; if {listed(sorted(seconds), 3)} are the classes: {source.settings.source}/{top}"
+    return (
+        f"; if {listed(sorted(seconds), 3)} are the classes, pack them without the folder {top}, or unpack the archive"
     )
 
 

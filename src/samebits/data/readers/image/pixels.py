@@ -137,6 +137,8 @@ def reason(error: BaseException) -> str:
         return "it may not be read"
     if type(error).__name__ == "UnidentifiedImageError":
         return "it is no image, or of an unknown format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if isinstance(error, _PLAIN):
         return str(error) or type(error).__name__
     return f"it is damaged ({type(error).__name__}: {error})"

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from samebits.data.fetching.archives import Member, first_folders, list_tree, require_filled
+from samebits.data.fetching.archives import Member, list_tree
 from samebits.data.readers.reader import SetAside, Source
-from samebits.data.readers.splits import are_splits
+from samebits.data.readers.splits import are_splits, first_folders, require_filled
 from samebits.data.readers.text.decoding import LONGEST, NotText, check_encoding, decode, require_unmixed
 from samebits.data.readers.text.labelled import Item, RawTexts, collect, require_no_columns
 
