@@ -29,7 +29,7 @@ from samebits.data.preparation.shards import write_prepared
 from samebits.data.preparation.split import assign, check_splits
 from samebits.data.readers.labels import differ_in_case
 from samebits.data.readers.own_files import OwnFiles
-from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, read_source
+from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, others_line, read_source
 from samebits.params.data import DataParams
 from samebits.signature.signature import ClassTarget
 
@@ -50,6 +50,8 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
         kind, about, source = locate(data, context.project, Path(scratch), context, own)
         raw = read_source(kind, source)
         require_usable(raw, data)
+        if line := others_line(raw.set_aside):
+            context.say(line)
         audited = audit_raw(raw, data, Path(scratch))
         encoded = split_and_encode(raw, data, audited)
         info = write_prepared(
@@ -174,14 +176,15 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
     Raises:
         UserError: naming the first samples that were set aside.
     """
-    total = len(raw) + len(raw.set_aside)
-    first = "".join(f"\n    {sample.id}: {sample.reason}" for sample in raw.set_aside[:5])
-    more = f"\n    and {len(raw.set_aside) - 5} more" if len(raw.set_aside) > 5 else ""
+    bad = [sample for sample in raw.set_aside if not sample.other]
+    total = len(raw) + len(bad)
+    first = "".join(f"\n    {sample.id}: {sample.reason}" for sample in (bad or raw.set_aside)[:5])
+    more = f"\n    and {len(bad) - 5} more" if len(bad) > 5 else ""
     if not len(raw):
         raise UserError(f"{settings.source} holds no usable sample{first}{more}", "look at data.source and data.format")
-    if len(raw.set_aside) > settings.bad_limit * total:
+    if len(bad) > settings.bad_limit * total:
         raise UserError(
-            f"{len(raw.set_aside):,} of {total:,} samples of {settings.source} cannot be used, data.bad_limit is "
+            f"{len(bad):,} of {total:,} samples of {settings.source} cannot be used, data.bad_limit is "
             f"{settings.bad_limit:g}:{first}{more}",
             "mend or remove them, or raise data.bad_limit; nothing was written",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -220,3 +221,9 @@ def test_dvc_ignores_what_is_never_read() -> None:
     assert {each.replace("#", "\\#", 1) if each.startswith("#") else each for each in PATTERNS} <= set(lines)
     everywhere = [line.lstrip("\\") for line in lines if not line.startswith("/")]
     assert [name for name in everywhere if not is_leftover(name.replace("[co]", "c").replace("*", "x"))] == []
+
+
+def test_git_keeps_the_bytes_of_data_of_ones_own() -> None:
+    asked = ["git", "check-attr", "text", "--", "data/raw/x.csv", "data/raw/a/b.txt", "README.md"]
+    found = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.rpartition(" ")[2] for line in found] == ["unset", "unset", "auto"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from samebits.data.fetching.archives import Member, list_tree
 from samebits.data.preparation.split import sample_hashes
 from samebits.data.readers.image.decode import decode
 from samebits.data.readers.image.images import RawImages
+from samebits.data.readers.image.pixels import has_image_ending
 from samebits.data.readers.labels import class_name
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.splits import are_splits, first_folders, require_filled, split_of
@@ -59,7 +61,7 @@ def read(source: Source) -> RawImages:
     missing = sorted((wanted or set()) - set(classes))
     if missing:
         raise UserError(f"{source.name} has no folder {', '.join(missing)}", "correct `classes` of its card")
-    return gather(source, labelled, aside, _SPLIT_CURES)
+    return gather(source, labelled, aside, _SPLIT_CURES, listed_files=False)
 
 
 def gather(
@@ -67,11 +69,14 @@ def gather(
     labelled: Sequence[Labelled],
     aside: Sequence[SetAside],
     split_cures: Mapping[str, str],
+    *,
+    listed_files: bool = True,
 ) -> RawImages:
     """Decode labelled files; those that cannot be read are set aside.
 
     Args:
         split_cures: as in `Raw`.
+        listed_files: whether each was named as an image. Where they only lie there, files of other kinds are no fault.
 
     Raises:
         UserError: if there are fewer than two classes.
@@ -88,8 +93,15 @@ def gather(
     _require_used_range(source, largest)
     reasons = _with_single_ones(labelled, reasons)
     usable = [row for row, why in enumerate(reasons) if why is None]
-    unusable = [SetAside(labelled[row].member.name, why) for row, why in enumerate(reasons) if why is not None]
+    other = {row for row, why in enumerate(reasons) if not listed_files and _is_other(labelled[row].member.name, why)}
+    unusable = [
+        SetAside(labelled[row].member.name, why, other=row in other)
+        for row, why in enumerate(reasons)
+        if why is not None
+    ]
     kept = [labelled[row] for row in usable]
+    # A folder of other files alone is no class.
+    classes = sorted({each.label for row, each in enumerate(labelled) if row not in other})
     # A name that one image has is no class; one of which no image can be used stays, and is told.
     single = {labelled[row].label for row, why in enumerate(reasons) if why and why.startswith(_SINGLE)}
     classes = [each for each in classes if each not in single]
@@ -131,6 +143,11 @@ def _above(source: Source, labelled: Sequence[Labelled]) -> str:
     return (
         f"; if {listed(sorted(seconds), 3)} are the classes, pack them without the folder {top}, or unpack the archive"
     )
+
+
+def _is_other(name: str, why: str | None) -> bool:
+    """Whether a file was never meant as an image: it has another ending, and cannot be read as one."""
+    return why is not None and bool(PurePosixPath(name).suffix) and not has_image_ending(name)
 
 
 def _require_used_range(source: Source, largest: int | None) -> None:
@@ -178,7 +195,7 @@ def _labelled(
     for member in members:
         parts = member.name.split("/")
         if len(parts) < 2 + splits:
-            aside.append(SetAside(member.name, "it lies in no class folder"))
+            aside.append(SetAside(member.name, "it lies in no class folder", other=not has_image_ending(member.name)))
         elif wanted is None or parts[0] in wanted:
             labelled.append(Labelled(member, class_name(parts[splits]), split_of(parts[0]) if splits else None))
     return labelled, aside

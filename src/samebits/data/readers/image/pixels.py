@@ -6,7 +6,7 @@ import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
@@ -26,8 +26,8 @@ UNREADABLE = Exception
 
 _PLAIN = (OSError, ValueError, SyntaxError, MemoryError, OverflowError)
 """What Pillow means to raise: the message is for people."""
-_PROGRAMS = {"EPS", "WMF"}
-"""Formats that Pillow hands to another program, or that are one."""
+_PROGRAMS = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}
+"""Formats that Pillow hands to another program or knows by name alone, or that are programs."""
 _USUAL = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """They begin with marks of their own and are asked first: some others can only be told by trying to read them."""
 _FULL_16 = (0.0, 65535.0)
@@ -125,6 +125,13 @@ def _formats() -> tuple[str, ...]:
 
     Image.init()
     return tuple(sorted(set(Image.OPEN) - _PROGRAMS, key=lambda name: (name not in _USUAL, name)))
+
+
+def has_image_ending(name: str) -> bool:
+    """Whether a file is called like an image that can be read."""
+    from PIL import Image
+
+    return Image.registered_extensions().get(PurePosixPath(name).suffix.lower()) in _formats()
 
 
 def reason(error: BaseException) -> str:

@@ -42,7 +42,7 @@ def documents(source: Source, set_aside: list[SetAside]) -> Iterator[tuple[str, 
         )
     for name, path in found:
         if path.suffix.lower() not in SUFFIXES:
-            set_aside.append(SetAside(name, f"no text file; {', '.join(SUFFIXES)} are read"))
+            set_aside.append(SetAside(name, f"no text file; {', '.join(SUFFIXES)} are read", other=True))
     yield from texts
 
 

@@ -211,6 +211,31 @@ def test_whatever_pillow_raises_on_one_file_sets_it_aside(home: Path, monkeypatc
     }
 
 
+def test_other_files_beside_images_are_counted_apart(home: Path) -> None:
+    pets = home / "data/raw/pets"
+    for name in ("cat/meow.wav", "cat/cat.svg", "cat/cat.txt", "dog/dog.TXT", "README.md", "LICENSE", "sounds/1.mp3"):
+        (pets / name).parent.mkdir(exist_ok=True)
+        (pets / name).write_bytes(b"<svg> no image")
+    said: list[str] = []
+    folder = run(home, said, bad_limit=0.0)
+    assert read_info(folder).classes == ("cat", "dog")
+    assert sum(read_info(folder).counts.values()) == 60
+    assert len(aside(folder)) == 7
+    assert any("7 other files are no samples: 2 .txt, 1 .md, 1 .mp3" in line for line in said)
+
+
+@pytest.mark.parametrize("name", ["cat/bad.png", "cat/bad.JPG", "cat/bad"])
+def test_a_damaged_image_still_counts_towards_the_limit(name: str, home: Path) -> None:
+    (home / "data/raw/pets" / name).write_bytes(b"no image")
+    with pytest.raises(UserError, match=rf"1 of 61 samples (.|\n)*{name}"):
+        run(home)
+
+
+def test_an_image_of_another_ending_is_read(home: Path) -> None:
+    (home / "data/raw/pets/cat/photo.2024").write_bytes(encoded(picture(77)))
+    assert sum(read_info(run(home)).counts.values()) == 61
+
+
 def deepen(home: Path, top: int, dtype: Any, kind: str) -> None:
     """The images of the project as grey ones of other numbers, from 0 to `top`."""
     for path in (home / "data/raw/pets").rglob("*.png"):
