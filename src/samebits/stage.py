@@ -24,6 +24,7 @@ from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project, current_project
 from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
+from samebits.base.terminal import escape_unprintable
 from samebits.params.runtime import RuntimeParams
 from samebits.pipeline.dvc_yaml import code_digest, stage_files
 
@@ -93,6 +94,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
         workspace: the folder that holds params.yaml.
     """
     os.chdir(workspace)
+    escape_unprintable()
     stop = StopRequest()
     stop.install()
     try:
