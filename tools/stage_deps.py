@@ -17,11 +17,17 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
 
-OBSERVERS = ("samebits.tracking", "samebits.params.schema", "samebits.base.progress", "samebits.base.redaction")
+OBSERVERS = (
+    "samebits.tracking",
+    "samebits.params.schema",
+    "samebits.base.progress",
+    "samebits.base.redaction",
+    "samebits.base.terminal",
+)
 """Modules that stages use and that cannot change what a stage writes: they record, validate or show.
 
-tests/exact shows it for recording; the schema can only stop a run, the progress only prints, and the list of what
-looks like a credential only blots that out of messages."""
+tests/exact shows it for recording; the schema can only stop a run, the progress only prints, the list of what
+looks like a credential only blots that out of messages, and the terminal only escapes."""
 
 DATA_FILES = {".j2"}
 """Beside its Python files, what a package reads at run time."""
