@@ -17,7 +17,7 @@ from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
 from samebits.data.fetching.archives import Member, list_tree
 from samebits.data.preparation.split import sample_hashes
-from samebits.data.readers.image.decode import decode
+from samebits.data.readers.image.decode import Decoded, decode
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.pixels import has_image_ending
 from samebits.data.readers.labels import class_name
@@ -89,9 +89,9 @@ def gather(
             "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source"
             + _above(source, labelled),
         )
-    pixels, reasons, largest = decode([each.member for each in labelled], source.settings.image, source.scratch)
-    _require_used_range(source, largest)
-    reasons = _with_single_ones(labelled, reasons)
+    decoded = decode([each.member for each in labelled], source.settings.image, source.scratch)
+    _require_range(source, decoded)
+    reasons = _with_single_ones(labelled, decoded.reasons)
     usable = [row for row, why in enumerate(reasons) if why is None]
     other = {row for row, why in enumerate(reasons) if not listed_files and _is_other(labelled[row].member.name, why)}
     unusable = [
@@ -117,7 +117,7 @@ def gather(
     return RawImages(
         ids=[each.member.name for each in kept],
         origins=[each.member.name for each in kept],
-        hashes=sample_hashes(pixels, usable),
+        hashes=sample_hashes(decoded.pixels, usable),
         targets=np.array([index[each.label] for each in kept], dtype=np.int64),
         classes=tuple(classes),
         given=given,
@@ -125,7 +125,7 @@ def gather(
         times=read_times([each.time for each in kept], "the column `time`"),
         split_cures=split_cures,
         set_aside=(*aside, *unusable),
-        parts=[pixels],
+        parts=[decoded.pixels],
         rows=np.array(usable, dtype=np.int64),
         resize=source.settings.image.resize,
         value_range=source.settings.image.value_range,
@@ -150,12 +150,21 @@ def _is_other(name: str, why: str | None) -> bool:
     return why is not None and bool(PurePosixPath(name).suffix) and not has_image_ending(name)
 
 
-def _require_used_range(source: Source, largest: int | None) -> None:
-    """Refuse 16-bit images that leave most of their range unused, as those of 10, 12 and 14 bits do.
+def _require_range(source: Source, found: Decoded) -> None:
+    """Refuse images without a range of their own, and those of 16 bits that leave most of theirs unused, as images of
+    10, 12 and 14 bits do.
 
     Raises:
         UserError: with the range that they seem to have.
     """
+    if len(found.unranged) > source.settings.bad_limit * len(found.reasons):
+        low, high = min(low for low, _ in found.unranged), max(high for _, high in found.unranged)
+        raise UserError(
+            f"{source.settings.source}: {len(found.unranged):,} images have signed, 32-bit or floating-point values, "
+            f"from {low:g} to {high:g}: which become black and white, no file says",
+            f"set data.image.value_range to the range that such images can have, for example [{low:g}, {high:g}]",
+        )
+    largest = found.largest
     if largest is None or largest > _DEEPEST[-1] or source.settings.image.value_range is not None:
         return
     top = next(each for each in _DEEPEST if largest <= each)

@@ -35,6 +35,18 @@ _ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
 
 
+class NoRangeError(ValueError):
+    """An image whose values have no range of their own.
+
+    Attributes:
+        values: the smallest and the largest of them.
+    """
+
+    def __init__(self, numbers: str, values: tuple[float, float]) -> None:
+        super().__init__(f"{numbers} values have no range of their own (data.image.value_range)")
+        self.values = values
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFile:
     """A file that was read.
@@ -187,22 +199,13 @@ def _eight_bits(image: Image.Image, kind: str | None, value_range: Sequence[floa
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("it holds NaN or infinite values")
-    low, high = value_range or _own_range(image, kind)
+    # 16-bit files open as I;16 or, from older writers, as I.
+    if value_range is None and not image.mode.startswith("I;16") and kind not in {"PNG", "PPM"}:
+        numbers = "floating-point" if image.mode == "F" else "signed or 32-bit"
+        raise NoRangeError(numbers, (float(values.min()), float(values.max())))
+    low, high = value_range or _FULL_16
     scaled = np.clip(np.rint((values - low) * (255.0 / (high - low))), 0, 255)
     return Image.fromarray(scaled.astype(np.uint8)), int(values.max())
-
-
-def _own_range(image: Image.Image, kind: str | None) -> tuple[float, float]:
-    """The range of a kind of number.
-
-    Raises:
-        ValueError: if it has none.
-    """
-    # 16-bit files open as I;16 or, from older writers, as I.
-    if image.mode.startswith("I;16") or kind in {"PNG", "PPM"}:
-        return _FULL_16
-    numbers = "floating-point" if image.mode == "F" else "signed or 32-bit"
-    raise ValueError(f"{numbers} values have no range of their own: data.image.value_range says which become 0 and 255")
 
 
 def _flat(image: Image.Image) -> Image.Image:

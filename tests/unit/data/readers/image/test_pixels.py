@@ -57,7 +57,7 @@ def test_values_outside_the_range_are_clipped() -> None:
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_values_without_a_range_are_refused(dtype: Any) -> None:
-    with pytest.raises(ValueError, match=r"no range of their own: data\.image\.value_range"):
+    with pytest.raises(ValueError, match=r"no range of their own .data\.image\.value_range"):
         read((RAMP * 255).astype(dtype))
 
 
