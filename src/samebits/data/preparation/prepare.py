@@ -216,6 +216,9 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
     encoded = raw.encode(splits)
     found, lines = facts(audited, raw, splits)
+    drawn = set(found.get("empty_classes", ())) - set(raw.given or ())
+    if drawn and settings.split == "hash":
+        lines.append("audit: data.split: stratified holds out some samples of every class")
     if left_out:
         found["left_out"] = left_out
         lines.append(f"{left_out:,} training samples are left out (data.limit_per_class)")

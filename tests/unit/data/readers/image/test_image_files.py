@@ -211,6 +211,19 @@ def test_whatever_pillow_raises_on_one_file_sets_it_aside(home: Path, monkeypatc
     }
 
 
+def test_stratified_is_pointed_to_where_a_class_has_no_test_image(home: Path) -> None:
+    for path in sorted((home / "data/raw/pets/dog").iterdir())[3:]:
+        path.unlink()
+    said: list[str] = []
+    run(home, said, test_fraction=0.1)
+    lacking = any("no validation sample of dog" in line or "no test sample of dog" in line for line in said)
+    assert lacking == any("data.split: stratified" in line for line in said)
+    assert lacking
+    said.clear()
+    run(home, said, test_fraction=0.1, split="stratified")
+    assert not any("data.split" in line for line in said)
+
+
 def test_other_files_beside_images_are_counted_apart(home: Path) -> None:
     pets = home / "data/raw/pets"
     for name in ("cat/meow.wav", "cat/cat.svg", "cat/cat.txt", "dog/dog.TXT", "README.md", "LICENSE", "sounds/1.mp3"):
