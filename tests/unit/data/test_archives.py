@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from samebits.base.errors import UserError
+from samebits.data.fetching import archives
 from samebits.data.fetching.archives import list_members
 from samebits.data.loading.prepared import read_info
 from tests.helpers.pictures import aside, encoded, picture, run
@@ -111,6 +115,26 @@ def test_a_damaged_header_in_the_middle_of_a_tar_is_not_taken_for_its_end(tmp_pa
     (tmp_path / "mine.tar").write_bytes(data)
     with pytest.raises(UserError, match=r"after its member dog/19\.png"):
         list_members(tmp_path / "mine.tar", tmp_path)
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C", "PYTHONUTF8": "0"}, {"LC_ALL": "C.UTF-8"}])
+def test_names_are_utf_8_in_any_locale(locale: dict[str, str], tmp_path: Path) -> None:
+    files = {"café/1.png": b"x", "größe/2.png": b"y"}
+    (tmp_path / "a.tar").write_bytes(tarred(files))
+    (tmp_path / "a.zip").write_bytes(zipped(files))
+    for name in files:
+        (tmp_path / "a" / name).parent.mkdir(parents=True)
+        (tmp_path / "a" / name).write_bytes(b"x")
+    code = (
+        "import sys; from pathlib import Path; from samebits.data.fetching.archives import list_members\n"
+        "for name in ('a', 'a.tar', 'a.zip'): print(ascii([each.name for each in list_members(Path(name), Path())]))"
+    )
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "PYTHON"))}
+    source = {"PYTHONPATH": str(Path(archives.__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environ | locale | source, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [ascii(sorted(files))] * 3, done.stderr
 
 
 def test_of_two_members_of_one_name_the_later_counts(tmp_path: Path) -> None:

@@ -101,6 +101,16 @@ def test_every_mode_gives_the_same_picture(kind: str, tmp_path: Path) -> None:
     assert abs(pixels[:, 4:]).max() <= 6
 
 
+def test_deep_images_are_scaled_as_in_training(tmp_path: Path) -> None:
+    inputs = {"shape": [1, 8, 8], "mean": [0.1], "value_range": [-1.0, 1.0]}
+    model = brightness_model(tmp_path / "model.onnx", preprocessing=inputs)
+    Image.fromarray(left_bright().astype(np.float32) / 100 - 1).save(tmp_path / "a.tiff")
+    (found,) = classify([tmp_path / "a.tiff"], model=model)
+    assert found.classes[0][0] == "left"
+    with pytest.raises(UserError, match="no range of their own"):
+        classify([tmp_path / "a.tiff"], model=brightness_model(tmp_path / "other.onnx"))
+
+
 def test_floats_have_no_agreed_range(tmp_path: Path) -> None:
     Image.fromarray(left_bright().astype(np.float32)).save(tmp_path / "image.tiff")
     with pytest.raises(UserError, match="no range of their own"):

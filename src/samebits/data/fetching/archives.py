@@ -149,8 +149,8 @@ def _folder_members(folder: Path, folders: set[str]) -> Iterator[Member]:
         at, prefix = waiting.pop()
         with os.scandir(at) as entries:
             for entry in entries:
-                # A name that is no UTF-8 must still be listable.
-                shown = prefix + entry.name.encode("utf-8", "backslashreplace").decode()
+                # By the bytes, which are UTF-8 in any locale; a name that is none must still be listable.
+                shown = prefix + os.fsencode(entry.name).decode("utf-8", "backslashreplace")
                 if entry.is_dir(follow_symlinks=False):
                     folders.add(shown)
                     waiting.append((entry.path, f"{shown}/"))
@@ -178,7 +178,7 @@ def _archive_members(source: Path, scratch: Path, folders: set[str]) -> Iterator
 def _tar_members(path: Path, folders: set[str]) -> Iterator[Member]:
     end = path.stat().st_size
     last = ""
-    with tarfile.open(path, "r:") as tar:
+    with tarfile.open(path, "r:", encoding="utf-8", errors="surrogateescape") as tar:
         for entry in tar:
             # `sparse` is None for a file that is not stored in parts.
             stored = entry.isreg() and entry.sparse is None
@@ -289,5 +289,6 @@ def _add_folders(name: str, folders: set[str], *, itself: bool) -> None:
 
 
 def _safe_name(name: str) -> str | None:
-    parts = [part for part in name.encode("utf-8", "backslashreplace").decode().split("/") if part not in ("", ".")]
+    readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    parts = [part for part in readable.split("/") if part not in ("", ".")]
     return None if ".." in parts or not parts else "/".join(parts)

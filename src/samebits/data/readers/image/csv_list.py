@@ -12,6 +12,7 @@ latest are the test.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -88,7 +89,7 @@ def _member(folder: Path, name: str, watch: Callable[[Path], None]) -> Member:
         raise ValueError("it has no path")
     if "\0" in name:
         raise ValueError("its path holds a NUL")
-    path = folder / name
+    path = folder / os.fsdecode(name.encode())  # as UTF-8 in any locale
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise ValueError("its path leaves the folder of the CSV")
     if not path.is_file():
