@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
+from samebits.base.errors import UserError
 from samebits.data.fetching.archives import Member, list_tree
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.splits import are_splits, first_folders, require_filled
@@ -106,4 +107,8 @@ def _item(
         return SetAside(member.name, str(error), label)
     except OSError as error:
         return SetAside(member.name, f"it cannot be read: {error.strerror}", label)
+    except UserError:  # the setting is wrong, not the file
+        raise
+    except Exception as error:  # whatever a library runs into in one file costs that file alone
+        return SetAside(member.name, f"it cannot be read ({type(error).__name__}: {error})", label)
     return Item(member.name, f"{source.name}/{member.name}", text, label, given)
