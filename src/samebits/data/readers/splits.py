@@ -14,7 +14,8 @@ _WORDS = {
 }
 _SPLITS = {word: split for split, words in _WORDS.items() for word in words}
 
-KNOWN = "; ".join(f"{split} (or {', '.join(words[1:])})" for split, words in _WORDS.items())
+_MORE = "; ".join(", ".join(words[1:]) for words in _WORDS.values())
+KNOWN = f"train, validation or test (or {_MORE}; in any case)"
 """The words, for messages."""
 
 
@@ -51,7 +52,7 @@ def are_splits(shown: str, folders: Collection[str]) -> bool:
     first = next(name for name in splits if others == [] or split_of(name) == "train")
     raise UserError(
         problem,
-        f"if they are splits, {move} (known: {KNOWN}); if they are classes, rename {first}, as to class-{first}",
+        f"if they are splits, {move}: splits are called {KNOWN}; if they are classes, rename {first}, as to class-{first}",
     )
 
 
