@@ -52,7 +52,7 @@ def are_splits(shown: str, folders: Collection[str]) -> bool:
     first = next(name for name in splits if others == [] or split_of(name) == "train")
     raise UserError(
         problem,
-        f"if they are splits, {move}: splits are called {KNOWN}; if they are classes, rename {first}, as to class-{first}",
+        f"if they are splits, {move}: splits are called {KNOWN}; if they are classes, rename {first} (class-{first})",
     )
 
 
