@@ -7,7 +7,6 @@ import io
 import os
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -17,31 +16,12 @@ from samebits.base.errors import UserError
 from samebits.data.fetching import archives
 from samebits.data.fetching.archives import list_members
 from samebits.data.loading.prepared import read_info
+from tests.helpers.archives import tarred, zipped
 from tests.helpers.pictures import aside, encoded, picture, run
 from tests.helpers.refusals import raw_folder
 from tests.helpers.texts import SAMPLES, texts_of
 
 FILES = {f"{('cat', 'dog')[k % 2]}/{k:02d}.png": encoded(picture(k)) for k in range(40)}
-
-
-def zipped(files: dict[str, bytes], kind: int = zipfile.ZIP_STORED) -> bytearray:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", kind) as archive:
-        for name, data in files.items():
-            info = zipfile.ZipInfo("x")
-            info.filename = name  # as it is: the constructor would change separators
-            archive.writestr(info, data, kind)
-    return bytearray(buffer.getvalue())
-
-
-def tarred(files: dict[str, bytes]) -> bytearray:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return bytearray(buffer.getvalue())
 
 
 KINDS = {"stored": zipfile.ZIP_STORED, "deflate": zipfile.ZIP_DEFLATED, "bz2": zipfile.ZIP_BZIP2,
