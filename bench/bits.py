@@ -38,11 +38,12 @@ from samebits.base.signals import StopRequest
 from samebits.compute.determinism import set_determinism
 from samebits.compute.hardware import available_cores, cpu_model
 from samebits.params.schema import read_params
+from samebits.pipeline.context import StageContext
 from samebits.pipeline.recipes import use
 from samebits.provenance.golden.loss_trace import TRAIN, trace_in_process
 from samebits.provenance.verify.compare import tensor_difference
 from samebits.provenance.verify.copies import change_params, clean_environment, copy_tree, record_nothing, run_command
-from samebits.stage import StageContext, load_body, sections_of
+from samebits.stage import load_body, sections_of
 from samebits.tracking.journal.tracker import NullTracker
 from samebits.training import loop
 

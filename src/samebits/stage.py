@@ -23,6 +23,7 @@ from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project, current_project
 from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
+from samebits.base.terminal import escape_unprintable
 from samebits.pipeline.context import TIMES, StageContext, is_helper
 from samebits.pipeline.dvc_yaml import code_digest, stage_files
 
@@ -56,6 +57,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
         workspace: the folder that holds params.yaml.
     """
     os.chdir(workspace)
+    escape_unprintable()
     stop = StopRequest()
     stop.install()
     try:

@@ -19,6 +19,7 @@ OBSERVERS = (
     "samebits.base.redaction",
     "samebits.base.registry",
     "samebits.base.signals",
+    "samebits.base.terminal",
     "samebits.data.fetching",
     "samebits.params.choices",
     "samebits.params.runtime",
@@ -30,7 +31,7 @@ OBSERVERS = (
 
 What `data.fetching` brings is checked against a SHA-256 that was written down before."""
 
-DECIDING = {"prepare": ("samebits.data.fetching.archives", "samebits.data.fetching.catalog")}
+DECIDING = {"prepare": tuple(f"samebits.data.fetching.{name}" for name in ("archives", "catalog", "leftovers"))}
 """Parts of observers that do change what a stage writes: the members of archives, what a card says of its files."""
 
 _NAME = re.compile(r"samebits(\.\w+)+(:\w+)?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -133,6 +134,13 @@ def test_what_is_said_is_printed_and_kept_in_the_log(
     assert capsys.readouterr().out == "train: something\n"
     assert tracker.logs["logs/train.log"].startswith("something\n")
     assert [path.name for path in (workspace / ".samebits" / "logs").iterdir()] == ["train.log"]
+
+
+def test_what_an_ascii_output_cannot_show_is_escaped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    assert run(lambda *, context: context.say("R² of café")) == 0
+    assert out.buffer.getvalue() == b"train: R\\xb2 of caf\\xe9\n"  # type: ignore[attr-defined]
 
 
 def test_the_seconds_of_each_stage_are_noted(run: Run, workspace: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from samebits import __version__
 from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from samebits.base.terminal import escape_unprintable
 from samebits.cli.options import positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.sharing import add_commands as add_sharing
@@ -257,6 +258,7 @@ def _command(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0, 1 where bits differ, 2 for bad input, 130 after Ctrl-C."""
+    escape_unprintable()
     arguments = parser().parse_args(argv)
     try:
         code: int | None = arguments.run(arguments)

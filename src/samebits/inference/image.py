@@ -78,7 +78,13 @@ def classify(
     images, notes, bad = [], [], []
     for path in paths:
         try:
-            image = load_pixels(path, channels, (width, height), preprocessing.get("resize", "pad"))
+            image = load_pixels(
+                path,
+                channels,
+                (width, height),
+                preprocessing.get("resize", "pad"),
+                value_range=preprocessing.get("value_range"),
+            )
         except UNREADABLE as error:
             bad.append(f"{path}: {reason(error)}")
             continue

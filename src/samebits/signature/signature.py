@@ -22,6 +22,8 @@ class ImageInputs(Section):
         mean: of each channel over the training split, of pixels scaled to [0, 1].
         std: likewise; the population's. 0 for a constant channel.
         resize: how files of another aspect ratio are brought to the shape (see `samebits.data.readers.image.pixels`).
+        value_range: the values of grey image files of more than 8 bits that become 0 and 255; left out where it is the
+            full range of 16 bits.
     """
 
     kind: Literal["image"] = "image"
@@ -29,6 +31,9 @@ class ImageInputs(Section):
     mean: list[float]
     std: list[float]
     resize: Literal["pad", "crop", "stretch"] = "pad"
+    value_range: list[float] | None = Field(
+        default=None, min_length=2, max_length=2, exclude_if=lambda value: value is None
+    )
 
     @property
     def mean_pixel(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,14 @@ def test_ctrl_c_is_130(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("samebits.cli.summary.summarize", stopped)
     assert main(["summary"]) == 130
+
+
+def test_what_an_ascii_output_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr(main, "_use", lambda arguments: print("10 µm", flush=True))
+    assert main(["use", "mnist"]) == 0
+    assert out.buffer.getvalue() == b"10 \\xb5m\n"  # type: ignore[attr-defined]
 
 
 def test_output_that_nobody_reads_any_more_is_no_traceback() -> None:

@@ -76,8 +76,6 @@ def save_as(path: Path, kind: str) -> None:
     grey = Image.fromarray(left_bright())
     if kind == "I;16":
         Image.fromarray(left_bright().astype(np.uint16) * 257).save(path.with_suffix(".png"))
-    elif kind == "F":
-        Image.fromarray(left_bright().astype(np.float32)).save(path.with_suffix(".tiff"))
     elif kind == "P":
         grey.convert("RGB").quantize(8).save(path.with_suffix(".png"))
     elif kind == "1":
@@ -93,14 +91,30 @@ def save_as(path: Path, kind: str) -> None:
         grey.convert("RGB").convert(kind).save(path.with_suffix(suffix))
 
 
-@pytest.mark.parametrize("kind", ["L", "RGB", "RGBA", "LA", "P", "1", "CMYK", "YCbCr", "I;16", "F", "gif", "exif"])
+@pytest.mark.parametrize("kind", ["L", "RGB", "RGBA", "LA", "P", "1", "CMYK", "YCbCr", "I;16", "gif", "exif"])
 def test_every_mode_gives_the_same_picture(kind: str, tmp_path: Path) -> None:
     save_as(tmp_path / "image", kind)
     (file,) = tmp_path.glob("image.*")
     pixels = load_image(file, 1, (8, 8))[0].astype(int)
-    bright = {"1": 255, "F": 255}.get(kind, 200)  # floats have no agreed top: the largest is white
+    bright = {"1": 255}.get(kind, 200)
     assert abs(pixels[:, :4] - bright).max() <= 6
     assert abs(pixels[:, 4:]).max() <= 6
+
+
+def test_deep_images_are_scaled_as_in_training(tmp_path: Path) -> None:
+    inputs = {"shape": [1, 8, 8], "mean": [0.1], "value_range": [-1.0, 1.0]}
+    model = brightness_model(tmp_path / "model.onnx", preprocessing=inputs)
+    Image.fromarray(left_bright().astype(np.float32) / 100 - 1).save(tmp_path / "a.tiff")
+    (found,) = classify([tmp_path / "a.tiff"], model=model)
+    assert found.classes[0][0] == "left"
+    with pytest.raises(UserError, match="no range of their own"):
+        classify([tmp_path / "a.tiff"], model=brightness_model(tmp_path / "other.onnx"))
+
+
+def test_floats_have_no_agreed_range(tmp_path: Path) -> None:
+    Image.fromarray(left_bright().astype(np.float32)).save(tmp_path / "image.tiff")
+    with pytest.raises(UserError, match="no range of their own"):
+        load_image(tmp_path / "image.tiff", 1, (8, 8))
 
 
 def test_colour_goes_to_three_channels_in_order(tmp_path: Path) -> None:

@@ -7,17 +7,20 @@ unpacked into one file of the scratch folder. Links, devices and names that woul
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import os
+import re
 import shutil
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
 
-from samebits.base.errors import UserError, listed
+from samebits.base.errors import Interrupted, UserError
+from samebits.data.fetching.leftovers import is_leftover
 
 UNPACKED_LEAST = 1 << 30
 UNPACKED_TIMES = 100
@@ -25,17 +28,7 @@ UNPACKED_TIMES = 100
 their size, images hardly at all; a small file that was made for it unpacks to terabytes."""
 
 _BLOCK = 1 << 20
-_IGNORED = {"thumbs.db", "desktop.ini"}
-"""What desktops leave beside one's files; so are names that begin with a dot."""
-_DAMAGED = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,  # a compression that zipfile does not know
-    RuntimeError,  # a zip with a password
-)
+_ENDINGS = re.compile(r"\.(zip|whl|tar|tgz|tar\.gz)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +38,23 @@ class Member:
     Attributes:
         name: its path in the folder or archive, with forward slashes.
         path, offset, size: where its bytes lie.
+        damage: why it could not be unpacked, of a member of an archive; empty for others.
     """
 
     name: str
     path: Path
     offset: int
     size: int
+    damage: str = ""
 
     def read(self) -> bytes:
         """All its bytes.
 
         Raises:
-            OSError: if it can no longer be read.
+            OSError: if it is damaged, or can no longer be read.
         """
+        if self.damage:
+            raise OSError(errno.EIO, self.damage)
         with self.path.open("rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
@@ -77,6 +74,12 @@ def list_members(source: Path, scratch: Path, root: str = "") -> list[Member]:
     return list_tree(source, scratch, root)[0]
 
 
+def list_folder(folder: Path) -> list[Member]:
+    """The files below a folder, sorted by name; there may be none."""
+    found = (each for each in _folder_members(folder, set()) if not is_leftover(each.name))
+    return sorted(found, key=lambda each: each.name)
+
+
 def list_tree(source: Path, scratch: Path, root: str = "") -> tuple[list[Member], set[str]]:
     """As `list_members`, and the folders, among them those that hold no member: empty ones, links to folders, and those
     of nothing but links and of what desktops leave.
@@ -88,57 +91,55 @@ def list_tree(source: Path, scratch: Path, root: str = "") -> tuple[list[Member]
     if source.is_dir():
         found = list(_folder_members(source / root, folders))
     else:
-        prefix = f"{root.strip('/')}/" if root else ""
-        try:
-            opened = list(_archive_members(source, scratch, folders))
-        except _DAMAGED as error:
-            raise UserError(f"{source.name} cannot be unpacked: {error}", "replace it; is it complete?") from None
-        found = [
-            Member(each.name.removeprefix(prefix), each.path, each.offset, each.size)
-            for each in opened
-            if each.name.startswith(prefix)
-        ]
-        folders = {each.removeprefix(prefix) for each in folders if each.startswith(prefix)}
-    found = [each for each in found if not _ignored(each.name)]
+        # Of two members of one name the later one counts, as when they are unpacked.
+        found = list({each.name: each for each in _unpacked(source, scratch, folders)}.values())
+    found, folders = [each for each in found if not is_leftover(each.name)], {f for f in folders if not is_leftover(f)}
+    if not source.is_dir():
+        prefix = root.strip("/") or _wrapper(source, found)
+        found, folders = _below(prefix, found, folders) if prefix else (found, folders)
     if not found:
         raise UserError(f"{source / root} holds no file", "look at data.source")
-    return sorted(found, key=lambda each: each.name), {each for each in folders if not _ignored(each)}
+    if all(each.damage for each in found):
+        raise _damaged(source, f"{found[0].name}: {found[0].damage}")
+    return sorted(found, key=lambda each: each.name), folders
 
 
-def require_filled(
-    shown: str, members: Sequence[Member], folders: Iterable[str], is_split: Callable[[str], bool]
-) -> None:
-    """Refuse class folders without a file: a class that was meant, and that the model would not know.
+def _below(prefix: str, found: list[Member], folders: set[str]) -> tuple[list[Member], set[str]]:
+    """Members and folders below a folder of an archive, named from there."""
+    start = f"{prefix}/"
+    return (
+        [replace(each, name=each.name.removeprefix(start)) for each in found if each.name.startswith(start)],
+        {each.removeprefix(start) for each in folders if each.startswith(start)},
+    )
 
-    Args:
-        shown: what the source is called.
-        members, folders: of `list_tree`.
-        is_split: whether a name is that of a split. Where all first folders are splits, and `train` one of them, the
-            classes lie below them.
+
+def _wrapper(source: Path, found: Sequence[Member]) -> str:
+    """The one folder in which all files of an archive lie, if the archive is called like it, as file managers pack a
+    folder: it is no class. Empty if there is none."""
+    tops = {each.name.partition("/")[0] for each in found}
+    stem = _ENDINGS.sub("", source.name).lower()
+    below = {parts[1] for each in found if len(parts := each.name.split("/")) > 2}
+    return tops.pop() if len(tops) == 1 and len(below) > 1 and stem in {each.lower() for each in tops} else ""
+
+
+def _unpacked(source: Path, scratch: Path, folders: set[str]) -> list[Member]:
+    """The members of an archive.
 
     Raises:
-        UserError: with the folders.
+        UserError: for whatever a library finds wrong with it, in the library's words.
     """
-    wanted = {each for each in folders if "/" not in each}
-    if wanted and all(is_split(each) for each in wanted) and "train" in {each.lower() for each in wanted}:
-        wanted |= {each for each in folders if each.count("/") == 1}
-    filled: set[str] = set()
-    for member in members:
-        first, _, rest = member.name.partition("/")
-        second, below, _ = rest.partition("/")
-        filled.update([first, f"{first}/{second}"] if below else [first])
-    empty = sorted(wanted - filled)
-    empty = [each for each in empty if each.partition("/")[0] not in empty or "/" not in each]
-    if empty:
-        raise UserError(
-            f"{shown}: no file in the class folder {listed(empty)}",
-            "put samples there, or remove the folder (links, hidden files and what desktops leave are no samples)",
-        )
+    try:
+        return list(_archive_members(source, scratch, folders))
+    except (UserError, Interrupted):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the disk is full, or cannot be read
+        raise _damaged(source, str(error) or type(error).__name__) from None
 
 
-def _ignored(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return parts[-1].lower() in _IGNORED or any(part.startswith((".", "__MACOSX")) for part in parts)
+def _damaged(source: Path, why: str) -> UserError:
+    return UserError(f"{source.name} cannot be unpacked: {why}", "replace it; is it complete?")
 
 
 def _folder_members(folder: Path, folders: set[str]) -> Iterator[Member]:
@@ -148,8 +149,8 @@ def _folder_members(folder: Path, folders: set[str]) -> Iterator[Member]:
         at, prefix = waiting.pop()
         with os.scandir(at) as entries:
             for entry in entries:
-                # A name that is no UTF-8 must still be listable.
-                shown = prefix + entry.name.encode("utf-8", "backslashreplace").decode()
+                # By the bytes, which are UTF-8 in any locale; a name that is none must still be listable.
+                shown = prefix + os.fsencode(entry.name).decode("utf-8", "backslashreplace")
                 if entry.is_dir(follow_symlinks=False):
                     folders.add(shown)
                     waiting.append((entry.path, f"{shown}/"))
@@ -176,35 +177,74 @@ def _archive_members(source: Path, scratch: Path, folders: set[str]) -> Iterator
 
 def _tar_members(path: Path, folders: set[str]) -> Iterator[Member]:
     end = path.stat().st_size
-    with tarfile.open(path, "r:") as tar:
+    last = ""
+    with tarfile.open(path, "r:", encoding="utf-8", errors="surrogateescape") as tar:
         for entry in tar:
-            if entry.offset_data + entry.size > end:
+            # `sparse` is None for a file that is not stored in parts.
+            stored = entry.isreg() and entry.sparse is None
+            if stored and entry.offset_data + entry.size > end:
                 raise tarfile.ReadError(f"it ends inside {entry.name}")
+            last = entry.name
             name = _safe_name(entry.name)
             if name is None:
                 continue
             _add_folders(name, folders, itself=entry.isdir())
             if entry.isreg():
-                yield Member(name, path, entry.offset_data, entry.size)
+                damage = "" if stored else "it is stored in parts: pack the archive again without --sparse"
+                yield Member(name, path, entry.offset_data, entry.size, damage)
+        _require_end(path, tar.offset, last)
+
+
+def _require_end(path: Path, at: int, last: str) -> None:
+    """Refuse a tar that goes on where tarfile saw its end: it takes a damaged header for that.
+
+    Raises:
+        tarfile.ReadError: with the place.
+    """
+    with path.open("rb") as file:
+        file.seek(at)
+        while block := file.read(_BLOCK):
+            if block.strip(b"\0"):
+                raise tarfile.ReadError(f"it is damaged, or another tar is joined to it, after its member {last}")
 
 
 def _zip_members(source: Path, blob: Path, folders: set[str]) -> Iterator[Member]:
     limit = _most_bytes(source)
     with zipfile.ZipFile(source) as archive, blob.open("wb") as out:
         for entry in archive.infolist():
-            name = _safe_name(entry.filename)
+            # Some packers of Windows write backslashes, against the format's specification.
+            path = entry.filename.replace("\\", "/")
+            name = _safe_name(path)
             if name is None:
                 continue
-            _add_folders(name, folders, itself=entry.is_dir())
-            if entry.is_dir():
+            _add_folders(name, folders, itself=path.endswith("/"))
+            if path.endswith("/"):
                 continue
             offset = out.tell()
             # zipfile reads no more of a member than its entry says.
             if offset + entry.file_size > limit:
                 raise _too_much(source, name, limit)
-            with archive.open(entry) as stream:
-                shutil.copyfileobj(stream, out, _BLOCK)
-            yield Member(name, blob, offset, out.tell() - offset)
+            damage = _copy_member(archive, entry, out)
+            yield Member(name, blob, offset, out.tell() - offset, damage)
+
+
+def _copy_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, out: BinaryIO) -> str:
+    """Unpack a member of a zip; returns what is wrong with it, in the library's words, or nothing.
+
+    Raises:
+        RuntimeError: for a password; NotImplementedError: for a compression that zipfile does not know.
+        OSError: if the disk is full.
+    """
+    try:
+        with archive.open(entry) as stream:
+            shutil.copyfileobj(stream, out, _BLOCK)
+    except (RuntimeError, MemoryError):  # NotImplementedError is a RuntimeError; both are of the whole archive
+        raise
+    except Exception as error:  # BadZipFile, zlib.error, LZMAError, EOFError, OSError (bz2), struct.error ...
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        return f"it is damaged: {str(error) or type(error).__name__}"
+    return ""
 
 
 def _gunzip(source: Path, blob: Path) -> None:
@@ -249,5 +289,6 @@ def _add_folders(name: str, folders: set[str], *, itself: bool) -> None:
 
 
 def _safe_name(name: str) -> str | None:
-    parts = [part for part in name.encode("utf-8", "backslashreplace").decode().split("/") if part not in ("", ".")]
+    readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    parts = [part for part in readable.split("/") if part not in ("", ".")]
     return None if ".." in parts or not parts else "/".join(parts)

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
-from samebits.data.fetching.catalog import WEIGHTS, load_card
+from samebits.data.fetching.catalog import WEIGHTS, Card, load_card
 from samebits.data.fetching.fetch import fetch
 from samebits.data.loading.prepared import SPLITS
 from samebits.data.preparation.audit import (
@@ -27,8 +27,11 @@ from samebits.data.preparation.audit import (
 )
 from samebits.data.preparation.shards import write_prepared
 from samebits.data.preparation.split import assign, check_splits
-from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, read_source
+from samebits.data.readers.labels import differ_in_case
+from samebits.data.readers.own_files import OwnFiles
+from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, others_line, read_source
 from samebits.params.data import DataParams
+from samebits.signature.signature import ClassTarget
 
 if TYPE_CHECKING:
     from samebits.base.paths import Project
@@ -43,9 +46,12 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
     """
     context.project.state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=context.project.state, prefix="prepare-") as scratch:
-        kind, about, source = locate(data, context.project, Path(scratch), context)
+        own = OwnFiles(context.project.workspace, _raw(context.project))
+        kind, about, source = locate(data, context.project, Path(scratch), context, own)
         raw = read_source(kind, source)
         require_usable(raw, data)
+        if line := others_line(raw.set_aside):
+            context.say(line)
         audited = audit_raw(raw, data, Path(scratch))
         encoded = split_and_encode(raw, data, audited)
         info = write_prepared(
@@ -57,10 +63,11 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
         )
     for line in describe(info, encoded, data.duplicates):
         context.say(line)
+    own.require_unchanged()
 
 
 def locate(
-    data: DataParams, project: Project, scratch: Path, context: StageContext
+    data: DataParams, project: Project, scratch: Path, context: StageContext, own: OwnFiles
 ) -> tuple[str, dict[str, Any], Source]:
     """Where `data.source` is: the format's name, what `dataset.json` says about the source, and the source.
 
@@ -69,10 +76,11 @@ def locate(
     """
 
     def find_asset(name: str, file: str, key: str) -> Path:
-        return _asset(name, file, key, project, context)
+        return _asset(name, file, key, project, context, own)
 
     if _is_path(data.source):
         path = _own_path(data.source, project)
+        own.add(path)
         if data.format is None:
             raise UserError(
                 f"data.source is {data.source}, but data.format does not say how it is laid out",
@@ -83,9 +91,9 @@ def locate(
         return (
             data.format,
             about,
-            Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project), find_asset),
+            Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project), find_asset, own.add),
         )
-    card = load_card(project.catalog, data.source)
+    card = _card(data.source, project, own)
     if card.format == WEIGHTS:
         raise UserError(
             f"data.source {card.name!r} is a card of pretrained weights, not of data",
@@ -116,11 +124,21 @@ def _raw(project: Project) -> Path:
     return project.workspace / "data" / "raw"
 
 
-def _asset(name: str, file: str, key: str, project: Project, context: StageContext) -> Path:
+def _card(name: str, project: Project, own: OwnFiles) -> Card:
+    """A card of the catalogue, which is a dependency of the stage, too."""
+    file = project.catalog / f"{name}.yaml"
+    if file.is_file():
+        own.add(file)
+    return load_card(project.catalog, name)
+
+
+def _asset(name: str, file: str, key: str, project: Project, context: StageContext, own: OwnFiles) -> Path:
     """A file of a card of weights, or one of the user's own."""
     if _is_path(name):
-        return _own_path(name, project, key)
-    card = load_card(project.catalog, name)
+        path = _own_path(name, project, key)
+        own.add(path)
+        return path
+    card = _card(name, project, own)
     if card.format != WEIGHTS or file not in {each.name for each in card.files}:
         raise UserError(f"{key} {name!r}: that card has no {file}", "name a card of weights that has one, or a file")
     return fetch(card, say=context.say, progress=context.runtime.progress)[file]
@@ -132,7 +150,7 @@ def _is_path(source: str) -> bool:
 
 def _own_path(source: str, project: Project, key: str = "data.source") -> Path:
     """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
-    # A link below data/raw is followed by DVC, too: it may point anywhere.
+    # A link to a file is followed by DVC, too: it may point anywhere. One to a folder is refused (OwnFiles).
     path = Path(os.path.normpath(project.workspace / source))
     home = project.workspace / "data" / "raw"
     if not path.is_relative_to(home) or path == home:
@@ -158,14 +176,15 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
     Raises:
         UserError: naming the first samples that were set aside.
     """
-    total = len(raw) + len(raw.set_aside)
-    first = "".join(f"\n    {sample.id}: {sample.reason}" for sample in raw.set_aside[:5])
-    more = f"\n    and {len(raw.set_aside) - 5} more" if len(raw.set_aside) > 5 else ""
+    bad = [sample for sample in raw.set_aside if not sample.other]
+    total = len(raw) + len(bad)
+    first = "".join(f"\n    {sample.id}: {sample.reason}" for sample in (bad or raw.set_aside)[:5])
+    more = f"\n    and {len(bad) - 5} more" if len(bad) > 5 else ""
     if not len(raw):
         raise UserError(f"{settings.source} holds no usable sample{first}{more}", "look at data.source and data.format")
-    if len(raw.set_aside) > settings.bad_limit * total:
+    if len(bad) > settings.bad_limit * total:
         raise UserError(
-            f"{len(raw.set_aside):,} of {total:,} samples of {settings.source} cannot be used, data.bad_limit is "
+            f"{len(bad):,} of {total:,} samples of {settings.source} cannot be used, data.bad_limit is "
             f"{settings.bad_limit:g}:{first}{more}",
             "mend or remove them, or raise data.bad_limit; nothing was written",
         )
@@ -193,10 +212,13 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
         cures=raw.split_cures,
     )
     splits = {name: kept[rows] for name, rows in of_kept.items()}
-    check_splits(splits, labels, raw.classes, settings)
+    check_splits(splits, labels, raw.classes, settings, raw.given)
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
     encoded = raw.encode(splits)
     found, lines = facts(audited, raw, splits)
+    drawn = set(found.get("empty_classes", ())) - set(raw.given or ())
+    if drawn and settings.split == "hash":
+        lines.append("audit: data.split: stratified holds out some samples of every class")
     if left_out:
         found["left_out"] = left_out
         lines.append(f"{left_out:,} training samples are left out (data.limit_per_class)")
@@ -213,6 +235,12 @@ def describe(info: Mapping[str, Any], encoded: Encoded, duplicates: str) -> Iter
     """The lines that the stage prints. `duplicates`: the setting."""
     counts, audit = info["counts"], info["audit"]
     yield f"{info['title']}: " + ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
+    target = encoded.signature.target
+    if isinstance(target, ClassTarget):
+        yield f"{len(target.classes):,} classes: {listed([_short(name) for name in target.classes], 20)}"
+        if alike := differ_in_case(target.classes):
+            shown = listed([" and ".join(map(_short, group)) for group in alike], 5)
+            yield f"classes that differ in case alone: {shown}; if they are one class, write them alike"
     found = [f"{n:,} duplicates in {split}" for split, n in audit["duplicates"].items() if n]
     for pair, n in audit["overlap"].items():
         first, second = pair.split("/")
@@ -225,3 +253,10 @@ def describe(info: Mapping[str, Any], encoded: Encoded, duplicates: str) -> Iter
         yield f"audit: scores on samples that are also in another split say little{cure}"
     yield from encoded.remarks
     yield f"digest {info['digest'][:16]}"
+
+
+def _short(name: str) -> str:
+    """A class name for a line: as it is written, unless it is long, or would not look like what it is."""
+    plain = name.isprintable() and name == name.strip() and ", " not in name
+    short = name if len(name) <= 40 else f"{name[:39]}…"
+    return short if plain and name else repr(short)

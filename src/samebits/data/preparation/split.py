@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes, hash_words
 from samebits.params.data import DataParams
 
@@ -123,12 +123,17 @@ def _stratified(words: npt.NDArray[np.uint64], labels: npt.NDArray[np.int64], fr
 
 
 def check_splits(
-    splits: Mapping[str, Int64], labels: npt.NDArray[np.int64] | None, classes: Sequence[str], settings: DataParams
+    splits: Mapping[str, Int64],
+    labels: npt.NDArray[np.int64] | None,
+    classes: Sequence[str],
+    settings: DataParams,
+    given: Sequence[str] | None = None,
 ) -> None:
     """Refuse splits that cannot be trained on, selected by or judged by.
 
     Args:
         labels: classes of all samples, int64 [n], where the target is a class.
+        given: the split of all samples, where the source decides it.
 
     Raises:
         UserError: if a split is empty, or a class has no training sample.
@@ -151,11 +156,23 @@ def check_splits(
         return
     counts = {name: np.bincount(labels[rows], minlength=len(classes)) for name, rows in splits.items()}
     empty = [k for k in range(len(classes)) if not counts["train"][k]]
-    if empty:
-        elsewhere = all(any(counts[name][k] for name in counts) for k in empty)
-        raise UserError(
-            f"class {', '.join(repr(classes[k]) for k in empty)} has no sample in the training split",
-            "lower data.validation_fraction or set data.split: stratified: all its samples are held out"
-            if elsewhere
-            else "add samples of it, or remove the class",
+    if not empty:
+        return
+    in_train = None if given is None else {int(k) for k in labels[np.array(given) == "train"]}
+    held_out = [k for k in empty if any(counts[name][k] for name in counts)]
+    if in_train is not None and (outside := [k for k in held_out if k not in in_train]):
+        where = "; ".join(
+            f"{classes[k]!r}: " + ", ".join(f"{counts[name][k]:,} in {name}" for name in counts if counts[name][k])
+            for k in outside[:5]
         )
+        raise UserError(
+            f"class {listed([repr(classes[k]) for k in outside])} has no sample in the training split that the source "
+            f"gives ({where})",
+            "move some of its samples to the training split of the source, or take the class out of the source",
+        )
+    raise UserError(
+        f"class {listed([repr(classes[k]) for k in empty])} has no sample in the training split",
+        "lower data.validation_fraction or set data.split: stratified: all its samples are held out"
+        if len(held_out) == len(empty)
+        else "add samples of it, or remove the class",
+    )

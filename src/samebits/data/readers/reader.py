@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ class Source:
         say: prints a line.
         raw: the folder data/raw of the workspace, for what a setting names beside the source.
         find_asset: see `asset`.
+        watch: to be called with each of the user's files beside `path`, before it is read: see `OwnFiles.add`.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Source:
     say: Callable[[str], None]
     raw: Path = Path("data/raw")
     find_asset: Callable[[str, str, str], Path] | None = None
+    watch: Callable[[Path], None] = lambda path: None
 
     @property
     def catalogued(self) -> Card:
@@ -117,11 +119,23 @@ class SetAside:
 
     Attributes:
         label: its class, where that is known: a class of which nothing is left must be told.
+        other: a file of another kind that lies beside the samples: it is no fault of the data, and does not count
+            towards `data.bad_limit`.
     """
 
     id: str
     reason: str
     label: str | None = None
+    other: bool = False
+
+
+def others_line(aside: Sequence[SetAside]) -> str:
+    """How many files of other kinds were set aside, by their endings, as a line; empty if there are none."""
+    endings = Counter(PurePosixPath(each.id).suffix.lower() or "no ending" for each in aside if each.other)
+    if not endings:
+        return ""
+    found = listed([f"{n:,} {ending}" for ending, n in sorted(endings.items(), key=lambda item: (-item[1], item[0]))])
+    return f"{endings.total():,} other files are no samples: {found} (set_aside.csv)"
 
 
 def require_kept(shown: str, named: Collection[str], kept: Collection[str], aside: Sequence[SetAside]) -> None:

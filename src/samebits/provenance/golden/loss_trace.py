@@ -19,6 +19,7 @@ from samebits.base.errors import EXIT_USER_ERROR, Interrupted, UserError
 from samebits.base.files import json_bytes, read_json, write_json
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
+from samebits.base.terminal import escape_unprintable
 from samebits.params.schema import Params, read_params
 from samebits.pipeline.context import StageContext, is_helper
 from samebits.stage import load_body, sections_of
@@ -102,7 +103,8 @@ def trace_in_process(workspace: Path, steps: int, source: Path, environ: Mapping
         cwd=workspace,
         env={**environ, **environment(), "PYTHONPATH": str(source)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if done.returncode:
         raise UserError(f"the training steps failed:\n{done.stderr.strip()[-2000:]}", "mend what it names")
@@ -112,6 +114,7 @@ def trace_in_process(workspace: Path, steps: int, source: Path, environ: Mapping
 
 def main() -> int:
     """Trace the workspace that is the current folder."""
+    escape_unprintable()
     try:
         trace = trace_steps(Path.cwd(), int(sys.argv[1]))
         if not is_helper():

@@ -105,7 +105,8 @@ def run_command(command: str, stage: str, copy: Path, quiet: bool = False) -> No
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if done.returncode == EXIT_INTERRUPTED:
         raise KeyboardInterrupt

@@ -21,7 +21,9 @@ def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a DVC command there, with the interpreter that runs now."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
     command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    return subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_S
+    )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import filelock
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
+from samebits.base.terminal import escape_unprintable
 from samebits.tracking.environment.environment import machine_facts, packages
 from samebits.tracking.journal.journal import JournalWriter, new_segment
 from samebits.tracking.journal.record import Record, read_record, read_records, runs_lock, sender_lock
@@ -222,6 +223,7 @@ def prune(project: Project, keep: int = KEPT_RECORDS) -> None:
 
 def main(folder: Path, home: Path, *, gentle: bool) -> None:
     """Run the sender of a record until its execution is over. Another one that lives already makes this one end."""
+    escape_unprintable()
     project = Project(workspace=home, home=home)
     lock = sender_lock(folder)
     try:

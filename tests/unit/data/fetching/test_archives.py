@@ -16,9 +16,10 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.data.fetching import archives
-from samebits.data.fetching.archives import list_members, list_tree, require_filled
+from samebits.data.fetching.archives import list_members, list_tree
 from samebits.data.fetching.catalog import Card
 from samebits.data.fetching.fetch import fetch_url
+from samebits.data.readers.splits import require_filled
 from tests.helpers.http_site import Site, serve
 from tests.unit.data.conftest import card_dict
 from tests.unit.data.fetching.test_fetch import CONTENTS, Member, client, get, good_members, link, no_pauses, npm, tgz
@@ -226,7 +227,7 @@ def test_a_class_folder_without_a_file_is_named(
     entries, lost = UNFILLED[case]
     found, folders = list_tree(pack(tmp_path, dict(sorted(entries.items(), reverse=True))), tmp_path)
     with pytest.raises(UserError) as caught:
-        require_filled("mine", found, folders, {"train", "val", "test"}.__contains__)
+        require_filled("mine", found, folders, splits=entries.keys() >= CUT.keys())
     assert caught.value.problem == f"mine: no file in the class folder {lost}"
     assert "remove the folder" in caught.value.cure
 
@@ -237,7 +238,7 @@ def test_a_class_folder_of_links_has_no_file(pack: Callable[[Path, dict[str, byt
     link = "none" if pack is pack_folder else "none/1.png"
     found, folders = list_tree(pack(tmp_path, {**FILES, link: b"-> ../elsewhere"}), tmp_path)
     with pytest.raises(UserError, match="no file in the class folder none"):
-        require_filled("mine", found, folders, lambda name: False)
+        require_filled("mine", found, folders, splits=False)
 
 
 @pytest.mark.parametrize("entries", [FILES, CUT, {**FILES, ".git/": b"", "__MACOSX/a/._1.png": b"x"}])
@@ -245,7 +246,7 @@ def test_filled_class_folders_are_let_through(entries: dict[str, bytes], tmp_pat
     for pack in (pack_folder, pack_tgz, pack_zip):
         root = tmp_path / pack.__name__
         root.mkdir()
-        require_filled("mine", *list_tree(pack(root, entries), root), {"train", "test"}.__contains__)
+        require_filled("mine", *list_tree(pack(root, entries), root), splits=entries is CUT)
 
 
 @pytest.mark.parametrize("pack", [pack_tgz, pack_zip])

@@ -31,8 +31,9 @@ def test_it_takes_the_section_it_reads() -> None:
 def test_it_says_what_it_did(run_prepare: Run) -> None:
     run_prepare(make_source())
     said: list[str] = run_prepare.said  # type: ignore[attr-defined]
-    assert said[-3].startswith("Tiny: ")
-    assert said[-3].endswith("40 test")
+    assert said[-4].startswith("Tiny: ")
+    assert said[-4].endswith("40 test")
+    assert said[-3] == "3 classes: a, b, c"
     assert said[-2] == "audit: no duplicates, no label conflicts"
 
 

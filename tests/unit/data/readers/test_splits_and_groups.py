@@ -16,8 +16,8 @@ from samebits.data.loading.prepared import SPLITS, read_info
 from samebits.data.preparation.prepare import prepare
 from samebits.params.data import DataParams
 from samebits.params.runtime import RuntimeParams
+from tests.helpers.pictures import encoded, picture
 from tests.helpers.refusals import raw_folder
-from tests.unit.data.readers.image.test_image_files import encoded, picture
 from tests.unit.data.readers.text.test_running_text import book
 
 N = 120

@@ -12,7 +12,8 @@ latest are the test.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -20,11 +21,12 @@ from samebits.base.errors import UserError
 from samebits.data.fetching.archives import Member
 from samebits.data.readers.image.folder import Labelled, gather
 from samebits.data.readers.image.images import RawImages
+from samebits.data.readers.labels import class_name
 from samebits.data.readers.reader import SetAside, Source, require_kept
+from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.times import no_time
 
 _NEEDED = ("path", "label")
-_SPLITS = ("train", "validation", "test")
 _LONGEST = 1 << 16
 _SPLIT_CURES = {
     "group": "add a column `group` to the CSV: images of one group stay together",
@@ -49,15 +51,13 @@ def read(source: Source) -> RawImages:
     aside: list[SetAside] = []
     grouped, timed = source.settings.split == "group", source.settings.split == "time"
     for number, row in _rows(path):
-        name, label, split = row["path"].strip(), row["label"].strip(), (row.get("split") or "").strip()
-        group = row.get("group", "").strip()
+        name, label, split = row["path"].strip(), class_name(row["label"]), (row.get("split") or "").strip()
+        group = class_name(row.get("group", ""))
         file = f"{path.name}#{number} {name}".rstrip()
-        if split and split not in _SPLITS:
-            raise UserError(
-                f"{path.name}, line {number}: split is {split!r}", f"it is one of {', '.join(_SPLITS)}, or empty"
-            )
+        if split and split_of(split) is None:
+            raise UserError(f"{path.name}, line {number}: split is {split!r}", f"it is {KNOWN}; or empty")
         try:
-            member = _member(path.parent, name)
+            member = _member(path.parent, name, source.watch)
         except (OSError, ValueError) as error:
             aside.append(SetAside(file, str(error), label))
             continue
@@ -71,7 +71,7 @@ def read(source: Source) -> RawImages:
         if time is not None and (reason := no_time(time)):
             aside.append(SetAside(file, reason, label))
             continue
-        labelled.append(Labelled(member, label, split or None, group or None, time))
+        labelled.append(Labelled(member, label, split_of(split), group or None, time))
     if not labelled:
         first = f"; the first: {aside[0].id}: {aside[0].reason}" if aside else ""
         raise UserError(f"{source.settings.source} lists no usable image{first}", "look at its `path` and `label`")
@@ -79,7 +79,7 @@ def read(source: Source) -> RawImages:
     return gather(source, labelled, aside, _SPLIT_CURES)
 
 
-def _member(folder: Path, name: str) -> Member:
+def _member(folder: Path, name: str, watch: Callable[[Path], None]) -> Member:
     """The file of a row.
 
     Raises:
@@ -89,11 +89,12 @@ def _member(folder: Path, name: str) -> Member:
         raise ValueError("it has no path")
     if "\0" in name:
         raise ValueError("its path holds a NUL")
-    path = folder / name
+    path = folder / os.fsdecode(name.encode())  # as UTF-8 in any locale
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise ValueError("its path leaves the folder of the CSV")
     if not path.is_file():
         raise ValueError("it is a folder" if path.is_dir() else "it does not exist")
+    watch(path)
     return Member(name, path, 0, path.stat().st_size)
 
 

@@ -9,20 +9,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
-from samebits.data.fetching.archives import Member, list_tree, require_filled
-from samebits.data.readers.image.decode import decode
+from samebits.data.fetching.archives import Member, list_tree
+from samebits.data.readers.image.decode import Decoded, decode
 from samebits.data.readers.image.images import RawImages
+from samebits.data.readers.image.pixels import has_image_ending
+from samebits.data.readers.labels import class_name
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.sample_hashes import sample_hashes
+from samebits.data.readers.splits import are_splits, first_folders, require_filled, split_of
 from samebits.data.readers.times import read_times
 
-_SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 _FEWEST_CLASSES = 2
+_DEEPEST = (255, 1023, 4095, 16383)
+"""Largest values of images of 8, 10, 12 and 14 bits, which are often stored in 16."""
 _LIST = "list the images in a CSV with a column `{}` (data.format: image_csv), or set data.split: hash"
 _SPLIT_CURES = {"group": _LIST.format("group"), "time": _LIST.format("time")}
 _SINGLE = "the only image of its class"
@@ -48,14 +53,15 @@ def read(source: Source) -> RawImages:
     root = source.card.root if source.card else ""
     members, folders = list_tree(source.own, source.scratch, root)
     wanted = set(source.card.classes) if source.card and source.card.classes else None
+    splits = wanted is None and are_splits(source.settings.source, first_folders(members))
     if wanted is None:
-        require_filled(source.settings.source, members, folders, lambda name: name in _SPLITS)
-    labelled, aside = _labelled(members, wanted)
+        require_filled(source.settings.source, members, folders, splits=splits)
+    labelled, aside = _labelled(members, wanted, splits)
     classes = sorted({each.label for each in labelled})
     missing = sorted((wanted or set()) - set(classes))
     if missing:
         raise UserError(f"{source.name} has no folder {', '.join(missing)}", "correct `classes` of its card")
-    return gather(source, labelled, aside, _SPLIT_CURES)
+    return gather(source, labelled, aside, _SPLIT_CURES, listed_files=False)
 
 
 def gather(
@@ -63,11 +69,14 @@ def gather(
     labelled: Sequence[Labelled],
     aside: Sequence[SetAside],
     split_cures: Mapping[str, str],
+    *,
+    listed_files: bool = True,
 ) -> RawImages:
     """Decode labelled files; those that cannot be read are set aside.
 
     Args:
         split_cures: as in `Raw`.
+        listed_files: whether each was named as an image. Where they only lie there, files of other kinds are no fault.
 
     Raises:
         UserError: if there are fewer than two classes.
@@ -77,13 +86,22 @@ def gather(
         found = f"one class, {classes[0]!r}" if classes else "no class"
         raise UserError(
             f"{source.settings.source} has {found}; a classifier needs two",
-            "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source",
+            "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source"
+            + _above(source, labelled),
         )
-    pixels, reasons = decode([each.member for each in labelled], source.settings.image, source.scratch)
-    reasons = _with_single_ones(labelled, reasons)
+    decoded = decode([each.member for each in labelled], source.settings.image, source.scratch)
+    _require_range(source, decoded)
+    reasons = _with_single_ones(labelled, decoded.reasons)
     usable = [row for row, why in enumerate(reasons) if why is None]
-    unusable = [SetAside(labelled[row].member.name, why) for row, why in enumerate(reasons) if why is not None]
+    other = {row for row, why in enumerate(reasons) if not listed_files and _is_other(labelled[row].member.name, why)}
+    unusable = [
+        SetAside(labelled[row].member.name, why, other=row in other)
+        for row, why in enumerate(reasons)
+        if why is not None
+    ]
     kept = [labelled[row] for row in usable]
+    # A folder of other files alone is no class.
+    classes = sorted({each.label for row, each in enumerate(labelled) if row not in other})
     # A name that one image has is no class; one of which no image can be used stays, and is told.
     single = {labelled[row].label for row, why in enumerate(reasons) if why and why.startswith(_SINGLE)}
     classes = [each for each in classes if each not in single]
@@ -99,7 +117,7 @@ def gather(
     return RawImages(
         ids=[each.member.name for each in kept],
         origins=[each.member.name for each in kept],
-        hashes=sample_hashes(pixels, usable),
+        hashes=sample_hashes(decoded.pixels, usable),
         targets=np.array([index[each.label] for each in kept], dtype=np.int64),
         classes=tuple(classes),
         given=given,
@@ -107,9 +125,53 @@ def gather(
         times=read_times([each.time for each in kept], "the column `time`"),
         split_cures=split_cures,
         set_aside=(*aside, *unusable),
-        parts=[pixels],
+        parts=[decoded.pixels],
         rows=np.array(usable, dtype=np.int64),
         resize=source.settings.image.resize,
+        value_range=source.settings.image.value_range,
+    )
+
+
+def _above(source: Source, labelled: Sequence[Labelled]) -> str:
+    """What else to do where the classes may lie one folder deeper."""
+    seconds = {parts[1] for each in labelled if len(parts := each.member.name.split("/")) > 2}
+    if len(seconds) < _FEWEST_CLASSES or source.path is None:
+        return ""
+    top = labelled[0].member.name.partition("/")[0]
+    if source.path.is_dir():
+        return f"; if {listed(sorted(seconds), 3)} are the classes: {source.settings.source}/{top}"
+    return (
+        f"; if {listed(sorted(seconds), 3)} are the classes, pack them without the folder {top}, or unpack the archive"
+    )
+
+
+def _is_other(name: str, why: str | None) -> bool:
+    """Whether a file was never meant as an image: it has another ending, and cannot be read as one."""
+    return why is not None and bool(PurePosixPath(name).suffix) and not has_image_ending(name)
+
+
+def _require_range(source: Source, found: Decoded) -> None:
+    """Refuse images without a range of their own, and those of 16 bits that leave most of theirs unused, as images of
+    10, 12 and 14 bits do.
+
+    Raises:
+        UserError: with the range that they seem to have.
+    """
+    if len(found.unranged) > source.settings.bad_limit * len(found.reasons):
+        low, high = min(low for low, _ in found.unranged), max(high for _, high in found.unranged)
+        raise UserError(
+            f"{source.settings.source}: {len(found.unranged):,} images have signed, 32-bit or floating-point values, "
+            f"from {low:g} to {high:g}: which become black and white, no file says",
+            f"set data.image.value_range to the range that such images can have, for example [{low:g}, {high:g}]",
+        )
+    largest = found.largest
+    if largest is None or largest > _DEEPEST[-1] or source.settings.image.value_range is not None:
+        return
+    top = next(each for each in _DEEPEST if largest <= each)
+    raise UserError(
+        f"{source.settings.source}: the values of the 16-bit images end at {largest:,} of 65,535: as 8 bits they would "
+        "be nearly black",
+        f"set data.image.value_range: [0, {top}], or [0, 65535] to have them so",
     )
 
 
@@ -134,15 +196,15 @@ def _groups(kept: Sequence[Labelled]) -> list[str] | None:
     return groups if groups and len(groups) == len(kept) else None
 
 
-def _labelled(members: Sequence[Member], wanted: set[str] | None) -> tuple[list[Labelled], list[SetAside]]:
-    tops = {each.name.partition("/")[0] for each in members if "/" in each.name}
-    given = wanted is None and "train" in tops and tops <= set(_SPLITS)
+def _labelled(
+    members: Sequence[Member], wanted: set[str] | None, splits: bool
+) -> tuple[list[Labelled], list[SetAside]]:
     labelled: list[Labelled] = []
     aside: list[SetAside] = []
     for member in members:
         parts = member.name.split("/")
-        if len(parts) < 2 + given:
-            aside.append(SetAside(member.name, "it lies in no class folder"))
+        if len(parts) < 2 + splits:
+            aside.append(SetAside(member.name, "it lies in no class folder", other=not has_image_ending(member.name)))
         elif wanted is None or parts[0] in wanted:
-            labelled.append(Labelled(member, parts[given], _SPLITS[parts[0]] if given else None))
+            labelled.append(Labelled(member, class_name(parts[splits]), split_of(parts[0]) if splits else None))
     return labelled, aside

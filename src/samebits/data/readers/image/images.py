@@ -24,12 +24,13 @@ class RawImages(Raw):
     Attributes:
         parts: uint8 [n_k, C, H, W] each; one after the other, they are the samples.
         rows: int64 [n], the place of each sample in `parts`, where some of them are none.
-        resize: how the files were brought to one shape.
+        resize, value_range: how the files were brought to one shape and to 8 bits.
     """
 
     parts: Sequence[npt.NDArray[np.uint8]]
     rows: Int64 | None = None
     resize: Resize = "pad"
+    value_range: list[float] | None = None
 
     def encode(self, splits: Mapping[str, Int64]) -> Encoded:
         """Channel statistics of the training split; the pixels are stored as they are.
@@ -39,7 +40,11 @@ class RawImages(Raw):
         """
         mean, std = channel_statistics(self.read, splits["train"])
         inputs = ImageInputs(
-            shape=[int(size) for size in self.parts[0].shape[1:]], mean=mean, std=std, resize=self.resize
+            shape=[int(size) for size in self.parts[0].shape[1:]],
+            mean=mean,
+            std=std,
+            resize=self.resize,
+            value_range=self.value_range,
         )
         signature = Signature(inputs=inputs, target=ClassTarget(classes=list(self.classes)))
         return Encoded(signature, {name: self.take(rows, self.read) for name, rows in splits.items()})

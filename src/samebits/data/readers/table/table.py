@@ -20,6 +20,7 @@ from samebits.base.errors import UserError
 from samebits.base.registry import nearest
 from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source
 from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes
+from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.table.columns import (
     Column,
     coded,
@@ -32,8 +33,6 @@ from samebits.data.readers.table.encoding import Features, encode
 from samebits.data.readers.table.target import Target, read_target
 from samebits.params.table import TableParams
 
-_SPLITS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation",
-           "val": "validation", "dev": "validation", "test": "test"}  # fmt: skip
 _LISTS = ("drop", "categories", "dates")
 _NAMING = ("target", "group", "time", "split", *_LISTS)
 """The settings that name columns."""
@@ -251,14 +250,12 @@ def _given(columns: Mapping[str, Column], settings: TableParams, good: Int64) ->
     """
     if settings.split is None:
         return None
-    texts = [str(text).lower() for text in columns[settings.split].texts[good].tolist()]
-    wrong = sorted(set(texts) - set(_SPLITS))
+    texts = [str(text) for text in columns[settings.split].texts[good].tolist()]
+    known = {text: split for text in set(texts) if (split := split_of(text))}
+    wrong = sorted(set(texts) - set(known))
     if wrong:
-        raise UserError(
-            f"column {settings.split} (data.table.split) holds {wrong[0]!r}",
-            "its cells are train, validation or test",
-        )
-    return [_SPLITS[text] for text in texts]
+        raise UserError(f"column {settings.split} (data.table.split) holds {wrong[0]!r}", f"its cells are {KNOWN}")
+    return [known[text] for text in texts]
 
 
 def _hashes(columns: Iterable[Column], good: Int64) -> Hashes:

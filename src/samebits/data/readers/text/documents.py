@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from samebits.base.errors import UserError
+from samebits.data.fetching.archives import list_folder
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.text.decoding import NotText, decode, require_unmixed
 
@@ -33,7 +33,7 @@ def documents(source: Source, set_aside: list[SetAside]) -> Iterator[tuple[str, 
             raise UserError(f"{root.name} is no text file", f"name a file that ends in {', '.join(SUFFIXES)}")
         yield root.name, root
         return
-    found = sorted(_files(root))
+    found = [(each.name, each.path) for each in list_folder(root)]
     texts = [(name, path) for name, path in found if path.suffix.lower() in SUFFIXES]
     if not texts:
         raise UserError(
@@ -42,7 +42,7 @@ def documents(source: Source, set_aside: list[SetAside]) -> Iterator[tuple[str, 
         )
     for name, path in found:
         if path.suffix.lower() not in SUFFIXES:
-            set_aside.append(SetAside(name, f"no text file; {', '.join(SUFFIXES)} are read"))
+            set_aside.append(SetAside(name, f"no text file; {', '.join(SUFFIXES)} are read", other=True))
     yield from texts
 
 
@@ -81,13 +81,3 @@ def whole_text(data: bytes, encoding: str | None) -> tuple[str, str]:
     except UnicodeEncodeError as error:
         raise NotText(f"character {error.start:,} is half of a surrogate pair") from None
     return text, found
-
-
-def _files(root: Path) -> Sequence[tuple[str, Path]]:
-    """Every file below a folder but hidden ones, by its path from there."""
-    found = []
-    for folder, below, names in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".")]
-        paths = [Path(folder) / name for name in names if not name.startswith(".")]
-        found += [(path.relative_to(root).as_posix(), path) for path in paths if path.is_file()]
-    return found

@@ -14,10 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from samebits.data.fetching.archives import Member, list_tree, require_filled
+from samebits.base.errors import UserError
+from samebits.data.fetching.archives import Member, list_tree
 from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.splits import are_splits, first_folders, require_filled
 from samebits.data.readers.text.decoding import LONGEST, NotText, check_encoding, decode, require_unmixed
-from samebits.data.readers.text.labelled import Item, RawTexts, collect, given_name, require_no_columns
+from samebits.data.readers.text.labelled import Item, RawTexts, collect, require_no_columns
 
 _TABLE = "put the texts into a CSV or JSON Lines file that says its {} (data.text.{}), or set data.split: hash"
 _SPLIT_CURES = {key: _TABLE.format(key, key) for key in ("group", "time")}
@@ -62,33 +64,32 @@ def read_files(
     members = [each for each in found_files if PurePosixPath(each.name).suffix not in skip]
     if len(members) < len(found_files):
         source.say(f"{len(found_files) - len(members):,} files with {', '.join(skip)} are no samples")
-    first = {PurePosixPath(each.name).parts[0] for each in members if "/" in each.name}
-    halves = bool(first) and all(given_name(name) for name in first) and "train" in {name.lower() for name in first}
     known = () if source.card is None else tuple(source.card.classes)
+    splits = are_splits(source.settings.source, first_folders(members))
     if members and not known:
-        require_filled(source.name, members, folders, given_name)
-    found = (_item(each, source, halves, known, text_of) for each in members)
+        require_filled(source.name, members, folders, splits=splits)
+    found = (_item(each, source, splits, known, text_of) for each in members)
     return collect(
         source,
         found,
         encodings,
-        named=known or {folder for each in members if (folder := _place(each.name, halves)[1])},
+        named=known or {folder for each in members if (folder := _place(each.name, splits)[1])},
         split_cures=_SPLIT_CURES,
         cure="put the texts of each class into a folder of its name",
     )
 
 
-def _place(name: str, halves: bool) -> tuple[str | None, str | None]:
+def _place(name: str, splits: bool) -> tuple[str | None, str | None]:
     """The split and the class folder of a file, None where it lies in none."""
     parts = PurePosixPath(name).parts
-    given, parts = (parts[0], parts[1:]) if halves else (None, parts)
+    given, parts = (parts[0], parts[1:]) if splits else (None, parts)
     return given, parts[0] if len(parts) > 1 else None
 
 
 def _item(
-    member: Member, source: Source, halves: bool, known: Sequence[str], text_of: Callable[[bytes], str]
+    member: Member, source: Source, splits: bool, known: Sequence[str], text_of: Callable[[bytes], str]
 ) -> Item | SetAside:
-    given, folder = _place(member.name, halves)
+    given, folder = _place(member.name, splits)
     if folder is None:
         return SetAside(member.name, "it lies in no folder of a class")
     label: str | None = folder
@@ -106,4 +107,8 @@ def _item(
         return SetAside(member.name, str(error), label)
     except OSError as error:
         return SetAside(member.name, f"it cannot be read: {error.strerror}", label)
+    except UserError:  # the setting is wrong, not the file
+        raise
+    except Exception as error:  # whatever a library runs into in one file costs that file alone
+        return SetAside(member.name, f"it cannot be read ({type(error).__name__}: {error})", label)
     return Item(member.name, f"{source.name}/{member.name}", text, label, given)

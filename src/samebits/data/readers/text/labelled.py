@@ -17,8 +17,10 @@ import numpy as np
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
 from samebits.base.registry import nearest
+from samebits.data.readers.labels import class_name
 from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, require_kept
 from samebits.data.readers.sample_hashes import HASH_BYTES
+from samebits.data.readers.splits import split_of
 from samebits.data.readers.text.decoding import NotText, clean
 from samebits.data.readers.text.tokenizer import Given, encode_texts, fit_tokenizer
 from samebits.data.readers.times import no_time, read_times
@@ -28,9 +30,6 @@ from samebits.signature.signature import TOKENIZER, ClassTarget, Signature, Toke
 MAX_CLASSES = 10_000
 
 _CHUNK = 512
-_GIVEN = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
-    ("validation", "valid", "val", "dev"), "validation"
-)
 
 
 @dataclass(frozen=True)
@@ -158,10 +157,12 @@ def collect(
         for each in found:
             text, reason = ("", each.reason) if isinstance(each, SetAside) else _checked(each)
             if reason or isinstance(each, SetAside):
-                aside.append(SetAside(each.id, reason, each.label))
+                aside.append(SetAside(each.id, reason, _canonical(each.label)))
                 continue
             # The text itself lies in the store.
-            kept.append(Item(each.id, each.origin, "", each.label, _given(each), each.group, each.time))
+            given = None if each.given is None else split_of(each.given)
+            label, group = _canonical(each.label), _canonical(each.group)
+            kept.append(Item(each.id, each.origin, "", label, given, group, each.time))
             hashes.append(hashlib.sha256(text.encode()).digest())
             yield text
 
@@ -169,7 +170,7 @@ def collect(
         pass
     counts = Counter(str(item.label) for item in kept)
     if kept:
-        require_kept(source.name, named, counts, aside)
+        require_kept(source.name, {class_name(each) for each in named}, counts, aside)
     # A label that occurs once can be learnt or judged, not both; most often it is a slip of the pen.
     once = {label for label, n in counts.items() if n == 1}
     single = [SetAside(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
@@ -217,28 +218,33 @@ def require_no_columns(source: Source) -> None:
 
 def _checked(item: Item) -> tuple[str, str]:
     """The clean text, and why it cannot be used."""
-    if item.label is None or not item.label.strip():
+    if item.label is None or not class_name(item.label):
         return "", "it has no label"
+    if not _is_unicode(item.label) or not _is_unicode(item.group or ""):
+        return "", "its label or group holds half of a surrogate pair"
     try:
         text = clean(item.text)
     except NotText as error:
         return "", str(error)
-    if item.given is not None and item.given.strip().lower() not in _GIVEN:
+    if item.given is not None and split_of(item.given) is None:
         return "", f"its split is {item.given[:40]!r}, neither train nor validation nor test"
-    if item.group is not None and not item.group.strip():
+    if item.group is not None and not class_name(item.group):
         return "", "it has no group (data.text.group)"
     if item.time is not None and (reason := no_time(item.time)):
         return "", f"{reason} (data.text.time)"
     return text, "" if text else "the text is empty"
 
 
-def _given(item: Item) -> str | None:
-    return None if item.given is None else _GIVEN[item.given.strip().lower()]
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def given_name(name: str) -> bool:
-    """Whether a folder or a cell names a split."""
-    return name.strip().lower() in _GIVEN
+def _canonical(name: str | None) -> str | None:
+    return None if name is None else class_name(name)
 
 
 def _once(label: str, counts: Counter[str]) -> str:

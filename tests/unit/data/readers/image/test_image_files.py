@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,31 +16,12 @@ from PIL import Image
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
-from samebits.base.paths import Project
 from samebits.data.fetching.archives import list_members
 from samebits.data.loading.prepared import open_split, read_info
-from samebits.data.preparation.prepare import prepare
 from samebits.data.readers.image.decode import decode
 from samebits.data.readers.image.pixels import load_pixels
-from samebits.params.data import DataParams
 from samebits.params.image import ImageParams
-from samebits.params.runtime import RuntimeParams
-
-SIDE = 8
-
-
-def picture(seed: int, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> Image.Image:
-    """A picture of its own for each seed: blocks of colour."""
-    random = np.random.default_rng(seed)
-    blocks = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST).convert(mode)
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
+from tests.helpers.pictures import SIDE, aside, encoded, picture, run
 
 PNG = encoded(picture(0))
 
@@ -54,21 +35,6 @@ def home(tmp_path: Path) -> Path:
         path.write_bytes(encoded(picture(k)))
     (tmp_path / "data/catalog").mkdir()
     return tmp_path
-
-
-def run(home: Path, said: list[str] | None = None, /, **settings: Any) -> Path:
-    image = {"size": SIDE, "smallest": 4} | settings.pop("image", {})
-    given = {"source": "data/raw/pets", "format": "image_folder", "validation_fraction": 0.2, "test_fraction": 0.2}
-    context = SimpleNamespace(
-        project=Project(home, home), runtime=RuntimeParams(), say=(said if said is not None else []).append
-    )
-    prepare(DataParams.model_validate(given | {"image": image} | settings), context=context)  # type: ignore[arg-type]
-    return home / "data/prepared"
-
-
-def aside(folder: Path) -> dict[str, str]:
-    with (folder / "set_aside.csv").open(newline="") as file:
-        return {row["id"]: row["reason"] for row in csv.DictReader(file)}
 
 
 def test_a_folder_a_class(home: Path) -> None:
@@ -140,10 +106,11 @@ def test_every_kind_of_image(channels: int, resize: str, tmp_path: Path) -> None
         (tmp_path / "files" / name).write_bytes(data)
     settings = ImageParams.model_validate({"size": SIDE, "channels": channels, "resize": resize})
     members = list_members(tmp_path / "files", tmp_path)
-    pixels, reasons = decode(members, settings, tmp_path)
-    assert reasons == [None] * len(KINDS)
-    assert pixels.shape == (len(KINDS), channels, SIDE, SIDE)
-    assert all(image.std() > 0 for image in pixels)
+    found = decode(members, settings, tmp_path)
+    assert found.reasons == [None] * len(KINDS)
+    assert found.largest == 143 * 400
+    assert found.pixels.shape == (len(KINDS), channels, SIDE, SIDE)
+    assert all(image.std() > 0 for image in found.pixels)
 
 
 def test_the_first_frame_and_the_rotation_count(tmp_path: Path) -> None:
@@ -180,8 +147,8 @@ def test_any_number_of_processes_gives_the_same(tmp_path: Path, monkeypatch: pyt
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         folder.mkdir()
-        pixels, reasons = decode(members, settings, folder, workers)
-        found.append((pixels.tobytes(), reasons))
+        made = decode(members, settings, folder, workers)
+        found.append((made.pixels.tobytes(), made.reasons))
     assert found[0] == found[1]
     assert sum(why is not None for why in found[0][1]) == 9
 
@@ -227,6 +194,91 @@ def test_a_bad_file_is_set_aside_with_its_reason(case: str, home: Path) -> None:
     assert reason in found["cat/bad.png"]
     assert found["cat/bad.png"]
     assert read_json(folder / "dataset.json")["audit"]["set_aside"] == 1
+
+
+def test_whatever_pillow_raises_on_one_file_sets_it_aside(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Image.open
+
+    def failing(file: io.BytesIO, **options: Any) -> Image.Image:
+        if file.getvalue() == b"odd":
+            raise struct.error("unpack requires a buffer of 4 bytes")
+        return opened(file, **options)
+
+    monkeypatch.setattr(Image, "open", failing)
+    (home / "data/raw/pets/cat/odd.png").write_bytes(b"odd")
+    assert aside(run(home, bad_limit=0.1)) == {
+        "cat/odd.png": "it is damaged (error: unpack requires a buffer of 4 bytes)"
+    }
+
+
+def test_stratified_is_pointed_to_where_a_class_has_no_test_image(home: Path) -> None:
+    for path in sorted((home / "data/raw/pets/dog").iterdir())[3:]:
+        path.unlink()
+    said: list[str] = []
+    run(home, said, test_fraction=0.1)
+    lacking = any("no validation sample of dog" in line or "no test sample of dog" in line for line in said)
+    assert lacking == any("data.split: stratified" in line for line in said)
+    assert lacking
+    said.clear()
+    run(home, said, test_fraction=0.1, split="stratified")
+    assert not any("data.split" in line for line in said)
+
+
+def test_other_files_beside_images_are_counted_apart(home: Path) -> None:
+    pets = home / "data/raw/pets"
+    for name in ("cat/meow.wav", "cat/cat.svg", "cat/cat.txt", "dog/dog.TXT", "README.md", "LICENSE", "sounds/1.mp3"):
+        (pets / name).parent.mkdir(exist_ok=True)
+        (pets / name).write_bytes(b"<svg> no image")
+    said: list[str] = []
+    folder = run(home, said, bad_limit=0.0)
+    assert read_info(folder).classes == ("cat", "dog")
+    assert sum(read_info(folder).counts.values()) == 60
+    assert len(aside(folder)) == 7
+    assert any("7 other files are no samples: 2 .txt, 1 .md, 1 .mp3" in line for line in said)
+
+
+@pytest.mark.parametrize("name", ["cat/bad.png", "cat/bad.JPG", "cat/bad"])
+def test_a_damaged_image_still_counts_towards_the_limit(name: str, home: Path) -> None:
+    (home / "data/raw/pets" / name).write_bytes(b"no image")
+    with pytest.raises(UserError, match=rf"1 of 61 samples (.|\n)*{name}"):
+        run(home)
+
+
+def test_an_image_of_another_ending_is_read(home: Path) -> None:
+    (home / "data/raw/pets/cat/photo.2024").write_bytes(encoded(picture(77)))
+    assert sum(read_info(run(home)).counts.values()) == 61
+
+
+def deepen(home: Path, top: int, dtype: Any, kind: str) -> None:
+    """The images of the project as grey ones of other numbers, from 0 to `top`."""
+    for path in (home / "data/raw/pets").rglob("*.png"):
+        values = np.asarray(Image.open(path).convert("L"), dtype=np.float64) / 255 * top
+        path.write_bytes(encoded(Image.fromarray(values.astype(dtype)), kind))
+
+
+def test_12_bits_in_16_are_not_read_as_black(home: Path) -> None:
+    deepen(home, 4095, np.uint16, "PNG")
+    with pytest.raises(UserError, match=r"16-bit images end at 4,\d+ of 65,535|end at 3,") as caught:
+        run(home, image={"channels": 1})
+    assert "data.image.value_range: [0, 4095]" in caught.value.cure
+    bright = read_info(run(home, image={"channels": 1, "value_range": [0, 4095]}))
+    assert bright.signature.images.mean[0] > 0.3
+    assert bright.signature.images.value_range == [0, 4095]
+    dark = read_info(run(home, image={"channels": 1, "value_range": [0, 65535]}))
+    assert dark.signature.images.mean[0] < 0.05
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_values_without_a_range_of_their_own_are_refused(home: Path, dtype: Any) -> None:
+    deepen(home, 255, dtype, "TIFF")
+    with pytest.raises(UserError, match=r"60 images have .* values, from \d+ to 2\d\d") as caught:
+        run(home, image={"channels": 1})
+    assert "set data.image.value_range" in caught.value.cure
+    assert read_info(run(home, image={"channels": 1, "value_range": [0, 255]})).signature.images.mean[0] > 0.3
+
+
+def test_a_range_is_in_the_signature_only_where_it_is_set(home: Path) -> None:
+    assert "value_range" not in read_json(run(home) / "dataset.json")["signature"]["inputs"]
 
 
 # What a folder can be.
@@ -305,7 +357,7 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "a link to a class": (
         lambda pets: (pets / "bird").symlink_to(pets / "cat"),
         {},
-        "no file in the class folder bird",
+        "data/raw/pets/bird is a link to the folder",
     ),
     "a class of train without a file": (_cut, {}, "no file in the class folder train/bird"),
     "one class": (_only("cat"), {}, "has one class, 'cat'"),
@@ -417,7 +469,7 @@ BAD_CSVS: dict[str, tuple[str | bytes, str]] = {
     "tabs": (table().replace(",", "\t"), "separated by tabs"),
     "a cell too many": (table("cat/00.png,cat,x"), "line 62: 3 cells, the header has 2"),
     "a cell too few": (table("cat/00.png"), "line 62: 1 cells, the header has 2"),
-    "unknown split": ("path,label,split\ncat/00.png,cat,training\n", "line 2: split is 'training'"),
+    "unknown split": ("path,label,split\ncat/00.png,cat,trained\n", "line 2: split is 'trained'"),
     "open quote": (table('"cat/00.png,cat'), "is no valid CSV"),
     "latin-1": (table().encode() + "cat/ü.png,Kätzchen\n".encode("latin-1"), "is not UTF-8"),
     "utf-16": (table().encode("utf-16"), "is not UTF-8"),

@@ -125,6 +125,21 @@ def test_a_class_of_an_archive_without_a_file_is_named(tmp_path: Path, extra: st
     assert error.problem == "reviews: no file in the class folder none"
 
 
+def test_whatever_a_library_raises_on_one_file_sets_it_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = folder.decode
+
+    def failing(data: bytes, encoding: str | None) -> tuple[str, str]:
+        if data == b"odd":
+            raise AssertionError("unknown status keyword")
+        return read(data, encoding)
+
+    monkeypatch.setattr(folder, "decode", failing)
+    raw = texts_of(write(tmp_path, {**GOOD, "pos/odd.txt": b"odd"}), "text_folder", bad_limit=0.1)
+    assert {each.id: each.reason for each in raw.set_aside} == {
+        "pos/odd.txt": "it cannot be read (AssertionError: unknown status keyword)"
+    }
+
+
 def test_each_class_of_a_card_needs_a_text(tmp_path: Path) -> None:
     made = card_dict({"tr-images": b"x"}) | {"format": "text_folder"}
     folder = write(tmp_path, {f"my-{name}": data for name, data in GOOD.items()} | {"my-neu/.hidden": b"x"})

@@ -259,5 +259,5 @@ def test_a_bad_file_beside_good_ones_is_set_aside(tmp_path: Path) -> None:
         "empty.txt": "is empty",
         "scan.pdf": "no text file",
     }
-    with pytest.raises(UserError, match=r"2 of \d+ samples .* data.bad_limit"):
+    with pytest.raises(UserError, match=r"1 of \d+ samples .* data.bad_limit"):
         require_usable(raw, settings(bad_limit=0.0))

@@ -87,7 +87,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
         r"is no tokenizer.json",
     ),
     "too much set aside": (
-        lambda folder: books(folder, a_txt=book(1, 20), b_pdf=b"x", c_pdf=b"x"),
+        lambda folder: books(folder, a_txt=book(1, 20), b_txt=b"\0", c_md=b"", d_pdf=b"x"),
         {},
         r"2 of \d+ samples .*cannot be used, data.bad_limit is 0.01",
     ),
