@@ -1,0 +1,1 @@
+"""The `samebits` command: parsing, and what the short commands print."""

@@ -1,0 +1,1 @@
+"""The machine: devices, determinism, several processes."""

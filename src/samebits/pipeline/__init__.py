@@ -1,0 +1,1 @@
+"""What DVC's files say of the stages: dvc.yaml, dvc.lock, hashes, recipes."""

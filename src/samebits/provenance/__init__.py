@@ -1,0 +1,1 @@
+"""Where outputs come from: verify a commit, restore a run, compare first losses."""

@@ -1,0 +1,1 @@
+"""From a card to verified files: mirrors, packages, hubs, archives."""

@@ -1,0 +1,1 @@
+"""From raw samples to split, audited and stored shards."""

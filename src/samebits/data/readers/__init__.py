@@ -1,0 +1,1 @@
+"""From files to samples: one module for each format, in a folder for each kind of data."""
