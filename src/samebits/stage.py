@@ -25,7 +25,7 @@ from samebits.base.paths import Project, current_project
 from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
 from samebits.params.runtime import RuntimeParams
-from samebits.pipeline.dvc_yaml import code_digest, stage_files
+from samebits.pipeline.code import code_digest, stage_files
 
 if TYPE_CHECKING:
     from samebits.params.schema import Params

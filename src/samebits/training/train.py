@@ -24,7 +24,7 @@ from samebits.params.augment import AugmentParams
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams
-from samebits.pipeline.dvc_yaml import code_digest
+from samebits.pipeline.code import code_digest
 from samebits.preprocess import build_preprocess
 from samebits.stage import StageContext
 from samebits.tasks import build_task
