@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from samebits.params.read import read_yaml
-from samebits.tracking.journal.lineage import dvc_md5
+from samebits.pipeline.dvc_hashes import dvc_md5
 from tests.conftest import set_params
 from tests.helpers.tiny import TinyRepository, make_tiny
 
@@ -68,8 +68,8 @@ def edit_params(repository: TinyRepository) -> None:
 
 
 EDITS = {
-    "code of the stage train was edited while it ran": edit_code,
-    "params.yaml was edited while train ran: train": edit_params,
+    "edited while the stage train ran, so that its outputs are of neither state: tiny.py": edit_code,
+    "edited while the stage train ran, so that its outputs are of neither state: params.yaml: train": edit_params,
 }
 
 
