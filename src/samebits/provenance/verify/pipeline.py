@@ -11,7 +11,8 @@ from pathlib import Path
 from samebits.base.errors import UserError, listed
 from samebits.base.git import GitError, git, head_commit
 from samebits.base.paths import Project
-from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, overlap, pick_stages, read_lock
+from samebits.pipeline.dvc_files import added_data
+from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, overlap, pick_stages, read_lock, require_ran
 from samebits.provenance.verify.compare import describe_output
 from samebits.provenance.verify.copies import copy_commit, record_nothing, run_command, scratch
 from samebits.provenance.verify.objects import (
@@ -38,14 +39,15 @@ def verify(project: Project, stages: list[str], *, keep: bool = False, say: Call
         whether every output has the same bits.
 
     Raises:
-        UserError: if the working tree differs from its commit, there is no dvc.lock, an input is missing or a stage
-            fails.
+        UserError: if the working tree differs from its commit, there is no dvc.lock, it pairs what never ran together,
+            an input is missing or a stage fails.
     """
     root = project.workspace
     commit = head_commit(root)
     everything = read_lock(root)
     chosen = pick_stages(everything, stages)
     require_clean(root, everything)
+    require_ran(root, chosen)
     with scratch(project, "verify", keep) as folder:
         copy = copy_commit(root, commit, folder / "copy")
         say(f"verify: commit {commit[:12]} in a clean copy, {copy}")
@@ -97,13 +99,13 @@ def rerun(
     """
     objects = open_objects(root)
     found = Verification()
-    for stage in chosen:
-        if names := drift(copy, stage, everything):
-            found.drift[stage.name] = names
     recorded = {stage.name: recorded_facts(copy, stage.name, dict(stage.outs)) for stage in chosen}
     inputs = inputs_of(chosen, everything)
     share_cache(root, copy, objects)
     bring_outputs(copy, inputs | own_data(copy, chosen, everything), objects)
+    for stage in chosen:
+        if names := drift(copy, stage, everything):
+            found.drift[stage.name] = names
     record_nothing(copy)
     originals = folder / "originals"
     for stage in chosen:
@@ -127,14 +129,20 @@ def rerun(
 
 
 def own_data(copy: Path, chosen: list[LockedStage], everything: list[LockedStage]) -> dict[str, str]:
-    """Data that DVC tracks by a .dvc file, which a clone does not have: path to MD5."""
+    """Inputs that no stage writes and a clone does not have: those that `dvc add` keeps, and those that are missing.
+
+    Returns:
+        path to MD5.
+    """
     written = [out for stage in everything for out in stage.outs]
-    return {
+    wanted = {
         dep: digest
         for stage in chosen
         for dep, digest in stage.deps.items()
-        if digest and not (copy / dep).exists() and not any(overlap(dep, out) for out in written)
+        if not any(overlap(dep, out) for out in written)
     }
+    lost = {dep: digest for dep, digest in wanted.items() if digest and not (copy / dep).exists()}
+    return lost | added_data(copy, wanted)
 
 
 def _remove(path: Path) -> None:
