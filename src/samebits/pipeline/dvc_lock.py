@@ -138,7 +138,7 @@ def is_up_to_date(workspace: Path, stage: str) -> bool:
         return False
 
 
-def never_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) -> dict[str, list[str]]:
+def never_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) -> dict[str, str]:
     """Stages whose entry in dvc.lock pairs code, inputs, parameters and outputs that no run had together.
 
     A merge that joins two branches' lines of dvc.lock makes such entries, and so do rebase, cherry-pick, `dvc exp
@@ -148,7 +148,7 @@ def never_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) -> d
         stages: those to look at; all of dvc.lock if left out.
 
     Returns:
-        stage to the names of what the run had otherwise.
+        stage to what tells.
     """
     found = {}
     for stage in read_lock(workspace) if stages is None else stages:
@@ -157,11 +157,11 @@ def never_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) -> d
             continue
         file = workspace / own
         if not file.is_file():
-            found[stage.name] = [f"its record {own} is gone"]
+            found[stage.name] = f"its record {own} is gone"
         elif existing_md5(file) != stage.outs[own]:
-            found[stage.name] = [f"{own} is the record of another run"]
+            found[stage.name] = f"{own} is the record of another run"
         elif names := read_record(file).differences(_as_record(stage, own)):
-            found[stage.name] = names
+            found[stage.name] = f"its run had another {listed(names, 4)}"
     return found
 
 
@@ -171,9 +171,9 @@ def require_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) ->
         raise UserError(*never_ran_text(found))
 
 
-def never_ran_text(found: Mapping[str, list[str]]) -> tuple[str, str]:
+def never_ran_text(found: Mapping[str, str]) -> tuple[str, str]:
     """Problem and cure for what `never_ran` found."""
-    lines = "\n".join(f"  {stage}: not run with {listed(names, 4)}" for stage, names in found.items())
+    lines = "\n".join(f"  {stage}: {why}" for stage, why in found.items())
     return (
         f"{LOCK} pairs code and results that never ran together, as after a merge\n{lines}",
         f"run them: dvc repro --force --single-item {' '.join(found)}; then dvc repro, and commit",

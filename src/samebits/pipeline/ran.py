@@ -89,8 +89,11 @@ def write_record(workspace: Path, stage: str, inputs: Record) -> None:
     outs = {path: existing_md5(workspace / path) for path in entry.paths() if path != own}
     record = replace(inputs, outs=outs)
     # Lists, not mappings: DVC takes every text and number below a mapping for a metric.
-    pairs = {name: sorted(map(list, getattr(record, name).items())) for name in ("deps", "params", "outs")}
-    write_json(workspace / own, {"commands": list(record.commands), **pairs})
+    lists = {
+        name: [f"{digest}  {path}" for path, digest in sorted(getattr(record, name).items())]
+        for name in ("deps", "params", "outs")
+    }
+    write_json(workspace / own, {"commands": list(record.commands), **lists})
 
 
 def read_record(file: Path) -> Record:
@@ -101,6 +104,10 @@ def read_record(file: Path) -> Record:
     """
     value = read_json(file)
     try:
-        return Record(tuple(value["commands"]), dict(value["deps"]), dict(value["params"]), dict(value["outs"]))
-    except (KeyError, TypeError, ValueError):
+        deps, params, outs = (
+            {path: digest for digest, _, path in (line.partition("  ") for line in value[name])}
+            for name in ("deps", "params", "outs")
+        )
+        return Record(tuple(value["commands"]), deps, params, outs)
+    except (KeyError, TypeError, AttributeError):
         raise UserError(f"{file} is no record of a stage's run", "make it again: dvc repro") from None
