@@ -25,8 +25,9 @@ from samebits.base.paths import Project, current_project
 from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
 from samebits.params.runtime import RuntimeParams
+from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_yaml import stage_files
-from samebits.pipeline.ran import Record, inputs_now, write_record
+from samebits.pipeline.ran import Record, inputs_now, record_path, write_record
 
 if TYPE_CHECKING:
     from samebits.params.schema import Params
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 TIMES = "times.json"
-"""Below `.samebits`: seconds of each stage's last run in this working tree."""
+"""Below `.samebits`: stage to the seconds of its last run in this working tree, and the MD5 of that run's record."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def _note_seconds(context: StageContext, seconds: float) -> None:
     file = context.project.state / TIMES
     with suppress(UserError, OSError):
         noted = read_json(file) if file.is_file() else {}
-        write_json(file, noted | {context.name: round(seconds, 1)})
+        record = existing_md5(context.project.workspace / record_path(context.name))
+        write_json(file, noted | {context.name: {"seconds": round(seconds, 1), "record": record}})
 
 
 def _close(context: StageContext, status: str, trace: str | None) -> None:

@@ -14,6 +14,7 @@ from samebits import stage as module
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.signals import StopRequest
 from samebits.params.augment import AugmentParams
+from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.stage import StageContext, load_body, run_stage, sections_of
 from samebits.tracking.journal import tracker as tracking
 from samebits.tracking.journal.tracker import NullTracker
@@ -141,14 +142,28 @@ def test_what_is_said_is_printed_and_kept_in_the_log(
     assert [path.name for path in (workspace / ".samebits" / "logs").iterdir()] == ["train.log"]
 
 
+def test_inputs_that_change_meanwhile_fail_the_stage(
+    run: Run, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files copied into a folder while it is read would be locked as if they had been read."""
+    (workspace / "data").mkdir()
+    assert run(lambda *, context: (workspace / "data" / "late.csv").write_text("1\n")) == 2
+    assert "edited while the stage train ran" in (said := capsys.readouterr().err)
+    assert "data" in said
+
+
 def test_the_seconds_of_each_stage_are_noted(run: Run, workspace: Path) -> None:
     file = workspace / ".samebits" / "times.json"
     file.parent.mkdir()
-    file.write_text('{"prepare": 3.0}')
+    prepare = {"seconds": 3.0, "record": "0" * 32}
+    file.write_text(json.dumps({"prepare": prepare}))
+    record = workspace / "reports" / "provenance" / "train.json"
+    (workspace / "dvc.yaml").write_text(DVC + f"    metrics: [{record.relative_to(workspace)}]\n")
     assert run(lambda *, context: None) == 0
     noted = json.loads(file.read_text())
-    assert noted["prepare"] == 3.0
-    assert noted["train"] >= 0.0
+    assert noted["prepare"] == prepare
+    assert noted["train"]["seconds"] >= 0.0
+    assert noted["train"]["record"] == dvc_md5(record), "the seconds of which run"
 
 
 ENDINGS = [
