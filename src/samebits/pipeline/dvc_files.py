@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def added_data(workspace: Path, deps: Iterable[str]) -> dict[str, str]:
     for file in sorted(set(_files_for(workspace, deps))):
         try:
             for out in read_yaml(file)["outs"]:
-                path = file.parent / out["path"]
+                path = Path(os.path.normpath(file.parent / out["path"]))
                 found[path.relative_to(workspace).as_posix()] = out["md5"]
         except (KeyError, TypeError, ValueError):
             raise UserError(f"{file} is no .dvc file that DVC wrote", "restore it: git checkout, or dvc add") from None

@@ -29,11 +29,12 @@ def stale_stages(workspace: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     pipeline = read_pipeline(workspace)
     for name, stage in pipeline.items():
-        changed = list(_changed(status.get(name, []), "deps"))
+        changed = [path for path, _ in _changed(status.get(name, []), "deps")]
+        data = [path for path in changed if path.startswith("data/")]
         lost = [path for path, how in _changed(status.get(name, []), "outs") if how != "not in cache"]
         if changed:
-            what = "these data" if any(path.startswith("data/") for path, _ in changed) else "what is here now"
-            found[name] = f"has not run on {what} ({listed([path for path, _ in changed], 4)})"
+            what = f"these data ({listed(data)})" if data else f"what is here now ({listed(changed, 4)})"
+            found[name] = f"has not run on {what}"
         elif name in pairs:
             found[name] = f"never ran as {LOCK} says: {pairs[name]}"
         elif lost:
