@@ -176,8 +176,13 @@ def never_ran_text(found: Mapping[str, str]) -> tuple[str, str]:
     lines = "\n".join(f"  {stage}: {why}" for stage, why in found.items())
     return (
         f"{LOCK} pairs code and results that never ran together, as after a merge\n{lines}",
-        f"run them: dvc repro --force --single-item {' '.join(found)}; then dvc repro, and commit",
+        rerun_cure(found),
     )
+
+
+def rerun_cure(stages: Iterable[str]) -> str:
+    """How stages are run although all their hashes fit, and the later ones after them."""
+    return f"run it: dvc repro --force --single-item {' '.join(stages)}; then dvc repro, and commit"
 
 
 def _as_record(stage: LockedStage, own: str) -> Record:

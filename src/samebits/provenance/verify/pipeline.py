@@ -12,7 +12,8 @@ from samebits.base.errors import UserError, listed
 from samebits.base.git import GitError, git, head_commit
 from samebits.base.paths import Project
 from samebits.pipeline.dvc_files import added_data
-from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, overlap, pick_stages, read_lock, require_ran
+from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, never_ran, overlap, pick_stages, read_lock
+from samebits.pipeline.ran import record_path
 from samebits.provenance.verify.compare import describe_output
 from samebits.provenance.verify.copies import copy_commit, record_nothing, run_command, scratch
 from samebits.provenance.verify.objects import (
@@ -39,19 +40,22 @@ def verify(project: Project, stages: list[str], *, keep: bool = False, say: Call
         whether every output has the same bits.
 
     Raises:
-        UserError: if the working tree differs from its commit, there is no dvc.lock, it pairs what never ran together,
-            an input is missing or a stage fails.
+        UserError: if the working tree differs from its commit, there is no dvc.lock, an input is missing or a stage
+            fails.
     """
     root = project.workspace
     commit = head_commit(root)
     everything = read_lock(root)
     chosen = pick_stages(everything, stages)
     require_clean(root, everything)
-    require_ran(root, chosen)
     with scratch(project, "verify", keep) as folder:
         copy = copy_commit(root, commit, folder / "copy")
         say(f"verify: commit {commit[:12]} in a clean copy, {copy}")
+        pairs = never_ran(copy, chosen)
+        for stage, why in pairs.items():
+            say(f"warning: {LOCK} pairs what never ran together: {stage}: {why}")
         found = rerun(root, commit, copy, chosen, everything, folder, say)
+        found.never_ran = pairs
     say("")
     say(found.text())
     return found.same
@@ -115,7 +119,9 @@ def rerun(
             say(f"verify: {stage.name}: {command}")
             run_command(command, stage.name, copy)
         now = digests(copy, stage.outs)
-        for path, expected in stage.outs.items():
+        # The record repeats what else is compared: outputs here, code and data by `drift`.
+        compared = {path: digest for path, digest in stage.outs.items() if path != record_path(stage.name)}
+        for path, expected in compared.items():
             details = []
             if now[path] and now[path] != expected:
                 details = _details(root, commit, copy, path, expected, objects, originals)
@@ -123,7 +129,7 @@ def rerun(
         here = recorded_facts(copy, stage.name, {path: digest for path, digest in now.items() if digest})
         if recorded[stage.name]:
             found.facts[stage.name] = changed_facts(recorded[stage.name], here)
-        elif any(now[path] != expected for path, expected in stage.outs.items()):
+        elif any(now[path] != expected for path, expected in compared.items()):
             found.unknown.append(stage.name)
     return found
 
