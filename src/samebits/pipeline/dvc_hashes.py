@@ -10,12 +10,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-_BLOCK = 1 << 20
-_LARGE = 1 << 20
-"""Files from this size on are not read twice by one process while size, inode and time of change stay the same."""
-
 _SETTLED_NS = 2_000_000_000
-"""Time stamps are coarse: a file changed less than this ago may change again under the same one."""
+"""A process does not read a file twice while size, inode and time of change stay the same. Time stamps are coarse: a
+file changed less than this ago may change again under the same one, and is read again."""
 
 _ROOT_MARKS = (".dvc", ".dvcignore")
 
@@ -71,10 +68,13 @@ def _md5(path: Path) -> str:
     key = (str(path.absolute()), stat.st_ino, stat.st_size, stat.st_mtime_ns)
     if found := _known.get(key):
         return found
-    digest = hashlib.md5(usedforsecurity=False)
+    digest = read_md5(path)
+    if time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
+        _known[key] = digest
+    return digest
+
+
+def read_md5(path: Path) -> str:
+    """MD5 of a file, whose bytes are read in any case."""
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    if stat.st_size >= _LARGE and time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
-        _known[key] = digest.hexdigest()
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -6,52 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from samebits.base.errors import UserError
-from samebits.params.read import read_yaml
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.dvc_lock import never_ran, outdated, read_lock, require_ran
-from samebits.pipeline.ran import inputs_now, read_record, record_path, write_record
-
-DVC = """
-stages:
-  train:
-    cmd: python train.py
-    deps: [train.py, "${model}.py", data]
-    params: [model, rate]
-    outs: [weights]
-    metrics: [reports/provenance/train.json: {cache: false}]
-"""
-FILES = {
-    "dvc.yaml": DVC, "params.yaml": "model: mlp\nrate: 1e-3\nother: 1\n", "train.py": "1\n", "mlp.py": "2\n",
-    "data/a b.csv": "3\n", "data/c.csv": "4\n", "weights": "5\n",
-}  # fmt: skip
-RECORD = record_path("train")
+from samebits.pipeline.ran import inputs_now, read_record, write_record
+from tests.helpers.locked_stage import DVC, RECORD, make_locked, write_lock
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A stage that ran, and was locked."""
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    write_record(tmp_path, "train", inputs_now(tmp_path, "train"))
-    write_lock(tmp_path)
-    return tmp_path
-
-
-def write_lock(workspace: Path) -> None:
-    """dvc.lock as DVC would write it now."""
-    values = read_yaml(workspace / "params.yaml")
-    entry = {
-        "cmd": "python train.py",
-        "deps": [{"path": path, "md5": dvc_md5(workspace / path)} for path in ("data", "mlp.py", "train.py")],
-        "params": {"params.yaml": {key: values[key] for key in ("model", "rate")}},
-        "outs": [{"path": path, "md5": dvc_md5(workspace / path)} for path in (RECORD, "weights")],
-    }
-    with (workspace / "dvc.lock").open("w") as file:
-        YAML().dump({"schema": "2.0", "stages": {"train": entry}}, file)
+    return make_locked(tmp_path)
 
 
 def test_a_stage_that_ran_is_a_pair(workspace: Path) -> None:
