@@ -16,6 +16,7 @@ import pytest
 
 from samebits.params.read import read_yaml
 from samebits.pipeline.dvc_hashes import dvc_md5
+from samebits.pipeline.dvc_lock import never_ran
 from tests.conftest import set_params
 from tests.helpers.tiny import TinyRepository, make_tiny
 
@@ -26,11 +27,14 @@ PAUSE_S = "1.0"
 UNGUARDED = """
 import time
 from pathlib import Path
+from samebits.pipeline.ran import inputs_now, write_record
+inputs = inputs_now(Path.cwd(), "train")
 Path("began").touch()
 while not Path("go").exists():
     time.sleep(0.02)
 Path("reports/train").mkdir(parents=True, exist_ok=True)
 Path("reports/train/metrics.json").write_text("{}")
+write_record(Path.cwd(), "train", inputs)
 """
 
 
@@ -121,3 +125,4 @@ def test_dvc_alone_locks_code_to_outputs_that_it_did_not_make(repository: TinyRe
     assert process.returncode == 0, said
     deps = read_yaml(repository.folder / "dvc.lock")["stages"]["train"]["deps"]
     assert {each["path"]: each["md5"] for each in deps}["stages/train.py"] == dvc_md5(script)
+    assert never_ran(repository.folder) == {"train": "its run had another stages/train.py"}, "the record knows"
