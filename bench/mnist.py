@@ -73,8 +73,9 @@ def main() -> None:
             seconds, peak = repro(clone)
             test = json.loads((clone / "reports/evaluation/metrics.json").read_text())["test"]
             times = json.loads((clone / ".samebits/times.json").read_text())
-            rows.append((test["accuracy"], times["train"], seconds, peak))
-            print(f"seed {seed}: accuracy {test['accuracy']:.4f}, train {times['train']:.1f} s, repro {seconds:.1f} s")
+            training = times["train"]["seconds"]
+            rows.append((test["accuracy"], training, seconds, peak))
+            print(f"seed {seed}: accuracy {test['accuracy']:.4f}, train {training:.1f} s, repro {seconds:.1f} s")
         nothing = [repro(clone)[0] for _ in range(5)]
     for name, column in (("accuracy", 0), ("train seconds", 1), ("repro seconds", 2)):
         values = [row[column] for row in rows]

@@ -18,14 +18,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
+from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError, listed
 from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project, current_project
 from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
 from samebits.base.terminal import escape_unprintable
 from samebits.pipeline.context import TIMES, StageContext, is_helper
-from samebits.pipeline.dvc_yaml import code_digest, stage_files
+from samebits.pipeline.dvc_hashes import existing_md5
+from samebits.pipeline.dvc_yaml import stage_files
+from samebits.pipeline.ran import Record, inputs_now, record_path, write_record
 
 if TYPE_CHECKING:
     from samebits.params.schema import Params
@@ -65,7 +67,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
         from samebits.params.schema import read_params  # torch is imported here; an early Ctrl-C is handled by now
 
         params = read_params(project.params_file)
-        code = code_digest(workspace, name)
+        inputs = inputs_now(workspace, name)
         context = _open(name, project, params, stop)
     except (UserError, Interrupted) as error:
         return _explain(name, error)
@@ -73,10 +75,10 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     status, trace, result = "FINISHED", None, 0
     try:
         body = load_body(target)
-        sections = sections_of(body)
-        body(*(params.sections[section] for section in sections), context=context)
-        _require_unchanged(name, project, code, params, sections)
+        body(*(params.sections[section] for section in sections_of(body)), context=context)
+        _require_unchanged(name, project, inputs)
         if not is_helper():
+            write_record(workspace, name, inputs)
             context.tracker.lineage(*stage_files(workspace, name))
             _note_facts(context)
             _note_seconds(context, time.monotonic() - started)
@@ -115,7 +117,8 @@ def _note_seconds(context: StageContext, seconds: float) -> None:
     file = context.project.state / TIMES
     with suppress(UserError, OSError):
         noted = read_json(file) if file.is_file() else {}
-        write_json(file, noted | {context.name: round(seconds, 1)})
+        record = existing_md5(context.project.workspace / record_path(context.name))
+        write_json(file, noted | {context.name: {"seconds": round(seconds, 1), "record": record}})
 
 
 def _close(context: StageContext, status: str, trace: str | None) -> None:
@@ -132,19 +135,13 @@ def _close(context: StageContext, status: str, trace: str | None) -> None:
     context.tracker.close(status, trace)
 
 
-def _require_unchanged(name: str, project: Project, code: str, params: Params, sections: tuple[str, ...]) -> None:
-    """DVC hashes deps again after a stage ran, and would lock code edited meanwhile to its outputs (dvc#11058)."""
-    from samebits.params.schema import read_params
-
-    if code_digest(project.workspace, name) != code:
+def _require_unchanged(name: str, project: Project, before: Record) -> None:
+    """DVC hashes deps and parameters again after a stage ran, and would lock those edited meanwhile (dvc#11058)."""
+    if edited := before.differences(inputs_now(project.workspace, name)):
         raise UserError(
-            f"code of the stage {name} was edited while it ran, so its outputs are not what the code now makes",
+            f"edited while the stage {name} ran, so that its outputs are of neither state: {listed(edited)}",
             "run dvc repro again",
         )
-    now = read_params(project.params_file)
-    changed = [section for section in sections if now.sections[section] != params.sections[section]]
-    if changed:
-        raise UserError(f"params.yaml was edited while {name} ran: {', '.join(changed)}", "run dvc repro again")
 
 
 def _explain(name: str, error: BaseException) -> int:

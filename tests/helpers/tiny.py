@@ -57,7 +57,10 @@ PIPELINE: dict[str, Any] = {
             "cmd": "python stages/train.py",
             "deps": ["stages/train.py", "tiny.py"],
             "params": ["train"],
-            "metrics": [{"reports/train/metrics.json": {"cache": False}}],
+            "metrics": [
+                {"reports/train/metrics.json": {"cache": False}},
+                {"reports/provenance/train.json": {"cache": False}},
+            ],
         }
     }
 }
@@ -76,7 +79,7 @@ def make_tiny(folder: Path) -> TinyRepository:
     (folder / "sweeps").mkdir()
     (folder / "stages" / "train.py").write_text(STAGE)
     (folder / "tiny.py").write_text(TRAIN)
-    for name in ("params.yaml", ".gitignore", ".dvcignore"):
+    for name in ("params.yaml", ".gitattributes", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local"))
     with (folder / "dvc.yaml").open("w") as file:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from samebits.params.read import read_yaml
-from samebits.tracking.journal.lineage import dvc_md5
+from samebits.pipeline.dvc_hashes import dvc_md5
+from samebits.pipeline.dvc_lock import never_ran
 from tests.conftest import set_params
 from tests.helpers.tiny import TinyRepository, make_tiny
 
@@ -26,11 +27,14 @@ PAUSE_S = "1.0"
 UNGUARDED = """
 import time
 from pathlib import Path
+from samebits.pipeline.ran import inputs_now, write_record
+inputs = inputs_now(Path.cwd(), "train")
 Path("began").touch()
 while not Path("go").exists():
     time.sleep(0.02)
 Path("reports/train").mkdir(parents=True, exist_ok=True)
 Path("reports/train/metrics.json").write_text("{}")
+write_record(Path.cwd(), "train", inputs)
 """
 
 
@@ -68,8 +72,8 @@ def edit_params(repository: TinyRepository) -> None:
 
 
 EDITS = {
-    "code of the stage train was edited while it ran": edit_code,
-    "params.yaml was edited while train ran: train": edit_params,
+    "edited while the stage train ran, so that its outputs are of neither state: tiny.py": edit_code,
+    "edited while the stage train ran, so that its outputs are of neither state: params.yaml: train": edit_params,
 }
 
 
@@ -94,8 +98,8 @@ def test_the_stage_fails_and_nothing_is_locked(message: str, repository: TinyRep
     assert "Running stage 'train'" in again.stdout
     stage = read_yaml(lock)["stages"]["train"]
     assert {each["path"]: each["md5"] for each in stage["deps"]}["tiny.py"] == dvc_md5(repository.folder / "tiny.py")
-    (metrics,) = stage["outs"]
-    assert metrics["md5"] == dvc_md5(repository.folder / "reports/train/metrics.json")
+    outs = {each["path"]: each["md5"] for each in stage["outs"]}
+    assert outs["reports/train/metrics.json"] == dvc_md5(repository.folder / "reports/train/metrics.json")
 
 
 def test_a_failed_run_leaves_the_lock_of_before(repository: TinyRepository) -> None:
@@ -121,3 +125,4 @@ def test_dvc_alone_locks_code_to_outputs_that_it_did_not_make(repository: TinyRe
     assert process.returncode == 0, said
     deps = read_yaml(repository.folder / "dvc.lock")["stages"]["train"]["deps"]
     assert {each["path"]: each["md5"] for each in deps}["stages/train.py"] == dvc_md5(script)
+    assert never_ran(repository.folder) == {"train": "its run had another stages/train.py"}, "the record knows"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from samebits.base.files import read_json, sha256_file
-from samebits.tracking.journal.lineage import dvc_md5
+from samebits.pipeline.dvc_hashes import dvc_md5
 from tests.conftest import set_params
 from tests.pipeline.conftest import Repository
 from tests.pipeline.test_verify import samebits

@@ -243,6 +243,33 @@ def test_data_and_model_come_from_the_remote(project: Project, repository: Repos
         verify(project, ["judge"], say=print)
 
 
+def test_data_kept_by_dvc_add_below_a_dependency_are_brought(
+    project: Project, repository: Repository, tmp_path: Path
+) -> None:
+    """`data/raw` is in every clone, the table that `dvc add` keeps in it is not."""
+    own = project.workspace / "data" / "raw"
+    own.mkdir(parents=True)
+    (own / "README.md").write_text("your data\n")
+    (own / "own.csv").write_text("a,b\n1,2\n")
+    assert repository.dvc("add", "data/raw/own.csv").returncode == 0
+    for file, old, new in (
+        ("dvc.yaml", "deps: [stages/train.py]", "deps: [stages/train.py, data/raw]"),
+        ("stages/train.py", "seed =", "assert Path('data/raw/own.csv').is_file()\nseed ="),
+    ):
+        path = project.workspace / file
+        path.write_text(path.read_text().replace(old, new))
+    assert repository.dvc("repro").returncode == 0
+    repository.git("add", "-A")
+    repository.git("commit", "-q", "-m", "own data")
+    assert "own.csv" not in repository.git("ls-files", "data/raw").split()
+    assert verify(project, [], say=lambda _: None)
+    assert restore(project, "HEAD", tmp_path / "there", say=print)
+    assert (tmp_path / "there/data/raw/own.csv").read_text() == "a,b\n1,2\n"
+    shutil.rmtree(project.workspace / ".dvc" / "cache")
+    with pytest.raises(UserError, match=r"neither in DVC's cache nor on its remote:\n  data/raw/own\.csv \(md5 "):
+        verify(project, ["train"], say=print)
+
+
 @pytest.mark.parametrize("name", ["nothing", "0" * 32, "0" * 40, "--force", "HEAD~9"])
 def test_a_name_that_nothing_has(name: str, project: Project, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:

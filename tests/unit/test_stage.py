@@ -16,6 +16,7 @@ from samebits.base.errors import Interrupted, UserError
 from samebits.base.signals import StopRequest
 from samebits.params.augment import AugmentParams
 from samebits.pipeline.context import StageContext
+from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.stage import load_body, run_stage, sections_of
 from samebits.tracking.journal import tracker as tracking
 from samebits.tracking.journal.tracker import NullTracker
@@ -28,7 +29,14 @@ data: {source: mnist}
 augment: {shift: 3}
 train: {optimizer: {name: sgd, lr: 0.1}}
 """
-DVC = "stages:\n  train:\n    cmd: python stages/train.py\n    deps: [stages/train.py, data]\n    outs: [out]\n"
+DVC = """
+stages:
+  train:
+    cmd: python stages/train.py
+    deps: [stages/train.py, data]
+    params: [seed, augment]
+    outs: [out]
+"""
 
 
 class FakeTracker(NullTracker):
@@ -143,14 +151,28 @@ def test_what_an_ascii_output_cannot_show_is_escaped(run: Run, monkeypatch: pyte
     assert out.buffer.getvalue() == b"train: R\\xb2 of caf\\xe9\n"  # type: ignore[attr-defined]
 
 
+def test_inputs_that_change_meanwhile_fail_the_stage(
+    run: Run, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files copied into a folder while it is read would be locked as if they had been read."""
+    (workspace / "data").mkdir()
+    assert run(lambda *, context: (workspace / "data" / "late.csv").write_text("1\n")) == 2
+    assert "edited while the stage train ran" in (said := capsys.readouterr().err)
+    assert "data" in said
+
+
 def test_the_seconds_of_each_stage_are_noted(run: Run, workspace: Path) -> None:
     file = workspace / ".samebits" / "times.json"
     file.parent.mkdir()
-    file.write_text('{"prepare": 3.0}')
+    prepare = {"seconds": 3.0, "record": "0" * 32}
+    file.write_text(json.dumps({"prepare": prepare}))
+    record = workspace / "reports" / "provenance" / "train.json"
+    (workspace / "dvc.yaml").write_text(DVC + f"    metrics: [{record.relative_to(workspace)}]\n")
     assert run(lambda *, context: None) == 0
     noted = json.loads(file.read_text())
-    assert noted["prepare"] == 3.0
-    assert noted["train"] >= 0.0
+    assert noted["prepare"] == prepare
+    assert noted["train"]["seconds"] >= 0.0
+    assert noted["train"]["record"] == dvc_md5(record), "the seconds of which run"
 
 
 ENDINGS = [
@@ -261,7 +283,9 @@ def test_code_edited_meanwhile_fails_the_stage(
     run: Run, tracker: FakeTracker, workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(lambda *, context: (workspace / "stages" / "train.py").write_text("2\n")) == 2
-    assert "code of the stage train was edited while it ran" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "edited while the stage train ran" in err
+    assert "stages/train.py" in err
     assert tracker.closed[0][0] == "FAILED"
 
 
@@ -282,5 +306,4 @@ def test_parameters_edited_meanwhile_fail_only_the_stage_that_reads_them(
 
     assert run(body) == code
     section = "seed" if "seed" in old else "augment"
-    message = f"params.yaml was edited while train ran: {section}"
-    assert (message in capsys.readouterr().err) is (code == 2)
+    assert (f"params.yaml: {section}" in capsys.readouterr().err) is (code == 2)

@@ -24,7 +24,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from samebits.inference.image import predict
     from samebits.inference.session import open_model
 
-    model = Path(arguments.model or project_here().exported / "model.onnx")
+    model = _model(arguments)
     paths = [Path(path) for path in arguments.files]
     opened = open_model(model) if model.is_file() else None
     kind = opened[1]["preprocessing"].get("kind") if opened else None
@@ -45,13 +45,26 @@ def _predict(arguments: argparse.Namespace) -> None:
     predict(paths, model=model, top=arguments.top, invert=arguments.invert, opened=opened)
 
 
+def _model(arguments: argparse.Namespace) -> Path:
+    """The model file that is meant; says so if the project's own is of other data, code or parameters than are here."""
+    if arguments.model:
+        return Path(arguments.model)
+    from samebits.pipeline.stale import stale_model
+
+    project = project_here()
+    model = project.exported / "model.onnx"
+    if model.is_file() and (why := stale_model(project.workspace, model)):
+        print(f"warning: {why}", file=sys.stderr, flush=True)
+    return model
+
+
 def _generate(arguments: argparse.Namespace) -> None:
     from samebits.inference.generate import open_writer, require_sampling
     from samebits.inference.sampling import Sampling
 
     sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
     require_sampling(sampling, arguments.tokens)
-    writer = open_writer(Path(arguments.model or project_here().exported / "model.onnx"))
+    writer = open_writer(_model(arguments))
     print(arguments.prompt, end="", flush=True)
     for piece in writer.pieces(arguments.prompt, arguments.tokens, sampling):
         print(piece, end="", flush=True)

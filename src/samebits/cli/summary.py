@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.paths import Project
 from samebits.pipeline.context import TIMES
+from samebits.pipeline.dvc_hashes import existing_md5
+from samebits.pipeline.ran import record_path
+from samebits.pipeline.stale import stale_stages
 from samebits.tracking.journal.record import PIPELINE
 
 _SHOWN = ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "mae", "loss", "perplexity", "bits_per_byte")
@@ -26,25 +30,31 @@ _GENERATES = "samebits generate PROMPT"
 def summarize(project: Project) -> str:
     """The last results as text, from the outputs in the workspace and the seconds that the stages noted.
 
+    A stage whose results were made from other data, code or parameters than those here is named instead of them.
+
     Raises:
         UserError: if the pipeline has not run here.
     """
     metrics_file = project.reports / "evaluation" / "metrics.json"
-    if not metrics_file.is_file():
+    dataset = project.prepared / "dataset.json"
+    if not dataset.is_file():
         raise UserError("the pipeline has no results here yet", "run make repro, or dvc repro")
-    metrics = read_json(metrics_file)
-    info = read_json(project.prepared / "dataset.json")
-    rows = [("data", f"{info['title']}, {sum(info['counts'].values()):,} samples")]
-    try:
-        rows += _metrics(metrics)
-    except (KeyError, TypeError):
-        raise UserError(f"{metrics_file} is no evaluation of ours", "make it again: dvc repro evaluate") from None
-    rows += [("seconds", _seconds(project))]
-    rows += [
-        ("model", "models/export/model.onnx" + _command(info)),
-        ("report", "reports/evaluation/report/report.html"),
-        ("runs", "make ui"),
-    ]
+    info = read_json(dataset)
+    stale = stale_stages(project.workspace)
+    rows = [("data", f"{info['title']}, {sum(info['counts'].values()):,} samples"), *stale.items()]
+    if "evaluate" not in stale:
+        try:
+            rows += _metrics(read_json(metrics_file))
+        except (KeyError, TypeError):
+            raise UserError(f"{metrics_file} is no evaluation of ours", "make it again: dvc repro evaluate") from None
+    rows += [("seconds", _seconds(project, stale))]
+    if "export" not in stale:
+        rows += [("model", "models/export/model.onnx" + _command(info))]
+    if "evaluate" not in stale:
+        rows += [("report", "reports/evaluation/report/report.html")]
+    rows += [("runs", "make ui")]
+    if stale:
+        rows += [("next", "dvc repro")]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in rows)
 
@@ -70,9 +80,14 @@ def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _seconds(project: Project) -> str:
+def _seconds(project: Project, stale: Mapping[str, str]) -> str:
+    """What the stages took that made the results here; not the others, which were pulled or cached."""
     times = project.state / TIMES
-    if not times.is_file():
-        return "nothing ran here: the outputs were pulled or cached"
-    seconds = read_json(times)
-    return "  ".join(f"{stage} {value:.1f}" for stage in PIPELINE if (value := seconds.get(stage)))
+    noted = read_json(times) if times.is_file() else {}
+    shown = []
+    for stage in PIPELINE:
+        match noted.get(stage):
+            case {"seconds": float(seconds), "record": str(record)} if stage not in stale:
+                if record == existing_md5(project.workspace / record_path(stage)):
+                    shown.append(f"{stage} {seconds:.1f}")
+    return "  ".join(shown) or "nothing of this ran here: the outputs were pulled or cached"

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.base.files import read_json, sha256_file
 from samebits.base.paths import Project
 from samebits.model_registry.gate import Facts
 from samebits.params.read import read_yaml
-from samebits.pipeline.dvc_yaml import stage_files
-from samebits.tracking.journal.lineage import dvc_md5
-from samebits.tracking.journal.replay import is_up_to_date
+from samebits.pipeline.dvc_hashes import dvc_md5, existing_md5
+from samebits.pipeline.dvc_lock import drift, read_lock, require_ran
+from samebits.pipeline.dvc_yaml import read_pipeline
 
 EXPORT_STAGE, EVALUATE_STAGE = "export", "evaluate"
 MODEL = "model.onnx"
@@ -84,33 +84,29 @@ def _is_number(value: object) -> bool:
 
 
 def _require_as_locked(workspace: Path) -> None:
-    """Hold stages and their outputs against dvc.lock."""
-    lock = workspace / "dvc.lock"
-    if not lock.is_file():
-        raise UserError("there is no dvc.lock: the pipeline has not run here", "dvc repro")
-    stages = read_yaml(workspace / "dvc.yaml").get("stages", {})
-    locked = read_yaml(lock).get("stages", {})
-    problems = []
-    for stage in stages:
-        if not is_up_to_date(workspace, stage):
-            problems.append(f"{stage}: its code, data or parameters changed since it ran")
-        for out in locked.get(stage, {}).get("outs", []):
-            path = workspace / out["path"]
-            if not path.exists():
-                problems.append(f"{out['path']} is missing")
-            elif dvc_md5(path) != out.get("md5"):
-                problems.append(f"{out['path']} is not what {stage} wrote")
+    """Hold stages and their outputs against dvc.lock, and its entries against what ran."""
+    locked = read_lock(workspace)
+    known = {stage.name for stage in locked}
+    problems = [f"{name}: never ran here" for name in read_pipeline(workspace) if name not in known]
+    for stage in locked:
+        if names := drift(workspace, stage):
+            problems.append(f"{stage.name}: its code, data or parameters changed since it ran ({listed(names, 4)})")
+        for path, digest in stage.outs.items():
+            if not (found := existing_md5(workspace / path)):
+                problems.append(f"{path} is missing")
+            elif found != digest:
+                problems.append(f"{path} is not what {stage.name} wrote")
     if problems:
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise UserError(f"the workspace is not what dvc.lock says\n{listed}", "dvc repro, or dvc checkout")
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise UserError(f"the workspace is not what dvc.lock says\n{lines}", "dvc repro, or dvc checkout")
+    require_ran(workspace, locked)
 
 
 def _metrics(workspace: Path) -> dict[str, Any]:
     """The metrics file of `evaluate`, wherever dvc.yaml has it."""
-    entry = read_yaml(workspace / "dvc.yaml").get("stages", {}).get(EVALUATE_STAGE, {})
-    declared = [each if isinstance(each, str) else next(iter(each)) for each in entry.get("metrics", [])]
-    written = [workspace / path for path in declared] or stage_files(workspace, EVALUATE_STAGE)[1]
-    for path in written:
+    stage = read_pipeline(workspace).get(EVALUATE_STAGE)
+    written = (stage.paths("metrics") or stage.paths()) if stage else []
+    for path in map(workspace.joinpath, written):
         if path.suffix == ".json" and path.is_file():
             value = read_json(path)
             if isinstance(value, dict) and isinstance(value.get("test"), dict):

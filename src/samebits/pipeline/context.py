@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from samebits.tracking.journal.tracker import Tracker
 
 TIMES = "times.json"
-"""Below `.samebits`: seconds of each stage's last run in this working tree."""
+"""Below `.samebits`: stage to the seconds of its last run in this working tree, and the MD5 of that run's record."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
-"""dvc.lock as what it is here: a list of commands with the hashes of what they read and wrote."""
+"""dvc.lock: commands with hashes of what they read and wrote; whether these belong together, and to the files here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.params.read import read_yaml
-from samebits.tracking.journal.lineage import dvc_md5
+from samebits.pipeline.dvc_hashes import existing_md5
+from samebits.pipeline.dvc_yaml import param_at
+from samebits.pipeline.ran import Record, read_record, record_path, value_md5
 
 LOCK = "dvc.lock"
 
@@ -104,25 +106,96 @@ def inputs_of(stages: list[LockedStage], everything: list[LockedStage]) -> dict[
     }
 
 
-def drift(workspace: Path, stage: LockedStage, everything: list[LockedStage]) -> list[str]:
+def drift(workspace: Path, stage: LockedStage, everything: Iterable[LockedStage] = ()) -> list[str]:
     """Code, data and parameters of a workspace that are not those that dvc.lock has for a stage.
 
-    What other stages write is left out: they are looked at by themselves.
+    Args:
+        everything: stages whose outputs are left out, since they are looked at by themselves.
     """
     written = [out for other in everything for out in other.outs]
     found = [
         dep
         for dep, digest in stage.deps.items()
-        if not any(overlap(dep, out) for out in written)
-        and not ((workspace / dep).exists() and dvc_md5(workspace / dep, limit=None) == digest)
+        if not any(overlap(dep, out) for out in written) and existing_md5(workspace / dep) != digest
     ]
+    return found + changed_params(workspace, stage)
+
+
+def changed_params(workspace: Path, stage: LockedStage) -> list[str]:
+    """`file: key` of each parameter that a workspace has otherwise than dvc.lock."""
+    found = []
     for file, values in stage.params.items():
         here = read_yaml(workspace / file)
-        found += [f"{file}: {key}" for key, value in values.items() if _at(here, key) != value]
+        found += [f"{file}: {key}" for key, value in values.items() if param_at(here, key) != value]
     return found
 
 
-def _at(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, Mapping) else None
-    return values
+def is_up_to_date(workspace: Path, stage: str) -> bool:
+    """Whether a stage's dependencies and parameters are those in dvc.lock; False if that cannot be told."""
+    try:
+        return any(each.name == stage and not drift(workspace, each) for each in read_lock(workspace))
+    except (OSError, UserError):
+        return False
+
+
+def never_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) -> dict[str, str]:
+    """Stages whose entry in dvc.lock pairs code, inputs, parameters and outputs that no run had together.
+
+    A merge that joins two branches' lines of dvc.lock makes such entries, and so do rebase, cherry-pick, `dvc exp
+    apply` and `dvc commit`. Each stage's own record tells (`pipeline.ran`). Entries without one are not judged.
+
+    Args:
+        stages: those to look at; all of dvc.lock if left out.
+
+    Returns:
+        stage to what tells.
+    """
+    found = {}
+    for stage in read_lock(workspace) if stages is None else stages:
+        own = record_path(stage.name)
+        if own not in stage.outs:
+            continue
+        file = workspace / own
+        if not file.is_file():
+            found[stage.name] = f"its record {own} is gone"
+        elif existing_md5(file) != stage.outs[own]:
+            found[stage.name] = f"{own} is the record of another run"
+        elif names := read_record(file).differences(_as_record(stage, own)):
+            found[stage.name] = f"its run had another {listed(names, 4)}"
+    return found
+
+
+def require_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) -> None:
+    """Raises UserError naming the stages of `never_ran`, and the cure."""
+    if found := never_ran(workspace, stages):
+        raise UserError(*never_ran_text(found))
+
+
+def never_ran_text(found: Mapping[str, str]) -> tuple[str, str]:
+    """Problem and cure for what `never_ran` found."""
+    lines = "\n".join(f"  {stage}: {why}" for stage, why in found.items())
+    return (
+        f"{LOCK} pairs code and results that never ran together, as after a merge\n{lines}",
+        rerun_cure(found),
+    )
+
+
+def rerun_cure(stages: Iterable[str]) -> str:
+    """How stages are run although all their hashes fit, and the later ones after them."""
+    return f"run it: dvc repro --force --single-item {' '.join(stages)}; then dvc repro, and commit"
+
+
+def _as_record(stage: LockedStage, own: str) -> Record:
+    params = {
+        f"{file}: {key}": value_md5(value) for file, values in stage.params.items() for key, value in values.items()
+    }
+    outs = {path: digest for path, digest in stage.outs.items() if path != own}
+    return Record(stage.commands, stage.deps, params, outs)
+
+
+def outdated(stages: Iterable[LockedStage]) -> dict[str, list[str]]:
+    """Stages whose entry was made from other outputs than the entries of the stages before now name: stage to paths."""
+    stages = list(stages)
+    newest = {path: digest for stage in stages for path, digest in stage.outs.items()}
+    found = {stage.name: [dep for dep, md5 in stage.deps.items() if newest.get(dep, md5) != md5] for stage in stages}
+    return {name: deps for name, deps in found.items() if deps}

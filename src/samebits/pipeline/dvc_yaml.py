@@ -1,71 +1,109 @@
-"""What dvc.yaml says of a stage: its code, hashed before it works and again when it is done, its inputs and outputs."""
+"""dvc.yaml read once for all: what each stage reads and writes, with `${...}` filled in from params.yaml."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError
-from samebits.base.files import sha256_file
 from samebits.params.read import read_yaml
 
-CODE = {".py", ".j2"}
-"""Suffixes of deps that are code."""
+DVC_YAML = "dvc.yaml"
+_PARAMS = "params.yaml"
+_TEMPLATE = re.compile(r"\$\{\s*([\w.\-]+)\s*\}")
+
+
+@dataclass(frozen=True)
+class Output:
+    """A path that a stage writes.
+
+    Attributes:
+        kind: `outs`, `metrics` or `plots`.
+        cached: False for `cache: false`: git keeps it, not DVC's cache.
+    """
+
+    path: str
+    kind: str
+    cached: bool
+
+
+@dataclass(frozen=True)
+class PipelineStage:
+    """One stage of dvc.yaml; paths are relative to the project, as written there.
+
+    Attributes:
+        commands: shell lines, run one after the other.
+        params: file to its keys; no keys are all of the file's.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    deps: tuple[str, ...]
+    params: Mapping[str, tuple[str, ...]]
+    outputs: tuple[Output, ...]
+
+    def paths(self, kind: str = "") -> list[str]:
+        """What it writes; of one kind, if that is named."""
+        return [out.path for out in self.outputs if kind in ("", out.kind)]
+
+
+def read_pipeline(workspace: Path) -> dict[str, PipelineStage]:
+    """The stages of dvc.yaml by name, in its order.
+
+    Raises:
+        UserError: if there is no dvc.yaml, or it is no pipeline.
+    """
+    stages = read_yaml(workspace / DVC_YAML).get("stages") or {}
+    try:
+        if "${" in str(stages):
+            stages = _filled(stages, read_yaml(workspace / _PARAMS))
+        return {str(name): _stage(str(name), entry) for name, entry in stages.items()}
+    except (TypeError, AttributeError, ValueError, StopIteration):
+        raise UserError(
+            f"{workspace / DVC_YAML} is no pipeline of DVC's", "`dvc status` names the line; git checkout restores it"
+        ) from None
 
 
 def stage_files(workspace: Path, stage: str) -> tuple[list[Path], list[Path]]:
     """What dvc.yaml says a stage reads and writes: its deps, and its outs, metrics and plots."""
-    entry = read_yaml(workspace / "dvc.yaml").get("stages", {}).get(stage, {})
-    params = read_yaml(workspace / "params.yaml") if "${" in str(entry) else {}
-    written = [
-        # An out with options is a mapping of its path to them.
-        next(iter(each)) if isinstance(each, dict) else each
-        for kind in ("outs", "metrics", "plots")
-        for each in entry.get(kind, [])
-    ]
-    deps = [_interpolated(path, params) for path in entry.get("deps", [])]
-    return [workspace / path for path in deps], [workspace / path for path in written]
+    entry = read_pipeline(workspace).get(stage)
+    if entry is None:
+        return [], []
+    return [workspace / path for path in entry.deps], [workspace / path for path in entry.paths()]
 
 
-def _interpolated(path: str, params: Mapping[str, Any]) -> str:
-    """A path in which DVC puts values of params.yaml: `models/${model.name}.py`."""
-
-    def value(found: re.Match[str]) -> str:
-        place: Any = params
-        for key in found[1].split("."):
-            place = place.get(key) if isinstance(place, Mapping) else None
-        return str(place)
-
-    return re.sub(r"\$\{([\w.]+)\}", value, path)
+def param_at(values: Any, key: str) -> Any:
+    """The value under a dotted key; None if there is none."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
 
 
-def code_files(workspace: Path, stage: str) -> list[Path]:
-    """The files of code among the stage's deps in dvc.yaml (folders are searched), sorted."""
-    found: set[Path] = set()
-    for path in stage_files(workspace, stage)[0]:
-        if path.is_dir() and any(path.is_relative_to(workspace / folder) for folder in ("src", "custom")):
-            found |= {file for file in path.rglob("*") if file.suffix in CODE}
-        elif path.suffix in CODE or (path.is_relative_to(workspace / "src") and not path.exists()):
-            found.add(path)
-    return sorted(found)
+def _stage(name: str, entry: Mapping[str, Any]) -> PipelineStage:
+    # Of `foreach` and `matrix`, DVC alone knows the stages.
+    entry = entry.get("do", entry)
+    params: dict[str, tuple[str, ...]] = {}
+    for each in entry.get("params", []):
+        file, keys = next(iter(each.items())) if isinstance(each, Mapping) else (_PARAMS, [each])
+        params[file] = (*params.get(file, ()), *(keys or ()))
+    outputs = [_output(each, kind) for kind in ("outs", "metrics", "plots") for each in entry.get(kind, [])]
+    command = entry.get("cmd", "")
+    commands = (command,) if isinstance(command, str) else tuple(command)
+    return PipelineStage(name, commands, tuple(entry.get("deps", [])), params, tuple(outputs))
 
 
-def code_digest(workspace: Path, stage: str) -> str:
-    """SHA-256 over the paths and contents of the stage's code, hex.
+def _output(entry: str | Mapping[str, Any], kind: str) -> Output:
+    # An entry with options is a mapping of its path to them.
+    path, options = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
+    return Output(path, kind, (options or {}).get("cache", True))
 
-    Raises:
-        UserError: if a file that dvc.yaml lists is missing.
-    """
-    digest = hashlib.sha256()
-    for path in code_files(workspace, stage):
-        try:
-            digest.update(f"{path.relative_to(workspace).as_posix()} {sha256_file(path)}\n".encode())
-        except FileNotFoundError:
-            raise UserError(
-                f"{path} is listed in dvc.yaml and does not exist",
-                "commit it (a queued experiment sees only what git tracks: git add -N), or mend dvc.yaml",
-            ) from None
-    return digest.hexdigest()
+
+def _filled(value: Any, params: Mapping[str, Any]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _filled(inner, params) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, params) for inner in value]
+    return _TEMPLATE.sub(lambda found: str(param_at(params, found[1])), value) if isinstance(value, str) else value

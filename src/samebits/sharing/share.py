@@ -13,6 +13,8 @@ from typing import Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.git import head_commit
+from samebits.pipeline.dvc_lock import require_ran
+from samebits.pipeline.dvc_yaml import read_pipeline
 from samebits.sharing.git import is_published, uncommitted
 from samebits.sharing.remote.captured_logs import Heard, unlogged
 from samebits.sharing.remote.errors import FAULTS
@@ -37,10 +39,12 @@ def share(
         timeout: seconds for the remote's first answer; four times as long without a byte ends a transfer.
 
     Raises:
-        UserError: if the tree has uncommitted changes, dvc.lock is out of date, an object is neither here nor on
-            the remote, or the remote fails. What was sent until then stays, and is not sent again.
+        UserError: if the tree has uncommitted changes, dvc.lock is out of date or pairs what never ran together, an
+            object is neither here nor on the remote, or the remote fails. What was sent until then stays, and is not
+            sent again.
     """
     changed = uncommitted(folder)
+    _require_outputs(folder, changed)
     if changed:
         raise UserError(
             f"not committed: {listed(changed)}",
@@ -49,6 +53,7 @@ def share(
     with open_repo(folder) as repo:
         place = open_remote(repo, remote, timeout=timeout)
         check_lock(repo)
+        require_ran(folder)
         everything = needed_here(repo)
         verdict = send(repo, place, [each for each in everything if each.pushed], quick=quick, say=say)
     remade = sorted({each.stage for each in everything if each.remade})
@@ -58,6 +63,19 @@ def share(
     if is_published(folder, commit) is not True:
         say(f"note: commit {commit[:10]} is on no git remote that is known here: git push")
     return verdict
+
+
+def _require_outputs(folder: Path, changed: Iterable[str]) -> None:
+    """DVC removes a stage's outputs before it runs: those that git keeps are gone after a run that failed."""
+    gone = {name for name in changed if not (folder / name).exists()}
+    lost = {stage.name: sorted(gone & set(stage.paths())) for stage in read_pipeline(folder).values()}
+    if stages := [name for name, paths in lost.items() if paths]:
+        paths = [path for name in stages for path in lost[name]]
+        raise UserError(
+            f"{listed(paths)}: gone, since the last run of {', '.join(stages)} did not end well",
+            "finish it: dvc repro; or go back to the results of the commit: git checkout HEAD -- "
+            f"dvc.lock params.yaml {' '.join(paths)} && dvc checkout",
+        )
 
 
 def check_lock(repo: Any) -> None:

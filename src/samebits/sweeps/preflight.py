@@ -11,14 +11,14 @@ from pathlib import Path
 from samebits.base.errors import UserError
 from samebits.base.git import GitError, git
 from samebits.base.paths import Project
-from samebits.params.read import read_yaml
+from samebits.pipeline.dvc_yaml import read_pipeline
 
 
 def untracked_inputs(project: Project) -> list[tuple[str, str]]:
     """Inputs of dvc.yaml's stages that git does not track, each with what to do; paths relative to the project."""
-    stages = read_yaml(project.workspace / "dvc.yaml").get("stages", {})
-    made = {_path(out) for stage in stages.values() for kind in _OUTPUTS for out in stage.get(kind, [])}
-    wanted = sorted({dep for stage in stages.values() for dep in stage.get("deps", []) if dep not in made})
+    stages = read_pipeline(project.workspace).values()
+    made = {path for stage in stages for path in stage.paths()}
+    wanted = sorted({dep for stage in stages for dep in stage.deps if dep not in made})
     wanted = [path for path in wanted if not any(Path(path).is_relative_to(out) for out in made)]
     present = [path for path in [*wanted, "params.yaml", "dvc.yaml"] if (project.workspace / path).exists()]
     problems = {path: "is missing: restore it, or take it out of dvc.yaml" for path in wanted if path not in present}
@@ -33,12 +33,7 @@ def untracked_inputs(project: Project) -> list[tuple[str, str]]:
     return sorted(problems.items())
 
 
-_OUTPUTS = ("outs", "metrics", "plots")
 _READ = {".yaml", ".yml", ".json", ".csv", ".py", ".txt"}
-
-
-def _path(out: object) -> str:
-    return str(next(iter(out))) if isinstance(out, dict) else str(out)
 
 
 def _git(project: Project, *arguments: str) -> list[str]:

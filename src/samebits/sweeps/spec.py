@@ -18,6 +18,7 @@ from samebits.base.registry import nearest
 from samebits.params.read import Problems, read_yaml, validate
 from samebits.params.schema import parse_params
 from samebits.params.section import Section
+from samebits.pipeline.dvc_yaml import read_pipeline
 from samebits.sweeps.space import LARGEST_GRID, Dimension, Method, Point, Range, combinations, grid_size, put
 from samebits.tracking.journal.replay import numbers
 
@@ -216,7 +217,7 @@ def _dimension(key: str, value: Any, now: Any, method: str, lines: list[str]) ->
 
 
 def _stages(project: Project, target: str, lines: list[str]) -> list[str]:
-    stages = list(read_yaml(project.workspace / "dvc.yaml").get("stages", {}))
+    stages = list(read_pipeline(project.workspace))
     if target not in stages:
         lines.append(f"target = {target}: no stage of dvc.yaml (known: {', '.join(stages)})")
         return stages
@@ -281,6 +282,5 @@ def _problems_of(params: Mapping[str, Any], point: Mapping[str, Any]) -> list[st
 
 def metric_files(workspace: Path, stages: list[str]) -> list[Path]:
     """The metrics files that these stages write, from dvc.yaml."""
-    entries = read_yaml(workspace / "dvc.yaml").get("stages", {})
-    found = [each for stage in stages for each in entries.get(stage, {}).get("metrics", [])]
-    return [workspace / (each if isinstance(each, str) else next(iter(each))) for each in found]
+    pipeline = read_pipeline(workspace)
+    return [workspace / path for stage in stages if stage in pipeline for path in pipeline[stage].paths("metrics")]

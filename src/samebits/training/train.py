@@ -25,8 +25,8 @@ from samebits.params.choices import MODELS
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams
+from samebits.pipeline.code import code_digest
 from samebits.pipeline.context import StageContext
-from samebits.pipeline.dvc_yaml import code_digest
 from samebits.preprocess import build_preprocess
 from samebits.tasks import build_task
 from samebits.training.loop import Observer, OutOfMemory, Training

@@ -11,13 +11,16 @@ from samebits.base.errors import UserError
 from samebits.base.files import write_json
 from samebits.base.paths import Project
 from samebits.cli.summary import summarize
+from samebits.pipeline.dvc_hashes import dvc_md5
+from samebits.pipeline.ran import record_path
 
 TEST = {"accuracy": 0.98765, "macro_f1": None, "log_loss": 0.0456}
 INTERVAL = {"accuracy": {"low": 0.98, "high": 0.99}}
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr("samebits.cli.summary.stale_stages", lambda workspace: {})
     project = Project(tmp_path, tmp_path / "home")
     write_json(project.prepared / "dataset.json", {"title": "MNIST", "counts": {"train": 50000, "test": 10000}})
     write_json(project.reports / "evaluation" / "metrics.json", {"test": TEST, "interval": INTERVAL})
@@ -42,20 +45,46 @@ def test_columns_are_aligned(project: Project) -> None:
     assert len({len(line) - len(line[2:].lstrip().split(maxsplit=1)[-1]) for line in text}) == 1
 
 
-@pytest.mark.parametrize(
-    ("times", "shown"),
-    [
-        ({"evaluate": 4.0, "train": 31.24, "prepare": 2.5, "other": 9.0}, "prepare 2.5  train 31.2  evaluate 4.0"),
-        (None, "nothing ran here: the outputs were pulled or cached"),
-    ],
-)
-def test_seconds_are_in_the_order_of_the_pipeline(project: Project, times: dict[str, Any] | None, shown: str) -> None:
-    if times is not None:
-        write_json(project.state / "times.json", times)
-    assert rows(project)["seconds"] == shown
+NOTHING = "nothing of this ran here: the outputs were pulled or cached"
 
 
-def test_without_results_the_cure_is_told(tmp_path: Path) -> None:
+def noted(project: Project, **seconds: float) -> dict[str, Any]:
+    """Seconds of the runs whose records lie in the workspace."""
+    for stage in seconds:
+        write_json(project.workspace / record_path(stage), {"stage": stage})
+    return {
+        stage: {"seconds": value, "record": dvc_md5(project.workspace / record_path(stage))}
+        for stage, value in seconds.items()
+    }
+
+
+def test_seconds_are_in_the_order_of_the_pipeline(project: Project) -> None:
+    assert rows(project)["seconds"] == NOTHING
+    write_json(project.state / "times.json", noted(project, evaluate=4.0, train=31.24, prepare=2.5, other=9.0))
+    assert rows(project)["seconds"] == "prepare 2.5  train 31.2  evaluate 4.0"
+
+
+def test_seconds_of_other_runs_are_left_out(project: Project) -> None:
+    times = noted(project, train=31.2, evaluate=4.0)
+    write_json(project.workspace / record_path("train"), {"another": "run"})
+    write_json(project.state / "times.json", times | {"prepare": 2.5})
+    assert rows(project)["seconds"] == "evaluate 4.0"
+
+
+def test_results_of_other_data_are_not_shown(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A regression table was prepared, training failed; the metrics are those of the commit."""
+    stale = {"train": "has not run on these data (data/prepared)", "evaluate": "…", "export": "…"}
+    monkeypatch.setattr("samebits.cli.summary.stale_stages", lambda workspace: stale)
+    write_json(project.state / "times.json", noted(project, prepare=2.5, train=31.2))
+    found = rows(project)
+    assert found["train"] == "has not run on these data (data/prepared)"
+    assert found["seconds"] == "prepare 2.5"
+    assert found["next"] == "dvc repro"
+    assert not {"accuracy", "log_loss", "model", "report"} & set(found)
+
+
+def test_without_results_the_cure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samebits.cli.summary.stale_stages", lambda workspace: {})
     with pytest.raises(UserError, match="no results here yet") as error:
         summarize(Project(tmp_path, tmp_path))
     assert "dvc repro" in error.value.cure

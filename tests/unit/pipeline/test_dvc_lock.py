@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from samebits.base.errors import UserError
+from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.dvc_lock import drift, inputs_of, overlap, pick_stages, read_lock
-from samebits.tracking.journal.lineage import dvc_md5
 
 LOCK = """
 schema: '2.0'

@@ -1,4 +1,4 @@
-"""What dvc.yaml says of a stage, and a digest that follows its code and nothing else."""
+"""dvc.yaml as stages with what they read and write."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from samebits.base.errors import UserError
-from samebits.pipeline.dvc_yaml import code_digest, code_files, stage_files
+from samebits.pipeline.dvc_yaml import Output, read_pipeline, stage_files
 
 DVC = """
 stages:
   train:
-    cmd: python stages/train.py
-    deps: [stages/train.py, src/samebits/models, src/samebits/page.html.j2, src/samebits/card.yaml, data/prepared]
+    cmd: python stages/train.py ${model.name}
+    deps: [stages/train.py, "src/models/${model.name}.py", data/prepared]
+    params: [seed, other.yaml: [a, b], all.yaml: ]
     outs: [models/checkpoint]
     metrics:
       - reports/metrics.json:
@@ -23,39 +24,22 @@ stages:
           x: step
       - reports/confusion.png
   other:
-    cmd: python stages/other.py
+    cmd: [one, two]
 """
-FILES = {
-    "dvc.yaml": DVC,
-    "stages/train.py": "1",
-    "src/samebits/models/a.py": "2",
-    "src/samebits/models/deep/b.py": "3",
-    "src/samebits/models/notes.txt": "4",
-    "src/samebits/page.html.j2": "5",
-    "src/samebits/card.yaml": "6",
-    "src/samebits/unlisted.py": "7",
-    "data/prepared/script.py": "8",
-    "data/prepared/x.npy": "9",
-}
-CODE = ["src/samebits/models/a.py", "src/samebits/models/deep/b.py", "src/samebits/page.html.j2", "stages/train.py"]
-
-
-def fill(folder: Path) -> Path:
-    for name, text in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    return fill(tmp_path)
+    (tmp_path / "dvc.yaml").write_text(DVC)
+    (tmp_path / "params.yaml").write_text("seed: 1\nmodel: {name: mlp}\n")
+    return tmp_path
 
 
 def test_what_a_stage_reads_and_writes(workspace: Path) -> None:
     reads, writes = stage_files(workspace, "train")
-    assert reads[0] == workspace / "stages/train.py"
-    assert reads[-1] == workspace / "data/prepared"
+    assert [path.relative_to(workspace).as_posix() for path in reads] == [
+        "stages/train.py", "src/models/mlp.py", "data/prepared",
+    ]  # fmt: skip
     names = ["models/checkpoint", "reports/metrics.json", "reports/curves.csv", "reports/confusion.png"]
     assert writes == [workspace / name for name in names]
 
@@ -65,32 +49,20 @@ def test_a_stage_without_entries_reads_and_writes_nothing(workspace: Path, stage
     assert stage_files(workspace, stage) == ([], [])
 
 
-def test_code_is_python_and_templates_never_data(workspace: Path) -> None:
-    assert [path.relative_to(workspace).as_posix() for path in code_files(workspace, "train")] == CODE
+def test_a_stage_has_commands_params_and_kinds_of_outputs(workspace: Path) -> None:
+    stages = read_pipeline(workspace)
+    assert list(stages) == ["train", "other"]
+    train = stages["train"]
+    assert train.commands == ("python stages/train.py mlp",)
+    assert train.params == {"params.yaml": ("seed",), "other.yaml": ("a", "b"), "all.yaml": ()}
+    assert train.outputs[1] == Output("reports/metrics.json", "metrics", cached=False)
+    assert train.paths("plots") == ["reports/curves.csv", "reports/confusion.png"]
+    assert stages["other"].commands == ("one", "two")
 
 
-@pytest.mark.parametrize("name", sorted(set(FILES) - {"dvc.yaml"}))
-def test_the_digest_changes_with_code_and_with_nothing_else(workspace: Path, name: str) -> None:
-    before = code_digest(workspace, "train")
-    (workspace / name).write_text("edited")
-    assert (code_digest(workspace, "train") != before) is (name in CODE)
-
-
-def test_a_new_or_renamed_module_changes_the_digest(workspace: Path) -> None:
-    before = code_digest(workspace, "train")
-    models = workspace / "src/samebits/models"
-    (models / "c.py").write_text("")
-    added = code_digest(workspace, "train")
-    (models / "c.py").rename(models / "d.py")
-    assert len({before, added, code_digest(workspace, "train")}) == 3
-
-
-def test_the_digest_is_the_same_in_another_folder(workspace: Path) -> None:
-    assert code_digest(fill(workspace / "elsewhere"), "train") == code_digest(workspace, "train")
-
-
-def test_a_missing_file_is_named_with_the_cure(workspace: Path) -> None:
-    (workspace / "stages/train.py").unlink()
-    with pytest.raises(UserError, match=r"stages/train\.py is listed in dvc\.yaml and does not exist") as error:
-        code_digest(workspace, "train")
-    assert "git add -N" in error.value.cure
+@pytest.mark.parametrize("text", ["stages: [1]\n", "stages: {a: 1}\n", "stages: {a: {deps: 1}}\n", "x"])
+def test_what_is_no_pipeline_is_a_user_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text(text)
+    with pytest.raises(UserError) as error:
+        read_pipeline(tmp_path)
+    assert error.value.cure

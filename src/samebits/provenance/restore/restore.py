@@ -14,14 +14,15 @@ from samebits.base.files import write_bytes
 from samebits.base.git import GitError, git
 from samebits.base.paths import Project
 from samebits.params.read import read_yaml
+from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_lock import LOCK, read_lock
-from samebits.pipeline.dvc_yaml import stage_files
+from samebits.pipeline.dvc_yaml import PipelineStage, read_pipeline, stage_files
 from samebits.provenance.restore.find import Found, apply_patch, find
 from samebits.provenance.restore.runs import Run, Runs
 from samebits.provenance.verify.copies import copy_tree, scratch
 from samebits.provenance.verify.objects import bring_outputs, open_objects, share_cache
 from samebits.provenance.verify.pipeline import own_data, rerun
-from samebits.tracking.journal.lineage import artefact_facts, dvc_md5
+from samebits.tracking.journal.lineage import artefact_facts
 
 Say = Callable[[str], None]
 _CODE = "dvc.in.code."
@@ -134,18 +135,16 @@ def _put_lock(run: Run, workspace: Path) -> None:
     A stage that the run skipped is known by what later stages read.
     """
     recorded = run.hashes("in") | run.hashes("out")
-    pipeline = read_yaml(workspace / "dvc.yaml")["stages"]
     lock: dict[str, Any] = {"schema": "2.0", "stages": {}}
     if (workspace / LOCK).is_file():
         lock = read_yaml(workspace / LOCK)
     changed = False
-    for name, stage in pipeline.items():
-        paths = [path.relative_to(workspace).as_posix() for path in stage_files(workspace, name)[1]]
-        known = {path: recorded[path] for path in paths if path in recorded}
+    for name, stage in read_pipeline(workspace).items():
+        known = {path: recorded[path] for path in stage.paths() if path in recorded}
         locked = {each["path"]: each.get("md5") for each in lock["stages"].get(name, {}).get("outs", [])}
         if not known or all(locked.get(path) == digest for path, digest in known.items()):
             continue
-        lock["stages"][name] = _entry(stage, name, known, recorded, workspace)
+        lock["stages"][name] = _entry(stage, known, recorded, workspace)
         changed = True
     if changed:
         buffer = io.StringIO()
@@ -154,16 +153,15 @@ def _put_lock(run: Run, workspace: Path) -> None:
 
 
 def _entry(
-    stage: Mapping[str, Any], name: str, outs: Mapping[str, str], recorded: Mapping[str, str], workspace: Path
+    stage: PipelineStage, outs: Mapping[str, str], recorded: Mapping[str, str], workspace: Path
 ) -> dict[str, Any]:
     """A stage's entry: recorded hashes for data, those of the files here for code."""
-    deps = {path.relative_to(workspace).as_posix(): path for path in stage_files(workspace, name)[0]}
-    hashes = {dep: recorded.get(dep) or (dvc_md5(path) if path.exists() else "") for dep, path in deps.items()}
+    hashes = {dep: recorded.get(dep) or existing_md5(workspace / dep) for dep in stage.deps}
     params = read_yaml(workspace / "params.yaml")
     return {
-        "cmd": stage["cmd"],
+        "cmd": stage.commands[0] if len(stage.commands) == 1 else list(stage.commands),
         "deps": [{"path": dep, "hash": "md5", "md5": digest} for dep, digest in sorted(hashes.items()) if digest],
-        "params": {"params.yaml": {key: params.get(key) for key in stage.get("params", []) if isinstance(key, str)}},
+        "params": {"params.yaml": {key: params.get(key) for key in stage.params.get("params.yaml", ())}},
         "outs": [{"path": path, "hash": "md5", "md5": digest} for path, digest in sorted(outs.items())],
     }
 
@@ -173,16 +171,7 @@ def _cached_outputs(workspace: Path) -> dict[str, str]:
 
     Outputs with `cache: false` are in git, as far as they were committed.
     """
-    pipeline = read_yaml(workspace / "dvc.yaml").get("stages", {})
-    uncached = {
-        path
-        for stage in pipeline.values()
-        for kind in ("outs", "metrics", "plots")
-        for each in stage.get(kind, [])
-        if isinstance(each, dict)
-        for path, options in each.items()
-        if isinstance(options, dict) and options.get("cache") is False
-    }
+    uncached = {out.path for each in read_pipeline(workspace).values() for out in each.outputs if not out.cached}
     outputs: dict[str, str] = {}
     stages = read_lock(workspace)
     for stage in stages:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from samebits.base.errors import UserError
 from samebits.base.git import git
-from samebits.tracking.journal.lineage import dvc_md5
+from samebits.pipeline.dvc_hashes import existing_md5
 
 _TIMEOUT_S = 3600.0
 
@@ -103,7 +103,7 @@ def bring_outputs(copy: Path, outputs: Mapping[str, str], objects: Objects) -> N
     if missing := missing_outputs(outputs, objects):
         raise UserError(missing_text(missing, said), CURE_MISSING)
     done = dvc(copy, "checkout", "--force", *outputs)
-    wrong = [path for path, digest in outputs.items() if not _is(copy / path, digest)]
+    wrong = [path for path, digest in outputs.items() if existing_md5(copy / path) != digest]
     if wrong:
         raise UserError(
             f"the cache does not give back what dvc.lock names: {', '.join(wrong)}\n{done.stderr.strip()[-500:]}",
@@ -121,10 +121,6 @@ def missing_text(missing: Mapping[str, str], said: str = "") -> str:
     return "\n".join(["these outputs are neither in DVC's cache nor on its remote:", *lines]) + reason
 
 
-def _is(path: Path, digest: str) -> bool:
-    return path.exists() and dvc_md5(path, limit=None) == digest
-
-
 def original_files(root: Path, commit: str, path: str, digest: str, objects: Objects, aside: Path) -> dict[str, Path]:
     """The files of an output as dvc.lock has it, relative path to where the bytes are now; empty if nobody has them.
 
@@ -135,7 +131,7 @@ def original_files(root: Path, commit: str, path: str, digest: str, objects: Obj
     """
     if objects.has(digest):
         return {name: objects.path(each) for name, each in (objects.files(digest) or {}).items()}
-    if _is(root / path, digest):
+    if existing_md5(root / path) == digest:
         return files_below(root / path)
     # Bytes, not text: git must not be asked for a decoded version.
     if git(root, "cat-file", "-t", f"{commit}:./{path}", check=False) == "blob":
@@ -143,7 +139,7 @@ def original_files(root: Path, commit: str, path: str, digest: str, objects: Obj
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             subprocess.run(["git", "-C", str(root), "show", f"{commit}:./{path}"], stdout=file, check=True)
-        if _is(target, digest):
+        if existing_md5(target) == digest:
             return {"": target}
     return {}
 
@@ -157,4 +153,4 @@ def files_below(path: Path) -> dict[str, Path]:
 
 def digests(workspace: Path, paths: Iterable[str]) -> dict[str, str]:
     """MD5 of each output as it lies in a workspace; empty for one that is not there."""
-    return {path: dvc_md5(workspace / path, limit=None) if (workspace / path).exists() else "" for path in paths}
+    return {path: existing_md5(workspace / path) for path in paths}

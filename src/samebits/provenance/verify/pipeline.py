@@ -11,7 +11,9 @@ from pathlib import Path
 from samebits.base.errors import UserError, listed
 from samebits.base.git import GitError, git, head_commit
 from samebits.base.paths import Project
-from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, overlap, pick_stages, read_lock
+from samebits.pipeline.dvc_files import added_data
+from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, never_ran, overlap, pick_stages, read_lock
+from samebits.pipeline.ran import record_path
 from samebits.provenance.verify.compare import describe_output
 from samebits.provenance.verify.copies import copy_commit, record_nothing, run_command, scratch
 from samebits.provenance.verify.objects import (
@@ -49,7 +51,11 @@ def verify(project: Project, stages: list[str], *, keep: bool = False, say: Call
     with scratch(project, "verify", keep) as folder:
         copy = copy_commit(root, commit, folder / "copy")
         say(f"verify: commit {commit[:12]} in a clean copy, {copy}")
+        pairs = never_ran(copy, chosen)
+        for stage, why in pairs.items():
+            say(f"warning: {LOCK} pairs what never ran together: {stage}: {why}")
         found = rerun(root, commit, copy, chosen, everything, folder, say)
+        found.never_ran = pairs
     say("")
     say(found.text())
     return found.same
@@ -97,13 +103,13 @@ def rerun(
     """
     objects = open_objects(root)
     found = Verification()
-    for stage in chosen:
-        if names := drift(copy, stage, everything):
-            found.drift[stage.name] = names
     recorded = {stage.name: recorded_facts(copy, stage.name, dict(stage.outs)) for stage in chosen}
     inputs = inputs_of(chosen, everything)
     share_cache(root, copy, objects)
     bring_outputs(copy, inputs | own_data(copy, chosen, everything), objects)
+    for stage in chosen:
+        if names := drift(copy, stage, everything):
+            found.drift[stage.name] = names
     record_nothing(copy)
     originals = folder / "originals"
     for stage in chosen:
@@ -113,7 +119,9 @@ def rerun(
             say(f"verify: {stage.name}: {command}")
             run_command(command, stage.name, copy)
         now = digests(copy, stage.outs)
-        for path, expected in stage.outs.items():
+        # The record repeats what else is compared: outputs here, code and data by `drift`.
+        compared = {path: digest for path, digest in stage.outs.items() if path != record_path(stage.name)}
+        for path, expected in compared.items():
             details = []
             if now[path] and now[path] != expected:
                 details = _details(root, commit, copy, path, expected, objects, originals)
@@ -121,20 +129,26 @@ def rerun(
         here = recorded_facts(copy, stage.name, {path: digest for path, digest in now.items() if digest})
         if recorded[stage.name]:
             found.facts[stage.name] = changed_facts(recorded[stage.name], here)
-        elif any(now[path] != expected for path, expected in stage.outs.items()):
+        elif any(now[path] != expected for path, expected in compared.items()):
             found.unknown.append(stage.name)
     return found
 
 
 def own_data(copy: Path, chosen: list[LockedStage], everything: list[LockedStage]) -> dict[str, str]:
-    """Data that DVC tracks by a .dvc file, which a clone does not have: path to MD5."""
+    """Inputs that no stage writes and a clone does not have: those that `dvc add` keeps, and those that are missing.
+
+    Returns:
+        path to MD5.
+    """
     written = [out for stage in everything for out in stage.outs]
-    return {
+    wanted = {
         dep: digest
         for stage in chosen
         for dep, digest in stage.deps.items()
-        if digest and not (copy / dep).exists() and not any(overlap(dep, out) for out in written)
+        if not any(overlap(dep, out) for out in written)
     }
+    lost = {dep: digest for dep, digest in wanted.items() if digest and not (copy / dep).exists()}
+    return lost | added_data(copy, wanted)
 
 
 def _remove(path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from samebits.pipeline.dvc_lock import rerun_cure
+
 _SHOWN_LINES = 20
 
 
@@ -40,12 +42,14 @@ class Verification:
 
     Attributes:
         drift: stage to the code and parameters that differ from dvc.lock's, which explain other bits.
+        never_ran: stage to what tells that dvc.lock pairs code and outputs of two runs, as a merge may make it.
         facts: stage to the facts of the environment that differ: (recorded, now).
         unknown: stages whose recorded facts are not there.
     """
 
     results: list[OutputResult] = field(default_factory=list)
     drift: dict[str, list[str]] = field(default_factory=dict)
+    never_ran: dict[str, str] = field(default_factory=dict)
     facts: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
@@ -69,7 +73,10 @@ class Verification:
         return "\n".join(lines)
 
     def _reasons(self) -> list[str]:
-        lines = []
+        lines = [
+            f"{stage}: dvc.lock pairs what never ran together: {why}\n  (cure: {rerun_cure([stage])})"
+            for stage, why in self.never_ran.items()
+        ]
         for stage, names in self.drift.items():
             lines.append(f"{stage}: dvc.lock was made with other code or parameters than this commit's:")
             lines += [f"  {name}" for name in names]

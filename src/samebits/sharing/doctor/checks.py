@@ -16,6 +16,7 @@ from samebits.base.errors import UserError, listed
 from samebits.base.git import head_commit, knows_author
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
+from samebits.pipeline.dvc_lock import LOCK, never_ran, never_ran_text, read_lock
 from samebits.sharing.doctor.finding import Line
 from samebits.sharing.git import git, is_published, uncommitted
 from samebits.sharing.remote.objects import open_repo
@@ -136,6 +137,19 @@ def _installed(package: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
+
+
+def lock(project: Project) -> Iterator[Line]:
+    """Whether dvc.lock pairs only what ran together, which a merge can break without a conflict."""
+    if not (project.home / LOCK).is_file():
+        yield Line("lock", "warning", f"there is no {LOCK}: nothing ran here", "dvc repro")
+        return
+    stages = read_lock(project.home)
+    if found := never_ran(project.home, stages):
+        problem, cure = never_ran_text(found)
+        yield Line("lock", "error", problem.replace("\n ", ";"), cure)
+    else:
+        yield Line("lock", "ok", f"code, inputs and outputs of {len(stages)} stages belong together")
 
 
 def remote(project: Project, timeout: float) -> Iterator[Line]:

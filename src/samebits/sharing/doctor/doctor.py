@@ -42,6 +42,7 @@ def examine(project: Project, timeout: float = 30.0) -> Iterator[Line]:
         "torch": lambda: checks.torch_and_device(project),
         "git": lambda: checks.git_state(project),
         "dvc": lambda: checks.dvc_and_plugins(project),
+        "lock": lambda: checks.lock(project),
         "remote": lambda: checks.remote(project, timeout),
         "mlflow": lambda: checks.mlflow_store(project),
         "disk": lambda: checks.disk(project),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,10 +11,9 @@ from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.redaction import without_secrets
+from samebits.pipeline.dvc_hashes import read_md5
 from samebits.sharing.remote.captured_logs import unlogged
 from samebits.sharing.remote.remote import check_host_keys
-
-_BLOCK = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -212,14 +210,10 @@ def cache_path(repo: Any, oid: str) -> Path:
 
 def md5_of(path: Path) -> str:
     """MD5 of a file, or "" if there is none."""
-    digest = hashlib.md5(usedforsecurity=False)
     try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+        return read_md5(path)
     except FileNotFoundError:
         return ""
-    return digest.hexdigest()
 
 
 def wrong_in_cache(repo: Any, objects: Iterable[Needed]) -> tuple[list[Needed], list[Needed]]:

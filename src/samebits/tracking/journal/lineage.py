@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
-import json
 import os
 import shlex
 import subprocess
@@ -12,18 +10,16 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.base.paths import Project
 from samebits.base.redaction import first_secret
+from samebits.pipeline.dvc_hashes import dvc_md5, md5_of_listing
+from samebits.pipeline.dvc_yaml import read_pipeline
 from samebits.tracking.journal.record import Execution
 from samebits.tracking.tracking_uri import without_password
 
 _PATCH_LIMIT = 1 << 20
-_HASH_LIMIT = 4 << 30
-_BLOCK = 1 << 20
 _GIT_TIMEOUT_S = 20.0
 
 FACTS = "reports/facts.json"
@@ -141,12 +137,9 @@ def _is_dvcs(name: str, outputs: set[str]) -> bool:
 def _outputs(workspace: Path) -> set[str]:
     """The outputs and metrics of dvc.yaml's stages; none without a dvc.yaml that can be read."""
     try:
-        stages = YAML(typ="safe").load(workspace / "dvc.yaml")["stages"].values()
-        entries = [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
-    except (OSError, YAMLError, KeyError, TypeError, AttributeError):
+        return {PurePosixPath(path).as_posix() for each in read_pipeline(workspace).values() for path in each.paths()}
+    except (OSError, UserError):
         return set()
-    # An entry is a path, or a mapping of one path to its settings.
-    return {PurePosixPath(entry if isinstance(entry, str) else next(iter(entry))).as_posix() for entry in entries}
 
 
 def artefact_facts(
@@ -158,7 +151,7 @@ def artefact_facts(
     other tags. Which module differs, dvc.lock and git tell.
     """
     code, reads = _split_code(project, reads)
-    facts = {f"dvc.in.code.{stage}": f"{_md5_of_listing(project.workspace, code)} ({len(code)} files)"} if code else {}
+    facts = {f"dvc.in.code.{stage}": f"{md5_of_listing(project.workspace, code)} ({len(code)} files)"} if code else {}
     for side, paths in (("in", reads), ("out", writes)):
         for path in paths:
             name = (
@@ -172,25 +165,6 @@ def artefact_facts(
     return facts
 
 
-def dvc_md5(path: Path, limit: int | None = _HASH_LIMIT) -> str:
-    """The hash that dvc.lock has for a file, or for a folder (with `.dir`): MD5 of its canonical JSON listing.
-
-    Folders of more than `limit` bytes are not read a second time; the size is said instead.
-    """
-    if path.is_file():
-        return _md5(path)
-    files = sorted((p.relative_to(path).as_posix(), p) for p in path.rglob("*") if p.is_file())
-    size = sum(p.stat().st_size for _, p in files)
-    if limit is not None and size > limit:
-        return f"not hashed: {size / 2**30:.1f} GiB"
-    return _md5_of_listing(path, [file for _, file in files]) + ".dir"
-
-
-def _md5_of_listing(base: Path, files: Iterable[Path]) -> str:
-    listing = [{"md5": _md5(file), "relpath": file.relative_to(base).as_posix()} for file in files]
-    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
-
-
 def _split_code(project: Project, paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Files below src/ and stages/, sorted, and the other paths."""
     code: list[Path] = []
@@ -199,14 +173,6 @@ def _split_code(project: Project, paths: Iterable[Path]) -> tuple[list[Path], li
         ours = any(path.is_relative_to(project.workspace / folder) for folder in ("src", "stages"))
         (code if ours and path.is_file() else others).append(path)
     return sorted(code), others
-
-
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def restore_command(facts: Mapping[str, str]) -> str:

@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
+from samebits.pipeline.dvc_lock import is_up_to_date
 from samebits.tracking.journal.journal import FROM_OUTPUTS, RAN_AFTER_ALL, REPLAYED
-from samebits.tracking.journal.lineage import dvc_md5
 from samebits.tracking.journal.record import PIPELINE, Record
 
 _REPORTS = {"train": "train", "evaluate": "evaluation"}
@@ -98,33 +95,6 @@ def _once(project: Project, record: Record, stages: list[str]) -> list[dict[str,
             mark.touch()
             events += found
     return events
-
-
-def is_up_to_date(workspace: Path, stage: str) -> bool:
-    """Whether a stage's dependencies and parameters are those of its entry in dvc.lock."""
-    try:
-        locked = _yaml(workspace / "dvc.lock")["stages"][stage]
-        for dep in locked.get("deps", []):
-            path = workspace / dep["path"]
-            if not path.exists() or dvc_md5(path) != dep.get("md5"):
-                return False
-        for file, values in locked.get("params", {}).items():
-            current = _yaml(workspace / file)
-            if any(_at(current, key) != value for key, value in values.items()):
-                return False
-    except (OSError, KeyError, TypeError, YAMLError):
-        return False
-    return True
-
-
-def _yaml(path: Path) -> Any:
-    return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-
-
-def _at(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        values = values[part]
-    return values
 
 
 def stage_events(project: Project, stage: str) -> list[dict[str, Any]]:

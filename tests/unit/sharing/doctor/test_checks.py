@@ -201,7 +201,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
         raise RuntimeError("cannot open https://ann:planted-77@host.org/x")
         yield
 
-    for name in ("torch_and_device", "git_state", "dvc_and_plugins", "remote", "mlflow_store", "disk"):
+    for name in ("torch_and_device", "git_state", "dvc_and_plugins", "lock", "remote", "mlflow_store", "disk"):
         monkeypatch.setattr(checks, name, lambda *_: iter([Line("x", "ok", "fine")]))
     monkeypatch.setattr(checks, "versions", lambda *_: iter([Line("x", "warning", "old", "renew")]))
     assert doctor.doctor(project, as_json=True)  # a warning is no error
@@ -210,7 +210,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
     assert not doctor.doctor(project)
     said = capsys.readouterr().out
     assert [line.split()[0] for line in said.splitlines() if not line.startswith(" ")] == [
-        "ok", "warning", "ok", "error", "ok", "ok", "ok", "ok",
+        "ok", "warning", "ok", "error", "ok", "ok", "ok", "ok", "ok",
     ]  # fmt: skip
     assert "RuntimeError" in said
     assert "planted" not in said

@@ -6,13 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from dvc_data.hashfile.hash_info import HashInfo
-from dvc_data.hashfile.meta import Meta
-from dvc_data.hashfile.tree import Tree
 
 from samebits.base.paths import Project
 from samebits.base.redaction import first_secret
-from samebits.tracking.journal.lineage import artefact_facts, dvc_md5, restore_command, source_facts
+from samebits.tracking.journal.lineage import artefact_facts, restore_command, source_facts
 from samebits.tracking.journal.record import Execution, ProcessId
 
 EXECUTION = Execution(ProcessId("host", 1, "x"), "", "dvc repro")
@@ -178,22 +175,6 @@ def test_new_data_are_no_code_and_do_not_push_the_code_out(
     assert "+x = 1" in patch
     assert "+outs: []" in patch
     assert "pixels" not in patch
-
-
-def test_hashes_are_those_of_dvc(project: Project) -> None:
-    folder = project.workspace / "data"
-    for name, data in (("b/x", b"1"), ("b.txt", b"2"), ("a", b""), ("b/é", b"3")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    tree = Tree()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            key = path.relative_to(folder).parts
-            tree.add(key, Meta(), HashInfo("md5", dvc_md5(path)))
-    tree.digest()
-    assert tree.hash_info is not None
-    assert dvc_md5(folder) == tree.hash_info.value
-    assert dvc_md5(folder / "b.txt") == "c81e728d9d4c2f636f067f89cc14862c"
 
 
 def test_inputs_and_outputs_are_tags(project: Project) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from samebits.base.paths import Project
-from samebits.tracking.journal.lineage import dvc_md5
+from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.tracking.journal.replay import curves, numbers, skipped_before, taken_back, up_to_date_after
 
 if TYPE_CHECKING:
