@@ -143,7 +143,7 @@ def test_ctrl_c_is_130(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_an_ascii_output_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", out)
-    monkeypatch.setattr(main, "_use", lambda arguments: print("10 µm", flush=True))
+    monkeypatch.setattr(cli, "_use", lambda arguments: print("10 µm", flush=True))
     assert main(["use", "mnist"]) == 0
     assert out.buffer.getvalue() == b"10 \\xb5m\n"  # type: ignore[attr-defined]
 
