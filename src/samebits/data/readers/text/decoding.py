@@ -145,9 +145,10 @@ def check_encoding(encoding: str) -> None:
     try:
         if not codecs.lookup(encoding)._is_text_encoding:
             raise LookupError
-    except LookupError:
+        "".encode(encoding)
+    except (LookupError, ValueError):  # ValueError: a NUL in the name, or Python's own "undefined"
         raise UserError(
-            f"data.text.encoding {encoding!r} is no encoding that Python knows", "as utf-8, cp1252, utf-16 or null"
+            f"data.encoding {encoding!r} is no encoding that Python knows", "as utf-8, cp1252, utf-16 or null"
         ) from None
 
 
@@ -178,7 +179,7 @@ def _marked_lines(
         except UnicodeDecodeError as error:
             raise UserError(
                 f"{name}: after line {number}, bytes that are no {encoding} ({error.reason})",
-                "save it as UTF-8, or name its encoding: data.text.encoding",
+                "save it as UTF-8, or name its encoding: data.encoding",
             ) from None
         while (at := pending.find("\n")) >= 0 or (ended and pending):
             line, pending = (pending[: at + 1], pending[at + 1 :]) if at >= 0 else (pending, "")

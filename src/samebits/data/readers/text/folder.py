@@ -17,9 +17,9 @@ from pathlib import PurePosixPath
 from samebits.data.fetching.archives import Member, list_tree, require_filled
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.text.decoding import LONGEST, NotText, check_encoding, decode, require_unmixed
-from samebits.data.readers.text.labelled import Item, RawTexts, collect, given_name, require_no_columns
+from samebits.data.readers.text.labelled import Item, RawTexts, collect, given_name
 
-_TABLE = "put the texts into a CSV or JSON Lines file that says its {} (data.text.{}), or set data.split: hash"
+_TABLE = "put the texts into a CSV or JSON Lines file that says its {} (data.{}_column), or set data.split: hash"
 _SPLIT_CURES = {key: _TABLE.format(key, key) for key in ("group", "time")}
 _WORD = re.compile(r"[^\W_]+")
 
@@ -31,12 +31,12 @@ def read(source: Source) -> RawTexts:
         UserError: no folder, no class, a class without a file.
     """
     encodings: Counter[str] = Counter()
-    if source.settings.text.encoding is not None:
-        check_encoding(source.settings.text.encoding)
+    if source.settings.encoding is not None:
+        check_encoding(source.settings.encoding)
 
     def text_of(data: bytes) -> str:
-        text, encoding = decode(data, source.settings.text.encoding)
-        if source.settings.text.encoding is None:
+        text, encoding = decode(data, source.settings.encoding)
+        if source.settings.encoding is None:
             require_unmixed(data, encoding)
         encodings[encoding] += 1
         return text
@@ -54,9 +54,8 @@ def read_files(
         skip: suffixes of files that are no samples.
 
     Raises:
-        UserError: as `read`, and for `data.text` naming a column.
+        UserError: as `read`.
     """
-    require_no_columns(source)
     root = "" if source.card is None else source.card.root
     found_files, folders = list_tree(source.own, source.scratch, root)
     members = [each for each in found_files if PurePosixPath(each.name).suffix not in skip]

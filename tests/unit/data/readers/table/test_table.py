@@ -99,9 +99,9 @@ def test_bad_cells_are_set_aside(tmp_path: Path) -> None:
     text = csv_text(table) + "1,2\n"
     raw, _ = prepare(write(tmp_path, text), bad_limit=0.05)
     assert [(each.id, each.reason) for each in raw.set_aside] == [
-        ("row/0000201", "2 columns, the header has 5"),
+        ("row/0000201", "line 202: 2 fields, the header has 5"),
         ("row/0000004", "column size: 'big' is no finite number"),
-        ("row/0000010", "target price is missing"),
+        ("row/0000010", "target price is missing: its cell says 'NaN', which data.table.missing lists"),
     ]
     assert len(raw) == 198
 
@@ -113,7 +113,10 @@ def test_bad_cells_are_set_aside(tmp_path: Path) -> None:
         ("\t", "utf-8-sig", {}),
         ("|", "utf-16", {}),
         (",", "cp1252", {"encoding": "cp1252"}),
-        ("#", "utf-8", {"separator": "#"}),
+        (",", "cp1252", {}),
+        (";", "utf-32", {}),
+        ("§", "utf-8", {"csv": {"separator": "§"}}),
+        ("#", "utf-8", {"csv": {"separator": "#"}}),
     ],
 )
 def test_separators_and_encodings(separator: str, encoding: str, table: dict[str, Any], tmp_path: Path) -> None:
@@ -184,11 +187,11 @@ def test_how_a_column_is_read_moves_no_row(tmp_path: Path) -> None:
 def test_groups_stay_together_and_time_goes_on(tmp_path: Path) -> None:
     table = [[f"g{k % 40}", *row] for k, row in enumerate(rows())]
     path = write(tmp_path, csv_text(table, ("house", *COLUMNS)))
-    _, encoded = prepare(path, group="house", split="group")
+    _, encoded = prepare(path, group_column="house", split="group")
     of_split = [{table[int(i.rpartition("/")[2]) - 1][0] for i in part.ids} for part in encoded.splits.values()]
     assert not of_split[0] & of_split[1] | of_split[0] & of_split[2] | of_split[1] & of_split[2]
     assert "house" not in [column.name for column in encoded.signature.table.columns]
-    _, encoded = prepare(path, time="sold", split="time", drop=["house"])
+    _, encoded = prepare(path, time_column="sold", split="time", drop=["house"])
     days = [sorted(table[int(i.rpartition("/")[2]) - 1][3] for i in part.ids) for part in encoded.splits.values()]
     assert days[0][-1] <= days[1][0]
     assert days[1][-1] <= days[2][0]

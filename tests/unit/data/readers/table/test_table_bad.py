@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from samebits.base.errors import UserError
+from samebits.data.readers.text import decoding
 from tests.helpers.refusals import raw_folder, refused
 from tests.helpers.tables import COLUMNS, csv_text, prepare, rows, settings, write_parquet
 
@@ -41,17 +42,16 @@ LEAKING = csv_text(
 )
 
 CSV: dict[str, Broken] = {
-    "an empty file": ("", {}, "is empty", "data.source"),
-    "blank lines": ("\n\n \n", {}, "is empty", "data.source"),
-    "a header alone": (csv_text([]), {}, "no row below it", "data.source"),
+    "an empty file": ("", {}, "is empty", "line of names"),
+    "blank lines": ("\n\n \n", {}, "is empty", "line of names"),
+    "a header alone": (csv_text([]), {}, "no row below its names", "data.source"),
     "a workbook": (b"PK\x03\x04" + bytes(50), {}, "a ZIP archive or an Excel workbook", "save the sheet as CSV"),
     "compressed": (gzip.compress(GOOD.encode()), {}, "compressed by gzip", "gunzip"),
-    "binary": (b"a,b\n1,\x00\x01", {}, "byte 6 is NUL", "name a CSV"),
+    "binary": (b"a,b\n1,\x00\x01", {}, "of 1 rows none can be read, line 2: it holds NUL bytes", "data.csv"),
     "JSON": ('[{"a": 1}]', {}, "begins like JSON", "convert"),
     "a web page": ("<!DOCTYPE html><html></html>", {}, "it is a web page", "download"),
-    "an empty first line": ("\n" + GOOD, {}, "its first line is empty", "names of the columns"),
     "one column": ("price\n1\n2\n", {}, "no separator is found", "at least two columns"),
-    "a wrong separator": (GOOD, {"separator": ";"}, "one column with data.table.separator ';'", "','"),
+    "a wrong separator": (GOOD, {"csv": {"separator": ";"}}, "one column with data.csv.separator ';'", "','"),
     "a name twice": (
         csv_text(rows(), ("size", "town", "sold", "size", "price")),
         {},
@@ -59,15 +59,24 @@ CSV: dict[str, Broken] = {
         "",
     ),
     "a column without a name": (csv_text(rows(), ("", *COLUMNS[1:])), {}, "column 1 of 5 has no name", "index=False"),
-    "latin-1": (GOOD.encode("latin-1"), {}, "x.csv is not utf-8: .* lines, first line", "data.table.encoding"),
-    "mixed encodings": (
-        GOOD.encode() + csv_text(rows(20, 1)).split("\n", 1)[1].encode("latin-1"),
-        {},
-        "mixes encodings",
-        "whole file is UTF-8",
+    "UTF-16 without a mark": (GOOD.encode("utf-16-le"), {}, "UTF-16 without a byte order mark", "data.encoding"),
+    "not in the given encoding": (GOOD.encode("latin-1"), {"encoding": "utf-8"}, "line .*: byte .* is no utf-8", ""),
+    "two encodings in a line": (
+        GOOD.encode() + "80,Größe Köln ".encode() + b"\xe9,2020-01-01,no,3\n",
+        {"bad_limit": 0.0},
+        "line 202: mixes encodings: 3 characters are UTF-8, 1 bytes are not",
+        "bad_limit",
     ),
-    "an unknown encoding": (GOOD, {"encoding": "utf8000"}, "'utf8000' is no encoding", "latin-1"),
-    "an open quote": (GOOD + '"1,Ulm,2020-01-01,no,3\n1,Ulm,2020-01-01,no,4\n', {}, "never closed", "close it"),
+    "an unknown encoding": (GOOD, {"encoding": "utf8000"}, "data.encoding 'utf8000' is no encoding", "cp1252"),
+    "bytes for an encoding": (GOOD, {"encoding": "rot13"}, "'rot13' is no encoding", "cp1252"),
+    "an encoding that refuses all": (GOOD, {"encoding": "undefined"}, "'undefined' is no encoding", "cp1252"),
+    "NUL in an encoding": (GOOD, {"encoding": "utf\0"}, "is no encoding", "cp1252"),
+    "an open quote": (
+        GOOD + '"1,Ulm,2020-01-01,no,3\n1,Ulm,2020-01-01,no,4\n',
+        {"bad_limit": 0.0},
+        "1 of 202 samples .*\n.*row/0000201: line 202: a quote is opened here and not closed",
+        "bad_limit",
+    ),
     "many short lines": (GOOD + "1,Ulm\n" * 50, {}, "50 of 250 samples .* cannot be used", "data.bad_limit"),
     "an unknown target": (GOOD, {"target": "prize"}, "names 'prize', which is no column", "did you mean 'price'"),
     "an unknown column to drop": (GOOD, {"drop": ["twon"]}, "data.table.drop names 'twon'", "'town'"),
@@ -78,7 +87,7 @@ CSV: dict[str, Broken] = {
         r"set data.table.target: null \(the last column is the target then\), data.table.drop: \[sold\], or name",
     ),
     "the target dropped": (GOOD, {"target": "price", "drop": ["price"]}, "is the target and in data.table.drop", ""),
-    "the target as group": (GOOD, {"group": "price"}, "is the target and data.table.group", "another"),
+    "the target as group": (GOOD, {"group_column": "price"}, "is the target and data.group_column", "another"),
     "nothing left": (GOOD, {"drop": list(COLUMNS[:-1])}, "no column left", "data.table.drop"),
     "a date to predict": (GOOD, {"target": "sold"}, "the target sold is a date", "number of it"),
     "a constant target": (body(put(4, lambda _: "7")), {}, "the target price is 7 in every row", "another"),
@@ -95,9 +104,9 @@ CSV: dict[str, Broken] = {
     "one class": (body(put(1, lambda _: "Ulm")), {"target": "town"}, "one class, 'Ulm'", "another"),
     "a class of one row": (
         body(put(1, lambda k: "Rom" if k == 150 else "Ulm" if k % 2 else "Bonn")),
-        {"target": "town"},
-        "occur in one row only: 'Rom'",
-        "merge",
+        {"target": "town", "bad_limit": 0.0},
+        "row/0000151: target town: the only row of the class 'Rom'",
+        "bad_limit",
     ),
     "free text to predict": (body(put(1, lambda k: f"text {k}")), {"target": "town"}, "200 different texts", "another"),
     "free text": (body(put(1, lambda k: f"a house, no. {k}".replace(",", ""))), {}, "town looks like an id", "town"),
@@ -131,8 +140,8 @@ CSV: dict[str, Broken] = {
         "city alone tells the classes apart",
         r"drop: \[city\]",
     ),
-    "no groups": (GOOD, {"split": "group"}, "no group is known", "data.table.group"),
-    "no times": (GOOD, {"split": "time"}, "no time is known", "data.table.time"),
+    "no groups": (GOOD, {"split": "group"}, "no group is known", "data.group_column"),
+    "no times": (GOOD, {"split": "time"}, "no time is known", "data.time_column"),
     "classes for a number": (GOOD, {"split": "stratified"}, "there are no classes", "hash"),
     "words that are no split": (GOOD, {"split_column": "town"}, "column town .* holds", "train, validation or test"),
     "all columns constant": (
@@ -181,7 +190,7 @@ PARQUET: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a class of one row": (
         {"a": NUMBERS, "y": ["cat" if k % 2 else "dog" for k in range(N - 1)] + ["eel"]},
         {},
-        "occur in one row only: 'eel'",
+        "1 of 60 samples .*\n.*row/0000060: target y: the only row of the class 'eel'",
     ),
     "columns of another table": (
         {"a": NUMBERS, "y": NUMBERS},
@@ -217,8 +226,8 @@ def test_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_line_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("samebits.data.readers.table.csv_file._BLOCK", 1 << 12)
+    monkeypatch.setattr(decoding, "LONGEST", 1 << 12)
     path = tmp_path / "x.csv"
     path.write_text(GOOD + "x" * 20_000)
-    with pytest.raises(UserError, match="a line of more than"):
-        prepare(path)
+    with pytest.raises(UserError, match="line 202: the line is longer than"):
+        prepare(path, bad_limit=0.0)
