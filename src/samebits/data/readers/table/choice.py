@@ -42,10 +42,10 @@ class Chosen:
         _require_columns(names, named, self.file)
         self.index = [each for each in index if not any(each in found for found in named.values())]
         names = [each for each in names if each not in self.index]
-        if len(names) < 2:
+        if len(names) < 2 or not {*names} - {*index}:
             problem = f"one column, {names[0]!r}" if names else "no columns"
             raise UserError(f"{self.file} has {problem}", "a table needs a target and at least one more column")
-        self.target = table.target or names[-1]
+        self.target = table.target or [each for each in names if each not in index][-1]
         if self.target in table.drop:
             raise UserError(
                 f"{self.target} is the target and in data.table.drop", "set data.table.target, or keep the column"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from samebits.base.errors import UserError
@@ -102,6 +105,60 @@ CSV: dict[str, Broken] = {
     "huge targets": (body(put(4, lambda _: "1e300", 4)), {}, "beyond float32", "bad_limit"),
     "text for a number": (GOOD, {"target": "town", "target_kind": "number"}, "target town holds text", "class"),
     "one class": (body(put(1, lambda _: "Ulm")), {"target": "town"}, "one class, 'Ulm'", "another"),
+    "a class called None": (
+        body(put(1, lambda k: "None" if k % 3 else ("Ulm", "Bonn")[k % 2])),
+        {"target": "town", "bad_limit": 1.0},
+        "the target town is 'None' in 133 of 200 rows; data.table.missing lists it",
+        r'set data.table.missing: \["", "NA", .*"null", "\?"\]',
+    ),
+    "a few classes called NA": (
+        body(put(1, lambda k: "NA" if k % 20 == 0 else ("Ulm", "Bonn")[k % 2])),
+        {"target": "town"},
+        "target town is missing: its cell says 'NA', which data.table.missing lists; if that is a class, take it out",
+        "bad_limit",
+    ),
+    "one class of more than one row": (
+        body(put(1, lambda k: "Ulm" if k else "Rom")),
+        {"target": "town"},
+        "one class of more than one row, 'Ulm'",
+        "another class",
+    ),
+    "a mark among numbers": (
+        body(put(0, lambda k: "-", 15)),
+        {},
+        "column size: '-' is no finite number; if it marks a missing value, add it to data.table.missing",
+        "bad_limit",
+    ),
+    "marks that make text of numbers": (
+        body(put(0, lambda k: "-", 5)),
+        {},
+        "column size looks like numbers, but for '-'",
+        "data.table.missing",
+    ),
+    "marks that make classes of numbers": (
+        body(put(4, lambda k: "-", 5)),
+        {},
+        "these are no classes; all but '-' are numbers",
+        "missing",
+    ),
+    "values for names": (
+        csv_text(rows()).partition("\n")[2],
+        {"drop": []},
+        "its first line holds values like those below it",
+        "data.csv.columns",
+    ),
+    "a column that float32 cannot spread": (
+        body(put(0, lambda k: f"{k % 7}e-40")),
+        {},
+        "column size: its values spread by 2.06015e-40",
+        "power of ten",
+    ),
+    "a target that float32 cannot spread": (
+        body(put(4, lambda k: f"{k % 7}{k % 5}e35")),
+        {},
+        r"the target price spreads by 1.98667e\+36",
+        "power of ten",
+    ),
     "a class of one row": (
         body(put(1, lambda k: "Rom" if k == 150 else "Ulm" if k % 2 else "Bonn")),
         {"target": "town", "bad_limit": 0.0},
@@ -218,6 +275,35 @@ def test_a_truncated_parquet(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match="no Parquet file that can be read"):
         prepare(path)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_parquet_ends_in_a_message(seed: int, tmp_path: Path) -> None:
+    """Whatever bytes are wrong: columns, a message, but no other error."""
+    path = write_parquet(
+        tmp_path / "x.parquet", {"a": NUMBERS, "b": [f"x{k % 3}" for k in range(N)], "y": NUMBERS[::-1]}
+    )
+    data = bytearray(path.read_bytes())
+    random = np.random.default_rng(seed)
+    for at in random.integers(4, len(data) - 4, 1 + seed % 5):
+        data[at] = random.integers(256)
+    path.write_bytes(data)
+    with contextlib.suppress(UserError):
+        prepare(path, allow_leaks=True)
+
+
+def test_odd_parquet(tmp_path: Path) -> None:
+    pq.write_table(pa.table({}), tmp_path / "none.parquet")
+    with pytest.raises(UserError, match="has no columns"):
+        prepare(tmp_path / "none.parquet")
+    text = pa.array([b"\xff\xfe"] * N, pa.binary()).view(pa.string())
+    with pytest.raises(UserError, match=r"no Parquet file that can be read: .*UTF8"):
+        prepare(write_parquet(tmp_path / "x.parquet", {"a": text, "y": NUMBERS}))
+    metadata = {b"pandas": b'{"index_columns": 7'}
+    pq.write_table(
+        pa.table({"a": NUMBERS, "y": NUMBERS[::-1]}).replace_schema_metadata(metadata), tmp_path / "p.parquet"
+    )
+    assert len(prepare(tmp_path / "p.parquet", allow_leaks=True)[0]) == N
 
 
 def test_a_folder(tmp_path: Path) -> None:
