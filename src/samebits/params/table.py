@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -48,7 +48,7 @@ class TableParams(Section):
     def _can_be_read(cls, value: str | None) -> str | None:
         if value is not None:
             try:
-                datetime.strptime(datetime(2001, 2, 3).strftime(value), value)
+                datetime.strptime(datetime(2001, 2, 3, tzinfo=UTC).strftime(value), value)
             except (ValueError, re.error):  # re.error: the same part twice
                 raise ValueError("is no format of dates that can be read, such as '%d/%m/%Y'") from None
         return value

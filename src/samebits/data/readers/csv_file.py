@@ -219,10 +219,12 @@ class _Lines:
     def __next__(self) -> str:
         if len(self.taken) == _MOST_LINES or self._size > LONGEST:
             raise StopIteration
-        self.taken.append(self._waiting.popleft() if self._waiting else next(self._source))
-        line = self.taken[-1][1]
-        self._size += len(str(line))
-        return "\n" if isinstance(line, NotText) else line
+        numbered = self._waiting.popleft() if self._waiting else next(self._source)
+        self.taken.append(numbered)
+        if isinstance(numbered[1], NotText):
+            return "\n"
+        self._size += len(numbered[1])
+        return numbered[1]
 
     def begin(self) -> None:
         """A new record begins."""
@@ -246,8 +248,10 @@ def _split_at_returns(lines: Iterator[_Line]) -> Iterator[_Line]:
     """Lines that end in a carriage return alone, as old spreadsheets write them, are lines, too."""
     added = 0
     for number, line in lines:
-        parts = _RETURN.split(line) if isinstance(line, str) and "\r" in line else [line]
-        for part in parts:
+        if isinstance(line, NotText) or line.find("\r", 0, -2) < 0:
+            yield number + added, line
+            continue
+        for part in _RETURN.split(line):
             yield number + added, part
             added += 1
         added -= 1

@@ -125,6 +125,10 @@ def read_lines(
             if len(line) > LONGEST:
                 yield number, NotText(f"the line is longer than {LONGEST >> 20} MiB")
                 continue
+            if encoding is None and line.isascii() and b"\0" not in line:  # most lines of most files, decoded at once
+                encodings["utf-8"] += 1
+                yield number, line.decode("ascii")
+                continue
             try:
                 text, found = decode(line, encoding)
                 if encoding is None:
