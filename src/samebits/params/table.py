@@ -48,6 +48,8 @@ class TableParams(Section):
     def _can_be_read(cls, value: str | None) -> str | None:
         if value is not None:
             try:
+                if "%" not in value:
+                    raise ValueError
                 datetime.strptime(datetime(2001, 2, 3, tzinfo=UTC).strftime(value), value)
             except (ValueError, re.error):  # re.error: the same part twice
                 raise ValueError("is no format of dates that can be read, such as '%d/%m/%Y'") from None

@@ -151,18 +151,18 @@ class CsvFile:
                 yield from ((number, f"in the quotes of line {first}") for number, _ in lines.taken[1:])
             elif len(record) > 1 or (record and (record[0].strip() or len(self.header) == 1)):
                 if len(self._seen) < _MOST_SEEN and not several:
-                    self._seen.update(enumerate(cell.strip() for cell in record))
+                    self._seen.update(enumerate(cell.strip(' "') for cell in record))
                 yield first, record
 
     def _hides_rows(self, whole: bool) -> bool:
         """Whether the lines of one record are rows of their own, which a stray quote holds together: each has as many
         fields as the header, and one of them as another row has it. Commas alone stand in prose, too."""
         lines = [str(line).strip("\r\n") for _, line in self._lines.taken][: None if whole else -1]
-        rows = [[(at, cell.strip()) for at, cell in enumerate(line.split(self.separator))] for line in lines]
+        rows = [[(at, cell.strip(' "')) for at, cell in enumerate(line.split(self.separator))] for line in lines]
         rows = [row for row in rows if len(row) == len(self.header)]
         counts = Counter(field for row in rows for field in row if field[1])
         known = [row for row in rows if any(counts[field] > 1 or (field[1] and field in self._seen) for field in row)]
-        return len(known) >= _MOSTLY * len(lines)
+        return len(known) >= min(_MOSTLY * len(lines), max(3, len(lines) - 1))
 
     def _head(self) -> list[str]:
         """The first lines, from the first one that is not blank; they stay to be read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -80,6 +81,28 @@ def test_a_stray_quote_costs_its_row_alone(first: int, second: str, tmp_path: Pa
     assert len(found) == 300
     assert [line for line, _ in broken] == [first + 2] + [first + 202] * second.startswith('"again')
     assert all(STRAY in str(row) for _, row in broken)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_rows_without_a_quote_are_never_lost(seed: int, tmp_path: Path) -> None:
+    random = Random(seed)
+    words = ["good", "bad", "film", "plot", "actor", "scene", "music", "slow", "fast", "boring", "great", "story"]
+    width, separator = [(2, "\t"), (2, ","), (3, ","), (5, ";")][seed % 4]
+    body = [
+        [
+            f"{' '.join(random.choices(words, k=8))} {k}",
+            *("1357"[k % 4] for _ in range(width - 2)),
+            ("pos", "neg")[k % 2],
+        ]
+        for k in range(200)
+    ]
+    odd = {random.randrange(200): random.randrange(width) for _ in range(random.randint(1, 8))}
+    for row, column in odd.items():
+        body[row][column] = random.choice(['"{}', '{}"', '{} "x" y', '"{}" z', '"{}"', '""{}']).format(
+            body[row][column]
+        )
+    found = dict(read(tmp_path, "\n".join(map(separator.join, [["c"] * width, *body])), separator=separator)[1])
+    assert all(found[row + 2] == body[row] for row in range(200) if row not in odd)
 
 
 @pytest.mark.parametrize(
