@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from samebits.base.errors import UserError
 from samebits.data.readers.csv_header import require_names, require_unique
+from samebits.data.readers.table import cells
 from samebits.data.readers.text.decoding import LONGEST, NotText, read_lines
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _HEAD_LINES = 100
 _MOST_LINES = 10_000
 """Lines of one quoted field, beyond which its quote counts as a stray one."""
 
-_MOST_SEEN = 20_000
+_ROWS_SEEN = 2000
 _MOSTLY = 0.9
 _STRAY = "a quote is opened here and not closed in its row (double it, or set data.csv.quotes: false)"
 _EXCEL = re.compile(r'"?sep=(.)"?\s*')
@@ -87,7 +88,6 @@ class CsvFile:
         """
         self.name, self.encodings = name, Counter[str]()
         self._quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-        self._seen: set[tuple[int, str]] = set()
         _require_csv(path, name)
         csv.field_size_limit(max(LONGEST, csv.field_size_limit()))
         self._lines = _Lines(_split_at_returns(read_lines(path, name, encoding, self.encodings)))
@@ -102,6 +102,7 @@ class CsvFile:
         sample = samples[self.separator]
         first = [cell.strip() for cell in sample[0]]
         self.header = list(columns) or (first[:-1] if len(first) > 1 and not first[-1] else first)
+        self._seen = [Counter[str]() for _ in self.header]
         if columns:
             if len(first) != len(columns):
                 raise UserError(
@@ -127,7 +128,7 @@ class CsvFile:
                 yield number, f"{len(record)} fields, the header has {width}"
 
     def _records(self) -> Iterator[Row]:
-        lines = self._lines
+        lines, read = self._lines, 0
         reader = csv.reader(lines, delimiter=self.separator, quoting=self._quoting, strict=True)
         while True:
             lines.begin()
@@ -150,19 +151,24 @@ class CsvFile:
                 yield first, bad or reason
                 yield from ((number, f"in the quotes of line {first}") for number, _ in lines.taken[1:])
             elif len(record) > 1 or (record and (record[0].strip() or len(self.header) == 1)):
-                if len(self._seen) < _MOST_SEEN and not several:
-                    self._seen.update(enumerate(cell.strip(' "') for cell in record))
+                if read < _ROWS_SEEN and not several and len(record) == len(self.header):
+                    for seen, cell in zip(self._seen, record, strict=True):
+                        seen[cell.strip(' "')] += 1
+                    read += 1
                 yield first, record
 
     def _hides_rows(self, whole: bool) -> bool:
         """Whether the lines of one record are rows of their own, which a stray quote holds together: each has as many
-        fields as the header, and one of them as another row has it. Commas alone stand in prose, too."""
+        fields as the header, and one that is typical of its column. Commas alone stand in prose, too."""
         lines = [str(line).strip("\r\n") for _, line in self._lines.taken][: None if whole else -1]
-        rows = [[(at, cell.strip(' "')) for at, cell in enumerate(line.split(self.separator))] for line in lines]
+        rows = [[cell.strip(' "') for cell in line.split(self.separator)] for line in lines]
         rows = [row for row in rows if len(row) == len(self.header)]
-        counts = Counter(field for row in rows for field in row if field[1])
-        known = [row for row in rows if any(counts[field] > 1 or (field[1] and field in self._seen) for field in row)]
-        return len(known) >= min(_MOSTLY * len(lines), max(3, len(lines) - 1))
+        fewest = min(_MOSTLY * len(lines), max(3, len(lines) - 1))
+        if len(rows) < fewest:
+            return False
+        columns = list(zip(*rows, strict=True))
+        typical = [_typical(seen + Counter(column)) for seen, column in zip(self._seen, columns, strict=True)]
+        return sum(any(cell in of for cell, of in zip(row, typical, strict=True)) for row in rows) >= fewest
 
     def _head(self) -> list[str]:
         """The first lines, from the first one that is not blank; they stay to be read."""
@@ -242,6 +248,16 @@ class _Lines:
             self._waiting.append(line)
             size += len(str(line[1]))
         return list(self._waiting)
+
+
+def _typical(values: Counter[str]) -> set[str]:
+    """Values of a column by which a row can be known: those that come again, in a column of few values; numbers, in a
+    column of numbers."""
+    del values[""]
+    if 3 * len(values) <= values.total():
+        return {value for value, n in values.items() if n > 1}
+    numbers = {value for value in values if cells.number(value) is not None or cells.number(value, ",") is not None}
+    return numbers if len(numbers) >= _MOSTLY * len(values) else set()
 
 
 def _split_at_returns(lines: Iterator[_Line]) -> Iterator[_Line]:
