@@ -185,8 +185,7 @@ def _read(path: Path, inputs: dict[str, Any]) -> tuple[Cells, list[str]]:
         records.append(row)
     if not records:
         raise UserError(f"{path} has no row below a first line of names", "add rows to predict")
-    if odd := sorted(name for name in table.encodings if not name.startswith("utf-8")):
-        notes.append(f"{path} was read as {', '.join(odd)}")
+    notes += filter(None, [table.guessed()])
     places = [(name, table.header.index(name)) for name in wanted]
     return {name: [record[place].strip() for record in records] for name, place in places}, notes
 

@@ -127,6 +127,12 @@ class CsvFile:
             else:
                 yield number, f"{len(record)} fields, the header has {width}"
 
+    def guessed(self) -> str:
+        """What to say of lines that are no UTF-8, once all rows are read; "" without any."""
+        odd = {name: n for name, n in sorted(self.encodings.items()) if not name.startswith("utf-8")}
+        lines = ", ".join(f"{n:,} lines as {name}" for name, n in odd.items())
+        return f"read as other than UTF-8: {lines} (data.encoding, if that is wrong)" if odd else ""
+
     def _records(self) -> Iterator[Row]:
         lines, read = self._lines, 0
         reader = csv.reader(lines, delimiter=self.separator, quoting=self._quoting, strict=True)

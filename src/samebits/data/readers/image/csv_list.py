@@ -22,7 +22,6 @@ from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.reader import SetAside, Source, require_kept
 from samebits.data.readers.times import no_time
 
-_NEEDED = ("path", "label")
 _SPLITS = ("train", "validation", "test")
 _SPLIT_CURES = {
     "group": "add a column `group` to the CSV: images of one group stay together",
@@ -118,6 +117,5 @@ def _rows(source: Source) -> Iterator[tuple[int, dict[str, str] | str]]:
     places = {key: file.header.index(column) for key, column in columns.items() if column in file.header}
     for line, row in file.rows():
         yield line, row if isinstance(row, str) else {key: row[at].strip() for key, at in places.items()}
-    if odd := {name: n for name, n in file.encodings.items() if not name.startswith("utf-8")}:
-        found = ", ".join(f"{n:,} lines as {name}" for name, n in odd.items())
-        source.say(f"{file.name} read as other than UTF-8: {found} (data.encoding, if that is wrong)")
+    if guessed := file.guessed():
+        source.say(f"{file.name}: {guessed}")

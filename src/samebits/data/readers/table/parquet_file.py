@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from samebits.base.errors import UserError, listed
@@ -27,17 +28,15 @@ def read_parquet(path: Path, name: str, choose: Callable[[list[str], list[str]],
         choose: names of the columns and of those among them that are pandas' index -> the columns to read.
 
     Raises:
-        UserError: a file that is damaged, or has no rows, no columns, or two columns of one name.
+        UserError: a file that is damaged, has no rows, or two columns of one name; whatever `choose` raises.
     """
     try:
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
         names = schema.names
         wanted = choose(names, pandas_index(names, _pandas(schema)))
-        twice = {each for each in wanted if names.count(each) > 1}
-        if not names or twice:
-            problem = f"two columns are called {listed(sorted(twice))}" if twice else "it has no columns"
-            raise UserError(f"{name}: {problem}", "give each a name of its own" if twice else "look at the file")
+        if twice := sorted({each for each in wanted if names.count(each) > 1}):
+            raise UserError(f"{name}: two columns are called {listed(twice)}", "give each a name of its own")
         table = file.read(columns=wanted)
         table.validate(full=True)
         if table.num_rows != file.metadata.num_rows:
@@ -67,6 +66,8 @@ def plain_cells(column: Any) -> list[Any]:
         return [None if each is None else _date(each) for each in seconds]
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise UserError(f"a column is of type {kind}", "make texts, numbers or dates of it")
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
     return [each.strip() if isinstance(each, str) else each for each in column.to_pylist()]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from samebits.base.errors import UserError, listed
+from samebits.base.errors import UserError
 from samebits.data.preparation.split import HASH_BYTES, Hashes
 from samebits.data.readers.csv_file import open_csv
 from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source
@@ -155,10 +155,7 @@ def _read_csv(source: Source, chosen: Chosen) -> _Table:
     }
     decimal = decide_decimal(text, settings.decimal)
     columns = {each: read_text_column(each, column, decimal, settings) for each, column in text.items()}
-    notes = ["decimal comma"] if decimal == "," else []
-    if odd := {name: n for name, n in sorted(file.encodings.items()) if not name.startswith("utf-8")}:
-        notes.append(f"read as other than UTF-8: {listed([f'{n:,} lines as {name}' for name, n in odd.items()])} "
-                     "(data.encoding, if that is wrong)")  # fmt: skip
+    notes = [*["decimal comma"] * (decimal == ","), *filter(None, [file.guessed()])]
     return _Table(columns, np.array(rows, dtype=np.int64), broken, decimal, notes)
 
 
