@@ -48,12 +48,8 @@ def write_parquet(path: Path, columns: dict[str, Any]) -> Path:
 
 
 def settings(**table: Any) -> DataParams:
-    """`data` for a table of one's own."""
-    own = {
-        key: table.pop(key) for key in ("split", "bad_limit", "validation_fraction", "test_fraction") if key in table
-    }
-    if "split_column" in table:
-        table["split"] = table.pop("split_column")
+    """`data` for a table of one's own; what is no key of `data` is one of `data.table`."""
+    own = {key: table.pop(key) for key in list(table) if key in DataParams.model_fields}
     shares = {"validation_fraction": 0.2, "test_fraction": 0.2}
     return DataParams(**{"source": "data/raw/x.csv", "format": "table", "table": table, **shares, **own})
 

@@ -15,8 +15,11 @@ SAMPLES = [(f"{'good and fine' if k % 2 else 'bad and poor'} number {k}", "pos" 
 
 
 def settings(source: str, format_name: str, *, bad_limit: float = 0.0, **text: Any) -> DataParams:
-    """`data` for texts of one's own; not one may be set aside."""
-    return DataParams.model_validate({"source": source, "format": format_name, "bad_limit": bad_limit, "text": text})
+    """`data` for texts; not one may be set aside. What is no key of `data` is one of `data.text`."""
+    own = {key: text.pop(key) for key in list(text) if key in DataParams.model_fields and key != "text"}
+    return DataParams.model_validate(
+        {"source": source, "format": format_name, "bad_limit": bad_limit, "text": text, **own}
+    )
 
 
 def texts_of(path: Path, format_name: str, *, bad_limit: float = 0.0, **text: Any) -> RawTexts:

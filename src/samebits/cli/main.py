@@ -16,6 +16,9 @@ from samebits.cli.options import positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.sharing import add_commands as add_sharing
 
+_TOP = 3
+"""Classes that `predict` gives for an image or a text."""
+
 _EXIT_UNREAD = 141
 """Nobody reads the output any more (128 + SIGPIPE, as shells report it)."""
 
@@ -33,16 +36,30 @@ def _predict(arguments: argparse.Namespace) -> None:
 
         lines = Path(arguments.lines) if arguments.lines else None
         texts = arguments.text or ()
-        predict_texts(model, texts=texts, files=paths, lines=lines, top=arguments.top, opened=opened)
+        _refuse(arguments, "texts", "output", "invert")
+        predict_texts(model, texts=texts, files=paths, lines=lines, top=_top(arguments), opened=opened)
         return
     if opened and kind == "table":
         from samebits.inference.table import print_predictions
 
+        _refuse(arguments, "the rows of a table", "top", "invert")
         print_predictions(paths, *opened, Path(arguments.output) if arguments.output else None)
         return
-    if arguments.output:
-        raise UserError("--output is for the rows of a table", "leave it out")
-    predict(paths, model=model, top=arguments.top, invert=arguments.invert, opened=opened)
+    _refuse(arguments, "images", "output")
+    predict(paths, model=model, top=_top(arguments), invert=arguments.invert, opened=opened)
+
+
+def _top(arguments: argparse.Namespace) -> int:
+    return _TOP if arguments.top is None else int(arguments.top)
+
+
+def _refuse(arguments: argparse.Namespace, kind: str, *options: str) -> None:
+    """Refuse options that the answers for this kind of input do not have."""
+    for option in options:
+        if getattr(arguments, option):
+            raise UserError(
+                f"--{option} is not for {kind}", "leave it out; samebits predict --help says what it is for"
+            )
 
 
 def _model(arguments: argparse.Namespace) -> Path:
@@ -190,9 +207,9 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
     predict.add_argument("--lines", metavar="FILE", help="a file with a text a line")
     predict.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
-    predict.add_argument("--top", type=int, default=3, help="classes to show (default: 3)")
+    predict.add_argument("--top", type=int, help=f"classes to show of an image or text (default: {_TOP})")
 
-    predict.add_argument("--invert", action="store_true", help="swap black and white first")
+    predict.add_argument("--invert", action="store_true", help="swap black and white of images first")
     predict.add_argument(
         "--output", metavar="CSV", help="write a table's answers to this file instead of printing them"
     )

@@ -1,7 +1,7 @@
-"""Predict the rows of a CSV with an exported model, by ONNX Runtime alone: no torch, no project, just the .onnx file.
+"""Predict the rows of a table with an exported model, by ONNX Runtime alone: no torch, no project, just the .onnx file.
 
-Columns are found by their names, categories by their values, both from the file's own metadata. So the CSV may have its
-columns in any order and more of them; missing cells are allowed wherever a table has them.
+Columns are found by their names, categories by their values, both from the model's own metadata. So the CSV or Parquet
+file may have its columns in any order and more of them; missing cells are allowed wherever a table has them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.base.registry import nearest
+from samebits.data.readers.csv_file import CsvFile
 from samebits.data.readers.table import cells
 
 _BATCH = 4096
-_SEPARATORS = ",;\t|"
+
+Cells = dict[str, list[Any]]
+"""Cells of each column: texts; from Parquet also numbers, truth values, dates and None."""
 
 
 @dataclass(frozen=True)
@@ -51,113 +54,178 @@ class TablePrediction:
 
 
 def predict_table(path: Path, session: Any, metadata: dict[str, Any]) -> TablePrediction:
-    """Answers for every row of a CSV.
+    """Answers for every row of a CSV or Parquet file.
 
     Args:
         session: of ONNX Runtime, on an exported table model.
         metadata: the file's: `preprocessing`, `labels` and `dataset`.
 
     Raises:
-        UserError: a file that is no CSV, a column that is missing, or cells that are no numbers: the first of them.
+        UserError: a file that is neither, a column that is missing, or cells that are no numbers: the first of them.
     """
     preprocessing, labels = metadata["preprocessing"], metadata["labels"]
-    names, records = _read(path)
-    rows, notes = encode(names, records, preprocessing, str(path))
+    found, notes = _read(path, preprocessing)
+    rows, more = encode(found, preprocessing, str(path))
+    notes += more
     input_name, output_name = session.get_inputs()[0].name, session.get_outputs()[0].name
     parts = [session.run([output_name], {input_name: rows[at : at + _BATCH]})[0] for at in range(0, len(rows), _BATCH)]
     answers = np.concatenate(parts)
     if not labels:
         return TablePrediction(("prediction",), [(f"{value:.7g}",) for value in answers.tolist()], tuple(notes))
     best = answers.argmax(axis=1)
-    found: list[tuple[str, ...]] = [
-        (str(labels[k]), f"{row[k]:.6f}") for k, row in zip(best.tolist(), answers, strict=True)
-    ]
-    return TablePrediction(("prediction", "probability"), found, tuple(notes))
+    classes = [(str(labels[k]), f"{row[k]:.6f}") for k, row in zip(best.tolist(), answers, strict=True)]
+    return TablePrediction(("prediction", "probability"), list(classes), tuple(notes))
 
 
-def encode(
-    names: Sequence[str], records: Sequence[Sequence[str]], inputs: dict[str, Any], file: str
-) -> tuple[npt.NDArray[np.float32], list[str]]:
-    """Records of text as the rows that the model takes, float32 [n, columns], and notes.
+def encode(columns: Cells, inputs: dict[str, Any], file: str) -> tuple[npt.NDArray[np.float32], list[str]]:
+    """Columns of cells as the rows that the model takes, float32 [n, columns], and notes.
 
     Args:
         inputs: the model's `preprocessing`: its columns, missing marks and decimal mark.
 
     Raises:
-        UserError: for missing columns (all are named), or a cell that is no number or date.
+        UserError: for a cell that is no number or date, or a number that can be read in two ways.
     """
-    columns = inputs["columns"]
-    wanted = list(dict.fromkeys(column.get("source") or column["name"] for column in columns))
+    notes = []
+    missing, decimal = {*inputs["missing"], "", None}, inputs["decimal"]
+    rows = np.empty((len(next(iter(columns.values()))), len(inputs["columns"])), dtype=np.float32)
+    for at, column in enumerate(inputs["columns"]):
+        name = column.get("source") or column["name"]
+        found = columns[name]
+        if column["kind"] == "category":
+            codes = {value: code for code, value in enumerate(column["values"], start=1)}
+            joined = cells.are_values(codes)
+            known = {cell: _code(cell, codes, decimal, joined) for cell in set(found)}
+            rows[:, at] = [known[cell] for cell in found]
+            unknown = sorted({str(cell) for cell in known if not known[cell] and cell not in missing})
+            if unknown:
+                notes.append(f"{name}: {', '.join(map(repr, unknown[:5]))} unknown to the model")
+            continue
+        values = {cell: math.nan if cell in missing else _value(cell, column, decimal) for cell in set(found)}
+        wrong = next((row for row, cell in enumerate(found, start=1) if values[cell] is None), None)
+        if wrong is not None:
+            raise UserError(
+                f"{file}, row {wrong}: {str(found[wrong - 1])[:40]!r} in column {name} is no {_wanted(column)}",
+                "mend it, or leave the cell empty",
+            )
+        _require_clear(set(found), column, decimal, file)
+        rows[:, at] = [values[cell] for cell in found]
+    return rows, notes
+
+
+def _code(cell: Any, codes: dict[str, int], decimal: cells.Decimal, joined: bool) -> int:
+    """The number of a category; 0 for one that is unknown. `joined`: whether `3.0` and `3` are one."""
+    text = str(cell)
+    code = codes.get(text, 0)
+    return code or (codes.get(cells.one_text(text, decimal if isinstance(cell, str) else "."), 0) if joined else 0)
+
+
+def _wanted(column: dict[str, Any]) -> str:
+    if column.get("part"):
+        return f"date like {column.get('format') or '2025-12-31'}"
+    return "finite number"
+
+
+def _value(cell: Any, column: dict[str, Any], decimal: cells.Decimal) -> float | None:
+    if column.get("part"):
+        date = cells.moment(cell, column.get("format")) if isinstance(cell, str) else cells.as_moment(cell)
+        return None if date is None else cells.date_part(date, column["part"])
+    try:
+        value = cells.number(cell, decimal) if isinstance(cell, str) else float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return value if value is not None and not abs(value) > float(np.finfo(np.float32).max) else None
+
+
+def _require_clear(found: set[Any], column: dict[str, Any], decimal: cells.Decimal, file: str) -> None:
+    """Refuse `5.000` where the model knows decimal commas and no thousands marks: it is 5 as often as 5000."""
+    other = "." if decimal == "," else ","
+    doubtful = [cell for cell in found if isinstance(cell, str) and other in cell and cells.is_ambiguous(cell)]
+    if doubtful and not column.get("grouped") and not column.get("part"):
+        whole, part = doubtful[0].replace(other, ""), doubtful[0].replace(other, decimal)
+        raise UserError(
+            f"{file}: {doubtful[0]!r} in column {column['name']} may be {whole} or {part}: the model knows the "
+            f"decimal mark {decimal!r} and no thousands marks",
+            f"write {whole} or {part}",
+        )
+
+
+def _read(path: Path, inputs: dict[str, Any]) -> tuple[Cells, list[str]]:
+    """The columns that the model needs, as they stand in the file, and notes.
+
+    Raises:
+        UserError: if it is no table, or lacks one of them (all are named).
+    """
+    wanted = list(dict.fromkeys(column.get("source") or column["name"] for column in inputs["columns"]))
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start == b"PAR1":
+            return _read_parquet(path, wanted)
+        encoding = inputs.get("encoding")
+        if encoding and not _needs_encoding(path.read_bytes()):
+            encoding = None
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist", "name a CSV or Parquet file") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", "name a CSV or Parquet file") from None
+    table = CsvFile(
+        path,
+        str(path),
+        wanted=wanted,
+        separator=inputs.get("separator"),
+        quotes=inputs.get("quotes", True),
+        encoding=encoding,
+    )
+    notes = _chosen(table.header, wanted, str(path))
+    records = []
+    for line, row in table.rows():
+        if isinstance(row, str):
+            raise UserError(f"{path}, line {line}: {row}", "mend the row")
+        records.append(row)
+    if not records:
+        raise UserError(f"{path} has no row below a first line of names", "add rows to predict")
+    notes += filter(None, [table.guessed()])
+    places = [(name, table.header.index(name)) for name in wanted]
+    return {name: [record[place].strip() for record in records] for name, place in places}, notes
+
+
+def _needs_encoding(data: bytes) -> bool:
+    """Whether a file is no UTF-8, so that the training file's encoding counts."""
+    try:
+        return "\0" in data.decode()
+    except UnicodeDecodeError:
+        return True
+
+
+def _read_parquet(path: Path, wanted: list[str]) -> tuple[Cells, list[str]]:
+    from samebits.data.readers.table.parquet_file import plain_cells, read_parquet
+
+    notes: list[str] = []
+
+    def choose(names: list[str], index: list[str]) -> list[str]:
+        notes.extend(_chosen([each for each in names if each in wanted or each not in index], wanted, str(path)))
+        return wanted
+
+    table = read_parquet(path, str(path), choose)
+    return {name: plain_cells(table[name]) for name in wanted}, notes
+
+
+def _chosen(names: list[str], wanted: list[str], file: str) -> list[str]:
+    """Notes on the columns that are there.
+
+    Raises:
+        UserError: naming all that are not.
+    """
     absent = [name for name in wanted if name not in names]
     if absent:
-        guesses = [f"{guess!r} may be {name!r}" for name in absent if (guess := nearest(name, list(names)))]
+        guesses = [f"{guess!r} may be {name!r}" for name in absent if (guess := nearest(name, names))]
         raise UserError(
             f"{file} lacks {len(absent)} of the {len(wanted)} columns that the model needs: {', '.join(absent)}",
             "; ".join([*guesses[:3], "add them (leave cells empty where a value is not known)"]),
         )
-    notes = []
     extra = [name for name in names if name not in wanted]
-    if extra:
-        notes.append(f"columns that the model does not use: {', '.join(extra)}")
-    missing, decimal = set(inputs["missing"]), inputs["decimal"]
-    rows = np.empty((len(records), len(columns)), dtype=np.float32)
-    for at, column in enumerate(columns):
-        place = names.index(column.get("source") or column["name"])
-        cut = [record[place].strip() for record in records]
-        if column["kind"] == "category":
-            codes = {value: code for code, value in enumerate(column["values"], start=1)}
-            rows[:, at] = [codes.get(cell, 0) for cell in cut]
-            unknown = sorted({cell for cell in cut if cell not in codes and cell not in missing})
-            if unknown:
-                notes.append(f"{column['name']}: {', '.join(map(repr, unknown[:5]))} unknown to the model")
-        else:
-            values = {cell: math.nan if cell in missing else _value(cell, column, decimal) for cell in set(cut)}
-            wrong = next((row for row, cell in enumerate(cut, start=1) if values[cell] is None), None)
-            if wrong is not None:
-                kind = "date" if column.get("part") else "finite number"
-                raise UserError(
-                    f"{file}, row {wrong}: {cut[wrong - 1][:40]!r} in column {names[place]} is no {kind}",
-                    "mend it, or leave the cell empty",
-                )
-            rows[:, at] = [values[cell] for cell in cut]
-    return rows, notes
-
-
-def _value(cell: str, column: dict[str, Any], decimal: cells.Decimal) -> float | None:
-    if column.get("part"):
-        moment = cells.moment(cell, column.get("format"))
-        return None if moment is None else cells.date_part(moment, column["part"])
-    value = cells.number(cell, decimal)
-    return value if value is not None and abs(value) <= float(np.finfo(np.float32).max) else None
-
-
-def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Names and records of a CSV in UTF-8.
-
-    Raises:
-        UserError: if it is none.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist", "name a CSV file") from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", "name a CSV file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: byte {error.start}", "save it as CSV in UTF-8") from None
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(_SEPARATORS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
-    try:
-        records = [record for record in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if record]
-    except csv.Error as error:
-        raise UserError(f"{path} is no CSV: {error}", "mend the file") from None
-    if len(records) < 2:
-        raise UserError(f"{path} has no row below a first line of names", "add rows to predict")
-    names = [name.strip() for name in records[0]]
-    for number, record in enumerate(records[1:], start=1):
-        if len(record) != len(names):
-            raise UserError(f"{path}, row {number}: {len(record)} cells, the header has {len(names)}", "mend the row")
-    return names, records[1:]
+    return [f"columns that the model does not use: {', '.join(extra)}"] if extra else []
 
 
 def print_predictions(paths: Sequence[Path], session: Any, metadata: dict[str, Any], output: Path | None) -> None:
@@ -167,7 +235,9 @@ def print_predictions(paths: Sequence[Path], session: Any, metadata: dict[str, A
         UserError: see `predict_table`; or if there is more than one file, or the output cannot be written.
     """
     if len(paths) != 1:
-        raise UserError(f"{len(paths)} files were given, tables are predicted one at a time", "name one CSV")
+        raise UserError(
+            f"{len(paths)} files were given, tables are predicted one at a time", "name one CSV or Parquet file"
+        )
     prediction = predict_table(paths[0], session, metadata)
     for note in prediction.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from samebits.params.csv import CsvParams
 from samebits.params.image import ImageParams
 from samebits.params.section import Section
 from samebits.params.table import TableParams
@@ -24,9 +25,17 @@ class DataParams(Section):
         validation_fraction: share of the training samples held out for validation.
         test_fraction: share held out for the test, where the source has no test split of its own.
         duplicates: `keep` them, or `drop` all but the first of identical samples; those are set aside.
+        split_column: the column (CSV, Parquet) or key (JSONL) that says `train`, `validation` or `test` of each sample;
+            null: `split` decides. Of a list of images, null is the column `split`, where there is one.
+        group_column: for `split: group`, the column or key whose equal values stay together; null as above, `group`.
+        time_column: for `split: time`, the column or key to sort by: dates, or numbers that rise with time; null as
+            above, `time`.
+        encoding: of text files, as Python names it; null: a byte order mark decides, else UTF-8, else Windows-1252 for
+            what is no UTF-8, which is reported.
         limit_per_class: most training samples of a class, chosen by their hash; the others are left out. null: all.
         bad_limit: largest share of samples that may be set aside because they cannot be read.
         shard_mib: target size of a shard in MiB.
+        csv: how a CSV file is written.
         table: how a table is read.
         image: for image files.
         text: for texts.
@@ -35,12 +44,17 @@ class DataParams(Section):
     source: str = Field(default="mnist", min_length=1)
     format: str | None = Field(default=None, min_length=1)
     split: Literal["hash", "stratified", "group", "time"] = "hash"
+    split_column: str | None = Field(default=None, min_length=1)
+    group_column: str | None = Field(default=None, min_length=1)
+    time_column: str | None = Field(default=None, min_length=1)
     validation_fraction: float = Field(default=0.05, gt=0.0, lt=0.5)
     test_fraction: float = Field(default=0.1, gt=0.0, lt=0.5)
     duplicates: Literal["keep", "drop"] = "keep"
+    encoding: str | None = Field(default=None, min_length=1)
     limit_per_class: int | None = Field(default=None, ge=1)
     bad_limit: float = Field(default=0.01, ge=0.0, le=1.0)
     shard_mib: float = Field(default=8.0, gt=0.0, le=1024.0)
+    csv: CsvParams = CsvParams()
     table: TableParams = TableParams()
     image: ImageParams = ImageParams()
     text: TextParams = TextParams()

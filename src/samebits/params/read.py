@@ -15,6 +15,15 @@ from samebits.base.registry import nearest
 
 T = TypeVar("T", bound=BaseModel)
 
+_RENAMED = {
+    "data.table.split": "data.split_column",
+    "data.text.given": "data.split_column",
+    **{f"data.{kind}.{key}": f"data.{key}_column" for kind in ("table", "text") for key in ("group", "time")},
+    **{f"data.{kind}.separator": "data.csv.separator" for kind in ("table", "text")},
+    **{f"data.{kind}.encoding": "data.encoding" for kind in ("table", "text")},
+}
+"""Keys of earlier versions, and what they are called now."""
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML 1.2 file as plain values: `1e-3` is a float and `no` is a string, as DVC reads them.
@@ -97,7 +106,9 @@ def _note(item: Mapping[str, Any], model: type[BaseModel], value: object, key: s
             here = here[part]
     full = ".".join([key, *path])
     kind, context = item["type"], item.get("ctx", {})
-    if kind == "extra_forbidden":
+    if kind == "extra_forbidden" and full in _RENAMED:
+        problems.add(full, item["input"], f"is now called {_RENAMED[full]}")
+    elif kind == "extra_forbidden":
         known = _known_keys(model, value, path[:-1])
         problems.add(full, item["input"], f"unknown key (known: {', '.join(known)})", known)
     elif kind == "missing":

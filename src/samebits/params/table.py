@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from samebits.params.section import Section
 
 Column = Annotated[str, Field(min_length=1)]
+
+MISSING = ["", "NA", "N/A", "#N/A", "<NA>", "n/a", "NaN", "nan", "NaT", "NULL", "null", "None", "?"]
 
 
 class TableParams(Section):
@@ -22,12 +26,7 @@ class TableParams(Section):
         dates: columns that are dates though they do not look like it; each date becomes year, month, day, weekday,
             day of the year and, where there is one, the time of day.
         date_format: how dates are written, as in `%d/%m/%Y`; null: recognised (ISO 8601, 31.12.2025, 2025/12/31).
-        group: for `data.split: group`, the column whose equal values stay together; it is no input.
-        time: for `data.split: time`, the column to sort by; a number or a date.
-        split: a column that says `train`, `validation` or `test` of each row; it is no input.
-        separator: between the columns of a CSV; `auto` finds it.
         decimal: decimal mark, `.` or `,`; the other one may then group thousands. `auto` finds it.
-        encoding: of a CSV, as Python names it (`latin-1`, `cp1252`); a byte order mark goes before it.
         missing: texts that stand for a missing value.
         allow_leaks: train even if columns give the target away.
         edges: most intervals between quantiles that are fitted for a number.
@@ -38,13 +37,20 @@ class TableParams(Section):
     drop: list[Column] = Field(default=[])
     categories: list[Column] = Field(default=[])
     dates: list[Column] = Field(default=[])
-    date_format: str | None = Field(default=None, min_length=2)
-    group: Column | None = None
-    time: Column | None = None
-    split: Column | None = None
-    separator: str = Field(default="auto", pattern=r"^(auto|[^\"\r\nA-Za-z0-9])$")
+    date_format: str | None = Field(default=None, min_length=2, max_length=64)
     decimal: Literal["auto", ".", ","] = "auto"
-    encoding: str = Field(default="utf-8", min_length=1)
-    missing: list[str] = Field(default=["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "?"])
+    missing: list[str] = Field(default=MISSING)
     allow_leaks: bool = False
     edges: int = Field(default=48, ge=2, le=1024)
+
+    @field_validator("date_format")
+    @classmethod
+    def _can_be_read(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                if "%" not in value:
+                    raise ValueError
+                datetime.strptime(datetime(2001, 2, 3, tzinfo=UTC).strftime(value), value)
+            except (ValueError, re.error):  # re.error: the same part twice
+                raise ValueError("is no format of dates that can be read, such as '%d/%m/%Y'") from None
+        return value

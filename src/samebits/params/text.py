@@ -13,12 +13,6 @@ class TextParams(Section):
     Attributes:
         text: the column (CSV) or key (JSONL) that holds the text.
         label: the one that holds the class.
-        given: one that says `train`, `validation` or `test`; null: `data.split` decides.
-        group: one whose equal values stay together, for `data.split: group`.
-        time: one with the date of a text, or a number that rises with time, for `data.split: time`.
-        separator: between the columns of a CSV; null: whichever of comma, semicolon, tab and bar fits the header.
-        encoding: of the files, as Python names it; null: a byte order mark decides, else UTF-8, else Windows-1252 for
-            what is no UTF-8, which is reported.
         tokenizer: `bpe`, trained on the training split alone; or a given one: the card of some weights (`minilm`), or
             a `tokenizer.json` below data/raw.
         vocabulary: the most tokens of a trained tokenizer.
@@ -28,11 +22,6 @@ class TextParams(Section):
 
     text: str = Field(default="text", min_length=1)
     label: str = Field(default="label", min_length=1)
-    given: str | None = Field(default=None, min_length=1)
-    group: str | None = Field(default=None, min_length=1)
-    time: str | None = Field(default=None, min_length=1)
-    separator: str | None = Field(default=None, min_length=1, max_length=1)
-    encoding: str | None = Field(default=None, min_length=1)
     tokenizer: str = Field(default="bpe", min_length=1)
     vocabulary: int = Field(default=8000, ge=300, le=1 << 20)
     length: int = Field(default=128, ge=4, le=1 << 16)

@@ -41,6 +41,7 @@ def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
     read_yaml(file)  # names the line of a broken file
     yaml = YAML()
     yaml.preserve_quotes = True
+    yaml.width = 1 << 16  # a line of the user's stays one line
     yaml.representer.add_representer(type(None), _represent_null)
     params = yaml.load(file.read_text(encoding="utf-8"))
     kept = {key: params[key] for key in _KEPT if key in params}

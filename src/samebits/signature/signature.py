@@ -76,6 +76,7 @@ class NumberColumn(Section):
         fill: what a missing value is taken for (the training split's median).
         missing: whether the training split has missing values, so that there is an indicator to learn from.
         edges: rising quantiles of the training split, the lowest and the highest value included.
+        grouped: whether thousands are grouped in the numbers that it was made of.
         source: the date's column, where this is a part of one.
         part: which part.
         format: how the date is written, a strptime format; null: year first, as in ISO 8601.
@@ -88,6 +89,7 @@ class NumberColumn(Section):
     fill: float
     missing: bool = False
     edges: list[float] = Field(default=[])
+    grouped: bool = False
     source: str | None = None
     part: Literal["year", "month", "day", "weekday", "hour", "minute", "second", "day_of_year"] | None = None
     format: str | None = None
@@ -108,12 +110,16 @@ class TableInputs(Section):
         columns: in the order of a row.
         missing: texts that stand for a missing value.
         decimal: the decimal mark of numbers that are written as text.
+        separator, quotes, encoding: of the CSV that it was made of, as in `data.csv` and `data.encoding`.
     """
 
     kind: Literal["table"] = "table"
     columns: list[Annotated[NumberColumn | CategoryColumn, Field(discriminator="kind")]] = Field(min_length=1)
     missing: list[str] = Field(default=[""])
     decimal: Literal[".", ","] = "."
+    separator: str | None = None
+    quotes: bool = True
+    encoding: str | None = None
 
     @property
     def numbers(self) -> list[tuple[int, NumberColumn]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -32,6 +32,15 @@ class Settings(Section):
     name: Literal["classification"]
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0.0)]] = "none"
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _names_of_classes(cls, value: object) -> object:
+        """YAML reads `0: 1.0` as a number, but the class is called "0"."""
+        if not isinstance(value, dict):
+            return value
+        numbers = {name: f"{name:.15g}" for name in value if isinstance(name, int | float)}
+        return {str(name).lower() if isinstance(name, bool) else numbers.get(name, name): value[name] for name in value}
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,11 @@ def test_files_lines_and_texts_on_the_command_line(
     assert any(f"only its first {LENGTH} tokens were read" in line for line in out)
     assert main(["predict", "--model", model]) == 2
     assert "no text was given" in capsys.readouterr().err
+    for option in (["--output", str(tmp_path / "answers.csv")], ["--invert"]):
+        assert main([*arguments, *option]) == 2
+        assert f"{option[0]} is not for texts" in capsys.readouterr().err
+    assert not (tmp_path / "answers.csv").exists()
+    assert main([*arguments, "--top", "0"]) == 2
 
 
 BROKEN: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {

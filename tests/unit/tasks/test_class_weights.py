@@ -31,6 +31,12 @@ def test_given_weights() -> None:
     assert loss(class_weights={"b": 3.0}) == pytest.approx(weighted(1.0, 3.0, 1.0))
 
 
+def test_classes_that_yaml_reads_as_numbers() -> None:
+    given = {0: 1.0, 1.5: 2.0, True: 3.0, "b": 4.0}
+    settings = Settings.model_validate({"name": "classification", "class_weights": given})
+    assert settings.class_weights == {"0": 1.0, "1.5": 2.0, "true": 3.0, "b": 4.0}
+
+
 def test_micro_batches_add_up() -> None:
     task = build_task(Settings(name="classification", class_weights={"a": 5.0}), SIGNATURE)
     parts = [task.loss(LOGITS[part], TARGETS[part]) * n / 4 for part, n in ((slice(0, 1), 1), (slice(1, 4), 3))]

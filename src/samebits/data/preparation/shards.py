@@ -191,8 +191,10 @@ def _set_aside_csv(samples: Sequence[SetAside]) -> bytes:
 
 
 def dataset_digest(signature: Signature, splits: dict[str, SplitData]) -> str:
-    """SHA-256 over the signature and, of each split in order, every sample's hash and target."""
-    digest = hashlib.sha256(json_bytes({"format_version": FORMAT_VERSION, "signature": signature.model_dump()}))
+    """SHA-256 over the signature and, of each split in order, every sample's hash and target. How the file that they
+    come from was written does not count."""
+    signed = signature.model_dump(exclude={"inputs": {"separator", "quotes", "encoding"}})
+    digest = hashlib.sha256(json_bytes({"format_version": FORMAT_VERSION, "signature": signed}))
     for name in SPLITS:
         split = splits[name]
         digest.update(f"{name} {len(split)}\n".encode())

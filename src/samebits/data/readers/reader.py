@@ -41,6 +41,8 @@ SOURCES: dict[str, str] = {
 }
 """Format -> module of its reader."""
 
+_WITH_COLUMNS = {"image_csv", "table", "text_csv", "text_jsonl"}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -96,6 +98,11 @@ class Source:
         if len(self.files) != 1:
             raise UserError(f"the card {self.name} has {len(self.files)} files, its format reads one", "correct it")
         return next(iter(self.files.values()))
+
+    @property
+    def own_name(self) -> str:
+        """What the user calls the file or folder `own`."""
+        return self.path.name if self.path is not None else next(iter(self.files))
 
     def asset(self, name: str, file: str, key: str) -> Path:
         """A file that the data need beside themselves, such as a given tokeniser.
@@ -275,7 +282,15 @@ def read_source(name: str, source: Source) -> Raw:
     """Read a source in the format `name`.
 
     Raises:
-        UserError: for an unknown format, or files that are not what it takes.
+        UserError: for an unknown format, a setting that names a column of a format that has none, or files that are not
+            what it takes.
     """
+    for key in () if name in _WITH_COLUMNS else ("split_column", "group_column", "time_column"):
+        column = getattr(source.settings, key)
+        if column is not None:
+            raise UserError(
+                f"data.{key} is {column!r}, but {source.name} has no columns",
+                f"take data.{key} out of params.yaml; what splits such a source can have: docs/data.md",
+            )
     raw: Raw = load_module("format of data", name, SOURCES).read(source)
     return raw

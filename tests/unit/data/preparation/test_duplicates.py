@@ -86,32 +86,32 @@ CASES: dict[str, tuple[Make, str, str, dict[str, Any]]] = {
     "listed images, given": (image_csv, "own/given.csv", "image_csv", {}),
     "listed images, group": (image_csv, "own/group.csv", "image_csv", {"split": "group"}),
     "listed images, time": (image_csv, "own/time.csv", "image_csv", {"split": "time"}),
-    "texts, given": (TEXTS, "own.csv", "text_csv", {"text": {"given": "part"}}),
-    "texts, group": (TEXTS, "own.csv", "text_csv", {"split": "group", "text": {"group": "who"}}),
-    "texts, time": (TEXTS, "own.csv", "text_csv", {"split": "time", "text": {"time": "at"}}),
-    "JSON, given": (jsonl, "own.jsonl", "text_jsonl", {"text": {"given": "part"}}),
-    "JSON, group": (jsonl, "own.jsonl", "text_jsonl", {"split": "group", "text": {"group": "who"}}),
-    "JSON, time": (jsonl, "own.jsonl", "text_jsonl", {"split": "time", "text": {"time": "at"}}),
+    "texts, given": (TEXTS, "own.csv", "text_csv", {"split_column": "part"}),
+    "texts, group": (TEXTS, "own.csv", "text_csv", {"split": "group", "group_column": "who"}),
+    "texts, time": (TEXTS, "own.csv", "text_csv", {"split": "time", "time_column": "at"}),
+    "JSON, given": (jsonl, "own.jsonl", "text_jsonl", {"split_column": "part"}),
+    "JSON, group": (jsonl, "own.jsonl", "text_jsonl", {"split": "group", "group_column": "who"}),
+    "JSON, time": (jsonl, "own.jsonl", "text_jsonl", {"split": "time", "time_column": "at"}),
     "files, given": (files(".txt", lambda k: text(k).encode()), "own", "text_folder", {}),
     "mails, given": (files(".eml", mail), "own", "mail", {}),
     "rows, given": (
         ROWS,
         "own.csv",
         "table",
-        {"table": {"target": "kind", "drop": ["sold", "street"], "split": "part"}},
+        {"split_column": "part", "table": {"target": "kind", "drop": ["sold", "street"]}},
     ),
     "rows, group": (
         ROWS,
         "own.csv",
         "table",
-        {"split": "group", "table": {"target": "kind", "drop": ["sold", "part"], "group": "street"}},
+        {"split": "group", "table": {"target": "kind", "drop": ["sold", "part"]}, "group_column": "street"},
     ),
     # A column that sorts may be no input at the same time.
     "rows, time": (
         ROWS,
         "own.csv",
         "table",
-        {"split": "time", "table": {"target": "kind", "drop": ["sold", "street", "part"], "time": "sold"}},
+        {"split": "time", "table": {"target": "kind", "drop": ["sold", "street", "part"]}, "time_column": "sold"},
     ),
 }
 
@@ -170,8 +170,8 @@ def test_the_same_inputs_with_other_numbers_as_targets_are_no_copies(tmp_path: P
         "own.csv", "a,b,price,part", lambda k: f"{k // 2 * 37 % 101},{k // 2 * 53 % 103},{k * 7 % 61}.5,{part(k)}"
     )
     make(raw_folder(tmp_path))
-    table = {"target": "price", "split": "part"}
-    prepared, said = run(tmp_path, "own.csv", "table", duplicates="drop", table=table)
+    table = {"target": "price"}
+    prepared, said = run(tmp_path, "own.csv", "table", duplicates="drop", split_column="part", table=table)
     assert overlap(prepared) == GIVEN
     assert WARNING.partition(";")[0] in said
 
@@ -186,14 +186,14 @@ def test_the_same_inputs_with_other_numbers_as_targets_are_no_copies(tmp_path: P
         ("images, given", "time", "list the images in a CSV with a column `time`"),
         ("listed images, given", "group", "add a column `group` to the CSV"),
         ("listed images, given", "time", "add a column `time` to the CSV"),
-        ("texts, given", "group", "name the column whose equal values stay together: data.text.group"),
-        ("texts, given", "time", "name the column with the date of a text: data.text.time"),
-        ("JSON, given", "group", "name the key whose equal values stay together: data.text.group"),
-        ("JSON, given", "time", "name the key with the date of a text: data.text.time"),
+        ("texts, given", "group", "name the column whose equal values stay together: data.group_column"),
+        ("texts, given", "time", "name the column with the date of a text: data.time_column"),
+        ("JSON, given", "group", "name the key whose equal values stay together: data.group_column"),
+        ("JSON, given", "time", "name the key with the date of a text: data.time_column"),
         ("files, given", "group", "put the texts into a CSV or JSON Lines file that says its group"),
         ("mails, given", "time", "put the texts into a CSV or JSON Lines file that says its time"),
-        ("rows, given", "group", "name the column whose equal values stay together: data.table.group"),
-        ("rows, given", "time", "name the column to sort by: data.table.time"),
+        ("rows, given", "group", "name the column whose equal values stay together: data.group_column"),
+        ("rows, given", "time", "name the column to sort by: data.time_column"),
     ],
 )
 def test_a_split_by_what_a_source_does_not_say_names_the_cure(
@@ -278,13 +278,13 @@ def test_dates_among_numbers_cannot_be_sorted(tmp_path: Path) -> None:
         run(tmp_path, "own/time.csv", "image_csv", split="time")
 
 
-@pytest.mark.parametrize("key", ["given", "group", "time"])
-@pytest.mark.parametrize("case", ["files, given", "mails, given"])
+@pytest.mark.parametrize("key", ["split_column", "group_column", "time_column"])
+@pytest.mark.parametrize("case", ["files, given", "mails, given", "images, given"])
 def test_a_column_of_a_source_that_has_none_is_refused(case: str, key: str, tmp_path: Path) -> None:
     make, source, format_name, changed = CASES[case]
     make(raw_folder(tmp_path))
-    with pytest.raises(UserError, match=f"data.text.{key} is 'who', but .*own.* has no columns"):
-        run(tmp_path, source, format_name, **changed, text={key: "who"})
+    with pytest.raises(UserError, match=f"data.{key} is 'who', but .*own.* has no columns"):
+        run(tmp_path, source, format_name, **changed, **{key: "who"})
 
 
 def test_a_class_of_images_that_are_not_there_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""A CSV with the columns `path` and `label`, and if one likes `split` (train, validation, test), `group` and `time`;
-UTF-8, commas.
+"""A CSV with the columns `path` and `label`, and if one likes `split` (train, validation, test), `group` and `time`,
+which data.split_column, data.group_column and data.time_column may call otherwise.
 
     path,label,split
     photos/1.jpg,cat,train
@@ -11,14 +11,13 @@ latest are the test.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
 
 from samebits.base.errors import UserError
 from samebits.data.fetching.archives import Member
+from samebits.data.readers.csv_file import open_csv
 from samebits.data.readers.image.folder import Labelled, gather
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.labels import class_name
@@ -26,13 +25,10 @@ from samebits.data.readers.reader import SetAside, Source, require_kept
 from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.times import no_time
 
-_NEEDED = ("path", "label")
-_LONGEST = 1 << 16
 _SPLIT_CURES = {
     "group": "add a column `group` to the CSV: images of one group stay together",
     "time": "add a column `time` to the CSV: dates such as 2025-12-31, or numbers",
 }
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read(source: Source) -> RawImages:
@@ -50,8 +46,13 @@ def read(source: Source) -> RawImages:
     labelled: list[Labelled] = []
     aside: list[SetAside] = []
     grouped, timed = source.settings.split == "group", source.settings.split == "time"
-    for number, row in _rows(path):
-        name, label, split = row["path"].strip(), class_name(row["label"]), (row.get("split") or "").strip()
+    for number, row in _rows(source):
+        if isinstance(row, str):
+            aside.append(SetAside(f"{path.name}#{number}", row))
+            continue
+        if not any(row.values()):
+            continue  # spreadsheets leave rows of nothing but separators
+        name, label, split = row["path"], class_name(row["label"]), row.get("split", "")
         group = class_name(row.get("group", ""))
         file = f"{path.name}#{number} {name}".rstrip()
         if split and split_of(split) is None:
@@ -98,52 +99,26 @@ def _member(folder: Path, name: str, watch: Callable[[Path], None]) -> Member:
     return Member(name, path, 0, path.stat().st_size)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by column, of every row."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(_lines(file, path.name), strict=True)
-            header = [cell.strip() for cell in next(reader, [])]
-            _check_header(path.name, header)
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(header):
-                    raise UserError(
-                        f"{path.name}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)}",
-                        'put a value that holds a comma into "quotes"',
-                    )
-                yield reader.line_num, dict(zip(header, cells, strict=True))
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path.name} is not UTF-8 ({error.reason})", f"convert it: iconv -f latin1 -t utf-8 {path.name}"
-        ) from None
-    except csv.Error as error:
-        raise UserError(f"{path.name} is no valid CSV: {error}", "look for a quote that is not closed") from None
-
-
-def _lines(file: TextIO, name: str) -> Iterator[str]:
-    # A file without line ends must not be read into memory whole.
-    number = 0
-    while line := file.readline(_LONGEST):
-        number += 1
-        if len(line) == _LONGEST and not line.endswith("\n"):
-            raise UserError(f"{name}, line {number} is longer than {_LONGEST:,} characters", "is it a CSV of paths?")
-        yield line
-
-
-def _check_header(name: str, header: list[str]) -> None:
-    if not any(header):
-        raise UserError(f"{name} is empty", "its first line names the columns: path,label")
-    if len(header) == 1:
-        for sign, called in _SEPARATORS.items():
-            if sign in header[0]:
-                raise UserError(f"{name}: its columns are separated by {called}", "save it with commas")
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise UserError(f"{name}: the column {', '.join(twice)} stands twice", "remove one")
-    missing = [column for column in _NEEDED if column not in header]
+def _rows(source: Source) -> Iterator[tuple[int, dict[str, str] | str]]:
+    """Line and stripped cells, by what they say, of every row; or why it cannot be used."""
+    settings = source.settings
+    columns = {
+        "path": "path",
+        "label": "label",
+        "split": settings.split_column or "split",
+        "group": settings.group_column or "group",
+        "time": settings.time_column or "time",
+    }
+    file = open_csv(source, set(columns.values()))
+    needed = {"path", "label"} | {each for each in ("split", "group", "time") if getattr(settings, f"{each}_column")}
+    missing = [columns[each] for each in columns if each in needed and columns[each] not in file.header]
     if missing:
         raise UserError(
-            f"{name} has no column {', '.join(missing)}; it has {', '.join(header)}", "its first line: path,label"
+            f"{file.name} has no column {', '.join(missing)}; it has {', '.join(file.header)[:200]}",
+            "its first line: path,label; or name its columns in data.csv.columns",
         )
+    places = {key: file.header.index(column) for key, column in columns.items() if column in file.header}
+    for line, row in file.rows():
+        yield line, row if isinstance(row, str) else {key: row[at].strip() for key, at in places.items()}
+    if guessed := file.guessed():
+        source.say(f"{file.name}: {guessed}")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 Decimal = Literal[".", ","]
@@ -16,9 +17,12 @@ Decimal = Literal[".", ","]
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _GROUPED = {
-    ".": re.compile(r"[+-]?\d{1,3}(?:([, '\u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:\.\d*)?"),
-    ",": re.compile(r"[+-]?\d{1,3}(?:([. '\u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:,\d*)?"),
+    ".": re.compile(r"[+-]?[1-9]\d{0,2}(?:([, '\u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:\.\d*)?"),
+    ",": re.compile(r"[+-]?[1-9]\d{0,2}(?:([. '\u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:,\d*)?"),
 }
+_NUMERAL = {mark: re.compile(rf"([+-]?)(\d*)(?:[{mark}](\d*))?", re.ASCII) for mark in ".,"}
+_EITHER = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+_TRUTH = {"true", "false"}
 _GROUP_MARKS = " '\u00a0\u202f\u2019"
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _DATE = re.compile(
@@ -28,6 +32,11 @@ _DATE = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1)
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False}
+
+_FORMATS = (
+    *("%b %d %Y", "%d %b %Y", "%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%m/%Y", "%m/%d/%Y"),
+    *("%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y", "%Y%m%d"),
+)
 
 DATE_PARTS_OF_DAY = ("hour", "minute", "second")
 
@@ -45,8 +54,34 @@ def number(text: str, decimal: Decimal = ".") -> float | None:
 
 
 def is_ambiguous(text: str) -> bool:
-    """Whether a cell is another number with another decimal mark: `1,234`."""
-    return bool(re.fullmatch(r"[+-]?\d{1,3},\d{3}", text))
+    """Whether a cell is another number with another decimal mark: `1,234`, `1.234`."""
+    return bool(_EITHER.fullmatch(text))
+
+
+def is_grouped(text: str, decimal: Decimal) -> bool:
+    """Whether thousands are grouped in a number."""
+    return bool(_GROUPED[decimal].fullmatch(text))
+
+
+def one_text(text: str, decimal: Decimal = ".") -> str:
+    """One text for all ways to write a value: `true` for `True`, `3` for `3.0` and `+3`; codes (`007`) and words stay.
+
+    So a category is the same from CSV, from pandas' CSV, from Parquet and typed by hand.
+    """
+    if text.lower() in _TRUTH:
+        return text.lower()
+    match = _NUMERAL[decimal].fullmatch(text)
+    if match is None or not (match[2] or match[3]) or is_code(match[2]):
+        return text
+    whole, part = match[2] or "0", (match[3] or "").rstrip("0")
+    sign = "-" if match[1] == "-" and (part or whole != "0") else ""
+    return f"{sign}{whole}.{part}" if part else f"{sign}{whole}"
+
+
+def are_values(texts: Iterable[str], decimal: Decimal = ".") -> bool:
+    """Whether all are numbers, or all truth values, so that `one_text` may join them: as names, `1.10` is not `1.1`."""
+    known = {one_text(text, decimal) for text in texts}
+    return known <= _TRUTH or all(_NUMERAL["."].fullmatch(text) and not is_code(text) for text in known)
 
 
 def is_code(text: str) -> bool:
@@ -66,7 +101,7 @@ def moment(text: str, form: str | None = None) -> datetime | None:
     if form is not None:
         try:
             return _without_zone(datetime.strptime(text, form))
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     match = _DATE.fullmatch(text)
     if match is None:
@@ -83,9 +118,23 @@ def moment(text: str, form: str | None = None) -> datetime | None:
     return found
 
 
-def seconds_of(date: datetime) -> int:
+def as_moment(value: object) -> datetime | None:
+    """A Parquet date or time as `moment` gives it; None for what is none."""
+    if isinstance(value, datetime):
+        return _without_zone(value)
+    return datetime(value.year, value.month, value.day) if isinstance(value, date) else None
+
+
+def formats_of(texts: Sequence[str]) -> list[str]:
+    """Usual formats in which nine of ten texts are dates, with or without a time of day."""
+    some = texts[:1000]
+    tried = [f"{form}{time}" for form in _FORMATS for time in ("", " %H:%M", " %H:%M:%S")]
+    return [each for each in tried if sum(moment(text, each) is not None for text in some) >= 0.9 * len(some)]
+
+
+def seconds_of(moment: datetime) -> int:
     """Seconds since 1970, whatever the machine's time zone."""
-    return round((date - _EPOCH).total_seconds())
+    return round((moment - _EPOCH).total_seconds())
 
 
 def moment_of(seconds: int) -> datetime:
@@ -93,13 +142,13 @@ def moment_of(seconds: int) -> datetime:
     return _EPOCH + timedelta(seconds=seconds)
 
 
-def date_part(date: datetime, part: str) -> float:
+def date_part(moment: datetime, part: str) -> float:
     """One part of a date, one of `samebits.signature.signature.DATE_PARTS`, as a number."""
     if part == "weekday":
-        return float(date.weekday())
+        return float(moment.weekday())
     if part == "day_of_year":
-        return float(date.timetuple().tm_yday)
-    return float(getattr(date, part))
+        return float(moment.timetuple().tm_yday)
+    return float(getattr(moment, part))
 
 
 def boolean(text: str) -> bool | None:
@@ -107,5 +156,5 @@ def boolean(text: str) -> bool | None:
     return _BOOLEANS.get(text.lower())
 
 
-def _without_zone(date: datetime) -> datetime:
-    return date if date.tzinfo is None else date.astimezone(UTC).replace(tzinfo=None)
+def _without_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,10 +11,11 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.data.readers.reader import Encoded, Raw
-from samebits.data.readers.table.cells import DATE_PARTS_OF_DAY, Decimal, date_part, moment_of
-from samebits.data.readers.table.columns import Column, Floats, Int64
+from samebits.data.readers.table.cells import DATE_PARTS_OF_DAY, Decimal, date_part, formats_of, moment_of
+from samebits.data.readers.table.columns import Column, Floats, Int64, odd_texts
 from samebits.data.readers.table.leakage import require_no_leaks
 from samebits.data.readers.table.target import Target
+from samebits.params.data import DataParams
 from samebits.params.table import TableParams
 from samebits.signature.signature import (
     DATE_PARTS,
@@ -30,6 +30,9 @@ from samebits.signature.signature import (
 _MOST_VALUES = 10_000
 _DIVERSE_FROM, _DIVERSE_SHARE = 50, 0.2
 _EXACT_IN_FLOAT32 = 2**24
+_LEAST_SPREAD, _MOST_SPREAD = 1e-30, 1e30
+"""Of a column: its inverse, its square and ten times its values must be numbers of float32, too."""
+
 _LOOK = "add columns, or take some out of data.table.drop"
 
 
@@ -55,7 +58,7 @@ class Features:
         kept = tuple(_select(column, rows) for column in columns.values())
         if len(rows) and all((column.texts == column.texts[0]).all() for column in kept):
             raise UserError("every column is the same in all rows: there is nothing to learn from", _LOOK)
-        _require_categories(kept, settings)
+        _require_categories(kept, settings, decimal)
         ids = tuple(column.name for column in kept if column.kind == "number" and _counts_rows(column.values))
         return cls(kept, decimal, ids)
 
@@ -76,7 +79,7 @@ def encode(
     features: Features,
     target: Target,
     splits: Mapping[str, Int64],
-    settings: TableParams,
+    data: DataParams,
     notes: Sequence[str],
 ) -> Encoded:
     """Fit on the training split, encode every row.
@@ -84,7 +87,7 @@ def encode(
     Raises:
         UserError: if columns give the target away, or nothing that varies is left to learn from.
     """
-    train = splits["train"]
+    settings, train = data.table, splits["train"]
     leaks = require_no_leaks(features.columns, target, train, settings)
     fitted = _Fitted()
     for column in features.columns:
@@ -92,19 +95,29 @@ def encode(
     if not fitted.columns:
         raise UserError("every column is the same in all training rows: there is nothing to learn from", _LOOK)
     rows = np.stack(fitted.values, axis=1)
-    inputs = TableInputs(columns=fitted.columns, missing=settings.missing, decimal=features.decimal)
+    inputs = TableInputs(
+        columns=fitted.columns,
+        missing=settings.missing,
+        decimal=features.decimal,
+        separator=data.csv.separator,
+        quotes=data.csv.quotes,
+        encoding=data.encoding,
+    )
     signature = Signature(inputs=inputs, target=_fit_target(target, train))
     gaps = {column.name: int(column.missing.sum()) for column in features.columns if column.missing.any()}
+    marks = {column.name: {mark: len(of) for mark, of in column.marks.items()} for column in features.columns}
+    marks = {name: found for name, found in marks.items() if found}
     audit = {
         "columns": {column.name: column.kind for column in features.columns},
         "missing": gaps,
+        "missing_marks": marks,
         "constant_columns": fitted.constant,
         "unseen_categories": fitted.unseen,
         "row_counters": list(features.ids),
         "beyond_float32": fitted.inexact,
         "leaks": leaks,
     }
-    remarks = (*notes, *_remarks(features, fitted, gaps, leaks))
+    remarks = (*notes, *_remarks(features, fitted, gaps, marks, leaks))
     return Encoded(
         signature,
         {name: raw.take(of, lambda at: rows[at]) for name, of in splits.items()},
@@ -114,32 +127,45 @@ def encode(
 
 
 def _select(column: Column, rows: Int64) -> Column:
-    return replace(column, values=column.values[rows], missing=column.missing[rows], texts=column.texts[rows], bad={})
+    marks = {mark: found for mark, of in column.marks.items() if len(found := np.intersect1d(of, rows))}
+    return replace(
+        column, values=column.values[rows], missing=column.missing[rows], texts=column.texts[rows], bad={}, marks=marks
+    )
 
 
-def _require_categories(columns: Sequence[Column], settings: TableParams) -> None:
+def _require_categories(columns: Sequence[Column], settings: TableParams, decimal: Decimal) -> None:
     """Refuse free text: a category that hardly ever comes again teaches nothing."""
-    lines, names, dated = [], [], False
+    lines, cures, names = [], [], []
     for column in columns:
         if column.kind != "category" or column.name in settings.categories:
             continue
         present = column.values[column.values >= 0]
         different = np.unique(present)
-        limit = max(_DIVERSE_FROM, int(_DIVERSE_SHARE * len(present)))
-        if len(different) > min(limit, _MOST_VALUES):
-            example = column.labels[int(different[0])]
-            dated = dated or bool(re.fullmatch(r"\d{1,4}[/. -]\w{1,9}[/. -]\d{1,4}.*", example))
-            what = "an id" if len(different) == len(present) else "text"
-            lines.append(f"column {column.name} looks like {what}: {len(different):,} different values in "
-                         f"{len(present):,} rows, such as {example[:40]!r}")  # fmt: skip
+        if len(different) <= min(max(_DIVERSE_FROM, int(_DIVERSE_SHARE * len(present))), _MOST_VALUES):
+            continue
+        texts = [column.labels[k] for k in different]
+        what = "an id" if len(different) == len(present) else "text"
+        if odd := odd_texts(texts, decimal):
+            what = f"numbers, but for {', '.join(map(repr, odd))}"
+            cures.append(f"marks of missing values: add them to data.table.missing ({', '.join(map(repr, odd))})")
+        elif formats := formats_of(texts):
+            what = "dates"
+            cures.append(
+                f"dates: data.table.dates: [{column.name}] and .date_format: {' or '.join(map(repr, formats))}"
+            )
+        else:
             names.append(column.name)
-    if lines:
-        dates = "; dates: data.table.dates and .date_format" if dated else ""
-        raise UserError(
-            "\n    ".join(lines),
-            f"leave out what is no category: data.table.drop: [{', '.join(names)}]; categories all the same: "
-            f"data.table.categories{dates}",
+        lines.append(
+            f"column {column.name} looks like {what}: {len(different):,} different values in {len(present):,} rows, "
+            f"such as {texts[0][:40]!r}"
         )
+    if names:
+        cures.append(
+            f"leave out what is no category: data.table.drop: [{', '.join([*settings.drop, *names])}]; categories all "
+            "the same: data.table.categories; dates: data.table.dates and .date_format"
+        )
+    if lines:
+        raise UserError("\n    ".join(lines), "; ".join(cures))
 
 
 def _counts_rows(values: npt.NDArray[Any]) -> bool:
@@ -151,7 +177,7 @@ def _fit(column: Column, splits: Mapping[str, Int64], settings: TableParams, fit
     if column.kind == "category":
         _fit_category(column, splits, fitted)
     elif column.kind == "number":
-        _fit_number(column.name, column.values, splits["train"], settings, fitted)
+        _fit_number(column.name, column.values, splits["train"], settings, fitted, {"grouped": column.grouped})
     else:
         for part, values in _date_parts(column):
             source = {"source": column.name, "part": part, "format": settings.date_format}
@@ -167,14 +193,24 @@ def _fit_number(
     if not len(present) or (len(present) == len(seen) and present.min() == present.max()):
         fitted.constant.append(name)
         return
+    spread = float(present.std())
+    if spread and not _LEAST_SPREAD < spread < _MOST_SPREAD:
+        raise UserError(
+            f"column {name}: its values spread by {spread:g} (standard deviation), which float32 cannot compute with",
+            f"multiply it by a power of ten, or leave it out: data.table.drop: [{', '.join([*settings.drop, name])}]",
+        )
     edges = np.unique(np.quantile(present, np.linspace(0.0, 1.0, settings.edges + 1)))
-    if not source and np.abs(present).max() > _EXACT_IN_FLOAT32 and len(np.unique(exact)) > len(np.unique(stored)):
+    if (
+        not source.get("source")
+        and np.abs(present).max() > _EXACT_IN_FLOAT32
+        and len(np.unique(exact)) > len(np.unique(stored))
+    ):
         fitted.inexact.append(name)
     fitted.columns.append(
         NumberColumn(
             name=name,
             mean=float(present.mean()),
-            std=float(present.std()),
+            std=spread,
             fill=float(np.median(present)),
             missing=len(present) < len(seen),
             edges=edges.tolist() if len(edges) > 1 else [],
@@ -182,6 +218,11 @@ def _fit_number(
         )
     )
     fitted.values.append(stored)
+
+
+def _lost(exact: Floats, stored: npt.NDArray[np.float32]) -> bool:
+    """Whether numbers that differ are the same in float32."""
+    return len(np.unique(exact)) > len(np.unique(stored))
 
 
 def _fit_category(column: Column, splits: Mapping[str, Int64], fitted: _Fitted) -> None:
@@ -218,6 +259,11 @@ def _fit_target(target: Target, train: Int64) -> ClassTarget | NumberTarget:
         return ClassTarget(classes=list(target.classes))
     seen = target.values[train].astype(np.float64)
     spread = float(seen.std())
+    if spread and not _LEAST_SPREAD < spread < _MOST_SPREAD:
+        raise UserError(
+            f"the target {target.name} spreads by {spread:g} (standard deviation), which float32 cannot compute with",
+            "multiply it by a power of ten",
+        )
     if spread == 0.0:
         raise UserError(
             f"the target {target.name} is {seen[0]:g} in every training row: there is nothing to learn",
@@ -226,12 +272,22 @@ def _fit_target(target: Target, train: Int64) -> ClassTarget | NumberTarget:
     return NumberTarget(name=target.name, mean=float(seen.mean()), std=spread)
 
 
-def _remarks(features: Features, fitted: _Fitted, gaps: Mapping[str, int], leaks: Sequence[str]) -> Iterator[str]:
+def _remarks(
+    features: Features,
+    fitted: _Fitted,
+    gaps: Mapping[str, int],
+    marks: Mapping[str, Mapping[str, int]],
+    leaks: Sequence[str],
+) -> Iterator[str]:
     kinds = [column.kind for column in features.columns]
     counted = {"numbers": kinds.count("number"), "categories": kinds.count("category"), "dates": kinds.count("date")}
     yield "columns: " + ", ".join(f"{count} {kind}" for kind, count in counted.items() if count)
     if gaps:
-        yield "missing values: " + ", ".join(f"{name} {count:,}" for name, count in gaps.items())
+        said = {name: ", ".join(f"{mark!r} {n:,}" for mark, n in found.items()) for name, found in marks.items()}
+        yield "missing values: " + ", ".join(
+            f"{name} {count:,}" + (f" (data.table.missing: {said[name]})" if name in said else "")
+            for name, count in gaps.items()
+        )
     if fitted.constant:
         yield f"left out, the same in all training rows: {', '.join(fitted.constant)}"
     for name, counts in fitted.unseen.items():

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from samebits.base.errors import UserError
-from samebits.data.readers.table.columns import Column, Int64, as_category
+from samebits.base.errors import UserError, listed
+from samebits.data.readers.table.columns import Column, Int64, as_category, odd_texts
 from samebits.params.table import TableParams
 
 _MOST_CLASSES = 1000
 _FEW_VALUES = 20
+_MOST_MARKED = 0.2
+"""Share of the rows whose target says one mark of data.table.missing, beyond which it is taken for a class."""
+
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -60,14 +64,14 @@ def read_target(column: Column, settings: TableParams) -> Target:
         )
     different = np.unique(column.values[~column.missing])
     if wanted == "class" or column.kind == "category" or (wanted == "auto" and len(different) == 2):
-        return _classes(as_category(column))
+        return _classes(as_category(column), settings)
     return _numbers(column, different)
 
 
 def _numbers(column: Column, different: npt.NDArray[Any]) -> Target:
     bad = {int(row): f"target {column.name}: {cell[:40]!r} is no finite number" for row, cell in column.bad.items()}
-    for row in np.flatnonzero(column.missing).tolist():
-        bad.setdefault(row, f"target {column.name} is missing")
+    for row, reason in _missing(column, "").items():
+        bad.setdefault(row, reason)
     with np.errstate(invalid="ignore"):
         for row in np.flatnonzero(np.abs(column.values) > _LARGEST).tolist():
             bad.setdefault(row, f"target {column.name}: {column.texts[row]} is beyond float32")
@@ -91,10 +95,30 @@ def _numbers(column: Column, different: npt.NDArray[Any]) -> Target:
     )
 
 
-def _classes(column: Column) -> Target:
+def _missing(column: Column, hint: str) -> dict[int, str]:
+    """The rows without a target, and why: of a cell that says something, what it says."""
+    reasons = dict.fromkeys(np.flatnonzero(column.missing).tolist(), f"target {column.name} is missing")
+    for mark, rows in column.marks.items():
+        reasons.update(
+            dict.fromkeys(
+                rows.tolist(),
+                f"target {column.name} is missing: its cell says {mark!r}, which data.table.missing lists{hint}",
+            )
+        )
+    return reasons
+
+
+def _classes(column: Column, settings: TableParams) -> Target:
     name, labels = column.name, column.labels
     codes = column.values.astype(np.int64)
-    bad = dict.fromkeys(np.flatnonzero(column.missing).tolist(), f"target {name} is missing")
+    for mark, rows in column.marks.items():
+        if len(rows) > _MOST_MARKED * len(codes):
+            others = json.dumps([each for each in settings.missing if each != mark], ensure_ascii=False)
+            raise UserError(
+                f"the target {name} is {mark!r} in {len(rows):,} of {len(codes):,} rows; data.table.missing lists it",
+                f"if that is a class, set data.table.missing: {others}; if not, take these rows out of the file",
+            )
+    bad = _missing(column, "; if that is a class, take it out of that list")
     for row, cell in column.bad.items():
         bad[row] = f"target {name}: {cell[:40]!r} is no value"
     counts = np.bincount(codes[codes >= 0], minlength=len(labels))
@@ -104,17 +128,22 @@ def _classes(column: Column) -> Target:
             "set data.table.target to another column",
         )
     if len(labels) > _MOST_CLASSES or len(labels) * 2 > counts.sum():
+        odd = odd_texts(labels, "," if settings.decimal == "," else ".")
         raise UserError(
             f"the target {name} has {len(labels):,} different texts in {counts.sum():,} rows, such as {labels[0]!r}: "
-            "these are no classes",
+            "these are no classes" + (f"; all but {', '.join(map(repr, odd))} are numbers" if odd else ""),
             "set data.table.target to another column; if they are numbers, set data.table.decimal or .missing",
         )
-    once = [labels[k] for k in np.flatnonzero(counts == 1)]
-    if once:
+    # One row cannot be trained on and judged by, and most often its class was mistyped.
+    for row in np.flatnonzero((codes >= 0) & (counts[codes] == 1)).tolist():
+        bad[row] = f"target {name}: the only row of the class {labels[codes[row]][:40]!r}"
+    kept = np.flatnonzero(counts > 1)
+    if len(kept) < 2:
         raise UserError(
-            f"{len(once)} of {len(labels)} classes of {name} occur in one row only: {', '.join(map(repr, once[:5]))}",
-            "add rows of them, merge them with others, or remove those rows: one row cannot be trained on and tested",
+            f"the target {name} has one class of more than one row, {labels[kept[0]]!r}", "add rows of another class"
         )
+    codes = np.where(codes >= 0, np.searchsorted(kept, codes), -1)
+    labels, counts = tuple(labels[k] for k in kept), counts[kept]
     return Target(
         name,
         "class",
@@ -122,5 +151,5 @@ def _classes(column: Column) -> Target:
         codes.astype(np.float64),
         labels,
         bad,
-        f"{len(labels)} classes, {int(counts.min()):,} to {int(counts.max()):,} rows each",
+        f"{len(labels)} classes, {int(counts.min()):,} to {int(counts.max()):,} rows each: {listed(labels, 12)}",
     )

@@ -19,9 +19,9 @@ from samebits.data.fetching.archives import Member, list_tree
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.splits import are_splits, first_folders, require_filled
 from samebits.data.readers.text.decoding import LONGEST, NotText, check_encoding, decode, require_unmixed
-from samebits.data.readers.text.labelled import Item, RawTexts, collect, require_no_columns
+from samebits.data.readers.text.labelled import Item, RawTexts, collect
 
-_TABLE = "put the texts into a CSV or JSON Lines file that says its {} (data.text.{}), or set data.split: hash"
+_TABLE = "put the texts into a CSV or JSON Lines file that says its {} (data.{}_column), or set data.split: hash"
 _SPLIT_CURES = {key: _TABLE.format(key, key) for key in ("group", "time")}
 _WORD = re.compile(r"[^\W_]+")
 
@@ -33,12 +33,12 @@ def read(source: Source) -> RawTexts:
         UserError: no folder, no class, a class without a file.
     """
     encodings: Counter[str] = Counter()
-    if source.settings.text.encoding is not None:
-        check_encoding(source.settings.text.encoding)
+    if source.settings.encoding is not None:
+        check_encoding(source.settings.encoding)
 
     def text_of(data: bytes) -> str:
-        text, encoding = decode(data, source.settings.text.encoding)
-        if source.settings.text.encoding is None:
+        text, encoding = decode(data, source.settings.encoding)
+        if source.settings.encoding is None:
             require_unmixed(data, encoding)
         encodings[encoding] += 1
         return text
@@ -56,9 +56,8 @@ def read_files(
         skip: suffixes of files that are no samples.
 
     Raises:
-        UserError: as `read`, and for `data.text` naming a column.
+        UserError: as `read`.
     """
-    require_no_columns(source)
     root = "" if source.card is None else source.card.root
     found_files, folders = list_tree(source.own, source.scratch, root)
     members = [each for each in found_files if PurePosixPath(each.name).suffix not in skip]

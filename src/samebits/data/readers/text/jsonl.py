@@ -14,11 +14,11 @@ from samebits.base.errors import UserError
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.text.decoding import NotText, read_lines
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
-from samebits.params.text import TextParams
+from samebits.params.data import DataParams
 
 _SPLIT_CURES = {
-    "group": "name the key whose equal values stay together: data.text.group",
-    "time": "name the key with the date of a text: data.text.time",
+    "group": "name the key whose equal values stay together: data.group_column",
+    "time": "name the key with the date of a text: data.time_column",
 }
 
 
@@ -40,7 +40,7 @@ def read(source: Source) -> RawTexts:
 
 
 def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]:
-    settings, seen = source.settings.text, False
+    settings, seen = source.settings, False
     for number, line in read_lines(source.own, source.name, settings.encoding, encodings):
         name = f"line {number}"
         if isinstance(line, NotText):
@@ -67,31 +67,32 @@ def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]
         raise UserError(f"{source.name} is empty", "look at data.source")
 
 
-def _item(value: Any, name: str, origin: str, settings: TextParams) -> Item | SetAside:
+def _item(value: Any, name: str, origin: str, settings: DataParams) -> Item | SetAside:
     if not isinstance(value, dict):
         return SetAside(name, f"{_kind(value)}, not an object")
-    text, label = value.get(settings.text), _plain(value.get(settings.label))
-    if settings.text not in value:
+    of_text, of_label, given = settings.text.text, settings.text.label, settings.split_column
+    text, label = value.get(of_text), _plain(value.get(of_label))
+    if of_text not in value:
         keys = ", ".join(repr(key[:40]) for key in list(value)[:8]) or "none"
-        return SetAside(name, f"no key {settings.text!r}; its keys: {keys}", label)
+        return SetAside(name, f"no key {of_text!r}; its keys: {keys}", label)
     if not isinstance(text, str):
-        return SetAside(name, f"{settings.text!r} is {_kind(text)}, not a text", label)
-    if settings.label in value and value[settings.label] is not None and label is None:
-        return SetAside(name, f"{settings.label!r} is {_kind(value[settings.label])}, neither a name nor whole number")
-    if settings.given is not None and settings.given not in value:
-        return SetAside(name, f"no key {settings.given!r} (data.text.given)", label)
-    if settings.group is not None and _plain(value.get(settings.group)) is None:
-        return SetAside(name, f"no name under {settings.group!r} (data.text.group)", label)
-    time = value.get(settings.time) if settings.time is not None else None
-    if settings.time is not None and (isinstance(time, bool) or not isinstance(time, str | int | float)):
-        return SetAside(name, f"no date and no number under {settings.time!r} (data.text.time)", label)
+        return SetAside(name, f"{of_text!r} is {_kind(text)}, not a text", label)
+    if of_label in value and value[of_label] is not None and label is None:
+        return SetAside(name, f"{of_label!r} is {_kind(value[of_label])}, neither a name nor whole number")
+    if given is not None and given not in value:
+        return SetAside(name, f"no key {given!r} (data.split_column)", label)
+    if settings.group_column is not None and _plain(value.get(settings.group_column)) is None:
+        return SetAside(name, f"no name under {settings.group_column!r} (data.group_column)", label)
+    time = value.get(settings.time_column) if settings.time_column is not None else None
+    if settings.time_column is not None and (isinstance(time, bool) or not isinstance(time, str | int | float)):
+        return SetAside(name, f"no date and no number under {settings.time_column!r} (data.time_column)", label)
     return Item(
         id=name,
         origin=origin,
         text=text,
         label=label,
-        given=None if settings.given is None else str(value[settings.given]),
-        group=None if settings.group is None else _plain(value.get(settings.group)),
+        given=None if given is None else str(value[given]),
+        group=None if settings.group_column is None else _plain(value.get(settings.group_column)),
         time=None if time is None else str(time),
     )
 

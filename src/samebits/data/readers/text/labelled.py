@@ -125,7 +125,7 @@ class RawTexts(Raw):
         other = {name: n for name, n in sorted(self.encodings.items()) if name not in {"utf-8", "utf-8-sig", "ascii"}}
         if other:
             found = ", ".join(f"{n:,} as {name}" for name, n in other.items())
-            yield f"read as other than UTF-8: {found} (data.text.encoding, if that is wrong)"
+            yield f"read as other than UTF-8: {found} (data.encoding, if that is wrong)"
 
 
 def collect(
@@ -189,7 +189,7 @@ def collect(
         classes=tuple(classes),
         given=_column([item.given for item in chosen], default="train"),
         groups=_column([item.group for item in chosen], default=""),
-        times=read_times([item.time for item in chosen], "data.text.time"),
+        times=read_times([item.time for item in chosen], "data.time_column"),
         split_cures=split_cures or {},
         set_aside=(*aside, *single),
         store=store,
@@ -199,21 +199,6 @@ def collect(
         scratch=source.scratch,
         encodings={} if encodings is None else encodings,
     )
-
-
-def require_no_columns(source: Source) -> None:
-    """Refuse settings that name a column, of a source that has none.
-
-    Raises:
-        UserError: with the key.
-    """
-    for key in ("given", "group", "time"):
-        column = getattr(source.settings.text, key)
-        if column is not None:
-            raise UserError(
-                f"data.text.{key} is {column!r}, but {source.name} has no columns",
-                f"take data.text.{key} out of params.yaml; what splits such a source can have: docs/data.md",
-            )
 
 
 def _checked(item: Item) -> tuple[str, str]:
@@ -229,9 +214,9 @@ def _checked(item: Item) -> tuple[str, str]:
     if item.given is not None and split_of(item.given) is None:
         return "", f"its split is {item.given[:40]!r}, neither train nor validation nor test"
     if item.group is not None and not class_name(item.group):
-        return "", "it has no group (data.text.group)"
+        return "", "it has no group (data.group_column)"
     if item.time is not None and (reason := no_time(item.time)):
-        return "", f"{reason} (data.text.time)"
+        return "", f"{reason} (data.time_column)"
     return text, "" if text else "the text is empty"
 
 

@@ -16,7 +16,7 @@ from samebits.data.fetching.archives import Member, list_members
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.text.decoding import NotText, check_encoding
 from samebits.data.readers.text.documents import LARGEST, whole_text
-from samebits.data.readers.text.labelled import Item, RawTexts, collect, require_no_columns
+from samebits.data.readers.text.labelled import Item, RawTexts, collect
 
 SHORTEST, LONGEST = 200, 2000
 """Characters of a paragraph."""
@@ -28,11 +28,10 @@ def read(source: Source) -> RawTexts:
     """The paragraphs of the books of each author that the card names (of one's own: of all authors).
 
     Raises:
-        UserError: if there are no such books, `data.text.encoding` is none, or `data.text` names a column.
+        UserError: if there are no such books, or `data.encoding` is none.
     """
-    require_no_columns(source)
-    if source.settings.text.encoding is not None:
-        check_encoding(source.settings.text.encoding)
+    if source.settings.encoding is not None:
+        check_encoding(source.settings.encoding)
     encodings: Counter[str] = Counter()
     other: Counter[str] = Counter()
     root = "" if source.card is None else source.card.root
@@ -80,7 +79,7 @@ def _items(
             )
             continue
         try:
-            text, encoding = whole_text(member.read(), source.settings.text.encoding)
+            text, encoding = whole_text(member.read(), source.settings.encoding)
         except NotText as error:
             yield SetAside(member.name, str(error), author)
             continue

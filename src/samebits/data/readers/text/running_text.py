@@ -26,7 +26,6 @@ from samebits.data.readers.text.bpe import encode_all, separator_of, tokenizer_b
 from samebits.data.readers.text.chunks import segments
 from samebits.data.readers.text.decoding import NotText, check_encoding
 from samebits.data.readers.text.documents import documents, read_text
-from samebits.data.readers.text.labelled import require_no_columns
 from samebits.data.readers.text.tokenizer import Given, read_tokenizer
 from samebits.params.text import TextParams
 from samebits.signature.signature import NextTokenTarget, Signature, TokenInputs
@@ -52,9 +51,8 @@ def read(source: Source) -> RawText:
             f"data.split is {settings.split}: running text has no classes and no times",
             "set data.split: hash, or group to keep each document in one split",
         )
-    require_no_columns(source)
-    if settings.text.encoding is not None:
-        check_encoding(settings.text.encoding)
+    if settings.encoding is not None:
+        check_encoding(settings.encoding)
     set_aside: list[SetAside] = []
     names: list[str] = []
     places: list[tuple[int, int, int, int]] = []  # document, line, first byte, last byte + 1
@@ -63,7 +61,7 @@ def read(source: Source) -> RawText:
     with (source.scratch / "text").open("wb") as store:
         for name, path in documents(source, set_aside):
             try:
-                text, encoding = read_text(path, settings.text.encoding)
+                text, encoding = read_text(path, settings.encoding)
             except NotText as error:
                 set_aside.append(SetAside(name, str(error)))
                 continue

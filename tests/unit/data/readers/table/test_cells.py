@@ -25,6 +25,8 @@ from samebits.data.readers.table import cells
         ("1 234 567", 1234567, 1234567),
         ("1\u202f234,5", None, 1234.5),
         ("1'234", 1234, 1234),
+        ("0.125", 0.125, None),
+        ("0,125", None, 0.125),
         ("-Inf", -math.inf, -math.inf),
         ("1_000", None, None),
         ("0x1F", None, None),
@@ -70,3 +72,39 @@ def test_codes_and_doubtful_numbers() -> None:
     assert [cells.is_code(text) for text in ("007", "0", "0.5", "70")] == [True, False, False, False]
     assert [cells.is_ambiguous(text) for text in ("1,234", "1,23", "1,234,567")] == [True, False, False]
     assert [cells.boolean(text) for text in ("Yes", "FALSE", "maybe")] == [True, False, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "point", "comma"),
+    [
+        ("True", "true", "true"),
+        ("3.0", "3", "3.0"),
+        ("3,50", "3,50", "3.5"),
+        ("+3", "3", "3"),
+        ("-0.0", "0", "-0.0"),
+        ("-.5", "-0.5", "-.5"),
+        ("007", "007", "007"),
+        ("007.0", "007.0", "007.0"),
+        ("12345678901234567890.0", "12345678901234567890", "12345678901234567890.0"),
+        ("Yes", "Yes", "Yes"),
+        ("1.2.3", "1.2.3", "1.2.3"),
+        (".", ".", "."),
+        ("", "", ""),
+    ],
+)
+def test_one_text_for_a_value(text: str, point: str, comma: str) -> None:
+    assert cells.one_text(text, ".") == point
+    assert cells.one_text(text, ",") == comma
+
+
+def test_names_are_no_values() -> None:
+    assert [cells.are_values(each) for each in (["1", "2.50"], ["True", "false"], ["1.10", "1.1a"], ["01", "2"])] == [
+        *(True, True, False, False)
+    ]
+
+
+def test_formats_of_dates_are_found() -> None:
+    assert cells.formats_of(["Apr 01 1965", "Dec 31 2001"] * 9) == ["%b %d %Y"]
+    assert cells.formats_of(["01/02/2024", "03/04/2024"]) == ["%d/%m/%Y", "%m/%d/%Y"]
+    assert cells.formats_of(["31/12/2024 10:30"]) == ["%d/%m/%Y %H:%M"]
+    assert cells.formats_of(["a", "b"]) == []

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
+from samebits.base.errors import UserError
 from samebits.data.preparation.shards import dataset_digest, write_prepared
 from samebits.data.readers.reader import Encoded, Raw
 from samebits.signature.signature import CategoryColumn, ClassTarget, NumberColumn, NumberTarget
@@ -99,9 +101,9 @@ def test_bad_cells_are_set_aside(tmp_path: Path) -> None:
     text = csv_text(table) + "1,2\n"
     raw, _ = prepare(write(tmp_path, text), bad_limit=0.05)
     assert [(each.id, each.reason) for each in raw.set_aside] == [
-        ("row/0000201", "2 columns, the header has 5"),
+        ("row/0000201", "line 202: 2 fields, the header has 5"),
         ("row/0000004", "column size: 'big' is no finite number"),
-        ("row/0000010", "target price is missing"),
+        ("row/0000010", "target price is missing: its cell says 'NaN', which data.table.missing lists"),
     ]
     assert len(raw) == 198
 
@@ -113,7 +115,10 @@ def test_bad_cells_are_set_aside(tmp_path: Path) -> None:
         ("\t", "utf-8-sig", {}),
         ("|", "utf-16", {}),
         (",", "cp1252", {"encoding": "cp1252"}),
-        ("#", "utf-8", {"separator": "#"}),
+        (",", "cp1252", {}),
+        (";", "utf-32", {}),
+        ("§", "utf-8", {"csv": {"separator": "§"}}),
+        ("#", "utf-8", {"csv": {"separator": "#"}}),
     ],
 )
 def test_separators_and_encodings(separator: str, encoding: str, table: dict[str, Any], tmp_path: Path) -> None:
@@ -184,11 +189,11 @@ def test_how_a_column_is_read_moves_no_row(tmp_path: Path) -> None:
 def test_groups_stay_together_and_time_goes_on(tmp_path: Path) -> None:
     table = [[f"g{k % 40}", *row] for k, row in enumerate(rows())]
     path = write(tmp_path, csv_text(table, ("house", *COLUMNS)))
-    _, encoded = prepare(path, group="house", split="group")
+    _, encoded = prepare(path, group_column="house", split="group")
     of_split = [{table[int(i.rpartition("/")[2]) - 1][0] for i in part.ids} for part in encoded.splits.values()]
     assert not of_split[0] & of_split[1] | of_split[0] & of_split[2] | of_split[1] & of_split[2]
     assert "house" not in [column.name for column in encoded.signature.table.columns]
-    _, encoded = prepare(path, time="sold", split="time", drop=["house"])
+    _, encoded = prepare(path, time_column="sold", split="time", drop=["house"])
     days = [sorted(table[int(i.rpartition("/")[2]) - 1][3] for i in part.ids) for part in encoded.splits.values()]
     assert days[0][-1] <= days[1][0]
     assert days[1][-1] <= days[2][0]
@@ -261,3 +266,145 @@ def test_raw_is_typed(tmp_path: Path) -> None:
     raw: Raw = prepare(write(tmp_path, csv_text(rows())))[0]
     assert raw.hashes.shape == (200, 32)
     assert raw.origins[0] == "x.csv#1"
+
+
+def frame(count: int = 200) -> pd.DataFrame:
+    """As pandas holds a table: a number, an hour as a float, a truth value, and what follows from them."""
+    random = np.random.default_rng(1)
+    size, hour = random.uniform(30, 200, count).round(2), random.integers(0, 24, count).astype(float)
+    member = random.integers(0, 2, count).astype(bool)
+    price = size * 3 + 20 * member + hour + random.normal(0, 5, count)
+    return pd.DataFrame({"size": size, "hour": hour, "member": member, "price": price.round(3)})
+
+
+@pytest.mark.parametrize("index", ["of a filter", "named"])
+def test_the_index_of_pandas_is_no_column(index: str, tmp_path: Path) -> None:
+    found = frame()
+    found = found[found["size"] > 50]
+    found = found if index == "of a filter" else found.rename_axis("house")
+    found.to_parquet(tmp_path / "x.parquet")
+    _, encoded = prepare(tmp_path / "x.parquet")
+    assert [column.name for column in encoded.signature.table.columns] == ["size", "hour", "member"]
+    assert isinstance(encoded.signature.target, NumberTarget)
+    assert encoded.signature.target.name == "price"
+    left_out = "__index_level_0__" if index == "of a filter" else "house"
+    assert f"left out, pandas wrote them as the labels of the rows: {left_out}" in encoded.remarks
+    # Asked for by name, it is a column like any other.
+    _, encoded = prepare(tmp_path / "x.parquet", categories=[left_out])
+    assert left_out in encoded.audit["columns"]
+
+
+def test_an_index_that_went_through_a_csv_is_no_column(tmp_path: Path) -> None:
+    frame().reset_index(names="Unnamed: 0").to_csv(tmp_path / "x.csv", index=False)
+    _, encoded = prepare(tmp_path / "x.csv")
+    assert [column.name for column in encoded.signature.table.columns] == ["size", "hour", "member"]
+    assert any("Unnamed: 0" in line for line in encoded.remarks)
+
+
+def test_a_category_has_one_text_however_it_is_written(tmp_path: Path) -> None:
+    found = frame()
+    found.to_parquet(tmp_path / "x.parquet")
+    found.to_csv(tmp_path / "pandas.csv", index=False)
+    typed = found.assign(hour=found["hour"].astype(int), member=found["member"].map(str).str.lower())
+    typed.to_csv(tmp_path / "typed.csv", index=False)
+    values = []
+    for name in ("x.parquet", "pandas.csv", "typed.csv"):
+        columns = prepare(tmp_path / name, categories=["hour"])[1].signature.table.columns
+        values.append([column.values for column in columns if isinstance(column, CategoryColumn)])
+    assert values[0] == values[1] == values[2]
+    assert "3" in values[0][0]
+    assert values[0][1] == ["false", "true"]
+
+
+def test_classes_have_one_text_too(tmp_path: Path) -> None:
+    table = [[*row[:4], ("True", "true", "FALSE")[k % 3]] for k, row in enumerate(rows())]
+    assert prepare(write(tmp_path, csv_text(table)))[0].classes == ("false", "true")
+    # Names that are no numbers all the way stay as they are.
+    table = [[*row[:4], ("1.1", "1.10", "1.2a")[k % 3]] for k, row in enumerate(rows())]
+    assert prepare(write(tmp_path, csv_text(table)))[0].classes == ("1.1", "1.10", "1.2a")
+
+
+def test_a_mark_for_missing_values_is_told(tmp_path: Path) -> None:
+    table = rows()
+    for k in range(0, 200, 4):
+        table[k][1] = "None"
+        table[k][0] = ("#N/A", "<NA>", "n/a", "")[k // 4 % 4]
+    _, encoded = prepare(write(tmp_path, csv_text(table)))
+    assert (
+        "missing values: size 50 (data.table.missing: '#N/A' 13, '<NA>' 13, 'n/a' 12), "
+        "town 50 (data.table.missing: 'None' 50)" in encoded.remarks
+    )
+    assert encoded.audit["missing_marks"]["town"] == {"None": 50}
+    values = prepare(write(tmp_path, csv_text(table)), missing=["", "#N/A", "<NA>", "n/a"])[1].signature.table.columns[
+        1
+    ]
+    assert isinstance(values, CategoryColumn)
+    assert "None" in values.values
+
+
+def test_a_class_of_one_row_is_set_aside(tmp_path: Path) -> None:
+    table = [[*row[:4], "eel" if k == 7 else ("cat", "dog")[k % 2]] for k, row in enumerate(rows())]
+    raw, encoded = prepare(write(tmp_path, csv_text(table)), split="stratified")
+    assert raw.classes == ("cat", "dog")
+    assert [(each.id, each.reason) for each in raw.set_aside] == [
+        ("row/0000008", "target price: the only row of the class 'eel'")
+    ]
+    assert raw.targets is not None
+    assert [raw.classes[k] for k in raw.targets[5:9]] == ["dog", "cat", "cat", "dog"]
+    assert "2 classes, 99 to 100 rows each: cat, dog" in encoded.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "decimal"),
+    [
+        (("1.234", "954"), None),
+        (("1.234", "0.954"), "."),
+        (("1.234", "12.5"), "."),
+        (("1.234.567", "1.234"), ","),
+        (("1.234,5", "954"), ","),
+        (("7", "954"), "."),
+    ],
+)
+def test_points_that_may_group_thousands_are_asked_for(
+    cells: tuple[str, str], decimal: str | None, tmp_path: Path
+) -> None:
+    body = [[str(k), cells[k % 2], f"{k * 37 % 91}"] for k in range(100)]
+    path = write(tmp_path, csv_text(body, ("n", "sold", "price"), ";"))
+    if decimal is None:
+        with pytest.raises(UserError, match=r"column sold: '1\.234' may be 1234 or 1\.234") as caught:
+            prepare(path)
+        assert "data.table.decimal" in caught.value.cure
+        assert stored(prepare(path, decimal=",")[1])[:, 1].max() == 1234
+    else:
+        assert prepare(path)[1].signature.table.decimal == decimal
+
+
+def test_a_date_that_no_calendar_has_is_set_aside(tmp_path: Path) -> None:
+    columns = columns_of(rows())
+    seconds = np.arange(200) * 86_400 * 7
+    seconds[7] = 569_743_200_000
+    columns["sold"] = pa.array(seconds, pa.timestamp("s"))
+    raw, _ = prepare(write_parquet(tmp_path / "x.parquet", columns))
+    assert [(each.id, each.reason) for each in raw.set_aside] == [
+        ("row/0000008", "column sold: 'year 20024' is no date")
+    ]
+
+
+@pytest.mark.parametrize("form", ["%b %d %Y", "%d.%m.%y"])
+def test_a_format_of_dates_that_is_found_works(form: str, tmp_path: Path) -> None:
+    table = rows()
+    for row in table:
+        row[2] = date.fromisoformat(row[2]).strftime(form)
+    path = write(tmp_path, csv_text(table))
+    if form == "%b %d %Y":
+        with pytest.raises(UserError, match="column sold looks like dates") as caught:
+            prepare(path)
+        assert f"data.table.dates: [sold] and .date_format: '{form}'" in caught.value.cure
+    assert "sold.year" in [c.name for c in prepare(path, dates=["sold"], date_format=form)[1].signature.table.columns]
+
+
+def test_a_table_without_names_can_be_given_some(tmp_path: Path) -> None:
+    with_names = prepare(write(tmp_path, csv_text(rows())))[1]
+    without = write(tmp_path, csv_text(rows()).partition("\n")[2])
+    found = prepare(without, csv={"columns": list(COLUMNS)})[1]
+    assert dataset_digest(found.signature, found.splits) == dataset_digest(with_names.signature, with_names.splits)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from samebits.base.errors import UserError
+from samebits.data.readers.text import decoding
 from tests.helpers.refusals import raw_folder, refused
 from tests.helpers.tables import COLUMNS, csv_text, prepare, rows, settings, write_parquet
 
@@ -41,17 +45,16 @@ LEAKING = csv_text(
 )
 
 CSV: dict[str, Broken] = {
-    "an empty file": ("", {}, "is empty", "data.source"),
-    "blank lines": ("\n\n \n", {}, "is empty", "data.source"),
-    "a header alone": (csv_text([]), {}, "no row below it", "data.source"),
+    "an empty file": ("", {}, "is empty", "line of names"),
+    "blank lines": ("\n\n \n", {}, "is empty", "line of names"),
+    "a header alone": (csv_text([]), {}, "no row below its names", "data.source"),
     "a workbook": (b"PK\x03\x04" + bytes(50), {}, "a ZIP archive or an Excel workbook", "save the sheet as CSV"),
     "compressed": (gzip.compress(GOOD.encode()), {}, "compressed by gzip", "gunzip"),
-    "binary": (b"a,b\n1,\x00\x01", {}, "byte 6 is NUL", "name a CSV"),
+    "binary": (b"a,b\n1,\x00\x01", {}, "of 1 rows none can be read, line 2: it holds NUL bytes", "data.csv"),
     "JSON": ('[{"a": 1}]', {}, "begins like JSON", "convert"),
     "a web page": ("<!DOCTYPE html><html></html>", {}, "it is a web page", "download"),
-    "an empty first line": ("\n" + GOOD, {}, "its first line is empty", "names of the columns"),
     "one column": ("price\n1\n2\n", {}, "no separator is found", "at least two columns"),
-    "a wrong separator": (GOOD, {"separator": ";"}, "one column with data.table.separator ';'", "','"),
+    "a wrong separator": (GOOD, {"csv": {"separator": ";"}}, "one column with data.csv.separator ';'", "','"),
     "a name twice": (
         csv_text(rows(), ("size", "town", "sold", "size", "price")),
         {},
@@ -59,15 +62,24 @@ CSV: dict[str, Broken] = {
         "",
     ),
     "a column without a name": (csv_text(rows(), ("", *COLUMNS[1:])), {}, "column 1 of 5 has no name", "index=False"),
-    "latin-1": (GOOD.encode("latin-1"), {}, "x.csv is not utf-8: .* lines, first line", "data.table.encoding"),
-    "mixed encodings": (
-        GOOD.encode() + csv_text(rows(20, 1)).split("\n", 1)[1].encode("latin-1"),
-        {},
-        "mixes encodings",
-        "whole file is UTF-8",
+    "UTF-16 without a mark": (GOOD.encode("utf-16-le"), {}, "UTF-16 without a byte order mark", "data.encoding"),
+    "not in the given encoding": (GOOD.encode("latin-1"), {"encoding": "utf-8"}, "line .*: byte .* is no utf-8", ""),
+    "two encodings in a line": (
+        GOOD.encode() + "80,Größe Köln ".encode() + b"\xe9,2020-01-01,no,3\n",
+        {"bad_limit": 0.0},
+        "line 202: mixes encodings: 3 characters are UTF-8, 1 bytes are not",
+        "bad_limit",
     ),
-    "an unknown encoding": (GOOD, {"encoding": "utf8000"}, "'utf8000' is no encoding", "latin-1"),
-    "an open quote": (GOOD + '"1,Ulm,2020-01-01,no,3\n1,Ulm,2020-01-01,no,4\n', {}, "never closed", "close it"),
+    "an unknown encoding": (GOOD, {"encoding": "utf8000"}, "data.encoding 'utf8000' is no encoding", "cp1252"),
+    "bytes for an encoding": (GOOD, {"encoding": "rot13"}, "'rot13' is no encoding", "cp1252"),
+    "an encoding that refuses all": (GOOD, {"encoding": "undefined"}, "'undefined' is no encoding", "cp1252"),
+    "NUL in an encoding": (GOOD, {"encoding": "utf\0"}, "is no encoding", "cp1252"),
+    "an open quote": (
+        GOOD + '"1,Ulm,2020-01-01,no,3\n1,Ulm,2020-01-01,no,4\n',
+        {"bad_limit": 0.0},
+        "1 of 202 samples .*\n.*row/0000201: line 202: a quote is opened here and not closed",
+        "bad_limit",
+    ),
     "many short lines": (GOOD + "1,Ulm\n" * 50, {}, "50 of 250 samples .* cannot be used", "data.bad_limit"),
     "an unknown target": (GOOD, {"target": "prize"}, "names 'prize', which is no column", "did you mean 'price'"),
     "an unknown column to drop": (GOOD, {"drop": ["twon"]}, "data.table.drop names 'twon'", "'town'"),
@@ -78,7 +90,7 @@ CSV: dict[str, Broken] = {
         r"set data.table.target: null \(the last column is the target then\), data.table.drop: \[sold\], or name",
     ),
     "the target dropped": (GOOD, {"target": "price", "drop": ["price"]}, "is the target and in data.table.drop", ""),
-    "the target as group": (GOOD, {"group": "price"}, "is the target and data.table.group", "another"),
+    "the target as group": (GOOD, {"group_column": "price"}, "is the target and data.group_column", "another"),
     "nothing left": (GOOD, {"drop": list(COLUMNS[:-1])}, "no column left", "data.table.drop"),
     "a date to predict": (GOOD, {"target": "sold"}, "the target sold is a date", "number of it"),
     "a constant target": (body(put(4, lambda _: "7")), {}, "the target price is 7 in every row", "another"),
@@ -93,11 +105,65 @@ CSV: dict[str, Broken] = {
     "huge targets": (body(put(4, lambda _: "1e300", 4)), {}, "beyond float32", "bad_limit"),
     "text for a number": (GOOD, {"target": "town", "target_kind": "number"}, "target town holds text", "class"),
     "one class": (body(put(1, lambda _: "Ulm")), {"target": "town"}, "one class, 'Ulm'", "another"),
+    "a class called None": (
+        body(put(1, lambda k: "None" if k % 3 else ("Ulm", "Bonn")[k % 2])),
+        {"target": "town", "bad_limit": 1.0},
+        "the target town is 'None' in 133 of 200 rows; data.table.missing lists it",
+        r'set data.table.missing: \["", "NA", .*"null", "\?"\]',
+    ),
+    "a few classes called NA": (
+        body(put(1, lambda k: "NA" if k % 20 == 0 else ("Ulm", "Bonn")[k % 2])),
+        {"target": "town"},
+        "target town is missing: its cell says 'NA', which data.table.missing lists; if that is a class, take it out",
+        "bad_limit",
+    ),
+    "one class of more than one row": (
+        body(put(1, lambda k: "Ulm" if k else "Rom")),
+        {"target": "town"},
+        "one class of more than one row, 'Ulm'",
+        "another class",
+    ),
+    "a mark among numbers": (
+        body(put(0, lambda k: "-", 15)),
+        {},
+        "column size: '-' is no finite number; if it marks a missing value, add it to data.table.missing",
+        "bad_limit",
+    ),
+    "marks that make text of numbers": (
+        body(put(0, lambda k: "-", 5)),
+        {},
+        "column size looks like numbers, but for '-'",
+        "data.table.missing",
+    ),
+    "marks that make classes of numbers": (
+        body(put(4, lambda k: "-", 5)),
+        {},
+        "these are no classes; all but '-' are numbers",
+        "missing",
+    ),
+    "values for names": (
+        csv_text(rows()).partition("\n")[2],
+        {"drop": []},
+        "its first line holds values like those below it",
+        "data.csv.columns",
+    ),
+    "a column that float32 cannot spread": (
+        body(put(0, lambda k: f"{k % 7}e-40")),
+        {},
+        "column size: its values spread by 2.06015e-40",
+        "power of ten",
+    ),
+    "a target that float32 cannot spread": (
+        body(put(4, lambda k: f"{k % 7}{k % 5}e35")),
+        {},
+        r"the target price spreads by 1.98667e\+36",
+        "power of ten",
+    ),
     "a class of one row": (
         body(put(1, lambda k: "Rom" if k == 150 else "Ulm" if k % 2 else "Bonn")),
-        {"target": "town"},
-        "occur in one row only: 'Rom'",
-        "merge",
+        {"target": "town", "bad_limit": 0.0},
+        "row/0000151: target town: the only row of the class 'Rom'",
+        "bad_limit",
     ),
     "free text to predict": (body(put(1, lambda k: f"text {k}")), {"target": "town"}, "200 different texts", "another"),
     "free text": (body(put(1, lambda k: f"a house, no. {k}".replace(",", ""))), {}, "town looks like an id", "town"),
@@ -131,8 +197,8 @@ CSV: dict[str, Broken] = {
         "city alone tells the classes apart",
         r"drop: \[city\]",
     ),
-    "no groups": (GOOD, {"split": "group"}, "no group is known", "data.table.group"),
-    "no times": (GOOD, {"split": "time"}, "no time is known", "data.table.time"),
+    "no groups": (GOOD, {"split": "group"}, "no group is known", "data.group_column"),
+    "no times": (GOOD, {"split": "time"}, "no time is known", "data.time_column"),
     "classes for a number": (GOOD, {"split": "stratified"}, "there are no classes", "hash"),
     "words that are no split": (GOOD, {"split_column": "town"}, "column town .* holds", "train, validation or test"),
     "all columns constant": (
@@ -181,7 +247,7 @@ PARQUET: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a class of one row": (
         {"a": NUMBERS, "y": ["cat" if k % 2 else "dog" for k in range(N - 1)] + ["eel"]},
         {},
-        "occur in one row only: 'eel'",
+        "1 of 60 samples .*\n.*row/0000060: target y: the only row of the class 'eel'",
     ),
     "columns of another table": (
         {"a": NUMBERS, "y": NUMBERS},
@@ -211,14 +277,43 @@ def test_a_truncated_parquet(tmp_path: Path) -> None:
         prepare(path)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_parquet_ends_in_a_message(seed: int, tmp_path: Path) -> None:
+    """Whatever bytes are wrong: columns, a message, but no other error."""
+    path = write_parquet(
+        tmp_path / "x.parquet", {"a": NUMBERS, "b": [f"x{k % 3}" for k in range(N)], "y": NUMBERS[::-1]}
+    )
+    data = bytearray(path.read_bytes())
+    random = np.random.default_rng(seed)
+    for at in random.integers(4, len(data) - 4, 1 + seed % 5):
+        data[at] = random.integers(256)
+    path.write_bytes(data)
+    with contextlib.suppress(UserError):
+        prepare(path, allow_leaks=True)
+
+
+def test_odd_parquet(tmp_path: Path) -> None:
+    pq.write_table(pa.table({}), tmp_path / "none.parquet")
+    with pytest.raises(UserError, match="has no columns"):
+        prepare(tmp_path / "none.parquet")
+    text = pa.array([b"\xff\xfe"] * N, pa.binary()).view(pa.string())
+    with pytest.raises(UserError, match=r"no Parquet file that can be read: .*UTF8"):
+        prepare(write_parquet(tmp_path / "x.parquet", {"a": text, "y": NUMBERS}))
+    metadata = {b"pandas": b'{"index_columns": 7'}
+    pq.write_table(
+        pa.table({"a": NUMBERS, "y": NUMBERS[::-1]}).replace_schema_metadata(metadata), tmp_path / "p.parquet"
+    )
+    assert len(prepare(tmp_path / "p.parquet", allow_leaks=True)[0]) == N
+
+
 def test_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a folder"):
         prepare(tmp_path)
 
 
 def test_a_line_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("samebits.data.readers.table.csv_file._BLOCK", 1 << 12)
+    monkeypatch.setattr(decoding, "LONGEST", 1 << 12)
     path = tmp_path / "x.csv"
     path.write_text(GOOD + "x" * 20_000)
-    with pytest.raises(UserError, match="a line of more than"):
-        prepare(path)
+    with pytest.raises(UserError, match="line 202: the line is longer than"):
+        prepare(path, bad_limit=0.0)

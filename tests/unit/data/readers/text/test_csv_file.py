@@ -43,7 +43,7 @@ def test_the_separator_is_the_one_that_fits_the_header(tmp_path: Path, separator
 
 
 def test_a_given_separator_is_used(tmp_path: Path) -> None:
-    raw = texts_of(write(tmp_path, table(list(SAMPLES), "~")), "text_csv", separator="~")
+    raw = texts_of(write(tmp_path, table(list(SAMPLES), "~")), "text_csv", csv={"separator": "~"})
     assert len(raw) == 40
 
 
@@ -82,7 +82,7 @@ def test_quotes_hold_line_ends_and_separators(tmp_path: Path) -> None:
 def test_given_splits_and_groups(tmp_path: Path) -> None:
     rows = [(text, label, ("train", "val", "test")[k % 3], f"g{k % 5}") for k, (text, label) in enumerate(SAMPLES)]
     path = write(tmp_path, table(rows, header=("text", "label", "part", "who")))
-    raw = texts_of(path, "text_csv", given="part", group="who")
+    raw = texts_of(path, "text_csv", split_column="part", group_column="who")
     assert raw.given is not None
     assert list(raw.given[:3]) == ["train", "validation", "test"]
     assert raw.groups is not None
@@ -95,9 +95,9 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a header alone": ("text,label\n", {}, "no usable sample"),
     "no text column": (GOOD.replace("text,", "body,", 1), {}, "no column 'text'"),
     "no label column": (GOOD.replace(",label", ",Label", 1), {}, "is it 'Label'"),
-    "a wrong separator": (GOOD, {"separator": ";"}, "data.text.separator"),
+    "a wrong separator": (GOOD, {"csv": {"separator": ";"}}, "data.csv.separator"),
     "no header": (GOOD.split("\n", 1)[1], {}, "no column 'text'"),
-    "a column twice": (GOOD.replace("text,label", "text,label,text", 1), {}, "2 columns 'text'"),
+    "a column twice": (GOOD.replace("text,label", "text,label,text", 1), {}, "two columns are called text"),
     "one column for both": (GOOD, {"label": "text"}, "are both 'text'"),
     "a field too many": (GOOD + "a,b,c\n", {}, "3 fields, the header has 2"),
     "a field too few": (GOOD + "alone\n", {}, "1 fields, the header has 2"),
@@ -130,24 +130,24 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "an encoding of bytes": (GOOD, {"encoding": "base64"}, "'base64' is no encoding"),
     "a split of another name": (
         table([(*row, "train") for row in SAMPLES] + [("w", "pos", "later")], header=("text", "label", "part")),
-        {"given": "part"},
+        {"split_column": "part"},
         "its split is 'later'",
     ),
-    "no such group": (GOOD, {"group": "who"}, "no column 'who'"),
+    "no such group": (GOOD, {"group_column": "who"}, "no column 'who'"),
     "a text of no group": (
         table([*[(*row, "g") for row in SAMPLES], ("w", "pos", " ")], header=("text", "label", "who")),
-        {"group": "who"},
-        "line 42: it has no group (data.text.group)",
+        {"group_column": "who"},
+        "line 42: it has no group (data.group_column)",
     ),
-    "no such time": (GOOD, {"time": "when"}, "no column 'when'"),
+    "no such time": (GOOD, {"time_column": "when"}, "no column 'when'"),
     "a time that is none": (
         table([*[(*row, "2025-01-02") for row in SAMPLES], ("w", "pos", "2025-13-01")], header=("text", "label", "at")),
-        {"time": "at"},
-        "line 42: its time is '2025-13-01', neither a date such as 2025-12-31 nor a number (data.text.time)",
+        {"time_column": "at"},
+        "line 42: its time is '2025-13-01', neither a date such as 2025-12-31 nor a number (data.time_column)",
     ),
     "dates among numbers": (
         table([(*row, "17" if k else "1.2.2025") for k, row in enumerate(SAMPLES)], header=("text", "label", "at")),
-        {"time": "at"},
+        {"time_column": "at"},
         "times are dates, such as '1.2.2025', and numbers, such as '17'",
     ),
 }

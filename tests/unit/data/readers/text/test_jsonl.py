@@ -90,15 +90,19 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "half a character at the end": (codecs.BOM_UTF16_LE + GOOD.encode("utf-16-le")[:-1], {}, "no utf-16"),
     "an encoding that does not exist": (GOOD, {"encoding": "latin"[:3]}, "is no encoding"),
     "one key for both": (GOOD, {"label": "text"}, "are both 'text'"),
-    "no split": (GOOD, {"given": "part"}, "no key 'part' (data.text.given)"),
-    "no group": (GOOD, {"group": "who"}, "no name under 'who' (data.text.group)"),
-    "no time": (GOOD, {"time": "at"}, "no date and no number under 'at' (data.text.time)"),
+    "no split": (GOOD, {"split_column": "part"}, "no key 'part' (data.split_column)"),
+    "no group": (GOOD, {"group_column": "who"}, "no name under 'who' (data.group_column)"),
+    "no time": (GOOD, {"time_column": "at"}, "no date and no number under 'at' (data.time_column)"),
     "a time that is a truth value": (
         GOOD.replace("}", ', "at": true}'),
-        {"time": "at"},
-        "no date and no number under 'at' (data.text.time)",
+        {"time_column": "at"},
+        "no date and no number under 'at' (data.time_column)",
     ),
-    "a time that is NaN": (GOOD.replace("}", ', "at": NaN}'), {"time": "at"}, "its time is 'nan', neither a date"),
+    "a time that is NaN": (
+        GOOD.replace("}", ', "at": NaN}'),
+        {"time_column": "at"},
+        "its time is 'nan', neither a date",
+    ),
 }
 
 

@@ -54,7 +54,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
         {"encoding": "ascii"},
         r"x\.txt: byte 0 is no ascii",
     ),
-    "a column named": (two(), {"group": "who"}, r"data\.text\.group is 'who', but .* has no columns"),
+    "a column named": (two(), {"group_column": "who"}, r"data\.group_column is 'who', but .* has no columns"),
     "an encoding that does not exist": (two(), {"encoding": "none"}, "'none' is no encoding"),
     "control characters": (
         two(doyle__x_txt=b"\x01\x02" * 150),

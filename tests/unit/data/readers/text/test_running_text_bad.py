@@ -60,10 +60,10 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
     "mixed encodings": (file_of("a.txt", MIXED), {}, r"mixes encodings: 80 characters are UTF-8, 1 bytes are not"),
     "not in the encoding that was named": (
         file_of("a.txt", "Größe".encode("cp1252")),
-        {"text": {"encoding": "utf-8"}},
+        {"encoding": "utf-8"},
         r"byte 2 is no utf-8",
     ),
-    "an encoding that does not exist": (good, {"text": {"encoding": "latin-99"}}, r"'latin-99' is no encoding"),
+    "an encoding that does not exist": (good, {"encoding": "latin-99"}, r"'latin-99' is no encoding"),
     "a line of 2 GiB": (sparse, {}, r"2,147,483,648 bytes; files of at most 1,073,741,824 are read: split it"),
     "one paragraph": (file_of("a.txt", b"One paragraph.\n"), {}, r"split is empty"),
     "shorter than a row": (
@@ -72,7 +72,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
         r"split has [\d,]+ tokens, one row needs 60,001",
     ),
     "a split by class": (good, {"split": "stratified"}, r"data.split is stratified: running text has no classes"),
-    "a column named": (good, {"text": {"group": "who"}}, r"data.text.group is 'who', but .* has no columns"),
+    "a column named": (good, {"group_column": "who"}, r"data.group_column is 'who', but .* has no columns"),
     "a split by time": (good, {"split": "time"}, r"data.split is time: .* no times"),
     "one document and a split by document": (good, {"split": "group"}, r"split is empty"),
     "a tokenizer that is not there": (good, {"text": {"tokenizer": "data/raw/lost.json"}}, r"lost.json does not exist"),

@@ -1,0 +1,95 @@
+"""Parquet files as arrow tables, for `samebits.data.readers.table.table` and `samebits predict`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from samebits.base.errors import UserError, listed
+from samebits.data.readers.table import cells
+
+_INDEX = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, ArithmeticError, LookupError, MemoryError, RuntimeError)
+"""Whatever pyarrow raises on a damaged file, a text that is no UTF-8 among it."""
+
+
+def read_parquet(path: Path, name: str, choose: Callable[[list[str], list[str]], Sequence[str]]) -> Any:
+    """Columns of a file as an arrow table, checked to be what the file says they are.
+
+    Args:
+        name: of the file, for messages.
+        choose: names of the columns and of those among them that are pandas' index -> the columns to read.
+
+    Raises:
+        UserError: a file that is damaged, has no rows, or two columns of one name; whatever `choose` raises.
+    """
+    try:
+        file = pq.ParquetFile(path)
+        schema = file.schema_arrow
+        names = schema.names
+        wanted = choose(names, pandas_index(names, _pandas(schema)))
+        if twice := sorted({each for each in wanted if names.count(each) > 1}):
+            raise UserError(f"{name}: two columns are called {listed(twice)}", "give each a name of its own")
+        table = file.read(columns=wanted)
+        table.validate(full=True)
+        if table.num_rows != file.metadata.num_rows:
+            raise ValueError(f"it says {file.metadata.num_rows:,} rows and holds {table.num_rows:,}")
+    except _UNREADABLE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{name} is no Parquet file that can be read: {reason}",
+            "it is damaged or encrypted: copy or write it again",
+        ) from None
+    if not table.num_rows:
+        raise UserError(f"{name} has no rows", "look at data.source")
+    return table
+
+
+def plain_cells(column: Any) -> list[Any]:
+    """A column as stripped texts, numbers, truth values, dates and None; a date that Python lacks as a text.
+
+    Raises:
+        UserError: for lists, structs and binary data.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        seconds = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).to_pylist()
+        return [None if each is None else _date(each) for each in seconds]
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise UserError(f"a column is of type {kind}", "make texts, numbers or dates of it")
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+    return [each.strip() if isinstance(each, str) else each for each in column.to_pylist()]
+
+
+def _date(seconds: int) -> datetime | str:
+    try:
+        return cells.moment_of(seconds)
+    except OverflowError:
+        return f"{seconds:,} s after 1970"
+
+
+def pandas_index(names: Sequence[str], known: Sequence[str] = ()) -> list[str]:
+    """The columns in which pandas wrote the row labels of a table: no part of what was measured.
+
+    Args:
+        known: those that the file's own metadata name.
+    """
+    return [each for each in names if each in known or _INDEX.fullmatch(each)]
+
+
+def _pandas(schema: Any) -> list[str]:
+    try:
+        found = (schema.pandas_metadata or {}).get("index_columns")
+    except (ValueError, AttributeError):  # no JSON, or no object
+        return []
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []

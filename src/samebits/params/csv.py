@@ -1,0 +1,24 @@
+"""`data.csv`: how a CSV file is read, for tables, texts and lists of images."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from samebits.params.section import Section
+
+
+class CsvParams(Section):
+    """How a CSV file is written.
+
+    Attributes:
+        separator: between columns; null: whichever of comma, semicolon, tab and bar fits the first lines.
+        quotes: whether `"` encloses fields, in which separators and line ends are text. false: it is text itself, as in
+            many TSV files.
+        columns: names of the columns, where the file has no first line of names.
+    """
+
+    separator: str | None = Field(default=None, pattern=r"^[^\"\r\nA-Za-z0-9]$")
+    quotes: bool = True
+    columns: list[Annotated[str, Field(min_length=1)]] = Field(default=[])
