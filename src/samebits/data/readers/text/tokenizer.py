@@ -18,6 +18,7 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.data.readers.reader import Array, Int64, Source
+from samebits.data.readers.text.bpe import train
 from samebits.data.readers.text.decoding import BLANKS, CONTROLS
 from samebits.params.text import TextParams
 
@@ -167,7 +168,7 @@ def train_tokenizer(settings: TextParams, texts: Iterator[str]) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    train(tokenizer, trainer, texts)
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     return tokenizer

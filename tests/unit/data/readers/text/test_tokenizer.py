@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -115,6 +116,18 @@ def test_what_is_longer_and_cut_is_counted(tmp_path: Path) -> None:
     found = encoded.audit()
     assert (found["longer"], found["tokens"], found["tokens_cut"], found["tokens_unknown"]) == (1, 17, 3, 1)
     assert any("1 of 4 texts (25%) are longer than data.text.length 4" in line for line in encoded.remarks(4))
+
+
+def test_long_words_are_cut_for_training_and_ordinary_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = random.Random(0).choices("ACGT", k=400_000)
+    started = time.process_time()
+    fitted = fit(["".join(letters)])
+    assert time.process_time() - started < 10.0  # in one piece it takes minutes
+    assert fitted.tokenizer.decode(fitted.tokenizer.encode("ACGT" * 3).ids).strip() == "ACGT" * 3
+    assert "Split" not in fitted.json.decode()
+    ordinary = fit().json
+    monkeypatch.setattr("samebits.data.readers.text.bpe.LONGEST_WORD", 100_000)
+    assert fit().json == ordinary
 
 
 def test_lowercase_is_part_of_the_file(tmp_path: Path) -> None:
