@@ -20,7 +20,7 @@ from samebits.evaluation.report.charts import Line, line_chart
 from samebits.evaluation.report.classification import curve_charts
 from samebits.evaluation.report.page import render
 from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, rounded
-from samebits.inference.sampling import SEPARATORS, Sampling, generate
+from samebits.inference.sampling import SEPARATORS, Sampling, decode_after, generate
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import TOKENIZER
 from samebits.tasks.language_model import token_metrics
@@ -179,9 +179,14 @@ def _passages(
     shown = []
     for row, tokens in zip(order.tolist(), subject.split.rows(order), strict=True):
         losses = surprise.losses[row]
+        row_tokens = tokens.tolist()
         pieces = [
-            (tokenizer.decode([token], skip_special_tokens=False), min(loss / _MOST_SURPRISED, 1.0), loss)
-            for token, loss in zip(tokens[1:].tolist(), losses.tolist(), strict=True)
+            (
+                decode_after(tokenizer, row_tokens[:at], [token], special=True),
+                min(loss / _MOST_SURPRISED, 1.0),
+                loss,
+            )
+            for at, (token, loss) in enumerate(zip(row_tokens[1:], losses.tolist(), strict=True), start=1)
         ]
         shown.append(
             {
@@ -215,7 +220,7 @@ def _samples(subject: Subject, tokenizer: Tokenizer) -> list[dict[str, str]]:
             if token in ends:
                 break
             made.append(token)
-        written.append({"prompt": tokenizer.decode(prompt), "text": tokenizer.decode(made)})
+        written.append({"prompt": tokenizer.decode(prompt), "text": decode_after(tokenizer, prompt, made)})
     return written
 
 

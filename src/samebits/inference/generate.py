@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError
-from samebits.inference.sampling import SEPARATORS, Floats, Run, Sampling, generate
+from samebits.inference.sampling import SEPARATORS, Floats, Run, Sampling, decode_after, generate
 from samebits.inference.session import open_model, open_tokenizer
 
 if TYPE_CHECKING:
@@ -40,30 +40,34 @@ class Writer:
         Raises:
             UserError: if the prompt is empty and the tokeniser has no token to begin with.
         """
-        known = self.tokenizer.encode(prompt, add_special_tokens=False).ids
-        begin = [] if self.separator is None else [self.separator]
-        if not known and not begin:
-            raise UserError("the prompt is empty", "give the text to go on from")
         # A text stands after a separator in training; in front of it the model has nothing to go by.
-        drawn = generate(self.run, self.cache_shape, self.context, begin + known, sampling)
-        for token in islice(drawn, count):
+        known = self.known(prompt)
+        if not known:
+            raise UserError("the prompt is empty", "give the text to go on from")
+        for token in islice(generate(self.run, self.cache_shape, self.context, known, sampling), count):
             if token == self.separator:
                 return
             yield token
 
     def pieces(self, prompt: str, count: int, sampling: Sampling) -> Iterator[str]:
         """The text after the prompt as it is made; a letter of several tokens comes whole."""
+        known = self.known(prompt)
         made: list[int] = []
         shown = ""
         for token in self.tokens(prompt, count, sampling):
             made.append(token)
-            text = self.tokenizer.decode(made)
+            text = decode_after(self.tokenizer, known, made)
             if not text.endswith("\ufffd"):
                 yield text[len(shown) :]
                 shown = text
-        rest = self.tokenizer.decode(made)[len(shown) :]
+        rest = decode_after(self.tokenizer, known, made)[len(shown) :]
         if rest:
             yield rest
+
+    def known(self, prompt: str) -> list[int]:
+        """What the model reads before its first own token: the separator, if there is one, and the prompt."""
+        begin = [] if self.separator is None else [self.separator]
+        return begin + self.tokenizer.encode(prompt, add_special_tokens=False).ids
 
 
 def require_sampling(sampling: Sampling, count: int) -> None:

@@ -57,7 +57,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, contexts: Any) -> Project:
 
 def test_both_formats_answer_as_the_checkpoint(project: Project) -> None:
     folder = project.exported
-    assert set(read(project)) == {"model.onnx", "model.pt2", "card.md", "export.json"}
+    assert set(read(project)) == {"model.onnx", "model.pt2", "card.md", "export.json", "pixels.py"}
     checkpoint = load_checkpoint(project.checkpoint)
     images = np.random.Generator(np.random.Philox(1)).integers(0, 256, (13, 1, 12, 12), dtype=np.uint8)
     inputs = checkpoint.config.signature.images
