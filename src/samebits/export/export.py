@@ -73,6 +73,8 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         )
     split = open_split(project.prepared, "test", in_memory=info.split_bytes("test") <= context.runtime.memory_mib << 20)
     serving = build_serving(checkpoint.model, checkpoint.task, info.signature)
+    if settings.int8 or "onnx" in settings.formats:
+        onnx_format.require_size(serving)
     # Scores of every token at every position of a split would fill the memory: they are compared as they are made.
     tokens = TokenProof(serving, split, settings, check) if isinstance(serving, GeneratingModel) else None
     if isinstance(info.signature.target, NextTokenTarget) and not tokens:
