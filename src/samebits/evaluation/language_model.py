@@ -19,7 +19,7 @@ from samebits.evaluation.report import figures
 from samebits.evaluation.report.charts import Line, line_chart
 from samebits.evaluation.report.classification import curve_charts
 from samebits.evaluation.report.page import render
-from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, rounded
+from samebits.evaluation.subject import Evaluation, Origin, Subject, csv_bytes, facts, read_origins, rounded
 from samebits.inference.sampling import SEPARATORS, Sampling, decode_after, generate
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import TOKENIZER
@@ -68,7 +68,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         raise UserError(f"{path} does not exist", "make it again: dvc repro prepare")
     tokenizer = Tokenizer.from_file(str(path))
     metrics = metrics_document(surprise, subject.info.signature.tokens.bytes_per_token, settings)
-    places = _places(subject)
+    origins = read_origins(subject)
     by_position = surprise.losses.mean(axis=0)
     page = render(
         "language_model.html.j2",
@@ -81,17 +81,17 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         position=_position_chart(by_position),
         curves=curve_charts(subject.curves),
         samples=_samples(subject, tokenizer),
-        passages=_passages(subject, surprise, tokenizer, places, settings.mistakes),
+        passages=_passages(subject, surprise, tokenizer, origins, settings.mistakes),
         facts=facts(subject, settings),
     )
-    rows = zip(surprise.losses.mean(axis=1), surprise.hits.mean(axis=1), places, strict=True)
+    rows = zip(surprise.losses.mean(axis=1), surprise.hits.mean(axis=1), origins, strict=True)
     return Evaluation(
         metrics=metrics,
         files={
             "report.html": page.encode(),
             "predictions.csv": csv_bytes(
-                ("index", "source", "loss", "accuracy"),
-                ((k, place, f"{loss:.6f}", f"{hits:.6f}") for k, (loss, hits, place) in enumerate(rows)),
+                ("index", *Origin._fields, "loss", "accuracy"),
+                ((k, *origin, f"{loss:.6f}", f"{hits:.6f}") for k, (loss, hits, origin) in enumerate(rows)),
             ),
             "per_position.csv": csv_bytes(
                 ("position", "loss"), ((at + 1, rounded(float(loss))) for at, loss in enumerate(by_position))
@@ -162,17 +162,8 @@ def metrics_document(surprise: Surprise, bytes_per_token: float | None, settings
     return document
 
 
-def _places(subject: Subject) -> list[str]:
-    """Where each row of the split begins: file and line."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(subject.prepared / "manifest.parquet", columns=["split", "source"])
-    rows = zip(table.column("split").to_pylist(), table.column("source").to_pylist(), strict=True)
-    return [source for split, source in rows if split == "test"]
-
-
 def _passages(
-    subject: Subject, surprise: Surprise, tokenizer: Tokenizer, places: Sequence[str], limit: int
+    subject: Subject, surprise: Surprise, tokenizer: Tokenizer, origins: Sequence[Origin], limit: int
 ) -> list[dict[str, Any]]:
     """The rows with the highest losses, token by token, each with the share of the full colour it gets."""
     order = np.argsort(-surprise.losses.mean(axis=1), kind="stable")[:limit]
@@ -190,7 +181,7 @@ def _passages(
         ]
         shown.append(
             {
-                "place": places[row],
+                "place": origins[row].source,
                 "loss": f"{losses.mean():.2f}",
                 "pieces": [(text, f"{share:.2f}", f"{np.exp(-loss):.1%}") for text, share, loss in pieces],
             }

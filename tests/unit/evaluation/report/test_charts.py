@@ -33,3 +33,10 @@ def test_labels_are_escaped() -> None:
     assert "<b>" not in svg
     assert "<i>" not in svg
     assert "<u>" not in svg
+
+
+def test_a_single_value_has_an_axis_around_it() -> None:
+    line = Line("accuracy", "first", [(1.0, 0.25)])
+    drawn = ElementTree.fromstring(line_chart([line], x_label="step", y_label="accuracy", x_range=(0.0, 1.0)))
+    ticks = [float(text.text or "") for text in drawn.iter("text") if text.get("text-anchor") == "end"]
+    assert 0.2 <= min(ticks) < 0.25 < max(ticks) <= 0.3
