@@ -11,9 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from samebits.base.errors import UserError
 from samebits.inference.sampling import SEPARATORS, Floats, Run, Sampling, decode_after, generate
-from samebits.inference.session import open_model, open_tokenizer
+from samebits.inference.session import Session, open_model, open_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -102,7 +104,10 @@ def open_writer(path: Path) -> Writer:
             f"{path} takes {', '.join(shapes)}: it is no language model with a cache",
             "name one that a gpt was exported to; for images, samebits predict",
         )
+    session.require_inputs({"tokens": ("int32", 2), "keys": ("float", 5), "values": ("float", 5)})
     layers, _, heads, _, size = shapes["keys"]
+    if inputs.get("kind") != "tokens" or not all(type(each) is int for each in (layers, heads, size)):
+        raise UserError(f"{path} is no language model of the export stage", "make it again: dvc repro export")
     tokenizer = open_tokenizer(path, inputs)
     found = (tokenizer.token_to_id(name) for name in SEPARATORS)
     return Writer(
@@ -114,11 +119,16 @@ def open_writer(path: Path) -> Writer:
     )
 
 
-def session_run(session: Any) -> Run:
-    """An ONNX Runtime session as a function over the cache."""
+def session_run(session: Session) -> Run:
+    """A session as a function over the cache."""
 
     def run(tokens: Any, keys: Floats, values: Floats) -> list[Floats]:
-        answers: list[Floats] = session.run(None, {"tokens": tokens, "keys": keys, "values": values})
+        answers = session.run(None, {"tokens": tokens, "keys": keys, "values": values})
+        fits = len(answers) == 3 and all(isinstance(each, np.ndarray) for each in answers)
+        if not fits or answers[0].ndim != 3 or answers[0].shape[:2] != tokens.shape or not answers[0].size:
+            raise UserError(f"{session.path} gives no scores of a next token", "make it again: dvc repro export")
+        if not np.isfinite(answers[0][0, -1]).all():
+            raise UserError(f"{session.path} gives a score that is no finite number", "train it again")
         return answers
 
     return run

@@ -22,6 +22,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.base.registry import nearest
 from samebits.data.readers.table import cells
+from samebits.inference.session import Session
 
 _BATCH = 4096
 _SEPARATORS = ",;\t|"
@@ -50,7 +51,7 @@ class TablePrediction:
         return buffer.getvalue()
 
 
-def predict_table(path: Path, session: Any, metadata: dict[str, Any]) -> TablePrediction:
+def predict_table(path: Path, session: Session, metadata: dict[str, Any]) -> TablePrediction:
     """Answers for every row of a CSV.
 
     Args:
@@ -63,8 +64,8 @@ def predict_table(path: Path, session: Any, metadata: dict[str, Any]) -> TablePr
     preprocessing, labels = metadata["preprocessing"], metadata["labels"]
     names, records = _read(path)
     rows, notes = encode(names, records, preprocessing, str(path))
-    input_name, output_name = session.get_inputs()[0].name, session.get_outputs()[0].name
-    parts = [session.run([output_name], {input_name: rows[at : at + _BATCH]})[0] for at in range(0, len(rows), _BATCH)]
+    session.require_inputs({"rows": ("float", 2)})
+    parts = [session.answers(rows[at : at + _BATCH], len(labels)) for at in range(0, len(rows), _BATCH)]
     answers = np.concatenate(parts)
     if not labels:
         return TablePrediction(("prediction",), [(f"{value:.7g}",) for value in answers.tolist()], tuple(notes))
@@ -160,7 +161,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     return names, records[1:]
 
 
-def print_predictions(paths: Sequence[Path], session: Any, metadata: dict[str, Any], output: Path | None) -> None:
+def print_predictions(paths: Sequence[Path], session: Session, metadata: dict[str, Any], output: Path | None) -> None:
     """Answers as CSV to stdout or a file; notes to stderr.
 
     Raises:

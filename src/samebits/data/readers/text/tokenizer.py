@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samebits.base.errors import UserError
+from samebits.base.sandbox import require_harmless
 from samebits.data.readers.reader import Array, Int64, Source
 from samebits.data.readers.text.bpe import train
 from samebits.data.readers.text.decoding import BLANKS, CONTROLS
@@ -186,10 +187,12 @@ def read_tokenizer(given: Given) -> Tokenizer:
         text = given.path.read_text(encoding="utf-8")
         if "model" not in json.loads(text):
             raise ValueError("it has no model")
+        require_harmless("tokenizer", given.path)
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises a bare Exception for what it cannot read
+        reason = error.problem if isinstance(error, UserError) else str(error)[:200]
         raise UserError(
-            f"data.text.tokenizer {given.name} is no tokenizer.json: {str(error)[:200]}",
+            f"data.text.tokenizer {given.name} is no tokenizer.json: {reason}",
             "name a file that the library tokenizers wrote (Tokenizer.save, or save_pretrained of a fast tokenizer)",
         ) from None
 
