@@ -29,7 +29,7 @@ from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import NumberTarget, TableInputs
 
 _DIGITS = 6
-_COLUMNS = 20  # that matter most, on the page
+_COLUMNS = 12  # that matter most, on the page
 
 NAMES = {
     "r2": "R²",

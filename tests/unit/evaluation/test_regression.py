@@ -128,7 +128,7 @@ def test_numbers_have_a_comma_at_thousands_and_no_negative_zero() -> None:
     assert format_number(-99999.9, 4, "+") == "-100,000"
 
 
-def test_at_most_twenty_columns_are_shown(judged: Any) -> None:
+def test_few_columns_are_all_shown(judged: Any) -> None:
     bars = list(_bars([Importance("a", -0.00001, 0.0)]))
     assert bars[0]["drop"] == "0.0000"
     assert "importance.csv has them all" not in outputs(judged)["report/report.html"].decode()

@@ -77,8 +77,8 @@ def _ticks(low: float, high: float) -> list[float]:
     """Four to nine round numbers (1, 2 or 5 times a power of ten apart) that cover low to high."""
     if not high > low:
         # A single value, such as that of one epoch: around it, and not across zero.
-        room = abs(low) / 10 or 0.5
-        low, high = low - room, low + room
+        room = abs(low) / 10
+        low, high = (low - room, low + room) if room else (0.0, 1.0)
     raw = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)

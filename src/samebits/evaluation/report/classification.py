@@ -116,11 +116,16 @@ def render_report(
 
 
 def _shown_classes(metrics: Metrics, classes: Sequence[str]) -> list[tuple[str, ClassScores]]:
-    """All classes in their order, or the 40 of more that have the lowest F1 of those that occur."""
+    """All classes in their order, or the 40 of more that have the lowest F1, those with most samples first."""
     scored = list(zip(classes, metrics.per_class, strict=True))
     if len(scored) <= _TABLE_UP_TO:
         return scored
-    return sorted(scored, key=lambda each: math.inf if each[1].f1 is None else each[1].f1)[:_TABLE_UP_TO]
+    return sorted(scored, key=_by_f1)[:_TABLE_UP_TO]
+
+
+def _by_f1(named: tuple[str, ClassScores]) -> tuple[float, int]:
+    score = named[1]
+    return (math.inf if score.f1 is None else score.f1, -score.support)
 
 
 def image_png(image: npt.NDArray[np.uint8]) -> bytes:
