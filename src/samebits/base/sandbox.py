@@ -8,6 +8,7 @@ bound or never come back, and no exception tells. What has gone through here is 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import subprocess
 import sys
@@ -104,10 +105,11 @@ def _limit_memory(size: int) -> None:
         import resource
     except ImportError:  # Windows
         return
-    most = _MEMORY + 4 * size
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    with contextlib.suppress(ValueError, OSError):  # a system that does not limit address space, as macOS
+        resource.setrlimit(resource.RLIMIT_AS, (min([_MEMORY + 4 * size, *known]), hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def main() -> int:
