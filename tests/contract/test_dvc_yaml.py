@@ -17,6 +17,7 @@ from tools.document_params import page
 
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 NAMES = list(STAGES)
+OUTPUTS = [next(iter(out)) if isinstance(out, dict) else out for stage in STAGES.values() for out in stage["outs"]]
 
 
 def script(stage: str) -> Path:
@@ -106,3 +107,14 @@ def _keys(value: object, prefix: str = "") -> set[str]:
     if not isinstance(value, dict):
         return {prefix}
     return {key for name, inner in value.items() for key in _keys(inner, f"{prefix}.{name}")}
+
+
+def test_plots_and_artifacts_are_made_by_a_stage() -> None:
+    declared = read_yaml(ROOT / "dvc.yaml")
+    plots = {name: plot for entry in declared["plots"] if isinstance(entry, dict) for name, plot in entry.items()}
+    assert set(plots) == {"loss", "accuracy", "confusion"}
+    for plot in plots.values():
+        for file in plot["y"]:
+            assert any(file == out or file.startswith(f"{out}/") for out in OUTPUTS), file
+    assert declared["artifacts"]["model"]["path"] in OUTPUTS
+    assert "/dvc_plots" in (ROOT / ".gitignore").read_text().splitlines()

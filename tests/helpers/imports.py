@@ -18,6 +18,7 @@ OBSERVERS = (
     "samebits.base.progress",
     "samebits.base.redaction",
     "samebits.base.registry",
+    "samebits.base.sandbox",
     "samebits.base.signals",
     "samebits.base.terminal",
     "samebits.data.fetching",

@@ -11,9 +11,13 @@ import torch
 
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
+from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
+from samebits.data.loading.prepared import read_info
 from samebits.data.preparation.prepare import prepare
+from samebits.models import build_model
 from samebits.params.data import DataParams
 from samebits.params.runtime import RuntimeParams
+from samebits.params.section import Section
 from samebits.tracking.journal.tracker import NullTracker
 
 
@@ -38,6 +42,25 @@ def make_running_text_context(root: Path, **text: Any) -> Any:
     (folder / "sea.txt").write_text("".join(f"{line.capitalize()}.\n\n" for line in lines))
     settings = {"source": "data/raw/books", "format": "running_text", "validation_fraction": 0.2, "test_fraction": 0.2}
     return _prepared(root, settings | {"text": {"length": 16, "vocabulary": 300} | text})
+
+
+def save_untrained(context: Any, model: Section, task: dict[str, Any]) -> None:
+    """A checkpoint of random weights, large enough for answers to differ, and curves of one epoch."""
+    project = context.project
+    info = read_info(project.prepared)
+    torch.manual_seed(1)
+    network = build_model(model, info.signature)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.add_(0.3 * torch.randn(weights.shape))
+    config = CheckpointConfig(
+        task=task, model=model.model_dump(), signature=info.signature, data_digest=info.digest, step=1, epoch=1
+    )
+    save_checkpoint(project.checkpoint, network.state_dict(), config)
+    copy_tokenizer(project.prepared, project.checkpoint, info.signature)
+    curves = project.reports / "train" / "curves.csv"
+    curves.parent.mkdir(parents=True)
+    curves.write_text("step,train/loss,train/lr,val/accuracy,val/loss\n1,2.5,0.1,0.25,2.4\n")
 
 
 def _prepared(root: Path, data: dict[str, Any]) -> Any:

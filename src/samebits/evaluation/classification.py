@@ -16,7 +16,18 @@ from samebits.evaluation.metrics.classification import (
 from samebits.evaluation.preview import show_samples
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Mistake, format_value, label_of, render_report
-from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs, rounded
+from samebits.evaluation.report.figures import drawn_name
+from samebits.evaluation.subject import (
+    Evaluation,
+    Origin,
+    Subject,
+    csv_bytes,
+    facts,
+    metrics_document,
+    raw_outputs,
+    read_origins,
+    rounded,
+)
 from samebits.params.evaluate import EvaluateParams
 
 
@@ -35,7 +46,8 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         bootstrap=settings.bootstrap,
         confidence=settings.confidence,
     )
-    mistakes = _mistakes(subject, predictions, settings.mistakes)
+    origins = read_origins(subject)
+    mistakes = _mistakes(subject, predictions, origins, settings.mistakes)
     confusion = figures.confusion_figure(metrics.confusion, classes)
     error = metrics.values["calibration_error"] or 0.0
     page = render_report(
@@ -58,13 +70,15 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     images = [each.shown.image for each in mistakes if each.shown.image is not None]
     if subject.info.signature.inputs.kind == "image":
         gallery = np.array(images, dtype=np.uint8).reshape(-1, *subject.info.signature.row_shape)
-        captions = [f"{each.predicted} {each.confidence:.0%}\ntrue {each.true}" for each in mistakes]
+        captions = [
+            f"{drawn_name(each.predicted)} {each.confidence:.0%}\ntrue {drawn_name(each.true)}" for each in mistakes
+        ]
         pictures["mistakes.png"] = figures.mistakes_figure(gallery, captions)
     return Evaluation(
         metrics=metrics_document(metrics, settings, len(predictions)),
         files={
             "report.html": page.encode(),
-            "predictions.csv": _predictions_csv(predictions, classes),
+            "predictions.csv": _predictions_csv(predictions, classes, origins),
             "per_class.csv": _per_class_csv(metrics, classes),
             "calibration.csv": _calibration_csv(metrics),
         },
@@ -73,13 +87,14 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     )
 
 
-def _mistakes(subject: Subject, predictions: Predictions, limit: int) -> list[Mistake]:
+def _mistakes(subject: Subject, predictions: Predictions, origins: Sequence[Origin], limit: int) -> list[Mistake]:
     worst = most_confident_mistakes(predictions, limit)
     classes = subject.info.classes
     of_truth = np.exp(predictions.log_probabilities[worst, predictions.labels[worst]])
     return [
         Mistake(
             index=int(index),
+            source=origins[index].source,
             shown=shown,
             true=classes[predictions.labels[index]],
             predicted=classes[predictions.predicted[index]],
@@ -97,15 +112,17 @@ def _table(metrics: Metrics, confidence: float) -> Iterable[str]:
         yield f"{label_of(name):<18} {format_value(name, value):>9}   {confidence:.0%}: {spread}"
 
 
-def _predictions_csv(predictions: Predictions, classes: Sequence[str]) -> bytes:
+def _predictions_csv(predictions: Predictions, classes: Sequence[str], origins: Sequence[Origin]) -> bytes:
     of_truth = np.exp(predictions.log_probabilities[np.arange(len(predictions)), predictions.labels])
     rows = (
-        (index, classes[true], classes[said], f"{sure:.6f}", f"{truth:.6f}", int(true == said))
-        for index, (true, said, sure, truth) in enumerate(
-            zip(predictions.labels, predictions.predicted, predictions.confidence, of_truth, strict=True)
+        (index, *origin, classes[true], classes[said], f"{sure:.6f}", f"{truth:.6f}", int(true == said))
+        for index, (origin, true, said, sure, truth) in enumerate(
+            zip(origins, predictions.labels, predictions.predicted, predictions.confidence, of_truth, strict=True)
         )
     )
-    return csv_bytes(("index", "actual", "predicted", "confidence", "probability_of_actual", "correct"), rows)
+    return csv_bytes(
+        ("index", *Origin._fields, "actual", "predicted", "confidence", "probability_of_actual", "correct"), rows
+    )
 
 
 def _per_class_csv(metrics: Metrics, classes: Sequence[str]) -> bytes:

@@ -19,8 +19,8 @@ from samebits.evaluation.report import figures
 from samebits.evaluation.report.charts import Line, line_chart
 from samebits.evaluation.report.classification import curve_charts
 from samebits.evaluation.report.page import render
-from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, rounded
-from samebits.inference.sampling import Sampling, generate
+from samebits.evaluation.subject import Evaluation, Origin, Subject, csv_bytes, facts, read_origins, rounded
+from samebits.inference.sampling import Sampling, decode_after, generate
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import TOKENIZER
 from samebits.signature.special_tokens import SEPARATORS
@@ -69,7 +69,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         raise UserError(f"{path} does not exist", "make it again: dvc repro prepare")
     tokenizer = Tokenizer.from_file(str(path))
     metrics = metrics_document(surprise, subject.info.signature.tokens.bytes_per_token, settings)
-    places = _places(subject)
+    origins = read_origins(subject)
     by_position = surprise.losses.mean(axis=0)
     page = render(
         "language_model.html.j2",
@@ -82,17 +82,17 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         position=_position_chart(by_position),
         curves=curve_charts(subject.curves),
         samples=_samples(subject, tokenizer),
-        passages=_passages(subject, surprise, tokenizer, places, settings.mistakes),
+        passages=_passages(subject, surprise, tokenizer, origins, settings.mistakes),
         facts=facts(subject, settings),
     )
-    rows = zip(surprise.losses.mean(axis=1), surprise.hits.mean(axis=1), places, strict=True)
+    rows = zip(surprise.losses.mean(axis=1), surprise.hits.mean(axis=1), origins, strict=True)
     return Evaluation(
         metrics=metrics,
         files={
             "report.html": page.encode(),
             "predictions.csv": csv_bytes(
-                ("index", "source", "loss", "accuracy"),
-                ((k, place, f"{loss:.6f}", f"{hits:.6f}") for k, (loss, hits, place) in enumerate(rows)),
+                ("index", *Origin._fields, "loss", "accuracy"),
+                ((k, *origin, f"{loss:.6f}", f"{hits:.6f}") for k, (loss, hits, origin) in enumerate(rows)),
             ),
             "per_position.csv": csv_bytes(
                 ("position", "loss"), ((at + 1, rounded(float(loss))) for at, loss in enumerate(by_position))
@@ -163,30 +163,26 @@ def metrics_document(surprise: Surprise, bytes_per_token: float | None, settings
     return document
 
 
-def _places(subject: Subject) -> list[str]:
-    """Where each row of the split begins: file and line."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(subject.prepared / "manifest.parquet", columns=["split", "source"])
-    rows = zip(table.column("split").to_pylist(), table.column("source").to_pylist(), strict=True)
-    return [source for split, source in rows if split == "test"]
-
-
 def _passages(
-    subject: Subject, surprise: Surprise, tokenizer: Tokenizer, places: Sequence[str], limit: int
+    subject: Subject, surprise: Surprise, tokenizer: Tokenizer, origins: Sequence[Origin], limit: int
 ) -> list[dict[str, Any]]:
     """The rows with the highest losses, token by token, each with the share of the full colour it gets."""
     order = np.argsort(-surprise.losses.mean(axis=1), kind="stable")[:limit]
     shown = []
     for row, tokens in zip(order.tolist(), subject.split.rows(order), strict=True):
         losses = surprise.losses[row]
+        row_tokens = tokens.tolist()
         pieces = [
-            (tokenizer.decode([token], skip_special_tokens=False), min(loss / _MOST_SURPRISED, 1.0), loss)
-            for token, loss in zip(tokens[1:].tolist(), losses.tolist(), strict=True)
+            (
+                decode_after(tokenizer, row_tokens[:at], [token], special=True),
+                min(loss / _MOST_SURPRISED, 1.0),
+                loss,
+            )
+            for at, (token, loss) in enumerate(zip(row_tokens[1:], losses.tolist(), strict=True), start=1)
         ]
         shown.append(
             {
-                "place": places[row],
+                "place": origins[row].source,
                 "loss": f"{losses.mean():.2f}",
                 "pieces": [(text, f"{share:.2f}", f"{np.exp(-loss):.1%}") for text, share, loss in pieces],
             }
@@ -216,7 +212,7 @@ def _samples(subject: Subject, tokenizer: Tokenizer) -> list[dict[str, str]]:
             if token in ends:
                 break
             made.append(token)
-        written.append({"prompt": tokenizer.decode(prompt), "text": tokenizer.decode(made)})
+        written.append({"prompt": tokenizer.decode(prompt), "text": decode_after(tokenizer, prompt, made)})
     return written
 
 

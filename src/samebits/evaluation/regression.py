@@ -13,12 +13,23 @@ from samebits.evaluation.preview import Shown, show_samples
 from samebits.evaluation.report import regression_figures
 from samebits.evaluation.report.classification import curve_charts, image_png
 from samebits.evaluation.report.figures import curves_figure
-from samebits.evaluation.report.page import data_url, render
-from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs, rounded
+from samebits.evaluation.report.page import data_url, format_number, render
+from samebits.evaluation.subject import (
+    Evaluation,
+    Origin,
+    Subject,
+    csv_bytes,
+    facts,
+    metrics_document,
+    raw_outputs,
+    read_origins,
+    rounded,
+)
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import NumberTarget, TableInputs
 
 _DIGITS = 6
+_COLUMNS = 12  # that matter most, on the page
 
 NAMES = {
     "r2": "R²",
@@ -42,6 +53,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     metrics = measure_numbers(numbers, bootstrap=settings.bootstrap, confidence=settings.confidence)
     worst = np.argsort(-np.abs(numbers.residuals), kind="stable")[: settings.mistakes].astype(np.int64)
     inputs = subject.info.signature.inputs
+    origins, shown = read_origins(subject), show_samples(subject, worst)
     importances: list[Importance] = []
     if isinstance(inputs, TableInputs):
         importances = permutation_importance(
@@ -57,8 +69,8 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         "curves.png": curves_figure(subject.curves),
     }
     files = {
-        "predictions.csv": _predictions_csv(numbers),
-        "worst.csv": _worst_csv(numbers, worst, show_samples(subject, worst)),
+        "predictions.csv": _predictions_csv(numbers, origins),
+        "worst.csv": _worst_csv(numbers, worst, origins, shown),
     }
     if importances:
         pictures["importance.png"] = regression_figures.importance_figure(importances)
@@ -77,9 +89,10 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         predicted=data_url(pictures["predicted.png"]),
         residuals=data_url(pictures["residuals.png"]),
         histogram=data_url(pictures["residual_histogram.png"]),
-        importances=list(_bars(importances)),
+        importances=list(_bars(importances[:_COLUMNS])),
+        columns=len(importances),
         curves=curve_charts(subject.curves),
-        worst=_worst(numbers, worst, show_samples(subject, worst)),
+        worst=_worst(numbers, worst, origins, shown),
         facts=facts(subject, settings),
     ).encode()
     return Evaluation(
@@ -94,7 +107,7 @@ def _shown(name: str, value: float | None) -> str:
     """R² with four digits, errors in the target's unit with four significant ones."""
     if value is None:
         return "–"
-    return f"{value:.4f}" if name == "r2" else f"{value:,.4g}"
+    return f"{value:.4f}" if name == "r2" else format_number(value, 4)
 
 
 def _cards(metrics: NumberMetrics) -> Iterator[dict[str, str]]:
@@ -123,19 +136,20 @@ def _bars(importances: Sequence[Importance]) -> Iterator[dict[str, str]]:
     for each in importances:
         yield {
             "name": each.name,
-            "drop": f"{each.drop:.4f}",
+            "drop": f"{round(each.drop, 4) + 0.0:.4f}",
             "spread": f"{each.spread:.4f}",
             "bar": f"{100 * max(0.0, each.drop) / largest:.2f}",
         }
 
 
-def _worst(numbers: Numbers, worst: Any, shown: Sequence[Shown]) -> list[dict[str, str]]:
+def _worst(numbers: Numbers, worst: Any, origins: Sequence[Origin], shown: Sequence[Shown]) -> list[dict[str, str]]:
     return [
         {
             "index": f"{index}",
-            "actual": f"{numbers.actual[index]:,.6g}",
-            "predicted": f"{numbers.predicted[index]:,.6g}",
-            "residual": f"{numbers.residuals[index]:+,.4g}",
+            "source": origins[index].source,
+            "actual": format_number(numbers.actual[index], 6),
+            "predicted": format_number(numbers.predicted[index], 6),
+            "residual": format_number(numbers.residuals[index], 4, "+"),
             "image": data_url(image_png(sample.image)) if sample.image is not None else "",
             "text": sample.text,
         }
@@ -143,23 +157,24 @@ def _worst(numbers: Numbers, worst: Any, shown: Sequence[Shown]) -> list[dict[st
     ]
 
 
-def _predictions_csv(numbers: Numbers) -> bytes:
-    rows = zip(numbers.actual.tolist(), numbers.predicted.tolist(), numbers.residuals.tolist(), strict=True)
+def _predictions_csv(numbers: Numbers, origins: Sequence[Origin]) -> bytes:
+    rows = zip(origins, numbers.actual.tolist(), numbers.predicted.tolist(), numbers.residuals.tolist(), strict=True)
     return csv_bytes(
-        ("index", "actual", "predicted", "residual"),
+        ("index", *Origin._fields, "actual", "predicted", "residual"),
         (
-            (index, f"{actual:.{_DIGITS + 3}g}", f"{said:.{_DIGITS}g}", f"{off:.{_DIGITS}g}")
-            for index, (actual, said, off) in enumerate(rows)
+            (index, *origin, f"{actual:.{_DIGITS + 3}g}", f"{said:.{_DIGITS}g}", f"{off:.{_DIGITS}g}")
+            for index, (origin, actual, said, off) in enumerate(rows)
         ),
     )
 
 
-def _worst_csv(numbers: Numbers, worst: Any, shown: Sequence[Shown]) -> bytes:
+def _worst_csv(numbers: Numbers, worst: Any, origins: Sequence[Origin], shown: Sequence[Shown]) -> bytes:
     return csv_bytes(
-        ("index", "actual", "predicted", "residual", "sample"),
+        ("index", *Origin._fields, "actual", "predicted", "residual", "sample"),
         (
             (
                 index,
+                *origins[index],
                 f"{numbers.actual[index]:.{_DIGITS + 3}g}",
                 f"{numbers.predicted[index]:.{_DIGITS}g}",
                 f"{numbers.residuals[index]:.{_DIGITS}g}",

@@ -11,7 +11,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +95,33 @@ def raw_outputs(subject: Subject, batch_size: int) -> npt.NDArray[np.float32]:
     if not parts:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
     return np.concatenate(parts)
+
+
+class Origin(NamedTuple):
+    """Which sample a test sample was: its id, and the place in the source that a person can look up."""
+
+    id: str
+    source: str
+
+
+def read_origins(subject: Subject) -> list[Origin]:
+    """Of each row of the split.
+
+    Raises:
+        UserError: if the manifest is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = subject.prepared / "manifest.parquet"
+    try:
+        table = pq.read_table(path, columns=["split", "id", "source"], filters=[("split", "=", "test")])
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path} cannot be read: {error}", "make it again: dvc repro prepare") from None
+    ids, sources = (table.column(name).to_pylist() for name in ("id", "source"))
+    if len(ids) != len(subject.split):
+        raise UserError(f"{path} names {len(ids):,} test samples of {len(subject.split):,}", "run dvc repro prepare")
+    return [Origin(*each) for each in zip(ids, sources, strict=True)]
 
 
 def facts(subject: Subject, settings: EvaluateParams) -> Facts:

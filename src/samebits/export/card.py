@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+from samebits.export.usage import usage
+
+_LABELS = 100
+_LETTERS = 60
+"""Shown of labels and of names from the data; the exported files hold them whole."""
+_MARKUP = re.compile(r"([\\`*\[\]<>|$~]|&(?=[#\w]+;))")
 
 
 def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[str, int]) -> str:
@@ -17,14 +25,13 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
     settings = ", ".join(
         f"{key} {_plain(model[key])}" for key in sorted(model) if key not in {"name", "step", "epoch", "weights_sha256"}
     )
-    labels, output = metadata["labels"], metadata["output"]
+    labels, output, title = metadata["labels"], metadata["output"], _text(dataset["title"])
     what = f"the probability of each of {len(labels)} classes" if labels else output["meaning"]
     noun = "classifier" if labels else "model"
     lines = [
-        f"# {dataset['title']} {noun} ({model['name']})",
+        f"# {title} {noun} ({model['name']})",
         "",
-        f"Takes {_samples(inputs)} and gives {what}. Everything between the stored sample and the answer is inside "
-        "the files.",
+        f"Takes {_samples(inputs)} and gives {what}. Everything between a raw file and the answer lies in this folder.",
         "",
         "| | |",
         "|---|---|",
@@ -36,12 +43,14 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
         + (f" ({settings})" if settings else "")
         + f"; {report['parameters']:,} parameters |",
         f"| trained | {model['epoch']} epochs, {model['step']:,} steps, task {metadata['task']} |",
-        f"| data | {dataset['title']}, licence {dataset['licence']}: {counts['train']:,} training, "
+        f"| data | {title}, licence {_text(dataset['licence'])}: {counts['train']:,} training, "
         f"{counts['validation']:,} validation, {counts['test']:,} test samples |",
         f"| data digest | `{dataset['digest']}` |",
         f"| weights | sha256 `{model['weights_sha256']}` |",
     ]
-    lines += [f"| labels | {', '.join(labels)} |"] if labels else []
+    if labels:
+        more = f" and {len(labels) - _LABELS:,} more" if len(labels) > _LABELS else ""
+        lines.append(f"| labels | {', '.join(map(_text, labels[:_LABELS]))}{more} |")
     lines += [
         "",
         "## Files",
@@ -74,15 +83,11 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
             else f"{'[N, L, V]' if metadata['task'] == 'language_model' else '[N]'}: {output['meaning']}."
         ),
         "",
-        *(
-            ["```", 'samebits generate "a prompt" --model model.onnx', "```", ""]
-            if metadata["task"] == "language_model"
-            else _snippets(report["formats"], inputs["input"], output["name"])
-        ),
+        *usage(metadata, report["formats"]),
         *(_columns(inputs) if inputs["kind"] == "table" else []),
         "## Limits",
         "",
-        f"- It knows samples like those of {dataset['title']}. Anything else also gets an answer"
+        f"- It knows samples like those of {title}. Anything else also gets an answer"
         + (f", one of the {len(labels)} labels, often with high confidence." if labels else "."),
         "- The score above is that of the whole test split; the evaluation report has it in detail, with intervals.",
         "",
@@ -112,56 +117,18 @@ _SCORES = {
 }
 
 
-def _snippets(formats: dict[str, Any], name: str, answer: str) -> list[str]:
-    lines: list[str] = []
-    if "onnx" in formats:
-        lines += [
-            "```python",
-            "import onnxruntime",
-            *_tokenizing(name),
-            f'session = onnxruntime.InferenceSession("{formats["onnx"]["file"]}")',
-            f'{answer} = session.run(["{answer}"], {{"{name}": {name}}})[0]',
-            "```",
-            "",
-        ]
-    if "torch_export" in formats:
-        lines += [
-            "```python",
-            "from pathlib import Path",
-            "import torch",
-            "from samebits.export.torch_export import load_exported  # refuses archives that could run code",
-            f'program, metadata = load_exported(Path("{formats["torch_export"]["file"]}"))',
-            f"{answer} = program.module()(torch.from_numpy({name}))",
-            "```",
-            "",
-        ]
-    return lines
-
-
 def _columns(inputs: dict[str, Any]) -> list[str]:
     """What stands where in a row; `samebits predict ROWS.csv` makes rows of a CSV by it."""
     lines = ["## Columns", "", "| place | column | kind | |", "|---:|---|---|---|"]
     for place, column in enumerate(inputs["columns"]):
         if column["kind"] == "category":
-            values = ", ".join(column["values"][:12]) + (", …" if len(column["values"]) > 12 else "")
+            values = ", ".join(map(_text, column["values"][:12])) + (", …" if len(column["values"]) > 12 else "")
             what = f"0 unknown or missing; then 1 to {len(column['values'])}: {values}"
         else:
             gap = "; NaN where missing" if column["missing"] else ""
             what = f"mean {column['mean']:.6g}, standard deviation {column['std']:.6g}{gap}"
-        lines.append(f"| {place} | {column['name']} | {column['kind']} | {what} |")
+        lines.append(f"| {place} | {_text(column['name'])} | {column['kind']} | {what} |")
     return [*lines, ""]
-
-
-def _tokenizing(name: str) -> list[str]:
-    """Of texts, how they become the input."""
-    if name != "tokens":
-        return []
-    return [
-        "import numpy",
-        "from tokenizers import Tokenizer",
-        'rows = Tokenizer.from_file("tokenizer.json").encode_batch(texts)',
-        "tokens = numpy.array([row.ids for row in rows], dtype=numpy.int32)",
-    ]
 
 
 def _samples(inputs: dict[str, Any]) -> str:
@@ -178,6 +145,12 @@ def _layout(inputs: dict[str, Any]) -> str:
     if inputs["kind"] == "image":
         return f"[N, {', '.join(map(str, inputs['shape']))}]"
     return f"[N, L ≤ {inputs['length']}]" if inputs["kind"] == "tokens" else f"[N, {len(inputs['columns'])}]"
+
+
+def _text(name: str) -> str:
+    """A name from the data as Markdown that shows it, on one line."""
+    line = " ".join(name.split())
+    return _MARKUP.sub(r"\\\1", line if len(line) <= _LETTERS else line[: _LETTERS - 1] + "…")
 
 
 def _plain(value: Any) -> str:

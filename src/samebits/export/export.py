@@ -29,6 +29,7 @@ from samebits.export.language_model import TokenProof
 from samebits.export.latency import BATCH_SIZES, median_milliseconds
 from samebits.export.metadata import export_metadata
 from samebits.export.parity import Predictor, answers, measure_parity, stored
+from samebits.export.usage import reader_files
 from samebits.params.export import ExportParams
 from samebits.signature.signature import NextTokenTarget
 
@@ -72,6 +73,8 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         )
     split = open_split(project.prepared, "test", in_memory=info.split_bytes("test") <= context.runtime.memory_mib << 20)
     serving = build_serving(checkpoint.model, checkpoint.task, info.signature)
+    if settings.int8 or "onnx" in settings.formats:
+        onnx_format.require_size(serving)
     # Scores of every token at every position of a split would fill the memory: they are compared as they are made.
     tokens = TokenProof(serving, split, settings, check) if isinstance(serving, GeneratingModel) else None
     if isinstance(info.signature.target, NextTokenTarget) and not tokens:
@@ -138,6 +141,8 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
             assert reference is not None
             report["int8"], predictors["int8"] = _quantized(folder, reference, split, settings, context)
         copy_tokenizer(project.checkpoint, folder, config.signature)
+        for file, data in reader_files(config.signature.inputs.kind).items():
+            write_bytes(folder / file, data)
         write_json(folder / "export.json", report)
         write_bytes(folder / "card.md", model_card(report, metadata, info.counts).encode())
         if project.exported.exists():

@@ -17,12 +17,15 @@ import torch
 from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.checkpoints.serving import ServingModel
+from samebits.export.reason import reason
 
 if TYPE_CHECKING:
     import onnx as onnx_library
 
 FILE = "model.onnx"
 _LARGEST = 1 << 20
+LARGEST_FILE = (1 << 31) - (16 << 20)
+"""Bytes of weights: a protobuf message has at most 2 GiB, with room for the graph."""
 OPSET = 20
 """Released with ONNX 1.15 (2023); readers from ONNX Runtime 1.17 on take it."""
 
@@ -56,20 +59,35 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
                 opset_version=OPSET,
                 verbose=False,
             )
-    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:  # OnnxExporterError is a RuntimeError
+        if program is None:
+            raise RuntimeError("torch.onnx gave nothing back")
+        model = program.model_proto
+        _strip(model)
+        for key, value in metadata.items():
+            model.metadata_props.add(key=key, value=value if isinstance(value, str) else _compact(value))
+        onnx_library.checker.check_model(model, full_check=True)
+        data = model.SerializeToString(deterministic=True)
+    except Exception as error:  # the exporter runs the model's own code and hands on whatever it raises
         raise UserError(
-            f"the model cannot be exported to ONNX: {str(error).splitlines()[0]}",
+            f"the model cannot be exported to ONNX: {reason(error)}",
             "remove onnx from export.formats, or rewrite the operation that torch.onnx does not know",
         ) from error
-    if program is None:
-        raise UserError("the model cannot be exported to ONNX: torch.onnx gave nothing back", "update torch")
-    model = program.model_proto
-    _strip(model)
-    for key, value in metadata.items():
-        model.metadata_props.add(key=key, value=value if isinstance(value, str) else _compact(value))
-    onnx_library.checker.check_model(model, full_check=True)
-    write_bytes(path, model.SerializeToString(deterministic=True))
+    write_bytes(path, data)
     return {"opset": OPSET, "ir_version": model.ir_version}
+
+
+def require_size(serving: ServingModel) -> None:
+    """Refuse a model that no ONNX file can hold, before anything is computed.
+
+    Raises:
+        UserError: with its size.
+    """
+    size = sum(each.nbytes for each in (*serving.parameters(), *serving.buffers()))
+    if size > LARGEST_FILE:
+        raise UserError(
+            f"the model's weights have {size / 2**30:.2f} GiB, an ONNX file holds at most {LARGEST_FILE / 2**30:.2f}",
+            "set export.formats: [torch_export] and export.int8: false, or make the model smaller",
+        )
 
 
 def dynamic_axes(serving: ServingModel) -> tuple[dict[int, Any], ...]:

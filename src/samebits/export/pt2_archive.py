@@ -43,9 +43,16 @@ _ARITHMETIC = {
 
 _NAME = re.compile(r"[A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", re.ASCII)
 _VERSION = re.compile(r"\d+(\.\d+)*[a-z0-9.]*(\+[a-z0-9.]+)?", re.ASCII)
+_SIZE = r"Symbol\('[su]\d{1,9}'"
 _EXPRESSION = re.compile(
-    r"(Symbol\('[su]\d{1,9}'|Integer\(-?\d{1,18}|Add\(|Mul\(|, positive=True|, integer=True|, |\))+", re.ASCII
+    # A power of a size alone: of two long numbers it would be computed for ever.
+    rf"(Pow\({_SIZE}, positive=True, integer=True\), Integer\([2-9]\)\)|{_SIZE}|Integer\(-?\d{{1,18}}|"
+    r"(Add|Mul|Min|Max|Mod|PythonMod|FloorDiv|CleanDiv)\(|, positive=True|, integer=True|, |\)){1,200}",
+    re.ASCII,
 )
+_FLOAT = re.compile(r"-?Infinity|NaN")
+# Options of an operator: the equation of einsum, the approximation of gelu, a padding mode.
+_OPTION = re.compile(r"[A-Za-z0-9_,.> -]{0,200}", re.ASCII)
 _EMPTY = ("custom_obj_values", "treespec_namedtuple_fields", "guards_code")
 _LEAF = '{"type": null, "context": null, "children_spec": []}'
 
@@ -185,7 +192,7 @@ def _check_model(path: Path, value: dict[str, Any]) -> None:
 
 
 def _check_strings(path: Path, where: str, value: Any, key: str = "") -> None:
-    """Every string is a dotted name, a version, a size expression or a tree spec we know; `metadata` is empty."""
+    """Every string is a dotted name, a version, a size expression, an option or a known tree; `metadata` is empty."""
     if isinstance(value, dict):
         if key == "metadata" and value:
             _refuse(path, f"{where}: metadata is not empty")
@@ -200,7 +207,8 @@ def _check_strings(path: Path, where: str, value: Any, key: str = "") -> None:
         for part in value:
             _check_strings(path, where, part, key)
     elif isinstance(value, str):
-        patterns = {"expr_str": _EXPRESSION, "torch_version": _VERSION}
+        patterns = {"expr_str": _EXPRESSION, "torch_version": _VERSION, "as_float": _FLOAT, "as_floats": _FLOAT}
+        patterns |= {"as_string": _OPTION, "as_strings": _OPTION}
         known = value in _TREES if key in {"in_spec", "out_spec"} else patterns.get(key, _NAME).fullmatch(value)
         if not known:
             _refuse(path, f"{where}: {key or 'a name'} is {value[:60]!r}")

@@ -17,6 +17,7 @@ from samebits.base.files import write_bytes
 from samebits.checkpoints.serving import ServingModel
 from samebits.export.onnx import dynamic_axes
 from samebits.export.pt2_archive import MODEL, pack, read_safely, unpack
+from samebits.export.reason import reason
 
 FILE = "model.pt2"
 
@@ -40,9 +41,9 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
         program = torch.export.export(
             serving, serving.example(example), dynamic_shapes=dynamic_axes(serving), strict=False
         )
-    except (RuntimeError, ValueError, TypeError, AssertionError, torch._dynamo.exc.TorchDynamoException) as error:
+    except Exception as error:  # the exporter runs the model's own code and hands on whatever it raises
         raise UserError(
-            f"the model cannot be exported by torch.export: {str(error).splitlines()[0]}",
+            f"the model cannot be exported by torch.export: {reason(error)}",
             "remove torch_export from export.formats, or rewrite what depends on the data or the batch size",
         ) from error
     program.example_inputs = None

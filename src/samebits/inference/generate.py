@@ -11,9 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from samebits.base.errors import UserError
-from samebits.inference.sampling import Floats, Run, Sampling, generate
-from samebits.inference.session import open_model, open_tokenizer
+from samebits.inference.sampling import Floats, Run, Sampling, decode_after, generate
+from samebits.inference.session import Session, open_model, open_tokenizer
 from samebits.signature.special_tokens import SEPARATORS
 
 if TYPE_CHECKING:
@@ -41,30 +43,34 @@ class Writer:
         Raises:
             UserError: if the prompt is empty and the tokeniser has no token to begin with.
         """
-        known = self.tokenizer.encode(prompt, add_special_tokens=False).ids
-        begin = [] if self.separator is None else [self.separator]
-        if not known and not begin:
-            raise UserError("the prompt is empty", "give the text to go on from")
         # A text stands after a separator in training; in front of it the model has nothing to go by.
-        drawn = generate(self.run, self.cache_shape, self.context, begin + known, sampling)
-        for token in islice(drawn, count):
+        known = self.known(prompt)
+        if not known:
+            raise UserError("the prompt is empty", "give the text to go on from")
+        for token in islice(generate(self.run, self.cache_shape, self.context, known, sampling), count):
             if token == self.separator:
                 return
             yield token
 
     def pieces(self, prompt: str, count: int, sampling: Sampling) -> Iterator[str]:
         """The text after the prompt as it is made; a letter of several tokens comes whole."""
+        known = self.known(prompt)
         made: list[int] = []
         shown = ""
         for token in self.tokens(prompt, count, sampling):
             made.append(token)
-            text = self.tokenizer.decode(made)
+            text = decode_after(self.tokenizer, known, made)
             if not text.endswith("\ufffd"):
                 yield text[len(shown) :]
                 shown = text
-        rest = self.tokenizer.decode(made)[len(shown) :]
+        rest = decode_after(self.tokenizer, known, made)[len(shown) :]
         if rest:
             yield rest
+
+    def known(self, prompt: str) -> list[int]:
+        """What the model reads before its first own token: the separator, if there is one, and the prompt."""
+        begin = [] if self.separator is None else [self.separator]
+        return begin + self.tokenizer.encode(prompt, add_special_tokens=False).ids
 
 
 def require_sampling(sampling: Sampling, count: int) -> None:
@@ -99,7 +105,10 @@ def open_writer(path: Path) -> Writer:
             f"{path} takes {', '.join(shapes)}: it is no language model with a cache",
             "name one that a gpt was exported to; for images, samebits predict",
         )
+    session.require_inputs({"tokens": ("int32", 2), "keys": ("float", 5), "values": ("float", 5)})
     layers, _, heads, _, size = shapes["keys"]
+    if inputs.get("kind") != "tokens" or not all(type(each) is int for each in (layers, heads, size)):
+        raise UserError(f"{path} is no language model of the export stage", "make it again: dvc repro export")
     tokenizer = open_tokenizer(path, inputs)
     found = (tokenizer.token_to_id(name) for name in SEPARATORS)
     return Writer(
@@ -111,11 +120,16 @@ def open_writer(path: Path) -> Writer:
     )
 
 
-def session_run(session: Any) -> Run:
-    """An ONNX Runtime session as a function over the cache."""
+def session_run(session: Session) -> Run:
+    """A session as a function over the cache."""
 
     def run(tokens: Any, keys: Floats, values: Floats) -> list[Floats]:
-        answers: list[Floats] = session.run(None, {"tokens": tokens, "keys": keys, "values": values})
+        answers = session.run(None, {"tokens": tokens, "keys": keys, "values": values})
+        fits = len(answers) == 3 and all(isinstance(each, np.ndarray) for each in answers)
+        if not fits or answers[0].ndim != 3 or answers[0].shape[:2] != tokens.shape or not answers[0].size:
+            raise UserError(f"{session.path} gives no scores of a next token", "make it again: dvc repro export")
+        if not np.isfinite(answers[0][0, -1]).all():
+            raise UserError(f"{session.path} gives a score that is no finite number", "train it again")
         return answers
 
     return run

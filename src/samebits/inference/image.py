@@ -15,7 +15,7 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.data.readers.image.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, reason
-from samebits.inference.session import Opened, not_ours, open_model
+from samebits.inference.session import Opened, Session, open_model
 
 DEFAULT_MODEL = Path("models/export/model.onnx")
 
@@ -96,10 +96,9 @@ def classify(
             f"{len(bad)} of {len(paths)} images cannot be read:\n    " + "\n    ".join(bad),
             "leave them out or replace them",
         )
-    inputs, outputs = session.get_inputs()[0].name, session.get_outputs()[0].name
     results = []
     for path, image, said in zip(paths, images, notes, strict=True):
-        probabilities = session.run([outputs], {inputs: image[None]})[0][0]
+        probabilities = session.answers(image[None], len(labels))[0]
         order = np.argsort(-probabilities, kind="stable")[:top]
         results.append(Prediction(path, tuple((labels[k], float(probabilities[k])) for k in order), said))
     return results
@@ -141,14 +140,11 @@ def _notes(image: Pixels, mean: Sequence[float]) -> Iterator[str]:
         yield "its background is dark, the model knows light ones: try --invert"
 
 
-def _of_images(path: Path, opened: Opened) -> tuple[Any, list[str], dict[str, Any]]:
+def _of_images(path: Path, opened: Opened) -> tuple[Session, list[str], dict[str, Any]]:
     """Session, labels and preprocessing of an exported model that takes images."""
     session, metadata = opened
-    preprocessing = metadata["preprocessing"]
-    try:
-        shape = [int(value) for value in preprocessing["shape"]]
-    except KeyError as error:
-        raise not_ours(path, error) from None
-    if len(shape) != 3 or shape[0] not in {1, 3}:
-        raise UserError(f"{path} takes inputs of shape {shape}", "images have one channel (grey) or three (RGB)")
-    return session, [str(label) for label in metadata["labels"]], preprocessing
+    preprocessing, labels = metadata["preprocessing"], metadata["labels"]
+    if preprocessing.get("kind", "image") != "image" or not labels:
+        raise UserError(f"{path} is no classifier of images", "name one, or give it what it takes")
+    session.require_inputs({"images": ("uint8", 4)})
+    return session, labels, preprocessing

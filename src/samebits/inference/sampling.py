@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 Floats = npt.NDArray[np.float32]
 Run = Callable[[npt.NDArray[np.int32], Floats, Floats], Sequence[Floats]]
 """Tokens int32 [1, L], keys and values [layers, 1, heads, P, size] -> scores [1, L, V], keys and values of P + L."""
+
+
+_BEFORE = 8
+"""Tokens in front of others that can change how those are decoded; a letter has four bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,20 @@ def generate(
         tokens.append(token)
         pending = [token]
         yield token
+
+
+def decode_after(tokenizer: Tokenizer, before: Sequence[int], tokens: Sequence[int], *, special: bool = False) -> str:
+    """The text of tokens that follow others.
+
+    Decoded alone, the first word of a tokeniser that marks blanks at the beginning of words (Llama, T5) loses its own.
+
+    Args:
+        before: the tokens in front; the last of them are looked at.
+        special: whether special tokens are shown.
+    """
+    known = list(before[-_BEFORE:])
+    known_text = tokenizer.decode(known, skip_special_tokens=not special)
+    return tokenizer.decode([*known, *tokens], skip_special_tokens=not special)[len(known_text) :]
 
 
 def pick(scores: npt.NDArray[np.floating], sampling: Sampling, random: np.random.Generator) -> int:

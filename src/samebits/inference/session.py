@@ -1,25 +1,107 @@
 """An exported model as its user has it: the .onnx file and, for texts, `tokenizer.json` beside it.
 
-ONNX Runtime and `tokenizers` alone: no torch, no project.
+ONNX Runtime and `tokenizers` alone: no torch, no project. A file may come from anybody: whatever is wrong with it is
+one message.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from samebits.base.errors import UserError
+from samebits.base.sandbox import require_harmless
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Opened = tuple[Any, dict[str, Any]]
-"""ONNX Runtime's session and the file's metadata: `labels` and `preprocessing`, parsed."""
+RUN_SECONDS = 120.0
+"""For one run of a model, at most: one batch, or one token."""
 
 _TOKENIZER = "tokenizer.json"
 _CURE = "make it: dvc repro export (or fetch it: dvc pull)"
+_LARGEST_SIDE = 1 << 14
+
+
+class Session:
+    """ONNX Runtime's session on one file; its errors name the file."""
+
+    def __init__(self, path: Path, session: Any) -> None:
+        self.path, self._session = path, session
+
+    def run(self, outputs: list[str] | None, inputs: dict[str, Any]) -> list[Any]:
+        """The answers of one run.
+
+        Raises:
+            UserError: if the graph cannot be run on these inputs, or takes longer than `RUN_SECONDS`.
+        """
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = 4
+        late = threading.Timer(RUN_SECONDS, setattr, (options, "terminate", True))
+        late.daemon = True
+        late.start()
+        try:
+            answers: list[Any] = self._session.run(outputs, inputs, options)
+        except Exception as error:  # onnxruntime raises a class of its own for each way a graph can fail
+            if options.terminate:
+                raise UserError(f"{self.path} takes more than {RUN_SECONDS:g} s for one run", _CURE) from None
+            raise UserError(f"{self.path} cannot be run: {_line(error)}", _CURE) from None
+        finally:
+            late.cancel()
+        return answers
+
+    def answers(self, samples: npt.NDArray[Any], labels: int) -> npt.NDArray[np.float32]:
+        """The first output for samples of the first input.
+
+        Args:
+            labels: K, or 0 for numbers.
+
+        Returns:
+            float32 [N, K], or [N].
+
+        Raises:
+            UserError: as `run`; or for an answer of another shape or type, or one that is not finite.
+        """
+        found = self.run([self.get_outputs()[0].name], {self.get_inputs()[0].name: samples})[0]
+        shape = (len(samples), labels) if labels else (len(samples),)
+        if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != np.float32:
+            given = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
+            raise UserError(f"{self.path} answers {given} where its metadata say float32 {list(shape)}", _CURE)
+        if not np.isfinite(found).all():
+            raise UserError(f"{self.path} gives an answer that is no finite number", _CURE)
+        return found
+
+    def require_inputs(self, wanted: dict[str, tuple[str, int]]) -> None:
+        """Refuse a graph whose inputs are not of these types (`float`, `int32`, `uint8`) and numbers of axes.
+
+        Raises:
+            UserError: naming what it takes.
+        """
+        found = {each.name: (each.type, len(each.shape)) for each in self.get_inputs()}
+        if found != {name: (f"tensor({kind})", axes) for name, (kind, axes) in wanted.items()}:
+            taken = ", ".join(f"{name} {kind} of {axes} axes" for name, (kind, axes) in found.items())
+            raise UserError(f"{self.path} takes {taken or 'nothing'}: that is not what its metadata say", _CURE)
+
+    def get_inputs(self) -> list[Any]:
+        """As of ONNX Runtime."""
+        return list(self._session.get_inputs())
+
+    def get_outputs(self) -> list[Any]:
+        """As of ONNX Runtime."""
+        return list(self._session.get_outputs())
+
+
+Opened = tuple[Session, dict[str, Any]]
+"""A session and the file's metadata: `labels` and `preprocessing`, parsed and checked."""
 
 
 def open_model(path: Path) -> Opened:
@@ -37,25 +119,29 @@ def open_model(path: Path) -> Opened:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its own log; failures raise
     try:
+        require_harmless("model", path)
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         stored = session.get_modelmeta().custom_metadata_map
-        return session, {key: json.loads(stored[key]) for key in ("labels", "preprocessing")}
-    except KeyError as error:
-        raise not_ours(path, error) from None
     except Exception as error:  # onnxruntime raises a class of its own for each way a file can be damaged
-        raise UserError(f"{path} is no ONNX model that can be loaded: {str(error).splitlines()[0]}", _CURE) from None
-
-
-def not_ours(path: Path, missing: KeyError) -> UserError:
-    """The error for a key that our exporter would have written."""
-    return UserError(f"{path} has no {missing} in its metadata: the export stage did not write it", _CURE)
+        raise UserError(f"{path} is no ONNX model that can be loaded: {_line(error)}", _CURE) from None
+    metadata: dict[str, Any] = {}
+    for key, check in (("labels", _check_labels), ("preprocessing", _check_preprocessing)):
+        if key not in stored:
+            raise UserError(f"{path} has no {key!r} in its metadata: the export stage did not write it", _CURE)
+        try:
+            metadata[key] = json.loads(stored[key])
+            check(metadata[key])
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else _line(error)
+            raise UserError(f"{path}: {key!r} in its metadata is not what export writes: {reason}", _CURE) from None
+    return Session(path, session), metadata
 
 
 def open_tokenizer(model: Path, preprocessing: dict[str, Any]) -> Tokenizer:
     """The tokeniser beside a model of texts.
 
     Raises:
-        UserError: if it is missing, or is not the one that the model was trained with.
+        UserError: if it is missing, is not the one that the model was trained with, or cannot be used.
     """
     path = model.with_name(_TOKENIZER)
     try:
@@ -66,4 +152,71 @@ def open_tokenizer(model: Path, preprocessing: dict[str, Any]) -> Tokenizer:
         raise UserError(f"{path} is not the tokeniser that the model was trained with", _CURE)
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(data.decode())
+    try:
+        require_harmless("tokenizer", path)
+        return Tokenizer.from_str(data.decode())
+    except Exception as error:  # the library raises a bare Exception
+        raise UserError(f"{path} is no tokenizer.json that can be used: {_line(error)}", _CURE) from None
+
+
+def _line(error: BaseException) -> str:
+    text = error.problem if isinstance(error, UserError) else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(what)
+
+
+def _check_texts(value: Any, what: str) -> None:
+    _require(isinstance(value, list) and all(isinstance(each, str) for each in value), f"{what} is no list of texts")
+
+
+def _check_labels(labels: Any) -> None:
+    _check_texts(labels, "it")
+
+
+def _check_preprocessing(value: Any) -> None:
+    """Every key that is read later has the type and the range that the export stage gives it."""
+    _require(isinstance(value, dict), "it is no object")
+    kind = value.get("kind", "image")
+    _require(kind in _CHECKS, f"kind is {str(kind)[:40]!r}")
+    _CHECKS[kind](value)
+
+
+def _check_image(value: dict[str, Any]) -> None:
+    shape, mean = value["shape"], value["mean"]
+    _require(isinstance(shape, list) and len(shape) == 3 and all(type(size) is int for size in shape), "shape")
+    _require(all(1 <= size <= _LARGEST_SIDE for size in shape), f"shape is {shape}")
+    _require(shape[0] in {1, 3}, f"shape is {shape}, images have one channel (grey) or three (RGB)")
+    _require(isinstance(mean, list) and len(mean) == shape[0] and all(map(_is_number, mean)), "mean")
+    _require(value.get("resize", "pad") in {"pad", "crop", "stretch"}, "resize")
+
+
+def _check_tokens(value: dict[str, Any]) -> None:
+    _require(type(value["length"]) is int and 1 <= value["length"] <= 1 << 24, "length")
+
+
+def _check_table(value: dict[str, Any]) -> None:
+    from samebits.signature.signature import DATE_PARTS
+
+    _check_texts(value["missing"], "missing")
+    _require(value["decimal"] in {".", ","}, "decimal")
+    _require(isinstance(value["columns"], list) and bool(value["columns"]), "columns")
+    for column in value["columns"]:
+        _require(isinstance(column, dict) and isinstance(column["name"], str), "a column has no name")
+        for key in ("source", "format", "part"):
+            _require(isinstance(column.get(key), str | None), key)
+        if column["kind"] == "category":
+            _check_texts(column["values"], "values")
+        else:
+            _require(column["kind"] == "number", "kind of a column")
+            _require(column.get("part") is None or column["part"] in DATE_PARTS, "part")
+
+
+_CHECKS = {"image": _check_image, "tokens": _check_tokens, "table": _check_table}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

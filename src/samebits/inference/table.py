@@ -23,6 +23,7 @@ from samebits.base.files import write_bytes
 from samebits.base.registry import nearest
 from samebits.data.readers.csv_file import CsvFile
 from samebits.data.readers.table import cells
+from samebits.inference.session import Session
 
 _BATCH = 4096
 
@@ -53,7 +54,7 @@ class TablePrediction:
         return buffer.getvalue()
 
 
-def predict_table(path: Path, session: Any, metadata: dict[str, Any]) -> TablePrediction:
+def predict_table(path: Path, session: Session, metadata: dict[str, Any]) -> TablePrediction:
     """Answers for every row of a CSV or Parquet file.
 
     Args:
@@ -67,8 +68,8 @@ def predict_table(path: Path, session: Any, metadata: dict[str, Any]) -> TablePr
     found, notes = _read(path, preprocessing)
     rows, more = encode(found, preprocessing, str(path))
     notes += more
-    input_name, output_name = session.get_inputs()[0].name, session.get_outputs()[0].name
-    parts = [session.run([output_name], {input_name: rows[at : at + _BATCH]})[0] for at in range(0, len(rows), _BATCH)]
+    session.require_inputs({"rows": ("float", 2)})
+    parts = [session.answers(rows[at : at + _BATCH], len(labels)) for at in range(0, len(rows), _BATCH)]
     answers = np.concatenate(parts)
     if not labels:
         return TablePrediction(("prediction",), [(f"{value:.7g}",) for value in answers.tolist()], tuple(notes))
@@ -228,7 +229,7 @@ def _chosen(names: list[str], wanted: list[str], file: str) -> list[str]:
     return [f"columns that the model does not use: {', '.join(extra)}"] if extra else []
 
 
-def print_predictions(paths: Sequence[Path], session: Any, metadata: dict[str, Any], output: Path | None) -> None:
+def print_predictions(paths: Sequence[Path], session: Session, metadata: dict[str, Any], output: Path | None) -> None:
     """Answers as CSV to stdout or a file; notes to stderr.
 
     Raises:

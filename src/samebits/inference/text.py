@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.data.readers.text.decoding import LONGEST, NotText, clean, decode, read_lines
-from samebits.inference.session import Opened, open_model, open_tokenizer
+from samebits.inference.session import Opened, Session, open_model, open_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -46,7 +46,7 @@ class TextModel:
         length: tokens that it sees of a text.
     """
 
-    session: Any
+    session: Session
     tokenizer: Tokenizer
     labels: tuple[str, ...]
     length: int
@@ -75,7 +75,7 @@ class TextModel:
     def _batch(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[TextPrediction]:
         encoded = self.tokenizer.encode_batch([text for _, text in texts])
         tokens = np.array([each.ids for each in encoded], dtype=np.int32)
-        answer = self.session.run(None, {self.session.get_inputs()[0].name: tokens})[0]
+        answer = self.session.answers(tokens, len(self.labels))
         for (name, _), encoding, probabilities in zip(texts, encoded, answer, strict=True):
             order = np.argsort(-probabilities, kind="stable")[:top]
             rest = sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
@@ -131,6 +131,7 @@ def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
     labels, inputs = metadata["labels"], metadata["preprocessing"]
     if inputs.get("kind") != "tokens" or not labels:
         raise UserError(f"{path} is no classifier of texts", "name one, or give it what it takes")
+    session.require_inputs({"tokens": ("int32", 2)})
     return TextModel(session, open_tokenizer(path, inputs), tuple(map(str, labels)), int(inputs["length"]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 from samebits.base.files import remove_unfinished, write_bytes, write_json
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
@@ -45,6 +46,11 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     context.tracker.report(reports / "metrics.json")
     shown = ", ".join(f"validation {name} {value:.4f}" for name, value in validation.items())
     context.say(f"kept epoch {epoch}: {shown}")
+
+
+def write_curves(curve: list[dict[str, float]], reports: Path) -> None:
+    """`curves.csv` so far, for `dvc plots` while the training runs."""
+    write_bytes(reports / "curves.csv", _csv(_merged(curve)))
 
 
 def _merged(curve: list[dict[str, float]]) -> list[dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 
 from samebits.base.errors import Interrupted
@@ -10,9 +11,13 @@ from samebits.base.progress import Progress
 from samebits.pipeline.context import StageContext
 from samebits.training.flops import flops_a_sample, peak_flops
 from samebits.training.loop import Observer, Training
+from samebits.training.outputs import write_curves
 from samebits.training.profiler import Clock, Profile
 from samebits.training.resume.state import TrainingState, metrics_of
 from samebits.training.resume.store import StateStore
+
+_CURVES_SECONDS = 2.0
+"""Between two writings of the curves of a running training."""
 
 
 def restore(state: TrainingState, store: StateStore, context: StageContext) -> None:
@@ -54,9 +59,20 @@ def _run(training: Training, save: Callable[[], None], clock: Clock, context: St
         Interrupted: a stop was asked for.
     """
     state = training.state
+    written = -_CURVES_SECONDS
+
+    def point(metrics: dict[str, float], step: int) -> None:
+        nonlocal written
+        context.tracker.metrics(metrics, step)
+        if time.monotonic() - written >= _CURVES_SECONDS and any(name.startswith("val/") for name in metrics):
+            # A courtesy: what cannot be written now is said when the outputs are.
+            with contextlib.suppress(OSError):
+                write_curves(state.curve, context.project.reports / "train")
+            written = time.monotonic()
+
     with Progress(context.runtime.progress, training.total_steps, state.step, context.say) as progress:
         observer = Observer(
-            point=context.tracker.metrics,
+            point=point,
             progress=progress.update,
             save=save,
             save_seconds=context.runtime.checkpoint_seconds,

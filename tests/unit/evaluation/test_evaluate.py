@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from samebits.checkpoints.checkpoint import CONFIG
 from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.metrics.classification import evaluate_predictions, predictions_from_logits
 from samebits.evaluation.preview import Shown
+from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Mistake, render_report
 from samebits.params.evaluate import EvaluateParams
 
@@ -49,6 +51,7 @@ def test_outputs_agree_with_each_other(baseline: Any) -> None:
     metrics = json.loads(files["metrics.json"])
     rows = list(csv.DictReader(files["predictions.csv"].decode().splitlines()))
     assert len(rows) == metrics["samples"] == 60
+    assert [row["id"] for row in rows] == [row["source"] for row in rows] == [f"test/{k:06d}" for k in range(200, 260)]
     right = sum(row["actual"] == row["predicted"] for row in rows)
     assert metrics["test"]["accuracy"] == pytest.approx(right / 60, abs=1e-6)
     assert sum(int(row["correct"]) for row in rows) == right
@@ -148,10 +151,37 @@ def page_for(classes: list[str], mistakes: list[Mistake]) -> str:
 
 def test_class_names_cannot_inject_markup() -> None:
     bad = "<script>alert(1)</script>"
-    mistake = Mistake(0, Shown(image=np.zeros((3, 2, 2), np.uint8)), bad, bad, 0.9, 0.1)
-    page = page_for([bad, "b", "c"], [mistake, Mistake(1, Shown(text=bad), "b", "c", 0.9, 0.1)])
+    mistake = Mistake(0, bad, Shown(image=np.zeros((3, 2, 2), np.uint8)), bad, bad, 0.9, 0.1)
+    page = page_for([bad, "b", "c"], [mistake, Mistake(1, bad, Shown(text=bad), "b", "c", 0.9, 0.1)])
     assert "<script" not in page
     assert "<b>x</b>" not in page
+
+
+HOSTILE = ["$", "$$", "$10^$", "a$^$", "#$1 #$2", "$5-$10", "line\nbreak", "x" * 300, "猫", "</table>", "\u202eabc"]
+
+
+def test_any_class_name_can_be_drawn() -> None:
+    assert figures.drawn_name("$5-$10", "class 1") == "$5-$10"
+    assert figures.drawn_name("猫", "class 8") == "class 8"
+    assert figures.drawn_name("x" * 300) == "x" * 23 + "…"
+    confusion = np.eye(len(HOSTILE), dtype=np.int64) + 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert figures.confusion_figure(confusion, HOSTILE)[:4] == b"\x89PNG"
+        gallery = np.zeros((2, 1, 4, 4), dtype=np.uint8)
+        assert figures.mistakes_figure(gallery, ["$10^$", "猫"])[:4] == b"\x89PNG"
+    page = page_for(HOSTILE, [])
+    assert page.count("</table>") == page.count("<table")
+    assert "x" * 300 in page
+
+
+def test_of_thousands_of_classes_the_worst_are_shown() -> None:
+    page = page_for([f"class {k}" for k in range(1500)], [])
+    assert "The 40 of 1,500 classes with the lowest F1; per_class.csv has them all." in page
+    assert len(page) < 100_000
+    confusion = np.eye(1500, dtype=np.int64)
+    confusion[7, 1200] = 5
+    assert figures.confusion_figure(confusion, [f"class {k}" for k in range(1500)])[:4] == b"\x89PNG"
 
 
 def test_a_perfect_model_and_a_hundred_classes_have_a_page() -> None:

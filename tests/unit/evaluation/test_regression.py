@@ -13,6 +13,9 @@ import pytest
 from sklearn.datasets import load_wine
 
 from samebits.evaluation.evaluate import evaluate
+from samebits.evaluation.importance import Importance
+from samebits.evaluation.regression import _bars
+from samebits.evaluation.report.page import format_number
 from samebits.export.export import export
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
@@ -60,6 +63,9 @@ def test_files_agree_with_each_other(judged: Any) -> None:
         str(k) for k in np.argsort(-np.abs(said - actual), kind="stable")[: len(worst)]
     ]
     assert "town " in worst[0]["sample"]
+    for row in worst:
+        assert row["id"] == predictions[int(row["index"])]["id"]
+        assert row["source"].startswith("houses.csv")
 
 
 def test_columns_that_matter_come_first(judged: Any) -> None:
@@ -112,3 +118,17 @@ def test_classes_of_a_table(tmp_path: Path) -> None:
     exported = json.loads((context.project.exported / "export.json").read_text())
     assert exported["test"]["accuracy"] == json.loads(files["metrics.json"])["test"]["accuracy"]
     assert json.loads(files["metrics.json"])["samples"] > 20
+
+
+def test_numbers_have_a_comma_at_thousands_and_no_negative_zero() -> None:
+    assert [format_number(value, 4) for value in (20270.3, 9999.7, 1234567.0, 1234.5, 0.012345, -0.0, 1.23e-7)] == [
+        *("20,270", "10,000", "1,234,567", "1,234", "0.01235", "0", "1.23e-07"),
+    ]
+    assert format_number(12.5, 4, "+") == "+12.5"
+    assert format_number(-99999.9, 4, "+") == "-100,000"
+
+
+def test_few_columns_are_all_shown(judged: Any) -> None:
+    bars = list(_bars([Importance("a", -0.00001, 0.0)]))
+    assert bars[0]["drop"] == "0.0000"
+    assert "importance.csv has them all" not in outputs(judged)["report/report.html"].decode()

@@ -57,7 +57,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, contexts: Any) -> Project:
 
 def test_both_formats_answer_as_the_checkpoint(project: Project) -> None:
     folder = project.exported
-    assert set(read(project)) == {"model.onnx", "model.pt2", "card.md", "export.json"}
+    assert set(read(project)) == {"model.onnx", "model.pt2", "card.md", "export.json", "pixels.py"}
     checkpoint = load_checkpoint(project.checkpoint)
     images = np.random.Generator(np.random.Philox(1)).integers(0, 256, (13, 1, 12, 12), dtype=np.uint8)
     inputs = checkpoint.config.signature.images
@@ -113,7 +113,7 @@ def test_formats_are_those_asked_for_and_old_ones_go(tiny_context: Any) -> None:
     tiny_context.project.exported.mkdir(parents=True)
     (tiny_context.project.exported / "old.bin").write_bytes(b"old")
     export(ExportParams(formats=["torch_export"], batch_sizes=[33]), context=tiny_context)
-    assert set(read(tiny_context.project)) == {"model.pt2", "card.md", "export.json"}
+    assert set(read(tiny_context.project)) == {"model.pt2", "card.md", "export.json", "pixels.py"}
     report = read_json(tiny_context.project.exported / "export.json")
     assert list(report["formats"]) == ["torch_export"]
     assert list(report["formats"]["torch_export"]["largest_difference"]) == ["33"]
@@ -146,7 +146,7 @@ def test_int8_is_a_smaller_copy_that_was_judged(tiny_context: Any) -> None:
     export(settings, context=tiny_context)
     exported = tiny_context.project.exported
     first = read(tiny_context.project)
-    assert set(first) == {"model.onnx", "model.int8.onnx", "card.md", "export.json"}
+    assert set(first) == {"model.onnx", "model.int8.onnx", "card.md", "export.json", "pixels.py"}
     report = read_json(exported / "export.json")["int8"]
     quantized = onnx.load(str(exported / "model.int8.onnx"))
     kinds = {node.op_type for node in quantized.graph.node}

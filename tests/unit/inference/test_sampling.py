@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from samebits.inference.sampling import GREEDY, Floats, Sampling, generate, pick
+from samebits.inference.sampling import GREEDY, Floats, Sampling, decode_after, generate, pick
 
 SHAPE = (1, 1, 2)
 SCORES = np.log(np.array([0.1, 0.5, 0.15, 0.25]))
@@ -78,3 +79,17 @@ def test_of_a_prompt_longer_than_the_context_the_end_is_read() -> None:
     run = Counter(100)
     assert next(generate(run, SHAPE, 4, list(range(20)), GREEDY)) == 20
     assert run.calls == [([16, 17, 18, 19], 0)]
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "bytes"])
+def test_blanks_between_a_prompt_and_what_follows_stay(kind: str) -> None:
+    mark = "\u2581" if kind == "metaspace" else "\u0120"
+    words = {f"{mark}The": 0, f"{mark}team": 1, f"{mark}goal": 2, "s": 3, "<s>": 4}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="s"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace() if kind == "metaspace" else decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<s>"])
+    assert decode_after(tokenizer, [4, 0, 1], [2, 3]) == " goals"
+    assert decode_after(tokenizer, [0] * 20, [2]) == " goal"
+    assert decode_after(tokenizer, [4, 0, 1], [4, 2], special=True).strip().startswith("<s>")
+    assert decode_after(tokenizer, [4], [0]).strip() == "The"

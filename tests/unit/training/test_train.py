@@ -145,6 +145,16 @@ def test_what_a_killed_training_left_half_written_goes(context: Any) -> None:
     assert [path for folder in folders for path in folder.glob(".*")] == []
 
 
+def test_the_curves_can_be_seen_while_it_trains(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    curves = context.project.reports / "train" / "curves.csv"
+    monkeypatch.setattr("samebits.training.train.write_outputs", lambda *_: seen.append(curves.read_text()))
+    with pytest.raises(FileNotFoundError):
+        run(context)
+    assert "val/accuracy" in seen[0].splitlines()[0]
+    assert len(seen[0].splitlines()) > 1
+
+
 def test_a_profile_changes_no_bit_and_says_where_the_time_went(context: Any) -> None:
     plain = run(context)
     context.runtime = context.runtime.model_copy(update={"profile": True})

@@ -122,8 +122,12 @@ def predictions_from_logits(logits: npt.NDArray[np.floating], labels: npt.NDArra
             f"for test sample {first}",
             "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
         )
-    shifted = values - values.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    log_probabilities = np.empty_like(values)
+    block = max(1, _CHUNK_ELEMENTS // values.shape[1])
+    for start in range(0, len(values), block):
+        part = values[start : start + block]
+        shifted = part - part.max(axis=1, keepdims=True)
+        log_probabilities[start : start + block] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     predicted = log_probabilities.argmax(axis=1).astype(np.int64)
     confidence = np.exp(log_probabilities[np.arange(len(values)), predicted])
     return Predictions(log_probabilities, np.asarray(labels, dtype=np.int64), predicted, confidence)
@@ -145,7 +149,8 @@ def evaluate_predictions(
     table = calibration_bins(predictions, bins)
     rows = _per_sample(predictions, top_k)
     values: dict[str, float | None] = {name: float(row.mean()) for name, row in rows.items()}
-    values["macro_f1"] = _macro_f1(matrix[None])[0].item()
+    hits, support, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    values["macro_f1"] = _macro_f1(hits[None], (support + predicted)[None])[0].item()
     values["calibration_error"] = calibration_error(table, len(predictions))
     undefined: dict[str, str] = {}
     for index, score in enumerate(scores):
@@ -164,7 +169,7 @@ def confusion_matrix(predictions: Predictions) -> Ints:
     """[K, K] counts: row = true class, column = predicted class."""
     classes = predictions.classes
     cells = predictions.labels * classes + predictions.predicted
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes).astype(np.int64, copy=False)
 
 
 def class_scores(confusion: Ints) -> list[ClassScores]:
@@ -227,7 +232,8 @@ def _per_sample(predictions: Predictions, top_k: int) -> dict[str, Floats]:
         ahead = predictions.log_probabilities > of_label[:, None]
         ties = predictions.log_probabilities == of_label[:, None]
         ties &= np.arange(predictions.classes)[None] < predictions.labels[:, None]
-        rows[f"top_{k}_accuracy"] = ((ahead | ties).sum(axis=1) < k).astype(np.float64)
+        ahead |= ties
+        rows[f"top_{k}_accuracy"] = (ahead.sum(axis=1) < k).astype(np.float64)
     rows["log_loss"] = -of_label
     return rows
 
@@ -238,15 +244,17 @@ def _bootstrap(
     """Percentile intervals over resamples of the split with replacement (Efron, 1979).
 
     A resample is a vector of how often each sample was drawn. Means are weighted sums of the per-sample values; the
-    confusion matrix and the calibration bins are sums of those weights over groups of samples.
+    counts of a class and the calibration bins are sums of those weights over groups of samples. Of a confusion matrix
+    no more than its diagonal and margins is needed, so memory grows with the number of classes, not with its square.
     """
     samples, classes = len(predictions), predictions.classes
     generator = np.random.Generator(np.random.Philox(BOOTSTRAP_SEED))
-    cells = _Groups(predictions.labels * classes + predictions.predicted, classes * classes)
+    correct = predictions.correct
+    of_label, of_predicted = _Groups(predictions.labels, classes), _Groups(predictions.predicted, classes)
     of_bin = _Groups(_bin_index(predictions.confidence, bins), bins)
     gaps = predictions.correct - predictions.confidence
     drawn: dict[str, list[Floats]] = {name: [] for name in [*rows, "macro_f1", "calibration_error"]}
-    chunk = max(1, _CHUNK_ELEMENTS // samples)
+    chunk = max(1, _CHUNK_ELEMENTS // max(samples, classes))
     for start in range(0, resamples, chunk):
         size = min(chunk, resamples - start)
         picks = generator.integers(0, samples, size=(size, samples))
@@ -255,7 +263,8 @@ def _bootstrap(
         for name, row in rows.items():
             # Not a matrix product: BLAS may sum in another order with another number of threads.
             drawn[name].append((weights * row).sum(axis=1) / samples)
-        drawn["macro_f1"].append(_macro_f1(cells.sums(weights).reshape(size, classes, classes)))
+        total = of_label.sums(weights) + of_predicted.sums(weights)
+        drawn["macro_f1"].append(_macro_f1(of_label.sums(weights * correct), total))
         drawn["calibration_error"].append(np.abs(of_bin.sums(weights * gaps)).sum(axis=1) / samples)
     tail = (1.0 - confidence) / 2.0
     intervals = {}
@@ -283,10 +292,13 @@ class _Groups:
         return out
 
 
-def _macro_f1(confusion: npt.NDArray[np.number]) -> Floats:
-    """Mean F1 over the classes that occur or are predicted, [R, K, K] -> [R]; NaN if there is none."""
-    hits = np.diagonal(confusion, axis1=1, axis2=2).astype(np.float64)
-    total = (confusion.sum(axis=1) + confusion.sum(axis=2)).astype(np.float64)
+def _macro_f1(hits: npt.NDArray[np.number], total: npt.NDArray[np.number]) -> Floats:
+    """Mean F1 over the classes that occur or are predicted, [R]; NaN if there is none.
+
+    Args:
+        hits: samples of a class that are right, [R, K].
+        total: its samples and its predictions together, [R, K].
+    """
     counted = total > 0
     scores = np.where(counted, 2.0 * hits / np.where(counted, total, 1.0), 0.0).sum(axis=1)
     classes = counted.sum(axis=1)

@@ -76,7 +76,9 @@ def _drawn(line: Line, places: list[tuple[str, str]]) -> Iterator[str]:
 def _ticks(low: float, high: float) -> list[float]:
     """Four to nine round numbers (1, 2 or 5 times a power of ten apart) that cover low to high."""
     if not high > low:
-        low, high = low - 0.5, low + 0.5
+        # A single value, such as that of one epoch: around it, and not across zero.
+        room = abs(low) / 10
+        low, high = (low - room, low + room) if room else (0.0, 1.0)
     raw = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.evaluation.metrics.classification import Metrics, Predictions
+from samebits.evaluation.metrics.classification import ClassScores, Metrics, Predictions
 from samebits.evaluation.report.charts import Line, line_chart
 from samebits.evaluation.report.curves import Curve
 from samebits.evaluation.report.page import data_url, render
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TABLE_UP_TO = 40  # classes; a larger confusion matrix is a picture, not a table
 _PAIRS = 8
+_LETTERS = 24  # of a class's name in the heads of the confusion table
 _DOTS_UP_TO = 60  # points of a curve; more would be a thick line
 
 NAMES = {
@@ -38,11 +39,13 @@ class Mistake:
 
     Attributes:
         index: in the test split.
+        source: the file or row it was.
         shown: the sample.
         probability: what the model gave the true class.
     """
 
     index: int
+    source: str
     shown: Shown
     true: str
     predicted: str
@@ -83,6 +86,8 @@ def render_report(
         confusion=_confusion(metrics) if len(classes) <= _TABLE_UP_TO else None,
         confusion_png=data_url(confusion_png),
         pairs=_confused_pairs(metrics, classes),
+        class_count=len(classes),
+        longest=min(max(map(len, classes)), _LETTERS),
         per_class=[
             {
                 "name": name,
@@ -92,7 +97,7 @@ def render_report(
                 "f1": _share(score.f1),
                 "bar": f"{100 * (score.f1 or 0.0):.2f}",
             }
-            for name, score in zip(classes, metrics.per_class, strict=True)
+            for name, score in _shown_classes(metrics, classes)
         ],
         calibration=_calibration_chart(metrics),
         curves=curve_charts(curves),
@@ -100,7 +105,7 @@ def render_report(
             {
                 "image": data_url(image_png(each.shown.image)) if each.shown.image is not None else "",
                 "text": each.shown.text,
-                "index": each.index,
+                "place": f"test sample {each.index}, {each.source}",
                 "true": each.true,
                 "predicted": each.predicted,
                 "confidence": f"{each.confidence:.1%}",
@@ -110,6 +115,19 @@ def render_report(
         ],
         facts=facts,
     )
+
+
+def _shown_classes(metrics: Metrics, classes: Sequence[str]) -> list[tuple[str, ClassScores]]:
+    """All classes in their order, or the 40 of more that have the lowest F1, those with most samples first."""
+    scored = list(zip(classes, metrics.per_class, strict=True))
+    if len(scored) <= _TABLE_UP_TO:
+        return scored
+    return sorted(scored, key=_by_f1)[:_TABLE_UP_TO]
+
+
+def _by_f1(named: tuple[str, ClassScores]) -> tuple[float, int]:
+    score = named[1]
+    return (math.inf if score.f1 is None else score.f1, -score.support)
 
 
 def image_png(image: npt.NDArray[np.uint8]) -> bytes:
@@ -165,12 +183,11 @@ def _confusion(metrics: Metrics) -> list[list[dict[str, Any]]]:
 def _confused_pairs(metrics: Metrics, classes: Sequence[str]) -> list[dict[str, Any]]:
     off = metrics.confusion.copy()
     np.fill_diagonal(off, 0)
-    order = np.argsort(-off.ravel(), kind="stable")[:_PAIRS]
-    pairs = [(int(k) // len(classes), int(k) % len(classes)) for k in order]
+    rows, columns = np.nonzero(off)
+    counts = off[rows, columns]
     return [
-        {"true": classes[row], "predicted": classes[column], "count": int(off[row, column])}
-        for row, column in pairs
-        if off[row, column]
+        {"true": classes[rows[k]], "predicted": classes[columns[k]], "count": int(counts[k])}
+        for k in np.argsort(-counts, kind="stable")[:_PAIRS]
     ]
 
 

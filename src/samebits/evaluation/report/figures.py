@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ BLUE, ORANGE, GREY = "#2f6fbd", "#d9822b", "#8a8f98"
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs everywhere
     "font.size": 10,
+    "text.parse_math": False,  # names from the data may hold dollar signs
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": GREY,
@@ -29,20 +32,34 @@ _STYLE: dict[str, Any] = {
     "savefig.dpi": 120,
 }
 _NUMBERS_UP_TO = 25  # classes; beyond, cells are too small for digits
+_CLASSES_UP_TO = 100  # of a confusion matrix; of more, those with the most mistakes
+_MOST_CONFUSED = 40
+_LETTERS = 24  # of a name
 
 
 def confusion_figure(confusion: Ints, classes: Sequence[str]) -> bytes:
-    """Rows are true classes, columns predicted ones; the colour is the share of the row, so rare classes show."""
-    count = len(classes)
+    """Rows are true classes, columns predicted ones; the colour is the share of the row, so rare classes show.
+
+    Of more than 100 classes, the 40 with the most mistakes are drawn.
+    """
+    shown, title = np.arange(len(classes)), "Confusion matrix"
+    support = confusion.sum(axis=1)
+    if len(classes) > _CLASSES_UP_TO:
+        mistakes = support + confusion.sum(axis=0) - 2 * np.diag(confusion)
+        shown = np.sort(np.argsort(-mistakes, kind="stable")[:_MOST_CONFUSED])
+        title = f"Confusion of {len(shown)} of {len(classes):,} classes, those with the most mistakes"
+    confusion = confusion[np.ix_(shown, shown)]
+    names = [drawn_name(classes[k], f"class {k}") for k in shown.tolist()]
+    count = len(names)
     side = min(14.0, max(5.0, 0.52 * count + 1.6))
     with Canvas(side, side) as canvas:
         axes = canvas.axes()
-        share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+        share = confusion / np.maximum(support[shown][:, None], 1)
         # The square root lifts single mistakes out of the background, without a second scale for the diagonal.
         axes.imshow(np.sqrt(share), cmap="Blues", vmin=0.0, vmax=1.0)
-        axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
-        for axis, turn in ((axes.xaxis, 90 if max(map(len, classes)) > 3 else 0), (axes.yaxis, 0)):
-            axis.set_ticks(range(count), classes, rotation=turn)
+        axes.set(xlabel="predicted", ylabel="true", title=title)
+        for axis, turn in ((axes.xaxis, 90 if max(map(len, names)) > 3 else 0), (axes.yaxis, 0)):
+            axis.set_ticks(range(count), names, rotation=turn)
         axes.tick_params(length=0)
         if count <= _NUMBERS_UP_TO:
             for row, column in zip(*np.nonzero(confusion), strict=True):
@@ -65,6 +82,7 @@ def calibration_figure(bins: Sequence[Bin], error: float) -> bytes:
         width = 1 / len(bins)
         bottom.bar([entry.lower for entry in bins], [entry.count for entry in bins], width, align="edge", color=BLUE)
         bottom.set(xlabel="confidence", ylabel="samples", xlim=(0, 1), yscale="log", ylim=(0.5, None))
+        bottom.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         return canvas.png()
 
 
@@ -123,6 +141,24 @@ def mistakes_figure(images: npt.NDArray[np.uint8], captions: Sequence[str]) -> b
         return canvas.png()
 
 
+def drawn_name(name: str, otherwise: str = "") -> str:
+    """A name from the data as a figure shows it: on one line, at most 24 letters.
+
+    Args:
+        otherwise: given instead, if it is not empty and the name has letters that the font lacks, such as Chinese ones.
+    """
+    line = " ".join(name.split())
+    line = line if len(line) <= _LETTERS else line[: _LETTERS - 1] + "…"
+    return otherwise if otherwise and not _letters().issuperset(map(ord, line)) else line
+
+
+@functools.cache
+def _letters() -> frozenset[int]:
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont(_STYLE["font.family"])).get_charmap())
+
+
 class Canvas:
     """A figure without pyplot's global state and without the user's matplotlibrc."""
 
@@ -154,6 +190,9 @@ class Canvas:
 
     def png(self) -> bytes:
         buffer = io.BytesIO()
-        # Software: matplotlib's version, by default the only metadata it writes.
-        self.figure.savefig(buffer, format="png", metadata={"Software": None})
+        with warnings.catch_warnings():
+            # A letter that the font lacks is a box; the pages have the names in full.
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+            # Software: matplotlib's version, by default the only metadata it writes.
+            self.figure.savefig(buffer, format="png", metadata={"Software": None})
         return buffer.getvalue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
@@ -131,3 +133,14 @@ def test_mistakes_come_by_confidence_then_index() -> None:
         np.zeros((5, 2)), np.array([0, 0, 0, 0, 0]), np.array([1, 1, 0, 1, 1]), np.array([0.6, 0.9, 1.0, 0.6, 0.7])
     )
     assert list(most_confident_mistakes(given, 3)) == [1, 4, 0]
+
+
+def test_memory_grows_with_the_classes_and_not_with_their_square() -> None:
+    random = np.random.Generator(np.random.Philox(1))
+    labels = random.integers(0, 3000, 500)
+    predictions = predictions_from_logits(random.normal(size=(500, 3000)), labels)
+    tracemalloc.start()
+    evaluate_predictions(predictions, top_k=3, bins=15, bootstrap=1000, confidence=0.95)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 400 << 20  # the confusion matrix itself has 69 MiB; a resample's would have as many, 1,000 times

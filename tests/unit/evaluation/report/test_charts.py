@@ -33,3 +33,13 @@ def test_labels_are_escaped() -> None:
     assert "<b>" not in svg
     assert "<i>" not in svg
     assert "<u>" not in svg
+
+
+@pytest.mark.parametrize(("value", "least", "most"), [(0.25, 0.2, 0.3), (0.0, 0.0, 1.0), (2e5, 1.7e5, 2.3e5)])
+def test_a_single_value_has_an_axis_around_it(value: float, least: float, most: float) -> None:
+    line = Line("accuracy", "first", [(1.0, value)])
+    drawn = ElementTree.fromstring(line_chart([line], x_label="step", y_label="accuracy", x_range=(0.0, 1.0)))
+    ticks = [
+        float((text.text or "").replace(",", "")) for text in drawn.iter("text") if text.get("text-anchor") == "end"
+    ]
+    assert least <= min(ticks) <= value < max(ticks) <= most

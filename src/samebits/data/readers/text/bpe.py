@@ -16,10 +16,13 @@ from samebits.signature.special_tokens import SEPARATORS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from tokenizers.trainers import Trainer
 
 SEPARATOR = "<|endoftext|>"
 FEWEST = 257
 """256 bytes and the separator."""
+LONGEST_WORD = 1000
+"""Bytes of a word that merges are learnt from in one piece: the time grows with the square of that."""
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int, *, lowercase: bool = False) -> Tokenizer:
@@ -46,8 +49,23 @@ def train_bpe(texts: Iterable[str], vocabulary: int, *, lowercase: bool = False)
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    train(tokenizer, trainer, texts)
     return tokenizer
+
+
+def train(tokenizer: Tokenizer, trainer: Trainer, texts: Iterable[str]) -> None:
+    """Train a tokeniser in time that grows with the length of the texts alone.
+
+    Words of more than `LONGEST_WORD` bytes (DNA, base64, minified code) are cut for training, and only for training:
+    what is written and how texts are encoded does not know of it.
+    """
+    from tokenizers import Regex, pre_tokenizers
+
+    own = tokenizer.pre_tokenizer
+    cut = pre_tokenizers.Split(Regex(f".{{1,{LONGEST_WORD}}}"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([own, cut])
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.pre_tokenizer = own
 
 
 def separator_of(tokenizer: Tokenizer) -> int | None:

@@ -29,8 +29,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _MARKED = {encoding for _, encoding in _MARKS}
-_BLANK = re.compile(r"[ \t\u00a0]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
+# Not raw: the characters themselves mean the same to every library of regular expressions.
+BLANKS = "[ \t\u00a0]+"
+CONTROLS = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]"
+"""What `clean` joins and removes; `samebits.data.readers.text.tokenizer` writes the same into `tokenizer.json`."""
+
+_BLANK, _CONTROL = re.compile(BLANKS), re.compile(CONTROLS)
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
 
@@ -85,6 +89,8 @@ def require_unmixed(data: bytes, found: str) -> None:
 def clean(text: str) -> str:
     """A text as it is stored, hashed and tokenised: NFC, LF, single blanks, no control characters, no outer blanks.
 
+    Cleaning a clean text changes nothing; a normaliser in `tokenizer.json` does the same (`tokenizer.cleaning`).
+
     Raises:
         NotText: for half of a surrogate pair, which no encoding can hold.
     """
@@ -92,8 +98,9 @@ def clean(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise NotText("it holds half of a surrogate pair") from None
-    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
-    text = _BLANK.sub(" ", _CONTROL.sub("", text))
+    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    # After the control characters: one of them may stand between a letter and its accent.
+    text = _BLANK.sub(" ", unicodedata.normalize("NFC", text))
     return "\n".join(line.strip() for line in text.split("\n")).strip()
 
 

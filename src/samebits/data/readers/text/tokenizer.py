@@ -1,7 +1,8 @@
 """Tokenisers: trained on the training split, or given; and texts as rows of token numbers.
 
-`tokenizer.json` is the format of the library `tokenizers`. It holds everything: normalising, cutting to the length,
-filling up short rows. So `Tokenizer.from_file("tokenizer.json").encode_batch(texts)` gives a model's inputs.
+`tokenizer.json` is the format of the library `tokenizers`. It holds everything: cleaning as `decoding.clean`
+does it, cutting to the length, filling up short rows. So `Tokenizer.from_file("tokenizer.json").encode_batch(texts)`
+gives the inputs of a model, for texts as they come.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samebits.base.errors import UserError
+from samebits.base.sandbox import require_harmless
 from samebits.data.readers.reader import Array, Int64, Source
+from samebits.data.readers.text.bpe import train
+from samebits.data.readers.text.decoding import BLANKS, CONTROLS
 from samebits.params.text import TextParams
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, normalizers
 
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]")
 TRAINED = "bpe"
@@ -28,6 +32,8 @@ TRAINED = "bpe"
 _PADS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
 _UNKNOWN = ("[UNK]", "<unk>")
 _LEAST_COUNT = 2
+# White space of Unicode but for the line feed, controls and tabs: what `str.strip` would take off a cleaned line.
+_SPACES = " \u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 Texts = Callable[[], Iterator[str]]
 
@@ -125,8 +131,7 @@ def fit_tokenizer(settings: TextParams, given: Given | None, texts: Texts) -> Fi
         UserError: for a file that is no tokeniser, or has no token to fill rows up with.
     """
     tokenizer = train_tokenizer(settings, texts()) if given is None else read_tokenizer(given)
-    if given is not None and settings.lowercase:
-        _prepend_lowercase(tokenizer)
+    _prepend_normalizers(tokenizer, lowercase=given is not None and settings.lowercase)
     pad, pad_token = _pad(tokenizer, given)
     special = tokenizer.num_special_tokens_to_add(False)
     if special >= settings.length:
@@ -152,8 +157,9 @@ def train_tokenizer(settings: TextParams, texts: Iterator[str]) -> Tokenizer:
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-    lower = [normalizers.Lowercase()] if settings.lowercase else []
     tokenizer = Tokenizer(models.BPE())
+    if settings.lowercase:
+        tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -163,8 +169,7 @@ def train_tokenizer(settings: TextParams, texts: Iterator[str]) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), *lower])
-    tokenizer.train_from_iterator(texts, trainer)
+    train(tokenizer, trainer, texts)
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     return tokenizer
@@ -182,10 +187,12 @@ def read_tokenizer(given: Given) -> Tokenizer:
         text = given.path.read_text(encoding="utf-8")
         if "model" not in json.loads(text):
             raise ValueError("it has no model")
+        require_harmless("tokenizer", given.path)
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises a bare Exception for what it cannot read
+        reason = error.problem if isinstance(error, UserError) else str(error)[:200]
         raise UserError(
-            f"data.text.tokenizer {given.name} is no tokenizer.json: {str(error)[:200]}",
+            f"data.text.tokenizer {given.name} is no tokenizer.json: {reason}",
             "name a file that the library tokenizers wrote (Tokenizer.save, or save_pretrained of a fast tokenizer)",
         ) from None
 
@@ -222,12 +229,31 @@ def encode_texts(fitted: Fitted, count: int, texts: Texts, path: Path, chunk: in
     )
 
 
-def _prepend_lowercase(tokenizer: Tokenizer) -> None:
+def cleaning() -> list[normalizers.Normalizer]:
+    """What `samebits.data.readers.text.decoding.clean` does, as steps of a `tokenizer.json`.
+
+    Each takes time that grows with the length of a text alone: no pattern is tried again inside a run of blanks.
+    """
+    from tokenizers import Regex, normalizers
+
+    return [
+        normalizers.Replace(Regex("\r\n?"), "\n"),
+        normalizers.Replace(Regex(CONTROLS), ""),
+        normalizers.NFC(),
+        normalizers.Replace(Regex(BLANKS), " "),
+        normalizers.Replace(Regex(f"(?<![{_SPACES}])[{_SPACES}]+\n"), "\n"),
+        normalizers.Replace(Regex(f"\n[{_SPACES}]+"), "\n"),
+        normalizers.Strip(),
+    ]
+
+
+def _prepend_normalizers(tokenizer: Tokenizer, *, lowercase: bool) -> None:
+    """Cleaning, and lower case where it is asked for, before what the tokeniser does itself."""
     from tokenizers import normalizers
 
     own = tokenizer.normalizer
-    lower = normalizers.Lowercase()
-    tokenizer.normalizer = lower if own is None else normalizers.Sequence([lower, own])
+    lower = [normalizers.Lowercase()] if lowercase else []
+    tokenizer.normalizer = normalizers.Sequence([*cleaning(), *lower, *([] if own is None else [own])])
 
 
 def _pad(tokenizer: Tokenizer, given: Given | None) -> tuple[int, str]:

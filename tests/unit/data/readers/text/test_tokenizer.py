@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from hypothesis import given as examples
+from hypothesis import settings, strategies
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
-from samebits.data.readers.text.tokenizer import SPECIAL, Fitted, Given, encode_texts, fit_tokenizer
+from samebits.data.readers.text.decoding import clean
+from samebits.data.readers.text.tokenizer import SPECIAL, Fitted, Given, cleaning, encode_texts, fit_tokenizer
 from samebits.params.text import TextParams
 from samebits.signature.signature import TokenInputs
 from tests.helpers.texts import SAMPLES, texts_of
@@ -45,6 +50,35 @@ def test_the_file_alone_gives_what_the_rows_hold(tmp_path: Path) -> None:
     assert rows.dtype == np.uint16
     assert fitted.vocabulary <= 400
     assert [Tokenizer.from_file(str(path)).token_to_id(token) for token in SPECIAL] == [0, 1, 2]
+
+
+NASTY = "a bé\t\r\n\x00\x0b\x0c\x1c\x1f\x7f\x85\xa0\u1680\u2003\u2028\u2029\u3000\u200b\ufeff\u0301\u0323e\u1100\u1161"
+
+
+@settings(max_examples=1000, deadline=None)
+@examples(strategies.text(strategies.sampled_from(NASTY), max_size=30) | strategies.text(max_size=40))
+def test_the_file_cleans_as_prepare_does(text: str) -> None:
+    assert normalizers.Sequence(cleaning()).normalize_str(text) == clean(text) == clean(clean(text))
+
+
+@pytest.mark.parametrize("text", ["\n" * 200_000, "\u3000" * 200_000 + "a", "a\u3000 \n" * 50_000, "x" * 200_000])
+def test_cleaning_takes_no_longer_than_the_text(text: str) -> None:
+    started = time.process_time()
+    normalizers.Sequence(cleaning()).normalize_str(text)
+    assert time.process_time() - started < 5.0  # a pattern that tries each blank anew takes minutes
+
+
+@pytest.mark.parametrize("own", ["bpe", "given"])
+def test_texts_as_they_come_get_the_tokens_of_clean_ones(own: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    words = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "fox": 2, "dog": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
+    words.save(str(path))
+    fitted = fit() if own == "bpe" else fit(given=Given(path, "own"))
+    raw = "\ufeff  fox \t\u00a0 dog\x00\r\n fox  "
+    served = Tokenizer.from_str(fitted.json.decode())
+    assert clean(raw) == "fox dog\nfox"
+    assert served.encode(raw).ids == served.encode(clean(raw)).ids == fitted.tokenizer.encode(raw).ids[:16]
 
 
 def test_bytes_do_not_depend_on_the_process() -> None:
@@ -82,6 +116,18 @@ def test_what_is_longer_and_cut_is_counted(tmp_path: Path) -> None:
     found = encoded.audit()
     assert (found["longer"], found["tokens"], found["tokens_cut"], found["tokens_unknown"]) == (1, 17, 3, 1)
     assert any("1 of 4 texts (25%) are longer than data.text.length 4" in line for line in encoded.remarks(4))
+
+
+def test_long_words_are_cut_for_training_and_ordinary_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = random.Random(0).choices("ACGT", k=400_000)
+    started = time.process_time()
+    fitted = fit(["".join(letters)])
+    assert time.process_time() - started < 10.0  # in one piece it takes minutes
+    assert fitted.tokenizer.decode(fitted.tokenizer.encode("ACGT" * 3).ids).strip() == "ACGT" * 3
+    assert "Split" not in fitted.json.decode()
+    ordinary = fit().json
+    monkeypatch.setattr("samebits.data.readers.text.bpe.LONGEST_WORD", 100_000)
+    assert fit().json == ordinary
 
 
 def test_lowercase_is_part_of_the_file(tmp_path: Path) -> None:
