@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from samebits.base.files import read_json, write_json
-from samebits.tracking.journal.lineage import FACTS
+from samebits.pipeline.context import FACTS
 from tests.conftest import set_params
 from tests.pipeline.conftest import Repository
 

@@ -66,7 +66,7 @@ def _model(arguments: argparse.Namespace) -> Path:
     """The model file that is meant; says so if the project's own is of other data, code or parameters than are here."""
     if arguments.model:
         return Path(arguments.model)
-    from samebits.pipeline.stale import stale_model
+    from samebits.provenance.stale import stale_model
 
     project = project_here()
     model = project.exported / "model.onnx"

@@ -11,7 +11,7 @@ from samebits.base.paths import Project
 from samebits.pipeline.context import TIMES
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.ran import record_path
-from samebits.pipeline.stale import stale_stages
+from samebits.provenance.stale import stale_stages
 from samebits.tracking.journal.record import PIPELINE
 
 _SHOWN = ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "mae", "loss", "perplexity", "bits_per_byte")

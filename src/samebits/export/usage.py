@@ -16,7 +16,7 @@ from samebits.signature.special_tokens import SEPARATORS
 
 READERS = {
     "image": ("pixels.py", "samebits.data.readers.image.pixels"),
-    "table": ("cells.py", "samebits.data.readers.table.cells"),
+    "table": ("cells.py", "samebits.data.readers.cells"),
 }
 """Kind of inputs -> name of the file beside the model, and the module that it is a copy of.
 

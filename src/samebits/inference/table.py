@@ -21,8 +21,8 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.base.registry import nearest
+from samebits.data.readers import cells
 from samebits.data.readers.csv_file import CsvFile
-from samebits.data.readers.table import cells
 from samebits.inference.session import Session
 
 _BATCH = 4096

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from samebits.base.errors import UserError
-from samebits.data.readers.text.decoding import LONGEST, NotText, clean, decode, read_lines
+from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
 from samebits.inference.session import Opened, Session, open_model, open_tokenizer
 
 if TYPE_CHECKING:

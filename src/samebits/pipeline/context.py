@@ -13,6 +13,9 @@ from samebits.params.runtime import RuntimeParams
 if TYPE_CHECKING:
     from samebits.tracking.journal.tracker import Tracker
 
+FACTS = "reports/facts.json"
+"""What the bits of the outputs in dvc.lock depend on (`tracking.facts` writes it; people commit it with dvc.lock)."""
+
 TIMES = "times.json"
 """Below `.samebits`: stage to the seconds of its last run in this working tree, and the MD5 of that run's record."""
 

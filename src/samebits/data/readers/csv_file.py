@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from samebits.base.errors import UserError
+from samebits.data.readers import cells
 from samebits.data.readers.csv_header import require_names, require_unique
-from samebits.data.readers.table import cells
-from samebits.data.readers.text.decoding import LONGEST, NotText, read_lines
+from samebits.data.readers.decoding import LONGEST, NotText, read_lines
 
 if TYPE_CHECKING:
     from samebits.data.readers.reader import Source

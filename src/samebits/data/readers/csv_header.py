@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from samebits.base.errors import UserError, listed
-from samebits.data.readers.table import cells
+from samebits.data.readers import cells
 
 _MOSTLY = 0.9
 _YEARS = range(1800, 2201)

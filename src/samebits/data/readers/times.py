@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
-from samebits.data.readers.table import cells
+from samebits.data.readers import cells
 
 
 def no_time(cell: str) -> str | None:

@@ -25,10 +25,10 @@ from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project
 from samebits.compute.hardware import hardware_kind, pick_device
+from samebits.pipeline.context import FACTS
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.dvc_yaml import stage_files
 from samebits.tracking.environment.environment import notable_cpu_flags
-from samebits.tracking.journal.lineage import FACTS
 
 FORMAT = 1
 

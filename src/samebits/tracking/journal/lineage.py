@@ -14,6 +14,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.base.paths import Project
 from samebits.base.redaction import first_secret
+from samebits.pipeline.context import FACTS
 from samebits.pipeline.dvc_hashes import dvc_md5, md5_of_listing
 from samebits.pipeline.dvc_yaml import read_pipeline
 from samebits.tracking.journal.record import Execution
@@ -22,8 +23,6 @@ from samebits.tracking.tracking_uri import without_password
 _PATCH_LIMIT = 1 << 20
 _GIT_TIMEOUT_S = 20.0
 
-FACTS = "reports/facts.json"
-"""What the bits of the outputs in dvc.lock depend on (`tracking.facts` writes it; people commit it with dvc.lock)."""
 
 # Changed by `-S`: no sign of edited code.
 _PARAMS = "params.yaml"

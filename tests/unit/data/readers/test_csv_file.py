@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from samebits.base.errors import UserError
-from samebits.data.readers import csv_file
+from samebits.data.readers import csv_file, decoding
 from samebits.data.readers.csv_file import CsvFile, Row
-from samebits.data.readers.text import decoding
 
 STRAY = "a quote is opened here"
 

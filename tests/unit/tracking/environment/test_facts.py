@@ -9,10 +9,10 @@ import torch
 
 from samebits.base.files import read_json
 from samebits.base.paths import Project
+from samebits.pipeline.context import FACTS
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.tracking.environment import facts as module
 from samebits.tracking.environment.facts import environment_facts, note_facts, onednn_isa, recorded_facts
-from samebits.tracking.journal.lineage import FACTS
 
 
 @pytest.fixture

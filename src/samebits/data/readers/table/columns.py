@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from samebits.base.errors import UserError
-from samebits.data.readers.table import cells
-from samebits.data.readers.table.cells import Decimal
+from samebits.data.readers import cells
+from samebits.data.readers.cells import Decimal
 from samebits.params.table import TableParams
 
 Floats = npt.NDArray[np.float64]

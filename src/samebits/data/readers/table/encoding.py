@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
+from samebits.data.readers.cells import DATE_PARTS_OF_DAY, Decimal, date_part, formats_of, moment_of
 from samebits.data.readers.reader import Encoded, Raw
-from samebits.data.readers.table.cells import DATE_PARTS_OF_DAY, Decimal, date_part, formats_of, moment_of
 from samebits.data.readers.table.columns import Column, Floats, Int64, odd_texts
 from samebits.data.readers.table.leakage import require_no_leaks
 from samebits.data.readers.table.target import Target

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from samebits.base.errors import UserError, listed
-from samebits.data.readers.table import cells
+from samebits.data.readers import cells
 
 _INDEX = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, ArithmeticError, LookupError, MemoryError, RuntimeError)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from samebits.base.errors import UserError
 from samebits.data.fetching.archives import list_folder
+from samebits.data.readers.decoding import NotText, decode, require_unmixed
 from samebits.data.readers.reader import SetAside, Source
-from samebits.data.readers.text.decoding import NotText, decode, require_unmixed
 
 SUFFIXES = (".txt", ".text", ".md")
 LARGEST = 1 << 30

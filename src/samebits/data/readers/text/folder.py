@@ -16,9 +16,9 @@ from pathlib import PurePosixPath
 
 from samebits.base.errors import UserError
 from samebits.data.fetching.archives import Member, list_tree
+from samebits.data.readers.decoding import LONGEST, NotText, check_encoding, decode, require_unmixed
 from samebits.data.readers.reader import SetAside, Source
 from samebits.data.readers.splits import are_splits, first_folders, require_filled
-from samebits.data.readers.text.decoding import LONGEST, NotText, check_encoding, decode, require_unmixed
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 
 _TABLE = "put the texts into a CSV or JSON Lines file that says its {} (data.{}_column), or set data.split: hash"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from samebits.base.errors import UserError
+from samebits.data.readers.decoding import NotText, read_lines
 from samebits.data.readers.reader import SetAside, Source
-from samebits.data.readers.text.decoding import NotText, read_lines
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 from samebits.params.data import DataParams
 

@@ -17,11 +17,11 @@ import numpy as np
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
 from samebits.base.registry import nearest
+from samebits.data.readers.decoding import NotText, clean
 from samebits.data.readers.labels import class_name
 from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, require_kept
 from samebits.data.readers.sample_hashes import HASH_BYTES
 from samebits.data.readers.splits import split_of
-from samebits.data.readers.text.decoding import NotText, clean
 from samebits.data.readers.text.tokenizer import Given, encode_texts, fit_tokenizer
 from samebits.data.readers.times import no_time, read_times
 from samebits.params.text import TextParams

@@ -17,8 +17,8 @@ from email.errors import HeaderParseError
 from email.message import Message
 from html.parser import HTMLParser
 
+from samebits.data.readers.decoding import NotText, decode, require_unmixed
 from samebits.data.readers.reader import Source
-from samebits.data.readers.text.decoding import NotText, decode, require_unmixed
 from samebits.data.readers.text.folder import read_files
 from samebits.data.readers.text.labelled import RawTexts
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from samebits.data.fetching.archives import Member, list_members
+from samebits.data.readers.decoding import NotText, check_encoding
 from samebits.data.readers.reader import SetAside, Source
-from samebits.data.readers.text.decoding import NotText, check_encoding
 from samebits.data.readers.text.documents import LARGEST, whole_text
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
+from samebits.data.readers.decoding import NotText, check_encoding
 from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, SplitData
 from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes
 from samebits.data.readers.text.bpe import encode_all, separator_of, tokenizer_bytes, train_bpe
 from samebits.data.readers.text.chunks import segments
-from samebits.data.readers.text.decoding import NotText, check_encoding
 from samebits.data.readers.text.documents import documents, read_text
 from samebits.data.readers.text.tokenizer import Given, read_tokenizer
 from samebits.params.text import TextParams

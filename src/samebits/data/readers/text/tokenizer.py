@@ -18,9 +18,9 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.base.sandbox import require_harmless
+from samebits.data.readers.decoding import BLANKS, CONTROLS
 from samebits.data.readers.reader import Array, Int64, Source
 from samebits.data.readers.text.bpe import train
-from samebits.data.readers.text.decoding import BLANKS, CONTROLS
 from samebits.params.text import TextParams
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def encode_texts(fitted: Fitted, count: int, texts: Texts, path: Path, chunk: in
 
 
 def cleaning() -> list[normalizers.Normalizer]:
-    """What `samebits.data.readers.text.decoding.clean` does, as steps of a `tokenizer.json`.
+    """What `samebits.data.readers.decoding.clean` does, as steps of a `tokenizer.json`.
 
     Each takes time that grows with the length of a text alone: no pattern is tried again inside a run of blanks.
     """

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from samebits.base.errors import UserError
-from samebits.data.readers.text import decoding
+from samebits.data.readers import decoding
 from tests.helpers.refusals import raw_folder, refused
 from tests.helpers.tables import COLUMNS, csv_text, prepare, rows, settings, write_parquet
 

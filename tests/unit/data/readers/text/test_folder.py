@@ -10,9 +10,9 @@ import pytest
 
 from samebits.base.errors import UserError
 from samebits.data.fetching.catalog import Card
+from samebits.data.readers.decoding import NotText
 from samebits.data.readers.reader import Source, read_source
 from samebits.data.readers.text import folder
-from samebits.data.readers.text.decoding import NotText
 from samebits.data.readers.text.mail import mail_text, visible_text
 from samebits.data.readers.text.paragraphs import paragraphs
 from tests.helpers.refusals import raw_folder, refused

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from samebits.data.readers.text import decoding
+from samebits.data.readers import decoding
 from tests.helpers.refusals import raw_folder, refused
 from tests.helpers.texts import SAMPLES, settings, stored, texts_of
 

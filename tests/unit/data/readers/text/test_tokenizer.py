@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
-from samebits.data.readers.text.decoding import clean
+from samebits.data.readers.decoding import clean
 from samebits.data.readers.text.tokenizer import SPECIAL, Fitted, Given, cleaning, encode_texts, fit_tokenizer
 from samebits.params.text import TextParams
 from samebits.signature.signature import TokenInputs

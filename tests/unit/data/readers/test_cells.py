@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from samebits.data.readers.table import cells
+from samebits.data.readers import cells
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from samebits.pipeline.stale import stale_model, stale_stages
+from samebits.provenance.stale import stale_model, stale_stages
 
 DVC = """
 stages:
