@@ -75,7 +75,7 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> FakeTracker:
 def _signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The test process keeps its own handlers, and asks nothing of the kernel about its parent."""
     monkeypatch.setattr("samebits.base.signals.sys.platform", "test")
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

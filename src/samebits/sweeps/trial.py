@@ -166,17 +166,6 @@ def remove_left_over(project: Project, name: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def experiment_revision(project: Project, name: str) -> str | None:
-    """The commit of a DVC experiment, the newest of this name; None if there is none."""
-    order, shown = "--sort=-committerdate", "--format=%(objectname) %(refname)"
-    listed = git(project.home, "for-each-ref", "refs/exps", order, shown, check=False)
-    for line in listed.splitlines():
-        revision, _, ref = line.partition(" ")
-        if ref.rpartition("/")[2] == name and len(ref.split("/")) == 5:
-            return revision
-    return None
-
-
 def experiment_numbers(project: Project, revision: str, stages: list[str]) -> dict[str, float]:
     """What the metrics files of an experiment's stages hold, named as in MLflow."""
     found: dict[str, float] = {}

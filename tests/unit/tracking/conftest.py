@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from samebits.base.paths import Project
+from samebits.pipeline.fingerprint import Fingerprint
 from samebits.tracking.journal import record
 from samebits.tracking.journal.journal import Event, JournalWriter, new_segment
 from samebits.tracking.journal.record import Execution, ProcessId, Record
@@ -106,7 +107,9 @@ class Recorded:
         folder = record.runs_folder(project) / "20260101-000000-abcdabcd-1"
         folder.mkdir(parents=True)
         self.process = process
-        self.record = Record(folder, "abcd" * 16, "samebits", created=time.time(), name="mnist-convnet-abcdabcd")
+        self.record = Record(
+            folder, Fingerprint("abcd"), "samebits", created=time.time(), name="mnist-convnet-abcdabcd"
+        )
         self.record.executions = [Execution(process)]
         self.record.save()
 

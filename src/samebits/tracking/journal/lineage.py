@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -18,8 +19,10 @@ from ruamel.yaml.error import YAMLError
 from samebits.base.files import sha256_file
 from samebits.base.paths import Project
 from samebits.base.redaction import first_secret
-from samebits.tracking.journal.record import Execution
 from samebits.tracking.tracking_uri import without_password
+
+if TYPE_CHECKING:
+    from samebits.tracking.journal.record import Execution
 
 _PATCH_LIMIT = 1 << 20
 _HASH_LIMIT = 4 << 30
@@ -158,7 +161,8 @@ def artefact_facts(
     other tags. Which module differs, dvc.lock and git tell.
     """
     code, reads = _split_code(project, reads)
-    facts = {f"dvc.in.code.{stage}": f"{_md5_of_listing(project.workspace, code)} ({len(code)} files)"} if code else {}
+    listing = {PurePosixPath(path.relative_to(project.workspace).as_posix()): _md5(path) for path in code}
+    facts = {f"dvc.in.code.{stage}": f"{code_listing_md5(listing)} ({len(code)} files)"} if code else {}
     for side, paths in (("in", reads), ("out", writes)):
         for path in paths:
             name = (
@@ -187,18 +191,32 @@ def dvc_md5(path: Path, limit: int | None = _HASH_LIMIT) -> str:
 
 
 def _md5_of_listing(base: Path, files: Iterable[Path]) -> str:
-    listing = [{"md5": _md5(file), "relpath": file.relative_to(base).as_posix()} for file in files]
+    return _listing_md5((file.relative_to(base).as_posix(), _md5(file)) for file in files)
+
+
+def _listing_md5(entries: Iterable[tuple[str, str]]) -> str:
+    listing = [{"md5": md5, "relpath": path} for path, md5 in entries]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
 
 
+def code_listing_md5(files: Mapping[PurePosixPath, str]) -> str:
+    """One MD5 of the code of a stage, from the MD5 of each file, as `dvc.in.code.STAGE` holds it."""
+    return _listing_md5((path.as_posix(), files[path]) for path in sorted(files))
+
+
+def is_code(path: str) -> bool:
+    """Whether a dependency, relative to the project, is code of ours."""
+    return path.startswith(("src/", "stages/"))
+
+
 def _split_code(project: Project, paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Files below src/ and stages/, sorted, and the other paths."""
+    """Files below src/ and stages/, and the other paths."""
     code: list[Path] = []
     others: list[Path] = []
     for path in paths:
-        ours = any(path.is_relative_to(project.workspace / folder) for folder in ("src", "stages"))
+        ours = path.is_relative_to(project.workspace) and is_code(path.relative_to(project.workspace).as_posix())
         (code if ours and path.is_file() else others).append(path)
-    return sorted(code), others
+    return code, others
 
 
 def _md5(path: Path) -> str:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from samebits.base.paths import Project
+from samebits.tracking.journal.committed import value_at
 from samebits.tracking.journal.journal import flatten
 from samebits.tracking.journal.lineage import dvc_md5
 from samebits.tracking.journal.record import PIPELINE, Record
@@ -110,7 +111,7 @@ def is_up_to_date(workspace: Path, stage: str) -> bool:
                 return False
         for file, values in locked.get("params", {}).items():
             current = _yaml(workspace / file)
-            if any(_at(current, key) != value for key, value in values.items()):
+            if any(value_at(current, key) != value for key, value in values.items()):
                 return False
     except (OSError, KeyError, TypeError, YAMLError):
         return False
@@ -119,12 +120,6 @@ def is_up_to_date(workspace: Path, stage: str) -> bool:
 
 def _yaml(path: Path) -> Any:
     return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-
-
-def _at(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        values = values[part]
-    return values
 
 
 def stage_events(project: Project, stage: str) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
 from samebits.params.runtime import RuntimeParams
+from samebits.pipeline.fingerprint import fingerprint_of
 from samebits.tracking.environment.environment import torch_facts
 from samebits.tracking.journal import lineage, replay, spawn
 from samebits.tracking.journal.journal import Event, flatten
@@ -27,7 +28,6 @@ from samebits.tracking.journal.record import (
     Opened,
     ProcessId,
     Record,
-    fingerprint_of,
     open_record,
     prepared_digest,
 )
@@ -119,7 +119,7 @@ def open_tracker(
         check_reachable(pick_target(project))
     try:
         fingerprint = fingerprint_of(project, params)
-        name = f"{_name(params)}-{fingerprint[:8]}"
+        name = f"{_name(params)}-{fingerprint.whole[:8]}"
         digest = "" if stage == "prepare" else prepared_digest(project)
         opened = open_record(
             project,
@@ -178,7 +178,7 @@ class JournalTracker:
     def _record_source(self) -> None:
         facts, patch = lineage.source_facts(self._project, self._record.executions[-1])
         facts |= trial_facts()
-        facts["samebits.pipeline.fingerprint"] = self._record.fingerprint[:16]
+        facts["samebits.pipeline.fingerprint"] = self._record.fingerprint.whole[:16]
         self._append("tags", v=facts)
         if patch:
             self._append_text("uncommitted.patch", patch)

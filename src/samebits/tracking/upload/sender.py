@@ -23,6 +23,7 @@ import filelock
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.tracking.environment.environment import machine_facts, packages
+from samebits.tracking.journal.committed import committed
 from samebits.tracking.journal.journal import JournalWriter, new_segment
 from samebits.tracking.journal.record import Record, read_record, read_records, runs_lock, sender_lock
 from samebits.tracking.journal.spawn import HURRY
@@ -82,9 +83,10 @@ class Sender:
         while True:
             self._reload()
             alive = self.delivery.record.alive()
-            if not alive:
-                over_since = over_since or time.monotonic()
-            else:
+            if not alive and over_since is None:
+                over_since = time.monotonic()
+                committed(self.delivery.record, self._project.workspace, self._project.home)
+            elif alive:
                 over_since = None
                 self._sample()
             self.turn()
