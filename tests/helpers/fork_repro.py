@@ -1,10 +1,11 @@
-"""`dvc repro` that is killed at a named moment and then repeated, for each of many moments in little time: DVC and its stages are
-forked from a process that has imported what they need.
+"""`dvc repro` that is killed at a named moment and then repeated, for each of many moments in little time: DVC and its
+stages are forked from a process that has imported what they need.
 
     python FOLDER/dvc PROJECT SCRATCH MOMENTS     prints one JSON line
 
-This file must be called `dvc`, so that the stages know what started them. MOMENTS is JSON: lists of [place, who, signal]. A place
-is STAGE:WHERE, as in `HOOKS`; who is dvc, stage or group. The sender is left out: the journals are looked at.
+This file must be called `dvc`, so that the stages know what started them. MOMENTS is JSON: lists of [place, who,
+signal]. A place is STAGE:WHERE, as the hooks below name it; who is dvc, stage or group. The sender is left out: the
+journals are looked at.
 """
 
 from __future__ import annotations
@@ -35,9 +36,6 @@ from samebits.tracking.journal import (
     tracker,
 )
 from samebits.tracking.journal.record import read_records
-
-HOOKS = ("starts", "stoppable", "recorded", "begun", "computes", "ended", "spawned", "saves", "locks", "locked")
-
 
 met: list[str] = []
 

@@ -84,8 +84,8 @@ def _signals() -> list[signal.Signals]:
 def _dvc_is_gone() -> bool:
     """Whether DVC started us and died before we could ask to be told, while Python started.
 
-    What is above us then is init, or a service manager in its place; DVC, or a program that runs it as a library, is a Python
-    process.
+    What is above us then is init, or a service manager in its place; DVC, or a program that runs it as a library, is a
+    Python process.
     """
     if "DVC_STAGE" not in os.environ:
         return False

@@ -87,7 +87,9 @@ def _worktree(root: Path, commit: str, target: Path) -> Path:
     try:
         git(root, "worktree", "add", "--quiet", "--detach", str(target), commit)
     except GitError as error:
-        raise UserError(f"git cannot make a worktree in {target}: {error}", "name another folder: --into DIR") from None
+        raise UserError(
+            f"git cannot make a worktree in {target}: {error.said}", "name another folder: --into DIR"
+        ) from None
     return target / root.resolve().relative_to(top.resolve())
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samebits.base.errors import UserError
-from samebits.base.git import git
+from samebits.base.git import git, git_bytes
 from samebits.tracking.journal.lineage import dvc_md5
 
 _TIMEOUT_S = 3600.0
@@ -65,8 +65,16 @@ def open_objects(root: Path) -> Objects:
     """
     done = dvc(root, "cache", "dir")
     if done.returncode:
-        raise UserError(f"dvc cannot work in {root}: {done.stderr.strip()[-500:]}", "restore .dvc: git checkout .dvc")
+        raise dvc_refuses(root, done.stderr)
     return Objects(Path(done.stdout.strip()))
+
+
+def dvc_refuses(folder: Path, said: str) -> UserError:
+    """The message for a DVC command that failed in a folder."""
+    cure = "restore .dvc: git checkout .dvc"
+    if "'ascii' codec" in said:
+        cure = f"DVC takes no letters beyond ASCII in the names of folders here: rename or move {folder}"
+    return UserError(f"dvc cannot work in {folder}: {said.strip()[-500:]}", cure)
 
 
 def share_cache(root: Path, copy: Path, objects: Objects) -> None:
@@ -77,9 +85,10 @@ def share_cache(root: Path, copy: Path, objects: Objects) -> None:
     target.write_text(own.read_text(encoding="utf-8") if own.is_file() else "", encoding="utf-8")
     # It may hold a key of a remote.
     target.chmod(0o600)
-    done = dvc(copy, "cache", "dir", "--local", str(objects.folder))
+    # DVC writes its settings in ASCII (configobj): an absolute path could not have an é in it.
+    done = dvc(copy, "cache", "dir", "--local", os.path.relpath(objects.folder, copy))
     if done.returncode:
-        raise UserError(f"dvc cannot work in {copy}: {done.stderr.strip()[-500:]}", "restore .dvc: git checkout .dvc")
+        raise dvc_refuses(copy, done.stderr)
 
 
 def missing_outputs(outputs: Mapping[str, str], objects: Objects) -> dict[str, str]:
@@ -135,12 +144,10 @@ def original_files(root: Path, commit: str, path: str, digest: str, objects: Obj
         return {name: objects.path(each) for name, each in (objects.files(digest) or {}).items()}
     if _is(root / path, digest):
         return files_below(root / path)
-    # Bytes, not text: git must not be asked for a decoded version.
     if git(root, "cat-file", "-t", f"{commit}:./{path}", check=False) == "blob":
         target = aside / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            subprocess.run(["git", "-C", str(root), "show", f"{commit}:./{path}"], stdout=file, check=True)
+        target.write_bytes(git_bytes(root, "show", f"{commit}:./{path}"))
         if _is(target, digest):
             return {"": target}
     return {}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from samebits.base.errors import UserError, listed
-from samebits.base.git import GitError, git, head_commit
+from samebits.base.git import head_commit, names
 from samebits.base.paths import Project
 from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, overlap, pick_stages, read_lock
 from samebits.provenance.verify.compare import describe_output
@@ -61,13 +61,10 @@ def require_clean(root: Path, stages: list[LockedStage]) -> None:
     Raises:
         UserError: naming changed files, and new ones that a stage depends on.
     """
-    try:
-        output = git(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
-    except GitError as error:
-        raise UserError(f"git status failed: {error}", "mend the repository: git fsck") from None
+    entries = names(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
     deps = [dep for stage in stages for dep in stage.deps]
     bad = []
-    for entry in filter(None, output.split("\0")):
+    for entry in entries:
         state, name = entry[:2], entry[3:]
         if state != "??" or any(overlap(name, dep) for dep in deps):
             bad.append(name)

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from samebits.base.errors import UserError, listed
-from samebits.base.git import head_commit, knows_author
+from samebits.base.git import git, head_commit, knows_author
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
 from samebits.sharing.doctor.doctor import Line
-from samebits.sharing.git import git, is_published, uncommitted
+from samebits.sharing.git import is_published, uncommitted
 from samebits.sharing.remote.objects import open_repo
 from samebits.sharing.remote.remote import EXTRAS, Remote, open_remote
 from samebits.sharing.share import mib

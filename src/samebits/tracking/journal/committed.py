@@ -1,7 +1,7 @@
 """Whether DVC took the outputs of a record's finished stages: it does that after the stage's process has ended.
 
-Killed in between, DVC runs the stage again, and that is the same execution once more. A stage that runs again although DVC had
-its outputs (`dvc repro --force`) is another execution, with a run of its own.
+Killed in between, DVC runs the stage again, and that is the same execution once more. A stage that runs again although
+DVC had its outputs (`dvc repro --force`) is another execution, with a run of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _MARK = "committed"
 def committed(record: Record, workspace: Path, home: Path) -> bool:
     """Whether DVC has the outputs of every stage that finished in a record whose execution is over.
 
-    What was once seen is kept in a file of the record: later, dvc.lock may be of other parameters, or an experiment removed.
+    What was once seen is kept in a file of the record: later, dvc.lock may be of other parameters, or an experiment
+    removed.
     """
     mark = record.folder / _MARK
     if not mark.exists():

@@ -176,12 +176,12 @@ class JournalTracker:
         self._guard("what was skipped", lambda: self._replay(replay.skipped_before))
 
     def _record_source(self) -> None:
-        facts, patch = lineage.source_facts(self._project, self._record.executions[-1])
+        facts, patch = lineage.source_facts(self._project, self._record.executions[-1], self._say)
         facts |= trial_facts()
         facts["samebits.pipeline.fingerprint"] = self._record.fingerprint.whole[:16]
         self._append("tags", v=facts)
         if patch:
-            self._append_text("uncommitted.patch", patch)
+            self._append_data("uncommitted.patch", patch)
 
     def _replay(self, find: Callable[[Project, Record, str], list[dict[str, Any]]]) -> None:
         for event in find(self._project, self._record, self._stage):
@@ -254,7 +254,9 @@ class JournalTracker:
         # A library's message may have an address with its password in it.
         text = without_secrets(error or "")
         if text:
-            self._guard("the error", lambda: self._append_text(f"errors/{self._stage}.txt", text))
+            self._guard(
+                "the error", lambda: self._append_data(f"errors/{self._stage}.txt", text.encode(errors="replace"))
+            )
         if status == "FINISHED":
             seconds = time.monotonic() - self._started + self._opened.earlier_s
             self._guard("what is skipped", lambda: self._replay(replay.up_to_date_after))
@@ -300,9 +302,9 @@ class JournalTracker:
             self._broken = True
             self._say(f"warning: the rest of this stage is not recorded in MLflow: {error}")
 
-    def _append_text(self, name: str, text: str) -> None:
+    def _append_data(self, name: str, data: bytes) -> None:
         path = self._new_file(Path(name).name)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(data)
         self._announce(path, str(Path(name).parent))
 
     def _append_file(self, path: Path, folder: str) -> None:
