@@ -105,7 +105,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     except (UserError, Interrupted) as error:
         return _explain(name, error)
     started = time.monotonic()
-    status, trace, result = "FINISHED", None, 0
+    status, trace, result, refused = "FINISHED", None, 0, False
     try:
         body = load_body(target)
         sections = sections_of(body)
@@ -118,12 +118,12 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     except (Interrupted, KeyboardInterrupt) as error:
         status, result = "KILLED", _explain(name, error)
     except UserError as error:
-        status, trace, result = "FAILED", str(error), _explain(name, error)
+        status, trace, result, refused = "FAILED", str(error), _explain(name, error), True
     except BaseException as error:
         status, trace, result = "FAILED", traceback.format_exc(), _explain(name, error)
     finally:
         stop.ignore()
-        _close(context, status, trace)
+        _close(context, status, trace, refused=refused)
     return result
 
 
@@ -153,7 +153,7 @@ def _note_seconds(context: StageContext, seconds: float) -> None:
         write_json(file, noted | {context.name: round(seconds, 1)})
 
 
-def _close(context: StageContext, status: str, trace: str | None) -> None:
+def _close(context: StageContext, status: str, trace: str | None, *, refused: bool) -> None:
     if is_helper():
         return
     log = context.project.state / "logs" / f"{context.name}-{os.getpid()}.log"
@@ -164,7 +164,7 @@ def _close(context: StageContext, status: str, trace: str | None) -> None:
         named = log.with_name(f"{context.name}.log")
         shutil.move(log, named)
         context.tracker.artifact(named, "logs")
-    context.tracker.close(status, trace)
+    context.tracker.close(status, trace, refused=refused)
 
 
 def _require_unchanged(name: str, project: Project, code: str, params: Params, sections: tuple[str, ...]) -> None:

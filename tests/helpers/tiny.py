@@ -39,6 +39,7 @@ def train(train, *, context):
     state = home / f"{train.optimizer.lr}-{train.epochs}"
     first = int(state.read_text()) if state.exists() else 0
     context.say(f"begins at epoch {first}, GPU {os.environ.get('CUDA_VISIBLE_DEVICES', 'any')}")
+    context.tracker.computes()
     for epoch in range(first, train.epochs):
         if train.optimizer.lr > 10:
             raise UserError("the loss is nan", "lower train.optimizer.lr")
@@ -51,6 +52,7 @@ def train(train, *, context):
     context.tracker.report(context.project.reports / "train" / "metrics.json")
 
 def evaluate(evaluate, *, context):
+    context.tracker.computes()
     trained = read_json(context.project.reports / "train" / "metrics.json")
     context.tracker.flush()
     write_json(context.project.reports / "evaluation" / "metrics.json", {"test": trained["val"]})

@@ -44,7 +44,8 @@ class FakeTracker(NullTracker):
     def lineage(self, reads: Any, writes: Any) -> None:
         self.files = (list(reads), list(writes))
 
-    def close(self, status: str, error: str | None = None) -> None:
+    def close(self, status: str, error: str | None = None, *, refused: bool = False) -> None:
+        self.refused = refused
         self.closed.append((status, error))
 
 
@@ -211,6 +212,7 @@ def test_a_user_error_is_recorded_with_its_cure(run: Run, tracker: FakeTracker) 
 
     run(body)
     assert tracker.closed == [("FAILED", "it is wrong\n  cure: mend it")]
+    assert tracker.refused
 
 
 def test_sigterm_stops_a_stage_and_no_signal_hurts_its_record(run: Run, tracker: FakeTracker) -> None:

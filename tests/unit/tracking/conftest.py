@@ -113,9 +113,11 @@ class Recorded:
         self.record.executions = [Execution(process)]
         self.record.save()
 
-    def stage(self, name: str, process: ProcessId | None = None) -> JournalWriter:
+    def stage(self, name: str, process: ProcessId | None = None, *, computes: bool = True) -> JournalWriter:
         writer = new_segment(self.record.folder, name)
         writer.append("start", stage=name, process=dataclasses.asdict(process or self.process), name=self.record.name)
+        if computes:
+            writer.append("computes")
         return writer
 
     def finished_stage(self, name: str, points: int = 0) -> None:
