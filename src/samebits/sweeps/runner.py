@@ -25,6 +25,7 @@ from samebits.sweeps.trial import (
 )
 from samebits.tracking.journal.experiments import experiment_revision
 from samebits.tracking.journal.trial import PARENT_VARIABLE, TRIAL_VARIABLE
+from samebits.tracking.upload.run_state import is_worth_a_run
 
 POLL_S = 0.5
 _STOP_S = 90.0
@@ -162,6 +163,7 @@ class Runner:
             self._study.failed(job, f"no {metric} among its numbers")
             raise UserError(f"{job.name} has no number {metric} (it has: {known})", "correct `metric`")
         self._study.complete(job, numbers[metric], {"numbers": numbers, "revision": revision})
+        self._board.add_replayed(job)
         self._completed += 1
         best = self._study.best()
         mark = "  (best so far)" if best is not None and best.number == job.number else ""
@@ -172,7 +174,8 @@ class Runner:
         self._failed += 1
         where = f"\n  log: {experiment.log}" if experiment else ""
         self._say(f"{job.name}: FAILED: {reason}{where}")
-        if experiment is not None and experiment.record() is None:
+        record = experiment.record() if experiment is not None else None
+        if experiment is not None and (record is None or not is_worth_a_run(record.folder)):
             self._board.add_failed(job, experiment, reason)
         if self._failed >= _HOPELESS and not self._completed and self._study.best() is None:
             raise UserError(

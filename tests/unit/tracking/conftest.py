@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -79,6 +80,22 @@ class MemoryStore:
     def counts(self, run_id: str = "run0") -> Counter[tuple[str, int]]:
         """How often each (metric, step) is there."""
         return Counter((point.name, point.step) for point in self.runs[run_id]["points"])
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Output of a git command, by an author of its own."""
+    environ = dict(os.environ, GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_SYSTEM=os.devnull)
+    who = ["-c", "user.email=a@b.c", "-c", "user.name=a"]
+    done = subprocess.run(["git", *who, "-C", str(folder), *arguments], capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def start_repository(folder: Path) -> str:
+    """A git repository with an empty commit, whose id is returned."""
+    git(folder, "init", "-q", "-b", "work")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "start")
+    return git(folder, "rev-parse", "HEAD")
 
 
 @pytest.fixture

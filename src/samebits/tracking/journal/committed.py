@@ -32,8 +32,13 @@ def committed(record: Record, workspace: Path, home: Path) -> bool:
     if not mark.exists():
         if not _look(record, workspace, home):
             return False
-        mark.touch()
+        remember(record)
     return True
+
+
+def remember(record: Record) -> None:
+    """DVC has the outputs of a record's stages."""
+    (record.folder / _MARK).touch()
 
 
 def reopen(record: Record) -> None:

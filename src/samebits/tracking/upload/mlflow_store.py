@@ -18,6 +18,7 @@ from pathlib import Path
 
 import filelock
 
+from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.tracking.journal.journal import Event
 from samebits.tracking.tracking_uri import Target, explain, without_password
@@ -33,6 +34,7 @@ from samebits.tracking.upload.delivery import (
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import (
     Dataset,
@@ -117,6 +119,25 @@ def _create_database(database: Path, experiment: str) -> None:
         whole.replace(database)
 
 
+def explain_broken(database: Path, error: Exception) -> UserError:
+    """The message for a store of the project's own that cannot be opened: what is wrong with it, and what to do."""
+    text = " ".join(without_password(str(error)).split())
+    if "locate revision" in text or "database schema" in text:
+        return UserError(
+            f"{database} was written by another version of MLflow than {mlflow.__version__}, which runs here",
+            f"install the version that wrote it; or, if that was an older one: mlflow db upgrade sqlite:///{database}",
+        )
+    if "not a database" in text or "malformed" in text or "disk image" in text:
+        return UserError(
+            f"{database} is damaged: SQLite cannot read it",
+            f"restore it from a backup; or move it away (mv {database} {database}.damaged): a new one is made, without "
+            "the runs of before",
+        )
+    return UserError(
+        f"{database} cannot be opened: {text[:300] or type(error).__name__}", "samebits doctor looks at it"
+    )
+
+
 def _active(client: MlflowClient, experiment_id: str, stage: str) -> str:
     if stage != LifecycleStage.ACTIVE:
         client.restore_experiment(experiment_id)
@@ -183,6 +204,14 @@ class MlflowStore:
                 found = self.client.get_experiment_by_name(name)
                 assert found is not None
         return _active(self.client, found.experiment_id, found.lifecycle_stage)
+
+    def has_experiment(self, name: str) -> bool:
+        """Whether a run, deleted ones included, is of this DVC experiment."""
+        with _translated(self.uri):
+            ids = [each.experiment_id for each in self.client.search_experiments(ViewType.ALL)]
+            # A name with a quote in it is no name of DVC's.
+            found = self.client.search_runs(ids, f"tags.`dvc.exp_name` = '{name}'", ViewType.ALL, max_results=1)
+            return bool(found)
 
     def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> RunState:
         experiment_id = self.prepare(experiment)

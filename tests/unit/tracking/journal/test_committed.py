@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from samebits.base.paths import Project
@@ -12,7 +9,7 @@ from samebits.tracking.journal.committed import committed, reopen
 from samebits.tracking.journal.experiments import dvc_experiments
 from samebits.tracking.journal.journal import new_segment
 from samebits.tracking.journal.record import Execution
-from tests.unit.tracking.conftest import Recorded
+from tests.unit.tracking.conftest import Recorded, git, start_repository
 
 LOCK = """
 stages:
@@ -82,19 +79,8 @@ def test_of_an_experiment_its_commit_counts(by_dvc: Recorded, project: Project) 
     by_dvc.record.executions = [Execution(by_dvc.process, "brave-fox", "dvc exp run --temp")]
     end(by_dvc, "train")
     assert not look(by_dvc, project)
-    commit = repository(project.workspace)
-    subprocess.run(
-        ["git", "-C", project.workspace, "update-ref", f"refs/exps/{commit[:2]}/{commit[2:]}/brave-fox", "HEAD"],
-        check=True,
-    )
+    commit = start_repository(project.workspace)
+    git(project.workspace, "update-ref", f"refs/exps/{commit[:2]}/{commit[2:]}/brave-fox", "HEAD")
     by_dvc.record.created -= 10
     assert [(each.name, each.baseline) for each in dvc_experiments(project.home)] == [("brave-fox", commit)]
     assert look(by_dvc, project)
-
-
-def repository(folder: Path) -> str:
-    git = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@localhost"]
-    subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "start"], check=True)
-    done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
-    return done.stdout.strip()

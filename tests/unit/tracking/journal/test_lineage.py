@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-from pathlib import Path
 
 import pytest
 from dvc_data.hashfile.hash_info import HashInfo
@@ -17,17 +15,10 @@ from samebits.base.redaction import first_secret
 from samebits.tracking.journal.journal import JournalWriter, Segment
 from samebits.tracking.journal.lineage import artefact_facts, dvc_md5, restore_command, source_facts
 from samebits.tracking.journal.record import Execution, ProcessId
+from tests.unit.tracking.conftest import git
 
 EXECUTION = Execution(ProcessId("host", 1, "x"), "", "dvc repro")
 PASSWORD = "pass" + "word"
-
-
-def git(folder: Path, *arguments: str) -> str:
-    environ = dict(os.environ, GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_SYSTEM=os.devnull)
-    who = ["-c", "user.email=a@b.c", "-c", "user.name=a"]
-    done = subprocess.run(["git", *who, "-C", str(folder), *arguments], capture_output=True, text=True, env=environ)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 @pytest.fixture

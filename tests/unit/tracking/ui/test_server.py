@@ -31,3 +31,27 @@ def test_with_a_server_nothing_is_started(project: Project, monkeypatch: pytest.
     said: list[str] = []
     assert server.run_ui(project, "samebits", said.append) == 0
     assert said == ["MLflow runs at http://host:5000"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("Can't locate revision identified by 'ffffffffffff'", "another version of MLflow"),
+        ("Detected out-of-date database schema (found version a, but expected b)", "another version of MLflow"),
+        ("(sqlite3.DatabaseError) file is not a database", "is damaged"),
+        ("(sqlite3.OperationalError) attempt to write a readonly database", "attempt to write a readonly"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_one_message(
+    project: Project, monkeypatch: pytest.MonkeyPatch, words: str, told: str
+) -> None:
+    def broken(*_: object) -> str:
+        raise RuntimeError(words)
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(project.home)
+    monkeypatch.setattr("samebits.tracking.upload.mlflow_store.MlflowStore.prepare", broken)
+    with pytest.raises(UserError, match=told) as raised:
+        server.run_ui(project, "samebits")
+    assert "mlflow.db" in str(raised.value)
+    assert raised.value.cure
