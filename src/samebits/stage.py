@@ -109,6 +109,9 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     try:
         body = load_body(target)
         sections = sections_of(body)
+        for section in sections:
+            if section in params.notes:
+                context.say(params.notes[section])
         body(*(params.sections[section] for section in sections), context=context)
         _require_unchanged(name, project, code, params, sections)
         if not is_helper():

@@ -189,7 +189,7 @@ class Board:
         tags = {PARENT_TAG: self.run_id, TRIAL_TAG: f"{self._study.key}/{job.number}", "samebits.error": reason}
         run = client.create_run(self._experiment, tags=tags, run_name=job.name)
         for key, value in job.point.items():
-            client.log_param(run.info.run_id, key, value)
+            client.log_param(run.info.run_id, key, short(value))
         client.log_artifact(run.info.run_id, str(experiment.log), "logs")
         client.set_terminated(run.info.run_id, "FAILED")
 

@@ -6,12 +6,11 @@ DVC had its outputs (`dvc repro --force`) is another execution, with a run of it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from samebits.base.errors import UserError
-from samebits.params.read import read_yaml
+from samebits.params.read import read_yaml, value_at
 from samebits.tracking.journal.experiments import dvc_experiments
 from samebits.tracking.journal.journal import Segment
 from samebits.tracking.journal.lineage import code_listing_md5, is_code
@@ -68,7 +67,7 @@ def _is_locked(workspace: Path, attempt: Segment) -> bool:
         entry = read_yaml(workspace / "dvc.lock")["stages"][attempt.writer]
         for file, values in entry.get("params", {}).items():
             current = read_yaml(workspace / file)
-            if any(value_at(current, key) != value for key, value in values.items()):
+            if any(value_at(current, key, None) != value for key, value in values.items()):
                 return False
     except (UserError, KeyError, TypeError):
         return False
@@ -91,14 +90,3 @@ def _tags(attempt: Segment) -> dict[str, str]:
         if event["k"] == "tags":
             found |= event["v"]
     return found
-
-
-def value_at(values: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key.
-
-    Raises:
-        KeyError, TypeError: if there is none.
-    """
-    for part in key.split("."):
-        values = values[part]
-    return values

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from samebits.base.paths import Project
-from samebits.tracking.journal.committed import value_at
+from samebits.params.read import value_at
 from samebits.tracking.journal.journal import flatten
 from samebits.tracking.journal.lineage import dvc_md5
 from samebits.tracking.journal.record import PIPELINE, Record
@@ -112,7 +112,7 @@ def is_up_to_date(workspace: Path, stage: str) -> bool:
                 return False
         for file, values in locked.get("params", {}).items():
             current = _yaml(workspace / file)
-            if any(value_at(current, key) != value for key, value in values.items()):
+            if any(value_at(current, key, None) != value for key, value in values.items()):
                 return False
     except (OSError, KeyError, TypeError, YAMLError):
         return False
