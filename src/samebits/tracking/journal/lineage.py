@@ -139,7 +139,7 @@ def _differences(workspace: Path, commit: str) -> tuple[list[str], bytes]:
         if small:
             git(workspace, "add", "--intent-to-add", "--", *small, index=index)
         tracked = names(workspace, "diff", "--name-only", "--relative", "-z", commit, "--", ".", index=index)
-        outputs = _outputs(workspace)
+        outputs = stage_outputs(workspace)
         changed = sorted(name for name in {*tracked, *new} if not _is_dvcs(name, outputs))
         asked = [name for name in changed if name in tracked or name in small]
         if not asked:
@@ -156,7 +156,7 @@ def _is_dvcs(name: str, outputs: set[str]) -> bool:
     return name in ("dvc.lock", FACTS) or not outputs.isdisjoint(map(str, (path, *path.parents)))
 
 
-def _outputs(workspace: Path) -> set[str]:
+def stage_outputs(workspace: Path) -> set[str]:
     """The outputs and metrics of dvc.yaml's stages; none without a dvc.yaml that can be read."""
     try:
         stages = YAML(typ="safe").load(workspace / "dvc.yaml")["stages"].values()
