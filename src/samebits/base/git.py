@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def _explain(folder: Path, command: str, said: str) -> tuple[str, str]:
         where = place[1] if place else str(folder)
         return (
             f"git does not read {where}: it belongs to another user",
-            f"if you trust it: git config --global --add safe.directory {where}",
+            f"if you trust it: git config --global --add safe.directory {shlex.quote(where)}",
         )
     if "not a git repository" in said:
         return f"{folder} is in no git repository", "cd into your clone, or make one: git init, git add, git commit"

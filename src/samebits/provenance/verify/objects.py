@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from configobj import ConfigObj  # type: ignore[import-untyped]
+
 from samebits.base.errors import UserError
 from samebits.base.git import git, git_bytes
 from samebits.tracking.journal.lineage import dvc_md5
@@ -65,16 +67,8 @@ def open_objects(root: Path) -> Objects:
     """
     done = dvc(root, "cache", "dir")
     if done.returncode:
-        raise dvc_refuses(root, done.stderr)
+        raise UserError(f"dvc cannot work in {root}: {done.stderr.strip()[-500:]}", "restore .dvc: git checkout .dvc")
     return Objects(Path(done.stdout.strip()))
-
-
-def dvc_refuses(folder: Path, said: str) -> UserError:
-    """The message for a DVC command that failed in a folder."""
-    cure = "restore .dvc: git checkout .dvc"
-    if "'ascii' codec" in said:
-        cure = f"DVC takes no letters beyond ASCII in the names of folders here: rename or move {folder}"
-    return UserError(f"dvc cannot work in {folder}: {said.strip()[-500:]}", cure)
 
 
 def share_cache(root: Path, copy: Path, objects: Objects) -> None:
@@ -85,10 +79,10 @@ def share_cache(root: Path, copy: Path, objects: Objects) -> None:
     target.write_text(own.read_text(encoding="utf-8") if own.is_file() else "", encoding="utf-8")
     # It may hold a key of a remote.
     target.chmod(0o600)
-    # DVC writes its settings in ASCII (configobj): an absolute path could not have an é in it.
-    done = dvc(copy, "cache", "dir", "--local", os.path.relpath(objects.folder, copy))
-    if done.returncode:
-        raise dvc_refuses(copy, done.stderr)
+    # By the library that DVC uses: `dvc cache dir` writes ASCII alone, and cannot name a folder with an é.
+    settings = ConfigObj(str(target), encoding="utf-8")
+    settings.setdefault("cache", {})["dir"] = str(objects.folder)
+    settings.write()
 
 
 def missing_outputs(outputs: Mapping[str, str], objects: Objects) -> dict[str, str]:

@@ -82,6 +82,8 @@ def _open_local(project: Project, target: Target, experiment: str, say: Callable
         page = store.prepare(experiment)
         view = share_view(store.client, page)
         made = record_missing(project, store)
+    except UserError:
+        raise
     except Exception as error:  # what MLflow, Alembic and SQLAlchemy raise is not listed anywhere
         raise explain_broken(project.mlruns / "mlflow.db", error) from None
     if made:

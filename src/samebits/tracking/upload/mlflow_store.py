@@ -10,6 +10,7 @@ import functools
 import json
 import logging
 import os
+import shlex
 import sqlite3
 import tempfile
 import time
@@ -89,7 +90,7 @@ def set_up_local(project: Project, target: Target, experiment: str) -> str:
     with filelock.FileLock(project.state / "mlflow.lock", timeout=_SET_UP_S):
         if not database.exists():
             _create_database(database, experiment)
-        client = MlflowClient(target.uri)
+        client = _open(target, project)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return _active(client, found.experiment_id, found.lifecycle_stage)
@@ -119,18 +120,33 @@ def _create_database(database: Path, experiment: str) -> None:
         whole.replace(database)
 
 
+def _open(target: Target, project: Project) -> MlflowClient:
+    """A client.
+
+    Raises:
+        UserError: if the project's own store is damaged, or of another version of MLflow.
+    """
+    try:
+        return MlflowClient(target.uri)
+    except Exception as error:  # what MLflow, Alembic and SQLAlchemy raise is not listed anywhere
+        if not target.local:
+            raise
+        raise explain_broken(project.mlruns / "mlflow.db", error) from None
+
+
 def explain_broken(database: Path, error: Exception) -> UserError:
     """The message for a store of the project's own that cannot be opened: what is wrong with it, and what to do."""
     text = " ".join(without_password(str(error)).split())
+    shown, address = shlex.quote(str(database)), shlex.quote(f"sqlite:///{database}")
     if "locate revision" in text or "database schema" in text:
         return UserError(
             f"{database} was written by another version of MLflow than {mlflow.__version__}, which runs here",
-            f"install the version that wrote it; or, if that was an older one: mlflow db upgrade sqlite:///{database}",
+            f"install the version that wrote it; or, if that was an older one: mlflow db upgrade {address}",
         )
     if "not a database" in text or "malformed" in text or "disk image" in text:
         return UserError(
             f"{database} is damaged: SQLite cannot read it",
-            f"restore it from a backup; or move it away (mv {database} {database}.damaged): a new one is made, without "
+            f"restore it from a backup; or move it away (mv {shown} {shown}.damaged): a new one is made, without "
             "the runs of before",
         )
     return UserError(
@@ -180,7 +196,7 @@ class MlflowStore:
     @functools.cached_property
     def client(self) -> MlflowClient:
         """Made after `prepare`: MLflow creates missing tables as soon as there is a client."""
-        return MlflowClient(self.uri)
+        return _open(self._target, self._project)
 
     def prepare(self, experiment: str) -> str:
         """The id of the experiment, which is made where it is missing."""

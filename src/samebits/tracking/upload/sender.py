@@ -140,6 +140,8 @@ class Sender:
             self._rested = time.monotonic() + min((time.process_time() - used) / SHARE, LONGEST_REST_S)
         except StoreUnavailable as error:
             self._put_off(str(error))
+        except UserError as error:
+            self._put_off(error.problem)
         except Exception as error:  # what MLflow and its database raise is not listed anywhere
             if type(error).__name__ not in self.delivery.problem:
                 traceback.print_exception(error)
