@@ -94,8 +94,8 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     """
     os.chdir(workspace)
     stop = StopRequest()
-    stop.install()
     try:
+        stop.install()
         project = current_project(workspace)
         from samebits.params.schema import read_params  # torch is imported here; an early Ctrl-C is handled by now
 

@@ -87,7 +87,11 @@ def run_stage(name: str, environment: dict[str, str], moment: tuple[str, str, in
     before(tracker.JournalTracker, "flush", lambda: meet(place, who, number, f"{name}:computes"))
     after(tracker.JournalTracker, "close", lambda: meet(place, who, number, f"{name}:ended"))
     sys.path.insert(0, str(Path.cwd()))
-    os._exit(stage.run_stage(name, f"tiny:{name}", Path.cwd()))
+    code = 1
+    try:
+        code = stage.run_stage(name, f"tiny:{name}", Path.cwd())
+    finally:
+        os._exit(code)  # not back into DVC's own code, of which this process is a copy
 
 
 def repro(project: Path, moment: tuple[str, str, int], log: Path, *arguments: str) -> int:

@@ -277,3 +277,15 @@ def test_parameters_edited_meanwhile_fail_only_the_stage_that_reads_them(
     section = "seed" if "seed" in old else "augment"
     message = f"params.yaml was edited while train ran: {section}"
     assert (message in capsys.readouterr().err) is (code == 2)
+
+
+def test_a_stop_that_was_asked_for_before_the_stage_began_is_told(
+    workspace: Path, tracker: FakeTracker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(_: StopRequest) -> None:
+        raise Interrupted("stopped by SIGTERM")
+
+    monkeypatch.setattr(StopRequest, "install", stopped)
+    assert run_stage("train", "samebits.training.train:train", workspace) == 130
+    assert capsys.readouterr().err == "train: stopped by SIGTERM; dvc repro goes on from there\n"
+    assert tracker.closed == []
