@@ -43,6 +43,14 @@ DVC re-runs the stages that read a changed section:
 | `evaluate` | | | runs | |
 | `export` | | | | runs |
 | `runtime` | | | | |
+
+## Another optimizer, another model
+
+`dvc exp run -S train.optimizer.name=adamw` and `-S model.name=resnet9` change the name alone. Keys that both variants
+have keep their value; those of the former one stay in the file, are not read, and the stage says so. That holds as long
+as the section is the former variant's in every other key. A single key of another variant is an error, as a mistyped
+one is, and the message says how to take it out: `-S '~train.optimizer.momentum'`. A key that params.yaml does not list
+is added by `-S '+train.optimizer.beta1=0.8'`. A sweep may choose among whole sections ([sweeps](sweeps.md)).
 """
 
 

@@ -61,8 +61,8 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     os.chdir(workspace)
     escape_unprintable()
     stop = StopRequest()
-    stop.install()
     try:
+        stop.install()
         project = current_project(workspace)
         from samebits.params.schema import read_params  # torch is imported here; an early Ctrl-C is handled by now
 
@@ -72,10 +72,14 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     except (UserError, Interrupted) as error:
         return _explain(name, error)
     started = time.monotonic()
-    status, trace, result = "FINISHED", None, 0
+    status, trace, result, refused = "FINISHED", None, 0, False
     try:
         body = load_body(target)
-        body(*(params.sections[section] for section in sections_of(body)), context=context)
+        sections = sections_of(body)
+        for section in sections:
+            if section in params.notes:
+                context.say(params.notes[section])
+        body(*(params.sections[section] for section in sections), context=context)
         _require_unchanged(name, project, inputs)
         if not is_helper():
             write_record(workspace, name, inputs)
@@ -85,12 +89,12 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     except (Interrupted, KeyboardInterrupt) as error:
         status, result = "KILLED", _explain(name, error)
     except UserError as error:
-        status, trace, result = "FAILED", str(error), _explain(name, error)
+        status, trace, result, refused = "FAILED", str(error), _explain(name, error), True
     except BaseException as error:
         status, trace, result = "FAILED", traceback.format_exc(), _explain(name, error)
     finally:
         stop.ignore()
-        _close(context, status, trace)
+        _close(context, status, trace, refused=refused)
     return result
 
 
@@ -121,7 +125,7 @@ def _note_seconds(context: StageContext, seconds: float) -> None:
         write_json(file, noted | {context.name: {"seconds": round(seconds, 1), "record": record}})
 
 
-def _close(context: StageContext, status: str, trace: str | None) -> None:
+def _close(context: StageContext, status: str, trace: str | None, *, refused: bool) -> None:
     if is_helper():
         return
     log = context.project.state / "logs" / f"{context.name}-{os.getpid()}.log"
@@ -132,7 +136,7 @@ def _close(context: StageContext, status: str, trace: str | None) -> None:
         named = log.with_name(f"{context.name}.log")
         shutil.move(log, named)
         context.tracker.artifact(named, "logs")
-    context.tracker.close(status, trace)
+    context.tracker.close(status, trace, refused=refused)
 
 
 def _require_unchanged(name: str, project: Project, before: Record) -> None:

@@ -20,13 +20,13 @@ import sys
 from pathlib import Path
 sys.path.insert(0, str(Path.cwd()))
 from samebits.stage import run_stage
-raise SystemExit(run_stage("train", "tiny:train", Path.cwd()))
+raise SystemExit(run_stage(name := Path(sys.argv[0]).stem, f"tiny:{name}", Path.cwd()))
 """
 
 TRAIN = '''
 import math, os, time
 from samebits.base.errors import UserError
-from samebits.base.files import write_json
+from samebits.base.files import read_json, write_json
 from samebits.training.resume.store import StateStore
 
 def loss(lr, epoch):
@@ -39,6 +39,7 @@ def train(train, *, context):
     state = home / f"{train.optimizer.lr}-{train.epochs}"
     first = int(state.read_text()) if state.exists() else 0
     context.say(f"begins at epoch {first}, GPU {os.environ.get('CUDA_VISIBLE_DEVICES', 'any')}")
+    context.tracker.computes()
     for epoch in range(first, train.epochs):
         if train.optimizer.lr > 10:
             raise UserError("the loss is nan", "lower train.optimizer.lr")
@@ -49,6 +50,13 @@ def train(train, *, context):
     write_json(context.project.reports / "train" / "metrics.json",
                {"val": {"loss": loss(train.optimizer.lr, train.epochs - 1)}})
     context.tracker.report(context.project.reports / "train" / "metrics.json")
+
+def evaluate(evaluate, *, context):
+    context.tracker.computes()
+    trained = read_json(context.project.reports / "train" / "metrics.json")
+    context.tracker.flush()
+    write_json(context.project.reports / "evaluation" / "metrics.json", {"test": trained["val"]})
+    context.tracker.report(context.project.reports / "evaluation" / "metrics.json")
 '''
 
 PIPELINE: dict[str, Any] = {
@@ -65,6 +73,14 @@ PIPELINE: dict[str, Any] = {
     }
 }
 
+EVALUATE: dict[str, Any] = {
+    "cmd": "python stages/evaluate.py",
+    "deps": ["stages/evaluate.py", "tiny.py", "reports/train/metrics.json"],
+    "params": ["evaluate"],
+    "metrics": [{"reports/evaluation/metrics.json": {"cache": False}}],
+}
+"""A second stage, for `make_tiny(…, evaluate=True)`."""
+
 
 class TinyRepository(Repository):
     """Uses the code under test itself; there is no copy of it in the folder."""
@@ -73,17 +89,19 @@ class TinyRepository(Repository):
         return super().environment(**extra) | {"PYTHONPATH": str(ROOT / "src")}
 
 
-def make_tiny(folder: Path) -> TinyRepository:
-    """A git repository with one stage, committed."""
+def make_tiny(folder: Path, *, evaluate: bool = False) -> TinyRepository:
+    """A git repository with one stage or two, committed."""
     (folder / "stages").mkdir(parents=True)
     (folder / "sweeps").mkdir()
-    (folder / "stages" / "train.py").write_text(STAGE)
+    stages = dict(PIPELINE["stages"]) | ({"evaluate": EVALUATE} if evaluate else {})
+    for name in stages:
+        (folder / "stages" / f"{name}.py").write_text(STAGE)
     (folder / "tiny.py").write_text(TRAIN)
     for name in ("params.yaml", ".gitattributes", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local"))
     with (folder / "dvc.yaml").open("w") as file:
-        YAML().dump(PIPELINE, file)
+        YAML().dump({"stages": stages}, file)
     set_params(folder, {"train": {"epochs": 3}}, replace={"model": MODEL})
     repository = TinyRepository(folder)
     repository.git("init", "-q", "-b", "main")

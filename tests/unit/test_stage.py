@@ -54,7 +54,8 @@ class FakeTracker(NullTracker):
     def lineage(self, reads: Any, writes: Any) -> None:
         self.files = (list(reads), list(writes))
 
-    def close(self, status: str, error: str | None = None) -> None:
+    def close(self, status: str, error: str | None = None, *, refused: bool = False) -> None:
+        self.refused = refused
         self.closed.append((status, error))
 
 
@@ -85,7 +86,7 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> FakeTracker:
 def _signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The test process keeps its own handlers, and asks nothing of the kernel about its parent."""
     monkeypatch.setattr("samebits.base.signals.sys.platform", "test")
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -242,6 +243,7 @@ def test_a_user_error_is_recorded_with_its_cure(run: Run, tracker: FakeTracker) 
 
     run(body)
     assert tracker.closed == [("FAILED", "it is wrong\n  cure: mend it")]
+    assert tracker.refused
 
 
 def test_sigterm_stops_a_stage_and_no_signal_hurts_its_record(run: Run, tracker: FakeTracker) -> None:
@@ -307,3 +309,15 @@ def test_parameters_edited_meanwhile_fail_only_the_stage_that_reads_them(
     assert run(body) == code
     section = "seed" if "seed" in old else "augment"
     assert (f"params.yaml: {section}" in capsys.readouterr().err) is (code == 2)
+
+
+def test_a_stop_that_was_asked_for_before_the_stage_began_is_told(
+    workspace: Path, tracker: FakeTracker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(_: StopRequest) -> None:
+        raise Interrupted("stopped by SIGTERM")
+
+    monkeypatch.setattr(StopRequest, "install", stopped)
+    assert run_stage("train", "samebits.training.train:train", workspace) == 130
+    assert capsys.readouterr().err == "train: stopped by SIGTERM; dvc repro goes on from there\n"
+    assert tracker.closed == []

@@ -31,8 +31,11 @@ class UserError(Exception):
         return f"{self.problem}\n  cure: {self.cure}" if self.cure else self.problem
 
 
-class Interrupted(Exception):
-    """The user or the system asked to stop (Ctrl-C, SIGTERM); what was computed is saved."""
+class Interrupted(BaseException):
+    """The user or the system asked to stop (Ctrl-C, SIGTERM); what was computed is saved.
+
+    Like KeyboardInterrupt it is no Exception: a signal may come inside any `except Exception`, which would swallow it.
+    """
 
 
 def listed(names: Sequence[object], most: int = 8) -> str:

@@ -1,27 +1,70 @@
-"""Git as a library: commands whose failure is an exception with git's own words."""
+"""Git as a library, the only one: commands whose failure is a message for the user.
+
+Git's output is bytes: a file or a branch may be named, and a changed line written, in another encoding than UTF-8.
+As text such bytes are kept as surrogates, so that a name still opens its file; a patch stays bytes.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
 from samebits.base.errors import UserError
+from samebits.base.redaction import without_secrets
+
+_TIMEOUT_S = 300.0
 
 
-class GitError(Exception):
-    """A git command failed; the message is what git said."""
+class GitError(UserError):
+    """A git command failed.
+
+    Attributes:
+        said: git's own words.
+    """
+
+    def __init__(self, folder: Path, command: str, said: str) -> None:
+        self.said = said.strip() or f"git {command} failed"
+        super().__init__(*_explain(folder, command, self.said))
+
+    @property
+    def distrusted(self) -> bool:
+        """Whether git refuses the repository because another user owns it."""
+        return "dubious ownership" in self.said
 
 
-def git(
-    folder: Path, *arguments: str, check: bool = True, stdin: bytes | None = None, timeout_s: float | None = None
-) -> str:
-    """Output of a git command that is run in `folder`, without the final newline.
+def _explain(folder: Path, command: str, said: str) -> tuple[str, str]:
+    """Problem and cure, by git's words."""
+    if "dubious ownership" in said:
+        place = re.search(r"in repository at '(.+?)'", said)
+        where = place[1] if place else str(folder)
+        return (
+            f"git does not read {where}: it belongs to another user",
+            f"if you trust it: git config --global --add safe.directory {shlex.quote(where)}",
+        )
+    if "not a git repository" in said:
+        return f"{folder} is in no git repository", "cd into your clone, or make one: git init, git add, git commit"
+    lines = said.splitlines()
+    telling = next((line for line in lines if line.startswith(("fatal:", "error:", " ! "))), lines[-1])
+    return f"git {command} failed: {without_secrets(telling.strip())}", "see git's own message"
+
+
+def git_bytes(
+    folder: Path,
+    *arguments: str,
+    check: bool = True,
+    stdin: bytes | None = None,
+    timeout_s: float = _TIMEOUT_S,
+    index: Path | None = None,
+) -> bytes:
+    """Output of a git command that is run in `folder`, as git wrote it.
 
     Args:
-        check: without it, a command that fails gives an empty text.
+        check: without it, a command that fails gives nothing.
         stdin: what the command reads.
-        timeout_s: for commands that talk to a server.
+        index: a file to use as git's index instead of the repository's own.
 
     Raises:
         GitError: if the command fails and `check` is set.
@@ -30,6 +73,8 @@ def git(
     environ = {key: value for key, value in os.environ.items() if key not in ("GIT_DIR", "GIT_INDEX_FILE")}
     # No prompt: a missing password must be a message, not a process that waits.
     environ |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    if index is not None:
+        environ["GIT_INDEX_FILE"] = str(index)
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, input=stdin, env=environ, timeout=timeout_s
@@ -38,11 +83,29 @@ def git(
         raise UserError("there is no git on this machine", "install git") from None
     except subprocess.TimeoutExpired:
         raise UserError(
-            f"git {arguments[0]} did not end within {timeout_s:g} s", "look at the network, then try again"
+            f"git {arguments[0]} did not end within {timeout_s:g} s", "look at the disk or the network, then try again"
         ) from None
     if done.returncode and check:
-        raise GitError(done.stderr.decode(errors="replace").strip() or f"git {arguments[0]} failed")
-    return "" if done.returncode else done.stdout.decode(errors="surrogateescape").removesuffix("\n")
+        raise GitError(folder, arguments[0], done.stderr.decode(errors="replace"))
+    return b"" if done.returncode else done.stdout
+
+
+def git(
+    folder: Path,
+    *arguments: str,
+    check: bool = True,
+    stdin: bytes | None = None,
+    timeout_s: float = _TIMEOUT_S,
+    index: Path | None = None,
+) -> str:
+    """`git_bytes` as text, without the final newline."""
+    found = git_bytes(folder, *arguments, check=check, stdin=stdin, timeout_s=timeout_s, index=index)
+    return os.fsdecode(found).removesuffix("\n")
+
+
+def names(folder: Path, *arguments: str, index: Path | None = None, check: bool = True) -> list[str]:
+    """What a git command with `-z` lists."""
+    return [name for name in git(folder, *arguments, index=index, check=check).split("\0") if name]
 
 
 def head_commit(folder: Path) -> str:
@@ -51,11 +114,10 @@ def head_commit(folder: Path) -> str:
     Raises:
         UserError: outside a git repository, or before its first commit.
     """
+    git(folder, "rev-parse", "--git-dir")
     try:
         return git(folder, "rev-parse", "--verify", "HEAD")
-    except GitError as error:
-        if "not a git repository" in str(error) or "dubious ownership" in str(error):
-            raise UserError(f"{folder} is in no git repository that git reads: {error}", "cd into your clone") from None
+    except GitError:
         raise UserError(f"the repository of {folder} has no commit yet", "git add -A && git commit") from None
 
 

@@ -19,14 +19,16 @@ _PR_SET_PDEATHSIG = 1
 
 
 class StopRequest:
-    """Turns SIGINT and SIGTERM into `Interrupted`: at once, or, inside `deferred()`, when the code looks.
+    """Turns SIGINT, SIGTERM and SIGHUP into `Interrupted`: at once, or, inside `deferred()`, when the code looks.
 
-    A second Ctrl-C inside `deferred()` stops at once.
+    A second Ctrl-C inside `deferred()` stops at once. Of the others a second one may come with the first: a closed
+    terminal sends SIGHUP to DVC and to us, and DVC's death is a SIGTERM.
     """
 
     def __init__(self) -> None:
         self.requested = False
         self._deferred = False
+        self._first = 0
 
     def install(self) -> None:
         """Handle the signals, and on Linux ask for SIGTERM when the parent process dies.
@@ -34,15 +36,15 @@ class StopRequest:
         DVC ignores Ctrl-C while a stage runs; and killing only DVC would leave a training behind that the next
         `dvc repro` starts again beside it.
         """
-        signal.signal(signal.SIGINT, self._handle)
-        signal.signal(signal.SIGTERM, self._handle)
+        for number in _signals():
+            signal.signal(number, self._handle)
         if sys.platform == "linux":
             parent = os.getppid()
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             behind = _behind_shell(parent)
             if behind is not None:
                 _stop_with(behind)
-            if os.getppid() != parent:
+            if os.getppid() != parent or _dvc_is_gone():
                 os.kill(os.getpid(), signal.SIGTERM)  # it died before the request was made
 
     @contextlib.contextmanager
@@ -56,17 +58,52 @@ class StopRequest:
 
     def ignore(self) -> None:
         """From here on a signal would only lose the record of what happened: the process is about to end."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in _signals():
+            signal.signal(number, signal.SIG_IGN)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
+        if self._deferred and self.requested and signal.SIGINT not in (number, self._first):
+            return
         if self._deferred and not self.requested:
-            self.requested = True
+            self.requested, self._first = True, number
             print(f"\n{name}: saving the state and stopping (again: stop at once)", file=sys.stderr, flush=True)
             return
         self.requested = True
         raise Interrupted(f"stopped by {name}")
+
+
+def _signals() -> list[signal.Signals]:
+    """What asks to stop. Under `nohup` SIGHUP is ignored, and stays so."""
+    found = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        found.append(signal.SIGHUP)
+    return found
+
+
+def _dvc_is_gone() -> bool:
+    """Whether DVC started us and died before we could ask to be told, while Python started.
+
+    What is above us then is init, or a service manager in its place; DVC, or a program that runs it as a library, is a
+    Python process.
+    """
+    if "DVC_STAGE" not in os.environ:
+        return False
+    pid = os.getppid()
+    while pid > 0:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if any(Path(os.fsdecode(word)).stem.startswith(("python", "dvc")) for word in words[:2]):
+                return False
+            pid = _parent_of(pid)
+        except (OSError, IndexError):
+            return False  # /proc is hidden, or it has just ended
+    return True
+
+
+def _parent_of(pid: int) -> int:
+    # The second field of stat may hold blanks and brackets; the parent is the second one after it.
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
 
 
 def _behind_shell(parent: int) -> int | None:
@@ -75,8 +112,7 @@ def _behind_shell(parent: int) -> int | None:
         return None
     try:
         command = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
-        # The second field of stat may hold blanks and brackets; the parent is the second one after it.
-        above = int(Path(f"/proc/{parent}/stat").read_bytes().rpartition(b")")[2].split()[1])
+        above = _parent_of(parent)
     except OSError:
         return None  # it has just died, or /proc is hidden
     return above if b"-c" in command else None

@@ -133,11 +133,13 @@ def _sync(_: argparse.Namespace) -> None:
     report = sync(project_here())
     for name in report.sent:
         print(f"sent: {name}")
+    for name in report.replayed:
+        print(f"recorded: experiment {name}, whose results came from DVC's run cache")
     for name, events in report.waiting.items():
         print(f"waiting: {name}, {events} events")
     if report.problem:
         raise UserError(report.problem, "bring the server up, then run this again; nothing is lost")
-    print(f"{len(report.sent)} runs brought up to date, nothing waits")
+    print(f"{len(report.sent) + len(report.replayed)} runs brought up to date, nothing waits")
 
 
 def _register(arguments: argparse.Namespace) -> None:

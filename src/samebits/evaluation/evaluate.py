@@ -58,6 +58,7 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
         curves=read_curves(project.reports / "train" / "curves.csv"),
         check=check,
     )
+    context.tracker.computes()
     module = load_module("kind of target", info.signature.target.kind, EVALUATORS)
     evaluation: Evaluation = module.evaluate(subject, evaluate)
     folder = project.reports / "evaluation"

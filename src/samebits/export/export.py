@@ -84,6 +84,7 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         )
     if tokens and settings.int8:
         raise UserError("export.int8 is not for language models", "set export.int8: false")
+    context.tracker.computes()
     reference = None if tokens else answers(_eager(serving), split)
     metadata = export_metadata(config, _dataset_facts(info), sha256_file(project.checkpoint / WEIGHTS))
     report: dict[str, Any] = {

@@ -7,7 +7,8 @@ change what a run writes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,8 +21,9 @@ from samebits.params.export import ExportParams
 from samebits.params.read import Problems, read_yaml, validate
 from samebits.params.runtime import RuntimeParams
 from samebits.params.section import Section
-from samebits.params.train import TrainParams
+from samebits.params.train import OptimizerParams, TrainParams
 from samebits.params.transfer import TransferParams
+from samebits.params.variants import Variants, settle, variants_of
 
 Reproducibility = Literal["strict", "warn", "off"]
 
@@ -39,6 +41,9 @@ SECTIONS: dict[str, type[Section]] = {
 NAMED: dict[str, dict[str, str]] = {"task": TASKS, "model": MODELS}
 """Sections whose `name` picks the class: the `Settings` of the module in the registry."""
 
+UNIONS: dict[str, Any] = {"train.optimizer": OptimizerParams}
+"""Parts of sections whose `name` picks the class."""
+
 SCALARS = ("seed", "reproducibility")
 
 LARGEST_SEED = 2**63 - 1
@@ -46,9 +51,15 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class Params:
-    """All of params.yaml, validated. `sections` holds an object for each section that a stage may ask for."""
+    """All of params.yaml, validated.
+
+    Attributes:
+        sections: an object for each section that a stage may ask for.
+        notes: section to a line about keys in it that are not read.
+    """
 
     sections: dict[str, Any]
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def runtime(self) -> RuntimeParams:
@@ -79,13 +90,29 @@ def parse_params(raw: Mapping[str, Any], place: str = "params.yaml") -> Params:
         if key not in known:
             problems.add(str(key), value, f"unknown section (known: {', '.join(known)})", known)
     sections: dict[str, Any] = {"seed": _seed(raw, problems), "reproducibility": _reproducibility(raw, problems)}
+    notes: dict[str, str] = {}
+
+    def read(key: str, value: object, variants: Variants) -> object:
+        settled = settle(key, value, variants)
+        for problem in settled.problems:
+            problems.add(*problem)
+        if settled.note:
+            notes[key.partition(".")[0]] = settled.note
+        return settled.value
+
     for key, registry in NAMED.items():
-        sections[key] = _named(key, raw.get(key), registry, problems)
+        value = read(key, raw.get(key), {name: partial(_settings, key, name, registry) for name in registry})
+        sections[key] = _named(key, value, registry, problems)
     for key, model in SECTIONS.items():
-        sections[key] = validate(model, raw.get(key), key, problems)
+        value = raw.get(key)
+        for inner, union in UNIONS.items():
+            section, _, last = inner.partition(".")
+            if section == key and isinstance(value, Mapping) and last in value:
+                value = {**value, last: read(inner, value[last], variants_of(union))}
+        sections[key] = validate(model, value, key, problems)
     _check_together(sections, problems)
     problems.raise_if_any(place)
-    return Params(sections)
+    return Params(sections, notes)
 
 
 def _check_together(sections: Mapping[str, Any], problems: Problems) -> None:
@@ -127,5 +154,9 @@ def _named(key: str, value: object, registry: Mapping[str, str], problems: Probl
         shown = value if name is None else name
         problems.add(f"{key}.name", shown, f"must be one of {', '.join(names)}")
         return None
+    return validate(_settings(key, name, registry), value, key, problems)
+
+
+def _settings(key: str, name: str, registry: Mapping[str, str]) -> type[Section]:
     settings: type[Section] = load_module(key, name, registry).Settings
-    return validate(settings, value, key, problems)
+    return settings

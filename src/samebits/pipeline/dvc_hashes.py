@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 _SETTLED_NS = 2_000_000_000
 """A process does not read a file twice while size, inode and time of change stay the same. Time stamps are coarse: a
@@ -27,18 +27,17 @@ def dvc_md5(path: Path) -> str:
     """
     if path.is_file():
         return _md5(path)
-    files = sorted((file.relative_to(path).as_posix(), file) for file in _files(path))
-    return md5_of_listing(path, [file for _, file in files]) + ".dir"
-
-
-def md5_of_listing(base: Path, files: Iterable[Path]) -> str:
-    """MD5 of the listing of files, in the order given, under their paths relative to `base`."""
-    files = list(files)
+    files = _files(path)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         digests = list(pool.map(_md5, files))
+    names = [PurePosixPath(file.relative_to(path)) for file in files]
+    return listing_md5(zip(names, digests, strict=True)) + ".dir"
+
+
+def listing_md5(entries: Iterable[tuple[PurePosixPath, str]]) -> str:
+    """MD5 of DVC's canonical listing of paths and their MD5."""
     listing = [
-        {"md5": digest, "relpath": file.relative_to(base).as_posix()}
-        for digest, file in zip(digests, files, strict=True)
+        {"md5": digest, "relpath": str(path)} for path, digest in sorted(entries, key=lambda entry: str(entry[0]))
     ]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from samebits.base.errors import UserError
+from samebits.base.git import git
 from samebits.base.paths import Project
-from samebits.sharing.git import git, pick_remote
+from samebits.sharing.git import pick_remote
 from samebits.sharing.receive import fetch_checked
 from samebits.sharing.remote.objects import needed_at, open_repo
 from samebits.sharing.remote.remote import open_remote

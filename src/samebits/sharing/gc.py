@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError, listed
-from samebits.sharing.git import git
+from samebits.base.git import git
 from samebits.sharing.remote.captured_logs import unlogged
 from samebits.sharing.remote.objects import open_repo
 from samebits.sharing.remote.remote import open_remote

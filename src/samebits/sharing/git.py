@@ -1,30 +1,13 @@
-"""The few questions that sharing asks git; a command that fails is a message for the user."""
+"""The few questions that sharing asks git."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
+from pathlib import Path, PurePosixPath
 
-from samebits.base import git as library
-from samebits.base.errors import UserError
-from samebits.base.redaction import without_secrets
-
-_TIMEOUT_S = 300.0
-
-
-def git(folder: Path, *arguments: str, stdin: bytes | None = None) -> str:
-    """Output of a git command, without the final newline.
-
-    Raises:
-        UserError: with the line of git's that says why, if it fails.
-    """
-    try:
-        return library.git(folder, *arguments, stdin=stdin, timeout_s=_TIMEOUT_S)
-    except library.GitError as error:
-        lines = str(error).splitlines()
-        said = next((line for line in lines if line.startswith(("fatal:", "error:", " ! "))), lines[-1])
-        raise UserError(
-            f"git {arguments[0]} failed: {without_secrets(said.strip())}", "see git's own message"
-        ) from None
+from samebits.base.errors import UserError, listed
+from samebits.base.git import git, head_commit, names
+from samebits.tracking.journal.lineage import stage_outputs
 
 
 def uncommitted(folder: Path) -> list[str]:
@@ -33,10 +16,33 @@ def uncommitted(folder: Path) -> list[str]:
     Raises:
         UserError: if this is no git repository, or it has no commit.
     """
-    library.head_commit(folder)
+    head_commit(folder)
     # -z: names as they are; a rename is two names, the second after a NUL of its own.
-    entries = git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all").split("\0")
-    return sorted(entry[3:] for entry in entries if entry)
+    return sorted(e[3:] for e in names(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"))
+
+
+def not_committed(folder: Path, changed: list[str]) -> UserError:
+    """The message for a tree that differs from its commit, with what to do about it.
+
+    DVC removes a stage's outputs before it runs the stage: after one that failed, files of the commit are gone.
+    """
+    outputs = {PurePosixPath(path) for path in stage_outputs(folder)}
+    gone = [name for name in changed if not (folder / name).exists()]
+    lost = [name for name in gone if not outputs.isdisjoint([PurePosixPath(name), *PurePosixPath(name).parents])]
+    if lost:
+        return UserError(
+            f"missing: {listed(lost)}, which a stage that did not finish was to write",
+            f"make them: dvc repro; or take the committed results back: git restore {shlex.join(lost)} && dvc checkout",
+        )
+    if gone:
+        return UserError(
+            f"deleted, but in the last commit: {listed(gone)}",
+            f"get them back: git restore {shlex.join(gone)}; or commit that they are gone: git add -A, git commit",
+        )
+    return UserError(
+        f"not committed: {listed(changed)}",
+        "commit them (git add, git commit) or let git ignore them: a clone would not have them",
+    )
 
 
 def is_published(folder: Path, commit: str) -> bool | None:

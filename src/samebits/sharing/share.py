@@ -15,7 +15,7 @@ from samebits.base.errors import UserError, listed
 from samebits.base.git import head_commit
 from samebits.pipeline.dvc_lock import require_ran
 from samebits.pipeline.dvc_yaml import read_pipeline
-from samebits.sharing.git import is_published, uncommitted
+from samebits.sharing.git import is_published, not_committed, uncommitted
 from samebits.sharing.remote.captured_logs import Heard, unlogged
 from samebits.sharing.remote.errors import FAULTS
 from samebits.sharing.remote.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
@@ -46,10 +46,7 @@ def share(
     changed = uncommitted(folder)
     _require_outputs(folder, changed)
     if changed:
-        raise UserError(
-            f"not committed: {listed(changed)}",
-            "commit them (git add, git commit) or let git ignore them: a clone would not have them",
-        )
+        raise not_committed(folder, changed)
     with open_repo(folder) as repo:
         place = open_remote(repo, remote, timeout=timeout)
         check_lock(repo)

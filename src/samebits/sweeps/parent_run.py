@@ -26,9 +26,12 @@ from samebits.tracking.tracking_uri import check_reachable, pick_target
 from samebits.tracking.ui.heartbeat import BEAT_TAG, PROCESS_TAG
 from samebits.tracking.upload.delivery import PARAM_LIMIT as _PARAM_LIMIT
 from samebits.tracking.upload.delivery import TAG_LIMIT as _TAG_LIMIT
+from samebits.tracking.upload.replayed import record_missing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from samebits.tracking.upload.mlflow_store import MlflowStore
 
 SWEEP_TAG = "samebits.sweep"
 """On the parent run: the sweep's key."""
@@ -48,7 +51,7 @@ class Board:
         self._study = study
         self._experiment_name = experiment
         self._say = say
-        self._client: MlflowClient | None = None
+        self._store: MlflowStore | None = None
         self._experiment = ""
         self._warned = False
         self._beaten = 0.0
@@ -72,6 +75,10 @@ class Board:
         """A trial that failed before a stage could record it gets its run here, with DVC's log."""
         self._guard(lambda: self._add_failed(job, experiment, reason))
 
+    def add_replayed(self, job: Job) -> None:
+        """A trial that DVC's run cache answered ran no stage: its run is made of the experiment's results."""
+        self._guard(lambda: self._add_replayed(job))
+
     def close(self, status: str, files: list[Path]) -> None:
         """The last update, with the figures; then the status."""
         self._guard(lambda: self._close(status, files))
@@ -86,7 +93,10 @@ class Board:
             self._warned = True
 
     def _connect(self) -> MlflowClient:
-        if self._client is None:
+        return self._connected().client
+
+    def _connected(self) -> MlflowStore:
+        if self._store is None:
             target = pick_target(self._project)
             check_reachable(target)
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -95,8 +105,8 @@ class Board:
 
             store = MlflowStore(self._project, target)
             self._experiment = store.prepare(self._experiment_name)
-            self._client = store.client
-        return self._client
+            self._store = store
+        return self._store
 
     def _open(self) -> None:
         client = self._connect()
@@ -179,9 +189,13 @@ class Board:
         tags = {PARENT_TAG: self.run_id, TRIAL_TAG: f"{self._study.key}/{job.number}", "samebits.error": reason}
         run = client.create_run(self._experiment, tags=tags, run_name=job.name)
         for key, value in job.point.items():
-            client.log_param(run.info.run_id, key, value)
+            client.log_param(run.info.run_id, key, short(value))
         client.log_artifact(run.info.run_id, str(experiment.log), "logs")
         client.set_terminated(run.info.run_id, "FAILED")
+
+    def _add_replayed(self, job: Job) -> None:
+        tags = {TRIAL_TAG: f"{self._study.key}/{job.number}", PARENT_TAG: self.run_id}
+        record_missing(self._project, self._connected(), job.name, {k: v for k, v in tags.items() if v})
 
     def _close(self, status: str, files: list[Path]) -> None:
         self._update()

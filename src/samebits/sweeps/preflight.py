@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from samebits.base.errors import UserError
-from samebits.base.git import GitError, git
+from samebits.base.git import head_commit, names
 from samebits.base.paths import Project
 from samebits.pipeline.dvc_yaml import read_pipeline
 
@@ -22,10 +22,10 @@ def untracked_inputs(project: Project) -> list[tuple[str, str]]:
     wanted = [path for path in wanted if not any(Path(path).is_relative_to(out) for out in made)]
     present = [path for path in [*wanted, "params.yaml", "dvc.yaml"] if (project.workspace / path).exists()]
     problems = {path: "is missing: restore it, or take it out of dvc.yaml" for path in wanted if path not in present}
-    for path in _git(project, "ls-files", "--others", "--exclude-standard", "-z", "--", *present):
+    for path in names(project.workspace, "ls-files", "--others", "--exclude-standard", "-z", "--", *present):
         problems[path] = f"is not tracked by git: git add -N {path}"
     folders = [path for path in present if (project.workspace / path).is_dir()]
-    hidden = _git(project, "ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *present)
+    hidden = names(project.workspace, "ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *present)
     for path in hidden:
         # In a folder, only what a stage could read: not what Python or an editor leaves there.
         if path in present or (folders and Path(path).suffix in _READ and "__pycache__" not in path):
@@ -36,22 +36,14 @@ def untracked_inputs(project: Project) -> list[tuple[str, str]]:
 _READ = {".yaml", ".yml", ".json", ".csv", ".py", ".txt"}
 
 
-def _git(project: Project, *arguments: str) -> list[str]:
-    """What git answers, apart at its NULs."""
-    try:
-        answer = git(project.workspace, *arguments)
-    except GitError as error:
-        raise UserError(
-            f"{project.workspace} is in no git repository: {error}",
-            "experiments are commits: git init, git add, git commit",
-        ) from None
-    return [name for name in answer.split("\0") if name]
-
-
 def require_tracked(project: Project) -> None:
     """Raises UserError with every input that an experiment would miss."""
-    if not _git(project, "rev-list", "-n1", "--all"):
-        raise UserError("there is no commit yet, and experiments stand on one", "git add -A, then git commit")
+    if not str(project.home).isascii():
+        raise UserError(
+            f"DVC makes no experiment in a temporary folder below {project.home}: it writes paths in ASCII",
+            "move the project to a folder without such letters; dvc repro, and dvc exp run without --temp, work here",
+        )
+    head_commit(project.workspace)
     problems = untracked_inputs(project)
     if problems:
         listed = "\n".join(f"  {path} {what}" for path, what in problems)

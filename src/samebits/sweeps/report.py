@@ -6,7 +6,7 @@ import csv
 import html
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ _BEST, _WORST = (33, 82, 160), (225, 225, 225)
 
 
 def short(value: Any) -> str:
-    """A value for people: six significant digits."""
+    """A value for people: six significant digits; a section as `adamw(lr=0.001)`."""
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{key}={short(each)}" for key, each in value.items() if key != "name")
+        return f"{value.get('name', '')}({inside})"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -106,9 +109,13 @@ def _csv(study: SweepStudy) -> str:
         value = trial.value if trial.state == TrialState.COMPLETE else None
         note = reason_of(trial) or trial.user_attrs.get("same_as", "")
         name = trial_name(study.sweep.name, trial.number)
-        cells = [name, trial.state.name.lower(), value, *(point.get(key) for key in keys)]
+        cells = [name, trial.state.name.lower(), value, *(_cell(point.get(key)) for key in keys)]
         writer.writerow([*cells, len(trial.intermediate_values) or "", note])
     return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return short(value) if isinstance(value, Mapping) else value
 
 
 class _Axis:

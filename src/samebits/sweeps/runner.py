@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.params.schema import parse_params, read_params
+from samebits.pipeline.fingerprint import fingerprint_of
 from samebits.sweeps.parent_run import Board
 from samebits.sweeps.preflight import require_tracked
 from samebits.sweeps.report import short, table, write_files
@@ -20,10 +21,10 @@ from samebits.sweeps.study import Job, SweepStudy, sweeps_folder, trial_name
 from samebits.sweeps.trial import (
     Experiment,
     experiment_numbers,
-    experiment_revision,
     require_params,
 )
-from samebits.tracking.journal.record import fingerprint_of
+from samebits.tracking.journal.experiments import experiment_revision
+from samebits.tracking.journal.run_state import is_worth_a_run
 from samebits.tracking.journal.trial import PARENT_VARIABLE, TRIAL_VARIABLE
 
 POLL_S = 0.5
@@ -99,7 +100,7 @@ class Runner:
                 "code or params.yaml changed while the sweep ran; trials before and after could not be compared",
                 "restore them and start the sweep again: it goes on; or begin one of another `name`",
             )
-        revision = experiment_revision(self._project, job.name)
+        revision = experiment_revision(self._project.home, job.name)
         wanted = self._sweep.file.set | job.point
         if revision is not None:
             require_params(self._project, job.name, revision, wanted)
@@ -131,7 +132,7 @@ class Runner:
         if code is None:
             return
         self._running.remove(each)
-        revision = experiment_revision(self._project, each.job.name) if code == 0 else None
+        revision = experiment_revision(self._project.home, each.job.name) if code == 0 else None
         if revision is not None:
             self._collect(each.job, revision)
         elif each.stopped:
@@ -162,6 +163,7 @@ class Runner:
             self._study.failed(job, f"no {metric} among its numbers")
             raise UserError(f"{job.name} has no number {metric} (it has: {known})", "correct `metric`")
         self._study.complete(job, numbers[metric], {"numbers": numbers, "revision": revision})
+        self._board.add_replayed(job)
         self._completed += 1
         best = self._study.best()
         mark = "  (best so far)" if best is not None and best.number == job.number else ""
@@ -172,7 +174,8 @@ class Runner:
         self._failed += 1
         where = f"\n  log: {experiment.log}" if experiment else ""
         self._say(f"{job.name}: FAILED: {reason}{where}")
-        if experiment is not None and experiment.record() is None:
+        record = experiment.record() if experiment is not None else None
+        if experiment is not None and (record is None or not is_worth_a_run(record.folder)):
             self._board.add_failed(job, experiment, reason)
         if self._failed >= _HOPELESS and not self._completed and self._study.best() is None:
             raise UserError(
@@ -194,8 +197,8 @@ class Runner:
 
 
 def code_fingerprint(project: Project) -> str:
-    """What trials must have in common: code, parameters without `runtime`, catalogue card, torch's version."""
-    return fingerprint_of(project, read_params(project.params_file).dump())
+    """What trials must have in common: the stages' code, parameters, catalogue card, torch's version."""
+    return fingerprint_of(project, read_params(project.params_file).dump()).whole
 
 
 def run_sweep(

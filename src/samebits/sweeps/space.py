@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from samebits.params.read import value_at
 from samebits.params.section import Section
 
 LARGEST_GRID = 10_000
@@ -41,11 +42,11 @@ class Range(Section):
 
 @dataclass(frozen=True)
 class Dimension:
-    """One parameter.
+    """One parameter, or one section.
 
     Attributes:
-        key: as `train.optimizer.lr`.
-        choices: the values to choose from; empty for a range.
+        key: as `train.optimizer.lr`, or `train.optimizer` for whole sections.
+        choices: the values to choose from, mappings for a section; empty for a range.
         whole: whether a range is of whole numbers.
     """
 
@@ -147,12 +148,38 @@ def override(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, list):
         return "[" + ",".join(override(each) for each in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{override(each)}" for key, each in value.items()) + "}"
     text = str(value)
     plain = text.replace("_", "").replace("-", "").replace(".", "").isalnum() and not text[0].isdigit()
     if plain and text.lower() not in ("null", "true", "false", "nan", "inf"):
         return text
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def overrides(params: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
+    """What `dvc exp run` is given with `-S` to make a point of these parameters.
+
+    A whole section as a value takes the section's place: keys that it does not have are taken out. By itself, `-S`
+    would merge the two.
+    """
+    found: list[str] = []
+    for key, value in point.items():
+        found += _replacing(key, value_at(params, key), value)
+    return found
+
+
+def _replacing(key: str, old: Any, new: Any) -> Iterator[str]:
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        yield f"{key}={override(new)}"
+        return
+    yield from (f"~{key}.{each}" for each in old if each not in new)
+    for each, value in new.items():
+        if each in old:
+            yield from _replacing(f"{key}.{each}", old[each], value)
+        else:
+            yield f"+{key}.{each}={override(value)}"
 
 
 Method = Literal["grid", "random", "tpe"]

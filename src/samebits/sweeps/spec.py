@@ -12,7 +12,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from samebits.base.errors import UserError
-from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.base.registry import nearest
 from samebits.params.read import Problems, read_yaml, validate
@@ -44,7 +43,7 @@ class SweepFile(Section):
     Attributes:
         method: `grid` tries every combination, `random` draws, `tpe` learns from the trials before (Optuna's
             Tree-structured Parzen Estimator).
-        space: parameter to a list of values, or to `{low, high, log, step, points}`.
+        space: parameter to a list of values, or to `{low, high, log, step, points}`; section to a list of sections.
         metric: what is compared, named as in MLflow; a number of validation or training, never of the test split.
         goal: which way is better.
         trials: how many, for random and tpe.
@@ -120,7 +119,7 @@ def read_sweep(project: Project, path: Path) -> Sweep:
     file = validate(SweepFile, raw, "", problems)
     params = read_yaml(project.params_file)
     parse_params(params, project.params_file.name)
-    known = flatten(params)
+    known = _known(params)
     lines = [line.removeprefix(".") for line in problems.lines]
     dimensions: list[Dimension] = []
     stages: list[str] = []
@@ -130,7 +129,8 @@ def read_sweep(project: Project, path: Path) -> Sweep:
     lines += _unknown_keys({"space": space or {}, "set": constant or {}}, known)
     for key, value in (space or {}).items():
         if key in known:
-            found = _dimension(str(key), value, known[key], str(raw.get("method", "tpe")), lines)
+            choose = _section if isinstance(known[key], Mapping) else _dimension
+            found = choose(str(key), value, known[key], str(raw.get("method", "tpe")), lines)
             dimensions += [found] if found else []
     base = params
     for key, value in (constant or {}).items():
@@ -172,10 +172,34 @@ def _unknown_keys(parts: Mapping[str, Mapping[str, Any]], known: Mapping[str, An
                 guess = nearest(str(key), list(known))
                 hint = f"; did you mean {guess}?" if guess else ""
                 yield f"{part}.{key}: no parameter of params.yaml{hint}"
-            elif part == "space" and str(key).startswith("runtime."):
+            elif part == "space" and str(key).partition(".")[0] == "runtime":
                 yield f"{part}.{key}: cannot change a result, so there is nothing to compare; put it under `set`"
-    for key in parts["space"].keys() & parts["set"].keys():
-        yield f"set.{key}: is in `space`, too"
+    places = [(part, str(key)) for part, values in parts.items() for key in values]
+    for part, key in places:
+        for other, outer in places:
+            if (part, key) != (other, outer) and f"{key}.".startswith(f"{outer}.") and (key != outer or part == "set"):
+                yield f"{part}.{key}: is in `{other}`, too" + (f" (as part of {outer})" if key != outer else "")
+
+
+def _known(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every parameter under its dotted key, and every section of some."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found[f"{prefix}{key}"] = value
+        if isinstance(value, Mapping):
+            found |= _known(value, f"{prefix}{key}.")
+    return found
+
+
+def _section(key: str, value: Any, _now: Any, _method: str, lines: list[str]) -> Dimension | None:
+    """Whole sections to choose from."""
+    place = f"space.{key}"
+    if not isinstance(value, list) or not value or not all(isinstance(each, Mapping) for each in value):
+        lines.append(f"{place}: a section; list what may stand in its place: [{{name: …}}, {{name: …}}]")
+        return None
+    if len({json.dumps(each, default=str, sort_keys=True) for each in value}) < len(value):
+        lines.append(f"{place}: the same section twice")
+    return Dimension(key, tuple(json.loads(json.dumps(value, default=str))))
 
 
 def _dimension(key: str, value: Any, now: Any, method: str, lines: list[str]) -> Dimension | None:

@@ -17,10 +17,9 @@ from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.git import git
-from samebits.base.nested import flatten
 from samebits.base.paths import Project
-from samebits.params.read import read_yaml
-from samebits.sweeps.space import Point, override
+from samebits.params.read import read_yaml, value_at
+from samebits.sweeps.space import Point, overrides
 from samebits.sweeps.spec import metric_files
 from samebits.tracking.journal.record import Record, read_record, read_records
 from samebits.tracking.journal.replay import finite_numbers
@@ -50,8 +49,8 @@ class Experiment:
         self.name = name
         self.log = log
         self._command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "-n", name, target]
-        for key, value in point.items():
-            self._command += ["-S", f"{key}={override(value)}"]
+        for each in overrides(read_yaml(project.params_file), point):
+            self._command += ["-S", each]
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._record: Path | None = None
@@ -166,17 +165,6 @@ def remove_left_over(project: Project, name: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def experiment_revision(project: Project, name: str) -> str | None:
-    """The commit of a DVC experiment, the newest of this name; None if there is none."""
-    order, shown = "--sort=-committerdate", "--format=%(objectname) %(refname)"
-    listed = git(project.home, "for-each-ref", "refs/exps", order, shown, check=False)
-    for line in listed.splitlines():
-        revision, _, ref = line.partition(" ")
-        if ref.rpartition("/")[2] == name and len(ref.split("/")) == 5:
-            return revision
-    return None
-
-
 def experiment_numbers(project: Project, revision: str, stages: list[str]) -> dict[str, float]:
     """What the metrics files of an experiment's stages hold, named as in MLflow."""
     found: dict[str, float] = {}
@@ -196,10 +184,10 @@ def require_params(project: Project, name: str, revision: str, wanted: Mapping[s
     scratch = project.state / "sweeps" / f".{name}.params.yaml"
     scratch.write_text(git(project.home, "show", f"{revision}:./params.yaml", check=False), encoding="utf-8")
     try:
-        theirs = flatten(read_yaml(scratch))
+        theirs = read_yaml(scratch)
     finally:
         scratch.unlink()
-    other = [key for key, value in wanted.items() if theirs.get(key) != value]
+    other = [key for key, value in wanted.items() if value_at(theirs, key, None) != value]
     if other:
         raise UserError(
             f"there is a DVC experiment {name} already, with another {', '.join(other)}",

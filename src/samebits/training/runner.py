@@ -42,6 +42,7 @@ def drive(training: Training, store: StateStore, context: StageContext) -> None:
         context.tracker.flush()
         store.save(state.tensors(), state.counters())
 
+    context.tracker.computes()
     clock = Profile(training.device, context.project.state / "profile") if context.runtime.profile else Clock()
     try:
         speed = _run(training, save, clock, context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Literal
 import torch
 
 from samebits.base.errors import UserError
-from samebits.base.files import json_bytes, sha256_file
+from samebits.base.files import sha256_file
 from samebits.base.registry import load_module
 from samebits.compute import determinism
 from samebits.compute.distributed import Team, join_team, own_device
@@ -27,6 +26,7 @@ from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams
 from samebits.pipeline.code import code_digest
 from samebits.pipeline.context import StageContext
+from samebits.pipeline.fingerprint import digest
 from samebits.preprocess import build_preprocess
 from samebits.tasks import build_task
 from samebits.training.loop import Observer, OutOfMemory, Training
@@ -79,7 +79,7 @@ class Plan:
             "transfer": self.transfer.model_dump(),
             "weights": sha256_file(self.weights) if self.weights else None,
         }
-        return hashlib.sha256(json_bytes(inputs)).hexdigest()[:32]
+        return digest(inputs)[:32]
 
     def headline(self) -> str:
         """One line for people."""

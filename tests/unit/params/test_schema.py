@@ -131,3 +131,47 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes, named: str) -> N
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"params\.yaml does not exist"):
         read_params(tmp_path / "params.yaml")
+
+
+SGD = {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0}
+CONVNET = {"name": "convnet", "stages": [[8, 8]], "crop": 2, "dropout": 0.1}
+
+
+def test_another_name_alone_takes_the_shared_keys_and_tells_of_the_others() -> None:
+    raw = changed("train.optimizer", SGD | {"name": "adamw"}) | {"model": CONVNET | {"name": "resnet9"}}
+    params = parse_params(raw)
+    optimizer = params.dump()["train"]["optimizer"]
+    assert optimizer == {
+        "name": "adamw", "lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0,
+    }  # fmt: skip
+    assert params.sections["model"].dropout == 0.1
+    assert params.notes == {
+        "train": "train.optimizer.name = adamw does not read momentum, nesterov, which sgd left in params.yaml",
+        "model": "model.name = resnet9 does not read stages, crop, which convnet left in params.yaml",
+    }
+    assert parse_params(valid()).notes == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (
+            "train.optimizer",
+            {"name": "adamw", "lr": 0.1, "momentum": 0.9},
+            "train.optimizer.momentum = 0.9: unknown key of adamw",
+        ),
+        ("train.optimizer", SGD | {"name": "adamw", "beta1": 0.8}, "-S '~train.optimizer.nesterov'"),
+        ("train.optimizer", SGD | {"name": "adamw", "momentun": 0.9}, "train.optimizer.momentun = 0.9: unknown key"),
+        ("train.optimizer", SGD | {"name": "adamw", "momentum": 2}, "), one of sgd, muon; take it out"),
+        ("model", CONVNET | {"name": "resnet9", "widths": [8, 8, 8, 8]}, "model.crop = 2: unknown key of resnet9"),
+        (
+            "model",
+            CONVNET | {"widths": [8, 8, 8, 8]},
+            "unknown key of convnet (known: crop, dropout, name, stages), one of resnet9;",
+        ),
+    ],
+)
+def test_a_key_of_another_variant_is_refused_and_the_way_is_named(path: str, value: object, told: str) -> None:
+    with pytest.raises(UserError) as raised:
+        parse_params(changed(path, value))
+    assert told in str(raised.value)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from samebits.sweeps.space import Dimension, Range, combinations, grid_point, override, put, random_point
+from samebits.sweeps.space import Dimension, Range, combinations, grid_point, override, overrides, put, random_point
 
 LR = Dimension("train.optimizer.lr", range=Range(low=0.001, high=1.0, log=True, points=4))
 SIZE = Dimension("train.batch_size", range=Range(low=32, high=128, step=32), whole=True)
@@ -68,3 +68,17 @@ def test_put_leaves_the_original_alone() -> None:
     params = {"train": {"optimizer": {"lr": 1.0, "name": "sgd"}}}
     assert put(params, {"train.optimizer.lr": 2.0}) == {"train": {"optimizer": {"lr": 2.0, "name": "sgd"}}}
     assert params["train"]["optimizer"]["lr"] == 1.0
+
+
+def test_a_section_takes_the_place_of_the_one_that_is_there() -> None:
+    params = {"train": {"epochs": 1, "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}}}
+    point = {"train.epochs": 3, "train.optimizer": {"name": "adamw", "lr": 1e-3, "beta1": 0.8, "x": {"a": [1, "b c"]}}}
+    assert overrides(params, point) == [
+        "train.epochs=3",
+        "~train.optimizer.momentum",
+        "train.optimizer.name=adamw",
+        "train.optimizer.lr=0.001",
+        "+train.optimizer.beta1=0.8",
+        "+train.optimizer.x={a:[1,'b c']}",
+    ]
+    assert put(params, point)["train"] == {"epochs": 3, "optimizer": point["train.optimizer"]}

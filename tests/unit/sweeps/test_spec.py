@@ -49,6 +49,14 @@ def test_the_committed_sweeps_are_valid(path: Path, project: Project) -> None:
         (SPACE + "method: grid\nset: {train.epochs: 0}\n", "set.train.epochs = 0"),
         ("method: grid\nspace: {train.batchsize: [1]}\n", "did you mean train.batch_size?"),
         ("method: grid\nspace: {runtime.workers: [1, 2]}\n", "space.runtime.workers: cannot change a result"),
+        ("method: grid\nspace: {runtime: [{}]}\n", "space.runtime: cannot change a result"),
+        ("method: grid\nspace: {train.optimizer: [sgd]}\n", "space.train.optimizer: a section; list what may stand"),
+        ("method: grid\nspace: {model: [{name: mlp}, {name: mlp}]}\n", "space.model: the same section twice"),
+        ("method: grid\nspace: {model: [{name: mlp, width: 8}]}\n", "space.model.width = 8: unknown key"),
+        (
+            "method: grid\nspace: {train.optimizer: [{name: sgd, lr: 1}], train.optimizer.lr: [1.0]}\n",
+            "space.train.optimizer.lr: is in `space`, too (as part of train.optimizer)",
+        ),
         ("method: grid\nspace: {seed: 3}\n", "space.seed = 3: must be a list of values, or a range"),
         ("method: grid\nspace: {seed: []}\n", "space.seed: an empty list"),
         ("method: grid\nspace: {seed: [1, 1]}\n", "the same value twice"),
@@ -128,3 +136,15 @@ def test_gpus_are_handed_out(
 def test_a_gpu_that_is_not_there_is_named() -> None:
     with pytest.raises(UserError, match="no GPU 2"):
         make_slots(SweepFile(space={"seed": [0]}, gpus=[0, 2]), 1, 2, {})
+
+
+def test_optimizers_and_models_are_compared_by_name_or_as_whole_sections(project: Project, written: Write) -> None:
+    by_name = written("method: grid\nspace: {train.optimizer.name: [sgd, adam], model.name: [convnet, resnet9]}\n")
+    assert read_sweep(project, by_name).budget == 4
+    whole = written(
+        "method: grid\nspace:\n  train.optimizer: [{name: sgd, lr: 0.1}, {name: adamw, lr: 1e-3}]\n"
+        "  model: [{name: convnet}, {name: resnet9, dropout: 0.1}]\n"
+    )
+    sweep = read_sweep(project, whole)
+    assert sweep.budget == 4
+    assert "train.optimizer={name:adamw,lr:0.001}" in plan(sweep)

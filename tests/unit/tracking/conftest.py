@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from samebits.base.paths import Project
+from samebits.pipeline.fingerprint import Fingerprint
 from samebits.tracking.journal import record
 from samebits.tracking.journal.journal import Event, JournalWriter, new_segment
 from samebits.tracking.journal.record import Execution, ProcessId, Record
@@ -80,6 +82,22 @@ class MemoryStore:
         return Counter((point.name, point.step) for point in self.runs[run_id]["points"])
 
 
+def git(folder: Path, *arguments: str) -> str:
+    """Output of a git command, by an author of its own."""
+    environ = dict(os.environ, GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_SYSTEM=os.devnull)
+    who = ["-c", "user.email=a@b.c", "-c", "user.name=a"]
+    done = subprocess.run(["git", *who, "-C", str(folder), *arguments], capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def start_repository(folder: Path) -> str:
+    """A git repository with an empty commit, whose id is returned."""
+    git(folder, "init", "-q", "-b", "work")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "start")
+    return git(folder, "rev-parse", "HEAD")
+
+
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore()
@@ -106,13 +124,17 @@ class Recorded:
         folder = record.runs_folder(project) / "20260101-000000-abcdabcd-1"
         folder.mkdir(parents=True)
         self.process = process
-        self.record = Record(folder, "abcd" * 16, "samebits", created=time.time(), name="mnist-convnet-abcdabcd")
+        self.record = Record(
+            folder, Fingerprint("abcd"), "samebits", created=time.time(), name="mnist-convnet-abcdabcd"
+        )
         self.record.executions = [Execution(process)]
         self.record.save()
 
-    def stage(self, name: str, process: ProcessId | None = None) -> JournalWriter:
+    def stage(self, name: str, process: ProcessId | None = None, *, computes: bool = True) -> JournalWriter:
         writer = new_segment(self.record.folder, name)
         writer.append("start", stage=name, process=dataclasses.asdict(process or self.process), name=self.record.name)
+        if computes:
+            writer.append("computes")
         return writer
 
     def finished_stage(self, name: str, points: int = 0) -> None:

@@ -20,12 +20,12 @@ from samebits.base.files import json_bytes, read_json, write_json
 from samebits.base.git import head_commit
 from samebits.base.paths import Project
 from samebits.params.schema import read_params
+from samebits.pipeline.dvc_cache import bring_outputs, open_objects, share_cache
 from samebits.pipeline.dvc_lock import inputs_of, pick_stages, read_lock
 from samebits.pipeline.recipes import recipe_names
 from samebits.provenance.golden.loss_trace import FORMAT, params_digest, trace_in_process
 from samebits.provenance.golden.recipe_copy import PINNED, UnavailableError, prepared_copy, recipe_params, trace_alone
 from samebits.provenance.verify.copies import clean_environment, copy_commit, scratch
-from samebits.provenance.verify.objects import bring_outputs, open_objects, share_cache
 from samebits.provenance.verify.pipeline import require_clean
 from samebits.provenance.verify.report import changed_facts
 

@@ -110,6 +110,6 @@ def apply_patch(worktree: Path, patch: bytes) -> None:
     try:
         git(worktree, "apply", "--whitespace=nowarn", str(file))
     except GitError as error:
-        raise UserError(f"the run's patch does not fit its commit: {error}", "look at it in MLflow") from None
+        raise UserError(f"the run's patch does not fit its commit: {error.said}", "look at it in MLflow") from None
     finally:
         file.unlink()

@@ -14,13 +14,13 @@ from samebits.base.files import write_bytes
 from samebits.base.git import GitError, git
 from samebits.base.paths import Project
 from samebits.params.read import read_yaml
+from samebits.pipeline.dvc_cache import bring_outputs, open_objects, share_cache
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_lock import LOCK, read_lock
 from samebits.pipeline.dvc_yaml import PipelineStage, read_pipeline, stage_files
 from samebits.provenance.restore.find import Found, apply_patch, find
 from samebits.provenance.restore.runs import Run, Runs
 from samebits.provenance.verify.copies import copy_tree, scratch
-from samebits.provenance.verify.objects import bring_outputs, open_objects, share_cache
 from samebits.provenance.verify.pipeline import own_data, rerun
 from samebits.tracking.journal.lineage import artefact_facts
 
@@ -88,7 +88,9 @@ def _worktree(root: Path, commit: str, target: Path) -> Path:
     try:
         git(root, "worktree", "add", "--quiet", "--detach", str(target), commit)
     except GitError as error:
-        raise UserError(f"git cannot make a worktree in {target}: {error}", "name another folder: --into DIR") from None
+        raise UserError(
+            f"git cannot make a worktree in {target}: {error.said}", "name another folder: --into DIR"
+        ) from None
     return target / root.resolve().relative_to(top.resolve())
 
 

@@ -17,10 +17,10 @@ from samebits.base.files import read_json, sha256_file
 from samebits.base.git import git
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
+from samebits.pipeline.dvc_cache import Objects, open_objects
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.dvc_lock import LOCK
 from samebits.provenance.restore.runs import Run, Runs
-from samebits.provenance.verify.objects import Objects, open_objects
 
 _METADATA_LIMIT = 1 << 20
 _SHOWN = 5

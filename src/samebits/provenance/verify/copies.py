@@ -16,7 +16,7 @@ import psutil
 from ruamel.yaml import YAML
 
 from samebits.base.errors import EXIT_INTERRUPTED, UserError
-from samebits.base.git import git
+from samebits.base.git import git, names
 from samebits.base.paths import Project
 from samebits.pipeline.recipes import merge
 
@@ -55,8 +55,7 @@ def copy_commit(root: Path, commit: str, into: Path) -> Path:
 
 def copy_tree(root: Path, into: Path) -> Path:
     """Copy the files of a working tree as they lie there: those that git tracks, and new ones it does not ignore."""
-    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".").split("\0")
-    for name in filter(None, listed):
+    for name in names(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "."):
         if (root / name).is_file():
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, into / name)

@@ -9,14 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from samebits.base.errors import UserError, listed
-from samebits.base.git import GitError, git, head_commit
+from samebits.base.git import head_commit, names
 from samebits.base.paths import Project
-from samebits.pipeline.dvc_files import added_data
-from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, never_ran, overlap, pick_stages, read_lock
-from samebits.pipeline.ran import record_path
-from samebits.provenance.verify.compare import describe_output
-from samebits.provenance.verify.copies import copy_commit, record_nothing, run_command, scratch
-from samebits.provenance.verify.objects import (
+from samebits.pipeline.dvc_cache import (
     Objects,
     bring_outputs,
     digests,
@@ -25,6 +20,11 @@ from samebits.provenance.verify.objects import (
     original_files,
     share_cache,
 )
+from samebits.pipeline.dvc_files import added_data
+from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, never_ran, overlap, pick_stages, read_lock
+from samebits.pipeline.ran import record_path
+from samebits.provenance.verify.compare import describe_output
+from samebits.provenance.verify.copies import copy_commit, record_nothing, run_command, scratch
 from samebits.provenance.verify.report import OutputResult, Verification, changed_facts
 from samebits.tracking.environment.facts import recorded_facts
 
@@ -67,13 +67,10 @@ def require_clean(root: Path, stages: list[LockedStage]) -> None:
     Raises:
         UserError: naming changed files, and new ones that a stage depends on.
     """
-    try:
-        output = git(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
-    except GitError as error:
-        raise UserError(f"git status failed: {error}", "mend the repository: git fsck") from None
+    entries = names(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
     deps = [dep for stage in stages for dep in stage.deps]
     bad = []
-    for entry in filter(None, output.split("\0")):
+    for entry in entries:
         state, name = entry[:2], entry[3:]
         if state != "??" or any(overlap(name, dep) for dep in deps):
             bad.append(name)

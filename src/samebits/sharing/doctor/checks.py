@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -13,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from samebits.base.errors import UserError, listed
-from samebits.base.git import head_commit, knows_author
+from samebits.base.git import git, head_commit, knows_author
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
 from samebits.pipeline.dvc_lock import LOCK, never_ran, never_ran_text, read_lock
 from samebits.sharing.doctor.finding import Line
-from samebits.sharing.git import git, is_published, uncommitted
+from samebits.sharing.git import is_published, not_committed, uncommitted
 from samebits.sharing.remote.objects import open_repo
 from samebits.sharing.remote.remote import EXTRAS, Remote, open_remote
 from samebits.sharing.share import mib
@@ -95,10 +97,10 @@ def git_state(project: Project) -> Iterator[Line]:
             'git config --global user.name "ADA L."; git config --global user.email ada@example.org',
         )  # fmt: skip
     if changed:
+        wrong = not_committed(project.home, changed)
         yield Line(
-            "git", "warning", f"not in commit {commit[:10]}: {listed(changed)}",
-            "git add, git commit: share refuses until then",
-        )  # fmt: skip
+            "git", "warning", f"commit {commit[:10]}: {wrong.problem}", f"{wrong.cure}; share refuses until then"
+        )
         return
     published = is_published(project.home, commit)
     if published is None:
@@ -111,9 +113,10 @@ def git_state(project: Project) -> Iterator[Line]:
 
 
 def dvc_and_plugins(project: Project) -> Iterator[Line]:
-    """DVC, and the plugin of every remote that is configured."""
+    """DVC's own lock file, DVC, and the plugin of every remote that is configured."""
     import dvc
 
+    yield from _lock_file(project.home / ".dvc" / "tmp" / "rwlock")
     with open_repo(project.home) as repo:
         urls = {name: str(remote.get("url", "")) for name, remote in repo.config["remote"].items()}
     missing = []
@@ -129,6 +132,22 @@ def dvc_and_plugins(project: Project) -> Iterator[Line]:
     if not missing:
         have = [kind for kind, package in _PLUGINS.items() if _installed(package)]
         yield Line("dvc", "ok", f"{dvc.__version__}, plugins: http, {', '.join(have) or 'no other'}")
+
+
+def _lock_file(file: Path) -> Iterator[Line]:
+    """DVC writes what it works on into a JSON file; a full disk, or a power cut, leaves a part of it."""
+    if not file.exists():
+        return
+    try:
+        whole = isinstance(json.loads(file.read_bytes()), dict)
+    except (OSError, ValueError):
+        whole = False
+    if not whole:
+        shown = shlex.quote(str(file))
+        yield Line(
+            "dvc", "error", f'its lock file {file} is damaged: every command says "Unable to read RWLock-file"',
+            f"when no dvc command runs here, remove it, DVC makes a new one: rm {shown}",
+        )  # fmt: skip
 
 
 def _installed(package: str) -> bool:

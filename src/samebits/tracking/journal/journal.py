@@ -45,7 +45,8 @@ class JournalWriter:
         """
         lines = [json.dumps(e, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n" for e in events]
         # A half line of before ends here; readers skip it.
-        data = ("\n" * self._torn + "".join(lines)).encode()
+        # What was no text to begin with (a name or an argument in another encoding) is a `?` in it.
+        data = ("\n" * self._torn + "".join(lines)).encode(errors="replace")
         self._torn = True
         if os.write(self._handle, data) != len(data):
             raise OSError(f"{self.path}: the disk took only a part of the lines")

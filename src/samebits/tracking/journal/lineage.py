@@ -5,20 +5,23 @@ from __future__ import annotations
 import getpass
 import os
 import shlex
-import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
+from samebits.base.git import GitError, git, git_bytes, names
 from samebits.base.paths import Project
 from samebits.base.redaction import first_secret
 from samebits.pipeline.context import FACTS
-from samebits.pipeline.dvc_hashes import dvc_md5, md5_of_listing
+from samebits.pipeline.dvc_hashes import dvc_md5, listing_md5
 from samebits.pipeline.dvc_yaml import read_pipeline
-from samebits.tracking.journal.record import Execution
 from samebits.tracking.tracking_uri import without_password
+
+if TYPE_CHECKING:
+    from samebits.tracking.journal.record import Execution
 
 _PATCH_LIMIT = 1 << 20
 _GIT_TIMEOUT_S = 20.0
@@ -30,11 +33,16 @@ _RAW, _NOTES = "data/raw/", (".dvc", ".gitignore")
 """Data of one's own are no code, until they are added to DVC: what it writes about them is."""
 
 
-def source_facts(project: Project, execution: Execution) -> tuple[dict[str, str], str]:
+def source_facts(
+    project: Project, execution: Execution, warn: Callable[[str], None] = print
+) -> tuple[dict[str, str], bytes]:
     """Tags about the code of this execution, and the patch of what is not committed (empty if there is none).
 
     The patch holds changed and new files that git does not ignore, but nothing that DVC writes, and no new data in
     data/raw. It is left out over 1 MiB, and when a line looks like a key or a password; `git.patch` says so.
+
+    Args:
+        warn: gets a line where there is a repository that git does not read, or no git.
     """
     facts = {"mlflow.source.type": "LOCAL", "mlflow.source.name": _public(execution.command), "mlflow.user": _user()}
     if execution.experiment:
@@ -42,30 +50,53 @@ def source_facts(project: Project, execution: Execution) -> tuple[dict[str, str]
     baseline = os.environ.get("DVC_EXP_BASELINE_REV", "")
     if baseline:
         facts["dvc.baseline_rev"] = baseline
-    commit = baseline or _git(project.workspace, "rev-parse", "--verify", "HEAD").strip()
+    commit = baseline or _head(project.workspace, warn)
     if not commit:
         facts["git.commit"] = "none"
-        return facts, ""
-    # A temporary workspace has a detached HEAD: the branch is the main working tree's. `dvc exp run` detaches that
-    # one, too, while it runs: then it is the branches that point at the commit.
-    branch = _git(project.home, "symbolic-ref", "--short", "--quiet", "HEAD").strip()
-    if not branch:
-        found = _git(project.home, "for-each-ref", "--points-at", commit, "--format=%(refname:short)", "refs/heads")
-        branch = ", ".join(found.split())
-    facts |= {"git.commit": commit, "mlflow.source.git.commit": commit, "git.branch": branch or "(detached)"}
-    changed, patch = _differences(project.workspace, commit)
+        return facts, b""
+    facts |= {"git.commit": commit, "mlflow.source.git.commit": commit}
+    try:
+        facts["git.branch"] = _branch(project.home, commit) or "(detached)"
+        changed, patch = _differences(project.workspace, commit)
+    except UserError as error:
+        warn(f"warning: what differs from commit {commit[:10]} is not recorded: {error}")
+        return facts, b""
     facts["git.dirty"] = _yes(any(name != _PARAMS for name in changed))
     facts["params.changed"] = _yes(_PARAMS in changed)
     if not patch:
-        return facts, ""
-    if len(patch.encode()) > _PATCH_LIMIT:
-        facts["git.patch"] = f"left out: {len(patch.encode()) >> 20} MiB, over the limit of 1 MiB"
-        return facts, ""
-    if (where := first_secret(patch)) is not None:
+        return facts, b""
+    if len(patch) > _PATCH_LIMIT:
+        facts["git.patch"] = f"left out: {len(patch) >> 20} MiB, over the limit of 1 MiB"
+        return facts, b""
+    if (where := first_secret(patch.decode(errors="replace"))) is not None:
         facts["git.patch"] = f"left out: line {where} of the patch looks like a key or a password"
-        return facts, ""
+        return facts, b""
     facts["git.patch"] = "uncommitted.patch"
     return facts, patch
+
+
+def _head(workspace: Path, warn: Callable[[str], None]) -> str:
+    """The commit; empty outside a repository and before its first commit."""
+    try:
+        return git(workspace, "rev-parse", "--verify", "HEAD", timeout_s=_GIT_TIMEOUT_S)
+    except GitError as error:
+        if error.distrusted:
+            warn(f"warning: the run has no commit: {error}")
+    except UserError as error:
+        warn(f"warning: the run has no commit: {error}")
+    return ""
+
+
+def _branch(home: Path, commit: str) -> str:
+    """The branch of the main working tree: a temporary workspace has a detached HEAD.
+
+    `dvc exp run` detaches that one, too, while it runs: then it is the branches that point at the commit.
+    """
+    branch = git(home, "symbolic-ref", "--short", "--quiet", "HEAD", check=False)
+    if branch:
+        return branch
+    found = git(home, "for-each-ref", "--points-at", commit, "--format=%(refname:short)", "refs/heads", check=False)
+    return ", ".join(found.split())
 
 
 def _public(command: str) -> str:
@@ -84,21 +115,7 @@ def _yes(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _git(folder: Path, *arguments: str, index: Path | None = None) -> str:
-    """Output of a git command; empty if it fails or there is no git."""
-    environ = dict(os.environ, GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
-    if index:
-        environ["GIT_INDEX_FILE"] = str(index)
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, check=True, env=environ, timeout=_GIT_TIMEOUT_S
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.decode(errors="surrogateescape")
-
-
-def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
+def _differences(workspace: Path, commit: str) -> tuple[list[str], bytes]:
     """Paths that differ from the commit, new ones that git does not ignore among them, and a patch.
 
     What DVC writes while it runs is in neither, nor are new data: of thousands of pictures, the patch would take
@@ -109,20 +126,20 @@ def _differences(workspace: Path, commit: str) -> tuple[list[str], str]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         index = Path(scratch) / "index"
-        _git(workspace, "read-tree", commit, index=index)
-        found = _git(workspace, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", index=index).split("\0")
-        new = [n for n in found if n and (not n.startswith(_RAW) or n.endswith(_NOTES))]
+        git(workspace, "read-tree", commit, index=index)
+        found = names(workspace, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", index=index)
+        new = [n for n in found if not n.startswith(_RAW) or n.endswith(_NOTES)]
         small = [n for n in new if (workspace / n).is_file() and (workspace / n).stat().st_size <= _PATCH_LIMIT]
         if small:
-            _git(workspace, "add", "--intent-to-add", "--", *small, index=index)
-        tracked = _git(workspace, "diff", "--name-only", "-z", commit, "--", ".", index=index).split("\0")
-        outputs = _outputs(workspace)
-        changed = sorted(name for name in {*tracked, *new} if name and not _is_dvcs(name, outputs))
+            git(workspace, "add", "--intent-to-add", "--", *small, index=index)
+        tracked = names(workspace, "diff", "--name-only", "--relative", "-z", commit, "--", ".", index=index)
+        outputs = stage_outputs(workspace)
+        changed = sorted(name for name in {*tracked, *new} if not _is_dvcs(name, outputs))
         asked = [name for name in changed if name in tracked or name in small]
         if not asked:
-            return changed, ""
+            return changed, b""
         options = ("--binary", "--no-color", "--no-ext-diff")
-        return changed, _git(workspace, "diff", *options, commit, "--", *asked, index=index)
+        return changed, git_bytes(workspace, "diff", *options, commit, "--", *asked, index=index)
 
 
 def _is_dvcs(name: str, outputs: set[str]) -> bool:
@@ -133,7 +150,7 @@ def _is_dvcs(name: str, outputs: set[str]) -> bool:
     return name in ("dvc.lock", FACTS) or not outputs.isdisjoint(map(str, (path, *path.parents)))
 
 
-def _outputs(workspace: Path) -> set[str]:
+def stage_outputs(workspace: Path) -> set[str]:
     """The outputs and metrics of dvc.yaml's stages; none without a dvc.yaml that can be read."""
     try:
         return {PurePosixPath(path).as_posix() for each in read_pipeline(workspace).values() for path in each.paths()}
@@ -150,7 +167,8 @@ def artefact_facts(
     other tags. Which module differs, dvc.lock and git tell.
     """
     code, reads = _split_code(project, reads)
-    facts = {f"dvc.in.code.{stage}": f"{md5_of_listing(project.workspace, code)} ({len(code)} files)"} if code else {}
+    listing = [(PurePosixPath(path.relative_to(project.workspace)), dvc_md5(path)) for path in code]
+    facts = {f"dvc.in.code.{stage}": f"{listing_md5(listing)} ({len(code)} parts)"} if code else {}
     for side, paths in (("in", reads), ("out", writes)):
         for path in paths:
             name = (
@@ -164,14 +182,19 @@ def artefact_facts(
     return facts
 
 
+def is_code(path: str) -> bool:
+    """Whether a dependency, relative to the project, is code of ours."""
+    return path.startswith(("src/", "stages/"))
+
+
 def _split_code(project: Project, paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Files below src/ and stages/, sorted, and the other paths."""
+    """Files and folders below src/ and stages/, and the other paths."""
     code: list[Path] = []
     others: list[Path] = []
     for path in paths:
-        ours = any(path.is_relative_to(project.workspace / folder) for folder in ("src", "stages"))
-        (code if ours and path.is_file() else others).append(path)
-    return sorted(code), others
+        ours = path.is_relative_to(project.workspace) and is_code(path.relative_to(project.workspace).as_posix())
+        (code if ours and path.exists() else others).append(path)
+    return code, others
 
 
 def restore_command(facts: Mapping[str, str]) -> str:

@@ -4,19 +4,19 @@ An execution is the `dvc` process above the stages, told by pid and start time. 
 `.samebits/runs/<key>/`, that the stages of an execution share:
 
     run.json      fingerprint, executions, processes            written by stages
+    committed     DVC has the outputs of its finished stages     written by whoever sees it first
     journal/      one file a process                            written by each process
     files/        copies of the artefacts                       written by stages
     sent.json     how far the journal was delivered             written by the sender
     mlflow.json   the MLflow run it went to                     written by the sender
 
-The first stage of a new execution continues the record of an earlier one that has the same fingerprint and in
-which this stage did not finish. So an interrupted pipeline goes on in its MLflow run, and a repeated one gets
-a new run. Nothing of this is in a file that DVC hashes.
+The first stage of a new execution continues the record of an earlier one for which this stage has the same
+fingerprint, and in which it did not finish, or finished without DVC taking its outputs. So an interrupted pipeline
+goes on in its MLflow run, and a repeated one gets a new run. Nothing of this is in a file that DVC hashes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -25,23 +25,23 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path, PurePath
-from typing import Any
 
 import filelock
 import psutil
 
-from samebits.base.files import sha256_file, write_json
+from samebits.base.files import write_json
 from samebits.base.paths import Project
+from samebits.pipeline.fingerprint import Fingerprint
+from samebits.tracking.journal.committed import committed, reopen
 from samebits.tracking.journal.journal import JournalWriter, Segment, new_segment, segments
 
 PIPELINE = ("prepare", "train", "evaluate", "export")
 """Stages in the order of the flow."""
 
-_FORMAT = 1
-ORPHAN_SECONDS = 20.0
-"""How long a stage that outlived its `dvc` is waited for."""
+_FORMAT = 2
+ORPHAN_SECONDS = 60.0
+"""How long a stage that outlived its `dvc` is waited for, as long as `training.store` waits for its state."""
 
 _FOREIGN_SILENCE_S = 120.0
 """A record of another machine or container counts as dead after so long without a line in its journal."""
@@ -139,7 +139,7 @@ class Record:
     """A record's folder and what its stages wrote into `run.json`."""
 
     folder: Path
-    fingerprint: str
+    fingerprint: Fingerprint
     experiment: str
     data_digest: str = ""
     name: str = ""
@@ -206,11 +206,13 @@ def read_record(folder: Path) -> Record | None:
         value = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(value, dict) or value.get("format") != _FORMAT:
+    if not isinstance(value, dict) or value.get("format") not in (1, _FORMAT):
         return None
+    known = value["fingerprint"]
     return Record(
         folder=folder,
-        fingerprint=value["fingerprint"],
+        # Format 1 had one hash of all code; its events can still be delivered.
+        fingerprint=Fingerprint(known) if isinstance(known, str) else Fingerprint(**known),
         experiment=value["experiment"],
         data_digest=value["data_digest"],
         name=value["name"],
@@ -246,7 +248,7 @@ class Opened:
 
 
 def open_record(
-    project: Project, *, stage: str, fingerprint: str, name: str, experiment: str, data_digest: str = ""
+    project: Project, *, stage: str, fingerprint: Fingerprint, name: str, experiment: str, data_digest: str = ""
 ) -> Opened:
     """Find or make the record of this process's execution, and add this process to it.
 
@@ -256,15 +258,18 @@ def open_record(
         data_digest: digest of the prepared data that the stage reads; a record with another one is not continued.
     """
     execution, process = current_execution(), ProcessId.of(os.getpid())
-    _await_orphans(project, process, fingerprint)
+    _await_orphans(project, process, stage, fingerprint)
     with runs_lock(project):
         record, first = _find(project, execution, stage, fingerprint, data_digest)
         continued = record is not None and first
         if record is None:
-            folder = runs_folder(project) / f"{time.strftime('%Y%m%d-%H%M%S')}-{fingerprint[:8]}-{uuid.uuid4().hex[:6]}"
+            short = fingerprint.whole[:8]
+            folder = runs_folder(project) / f"{time.strftime('%Y%m%d-%H%M%S')}-{short}-{uuid.uuid4().hex[:6]}"
             folder.mkdir(parents=True)
             record = Record(folder, fingerprint, experiment, created=time.time())
         if first:
+            reopen(record)
+            record.fingerprint = fingerprint
             record.executions.append(execution)
         record.processes = [*(known for known in record.processes if record.runs(known)), process]
         record.data_digest = data_digest or record.data_digest
@@ -274,17 +279,19 @@ def open_record(
         return Opened(record, new_segment(record.folder, stage), first, continued, earlier)
 
 
-def _await_orphans(project: Project, here: ProcessId, fingerprint: str) -> None:
+def _await_orphans(project: Project, here: ProcessId, stage: str, fingerprint: Fingerprint) -> None:
     """A stage whose `dvc` was killed notices it and stops within a batch. Once it has, its run is gone on with."""
     until = time.monotonic() + ORPHAN_SECONDS
-    while any(record.fingerprint == fingerprint and record.orphaned(here) for record in read_records(project)):
+    while any(
+        record.fingerprint.same_for(stage, fingerprint) and record.orphaned(here) for record in read_records(project)
+    ):
         if time.monotonic() > until:
             return
         time.sleep(0.1)
 
 
 def _find(
-    project: Project, execution: Execution, stage: str, fingerprint: str, data_digest: str
+    project: Project, execution: Execution, stage: str, fingerprint: Fingerprint, data_digest: str
 ) -> tuple[Record | None, bool]:
     records = read_records(project)
     for record in records:
@@ -293,7 +300,9 @@ def _find(
             return record, False
     for record in records:
         same_data = stage == "prepare" or not record.data_digest or record.data_digest == data_digest
-        if record.fingerprint == fingerprint and same_data and not record.finished(stage) and not record.alive():
+        if not record.fingerprint.same_for(stage, fingerprint) or not same_data or record.alive():
+            continue
+        if not record.finished(stage) or not committed(record, project.workspace, project.home):
             return record, True
     return None, True
 
@@ -301,27 +310,6 @@ def _find(
 def _seconds(segment: Segment) -> float:
     first, last = segment.first(), segment.last()
     return (last["t"] - first["t"]) / 1000 if first and last else 0.0
-
-
-def fingerprint_of(project: Project, params: Mapping[str, Any]) -> str:
-    """SHA-256 over what the results depend on: parameters without `runtime`, code, catalogue card, torch's version."""
-    code = project.workspace / "src" / "samebits"
-    files = [*code.rglob("*.py"), *code.rglob("*.j2"), *(project.workspace / "stages").glob("*.py")]
-    source = params.get("data", {}).get("source") if isinstance(params.get("data"), Mapping) else None
-    files += [project.catalog / f"{source}.yaml"]
-    value = {
-        "params": {key: section for key, section in params.items() if key != "runtime"},
-        "files": {f.relative_to(project.workspace).as_posix(): sha256_file(f) for f in sorted(files) if f.is_file()},
-        "torch": _version("torch"),
-    }
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def prepared_digest(project: Project) -> str:

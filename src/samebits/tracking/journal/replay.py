@@ -15,7 +15,8 @@ from samebits.pipeline.dvc_lock import is_up_to_date
 from samebits.tracking.journal.journal import FROM_OUTPUTS, RAN_AFTER_ALL, REPLAYED
 from samebits.tracking.journal.record import PIPELINE, Record
 
-_REPORTS = {"train": "train", "evaluate": "evaluation"}
+REPORTS = {"train": "train", "evaluate": "evaluation"}
+"""Stages with numbers, and their folders below reports."""
 _NO_METRICS = {"step", "epoch"}
 
 
@@ -59,7 +60,7 @@ def skipped_before(project: Project, record: Record, stage: str) -> list[dict[st
     """Events for the stages before `stage` that have outputs here but neither ran nor were replayed in this record."""
     if stage not in PIPELINE:
         return []
-    skipped = [s for s in PIPELINE[: PIPELINE.index(stage)] if s in _REPORTS and not record.finished(s)]
+    skipped = [s for s in PIPELINE[: PIPELINE.index(stage)] if s in REPORTS and not record.finished(s)]
     return _once(project, record, skipped)
 
 
@@ -70,7 +71,7 @@ def up_to_date_after(project: Project, record: Record, stage: str) -> list[dict[
     """
     if stage not in PIPELINE:
         return []
-    later = [s for s in PIPELINE[PIPELINE.index(stage) + 1 :] if s in _REPORTS and is_up_to_date(project.workspace, s)]
+    later = [s for s in PIPELINE[PIPELINE.index(stage) + 1 :] if s in REPORTS and is_up_to_date(project.workspace, s)]
     return _once(project, record, later)
 
 
@@ -99,7 +100,7 @@ def _once(project: Project, record: Record, stages: list[str]) -> list[dict[str,
 
 def stage_events(project: Project, stage: str) -> list[dict[str, Any]]:
     """What a skipped stage's outputs say: its curves and its final numbers."""
-    folder = project.reports / _REPORTS[stage]
+    folder = project.reports / REPORTS[stage]
     events: list[dict[str, Any]] = []
     if (folder / "curves.csv").is_file() and stage == "train":
         events += [{"k": "metrics", "step": step, "v": values} for step, values in curves(folder / "curves.csv")]

@@ -16,6 +16,7 @@ import samebits
 from samebits.base.paths import Project
 from samebits.tracking.journal.journal import Segment, segments
 from samebits.tracking.journal.record import Record, runs_lock, sender_lock
+from samebits.tracking.journal.run_state import is_worth_a_run
 from samebits.tracking.tracking_uri import without_password
 
 HURRY = "hurry"
@@ -76,7 +77,9 @@ def read_sent(record: Path) -> dict[str, Any]:
 
 
 def pending_events(record: Path) -> int:
-    """Lines of the journal that were not delivered."""
+    """Lines of the journal that wait for delivery. Those of an execution that is worth no run do not wait."""
+    if not is_worth_a_run(record):
+        return 0
     offsets = read_sent(record).get("offsets", {})
     count = 0
     for segment in segments(record):

@@ -21,6 +21,7 @@ from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
 from samebits.params.runtime import RuntimeParams
+from samebits.pipeline.fingerprint import fingerprint_of
 from samebits.tracking.environment.environment import torch_facts
 from samebits.tracking.journal import lineage, replay, spawn
 from samebits.tracking.journal.journal import Event
@@ -28,7 +29,6 @@ from samebits.tracking.journal.record import (
     Opened,
     ProcessId,
     Record,
-    fingerprint_of,
     open_record,
     prepared_digest,
 )
@@ -44,6 +44,10 @@ _HELD_NS = 500_000_000
 
 class Tracker(Protocol):
     """What stages may call."""
+
+    def computes(self) -> None:
+        """Say that the stage has taken all that it was given, torch is set up, and its computation begins: from here on
+        there is a run. The first point of a curve says it, too."""
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Points of curves. A (metric, step) that the run already has is dropped, so a resumed stage may send
@@ -70,12 +74,17 @@ class Tracker(Protocol):
     def flush(self) -> None:
         """Wait until the disk has all that was recorded. Call it before a checkpoint is written."""
 
-    def close(self, status: str, error: str | None = None) -> None:
-        """End the stage's record, once: FINISHED, FAILED or KILLED; `error` is a traceback or message."""
+    def close(self, status: str, error: str | None = None, *, refused: bool = False) -> None:
+        """End the stage's record, once: FINISHED, FAILED or KILLED; `error` is a traceback or message.
+
+        With `refused`, a failure before `computes` leaves no run: a wrong value was met, and nothing was tried.
+        """
 
 
 class NullTracker:
     """Records nothing (`runtime.tracking.enabled: false`)."""
+
+    def computes(self) -> None: ...
 
     def metrics(self, values: Mapping[str, float], step: int) -> None: ...
 
@@ -93,7 +102,7 @@ class NullTracker:
 
     def flush(self) -> None: ...
 
-    def close(self, status: str, error: str | None = None) -> None: ...
+    def close(self, status: str, error: str | None = None, *, refused: bool = False) -> None: ...
 
 
 def open_tracker(
@@ -120,7 +129,7 @@ def open_tracker(
         check_reachable(pick_target(project))
     try:
         fingerprint = fingerprint_of(project, params)
-        name = f"{_name(params)}-{fingerprint[:8]}"
+        name = f"{_name(params)}-{fingerprint.whole[:8]}"
         digest = "" if stage == "prepare" else prepared_digest(project)
         opened = open_record(
             project,
@@ -139,12 +148,12 @@ def open_tracker(
 
 
 def _name(params: Mapping[str, Any]) -> str:
-    """`mnist-convnet`, as far as the parameters say so."""
+    """`mnist-convnet`, as far as the parameters say so; own data have the name of their file or folder."""
     parts = []
     for section, key in (("data", "source"), ("model", "name")):
         value = params.get(section)
         if isinstance(value, Mapping) and isinstance(value.get(key), str):
-            parts.append(value[key])
+            parts.append(Path(value[key]).stem)
     return "-".join(parts) or "run"
 
 
@@ -161,7 +170,7 @@ class JournalTracker:
         self._started = time.monotonic()
         self._files = 0
         self._broken = False
-        self._has_torch_facts = False
+        self._computes = False
         self._points: list[tuple[int, int, dict[str, float]]] = []
 
     def begin(self, params: Mapping[str, Any]) -> None:
@@ -177,20 +186,25 @@ class JournalTracker:
         self._guard("what was skipped", lambda: self._replay(replay.skipped_before))
 
     def _record_source(self) -> None:
-        facts, patch = lineage.source_facts(self._project, self._record.executions[-1])
+        facts, patch = lineage.source_facts(self._project, self._record.executions[-1], self._say)
         facts |= trial_facts()
-        facts["samebits.pipeline.fingerprint"] = self._record.fingerprint[:16]
+        facts["samebits.pipeline.fingerprint"] = self._record.fingerprint.whole[:16]
         self._append("tags", v=facts)
         if patch:
-            self._append_text("uncommitted.patch", patch)
+            self._append_data("uncommitted.patch", patch)
 
     def _replay(self, find: Callable[[Project, Record, str], list[dict[str, Any]]]) -> None:
         for event in find(self._project, self._record, self._stage):
             self._append(**event)
 
+    def computes(self) -> None:
+        if not self._computes:
+            self._computes = True
+            self._append("computes")
+            self._guard("torch's set-up", self._record_torch)
+
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        if not self._has_torch_facts:
-            self._record_torch()
+        self.computes()
         now = time.time_ns()
         try:
             self._points.append((now, int(step), {name: float(value) for name, value in values.items()}))
@@ -250,40 +264,44 @@ class JournalTracker:
         self._write_points()
         self._guard("the last second", self._journal.sync)
 
-    def close(self, status: str, error: str | None = None) -> None:
-        self._record_torch()
+    def close(self, status: str, error: str | None = None, *, refused: bool = False) -> None:
+        refused = refused and not self._computes
         # A library's message may have an address with its password in it.
         text = without_secrets(error or "")
         if text:
-            self._guard("the error", lambda: self._append_text(f"errors/{self._stage}.txt", text))
+            self._guard(
+                "the error", lambda: self._append_data(f"errors/{self._stage}.txt", text.encode(errors="replace"))
+            )
         if status == "FINISHED":
             seconds = time.monotonic() - self._started + self._opened.earlier_s
             self._guard("what is skipped", lambda: self._replay(replay.up_to_date_after))
             self._append("summary", step=0, v={f"time/{self._stage}_s": round(seconds, 3)})
-        self._append("end", stage=self._stage, status=status, error=text.strip()[-2000:])
+        self._append("end", stage=self._stage, status=status, error=text.strip()[-2000:], refused=refused)
         self.flush()
-        self._guard("this stage", self._deliver)
+        self._guard("this stage", lambda: self._deliver(wait=not refused and self._stage != "prepare"))
 
-    def _deliver(self) -> None:
-        """See that a sender lives; wait for it, except after `prepare`, whose events the next stage's cover."""
+    def _deliver(self, *, wait: bool) -> None:
+        """See that a sender lives, and wait for it: not after `prepare`, whose events the next stage's cover."""
         spawn.ensure_sender(self._project, self._record.folder)
-        if self._broken or self._stage == "prepare":
+        if self._broken or not wait:
             return
         warning = spawn.await_delivery(self._project, self._record, self._journal.path, WAIT_S)
         if warning:
             self._say(warning)
 
     def _record_torch(self) -> None:
-        """Torch's own facts, once it is imported and set up; this module never imports it."""
-        if self._has_torch_facts or "torch" not in sys.modules:
-            return
-        self._has_torch_facts = True
-        self._guard("torch's set-up", lambda: self._append("tags", v=self._torch_facts()))
+        """Torch's own facts, as it is set up for the computation; this module never imports it.
 
-    def _torch_facts(self) -> dict[str, str]:
-        """Determinism is training's: the other stages leave torch's switch alone, and would say `false` after it."""
-        own = "env.torch.deterministic" if self._stage != "train" else ""
-        return {name: value for name, value in torch_facts().items() if name != own}
+        What a stage sets for itself is of that stage: the plain names are training's, which decide on the weights.
+        """
+        if "torch" not in sys.modules:
+            return
+        facts = torch_facts()
+        if self._stage != "train":
+            threads = facts.pop("env.torch.threads")
+            facts.pop("env.torch.deterministic")
+            facts[f"env.torch.threads.{self._stage}"] = threads
+        self._append("tags", v=facts)
 
     def _append(self, k: str, **fields: Any) -> None:
         """Write an event behind the points that are held back."""
@@ -301,9 +319,9 @@ class JournalTracker:
             self._broken = True
             self._say(f"warning: the rest of this stage is not recorded in MLflow: {error}")
 
-    def _append_text(self, name: str, text: str) -> None:
+    def _append_data(self, name: str, data: bytes) -> None:
         path = self._new_file(Path(name).name)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(data)
         self._announce(path, str(Path(name).parent))
 
     def _append_file(self, path: Path, folder: str) -> None:

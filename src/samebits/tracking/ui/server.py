@@ -15,7 +15,8 @@ from collections.abc import Callable
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.tracking.journal.spawn import sender_environment
-from samebits.tracking.tracking_uri import check_scheme, pick_target
+from samebits.tracking.tracking_uri import Target, check_scheme, pick_target
+from samebits.tracking.upload.replayed import record_missing
 
 _HOST = "127.0.0.1"
 _PORT = 5000
@@ -43,11 +44,8 @@ def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print
         return 0
     page, options = "0", _TRAINING_PAGES
     if target.local:
-        from samebits.tracking.ui.columns import share_view
-        from samebits.tracking.upload.mlflow_store import MlflowStore, set_up_local
-
-        page = set_up_local(project, target, experiment)
-        options += f"&{share_view(MlflowStore(project, target).client, page)}"
+        page, view = _open_local(project, target, experiment, say)
+        options += f"&{view}"
     port = pick_port(os.environ.get("SAMEBITS_UI_PORT", ""))
     environ = sender_environment()
     # MLflow's job runner starts eight more processes (1.4 GB) that only its GenAI features use.
@@ -67,6 +65,30 @@ def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print
     finally:
         signal.signal(signal.SIGTERM, before)
         _stop(server)
+
+
+def _open_local(project: Project, target: Target, experiment: str, say: Callable[[str], None]) -> tuple[str, str]:
+    """The project's own store: the id of the experiment, and what the page's address needs for the view.
+
+    Raises:
+        UserError: if the store is damaged, or of another version of MLflow.
+    """
+    from samebits.tracking.ui.columns import share_view
+    from samebits.tracking.upload.mlflow_store import MlflowStore, explain_broken
+
+    os.chdir(project.home)  # relative artefact locations count from here
+    store = MlflowStore(project, target)
+    try:
+        page = store.prepare(experiment)
+        view = share_view(store.client, page)
+        made = record_missing(project, store)
+    except UserError:
+        raise
+    except Exception as error:  # what MLflow, Alembic and SQLAlchemy raise is not listed anywhere
+        raise explain_broken(project.mlruns / "mlflow.db", error) from None
+    if made:
+        say(f"recorded from DVC's run cache: {', '.join(made)}")
+    return page, view
 
 
 def pick_port(wanted: str) -> int:

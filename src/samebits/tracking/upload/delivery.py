@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from samebits.base.files import write_json
 from samebits.tracking.journal.journal import Event, Segment
 from samebits.tracking.journal.record import Record
+from samebits.tracking.journal.run_state import Story
 from samebits.tracking.upload.description import describe
-from samebits.tracking.upload.run_state import Story
 
 PARAM_LIMIT, TAG_LIMIT, KEY_LIMIT = 6000, 8000, 250
 """MLflow's limits, in characters (mlflow/utils/validation.py)."""

@@ -10,6 +10,7 @@ import functools
 import json
 import logging
 import os
+import shlex
 import sqlite3
 import tempfile
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import filelock
 
+from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.tracking.journal.journal import Event
 from samebits.tracking.tracking_uri import Target, explain, without_password
@@ -33,6 +35,7 @@ from samebits.tracking.upload.delivery import (
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import (
     Dataset,
@@ -87,7 +90,7 @@ def set_up_local(project: Project, target: Target, experiment: str) -> str:
     with filelock.FileLock(project.state / "mlflow.lock", timeout=_SET_UP_S):
         if not database.exists():
             _create_database(database, experiment)
-        client = MlflowClient(target.uri)
+        client = _open(target, project)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return _active(client, found.experiment_id, found.lifecycle_stage)
@@ -115,6 +118,40 @@ def _create_database(database: Path, experiment: str) -> None:
             # The UI's reads and our writes no longer lock each other out; the setting stays with the file.
             connection.execute("PRAGMA journal_mode=WAL")
         whole.replace(database)
+
+
+def _open(target: Target, project: Project) -> MlflowClient:
+    """A client.
+
+    Raises:
+        UserError: if the project's own store is damaged, or of another version of MLflow.
+    """
+    try:
+        return MlflowClient(target.uri)
+    except Exception as error:  # what MLflow, Alembic and SQLAlchemy raise is not listed anywhere
+        if not target.local:
+            raise
+        raise explain_broken(project.mlruns / "mlflow.db", error) from None
+
+
+def explain_broken(database: Path, error: Exception) -> UserError:
+    """The message for a store of the project's own that cannot be opened: what is wrong with it, and what to do."""
+    text = " ".join(without_password(str(error)).split())
+    shown, address = shlex.quote(str(database)), shlex.quote(f"sqlite:///{database}")
+    if "locate revision" in text or "database schema" in text:
+        return UserError(
+            f"{database} was written by another version of MLflow than {mlflow.__version__}, which runs here",
+            f"install the version that wrote it; or, if that was an older one: mlflow db upgrade {address}",
+        )
+    if "not a database" in text or "malformed" in text or "disk image" in text:
+        return UserError(
+            f"{database} is damaged: SQLite cannot read it",
+            f"restore it from a backup; or move it away (mv {shown} {shown}.damaged): a new one is made, without "
+            "the runs of before",
+        )
+    return UserError(
+        f"{database} cannot be opened: {text[:300] or type(error).__name__}", "samebits doctor looks at it"
+    )
 
 
 def _active(client: MlflowClient, experiment_id: str, stage: str) -> str:
@@ -159,7 +196,7 @@ class MlflowStore:
     @functools.cached_property
     def client(self) -> MlflowClient:
         """Made after `prepare`: MLflow creates missing tables as soon as there is a client."""
-        return MlflowClient(self.uri)
+        return _open(self._target, self._project)
 
     def prepare(self, experiment: str) -> str:
         """The id of the experiment, which is made where it is missing."""
@@ -183,6 +220,14 @@ class MlflowStore:
                 found = self.client.get_experiment_by_name(name)
                 assert found is not None
         return _active(self.client, found.experiment_id, found.lifecycle_stage)
+
+    def has_experiment(self, name: str) -> bool:
+        """Whether a run, deleted ones included, is of this DVC experiment."""
+        with _translated(self.uri):
+            ids = [each.experiment_id for each in self.client.search_experiments(ViewType.ALL)]
+            # A name with a quote in it is no name of DVC's.
+            found = self.client.search_runs(ids, f"tags.`dvc.exp_name` = '{name}'", ViewType.ALL, max_results=1)
+            return bool(found)
 
     def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> RunState:
         experiment_id = self.prepare(experiment)

@@ -24,6 +24,7 @@ from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.base.terminal import escape_unprintable
 from samebits.tracking.environment.environment import machine_facts, packages
+from samebits.tracking.journal.committed import committed
 from samebits.tracking.journal.journal import JournalWriter, new_segment
 from samebits.tracking.journal.record import Record, read_record, read_records, runs_lock, sender_lock
 from samebits.tracking.journal.spawn import HURRY
@@ -83,9 +84,10 @@ class Sender:
         while True:
             self._reload()
             alive = self.delivery.record.alive()
-            if not alive:
-                over_since = over_since or time.monotonic()
-            else:
+            if not alive and over_since is None:
+                over_since = time.monotonic()
+                committed(self.delivery.record, self._project.workspace, self._project.home)
+            elif alive:
                 over_since = None
                 self._sample()
             self.turn()
@@ -139,6 +141,8 @@ class Sender:
             self._rested = time.monotonic() + min((time.process_time() - used) / SHARE, LONGEST_REST_S)
         except StoreUnavailable as error:
             self._put_off(str(error))
+        except UserError as error:
+            self._put_off(error.problem)
         except Exception as error:  # what MLflow and its database raise is not listed anywhere
             if type(error).__name__ not in self.delivery.problem:
                 traceback.print_exception(error)

@@ -13,6 +13,8 @@ from samebits.base.paths import Project
 from samebits.tracking.journal.record import read_records, sender_lock
 from samebits.tracking.journal.spawn import pending_events
 from samebits.tracking.tracking_uri import check_reachable, pick_target
+from samebits.tracking.upload.delivery import StoreUnavailable
+from samebits.tracking.upload.replayed import record_missing
 
 _SENDER_ENDS_S = 60.0
 
@@ -21,11 +23,13 @@ _SENDER_ENDS_S = 60.0
 class SyncReport:
     """Attributes:
     sent: records that were delivered whole.
+    replayed: DVC experiments that got their run now: DVC's run cache had answered them.
     waiting: events that still wait, by the record's name.
     problem: why, in words; empty if nothing waits.
     """
 
     sent: list[str]
+    replayed: list[str]
     waiting: dict[str, int]
     problem: str
 
@@ -48,9 +52,12 @@ def sync(project: Project, say: Callable[[str], None] = print) -> SyncReport:
     os.chdir(project.home)
     store = MlflowStore(project, target)
     tried = deliver_left_over(project, lambda: store)
+    replayed: list[str] = []
+    with contextlib.suppress(StoreUnavailable):  # which the journals' own problem tells
+        replayed = record_missing(project, store)
     waiting = {d.record.name: pending_events(d.record.folder) for d in tried if d.problem}
     problem = next((d.problem for d in tried if d.problem), "")
-    return SyncReport([d.record.name for d in tried if not d.problem], waiting, problem)
+    return SyncReport([d.record.name for d in tried if not d.problem], replayed, waiting, problem)
 
 
 def _await_senders(project: Project, say: Callable[[str], None]) -> None:

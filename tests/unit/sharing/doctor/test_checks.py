@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from samebits.base.git import git
 from samebits.base.paths import Project
 from samebits.sharing.doctor import checks, doctor
 from samebits.sharing.doctor.finding import Line
+from samebits.sharing.share import share
 from tests.conftest import AUTHOR
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
@@ -142,6 +143,56 @@ def test_an_author_that_git_does_not_know_is_a_warning(monkeypatch: pytest.Monke
     assert "no name and e-mail" in author.text
     assert "git config --global user.name" in author.cure
     assert remote.text == "there is no git remote"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem", "cure"),
+    [
+        (lambda root: (root / "new.py").touch(), "not committed: new.py", "git add, git commit"),
+        (lambda root: (root / "code.py").unlink(), "deleted, but in the last commit: code.py", "git restore code.py"),
+        (
+            lambda root: (root / "reports" / "metrics.json").unlink(),
+            "missing: reports/metrics.json, which a stage that did not finish was to write",
+            "dvc repro; or take the committed results back: git restore reports/metrics.json && dvc checkout",
+        ),
+    ],
+)
+def test_a_tree_that_differs_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, project: Project, change: Callable[[Path], None], problem: str, cure: str
+) -> None:
+    for name, value in AUTHOR.items():
+        monkeypatch.setenv(name, value)
+    (project.home / "reports").mkdir()
+    (project.home / "code.py").touch()
+    (project.home / "reports" / "metrics.json").write_text("{}")
+    (project.home / "dvc.yaml").write_text(
+        "stages: {train: {cmd: t, metrics: [{reports/metrics.json: {cache: false}}]}}"
+    )
+    git(project.home, "init", "-q")
+    git(project.home, "add", "-A")
+    git(project.home, "commit", "-q", "-m", "start")
+    change(project.home)
+    with pytest.raises(UserError) as raised:
+        share(project.home)
+    assert problem in raised.value.problem
+    assert cure in raised.value.cure
+    (line,) = checks.git_state(project)
+    assert problem in line.text
+
+
+@pytest.mark.parametrize(("content", "damaged"), [(None, False), ("{}", False), ('{"a": [', True), ("", True)])
+def test_a_lock_file_that_a_full_disk_cut_is_named(
+    monkeypatch: pytest.MonkeyPatch, project: Project, content: str | None, damaged: bool
+) -> None:
+    repository(monkeypatch, {}, None)
+    file = project.home / ".dvc" / "tmp" / "rwlock"
+    file.parent.mkdir(parents=True)
+    if content is not None:
+        file.write_text(content)
+    found = list(checks.dvc_and_plugins(project))
+    assert [line.state for line in found] == (["error", "ok"] if damaged else ["ok"])
+    if damaged:
+        assert f"rm {file}" in found[0].cure
 
 
 @pytest.mark.parametrize(("minor", "state"), [(10, "error"), (11, "ok"), (13, "ok")])

@@ -2,26 +2,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-from pathlib import Path
 
 import pytest
 
+from samebits.base.errors import UserError
+from samebits.base.git import head_commit
 from samebits.base.paths import Project
 from samebits.base.redaction import first_secret
+from samebits.tracking.journal.journal import JournalWriter, Segment
 from samebits.tracking.journal.lineage import artefact_facts, restore_command, source_facts
 from samebits.tracking.journal.record import Execution, ProcessId
+from tests.unit.tracking.conftest import git
 
 EXECUTION = Execution(ProcessId("host", 1, "x"), "", "dvc repro")
 PASSWORD = "pass" + "word"
-
-
-def git(folder: Path, *arguments: str) -> str:
-    environ = dict(os.environ, GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_SYSTEM=os.devnull)
-    who = ["-c", "user.email=a@b.c", "-c", "user.name=a"]
-    done = subprocess.run(["git", *who, "-C", str(folder), *arguments], capture_output=True, text=True, env=environ)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -43,7 +37,7 @@ def repository(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-def facts_of(project: Project) -> tuple[dict[str, str], str]:
+def facts_of(project: Project) -> tuple[dict[str, str], bytes]:
     return source_facts(project, EXECUTION)
 
 
@@ -55,7 +49,7 @@ def test_a_clean_tree(repository: Project) -> None:
     assert (facts["git.branch"], facts["git.dirty"], facts["params.changed"]) == ("work", "false", "false")
     assert facts["mlflow.source.name"] == "dvc repro"
     assert "git.patch" not in facts
-    assert patch == ""
+    assert patch == b""
 
 
 def test_what_dvc_writes_is_no_dirt(repository: Project) -> None:
@@ -64,8 +58,8 @@ def test_what_dvc_writes_is_no_dirt(repository: Project) -> None:
     (repository.workspace / "params.yaml").write_text("lr: 2\n")
     facts, patch = facts_of(repository)
     assert (facts["git.dirty"], facts["params.changed"]) == ("false", "true")
-    assert "+lr: 2" in patch
-    assert "dvc.lock" not in patch
+    assert b"+lr: 2" in patch
+    assert b"dvc.lock" not in patch
 
 
 def test_the_patch_brings_the_tree_back(repository: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -82,7 +76,7 @@ def test_the_patch_brings_the_tree_back(repository: Project, tmp_path_factory: p
     assert (root / ".git/index").read_bytes() == index
     clone = tmp_path_factory.mktemp("clone")
     git(clone, "clone", "-q", str(root), ".")
-    (clone / "p.patch").write_text(patch)
+    (clone / "p.patch").write_bytes(patch)
     git(clone, "apply", "p.patch")
     assert (clone / "src/a.py").read_text() == "two\n"
     assert (clone / "src/new.py").read_text() == "new\n"
@@ -106,14 +100,45 @@ def test_a_temporary_workspace_has_the_branch_of_the_main_tree(
     assert (facts["git.commit"], facts["git.branch"]) == (baseline, "work")
     assert (facts["dvc.exp_name"], facts["dvc.baseline_rev"]) == ("brave-fox", baseline)
     assert facts["params.changed"] == "true"
-    assert "+lr: 3" in patch
+    assert b"+lr: 3" in patch
+
+
+def test_bytes_that_are_no_utf_8_are_kept(repository: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = repository.workspace
+    line = b"gr\xfc\xdfe\n"
+    (root / "notes.txt").write_bytes(line)
+    (root / os.fsdecode(b"gr\xfcn.txt")).write_bytes(line)
+    git(root, "checkout", "-q", "-b", os.fsdecode(b"gr\xfcn"))
+    facts, patch = facts_of(repository)
+    assert (facts["git.dirty"], facts["git.patch"]) == ("true", "uncommitted.patch")
+    clone = tmp_path_factory.mktemp("clone")
+    git(clone, "clone", "-q", str(root), ".")
+    (clone / "p.patch").write_bytes(patch)
+    git(clone, "apply", "p.patch")
+    assert (clone / "notes.txt").read_bytes() == line
+    assert (clone / os.fsdecode(b"gr\xfcn.txt")).read_bytes() == line
+    writer = JournalWriter(root / ".samebits" / "journal" / "001-train.jsonl")
+    writer.append("tags", v=facts)  # the branch's name has no place in JSON: a ? stands for the byte
+    assert Segment(writer.path).last()["v"]["git.branch"] == "gr?n"
+
+
+def test_a_repository_of_another_user_is_one_warning(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    said: list[str] = []
+    facts, _ = source_facts(repository, EXECUTION, said.append)
+    assert facts["git.commit"] == "none"
+    (line,) = said
+    assert f"git config --global --add safe.directory {repository.workspace}" in line
+    with pytest.raises(UserError, match="belongs to another user") as raised:
+        head_commit(repository.workspace)
+    assert "safe.directory" in raised.value.cure
 
 
 def test_outside_a_repository_it_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_EXP_BASELINE_REV", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.workspace.parent))
     facts, patch = facts_of(project)
-    assert (facts["git.commit"], patch) == ("none", "")
+    assert (facts["git.commit"], patch) == ("none", b"")
     assert restore_command(facts).startswith("#")
 
 
@@ -131,7 +156,7 @@ def test_outside_a_repository_it_says_so(project: Project, monkeypatch: pytest.M
 def test_a_key_keeps_the_patch_out(repository: Project, line: str) -> None:
     (repository.workspace / "src/new.py").write_text(f"x = 1\n{line}\n")
     facts, patch = facts_of(repository)
-    assert patch == ""
+    assert patch == b""
     assert "looks like a key" in facts["git.patch"]
     assert "s3cret1" not in str(facts)
 
@@ -154,7 +179,7 @@ def test_a_patch_that_is_too_large_is_left_out(repository: Project, monkeypatch:
     monkeypatch.setattr("samebits.tracking.journal.lineage._PATCH_LIMIT", 1000)
     (repository.workspace / "src/a.py").write_text("line\n" * 1000)
     facts, patch = facts_of(repository)
-    assert patch == ""
+    assert patch == b""
     assert "over the limit" in facts["git.patch"]
 
 
@@ -167,14 +192,14 @@ def test_new_data_are_no_code_and_do_not_push_the_code_out(
     for number in range(20):
         (raw / "pictures" / f"{number}.txt").write_text("pixels\n" * 1000)
     facts, patch = facts_of(repository)
-    assert (facts["git.dirty"], patch) == ("false", "")
+    assert (facts["git.dirty"], patch) == ("false", b"")
     (repository.workspace / "src/new.py").write_text("x = 1\n")
     (raw / "pictures.dvc").write_text("outs: []\n")
     facts, patch = facts_of(repository)
     assert facts["git.dirty"] == "true"
-    assert "+x = 1" in patch
-    assert "+outs: []" in patch
-    assert "pixels" not in patch
+    assert b"+x = 1" in patch
+    assert b"+outs: []" in patch
+    assert b"pixels" not in patch
 
 
 def test_inputs_and_outputs_are_tags(project: Project) -> None:
@@ -208,12 +233,12 @@ def test_what_dvc_writes_is_no_edited_code(repository: Project) -> None:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("1\n")
     facts, patch = facts_of(repository)
-    assert (facts["git.dirty"], patch) == ("false", "")
+    assert (facts["git.dirty"], patch) == ("false", b"")
     (root / "reports/mine.txt").write_text("1\n")
     facts, patch = facts_of(repository)
     assert facts["git.dirty"] == "true"
-    assert "reports/mine.txt" in patch
-    assert "m.json" not in patch
+    assert b"reports/mine.txt" in patch
+    assert b"m.json" not in patch
 
 
 def test_the_code_of_a_stage_is_one_tag(project: Project) -> None:

@@ -6,11 +6,11 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from samebits.base.paths import Project
+from samebits.pipeline.fingerprint import Fingerprint
 from samebits.tracking.journal import record
 from samebits.tracking.journal.record import (
     Execution,
@@ -18,7 +18,6 @@ from samebits.tracking.journal.record import (
     ProcessId,
     current_execution,
     dvc_call,
-    fingerprint_of,
     open_record,
     read_records,
 )
@@ -26,10 +25,11 @@ from samebits.tracking.journal.record import (
 
 def open_as(project: Project, monkeypatch: pytest.MonkeyPatch, anchor: ProcessId, stage: str, **more: str) -> Opened:
     """Open a stage's record in an execution that is anchored at a given process."""
-    current = Execution(anchor, more.pop("exp", ""))
+    current = Execution(anchor, more.pop("exp", ""), more.pop("command", ""))
     monkeypatch.setattr(record, "current_execution", lambda: current)
-    fields = {"fingerprint": "a" * 64, "name": "mnist", "experiment": "samebits", "data_digest": ""} | more
-    return open_record(project, stage=stage, **fields)
+    known = Fingerprint(more.pop("inputs", "a"), dict.fromkeys(record.PIPELINE, more.pop("code", "1")))
+    fields = {"name": "mnist", "experiment": "samebits", "data_digest": ""} | more
+    return open_record(project, stage=stage, fingerprint=known, **fields)
 
 
 def die(opened: Opened) -> None:
@@ -122,7 +122,17 @@ def test_a_stage_that_finished_begins_a_new_record(
     assert next(record.key for record in read_records(project)) == repeated.record.key
 
 
-@pytest.mark.parametrize(("key", "value"), [("fingerprint", "b" * 64), ("data_digest", "other")])
+def test_a_stage_whose_outputs_dvc_did_not_take_continues_its_record(
+    project: Project, monkeypatch: pytest.MonkeyPatch, dead: ProcessId
+) -> None:
+    first = open_as(project, monkeypatch, dead, "train", command="dvc repro")
+    finish(first, "train")
+    again = open_as(project, monkeypatch, ProcessId(dead.host, dead.pid, "later"), "train", command="dvc repro")
+    assert again.continued
+    assert again.record.folder == first.record.folder
+
+
+@pytest.mark.parametrize(("key", "value"), [("inputs", "b"), ("code", "2"), ("data_digest", "other")])
 def test_other_parameters_code_or_data_begin_a_new_record(
     project: Project, monkeypatch: pytest.MonkeyPatch, dead: ProcessId, key: str, value: str
 ) -> None:
@@ -192,34 +202,6 @@ def test_an_unreadable_record_is_left_alone(project: Project) -> None:
     folder.mkdir(parents=True)
     (folder / "run.json").write_text("{")
     assert read_records(project) == []
-
-
-@pytest.fixture
-def tree(project: Project) -> Project:
-    for name in ("src/samebits/a.py", "stages/train.py", "data/catalog/mnist.yaml", "data/catalog/other.yaml"):
-        path = project.workspace / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("1")
-    return project
-
-
-def test_the_fingerprint_is_of_code_card_and_parameters_without_runtime(tree: Project) -> None:
-    params = {"data": {"source": "mnist"}, "seed": 0, "runtime": {"workers": 1}}
-    base = fingerprint_of(tree, params)
-    assert fingerprint_of(tree, params | {"runtime": {"workers": 4}}) == base
-    assert fingerprint_of(tree, params | {"seed": 1}) != base
-    for name, counts in (
-        ("README.md", False),
-        ("data/catalog/other.yaml", False),
-        ("data/catalog/mnist.yaml", True),
-        ("stages/train.py", True),
-        ("src/samebits/a.py", True),
-    ):
-        path: Path = tree.workspace / name
-        before = path.read_text() if path.exists() else None
-        path.write_text("2")
-        assert (fingerprint_of(tree, params) != base) == counts, name
-        path.write_text(before) if before is not None else path.unlink()
 
 
 def test_the_host_is_part_of_a_process() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import samebits
 from samebits.base.errors import UserError
@@ -17,6 +18,7 @@ from samebits.params.runtime import RuntimeParams, TrackingParams
 from samebits.tracking.journal import spawn
 from samebits.tracking.journal.journal import Event
 from samebits.tracking.journal.record import read_records
+from samebits.tracking.journal.run_state import is_worth_a_run
 from samebits.tracking.journal.tracker import NullTracker, Tracker, open_tracker
 
 PARAMS = {"data": {"source": "mnist"}, "model": {"name": "convnet", "width": 8}, "train": {"lr": 0.1}, "seed": 0}
@@ -129,6 +131,37 @@ def test_a_failure_attaches_its_traceback(project: Project, tracker: Tracker) ->
     assert artifact["folder"] == "errors"
     assert (read_records(project)[0].folder / artifact["file"]).read_text() == "Traceback: boom"
     assert events(project, "summary") == []
+
+
+def test_a_refused_value_leaves_no_run(project: Project, tracker: Tracker) -> None:
+    tracker.close("FAILED", "train.optimizer.lr is wrong", refused=True)
+    assert not is_worth_a_run(read_records(project)[0].folder)
+
+
+def test_what_fails_while_it_computes_is_a_run(project: Project, tracker: Tracker) -> None:
+    tracker.metrics({"loss": 1.0}, 0)
+    tracker.close("FAILED", "the loss is NaN", refused=True)
+    assert is_worth_a_run(read_records(project)[0].folder)
+
+
+@pytest.mark.parametrize(("stage", "name"), [("train", "env.torch.threads"), ("export", "env.torch.threads.export")])
+def test_the_facts_of_torch_are_those_of_the_computation(project: Project, stage: str, name: str) -> None:
+    project.params_file.touch()
+    tracker = open_tracker(project, RuntimeParams(), stage=stage, params=PARAMS)
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    tracker.computes()
+    torch.set_num_threads(before)
+    tracker.close("FINISHED")
+    found = {key: value for key, value in tags(project).items() if key.startswith("env.torch.threads")}
+    assert found == {name: str(before + 1)}
+
+
+def test_own_data_give_the_run_the_name_of_their_file(project: Project) -> None:
+    project.params_file.touch()
+    params = PARAMS | {"data": {"source": "data/raw/concrete.csv"}}
+    open_tracker(project, RuntimeParams(), stage="train", params=params)
+    assert read_records(project)[0].name.startswith("concrete-convnet-")
 
 
 def test_an_artifact_is_copied_at_once(project: Project, tracker: Tracker, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from samebits.tracking.journal.record import Execution, ProcessId
 from samebits.tracking.tracking_uri import Target, check_scheme
 from samebits.tracking.ui.heartbeat import BEAT_TAG, PROCESS_TAG, last_sign, process_of
 from samebits.tracking.ui.housekeeping import _death, clean, journal_states, old_file_store, status_text
+from samebits.tracking.upload.sync import waiting_events
 
 if TYPE_CHECKING:
     from .conftest import Recorded
@@ -62,7 +63,7 @@ def test_signs_of_life() -> None:
 def test_the_journals_states(project: Project, recorded: Recorded) -> None:
     recorded.finished_stage("train", points=3)
     (state,) = journal_states(project)
-    assert (state.state, state.waiting) == ("waiting", 5)
+    assert (state.state, state.waiting) == ("waiting", 6)
     sent = {"offsets": {"001-train": recorded.record.segments()[0].end()}, "problem": "", "tried": 1.0}
     (recorded.record.folder / "sent.json").write_text(json.dumps(sent))
     (state,) = journal_states(project)
@@ -70,7 +71,7 @@ def test_the_journals_states(project: Project, recorded: Recorded) -> None:
     assert "1 journals of 1 are delivered whole" in status_text(project)
     (recorded.record.folder / "sent.json").write_text(json.dumps({"problem": "http://u:pw@h cannot be reached"}))
     told = status_text(project)
-    assert "5 events wait; samebits runs sync sends them" in told
+    assert "6 events wait; samebits runs sync sends them" in told
     assert "(http://h cannot be reached)" in told
     recorded.record.executions = [Execution(ProcessId.of(os.getpid()))]
     recorded.record.save()
@@ -141,3 +142,13 @@ def test_clean_closes_the_dead_and_leaves_the_living(project: Project, monkeypat
     found = {name: store.client.get_run(run_id).info.status for name, run_id in runs.items()}
     assert found == {"dead": "KILLED", "live": "RUNNING", "fresh": "RUNNING"}
     assert Path.cwd() == project.home
+
+
+def test_what_is_worth_no_run_does_not_wait(project: Project, recorded: Recorded) -> None:
+    recorded.finished_stage("prepare")
+    (state,) = journal_states(project)
+    assert (state.state, state.waiting) == ("delivered", 0)
+    assert "wait" not in status_text(project)
+    assert waiting_events(project) == 0
+    recorded.finished_stage("train")
+    assert journal_states(project)[0].state == "waiting"

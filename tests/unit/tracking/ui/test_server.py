@@ -7,6 +7,7 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.tracking.ui import server
+from samebits.tracking.ui.housekeeping import clean
 
 
 def test_a_taken_port_is_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,3 +32,30 @@ def test_with_a_server_nothing_is_started(project: Project, monkeypatch: pytest.
     said: list[str] = []
     assert server.run_ui(project, "samebits", said.append) == 0
     assert said == ["MLflow runs at http://host:5000"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("Can't locate revision identified by 'ffffffffffff'", "another version of MLflow"),
+        ("Detected out-of-date database schema (found version a, but expected b)", "another version of MLflow"),
+        ("(sqlite3.DatabaseError) file is not a database", "is damaged"),
+        ("(sqlite3.OperationalError) attempt to write a readonly database", "attempt to write a readonly"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_one_message(
+    project: Project, monkeypatch: pytest.MonkeyPatch, words: str, told: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(project.home)
+    monkeypatch.setattr("samebits.tracking.upload.mlflow_store.MlflowClient", broken)
+    project.mlruns.mkdir()
+    (project.mlruns / "mlflow.db").touch()
+    for command in (lambda: server.run_ui(project, "samebits"), lambda: clean(project)):
+        with pytest.raises(UserError, match=told) as raised:
+            command()
+        assert "mlflow.db" in raised.value.problem
+        assert raised.value.cure

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from samebits.tracking.journal.journal import FROM_OUTPUTS, REPLAYED, Event, Segment
+from samebits.tracking.journal.journal import FROM_OUTPUTS, REPLAYED, Event, Segment, segments
 from samebits.tracking.journal.record import ProcessId
 
 
 @dataclass
 class Attempt:
-    """A stage's process as its segment tells it; `status` is RUNNING until an `end` is read."""
+    """A stage's process as its segment tells it; `status` is RUNNING until an `end` is read.
+
+    Attributes:
+        computed: it came as far as computing.
+        refused: it ended before that, by a value or a file that it does not take.
+    """
 
     stage: str
     process: ProcessId
     status: str = "RUNNING"
     time_ms: int = 0
     number: int = 0
+    computed: bool = False
+    refused: bool = False
 
 
 @dataclass
@@ -42,6 +50,9 @@ class Story:
             attempt = self.attempts.get(event.get("of", segment.name))
             if attempt is not None:
                 attempt.status, attempt.time_ms = event["status"], event["t"]
+                attempt.refused = event.get("refused", False)
+        elif kind == "computes":
+            self.attempts[segment.name].computed = True
         elif kind in ("tags", "params", "summary"):
             known: dict[str, Any] = getattr(self, kind)
             known.update(event["v"])
@@ -64,8 +75,12 @@ class Story:
         return next((s for s in ("RUNNING", "FAILED", "KILLED") if s in latest.values()), "FINISHED")
 
     def worth_a_run(self) -> bool:
-        """Not while only `prepare` ran, which has no numbers to show, unless it failed."""
-        return any(a.stage != "prepare" or a.status == "FAILED" for a in self.attempts.values())
+        """Once a stage computes. Not while only `prepare` ran, which has no numbers to show, unless it failed; and not
+        for a wrong value that a stage refused before it began."""
+        return any(
+            not a.refused and (a.status == "FAILED" or (a.stage != "prepare" and (a.computed or a.status != "RUNNING")))
+            for a in self.attempts.values()
+        )
 
     def standing(self) -> str:
         """Status and time of the latest start or end: a stage may begin and end between two looks."""
@@ -73,3 +88,14 @@ class Story:
 
     def ended_ms(self) -> int:
         return max((attempt.time_ms for attempt in self.attempts.values()), default=0)
+
+
+def is_worth_a_run(record: Path) -> bool:
+    """Whether the journal in a record's folder is one that the store gets."""
+    story = Story()
+    for segment in segments(record):
+        for event in segment.events():
+            story.absorb(event, segment)
+            if event["k"] in ("computes", "end") and story.worth_a_run():
+                return True
+    return False

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from configobj import ConfigObj  # type: ignore[import-untyped]
+
 from samebits.base.errors import UserError
-from samebits.base.git import git
+from samebits.base.git import git, git_bytes
 from samebits.pipeline.dvc_hashes import existing_md5
 
 _TIMEOUT_S = 3600.0
@@ -79,9 +81,10 @@ def share_cache(root: Path, copy: Path, objects: Objects) -> None:
     target.write_text(own.read_text(encoding="utf-8") if own.is_file() else "", encoding="utf-8")
     # It may hold a key of a remote.
     target.chmod(0o600)
-    done = dvc(copy, "cache", "dir", "--local", str(objects.folder))
-    if done.returncode:
-        raise UserError(f"dvc cannot work in {copy}: {done.stderr.strip()[-500:]}", "restore .dvc: git checkout .dvc")
+    # By the library that DVC uses: `dvc cache dir` writes ASCII alone, and cannot name a folder with an é.
+    settings = ConfigObj(str(target), encoding="utf-8")
+    settings.setdefault("cache", {})["dir"] = str(objects.folder)
+    settings.write()
 
 
 def missing_outputs(outputs: Mapping[str, str], objects: Objects) -> dict[str, str]:
@@ -133,12 +136,10 @@ def original_files(root: Path, commit: str, path: str, digest: str, objects: Obj
         return {name: objects.path(each) for name, each in (objects.files(digest) or {}).items()}
     if existing_md5(root / path) == digest:
         return files_below(root / path)
-    # Bytes, not text: git must not be asked for a decoded version.
     if git(root, "cat-file", "-t", f"{commit}:./{path}", check=False) == "blob":
         target = aside / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            subprocess.run(["git", "-C", str(root), "show", f"{commit}:./{path}"], stdout=file, check=True)
+        target.write_bytes(git_bytes(root, "show", f"{commit}:./{path}"))
         if existing_md5(target) == digest:
             return {"": target}
     return {}
