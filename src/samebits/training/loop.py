@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from samebits.base.errors import Interrupted, UserError
+from samebits.base.errors import Interrupted
 from samebits.base.signals import StopRequest
 from samebits.compute import determinism
 from samebits.compute.deterministic_errors import deterministic_errors
@@ -26,6 +26,7 @@ from samebits.data.loading.prepared import Split
 from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
 from samebits.tasks import Deriving, Task
+from samebits.training.optim.finite import require_finite_step, require_scale
 from samebits.training.optim.gradients import Flat, elastic, plain
 from samebits.training.optim.mixup import mix
 from samebits.training.optim.optimizers import set_learning_rate
@@ -102,7 +103,8 @@ class Training:
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
-            UserError: the loss is not finite, or an operation is not deterministic; nothing was updated with it.
+            UserError: the loss or its gradient is not finite, or an operation is not deterministic; the weights were
+                not updated with it.
             OutOfMemory: a micro-batch did not fit.
         """
         state, settings, total, clock = self.state, self.settings, self.total_steps, observer.clock
@@ -180,8 +182,10 @@ class Training:
         else:
             mine = range(team.rank * count // team.size, (team.rank + 1) * count // team.size)
             total = plain(run, mine, flat, team)
-        self._require_finite(total)
         with clock("optimizer"):
+            # A scaler looks for itself, and leaves the update out.
+            seen = [] if state.scaler else [each.grad for each in flat.parameters if each.grad is not None]
+            require_finite_step(total, state.model, seen, state.step + 1, self.total_steps)
             self._step()
         return total
 
@@ -210,20 +214,10 @@ class Training:
         dtype = self.precision.dtype
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
-    def _require_finite(self, loss: torch.Tensor) -> None:
-        """Stop before the update: weights that took a NaN never come back."""
-        value = loss.item()
-        if math.isfinite(value):
-            return
-        raise UserError(
-            f"the loss is {value} at step {self.state.step + 1} of {self.total_steps}; "
-            "nothing was updated with it and the last saved state is kept",
-            "lower train.optimizer.lr, lengthen train.schedule.warmup or set train.gradient_clip: 1.0",
-        )
-
     def _point(self, observer: Observer, share: float) -> float:
         """One row of the training curve: the mean loss since the row before."""
         state = self.state
+        require_scale(state.scaler, state.step, self.total_steps)
         loss = state.loss_sum.item() / state.loss_count
         state.loss_sum.zero_()
         state.loss_count = 0

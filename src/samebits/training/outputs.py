@@ -11,6 +11,7 @@ from samebits.data.loading.prepared import DatasetInfo
 from samebits.params.section import Section
 from samebits.stage import StageContext
 from samebits.training.loop import Training
+from samebits.training.optim.finite import not_finite, require_finite_state
 
 
 def write_outputs(training: Training, task: Section, model: Section, info: DatasetInfo, context: StageContext) -> None:
@@ -21,6 +22,7 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     epoch, weights = state.step // steps, state.evaluated.state_dict()
     if state.best is not None:
         epoch, weights = state.best_epoch, state.best
+    require_finite_state(not_finite(weights, state.unbounded), epoch * steps)
     config = CheckpointConfig(
         task=task.model_dump(),
         model=model.model_dump(),

@@ -10,6 +10,7 @@ from samebits.base.progress import Progress
 from samebits.stage import StageContext
 from samebits.training.flops import flops_a_sample, peak_flops
 from samebits.training.loop import Observer, Training
+from samebits.training.optim.finite import require_finite_state
 from samebits.training.profiler import Clock, Profile
 from samebits.training.resume.state import TrainingState, metrics_of
 from samebits.training.resume.store import StateStore
@@ -17,7 +18,7 @@ from samebits.training.resume.store import StateStore
 
 def restore(state: TrainingState, store: StateStore, context: StageContext) -> None:
     """Go on from the newest saved state, if there is one."""
-    saved = store.load()
+    saved = store.load(state.damaged)
     if saved is None:
         return
     state.restore(*saved)
@@ -33,9 +34,11 @@ def drive(training: Training, store: StateStore, context: StageContext) -> None:
     state = training.state
 
     def save() -> None:
+        tensors = state.tensors()
+        require_finite_state(state.damaged(tensors), state.step)
         # The journal must hold every point that the saved state will not make again.
         context.tracker.flush()
-        store.save(state.tensors(), state.counters())
+        store.save(tensors, state.counters())
 
     clock = Profile(training.device, context.project.state / "profile") if context.runtime.profile else Clock()
     try:

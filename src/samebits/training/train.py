@@ -163,7 +163,7 @@ def _follow(plan: Plan, micro: int, store: StateStore, team: Team, context: Stag
     # The first process saves no state before this one has read the newest.
     step = int(team.gather(torch.tensor([0], device=plan.device))[0])
     if step:
-        saved = store.load()
+        saved = store.load(training.state.damaged)
         if saved is None or saved[1]["step"] != step:
             raise UserError(f"the state of step {step} cannot be read by process {team.rank}", "run dvc repro again")
         training.state.restore(*saved)

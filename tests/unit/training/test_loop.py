@@ -231,6 +231,48 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(value: float) -> None
     assert told.saves == 2
 
 
+class Root(nn.Module):
+    """A linear model; from its third training pass on, its loss stays what it was and its gradient is NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.passes = nn.Linear(48, 5), 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.layer(inputs.flatten(1))
+        self.passes += self.training
+        if self.training and self.passes >= 3:
+            zero = (self.layer.bias - self.layer.bias.detach()).sum()
+            outputs = outputs + (zero * zero).sqrt()
+        return outputs
+
+
+@pytest.mark.parametrize("settings", [{}, {"gradient_clip": 1.0}, {"elastic": True, "micro_batch_size": 4}], ids=str)
+def test_a_gradient_that_is_not_finite_stops_before_the_update(settings: dict[str, Any]) -> None:
+    passes = 2 if "elastic" in settings else 1
+    model = Root()
+    model.passes = 2 - 2 * passes
+    training = make(model, ema_decay=0.9, **settings)
+    seen: list[Tensor] = []
+    told = Told(save_seconds=0.0, then=lambda _: seen.append(weights(training)))
+    with pytest.raises(UserError, match=r"the gradient of layer.bias is not finite at step 3 of 8") as error:
+        run(training, told)
+    assert "square root" in error.value.cure
+    assert torch.equal(weights(training), seen[-1])
+    assert not training.state.damaged(training.state.tensors())
+    assert told.saves == 2
+
+
+def test_a_scale_that_no_gradient_fits_ends_the_training() -> None:
+    model = Root()
+    model.passes = 3
+    training = make(model, Precision("fp16", torch.float16, scaled=True), epochs=10)
+    before = weights(training)
+    with pytest.raises(UserError, match=r"not finite at any scale of the loss"):
+        run(training)
+    assert torch.equal(weights(training), before)
+
+
 def test_patience_ends_the_training_and_a_resumed_one_stays_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, [3.0, 2.0, 2.5, 2.0, 1.0])
     training = run(make(epochs=5, patience=2))

@@ -10,6 +10,10 @@ import torch
 from torch import nn, optim
 
 from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.finite import not_finite
+
+_MODELS = ("model", "average", "best")
+"""Parts of a state whose tensors are called as the model's."""
 
 
 @dataclass
@@ -26,6 +30,7 @@ class TrainingState:
         curve: rows of curves.csv so far.
         best: the weights of the epoch with the lowest validation loss, where they may be needed.
         best_loss, best_epoch: that epoch's.
+        unbounded: names in the model of what held infinities from the beginning, such as the mask of an attention.
     """
 
     model: nn.Module
@@ -39,6 +44,10 @@ class TrainingState:
     best: dict[str, torch.Tensor] | None = None
     best_loss: float = math.inf
     best_epoch: int = 0
+    unbounded: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unbounded = frozenset(not_finite(self.model.state_dict()))
 
     @property
     def evaluated(self) -> nn.Module:
@@ -56,6 +65,10 @@ class TrainingState:
             found |= {f"best.{name}": value for name, value in self.best.items()}
         found["loss_sum"] = self.loss_sum
         return found
+
+    def damaged(self, tensors: dict[str, torch.Tensor]) -> list[str]:
+        """Names of the tensors of a state of this training that hold NaN or infinity, and should not."""
+        return not_finite(tensors, {f"{part}.{name}" for part in _MODELS for name in self.unbounded})
 
     def counters(self) -> dict[str, Any]:
         """Everything else, as JSON values."""
