@@ -11,6 +11,7 @@ import inspect
 import os
 import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -19,11 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from samebits.base.boundary import as_user_error
 from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
 from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project, current_project
 from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
+from samebits.compute.launcher import rank_and_size
 from samebits.params.runtime import RuntimeParams
 from samebits.pipeline.dvc_yaml import code_digest, stage_files
 
@@ -95,15 +98,16 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     os.chdir(workspace)
     stop = StopRequest()
     stop.install()
+    project = current_project(workspace)
     try:
-        project = current_project(workspace)
+        rank_and_size()  # what is_helper reads is sound from here on
         from samebits.params.schema import read_params  # torch is imported here; an early Ctrl-C is handled by now
 
         params = read_params(project.params_file)
         code = code_digest(workspace, name)
         context = _open(name, project, params, stop)
-    except (UserError, Interrupted) as error:
-        return _explain(name, error)
+    except BaseException as error:
+        return _explain(name, _for_people(error, project))
     started = time.monotonic()
     status, trace, result = "FINISHED", None, 0
     try:
@@ -120,7 +124,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     except UserError as error:
         status, trace, result = "FAILED", str(error), _explain(name, error)
     except BaseException as error:
-        status, trace, result = "FAILED", traceback.format_exc(), _explain(name, error)
+        status, trace, result = "FAILED", traceback.format_exc(), _explain(name, _for_people(error, project))
     finally:
         stop.ignore()
         _close(context, status, trace)
@@ -180,6 +184,12 @@ def _require_unchanged(name: str, project: Project, code: str, params: Params, s
     changed = [section for section in sections if now.sections[section] != params.sections[section]]
     if changed:
         raise UserError(f"params.yaml was edited while {name} ran: {', '.join(changed)}", "run dvc repro again")
+
+
+def _for_people(error: BaseException, project: Project) -> BaseException:
+    """The same error as a message, where it is no bug of ours."""
+    folders = (project.checkpoint, project.reports, project.prepared, project.state, Path(tempfile.gettempdir()))
+    return as_user_error(error, folders) or error
 
 
 def _explain(name: str, error: BaseException) -> int:

@@ -275,3 +275,26 @@ def test_parameters_edited_meanwhile_fail_only_the_stage_that_reads_them(
     section = "seed" if "seed" in old else "augment"
     message = f"params.yaml was edited while train ran: {section}"
     assert (message in capsys.readouterr().err) is (code == 2)
+
+
+LEFT_OVER = [
+    {"RANK": "1"},
+    {"WORLD_SIZE": "1"},
+    {"WORLD_SIZE": "1", "RANK": "0"},
+    {"LOCAL_RANK": "0"},
+    {"WORLD_SIZE": "2", "RANK": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"},
+    {"WORLD_SIZE": "two", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"},
+]
+
+
+@pytest.mark.parametrize("left", LEFT_OVER, ids=lambda each: " ".join(f"{k}={v}" for k, v in each.items()))
+def test_variables_that_a_launcher_left_are_refused(
+    left: dict[str, str], run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    assert run(lambda *, context: pytest.fail("it ran")) == 2
+    said = capsys.readouterr().err
+    shown = [f"{name}={value}" for name, value in left.items() if not name.startswith("MASTER")]
+    assert all(each in said for each in shown)
+    assert "cure: unset " in said

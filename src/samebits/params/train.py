@@ -79,7 +79,8 @@ class ScheduleParams(Section):
         name: shape of the decay after the warm-up.
         warmup: share of all steps over which the rate rises linearly from 0.
         decay: share of all steps over which it falls at the end, for `wsd` (warm-up, stable, decay) alone.
-        final: rate at the last step, as a share of the peak.
+        final: rate at the last step, as a share of the peak. A fall to 0 of fewer than 10 steps gets there one step
+            later, so that no update of a short training is lost.
     """
 
     name: Literal["linear", "cosine", "constant", "wsd"] = "cosine"

@@ -17,6 +17,7 @@ from torch import nn
 
 from samebits.base.errors import Interrupted
 from samebits.base.signals import StopRequest
+from samebits.checkpoints.tied import named_weights
 from samebits.compute import determinism
 from samebits.compute.deterministic_errors import deterministic_errors
 from samebits.compute.distributed import Team
@@ -239,7 +240,7 @@ class Training:
         if metrics["loss"] < state.best_loss:
             state.best_loss, state.best_epoch = metrics["loss"], epoch
             if self.settings.select == "best":
-                state.best = {name: value.detach().clone() for name, value in state.evaluated.state_dict().items()}
+                state.best = {name: value.detach().clone() for name, value in named_weights(state.evaluated).items()}
 
     def _stops_early(self) -> bool:
         """No better validation loss for `patience` epochs. A function of the state, so a resumed run stops, too."""

@@ -7,6 +7,7 @@ import io
 
 from samebits.base.files import remove_unfinished, write_bytes, write_json
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
+from samebits.checkpoints.tied import named_weights
 from samebits.data.loading.prepared import DatasetInfo
 from samebits.params.section import Section
 from samebits.stage import StageContext
@@ -19,7 +20,7 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     state, reports = training.state, context.project.reports / "train"
     remove_unfinished(context.project.checkpoint, reports)
     steps = training.batches.steps_per_epoch
-    epoch, weights = state.step // steps, state.evaluated.state_dict()
+    epoch, weights = state.step // steps, named_weights(state.evaluated)
     if state.best is not None:
         epoch, weights = state.best_epoch, state.best
     require_finite_state(not_finite(weights, state.unbounded), epoch * steps)

@@ -28,6 +28,7 @@ from samebits.pipeline.dvc_yaml import code_digest
 from samebits.preprocess import build_preprocess
 from samebits.stage import StageContext
 from samebits.tasks import build_task
+from samebits.training.batch_norm import require_enough_for_batch_norm
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optim.ema import WeightAverage
 from samebits.training.optim.mixup import require_mixable
@@ -228,7 +229,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
         loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
     )
-    return Training(
+    training = Training(
         task=build_task(plan.task, info.signature, info.class_counts.get("train", ())),
         settings=settings,
         seed=plan.seed,
@@ -252,6 +253,8 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
         mixing=plan.augment if plan.augment.mixup or plan.augment.cutmix else None,
         frozen=transfer.frozen,
     )
+    require_enough_for_batch_norm(training)
+    return training
 
 
 def model_module(model: Section) -> ModuleType:

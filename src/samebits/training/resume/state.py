@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn, optim
 
+from samebits.checkpoints.tied import load_weights, named_weights
 from samebits.training.optim.ema import WeightAverage
 from samebits.training.optim.finite import not_finite
 
@@ -56,11 +57,11 @@ class TrainingState:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Every tensor of the state under a flat name."""
-        found = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        found = {f"model.{name}": value for name, value in named_weights(self.model).items()}
         for index, slot in enumerate(self._slots()):
             found |= {f"optimizer.{index}.{name}": value for name, value in slot.items()}
         if self.average:
-            found |= {f"average.{name}": value for name, value in self.average.model.state_dict().items()}
+            found |= {f"average.{name}": value for name, value in named_weights(self.average.model).items()}
         if self.best is not None:
             found |= {f"best.{name}": value for name, value in self.best.items()}
         found["loss_sum"] = self.loss_sum
@@ -89,9 +90,9 @@ class TrainingState:
         Raises:
             KeyError, RuntimeError: if the saved state is of another model or optimiser.
         """
-        self.model.load_state_dict(_below("model.", tensors))
+        load_weights(self.model, _below("model.", tensors))
         if self.average:
-            self.average.model.load_state_dict(_below("average.", tensors))
+            load_weights(self.average.model, _below("average.", tensors))
         for index, parameter in enumerate(self._parameters()):
             self.optimizer.state[parameter] = {
                 name: torch.empty_like(parameter, dtype=value.dtype).copy_(value)
