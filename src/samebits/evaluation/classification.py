@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from samebits.base.decimals import rounded
+from samebits.evaluation.baseline import Baseline, lines, of_classes
 from samebits.evaluation.metrics.classification import (
     Metrics,
     Predictions,
@@ -16,7 +18,7 @@ from samebits.evaluation.metrics.classification import (
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Mistake, format_value, label_of, render_report
 from samebits.evaluation.report.preview import show_samples
-from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs, rounded
+from samebits.evaluation.subject import Evaluation, Subject, csv_bytes, facts, metrics_document, raw_outputs
 from samebits.params.evaluate import EvaluateParams
 
 
@@ -35,11 +37,13 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         bootstrap=settings.bootstrap,
         confidence=settings.confidence,
     )
+    baseline = of_classes(subject.info.class_counts["train"], predictions.labels, classes)
     mistakes = _mistakes(subject, predictions, settings.mistakes)
     confusion = figures.confusion_figure(metrics.confusion, classes)
     error = metrics.values["calibration_error"] or 0.0
     page = render_report(
         metrics,
+        baseline,
         predictions,
         classes=classes,
         curves=subject.curves,
@@ -61,7 +65,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         captions = [f"{each.predicted} {each.confidence:.0%}\ntrue {each.true}" for each in mistakes]
         pictures["mistakes.png"] = figures.mistakes_figure(gallery, captions)
     return Evaluation(
-        metrics=metrics_document(metrics, settings, len(predictions)),
+        metrics=metrics_document(metrics, baseline, settings, len(predictions)),
         files={
             "report.html": page.encode(),
             "predictions.csv": _predictions_csv(predictions, classes),
@@ -69,7 +73,10 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
             "calibration.csv": _calibration_csv(metrics),
         },
         figures=pictures,
-        table=list(_table(metrics, settings.confidence)),
+        table=[
+            *_table(metrics, baseline, settings.confidence),
+            *lines(baseline, "accuracy", metrics.values["accuracy"]),
+        ],
     )
 
 
@@ -90,11 +97,12 @@ def _mistakes(subject: Subject, predictions: Predictions, limit: int) -> list[Mi
     ]
 
 
-def _table(metrics: Metrics, confidence: float) -> Iterable[str]:
+def _table(metrics: Metrics, baseline: Baseline, confidence: float) -> Iterable[str]:
     for name, value in metrics.values.items():
         interval = metrics.intervals.get(name)
         spread = f"{format_value(name, interval.low)} to {format_value(name, interval.high)}" if interval else ""
-        yield f"{label_of(name):<18} {format_value(name, value):>9}   {confidence:.0%}: {spread}"
+        without = f"   baseline {format_value(name, baseline.values[name])}" if name in baseline.values else ""
+        yield f"{label_of(name):<18} {format_value(name, value):>9}   {confidence:.0%}: {spread}{without}"
 
 
 def _predictions_csv(predictions: Predictions, classes: Sequence[str]) -> bytes:

@@ -27,13 +27,13 @@ from samebits.data.loading.prepared import Split
 from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
 from samebits.tasks import Deriving, Task
-from samebits.training.optim.finite import require_finite_step, require_scale
+from samebits.training.optim.finite import finite, require_finite_step, require_scale
 from samebits.training.optim.gradients import Flat, elastic, plain
 from samebits.training.optim.mixup import mix
 from samebits.training.optim.optimizers import set_learning_rate
 from samebits.training.optim.schedules import rate
 from samebits.training.profiler import Clock
-from samebits.training.resume.state import TrainingState, metrics_of
+from samebits.training.resume.state import TrainingState
 
 CURVE_POINTS = 400
 """Points of a training curve, whatever the number of steps; `samebits.provenance.golden.loss_trace` raises it to see each."""
@@ -228,8 +228,9 @@ class Training:
 
     def _record(self, observer: Observer, row: dict[str, float]) -> None:
         state = self.state
-        state.curve.append({"step": state.step, **row})
-        observer.point(metrics_of(row), state.step)
+        # An empty cell: JSON, in which the state is saved, has no NaN.
+        state.curve.append({"step": state.step, **{name: finite(value) for name, value in row.items()}})
+        observer.point({name: value for name, value in row.items() if name != "epoch"}, state.step)
 
     def _end_epoch(self, observer: Observer) -> None:
         """Validate, and remember the weights if they are the best so far."""

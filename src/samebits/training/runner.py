@@ -12,7 +12,7 @@ from samebits.training.flops import flops_a_sample, peak_flops
 from samebits.training.loop import Observer, Training
 from samebits.training.optim.finite import require_finite_state
 from samebits.training.profiler import Clock, Profile
-from samebits.training.resume.state import TrainingState, metrics_of
+from samebits.training.resume.state import TrainingState, metrics_of, step_of
 from samebits.training.resume.store import StateStore
 
 
@@ -24,7 +24,7 @@ def restore(state: TrainingState, store: StateStore, context: StageContext) -> N
     state.restore(*saved)
     for row in state.curve:
         # Points that the run already has are dropped; a run that was begun anew gets its whole curve.
-        context.tracker.metrics(metrics_of(row), int(row["step"]))
+        context.tracker.metrics(metrics_of(row), step_of(row))
     context.say(f"resuming at step {state.step}")
     context.tracker.tags({"samebits.resumed_at_step": str(state.step)})
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from samebits.base.errors import Interrupted, UserError
+from samebits.base.files import json_bytes
 from samebits.base.signals import StopRequest
 from samebits.compute.hardware import Precision
 from samebits.data.loading.batches import Batches
@@ -164,7 +165,7 @@ def test_one_update_is_the_rate_times_the_gradient() -> None:
     stop.requested = True
     with pytest.raises(Interrupted):
         run(training, stop=stop)
-    assert torch.allclose(weights(training), before - 0.5 * 0.75 * gradient, atol=1e-6)
+    assert torch.allclose(weights(training), before - 0.5 * 0.8 * gradient, atol=1e-6)
 
 
 @pytest.mark.parametrize("micro", [4, 2, 1, 3])
@@ -271,6 +272,19 @@ def test_a_scale_that_no_gradient_fits_ends_the_training() -> None:
     with pytest.raises(UserError, match=r"not finite at any scale of the loss"):
         run(training)
     assert torch.equal(weights(training), before)
+
+
+def test_a_validation_loss_that_is_not_finite_is_an_empty_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [math.nan, math.inf])
+    training = make(select="best", patience=2, epochs=3)
+    told = Told()
+    run(training, told)
+    assert [row["val/loss"] for row in training.state.curve if "epoch" in row] == [None, None]
+    assert json_bytes(training.state.counters())
+    assert training.state.best is None
+    assert training.state.step == 8
+    # The tracker names what it cannot record.
+    assert [math.isfinite(row["val/loss"]) for _, row in told.points if "val/loss" in row] == [False, False]
 
 
 def test_patience_ends_the_training_and_a_resumed_one_stays_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,11 @@ def require_finite_state(damaged: Sequence[str], step: int) -> None:
         )
 
 
+def finite(value: float) -> float | None:
+    """The number, or None for NaN and infinity."""
+    return value if math.isfinite(value) else None
+
+
 def not_finite(tensors: Mapping[str, Tensor], passed: Iterable[str] = ()) -> list[str]:
     """Names of the tensors that hold NaN or infinity, without those in `passed`."""
     passed = set(passed)

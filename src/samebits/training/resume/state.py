@@ -13,6 +13,9 @@ from samebits.checkpoints.tied import load_weights, named_weights
 from samebits.training.optim.ema import WeightAverage
 from samebits.training.optim.finite import not_finite
 
+Row = dict[str, float | None]
+"""Of the curve: `step`, and metrics by name."""
+
 _MODELS = ("model", "average", "best")
 """Parts of a state whose tensors are called as the model's."""
 
@@ -28,7 +31,7 @@ class TrainingState:
         step: updates made.
         loss_sum: of the training loss since the last point of the curve, float64 on the device.
         loss_count: steps in `loss_sum`.
-        curve: rows of curves.csv so far.
+        curve: rows of curves.csv so far; None where a metric was not finite.
         best: the weights of the epoch with the lowest validation loss, where they may be needed.
         best_loss, best_epoch: that epoch's.
         unbounded: names in the model of what held infinities from the beginning, such as the mask of an attention.
@@ -41,7 +44,7 @@ class TrainingState:
     step: int = 0
     loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
     loss_count: int = 0
-    curve: list[dict[str, float]] = field(default_factory=list)
+    curve: list[Row] = field(default_factory=list)
     best: dict[str, torch.Tensor] | None = None
     best_loss: float = math.inf
     best_epoch: int = 0
@@ -120,9 +123,14 @@ class TrainingState:
         return [{name: value for name, value in state.items() if torch.is_tensor(value)} for state in states]
 
 
-def metrics_of(row: dict[str, float]) -> dict[str, float]:
+def metrics_of(row: Row) -> dict[str, float]:
     """The metrics in a row of the curve, without the columns that say where it stands."""
-    return {name: value for name, value in row.items() if name not in ("step", "epoch")}
+    return {name: value for name, value in row.items() if name not in ("step", "epoch") and value is not None}
+
+
+def step_of(row: Row) -> int:
+    """Where a row of the curve stands."""
+    return int(row["step"] or 0)
 
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
