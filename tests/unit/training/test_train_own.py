@@ -17,6 +17,7 @@ from samebits.base.files import read_json, sha256_file
 from samebits.base.signals import StopRequest
 from samebits.checkpoints.checkpoint import load_checkpoint
 from samebits.data.loading.prepared import open_split, read_info
+from samebits.evaluation.report.curves import read_curves
 from samebits.export.export import export
 from samebits.models import build_model, own
 from samebits.params.augment import AugmentParams
@@ -153,6 +154,18 @@ def test_the_metrics_of_ones_own_regression_are_those_computed_by_hand(made: Any
     with torch.inference_mode():
         answers = checkpoint.task.answer(checkpoint.model(build_preprocess(info.signature)(torch.from_numpy(rows))))
     assert validated(context)["mae"] == pytest.approx(float(np.abs(answers.numpy() - prices).mean()), rel=1e-4)
+
+
+def test_a_training_that_diverges_at_its_end_is_written_and_warned_of(made: Any) -> None:
+    context = made(make_table_context, steps=0)
+    optimizer = {"name": "sgd", "lr": 1e30}
+    size = read_info(context.project.prepared).counts["train"]
+    run(context, Regression(name="regression"), "Rows", epochs=1, batch_size=size, optimizer=optimizer)
+    metrics = read_json(context.project.reports / "train" / "metrics.json")
+    assert metrics["val"]["loss"] is None
+    assert metrics["undefined"]["val/loss"] == "it is not finite"
+    assert any("warning: the training diverged: the validation loss" in line for line in context.said)
+    assert read_curves(context.project.reports / "train" / "curves.csv")[0].name == "train/loss"
 
 
 def test_texts_of_any_length(made: Any) -> None:
