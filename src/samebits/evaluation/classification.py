@@ -100,9 +100,11 @@ def _mistakes(subject: Subject, predictions: Predictions, limit: int) -> list[Mi
 def _table(metrics: Metrics, baseline: Baseline, confidence: float) -> Iterable[str]:
     for name, value in metrics.values.items():
         interval = metrics.intervals.get(name)
-        spread = f"{format_value(name, interval.low)} to {format_value(name, interval.high)}" if interval else ""
+        spread = metrics.undefined.get(name, "")
+        if interval:
+            spread = f"{confidence:.0%}: {format_value(name, interval.low)} to {format_value(name, interval.high)}"
         without = f"   baseline {format_value(name, baseline.values[name])}" if name in baseline.values else ""
-        yield f"{label_of(name):<18} {format_value(name, value):>9}   {confidence:.0%}: {spread}{without}"
+        yield f"{label_of(name):<18} {format_value(name, value):>9}   {spread}{without}"
 
 
 def _predictions_csv(predictions: Predictions, classes: Sequence[str]) -> bytes:

@@ -122,9 +122,11 @@ def _table(
 ) -> Iterator[str]:
     for name, value in metrics.values.items():
         interval = metrics.intervals.get(name)
-        spread = f"{_shown(name, interval.low)} to {_shown(name, interval.high)}" if interval else ""
+        spread = metrics.undefined.get(name, "")
+        if interval:
+            spread = f"{settings.confidence:.0%}: {_shown(name, interval.low)} to {_shown(name, interval.high)}"
         without = f"   baseline {_shown(name, baseline.values[name])}" if name in baseline.values else ""
-        yield f"{NAMES[name]:<22} {_shown(name, value):>9}   {settings.confidence:.0%}: {spread}{without}"
+        yield f"{NAMES[name]:<22} {_shown(name, value):>9}   {spread}{without}"
     if importances:
         shown = ", ".join(f"{each.name} {each.drop:.3f}" for each in importances[:5])
         yield f"columns that matter most (R² lost when shuffled): {shown}"

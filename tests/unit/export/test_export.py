@@ -200,11 +200,7 @@ def test_int8_that_cannot_be_made_leaves_nothing(tiny_context: Any, monkeypatch:
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_score_that_is_undefined_is_left_out_and_int8_is_refused_without_one(count: int) -> None:
     # The mean of three 0.1 is not 0.1.
-    split: Any = SimpleNamespace(
-        targets=np.full(count, 0.1, np.float32),
-        info=SimpleNamespace(classes=()),
-        rows=lambda at: np.zeros((len(at), 1)),
-    )
+    split: Any = SimpleNamespace(targets=np.full(count, 0.1, np.float32), info=SimpleNamespace(classes=()))
     assert _score(np.zeros(count, np.float32), split) == {}
     with pytest.raises(UserError, match="all of its targets are equal"):
         int8.judge(lambda x: x, np.zeros(count, np.float32), split, _score, 0.1)
