@@ -74,6 +74,11 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"{settings.class_name} of {settings.file} has no parameters", "give it layers in __init__")
     _try_out(model, f"{settings.class_name} of {settings.file}", signature)
+    if others := [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]:
+        raise UserError(
+            f"{settings.class_name} of {settings.file} has {', '.join(others)} in its state dict, which is no tensor",
+            "keep it in a buffer (register_buffer), or out of the state: weights are saved as safetensors",
+        )
     return model
 
 

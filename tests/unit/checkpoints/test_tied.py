@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -11,8 +13,10 @@ from torch import nn
 
 from samebits.checkpoints.tied import load_weights, named_weights
 from samebits.params.train import SGDParams
+from samebits.params.transfer import TransferParams
 from samebits.training.optim.ema import WeightAverage
 from samebits.training.optim.optimizers import build_optimizer
+from samebits.training.pretrained.load import set_up
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore
 
@@ -64,6 +68,16 @@ def test_the_state_of_a_tied_model_is_saved_and_restored(tmp_path: Path) -> None
     assert other.average is not None
     assert isinstance(other.average.model, Tied)
     assert other.average.model.head.weight is other.average.model.words.weight
+
+
+def test_a_file_that_holds_a_tied_tensor_once_fills_a_model() -> None:
+    model = Tied(2)
+    settings = TransferParams(weights="tied.safetensors")
+    found = set_up(model, settings, cast(Any, SimpleNamespace()), named_weights(Tied(1)))
+    assert found.report == ("transfer: 5 of 5 tensors (100.0% of the values) are from tied.safetensors",)
+    # A foreign file may hold both names.
+    found = set_up(model, settings, cast(Any, SimpleNamespace()), Tied(1).state_dict())
+    assert len(found.report) == 1
 
 
 def test_what_is_not_tied_is_the_state_dict() -> None:

@@ -52,6 +52,14 @@ class Pair(Rows):
         return super().forward(rows), None
 
 
+class Noted(Rows):
+    def get_extra_state(self):
+        return {"version": 2}
+
+    def set_extra_state(self, state):
+        pass
+
+
 class Bigram(nn.Module):
     def __init__(self, signature):
         super().__init__()
@@ -234,6 +242,11 @@ def test_the_next_token_without_a_cache_is_trained_and_not_exported(made: Any) -
 TABLES = "rows, float [N, numbers + indicators + categories], here [2, 7], and has to give [2]"
 WRONG = {
     "an axis too many": ("Column", r"Column of custom/mine.py gives \[2, 1\] for two samples", TABLES),
+    "a state that is no tensor": (
+        "Noted",
+        "has _extra_state in its state dict, which is no tensor",
+        "keep it in a buffer",
+    ),
     "no tensor": ("Pair", r"gives tuple for two samples", TABLES),
     "a model of images": ("Net", r"Net of custom/mine.py cannot compute two samples: RuntimeError: .*", TABLES),
     "a model of texts": ("Bag", "the model takes tokens", ""),
