@@ -33,6 +33,8 @@ def require_enough_for_batch_norm(training: Training) -> None:
     try:
         with torch.no_grad():
             model(training.prepare(sample))
+    except (RuntimeError, MemoryError):
+        return  # no memory, or a model that fails: the training meets it, too, and says so
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
