@@ -11,6 +11,7 @@ import inspect
 import os
 import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -18,12 +19,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from samebits.base.boundary import as_user_error
 from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError, listed
 from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project, current_project
 from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
 from samebits.base.terminal import escape_unprintable
+from samebits.compute.launcher import rank_and_size
 from samebits.pipeline.context import TIMES, StageContext, is_helper
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_yaml import stage_files
@@ -61,16 +64,17 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     os.chdir(workspace)
     escape_unprintable()
     stop = StopRequest()
+    project = current_project(workspace)
     try:
         stop.install()
-        project = current_project(workspace)
+        rank_and_size()  # what is_helper reads is sound from here on
         from samebits.params.schema import read_params  # torch is imported here; an early Ctrl-C is handled by now
 
         params = read_params(project.params_file)
         inputs = inputs_now(workspace, name)
         context = _open(name, project, params, stop)
-    except (UserError, Interrupted) as error:
-        return _explain(name, error)
+    except BaseException as error:
+        return _explain(name, _for_people(error, project))
     started = time.monotonic()
     status, trace, result, refused = "FINISHED", None, 0, False
     try:
@@ -91,7 +95,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     except UserError as error:
         status, trace, result, refused = "FAILED", str(error), _explain(name, error), True
     except BaseException as error:
-        status, trace, result = "FAILED", traceback.format_exc(), _explain(name, error)
+        status, trace, result = "FAILED", traceback.format_exc(), _explain(name, _for_people(error, project))
     finally:
         stop.ignore()
         _close(context, status, trace, refused=refused)
@@ -146,6 +150,12 @@ def _require_unchanged(name: str, project: Project, before: Record) -> None:
             f"edited while the stage {name} ran, so that its outputs are of neither state: {listed(edited)}",
             "run dvc repro again",
         )
+
+
+def _for_people(error: BaseException, project: Project) -> BaseException:
+    """The same error as a message, where it is no bug of ours."""
+    folders = (project.checkpoint, project.reports, project.prepared, project.state, Path(tempfile.gettempdir()))
+    return as_user_error(error, folders) or error
 
 
 def _explain(name: str, error: BaseException) -> int:

@@ -42,7 +42,7 @@ EDITS: list[tuple[object, set[str]]] = [
     ("src/samebits/tasks/classification.py", MODEL),
     ("src/samebits/training/loop.py", {"train"}),
     ("src/samebits/compute/distributed.py", {"train"}),
-    ("src/samebits/evaluation/metrics/classification.py", {"evaluate"}),
+    ("src/samebits/metrics/classification.py", {"evaluate"}),
     ("src/samebits/evaluation/report/templates/classification.html.j2", {"evaluate"}),
     ("src/samebits/export/onnx.py", {"export"}),
     ("src/samebits/signature/signature.py", ALL),

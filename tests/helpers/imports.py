@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 SRC = ROOT / "src"
 
 OBSERVERS = (
+    "samebits.base.boundary",
     "samebits.base.errors",
     "samebits.base.paths",
     "samebits.base.progress",
@@ -21,6 +22,7 @@ OBSERVERS = (
     "samebits.base.sandbox",
     "samebits.base.signals",
     "samebits.base.terminal",
+    "samebits.compute.launcher",
     "samebits.data.fetching",
     "samebits.params.choices",
     "samebits.params.runtime",

@@ -17,7 +17,7 @@ from tests.pipeline.test_verify import samebits
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 
-EDITED = "src/samebits/evaluation/metrics/classification.py"
+EDITED = "src/samebits/metrics/classification.py"
 
 
 @pytest.fixture(scope="module")

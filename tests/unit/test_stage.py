@@ -321,3 +321,26 @@ def test_a_stop_that_was_asked_for_before_the_stage_began_is_told(
     assert run_stage("train", "samebits.training.train:train", workspace) == 130
     assert capsys.readouterr().err == "train: stopped by SIGTERM; dvc repro goes on from there\n"
     assert tracker.closed == []
+
+
+LEFT_OVER = [
+    {"RANK": "1"},
+    {"WORLD_SIZE": "1"},
+    {"WORLD_SIZE": "1", "RANK": "0"},
+    {"LOCAL_RANK": "0"},
+    {"WORLD_SIZE": "2", "RANK": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"},
+    {"WORLD_SIZE": "two", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"},
+]
+
+
+@pytest.mark.parametrize("left", LEFT_OVER, ids=lambda each: " ".join(f"{k}={v}" for k, v in each.items()))
+def test_variables_that_a_launcher_left_are_refused(
+    left: dict[str, str], run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    assert run(lambda *, context: pytest.fail("it ran")) == 2
+    said = capsys.readouterr().err
+    shown = [f"{name}={value}" for name, value in left.items() if not name.startswith("MASTER")]
+    assert all(each in said for each in shown)
+    assert "cure: unset " in said

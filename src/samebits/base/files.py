@@ -58,8 +58,10 @@ def write_bytes(path: Path, data: bytes) -> None:
         # mkstemp makes 0600; outputs are shared files like any other.
         os.chmod(name, 0o644)
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say which
         raise
     fsync_folder(path.parent)
 

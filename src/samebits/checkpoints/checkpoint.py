@@ -20,6 +20,7 @@ from torch import nn
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256_bytes, write_bytes, write_json
 from samebits.base.registry import load_module
+from samebits.checkpoints.tied import load_weights
 from samebits.models import build_model
 from samebits.params.choices import MODELS, TASKS
 from samebits.params.section import Section
@@ -122,7 +123,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     model = build_model(_settings("model", config.model, MODELS, folder), config.signature)
     task = build_task(_settings("task", config.task, TASKS, folder), config.signature)
     try:
-        model.load_state_dict(weights)
+        load_weights(model, weights)
     except RuntimeError as error:
         raise UserError(f"{path} does not fit the model {config.model}: {error}", _CURE) from None
     return Checkpoint(model.eval(), task, config)

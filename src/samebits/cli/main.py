@@ -95,7 +95,7 @@ def _use(arguments: argparse.Namespace) -> None:
 
 
 def _keep(arguments: argparse.Namespace) -> None:
-    from samebits.checkpoints.weights import keep_weights
+    from samebits.cli.weights import keep_weights
 
     keep_weights(project_here(), arguments.file, replace=arguments.replace, say=say)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from samebits.base.decimals import shown
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.paths import Project
@@ -69,14 +70,16 @@ def _command(info: dict[str, Any]) -> str:
 
 
 def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    """The first metrics of the test split with their confidence intervals."""
+    """The first metrics of the test split with their confidence intervals, and what is reached without an input."""
     rows = []
     for name in _SHOWN:
         if (value := metrics["test"].get(name)) is None:
             continue
         interval = metrics["interval"].get(name)
-        spread = f"   ({interval['low']:.4f} to {interval['high']:.4f})" if interval else ""
-        rows.append((name, f"{value:.4f}{spread}"))
+        spread = f"   ({shown(interval['low'])} to {shown(interval['high'])})" if interval else ""
+        baseline = metrics.get("baseline", {}).get(name)
+        without = "" if baseline is None else f"   baseline {shown(baseline)}"
+        rows.append((name, f"{shown(value)}{spread}{without}"))
     return rows
 
 

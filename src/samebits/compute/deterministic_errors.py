@@ -45,7 +45,7 @@ def deterministic_errors(model: nn.Module, watch_backward: bool = True) -> Itera
         found = _MESSAGE.search(str(error))
         if found is None:
             raise
-        named = _module_in(error.__traceback__, model)
+        named = module_in(error.__traceback__, model)
         part = "forward"
         if named is None and watch is not None and watch.current is not None:
             named, part = watch.current, "backward"
@@ -62,7 +62,7 @@ def _is_strict() -> bool:
     return torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled()
 
 
-def _module_in(trace: TracebackType | None, model: nn.Module) -> str | None:
+def module_in(trace: TracebackType | None, model: nn.Module) -> str | None:
     """The qualified name of the innermost module whose method stands in a traceback; None if none does."""
     names = {id(module): name for name, module in model.named_modules()}
     found = None

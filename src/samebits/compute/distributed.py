@@ -19,9 +19,7 @@ import torch
 from torch import distributed
 
 from samebits.base.errors import UserError
-
-_MEETING = "SAMEBITS_MEETING"
-"""The file at which helpers of ours meet; torchrun's processes meet at MASTER_ADDR."""
+from samebits.compute.launcher import MEETING, rank_and_size
 
 _GOODBYE_SECONDS = 60.0
 
@@ -98,9 +96,9 @@ def join_team(processes: int, device: torch.device, state: Path) -> Iterator[Tea
         UserError: if a process cannot be had.
     """
     backend = "nccl" if device.type == "cuda" else "gloo"
-    if "WORLD_SIZE" in os.environ:
-        team = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
-        with _group(team, backend, os.environ.get(_MEETING)):
+    if (launched := rank_and_size()) is not None:
+        team = Team(*launched)
+        with _group(team, backend, os.environ.get(MEETING)):
             yield team
         return
     if processes == 1:
@@ -135,7 +133,7 @@ def _group(team: Team, backend: str, meeting: str | None) -> Iterator[None]:
 
 def _start(rank: int, size: int, meeting: str) -> subprocess.Popen[bytes]:
     """The same stage again, as a helper: it says nothing unless it fails."""
-    variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), _MEETING: meeting}
+    variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), MEETING: meeting}
     return subprocess.Popen(
         [sys.executable, *sys.orig_argv[1:]],
         env=os.environ | variables,

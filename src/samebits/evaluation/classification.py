@@ -6,13 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from samebits.evaluation.metrics.classification import (
-    Metrics,
-    Predictions,
-    evaluate_predictions,
-    most_confident_mistakes,
-    predictions_from_logits,
-)
+from samebits.base.decimals import rounded
+from samebits.evaluation.baseline import Baseline, lines, of_classes
 from samebits.evaluation.preview import show_samples
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Mistake, format_value, label_of, render_report
@@ -26,7 +21,13 @@ from samebits.evaluation.subject import (
     metrics_document,
     raw_outputs,
     read_origins,
-    rounded,
+)
+from samebits.metrics.classification import (
+    Metrics,
+    Predictions,
+    evaluate_predictions,
+    most_confident_mistakes,
+    predictions_from_logits,
 )
 from samebits.params.evaluate import EvaluateParams
 
@@ -46,12 +47,14 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         bootstrap=settings.bootstrap,
         confidence=settings.confidence,
     )
+    baseline = of_classes(subject.info.class_counts["train"], predictions.labels, classes)
     origins = read_origins(subject)
     mistakes = _mistakes(subject, predictions, origins, settings.mistakes)
     confusion = figures.confusion_figure(metrics.confusion, classes)
     error = metrics.values["calibration_error"] or 0.0
     page = render_report(
         metrics,
+        baseline,
         predictions,
         classes=classes,
         curves=subject.curves,
@@ -75,7 +78,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         ]
         pictures["mistakes.png"] = figures.mistakes_figure(gallery, captions)
     return Evaluation(
-        metrics=metrics_document(metrics, settings, len(predictions)),
+        metrics=metrics_document(metrics, baseline, settings, len(predictions)),
         files={
             "report.html": page.encode(),
             "predictions.csv": _predictions_csv(predictions, classes, origins),
@@ -83,7 +86,10 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
             "calibration.csv": _calibration_csv(metrics),
         },
         figures=pictures,
-        table=list(_table(metrics, settings.confidence)),
+        table=[
+            *_table(metrics, baseline, settings.confidence),
+            *lines(baseline, "accuracy", metrics.values["accuracy"]),
+        ],
     )
 
 
@@ -105,11 +111,14 @@ def _mistakes(subject: Subject, predictions: Predictions, origins: Sequence[Orig
     ]
 
 
-def _table(metrics: Metrics, confidence: float) -> Iterable[str]:
+def _table(metrics: Metrics, baseline: Baseline, confidence: float) -> Iterable[str]:
     for name, value in metrics.values.items():
         interval = metrics.intervals.get(name)
-        spread = f"{format_value(name, interval.low)} to {format_value(name, interval.high)}" if interval else ""
-        yield f"{label_of(name):<18} {format_value(name, value):>9}   {confidence:.0%}: {spread}"
+        spread = metrics.undefined.get(name, "")
+        if interval:
+            spread = f"{confidence:.0%}: {format_value(name, interval.low)} to {format_value(name, interval.high)}"
+        without = f"   baseline {format_value(name, baseline.values[name])}" if name in baseline.values else ""
+        yield f"{label_of(name):<18} {format_value(name, value):>9}   {spread}{without}"
 
 
 def _predictions_csv(predictions: Predictions, classes: Sequence[str], origins: Sequence[Origin]) -> bytes:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.evaluation.metrics.classification import BOOTSTRAP_SEED
 from samebits.evaluation.subject import Subject
+from samebits.metrics.classification import BOOTSTRAP_SEED
 from samebits.signature.signature import NumberColumn, TableInputs
 
 _REPEATS = 5

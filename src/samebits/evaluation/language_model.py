@@ -12,15 +12,18 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.checkpoints.serving import GeneratingModel, build_serving
-from samebits.evaluation.metrics.classification import BOOTSTRAP_SEED
+from samebits.data.loading.prepared import open_split
+from samebits.evaluation.baseline import Baseline, lines, of_tokens
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.charts import Line, line_chart
 from samebits.evaluation.report.classification import curve_charts
 from samebits.evaluation.report.page import render
-from samebits.evaluation.subject import Evaluation, Origin, Subject, csv_bytes, facts, read_origins, rounded
+from samebits.evaluation.subject import Evaluation, Origin, Subject, csv_bytes, facts, read_origins
 from samebits.inference.sampling import Sampling, decode_after, generate
+from samebits.metrics.classification import BOOTSTRAP_SEED
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import TOKENIZER
 from samebits.signature.special_tokens import SEPARATORS
@@ -35,6 +38,8 @@ _NAMES = {"loss": "Loss", "perplexity": "Perplexity", "bits_per_byte": "Bits per
 _ORDER = ("bits_per_byte", "perplexity", "loss", "accuracy")
 _LARGEST = 1 << 26
 """Scores computed at once, at most: 256 MiB."""
+_COUNTED = 4096
+"""Rows whose tokens are counted at a time."""
 _SAMPLES = 4
 _SAMPLE_TOKENS = 160
 _PROMPT_TOKENS = 24
@@ -68,7 +73,8 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     if not path.is_file():
         raise UserError(f"{path} does not exist", "make it again: dvc repro prepare")
     tokenizer = Tokenizer.from_file(str(path))
-    metrics = metrics_document(surprise, subject.info.signature.tokens.bytes_per_token, settings)
+    baseline = _baseline(subject)
+    metrics = metrics_document(surprise, baseline, subject.info.signature.tokens.bytes_per_token, settings)
     origins = read_origins(subject)
     by_position = surprise.losses.mean(axis=0)
     page = render(
@@ -77,6 +83,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         rows=len(surprise.losses),
         tokens=surprise.losses.size,
         numbers=[_number(name, metrics) for name in _ORDER if name in metrics["test"]],
+        baseline=baseline.answer,
         level=f"{settings.confidence:.0%}",
         resamples=settings.bootstrap,
         position=_position_chart(by_position),
@@ -102,7 +109,10 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
             "position.png": figures.position_figure(by_position),
             "curves.png": figures.curves_figure(subject.curves),
         },
-        table=[_line(name, metrics, settings.confidence) for name in _ORDER if name in metrics["test"]],
+        table=[
+            *(_line(name, metrics, settings.confidence) for name in _ORDER if name in metrics["test"]),
+            *lines(baseline, "loss", metrics["test"]["loss"]),
+        ],
     )
 
 
@@ -135,7 +145,26 @@ def measure(subject: Subject, batch_size: int) -> Surprise:
     return Surprise(found, np.concatenate(hits))
 
 
-def metrics_document(surprise: Surprise, bytes_per_token: float | None, settings: EvaluateParams) -> dict[str, Any]:
+def _baseline(subject: Subject) -> Baseline:
+    """Counted in the whole training split."""
+    tokens = subject.info.signature.tokens
+    counts = [
+        sum(
+            (
+                np.bincount(rows[:, 1:].ravel(), minlength=tokens.vocabulary)
+                for start in range(0, len(split), _COUNTED)
+                for rows in [split.rows(np.arange(start, min(start + _COUNTED, len(split)), dtype=np.int64))]
+            ),
+            start=np.zeros(tokens.vocabulary, dtype=np.int64),
+        )
+        for split in (open_split(subject.prepared, "train", in_memory=False), subject.split)
+    ]
+    return of_tokens(counts[0], counts[1], tokens.bytes_per_token)
+
+
+def metrics_document(
+    surprise: Surprise, baseline: Baseline, bytes_per_token: float | None, settings: EvaluateParams
+) -> dict[str, Any]:
     """`metrics.json`. Rows are resampled with replacement, as neighbouring tokens are no independent samples."""
     loss, accuracy = surprise.losses.mean(axis=1), surprise.hits.mean(axis=1)
     count = len(loss)
@@ -152,6 +181,7 @@ def metrics_document(surprise: Surprise, bytes_per_token: float | None, settings
     interval = {name: {"low": rounded(float(a)), "high": rounded(float(b))} for name, (a, b) in limits.items()}
     interval |= {name: {"low": rounded(low[name]), "high": rounded(high[name])} for name in low}
     document: dict[str, Any] = {
+        "baseline": baseline.values,
         "test": {name: rounded(value) for name, value in test.items()},
         "interval": interval,
         "confidence": settings.confidence,
@@ -227,12 +257,14 @@ def _number(name: str, metrics: dict[str, Any]) -> dict[str, str]:
         "label": _NAMES[name],
         "value": _format(name, metrics["test"][name]),
         "interval": f"{_format(name, interval['low'])} to {_format(name, interval['high'])}",
+        "baseline": _format(name, metrics["baseline"][name]) if name in metrics["baseline"] else "",
     }
 
 
 def _line(name: str, metrics: dict[str, Any], confidence: float) -> str:
     number = _number(name, metrics)
-    return f"{number['label']:<18} {number['value']:>9}   {confidence:.0%}: {number['interval']}"
+    line = f"{number['label']:<18} {number['value']:>9}   {confidence:.0%}: {number['interval']}"
+    return f"{line}   baseline {number['baseline']}"
 
 
 def _format(name: str, value: float) -> str:

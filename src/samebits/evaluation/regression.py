@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from samebits.base.decimals import rounded
+from samebits.evaluation.baseline import Baseline, lines, of_numbers
 from samebits.evaluation.importance import Importance, permutation_importance
-from samebits.evaluation.metrics.regression import NumberMetrics, Numbers, check_numbers, measure_numbers, r2
 from samebits.evaluation.preview import Shown, show_samples
 from samebits.evaluation.report import regression_figures
 from samebits.evaluation.report.classification import curve_charts, image_png
@@ -23,8 +24,8 @@ from samebits.evaluation.subject import (
     metrics_document,
     raw_outputs,
     read_origins,
-    rounded,
 )
+from samebits.metrics.regression import NumberMetrics, Numbers, check_numbers, measure_numbers, r2
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import NumberTarget, TableInputs
 
@@ -51,11 +52,13 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     outputs = raw_outputs(subject, settings.batch_size).astype(np.float64)
     numbers = check_numbers(subject.split.targets, outputs * target.std + target.mean)
     metrics = measure_numbers(numbers, bootstrap=settings.bootstrap, confidence=settings.confidence)
+    first = "rmse" if metrics.values["r2"] is None else "r2"
+    baseline = of_numbers(target.mean, numbers.actual)
     worst = np.argsort(-np.abs(numbers.residuals), kind="stable")[: settings.mistakes].astype(np.int64)
     inputs = subject.info.signature.inputs
     origins, shown = read_origins(subject), show_samples(subject, worst)
     importances: list[Importance] = []
-    if isinstance(inputs, TableInputs):
+    if isinstance(inputs, TableInputs) and first == "r2":  # a drop of what is undefined is undefined
         importances = permutation_importance(
             subject,
             inputs,
@@ -85,7 +88,8 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         samples=len(numbers),
         level=f"{settings.confidence:.0%}",
         resamples=settings.bootstrap,
-        numbers=list(_cards(metrics)),
+        numbers=list(_cards(metrics, baseline)),
+        baseline=baseline.answer,
         predicted=data_url(pictures["predicted.png"]),
         residuals=data_url(pictures["residuals.png"]),
         histogram=data_url(pictures["residual_histogram.png"]),
@@ -96,10 +100,13 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         facts=facts(subject, settings),
     ).encode()
     return Evaluation(
-        metrics=metrics_document(metrics, settings, len(numbers)),
+        metrics=metrics_document(metrics, baseline, settings, len(numbers)),
         files=files,
         figures=pictures,
-        table=list(_table(metrics, importances, settings)),
+        table=[
+            *_table(metrics, baseline, importances, settings),
+            *lines(baseline, first, metrics.values[first]),
+        ],
     )
 
 
@@ -110,7 +117,7 @@ def _shown(name: str, value: float | None) -> str:
     return f"{value:.4f}" if name == "r2" else format_number(value, 4)
 
 
-def _cards(metrics: NumberMetrics) -> Iterator[dict[str, str]]:
+def _cards(metrics: NumberMetrics, baseline: Baseline) -> Iterator[dict[str, str]]:
     for name, value in metrics.values.items():
         interval = metrics.intervals.get(name)
         yield {
@@ -118,14 +125,20 @@ def _cards(metrics: NumberMetrics) -> Iterator[dict[str, str]]:
             "value": _shown(name, value),
             "interval": f"{_shown(name, interval.low)} to {_shown(name, interval.high)}" if interval else "",
             "reason": metrics.undefined.get(name, ""),
+            "baseline": _shown(name, baseline.values[name]) if name in baseline.values else "",
         }
 
 
-def _table(metrics: NumberMetrics, importances: Sequence[Importance], settings: EvaluateParams) -> Iterator[str]:
+def _table(
+    metrics: NumberMetrics, baseline: Baseline, importances: Sequence[Importance], settings: EvaluateParams
+) -> Iterator[str]:
     for name, value in metrics.values.items():
         interval = metrics.intervals.get(name)
-        spread = f"{_shown(name, interval.low)} to {_shown(name, interval.high)}" if interval else ""
-        yield f"{NAMES[name]:<22} {_shown(name, value):>9}   {settings.confidence:.0%}: {spread}"
+        spread = metrics.undefined.get(name, "")
+        if interval:
+            spread = f"{settings.confidence:.0%}: {_shown(name, interval.low)} to {_shown(name, interval.high)}"
+        without = f"   baseline {_shown(name, baseline.values[name])}" if name in baseline.values else ""
+        yield f"{NAMES[name]:<22} {_shown(name, value):>9}   {spread}{without}"
     if importances:
         shown = ", ".join(f"{each.name} {each.drop:.3f}" for each in importances[:5])
         yield f"columns that matter most (R² lost when shuffled): {shown}"

@@ -17,13 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.checkpoints.checkpoint import Checkpoint
 from samebits.checkpoints.serving import ServingModel
 from samebits.data.loading.prepared import DatasetInfo, Split
 from samebits.data.loading.sequential import sequential
-from samebits.evaluation.metrics.classification import Interval
+from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.curves import Curve
+from samebits.metrics.classification import Interval
 from samebits.params.evaluate import EvaluateParams
 
 EVALUATORS: dict[str, str] = {
@@ -34,9 +36,6 @@ EVALUATORS: dict[str, str] = {
 """Kind of target -> module."""
 
 Facts = list[tuple[str, list[tuple[str, str]]]]
-
-_DIGITS = 6
-"""Decimals kept of a metric: what is beyond depends on how sums are split over threads."""
 
 
 @dataclass(frozen=True)
@@ -155,11 +154,6 @@ def describe_inputs(info: DatasetInfo) -> str:
     return f"rows of {len(inputs.columns)} columns"
 
 
-def rounded(value: float | None) -> float | None:
-    """A metric as it is written."""
-    return None if value is None else round(value, _DIGITS)
-
-
 class Measured(Protocol):
     """Numbers of a test split, for `metrics_document`.
 
@@ -177,19 +171,22 @@ class Measured(Protocol):
     def undefined(self) -> Mapping[str, str]: ...
 
 
-def metrics_document(metrics: Measured, settings: EvaluateParams, samples: int) -> dict[str, Any]:
-    """`metrics.json`: numbers under `test`, their intervals under `interval`; what is undefined is null, with why."""
+def metrics_document(metrics: Measured, baseline: Baseline, settings: EvaluateParams, samples: int) -> dict[str, Any]:
+    """`metrics.json`: numbers under `test`, their intervals under `interval`, what is reached without an input under
+    `baseline`; what is undefined is null, with why."""
+    limits = {name: (rounded(each.low), rounded(each.high)) for name, each in metrics.intervals.items()}
     document: dict[str, Any] = {
         "test": {name: rounded(value) for name, value in metrics.values.items()},
         "interval": {
-            name: {"low": rounded(interval.low), "high": rounded(interval.high)}
-            for name, interval in metrics.intervals.items()
+            name: {"low": low, "high": high} for name, (low, high) in limits.items() if None not in (low, high)
         },
+        "baseline": baseline.values,
         "confidence": settings.confidence,
         "samples": samples,
     }
-    if metrics.undefined:
-        document["undefined"] = dict(metrics.undefined)
+    reasons = dict.fromkeys((name for name, value in document["test"].items() if value is None), "it is not finite")
+    if undefined := reasons | dict(metrics.undefined):
+        document["undefined"] = undefined
     return document
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from samebits.base.decimals import rounded
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import sha256_file, write_bytes, write_json
 from samebits.base.registry import load_module
@@ -30,6 +31,7 @@ from samebits.export.latency import BATCH_SIZES, median_milliseconds
 from samebits.export.metadata import export_metadata
 from samebits.export.parity import Predictor, answers, measure_parity, stored
 from samebits.export.usage import reader_files
+from samebits.metrics.regression import r2
 from samebits.params.export import ExportParams
 from samebits.signature.signature import NextTokenTarget
 
@@ -183,14 +185,14 @@ def _example(split: Split) -> Array:
 
 
 def _score(reference: npt.NDArray[np.float32], split: Split) -> dict[str, float]:
-    """How good the eager model is, as one number of its kind."""
+    """How good the eager model is, as one number of its kind; none where it is undefined."""
     if split.targets is None:
         return {}
     if split.info.classes:
-        return {"accuracy": round(float((reference.argmax(axis=1) == split.targets).mean()), 6)}
-    wrong = reference.astype(np.float64) - split.targets
-    spread = split.targets.astype(np.float64) - split.targets.astype(np.float64).mean()
-    return {"r2": round(float(1.0 - (wrong**2).sum() / (spread**2).sum()), 6)}
+        score = {"accuracy": float((reference.argmax(axis=1) == split.targets).mean())}
+    else:
+        score = {"r2": r2(split.targets.astype(np.float64), reference.astype(np.float64))}
+    return {name: value for name, each in score.items() if (value := rounded(each)) is not None}
 
 
 def _eager(serving: ServingModel) -> Predictor:

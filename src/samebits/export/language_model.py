@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.checkpoints.serving import GeneratingModel
 from samebits.data.loading.prepared import Array, Split
@@ -30,7 +31,6 @@ _PROMPTS = 3
 _PROMPT_TOKENS = 16
 _LARGEST = 1 << 27
 """Scores computed at once, at most: 512 MiB."""
-_DIGITS = 6
 
 
 class TokenProof:
@@ -68,7 +68,8 @@ class TokenProof:
                 )
             total += float(losses.double().mean()) * len(rows)
         loss = total / len(self.split)
-        return {name: round(value, _DIGITS) for name, value in token_metrics(loss, self.bytes_per_token).items()}
+        scores = token_metrics(loss, self.bytes_per_token)
+        return {name: value for name, each in scores.items() if (value := rounded(each)) is not None}
 
     def compare(self, name: str, run: RunAll) -> Parity:
         """Scores of every row, in batches of the sizes of `export.batch_sizes` in turn.

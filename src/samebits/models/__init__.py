@@ -2,7 +2,8 @@
 
 A model file defines `Settings`, a `Section` with the model's own keys, and `build(settings, signature) -> nn.Module`.
 To add one: write the file, add its name to `MODELS` in `params/choices.py`. One that reads only the beginning of a text
-says so by a function `reads(settings, signature) -> int`, in tokens.
+says so by a function `reads(settings, signature) -> int`, in tokens. A module whose parameters of several axes are no
+matrices but factors of single features names them in a class attribute, `elementwise`: they are not decayed.
 """
 
 from __future__ import annotations

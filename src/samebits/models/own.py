@@ -7,7 +7,6 @@ model. It is loaded by its path from the folder that holds params.yaml, in which
 from __future__ import annotations
 
 import importlib.util
-import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -16,13 +15,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from samebits.base.boundary import OWN_CODE, own_place
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
 from samebits.params.section import Section
 from samebits.preprocess import build_preprocess
 from samebits.signature.signature import Signature, TokenInputs
-
-FOLDER = "custom"
 
 _SHOWN = {
     "image": "images, float [N, C, H, W], normalised",
@@ -76,6 +74,11 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"{settings.class_name} of {settings.file} has no parameters", "give it layers in __init__")
     _try_out(model, f"{settings.class_name} of {settings.file}", signature)
+    if others := [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]:
+        raise UserError(
+            f"{settings.class_name} of {settings.file} has {', '.join(others)} in its state dict, which is no tensor",
+            "keep it in a buffer (register_buffer), or out of the state: weights are saved as safetensors",
+        )
     return model
 
 
@@ -121,8 +124,10 @@ def _two_samples(signature: Signature) -> Tensor:
 
 def _load(path: Path) -> ModuleType:
     if not path.is_file():
-        known = sorted(each.name for each in Path(FOLDER).glob("*.py"))
-        raise UserError(f"model.file {path} does not exist", f"write it; {FOLDER} has {', '.join(known) or 'no file'}")
+        known = sorted(each.name for each in Path(OWN_CODE).glob("*.py"))
+        raise UserError(
+            f"model.file {path} does not exist", f"write it; {OWN_CODE} has {', '.join(known) or 'no file'}"
+        )
     spec = importlib.util.spec_from_file_location(f"custom_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -135,6 +140,5 @@ def _load(path: Path) -> ModuleType:
 
 def _where(error: Exception) -> str:
     """The error and the line of the user's file that it came from."""
-    text = f"{type(error).__name__}: {error}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if f"{FOLDER}/" in frame.filename]
-    return f"{text} (line {frames[-1].lineno})" if frames else text
+    text, place = f"{type(error).__name__}: {error}", own_place(error)
+    return text if place is None else f"{text} ({place})"

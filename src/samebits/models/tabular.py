@@ -92,6 +92,8 @@ class Piecewise(nn.Module):
 class Periodic(nn.Module):
     """Standardised numbers [N, columns] -> [N, columns, size]: sines and cosines of learnt frequencies, mixed."""
 
+    elementwise = ("frequencies",)
+
     def __init__(self, columns: int, size: int, frequencies: int, scale: float) -> None:
         super().__init__()
         self.frequencies = nn.Parameter(torch.randn(columns, frequencies) * scale)
@@ -107,6 +109,8 @@ class MemberLinear(nn.Module):
 
     [N, members, before] -> [N, members, after].
     """
+
+    elementwise = ("inputs", "outputs")
 
     def __init__(self, members: int, before: int, after: int, first: bool) -> None:
         super().__init__()

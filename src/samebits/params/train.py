@@ -16,7 +16,7 @@ class SGDParams(Section):
         lr: peak learning rate.
         momentum: share of the last update that goes into the next; 0 is off.
         nesterov: look ahead along the momentum (Sutskever et al., 2013).
-        weight_decay: L2 penalty on matrices and convolutions, not on embeddings, biases and normalisation.
+        weight_decay: L2 penalty on matrices and convolutions, not on embeddings, biases and scales.
     """
 
     name: Literal["sgd"]
@@ -34,7 +34,7 @@ class AdamParams(Section):
         beta1: decay of the mean of the gradient.
         beta2: decay of the mean of its square.
         eps: added to the root of that square.
-        weight_decay: on matrices and convolutions, not on embeddings, biases and normalisation.
+        weight_decay: on matrices and convolutions, not on embeddings, biases and scales.
     """
 
     name: Literal["adam", "adamw"]
@@ -47,7 +47,7 @@ class AdamParams(Section):
 
 class MuonParams(Section):
     """`torch.optim.Muon` (Jordan et al., 2024) for the matrices of hidden layers, `torch.optim.AdamW` for embeddings,
-    the head, convolutions, biases and normalisation.
+    the head, convolutions, biases and scales.
 
     Attributes:
         lr: peak learning rate of the matrices; steps are scaled to the size of AdamW's.
@@ -56,7 +56,7 @@ class MuonParams(Section):
         beta1: of AdamW: decay of the mean of the gradient.
         beta2: of AdamW: decay of the mean of its square.
         eps: of AdamW: added to the root of that square.
-        weight_decay: on matrices, not on embeddings, biases and normalisation.
+        weight_decay: on matrices, not on embeddings, biases and scales.
     """
 
     name: Literal["muon"]
@@ -79,7 +79,8 @@ class ScheduleParams(Section):
         name: shape of the decay after the warm-up.
         warmup: share of all steps over which the rate rises linearly from 0.
         decay: share of all steps over which it falls at the end, for `wsd` (warm-up, stable, decay) alone.
-        final: rate at the last step, as a share of the peak.
+        final: rate at the last step, as a share of the peak. A fall to 0 of fewer than 10 steps gets there one step
+            later, so that no update of a short training is lost.
     """
 
     name: Literal["linear", "cosine", "constant", "wsd"] = "cosine"

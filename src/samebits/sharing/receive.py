@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from samebits.base.decimals import shown
 from samebits.base.errors import UserError, listed
 from samebits.base.files import read_json, write_bytes
 from samebits.sharing.remote.captured_logs import Heard, unlogged
@@ -246,7 +247,7 @@ def describe(folder: Path) -> str:
     test = _json(folder / "reports" / "evaluation" / "metrics.json").get("test")
     if isinstance(test, dict):
         numbers = [
-            f"{name} {value:.4f}"
+            f"{name} {shown(value)}"
             for name, value in test.items()
             if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         ]

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from samebits.base.errors import Interrupted, UserError
+from samebits.base.errors import Interrupted
 from samebits.base.signals import StopRequest
+from samebits.checkpoints.tied import named_weights
 from samebits.compute import determinism
 from samebits.compute.deterministic_errors import deterministic_errors
 from samebits.compute.distributed import Team
@@ -27,12 +28,13 @@ from samebits.data.loading.sequential import Batch, sequential
 from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
 from samebits.tasks import Deriving, Task
+from samebits.training.optim.finite import finite, require_finite_step, require_scale
 from samebits.training.optim.gradients import Flat, elastic, plain
 from samebits.training.optim.mixup import mix
 from samebits.training.optim.optimizers import set_learning_rate
 from samebits.training.optim.schedules import rate
 from samebits.training.profiler import Clock
-from samebits.training.resume.state import TrainingState, metrics_of
+from samebits.training.resume.state import TrainingState
 
 CURVE_POINTS = 400
 """Points of a training curve, whatever the number of steps; `golden.loss_trace` raises it to see each."""
@@ -103,7 +105,8 @@ class Training:
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
-            UserError: the loss is not finite, or an operation is not deterministic; nothing was updated with it.
+            UserError: the loss or its gradient is not finite, or an operation is not deterministic; the weights were
+                not updated with it.
             OutOfMemory: a micro-batch did not fit.
         """
         state, settings, total, clock = self.state, self.settings, self.total_steps, observer.clock
@@ -181,8 +184,10 @@ class Training:
         else:
             mine = range(team.rank * count // team.size, (team.rank + 1) * count // team.size)
             total = plain(run, mine, flat, team)
-        self._require_finite(total)
         with clock("optimizer"):
+            # A scaler looks for itself, and leaves the update out.
+            seen = [] if state.scaler else [each.grad for each in flat.parameters if each.grad is not None]
+            require_finite_step(total, state.model, seen, state.step + 1, self.total_steps)
             self._step()
         return total
 
@@ -211,20 +216,10 @@ class Training:
         dtype = self.precision.dtype
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
-    def _require_finite(self, loss: torch.Tensor) -> None:
-        """Stop before the update: weights that took a NaN never come back."""
-        value = loss.item()
-        if math.isfinite(value):
-            return
-        raise UserError(
-            f"the loss is {value} at step {self.state.step + 1} of {self.total_steps}; "
-            "nothing was updated with it and the last saved state is kept",
-            "lower train.optimizer.lr, lengthen train.schedule.warmup or set train.gradient_clip: 1.0",
-        )
-
     def _point(self, observer: Observer, share: float) -> float:
         """One row of the training curve: the mean loss since the row before."""
         state = self.state
+        require_scale(state.scaler, state.step, self.total_steps)
         loss = state.loss_sum.item() / state.loss_count
         state.loss_sum.zero_()
         state.loss_count = 0
@@ -234,8 +229,9 @@ class Training:
 
     def _record(self, observer: Observer, row: dict[str, float]) -> None:
         state = self.state
-        state.curve.append({"step": state.step, **row})
-        observer.point(metrics_of(row), state.step)
+        # An empty cell: JSON, in which the state is saved, has no NaN.
+        state.curve.append({"step": state.step, **{name: finite(value) for name, value in row.items()}})
+        observer.point({name: value for name, value in row.items() if name != "epoch"}, state.step)
 
     def _end_epoch(self, observer: Observer) -> None:
         """Validate, and remember the weights if they are the best so far."""
@@ -246,7 +242,7 @@ class Training:
         if metrics["loss"] < state.best_loss:
             state.best_loss, state.best_epoch = metrics["loss"], epoch
             if self.settings.select == "best":
-                state.best = {name: value.detach().clone() for name, value in state.evaluated.state_dict().items()}
+                state.best = {name: value.detach().clone() for name, value in named_weights(state.evaluated).items()}
 
     def _stops_early(self) -> bool:
         """No better validation loss for `patience` epochs. A function of the state, so a resumed run stops, too."""

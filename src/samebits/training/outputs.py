@@ -5,13 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
+from samebits.base.decimals import shown
+from samebits.base.errors import listed
 from samebits.base.files import remove_unfinished, write_bytes, write_json
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
+from samebits.checkpoints.tied import named_weights
 from samebits.data.loading.prepared import DatasetInfo
 from samebits.params.section import Section
 from samebits.pipeline.context import StageContext
 from samebits.training.loop import Training
+from samebits.training.optim.finite import not_finite, require_finite_state
+from samebits.training.resume.state import Row, step_of
 
 
 def write_outputs(training: Training, task: Section, model: Section, info: DatasetInfo, context: StageContext) -> None:
@@ -19,9 +25,10 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     state, reports = training.state, context.project.reports / "train"
     remove_unfinished(context.project.checkpoint, reports)
     steps = training.batches.steps_per_epoch
-    epoch, weights = state.step // steps, state.evaluated.state_dict()
+    epoch, weights = state.step // steps, named_weights(state.evaluated)
     if state.best is not None:
         epoch, weights = state.best_epoch, state.best
+    require_finite_state(not_finite(weights, state.unbounded), epoch * steps)
     config = CheckpointConfig(
         task=task.model_dump(),
         model=model.model_dump(),
@@ -35,33 +42,41 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
 
     rows = _merged(state.curve)
     write_bytes(reports / "curves.csv", _csv(rows))
-    kept = next((row for row in reversed(rows) if row["step"] == epoch * steps), {})
+    kept: Row = next((row for row in reversed(rows) if step_of(row) == epoch * steps), {})
     validation = {name.removeprefix("val/"): value for name, value in kept.items() if name.startswith("val/")}
-    metrics = {
+    lost = [name for name, value in validation.items() if value is None]
+    metrics: dict[str, Any] = {
         "val": validation,
         "train": {"loss": kept.get("train/loss"), "steps": state.step, "epochs": state.step // steps},
         "model": {"parameters": sum(each.numel() for each in state.model.parameters()), "epoch": epoch},
     }
+    if lost:
+        metrics["undefined"] = {f"val/{name}": "it is not finite" for name in lost}
     write_json(reports / "metrics.json", metrics)
     context.tracker.report(reports / "metrics.json")
-    shown = ", ".join(f"validation {name} {value:.4f}" for name, value in validation.items())
-    context.say(f"kept epoch {epoch}: {shown}")
+    said = ", ".join(f"validation {name} {shown(value)}" for name, value in validation.items())
+    context.say(f"kept epoch {epoch}: {said}")
+    if lost:
+        context.say(
+            f"warning: the training diverged: the validation {listed(lost)} is not finite; lower train.optimizer.lr, "
+            "lengthen train.schedule.warmup or set train.gradient_clip: 1.0"
+        )
 
 
-def write_curves(curve: list[dict[str, float]], reports: Path) -> None:
+def write_curves(curve: list[Row], reports: Path) -> None:
     """`curves.csv` so far, for `dvc plots` while the training runs."""
     write_bytes(reports / "curves.csv", _csv(_merged(curve)))
 
 
-def _merged(curve: list[dict[str, float]]) -> list[dict[str, float]]:
-    """One row a step."""
-    rows: dict[float, dict[str, float]] = {}
+def _merged(curve: list[Row]) -> list[Row]:
+    """One row per step."""
+    rows: dict[int, Row] = {}
     for row in curve:
-        rows.setdefault(row["step"], {}).update(row)
+        rows.setdefault(step_of(row), {}).update(row)
     return list(rows.values())
 
 
-def _csv(rows: list[dict[str, float]]) -> bytes:
+def _csv(rows: list[Row]) -> bytes:
     columns = sorted({name for row in rows for name in row} - {"step"})
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, ["step", *columns], lineterminator="\n")

@@ -11,9 +11,10 @@ from samebits.base.progress import Progress
 from samebits.pipeline.context import StageContext
 from samebits.training.flops import flops_a_sample, peak_flops
 from samebits.training.loop import Observer, Training
+from samebits.training.optim.finite import require_finite_state
 from samebits.training.outputs import write_curves
 from samebits.training.profiler import Clock, Profile
-from samebits.training.resume.state import TrainingState, metrics_of
+from samebits.training.resume.state import TrainingState, metrics_of, step_of
 from samebits.training.resume.store import StateStore
 
 _CURVES_SECONDS = 2.0
@@ -22,13 +23,13 @@ _CURVES_SECONDS = 2.0
 
 def restore(state: TrainingState, store: StateStore, context: StageContext) -> None:
     """Go on from the newest saved state, if there is one."""
-    saved = store.load()
+    saved = store.load(state.damaged)
     if saved is None:
         return
     state.restore(*saved)
     for row in state.curve:
         # Points that the run already has are dropped; a run that was begun anew gets its whole curve.
-        context.tracker.metrics(metrics_of(row), int(row["step"]))
+        context.tracker.metrics(metrics_of(row), step_of(row))
     context.say(f"resuming at step {state.step}")
     context.tracker.tags({"samebits.resumed_at_step": str(state.step)})
 
@@ -38,9 +39,11 @@ def drive(training: Training, store: StateStore, context: StageContext) -> None:
     state = training.state
 
     def save() -> None:
+        tensors = state.tensors()
+        require_finite_state(state.damaged(tensors), state.step)
         # The journal must hold every point that the saved state will not make again.
         context.tracker.flush()
-        store.save(state.tensors(), state.counters())
+        store.save(tensors, state.counters())
 
     context.tracker.computes()
     clock = Profile(training.device, context.project.state / "profile") if context.runtime.profile else Clock()

@@ -29,6 +29,7 @@ from samebits.pipeline.context import StageContext
 from samebits.pipeline.fingerprint import digest
 from samebits.preprocess import build_preprocess
 from samebits.tasks import build_task
+from samebits.training.batch_norm import require_enough_for_batch_norm
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optim.ema import WeightAverage
 from samebits.training.optim.mixup import require_mixable
@@ -164,7 +165,7 @@ def _follow(plan: Plan, micro: int, store: StateStore, team: Team, context: Stag
     # The first process saves no state before this one has read the newest.
     step = int(team.gather(torch.tensor([0], device=plan.device))[0])
     if step:
-        saved = store.load()
+        saved = store.load(training.state.damaged)
         if saved is None or saved[1]["step"] != step:
             raise UserError(f"the state of step {step} cannot be read by process {team.rank}", "run dvc repro again")
         training.state.restore(*saved)
@@ -229,7 +230,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
         loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
     )
-    return Training(
+    training = Training(
         task=build_task(plan.task, info.signature, info.class_counts.get("train", ())),
         settings=settings,
         seed=plan.seed,
@@ -253,6 +254,8 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
         mixing=plan.augment if plan.augment.mixup or plan.augment.cutmix else None,
         frozen=transfer.frozen,
     )
+    require_enough_for_batch_norm(training)
+    return training
 
 
 def model_module(model: Section) -> ModuleType:

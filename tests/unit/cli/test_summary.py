@@ -40,6 +40,15 @@ def test_metrics_come_with_their_intervals(project: Project) -> None:
     assert "macro_f1" not in found  # null: it could not be computed
 
 
+def test_what_is_reached_without_an_input_stands_beside(project: Project) -> None:
+    file = project.reports / "evaluation" / "metrics.json"
+    test = {"r2": 0.5, "mae": 5.5e-9}
+    write_json(file, {"test": test, "interval": {}, "baseline": {"r2": -0.01, "mae": 2e-8}})
+    found = rows(project)
+    assert found["r2"] == "0.5000   baseline -0.0100"
+    assert found["mae"] == "5.5e-09   baseline 2e-08"
+
+
 def test_columns_are_aligned(project: Project) -> None:
     text = summarize(project).splitlines()
     assert len({len(line) - len(line[2:].lstrip().split(maxsplit=1)[-1]) for line in text}) == 1

@@ -19,11 +19,12 @@ from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project
 from samebits.checkpoints.checkpoint import CONFIG
+from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.evaluate import evaluate
-from samebits.evaluation.metrics.classification import evaluate_predictions, predictions_from_logits
 from samebits.evaluation.preview import Shown
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Mistake, render_report
+from samebits.metrics.classification import evaluate_predictions, predictions_from_logits
 from samebits.params.evaluate import EvaluateParams
 
 SETTINGS = EvaluateParams(bootstrap=100, batch_size=16, mistakes=5)
@@ -137,6 +138,7 @@ def page_for(classes: list[str], mistakes: list[Mistake]) -> str:
     metrics = evaluate_predictions(predictions, top_k=3, bins=5, bootstrap=100, confidence=0.95)
     return render_report(
         metrics,
+        Baseline("always <i>x</i>", {"accuracy": 0.25}),
         predictions,
         classes=classes,
         curves=[],
@@ -155,6 +157,8 @@ def test_class_names_cannot_inject_markup() -> None:
     page = page_for([bad, "b", "c"], [mistake, Mistake(1, bad, Shown(text=bad), "b", "c", 0.9, 0.1)])
     assert "<script" not in page
     assert "<b>x</b>" not in page
+    assert "<i>x</i>" not in page
+    assert "baseline 25.00 %" in page
 
 
 HOSTILE = ["$", "$$", "$10^$", "a$^$", "#$1 #$2", "$5-$10", "line\nbreak", "x" * 300, "猫", "</table>", "\u202eabc"]

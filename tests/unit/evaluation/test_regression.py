@@ -57,6 +57,8 @@ def test_files_agree_with_each_other(judged: Any) -> None:
     assert metrics["test"]["r2"] == pytest.approx(1 - ((said - actual) ** 2).sum() / spread, abs=1e-4)
     assert metrics["test"]["mae"] == pytest.approx(np.abs(said - actual).mean(), rel=1e-4)
     assert metrics["test"]["r2"] > 0.8
+    assert metrics["baseline"]["r2"] == pytest.approx(0.0, abs=0.2)
+    assert metrics["baseline"]["rmse"] > metrics["test"]["rmse"]
     worst = table(files, "worst.csv")
     assert float(worst[0]["residual"]) == pytest.approx(max(said - actual, key=abs), rel=1e-3)
     assert [row["index"] for row in worst] == [
@@ -118,6 +120,11 @@ def test_classes_of_a_table(tmp_path: Path) -> None:
     exported = json.loads((context.project.exported / "export.json").read_text())
     assert exported["test"]["accuracy"] == json.loads(files["metrics.json"])["test"]["accuracy"]
     assert json.loads(files["metrics.json"])["samples"] > 20
+    # Three cultivars: 59, 71 and 48 wines.
+    baseline = json.loads(files["metrics.json"])["baseline"]
+    assert 0.2 < baseline["accuracy"] < 0.6
+    assert f"baseline {baseline['accuracy']:.2%}".replace("%", " %") in files["report/report.html"].decode()
+    assert "always class_1, the most frequent class" in "\n".join(context.said)
 
 
 def test_numbers_have_a_comma_at_thousands_and_no_negative_zero() -> None:

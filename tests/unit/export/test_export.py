@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,15 @@ def test_int8_that_cannot_be_made_leaves_nothing(tiny_context: Any, monkeypatch:
     with pytest.raises(UserError, match="cannot quantise the model: no"):
         export(ExportParams(formats=["onnx"], batch_sizes=[33], int8=True), context=tiny_context)
     assert not tiny_context.project.exported.exists()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_score_that_is_undefined_is_left_out_and_int8_is_refused_without_one(count: int) -> None:
+    # The mean of three 0.1 is not 0.1.
+    split: Any = SimpleNamespace(targets=np.full(count, 0.1, np.float32), info=SimpleNamespace(classes=()))
+    assert _score(np.zeros(count, np.float32), split) == {}
+    with pytest.raises(UserError, match="all of its targets are equal"):
+        int8.judge(lambda x: x, np.zeros(count, np.float32), split, _score, 0.1)
 
 
 def test_int8_is_made_from_onnx() -> None:

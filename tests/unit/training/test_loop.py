@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from samebits.base.errors import Interrupted, UserError
+from samebits.base.files import json_bytes
 from samebits.base.signals import StopRequest
 from samebits.compute.hardware import Precision
 from samebits.data.loading.batches import Batches
@@ -164,7 +165,7 @@ def test_one_update_is_the_rate_times_the_gradient() -> None:
     stop.requested = True
     with pytest.raises(Interrupted):
         run(training, stop=stop)
-    assert torch.allclose(weights(training), before - 0.5 * 0.75 * gradient, atol=1e-6)
+    assert torch.allclose(weights(training), before - 0.5 * 0.8 * gradient, atol=1e-6)
 
 
 @pytest.mark.parametrize("micro", [4, 2, 1, 3])
@@ -229,6 +230,61 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(value: float) -> None
     assert training.state.step == 2
     assert torch.equal(weights(training), seen[-1])
     assert told.saves == 2
+
+
+class Root(nn.Module):
+    """A linear model; from its third training pass on, its loss stays what it was and its gradient is NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.passes = nn.Linear(48, 5), 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.layer(inputs.flatten(1))
+        self.passes += self.training
+        if self.training and self.passes >= 3:
+            zero = (self.layer.bias - self.layer.bias.detach()).sum()
+            outputs = outputs + (zero * zero).sqrt()
+        return outputs
+
+
+@pytest.mark.parametrize("settings", [{}, {"gradient_clip": 1.0}, {"elastic": True, "micro_batch_size": 4}], ids=str)
+def test_a_gradient_that_is_not_finite_stops_before_the_update(settings: dict[str, Any]) -> None:
+    passes = 2 if "elastic" in settings else 1
+    model = Root()
+    model.passes = 2 - 2 * passes
+    training = make(model, ema_decay=0.9, **settings)
+    seen: list[Tensor] = []
+    told = Told(save_seconds=0.0, then=lambda _: seen.append(weights(training)))
+    with pytest.raises(UserError, match=r"the gradient of layer.bias is not finite at step 3 of 8") as error:
+        run(training, told)
+    assert "square root" in error.value.cure
+    assert torch.equal(weights(training), seen[-1])
+    assert not training.state.damaged(training.state.tensors())
+    assert told.saves == 2
+
+
+def test_a_scale_that_no_gradient_fits_ends_the_training() -> None:
+    model = Root()
+    model.passes = 3
+    training = make(model, Precision("fp16", torch.float16, scaled=True), epochs=10)
+    before = weights(training)
+    with pytest.raises(UserError, match=r"not finite at any scale of the loss"):
+        run(training)
+    assert torch.equal(weights(training), before)
+
+
+def test_a_validation_loss_that_is_not_finite_is_an_empty_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [math.nan, math.inf])
+    training = make(select="best", patience=2, epochs=3)
+    told = Told()
+    run(training, told)
+    assert [row["val/loss"] for row in training.state.curve if "epoch" in row] == [None, None]
+    assert json_bytes(training.state.counters())
+    assert training.state.best is None
+    assert training.state.step == 8
+    # The tracker names what it cannot record.
+    assert [math.isfinite(row["val/loss"]) for _, row in told.points if "val/loss" in row] == [False, False]
 
 
 def test_patience_ends_the_training_and_a_resumed_one_stays_ended(monkeypatch: pytest.MonkeyPatch) -> None:

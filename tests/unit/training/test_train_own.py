@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256_file
 from samebits.base.signals import StopRequest
 from samebits.checkpoints.checkpoint import load_checkpoint
 from samebits.data.loading.prepared import open_split, read_info
+from samebits.evaluation.report.curves import read_curves
 from samebits.export.export import export
 from samebits.models import build_model, own
 from samebits.params.augment import AugmentParams
@@ -50,6 +52,14 @@ class Pair(Rows):
         return super().forward(rows), None
 
 
+class Noted(Rows):
+    def get_extra_state(self):
+        return {"version": 2}
+
+    def set_extra_state(self, state):
+        pass
+
+
 class Bigram(nn.Module):
     def __init__(self, signature):
         super().__init__()
@@ -57,6 +67,34 @@ class Bigram(nn.Module):
 
     def forward(self, tokens):
         return self.scores(tokens)
+
+
+class TiedWriter(Writer):
+    def __init__(self, signature, width=32):
+        super().__init__(signature, width)
+        self.mix = nn.Linear(2 * width, width)
+        self.head = nn.Sequential(self.mix, nn.Linear(width, signature.outputs, bias=False))
+        self.head[1].weight = self.tokens.weight
+
+
+class Shared(Rows):
+    def __init__(self, signature, width=8):
+        super().__init__(signature, width)
+        block = nn.Linear(self.numbers, self.numbers)
+        self.blocks = nn.Sequential(block, nn.ReLU(), block)
+
+    def forward(self, rows):
+        return super().forward(torch.cat([self.blocks(rows[:, : self.numbers]), rows[:, self.numbers :]], dim=1))
+
+
+class NormedRows(Rows):
+    def __init__(self, signature, width=8):
+        super().__init__(signature, width)
+        self.norm = nn.BatchNorm1d(self.numbers)
+
+    def forward(self, rows):
+        normed = self.norm(rows[:, : self.numbers])
+        return super().forward(torch.cat([normed, rows[:, self.numbers :]], dim=1))
 """
 
 
@@ -126,6 +164,18 @@ def test_the_metrics_of_ones_own_regression_are_those_computed_by_hand(made: Any
     assert validated(context)["mae"] == pytest.approx(float(np.abs(answers.numpy() - prices).mean()), rel=1e-4)
 
 
+def test_a_training_that_diverges_at_its_end_is_written_and_warned_of(made: Any) -> None:
+    context = made(make_table_context, steps=0)
+    optimizer = {"name": "sgd", "lr": 1e30}
+    size = read_info(context.project.prepared).counts["train"]
+    run(context, Regression(name="regression"), "Rows", epochs=1, batch_size=size, optimizer=optimizer)
+    metrics = read_json(context.project.reports / "train" / "metrics.json")
+    assert metrics["val"]["loss"] is None
+    assert metrics["undefined"]["val/loss"] == "it is not finite"
+    assert any("warning: the training diverged: the validation loss" in line for line in context.said)
+    assert read_curves(context.project.reports / "train" / "curves.csv")[0].name == "train/loss"
+
+
 def test_texts_of_any_length(made: Any) -> None:
     context = made(make_text_context)
     run(context, Classification(name="classification"), "Bag", epochs=20)
@@ -141,6 +191,44 @@ def test_the_next_token_with_a_cache(made: Any) -> None:
     assert read_json(context.project.exported / "export.json")["formats"]["onnx"]["greedy_tokens"] > 0
 
 
+@pytest.mark.parametrize("changes", [{"select": "best"}, {"elastic": True, "micro_batch_size": 8}], ids=str)
+def test_tied_weights_are_trained_and_saved_once(changes: dict[str, Any], made: Any) -> None:
+    context = made(make_running_text_context)
+    context.runtime = context.runtime.model_copy(update={"checkpoint_seconds": 1e-3})
+    run(context, LanguageModel(name="language_model"), "TiedWriter", epochs=1, ema_decay=0.9, **changes)
+    names = load_file(context.project.checkpoint / "model.safetensors").keys()
+    assert "tokens.weight" in names
+    assert "head.1.weight" not in names
+
+
+def test_a_layer_of_two_names_is_trained_and_exported(made: Any) -> None:
+    context = made(make_table_context, steps=0)
+    run(context, Regression(name="regression"), "Shared", epochs=1)
+    export(ExportParams(batch_sizes=[1, 3]), context=context)
+    assert set(read_json(context.project.exported / "export.json")["formats"]) == {"onnx", "torch_export"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "named"),
+    [
+        ({"micro_batch_size": 1}, "train.micro_batch_size is 1"),
+        ({"batch_size": 1}, "train.batch_size is 1"),
+        ({"batch_size": 9, "micro_batch_size": 4}, "train.micro_batch_size is 4, which leaves one of 9 samples over"),
+    ],
+)
+def test_batch_norm_of_one_sample_is_refused_before_the_first_step(
+    sizes: dict[str, int], named: str, made: Any
+) -> None:
+    context = made(make_table_context, steps=0)
+    with pytest.raises(UserError, match=f"{named}.*the batch normalisation norm has a single value"):
+        run(context, Regression(name="regression"), "NormedRows", **sizes)
+
+
+def test_batch_norm_of_one_sample_of_many_values_is_fine(made: Any) -> None:
+    context = made(make_table_context, steps=0)
+    run(context, Regression(name="regression"), "Rows", epochs=1, micro_batch_size=1)
+
+
 def test_the_next_token_without_a_cache_is_trained_and_not_exported(made: Any) -> None:
     context = made(make_running_text_context)
     run(context, LanguageModel(name="language_model"), "Bigram")
@@ -154,6 +242,11 @@ def test_the_next_token_without_a_cache_is_trained_and_not_exported(made: Any) -
 TABLES = "rows, float [N, numbers + indicators + categories], here [2, 7], and has to give [2]"
 WRONG = {
     "an axis too many": ("Column", r"Column of custom/mine.py gives \[2, 1\] for two samples", TABLES),
+    "a state that is no tensor": (
+        "Noted",
+        "has _extra_state in its state dict, which is no tensor",
+        "keep it in a buffer",
+    ),
     "no tensor": ("Pair", r"gives tuple for two samples", TABLES),
     "a model of images": ("Net", r"Net of custom/mine.py cannot compute two samples: RuntimeError: .*", TABLES),
     "a model of texts": ("Bag", "the model takes tokens", ""),

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.evaluation.metrics.classification import ClassScores, Metrics, Predictions
+from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.charts import Line, line_chart
 from samebits.evaluation.report.curves import Curve
 from samebits.evaluation.report.page import data_url, render
+from samebits.metrics.classification import ClassScores, Metrics, Predictions
 
 if TYPE_CHECKING:
     from samebits.evaluation.preview import Shown
@@ -55,6 +56,7 @@ class Mistake:
 
 def render_report(
     metrics: Metrics,
+    baseline: Baseline,
     predictions: Predictions,
     *,
     classes: Sequence[str],
@@ -79,7 +81,8 @@ def render_report(
         title=title,
         samples=len(predictions),
         wrong=wrong,
-        numbers=[_number(name, value, metrics) for name, value in metrics.values.items()],
+        baseline=baseline.answer,
+        numbers=[_number(name, value, metrics, baseline) for name, value in metrics.values.items()],
         level=f"{confidence:.0%}" if (confidence * 100).is_integer() else f"{confidence:.1%}",
         resamples=resamples,
         classes=classes,
@@ -154,7 +157,7 @@ def format_value(name: str, value: float | None) -> str:
     return f"{value:.2%}".replace("%", " %") if name in _SHARES or name.startswith("top_") else f"{value:.4f}"
 
 
-def _number(name: str, value: float | None, metrics: Metrics) -> dict[str, str]:
+def _number(name: str, value: float | None, metrics: Metrics, baseline: Baseline) -> dict[str, str]:
     interval = metrics.intervals.get(name)
     spread = f"{format_value(name, interval.low)} to {format_value(name, interval.high)}" if interval else ""
     return {
@@ -162,6 +165,7 @@ def _number(name: str, value: float | None, metrics: Metrics) -> dict[str, str]:
         "value": format_value(name, value),
         "interval": spread.replace(" % to", " to"),
         "reason": metrics.undefined.get(name, ""),
+        "baseline": format_value(name, baseline.values[name]) if name in baseline.values else "",
     }
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.evaluation.metrics.classification import Bin, Ints
 from samebits.evaluation.report.curves import Curve
+from samebits.metrics.classification import Bin, Ints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from samebits.evaluation.metrics.regression import Numbers
 from samebits.evaluation.report.figures import BLUE, GREY, ORANGE, Canvas, drawn_name
 from samebits.evaluation.report.page import format_number
+from samebits.metrics.regression import Numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,16 +26,20 @@ MicroBatch = Callable[[int], torch.Tensor]
 
 
 class Flat:
-    """Gradients and floating-point buffers (running statistics) of a model as one vector."""
+    """Gradients and floating-point buffers (running statistics) of a model as one vector.
+
+    Attributes:
+        parameters: those that are trained.
+    """
 
     def __init__(self, model: nn.Module) -> None:
-        self._parameters = [each for each in model.parameters() if each.requires_grad]
+        self.parameters = [each for each in model.parameters() if each.requires_grad]
         self._all_buffers = list(model.buffers())
         self._buffers = [each for each in self._all_buffers if each.is_floating_point()]
 
     def gradients(self) -> torch.Tensor:
         """Gradients, then buffers; what has no gradient counts as 0."""
-        parts = [torch.zeros_like(each) if each.grad is None else each.grad for each in self._parameters]
+        parts = [torch.zeros_like(each) if each.grad is None else each.grad for each in self.parameters]
         return torch.cat([part.reshape(-1).float() for part in [*parts, *self._buffers]])
 
     def buffers(self) -> list[torch.Tensor]:
@@ -49,13 +53,13 @@ class Flat:
 
     def clear(self) -> None:
         """Forget the gradients."""
-        for each in self._parameters:
+        for each in self.parameters:
             each.grad = None
 
     def spread(self, vector: torch.Tensor, parts: int) -> None:
         """Take over a sum of `gradients()`: gradients as they are, buffers as the mean over `parts` summands."""
         at = 0
-        for parameter in self._parameters:
+        for parameter in self.parameters:
             # In the memory layout of the weight: fused optimisers walk both in step.
             part = vector[at : at + parameter.numel()].view_as(parameter)
             parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(part)

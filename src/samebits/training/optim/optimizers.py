@@ -22,17 +22,15 @@ def build_optimizer(
 ) -> optim.Optimizer:
     """SGD, Adam, AdamW or Muon over a model's parameters.
 
-    Weight decay applies to matrices and convolutions; biases and normalisation scales (one-dimensional) are left
-    out, as decaying them only fights the normalisation, and so are embeddings: the row of a rare token gets a gradient
-    seldom, but would be decayed at every step. The fused kernels make one pass over the weights.
+    Weight decay applies to matrices and convolutions (`_matrices`). The fused kernels make one pass over the weights.
 
     Args:
         rates: learning rate of a parameter, by name, as a multiple of the common one; 1 where it is left out.
     """
     spare_compiler()
-    embeddings = {each.weight for each in model.modules() if isinstance(each, nn.Embedding | nn.EmbeddingBag)}
+    matrices = _matrices(model)
     trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
-    decayed = {name: each.ndim > 1 and each not in embeddings for name, each in trained.items()}
+    decayed = {name: each in matrices for name, each in trained.items()}
     of_rate = {name: (rates or {}).get(name, 1.0) for name in trained}
 
     def grouped(names: list[str], factor: float = 1.0) -> Groups:
@@ -62,6 +60,31 @@ def build_optimizer(
         optimizer = kind(groups, lr=settings.lr, betas=betas, eps=settings.eps, fused=True)
     step_without_compiler(optimizer)
     return optimizer
+
+
+_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+_NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_MAGNITUDES = ("weight_g", "original0")
+"""What torch's two weight normalisations call the lengths that they multiply directions by."""
+
+
+def _matrices(model: nn.Module) -> set[nn.Parameter]:
+    """What multiplies the features of a layer: matrices and kernels of convolutions.
+
+    Biases and scales are left out, as decaying them only fights the normalisation, whatever their axes (an ensemble
+    has one for each member), and so are embeddings: the row of a rare token gets a gradient seldom, but would be
+    decayed at every step. A module names its scales in `elementwise`.
+    """
+    found: set[nn.Parameter] = set()
+    left: set[nn.Parameter] = set()
+    for module in model.modules():
+        whole = isinstance(module, _EMBEDDINGS + _NORMALISATIONS)
+        named = (*_MAGNITUDES, *getattr(module, "elementwise", ()))
+        for name, each in module.named_parameters(recurse=False):
+            is_left = whole or each.ndim < 2 or "bias" in name or name in named
+            (left if is_left else found).add(each)
+    # A matrix that is an embedding, too, is one.
+    return found - left
 
 
 class MuonWithAdamW(optim.Optimizer):

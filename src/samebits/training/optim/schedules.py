@@ -6,13 +6,17 @@ import math
 
 from samebits.params.train import ScheduleParams
 
+_FEW = 10
+"""Falls of fewer steps do not reach 0: in longer ones, an update without a rate is no loss."""
+
 
 def rate(settings: ScheduleParams, step: int, total: int) -> float:
     """The share of the peak learning rate at which update `step` (0 .. total - 1) is made.
 
     Rises linearly over the first `warmup` share of the steps, never starting at 0; then falls to `final` along a
     line or half a cosine (Loshchilov and Hutter, 2017), or stays; `wsd` stays, and falls along a line over the last
-    `decay` share of the steps (Hu et al., 2024).
+    `decay` share of the steps (Hu et al., 2024). `final` is the rate of the last update; a fall to 0 of a few steps
+    would lose much of a short training with it, so it gets to 0 one step later.
     """
     warmup = round(settings.warmup * total)
     if step < warmup:
@@ -22,6 +26,9 @@ def rate(settings: ScheduleParams, step: int, total: int) -> float:
     start = max(warmup, total - round(settings.decay * total)) if settings.name == "wsd" else warmup
     if step < start:
         return 1.0
-    progress = (step - start + 1) / max(1, total - start)
+    steps = total - start
+    if settings.final == 0.0 and steps < _FEW:
+        steps += 1
+    progress = (step - start + 1) / steps
     shape = 0.5 * (1.0 + math.cos(math.pi * progress)) if settings.name == "cosine" else 1.0 - progress
     return settings.final + (1.0 - settings.final) * shape

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
+from samebits.checkpoints.tied import named_weights
 from samebits.params.transfer import TransferParams
 
 
@@ -89,11 +90,12 @@ def set_up(
 
 def _fill(network: nn.Module, weights: Mapping[str, Tensor], label: str) -> tuple[set[str], list[str]]:
     """Copy what fits by name and shape; the names that stay new, and lines that say so."""
-    own = network.state_dict()
+    own = named_weights(network)
     taken = [name for name in own if name in weights and weights[name].shape == own[name].shape]
     reshaped = [name for name in own if name in weights and weights[name].shape != own[name].shape]
     missing = [name for name in own if name not in weights]
-    unused = [name for name in weights if name not in own]
+    tied = network.state_dict().keys() - own.keys()
+    unused = [name for name in weights if name not in own and name not in tied]
     parameters = {name for name, _ in network.named_parameters()}
     if not parameters & set(taken):
         raise UserError(

@@ -9,7 +9,15 @@ from typing import Any
 import torch
 from torch import nn, optim
 
+from samebits.checkpoints.tied import load_weights, named_weights
 from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.finite import not_finite
+
+Row = dict[str, float | None]
+"""Of the curve: `step`, and metrics by name."""
+
+_MODELS = ("model", "average", "best")
+"""Parts of a state whose tensors are called as the model's."""
 
 
 @dataclass
@@ -23,9 +31,10 @@ class TrainingState:
         step: updates made.
         loss_sum: of the training loss since the last point of the curve, float64 on the device.
         loss_count: steps in `loss_sum`.
-        curve: rows of curves.csv so far.
+        curve: rows of curves.csv so far; None where a metric was not finite.
         best: the weights of the epoch with the lowest validation loss, where they may be needed.
         best_loss, best_epoch: that epoch's.
+        unbounded: names in the model of what held infinities from the beginning, such as the mask of an attention.
     """
 
     model: nn.Module
@@ -35,10 +44,14 @@ class TrainingState:
     step: int = 0
     loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
     loss_count: int = 0
-    curve: list[dict[str, float]] = field(default_factory=list)
+    curve: list[Row] = field(default_factory=list)
     best: dict[str, torch.Tensor] | None = None
     best_loss: float = math.inf
     best_epoch: int = 0
+    unbounded: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unbounded = frozenset(not_finite(self.model.state_dict()))
 
     @property
     def evaluated(self) -> nn.Module:
@@ -47,15 +60,19 @@ class TrainingState:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Every tensor of the state under a flat name."""
-        found = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        found = {f"model.{name}": value for name, value in named_weights(self.model).items()}
         for index, slot in enumerate(self._slots()):
             found |= {f"optimizer.{index}.{name}": value for name, value in slot.items()}
         if self.average:
-            found |= {f"average.{name}": value for name, value in self.average.model.state_dict().items()}
+            found |= {f"average.{name}": value for name, value in named_weights(self.average.model).items()}
         if self.best is not None:
             found |= {f"best.{name}": value for name, value in self.best.items()}
         found["loss_sum"] = self.loss_sum
         return found
+
+    def damaged(self, tensors: dict[str, torch.Tensor]) -> list[str]:
+        """Names of the tensors of a state of this training that hold NaN or infinity, and should not."""
+        return not_finite(tensors, {f"{part}.{name}" for part in _MODELS for name in self.unbounded})
 
     def counters(self) -> dict[str, Any]:
         """Everything else, as JSON values."""
@@ -76,9 +93,9 @@ class TrainingState:
         Raises:
             KeyError, RuntimeError: if the saved state is of another model or optimiser.
         """
-        self.model.load_state_dict(_below("model.", tensors))
+        load_weights(self.model, _below("model.", tensors))
         if self.average:
-            self.average.model.load_state_dict(_below("average.", tensors))
+            load_weights(self.average.model, _below("average.", tensors))
         for index, parameter in enumerate(self._parameters()):
             self.optimizer.state[parameter] = {
                 name: torch.empty_like(parameter, dtype=value.dtype).copy_(value)
@@ -106,9 +123,14 @@ class TrainingState:
         return [{name: value for name, value in state.items() if torch.is_tensor(value)} for state in states]
 
 
-def metrics_of(row: dict[str, float]) -> dict[str, float]:
+def metrics_of(row: Row) -> dict[str, float]:
     """The metrics in a row of the curve, without the columns that say where it stands."""
-    return {name: value for name, value in row.items() if name not in ("step", "epoch")}
+    return {name: value for name, value in row.items() if name not in ("step", "epoch") and value is not None}
+
+
+def step_of(row: Row) -> int:
+    """Where a row of the curve stands."""
+    return int(row["step"] or 0)
 
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.base.files import fsync_folder, read_json, sha256_file, write_bytes, write_json
 
 _KEPT = 2
@@ -89,14 +89,23 @@ class StateStore:
         for old in self._steps()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def load(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-        """The newest state that is whole, or None."""
+    def load(
+        self, damaged: Callable[[dict[str, torch.Tensor]], list[str]] = lambda _: []
+    ) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+        """The newest state that is whole, or None.
+
+        Args:
+            damaged: names of tensors whose values no training can go on from.
+        """
         for folder in reversed(self._steps()):
             try:
                 hashes = read_json(folder / _COMPLETE)
                 if any(sha256_file(folder / name) != digest for name, digest in hashes.items()):
                     raise UserError("its content does not match its hash")
-                return load((folder / _STATE).read_bytes()), read_json(folder / _COUNTERS)
+                tensors = load((folder / _STATE).read_bytes())
+                if names := damaged(tensors):
+                    raise UserError(f"{listed(names)} is not finite")
+                return tensors, read_json(folder / _COUNTERS)
             except (UserError, OSError, SafetensorError, AttributeError) as error:
                 self._say(f"training state {folder.name} is damaged ({_first_line(error)}); trying the one before")
         return None

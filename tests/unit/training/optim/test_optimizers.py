@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn, optim
 
+from samebits.models import tabular
 from samebits.params.train import AdamParams, MuonParams, SGDParams
+from samebits.signature.signature import CategoryColumn, NumberColumn, NumberTarget, Signature, TableInputs
 from samebits.training.optim.optimizers import MuonWithAdamW, build_optimizer, set_learning_rate
 from samebits.training.resume.state import TrainingState
 
@@ -158,3 +160,46 @@ def test_muon_works_where_only_one_kind_of_parameter_is_trained(keep: str) -> No
     assert isinstance(optimizer, MuonWithAdamW)
     assert len(optimizer.parts) == 1
     step(net, optimizer)
+
+
+def split_by_decay(net: nn.Module) -> tuple[set[str], set[str]]:
+    """Names of what decays and of what does not."""
+    names = {id(each): name for name, each in net.named_parameters()}
+    found: tuple[set[str], set[str]] = (set(), set())
+    for group in build_optimizer(net, AdamParams(name="adamw", lr=0.1, weight_decay=0.3)).param_groups:
+        found[group["weight_decay"] == 0.0].update(names[id(each)] for each in group["params"])
+    return found
+
+
+@pytest.mark.parametrize("numbers", ["piecewise", "periodic"])
+def test_biases_and_scales_of_an_ensemble_do_not_decay_and_are_not_for_muon(numbers: str) -> None:
+    columns = [NumberColumn(name="a", mean=0, std=1, fill=0, edges=[-1, 0, 1]), CategoryColumn(name="k", values=["x"])]
+    signature = Signature(inputs=TableInputs(columns=columns), target=NumberTarget(name="y", mean=0, std=1))
+    settings = tabular.Settings.model_validate({"name": "tabular", "width": 8, "members": 4, "numbers": numbers})
+    net = tabular.build(settings, signature)
+    assert split_by_decay(net)[0] == {"embed.linear.weight", "layers.0.weight", "layers.1.weight", "head.weight"}
+    optimizer = build_optimizer(net, MuonParams(name="muon", lr=0.1))
+    assert isinstance(optimizer, MuonWithAdamW)
+    names = {id(each): name for name, each in net.named_parameters()}
+    hidden = [names[id(each)] for group in optimizer.parts[0].param_groups for each in group["params"]]
+    assert hidden == ["layers.0.weight", "layers.1.weight"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+def test_normalisations_of_several_axes_and_magnitudes_do_not_decay() -> None:
+    weight_norm = nn.utils.parametrizations.weight_norm
+    net = nn.ModuleDict(
+        {
+            "norm": nn.LayerNorm([3, 4]),
+            "attend": nn.MultiheadAttention(4, 2, add_bias_kv=True),
+            "conv": weight_norm(nn.Conv2d(1, 2, 3)),
+            "linear": nn.utils.weight_norm(nn.Linear(4, 1)),
+            "words": nn.Embedding(5, 4),
+            "head": nn.Linear(4, 5, bias=False),
+        }
+    )
+    net["head"].weight = net["words"].weight
+    decayed, left = split_by_decay(net)
+    weights = {"attend.in_proj_weight", "attend.out_proj.weight", "linear.weight_v"}
+    assert decayed == weights | {"conv.parametrizations.weight.original1"}
+    assert {"norm.weight", "attend.bias_k", "linear.weight_g", "words.weight"} <= left

@@ -41,7 +41,24 @@ def test_constant_stays() -> None:
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("warmup", [0.0, 0.99])
 def test_a_single_step_has_a_rate(name: str, warmup: float) -> None:
-    assert 0.0 <= rate(ScheduleParams(name=name, warmup=warmup), 0, 1) <= 1.0  # type: ignore[arg-type]
+    assert 0.25 <= rate(ScheduleParams(name=name, warmup=warmup), 0, 1) <= 1.0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("total", range(1, 10))
+def test_a_short_training_loses_no_update(name: str, total: int) -> None:
+    settings = ScheduleParams(name=name)  # type: ignore[arg-type]
+    rates = [rate(settings, step, total) for step in range(total)]
+    assert min(rates) > 0.02
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_a_short_training_ends_at_the_rate_that_was_asked_for() -> None:
+    assert rate(ScheduleParams(name="linear", warmup=0.0, final=0.5), 0, 1) == 0.5
+
+
+def test_a_long_training_ends_at_0() -> None:
+    assert rate(ScheduleParams(name="linear", warmup=0.0), 9, 10) == 0.0
 
 
 def test_wsd_stays_and_then_falls_over_its_share() -> None:

@@ -124,3 +124,28 @@ def test_the_best_weights_travel_with_the_state(tmp_path: Path) -> None:
     assert (other.best_loss, other.best_epoch) == (0.25, 3)
     assert other.best is not None
     assert all(torch.equal(value, other.best[name]) for name, value in state.best.items())
+
+
+def test_a_state_with_nan_in_its_weights_is_passed_over(tmp_path: Path) -> None:
+    said: list[str] = []
+    state = fresh(OPTIMIZERS[0])
+    with StateStore(tmp_path, "f", said.append) as store:
+        for _ in range(2):
+            advance(state, 1)
+            store.save(state.tensors(), state.counters())
+        name, weight = next(iter(state.model.named_parameters()))
+        weight.data.flatten()[0] = torch.nan
+        store.save(state.tensors(), state.counters())
+        saved = store.load(fresh(OPTIMIZERS[0]).damaged)
+    assert saved is not None
+    assert saved[1]["step"] == 1
+    assert f"0000000002 is damaged (model.{name} is not finite)" in said[0]
+
+
+def test_infinities_that_a_model_begins_with_are_no_damage() -> None:
+    model = torch.nn.Linear(2, 2)
+    model.register_buffer("mask", torch.full((2, 2), -torch.inf).triu(1))
+    state = TrainingState(model, build_optimizer(model, OPTIMIZERS[0]), WeightAverage(model, 0.9), None)
+    assert state.damaged(state.tensors()) == []
+    model.bias.data[1] = torch.inf
+    assert state.damaged(state.tensors()) == ["model.bias"]

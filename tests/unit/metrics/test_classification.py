@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from samebits.base.errors import UserError
-from samebits.evaluation.metrics.classification import (
+from samebits.metrics.classification import (
     Metrics,
     Predictions,
     calibration_bins,
@@ -85,7 +85,7 @@ def test_interval_of_the_accuracy_is_the_binomial_one() -> None:
 
 def test_chunks_of_resamples_do_not_change_the_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = measure(LOGITS, LABELS)
-    monkeypatch.setattr("samebits.evaluation.metrics.classification._CHUNK_ELEMENTS", 7 * len(LABELS))
+    monkeypatch.setattr("samebits.metrics.classification._CHUNK_ELEMENTS", 7 * len(LABELS))
     assert measure(LOGITS, LABELS).intervals == whole.intervals
 
 

@@ -10,8 +10,8 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.base.paths import Project
-from samebits.checkpoints.weights import keep_weights
 from samebits.cli.main import main
+from samebits.cli.weights import keep_weights
 from samebits.params.schema import read_params
 from samebits.pipeline.recipes import use
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
-from samebits.evaluation.metrics.classification import BOOTSTRAP_SEED, Interval
+from samebits.metrics.classification import BOOTSTRAP_SEED, Interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -77,8 +77,7 @@ def measure_numbers(numbers: Numbers, *, bootstrap: int, confidence: float) -> N
         bootstrap: resamples.
         confidence: level of the intervals, such as 0.95.
     """
-    everyone = np.arange(len(numbers))[None]
-    values = {name: float(value[0]) for name, value in _measured(numbers, everyone).items()}
+    values = values_of(numbers)
     undefined = {}
     if np.isnan(values["r2"]):
         undefined["r2"] = "all targets of the test split are equal"
@@ -103,10 +102,17 @@ def measure_numbers(numbers: Numbers, *, bootstrap: int, confidence: float) -> N
     )
 
 
+def values_of(numbers: Numbers) -> dict[str, float]:
+    """Each metric on the whole split; NaN if undefined."""
+    everyone = np.arange(len(numbers))[None]
+    return {name: float(value[0]) for name, value in _measured(numbers, everyone).items()}
+
+
 def r2(actual: Floats, predicted: Floats) -> float:
     """Coefficient of determination; NaN if all of `actual` are equal."""
-    spread = float(((actual - actual.mean()) ** 2).sum())
-    return 1.0 - float(((predicted - actual) ** 2).sum()) / spread if spread else float("nan")
+    if actual.max() == actual.min():
+        return float("nan")
+    return 1.0 - float(((predicted - actual) ** 2).sum()) / float(((actual - actual.mean()) ** 2).sum())
 
 
 def _measured(numbers: Numbers, picks: Ints) -> dict[str, Floats]:
@@ -114,6 +120,8 @@ def _measured(numbers: Numbers, picks: Ints) -> dict[str, Floats]:
     actual, residuals = numbers.actual[picks], numbers.residuals[picks]
     squared = (residuals**2).sum(axis=1)
     spread = ((actual - actual.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    # The mean of equal numbers may be off by a bit, and the spread above 0.
+    spread[actual.max(axis=1) == actual.min(axis=1)] = 0.0
     absolute = np.abs(residuals)
     return {
         "r2": np.where(spread > 0.0, 1.0 - squared / np.where(spread > 0.0, spread, 1.0), np.nan),

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error, median_absolute_error, r2_score, root_mean_squared_error
 
 from samebits.base.errors import UserError
-from samebits.evaluation.metrics.regression import check_numbers, measure_numbers
+from samebits.metrics.regression import check_numbers, measure_numbers
 
 
 def made(n: int = 300, noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +44,7 @@ def test_intervals_hold_the_value_and_shrink_with_the_level() -> None:
 def test_chunks_of_the_bootstrap_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = check_numbers(*made(50))
     whole = measure_numbers(numbers, bootstrap=100, confidence=0.95)
-    monkeypatch.setattr("samebits.evaluation.metrics.regression._CHUNK_ELEMENTS", 350)
+    monkeypatch.setattr("samebits.metrics.regression._CHUNK_ELEMENTS", 350)
     assert measure_numbers(numbers, bootstrap=100, confidence=0.95) == whole
 
 

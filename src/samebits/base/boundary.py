@@ -1,0 +1,92 @@
+"""Where what others raise becomes a message: one's own model, the disk, the compiler. What remains is a bug of ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from samebits.base.errors import UserError
+
+OWN_CODE = "custom"
+"""The folder of the project that holds code of the user's."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_LITTLE = 1 << 16
+"""Bytes; a file system with less is full: writers other than Python's do not say so."""
+
+_RETRY = "then run dvc repro: it goes on from what was saved"
+
+
+def as_user_error(error: BaseException, folders: Iterable[Path]) -> UserError | None:
+    """What a user can do about an error that no code of ours foresaw; None for a bug.
+
+    Args:
+        folders: those that a stage writes into.
+    """
+    if not isinstance(error, Exception):
+        return None
+    return _of_disk(error, folders) or _of_compiler(error) or _of_own_code(error)
+
+
+def own_place(error: BaseException) -> str | None:
+    """File, line and text of the innermost line of the user's own code that an error went through."""
+    root = Path.cwd()
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.is_relative_to(root / OWN_CODE):
+            return f"{file.relative_to(root)}, line {frame.lineno}: {frame.line}"
+    return None
+
+
+def _of_own_code(error: Exception) -> UserError | None:
+    place = own_place(error)
+    if place is None:
+        return None
+    return UserError(
+        f"{type(error).__name__}: {error}\n  at {place}", "mend the model; .samebits/logs has the traceback"
+    )
+
+
+def _of_compiler(error: Exception) -> UserError | None:
+    if not type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
+        return None
+    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return UserError(
+        f"torch cannot compile the model: {reason}",
+        "set train.compile: false, or install what it asks for: a C++ compiler such as g++, on a GPU triton",
+    )
+
+
+def _of_disk(error: Exception, folders: Iterable[Path]) -> UserError | None:
+    number = error.errno if isinstance(error, OSError) else None
+    named = str(error.filename) if isinstance(error, OSError) and error.filename is not None else ""
+    if number in _CLOSED and named:
+        return UserError(
+            f"{named} cannot be written or read: {os.strerror(number or 0)}",
+            f"mend its permissions or remount its disk for writing, {_RETRY}",
+        )
+    full = [f"{folder}" for folder in folders if _is_full(folder)]
+    if number in _FULL or full:
+        place = named or ", ".join(full) or f"{Path(tempfile.gettempdir())}"
+        what = "" if number in _FULL else f" ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+        return UserError(
+            f"no space left on the disk of {place}{what}",
+            f"free some space or inodes (df -h, df -i), {_RETRY}",
+        )
+    return None
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether a file system has no room for another file; of one that does not count inodes, by its bytes alone."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        found = os.statvfs(folder)
+    except (OSError, AttributeError):  # Windows has none
+        return False
+    return found.f_bavail * found.f_frsize < _LITTLE or (found.f_files > 0 and found.f_favail == 0)

@@ -1,0 +1,93 @@
+"""What an answer that looks at no input would reach: the yardstick beside a model's first numbers.
+
+The one place that says what the baseline of a kind of target is. Each is fitted on the training split and judged on the
+test split, by the metrics of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from samebits.base.decimals import rounded, shown
+from samebits.metrics.classification import Floats, Ints
+from samebits.metrics.regression import Numbers, values_of
+from samebits.tasks.language_model import token_metrics
+
+_HIGHER = ("accuracy", "r2")
+"""Metrics of which more is better."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is reached without an input.
+
+    Attributes:
+        answer: what it answers, for people.
+        values: name of a metric -> number, as in `metrics.json`; metrics without a meaning here are left out.
+    """
+
+    answer: str
+    values: dict[str, float]
+
+
+def of_classes(counts: Sequence[int], labels: Ints, classes: Sequence[str]) -> Baseline:
+    """The most frequent class of the training split; as probabilities, the classes' shares in it.
+
+    Args:
+        counts: training samples of each class. One is added to each, so that no class is impossible.
+        labels: [N], the true classes of the test split.
+    """
+    shares = (np.asarray(counts, dtype=np.float64) + 1.0) / (sum(counts) + len(counts))
+    most = int(np.argmax(shares))
+    values = {"accuracy": float((labels == most).mean()), "log_loss": float(-np.log(shares[labels]).mean())}
+    return Baseline(f"always {classes[most]}, the most frequent class of the training split", _written(values))
+
+
+def of_numbers(mean: float, actual: Floats) -> Baseline:
+    """The mean of the training split's targets.
+
+    Args:
+        actual: [N], the targets of the test split.
+    """
+    found = values_of(Numbers(actual, np.full_like(actual, mean)))
+    values = {name: found[name] for name in ("r2", "rmse", "mae")}
+    return Baseline(f"always {mean:.6g}, the mean of the training split", _written(values))
+
+
+def of_tokens(training: Ints, test: Ints, bytes_per_token: float | None) -> Baseline:
+    """Each token by its share in the training split, whatever came before it.
+
+    Args:
+        training: [V], how often each token is wanted in the training split. One is added to each.
+        test: [V], how often in the test split.
+    """
+    shares = (training + 1.0) / (training.sum() + len(training))
+    loss = float(-(test * np.log(shares)).sum() / test.sum())
+    values = {"loss": loss, "accuracy": float(test[shares.argmax()] / test.sum())}
+    return Baseline(
+        "each token by its share in the training split",
+        _written(values | token_metrics(loss, bytes_per_token)),
+    )
+
+
+def lines(baseline: Baseline, metric: str, value: float | None) -> list[str]:
+    """What is said of it: what it answers, and a warning where the model does no better.
+
+    Args:
+        metric: the name of the number that decides.
+        value: the model's.
+    """
+    said = [f"baseline: {baseline.answer}"]
+    reached = baseline.values.get(metric)
+    if value is None or reached is None:
+        return said
+    if not (value > reached if metric in _HIGHER else value < reached):
+        said.append(f"warning: the model is no better than the baseline ({metric} {shown(value)}, {shown(reached)})")
+    return said
+
+
+def _written(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: number for name, value in values.items() if (number := rounded(value)) is not None}
