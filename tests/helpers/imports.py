@@ -34,7 +34,10 @@ OBSERVERS = (
 
 What `data.fetching` brings is checked against a SHA-256 that was written down before."""
 
-DECIDING = {"prepare": tuple(f"samebits.data.fetching.{name}" for name in ("archives", "catalog", "leftovers"))}
+DECIDING = {
+    "prepare": tuple(f"samebits.data.fetching.{name}" for name in ("archives", "catalog", "leftovers")),
+    "train": ("samebits.compute.launcher",),
+}
 """Parts of observers that do change what a stage writes: the members of archives, what a card says of its files."""
 
 _NAME = re.compile(r"samebits(\.\w+)+(:\w+)?")
