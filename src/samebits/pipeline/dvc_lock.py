@@ -141,8 +141,8 @@ def is_up_to_date(workspace: Path, stage: str) -> bool:
 def never_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) -> dict[str, str]:
     """Stages whose entry in dvc.lock pairs code, inputs, parameters and outputs that no run had together.
 
-    A merge that joins two branches' lines of dvc.lock makes such entries, and so do rebase, cherry-pick, `dvc exp
-    apply` and `dvc commit`. Each stage's own record tells (`pipeline.ran`). Entries without one are not judged.
+    A merge, rebase or cherry-pick that joins two branches' lines of dvc.lock makes such entries, and so does `dvc
+    commit`. Each stage's own record tells (`pipeline.ran`). Entries without one are not judged.
 
     Args:
         stages: those to look at; all of dvc.lock if left out.
@@ -191,11 +191,3 @@ def _as_record(stage: LockedStage, own: str) -> Record:
     }
     outs = {path: digest for path, digest in stage.outs.items() if path != own}
     return Record(stage.commands, stage.deps, params, outs)
-
-
-def outdated(stages: Iterable[LockedStage]) -> dict[str, list[str]]:
-    """Stages whose entry was made from other outputs than the entries of the stages before now name: stage to paths."""
-    stages = list(stages)
-    newest = {path: digest for stage in stages for path, digest in stage.outs.items()}
-    found = {stage.name: [dep for dep, md5 in stage.deps.items() if newest.get(dep, md5) != md5] for stage in stages}
-    return {name: deps for name, deps in found.items() if deps}

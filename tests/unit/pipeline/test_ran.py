@@ -9,7 +9,7 @@ import pytest
 
 from samebits.base.errors import UserError
 from samebits.pipeline.dvc_hashes import dvc_md5
-from samebits.pipeline.dvc_lock import never_ran, outdated, read_lock, require_ran
+from samebits.pipeline.dvc_lock import never_ran, require_ran
 from samebits.pipeline.ran import inputs_now, read_record, write_record
 from tests.helpers.locked_stage import DVC, RECORD, make_locked, write_lock
 
@@ -75,17 +75,3 @@ def test_a_stage_without_a_record_is_not_judged(workspace: Path) -> None:
     write_lock_without = (workspace / "dvc.lock").read_text().replace(RECORD, "reports/other.json")
     (workspace / "dvc.lock").write_text(write_lock_without)
     assert never_ran(workspace) == {}
-
-
-CHAIN = """
-schema: '2.0'
-stages:
-  prepare: {cmd: x, outs: [{path: data, md5: NEW}]}
-  train: {cmd: x, deps: [{path: data, md5: OLD}], outs: [{path: model, md5: m}]}
-  export: {cmd: x, deps: [{path: data, md5: NEW}, {path: model, md5: m}]}
-"""
-
-
-def test_stages_that_have_not_run_on_the_newest_outputs(tmp_path: Path) -> None:
-    (tmp_path / "dvc.lock").write_text(CHAIN)
-    assert outdated(read_lock(tmp_path)) == {"train": ["data"]}
