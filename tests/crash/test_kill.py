@@ -42,10 +42,9 @@ def moments(seed: int, count: int, longest: float = 2.5) -> list[float]:
     return [chosen.uniform(0.0, longest) for _ in range(count)]
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-def test_sigkill_at_random_moments(seed: int, long: Path, straight: dict[str, str]) -> None:
-    codes = interrupt(long, moments(seed, 4 if seed == 0 else 10))
+def test_sigkill_at_random_moments(long: Path, straight: dict[str, str]) -> None:
+    """A few; test_fifty_kills.py has many."""
+    codes = interrupt(long, moments(seed=0, count=4))
     assert -signal.SIGKILL in codes, "no kill fell into the training"
     assert outputs(long) == straight
     assert not list((long / ".samebits" / "resume").glob("*/*")), "a finished training leaves no state"

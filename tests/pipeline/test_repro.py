@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from samebits.base.files import read_json, sha256_file
 from tests.conftest import set_params
+from tests.helpers.senders import settle
 from tests.pipeline.conftest import Repository, make_repository
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
@@ -114,12 +116,13 @@ def _cache() -> Path:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("whom", ["stage", "dvc", "dvc behind a shell that forks"])
 def test_killed_and_repeated_is_one_run_with_the_same_bytes(whom: str, finished: Repository, tmp_path: Path) -> None:
-    """SIGKILL of the training, or of `dvc` above it, mid-epoch; then `dvc repro` again."""
+    """SIGKILL of the training, or of `dvc` above it, mid-epoch; then `dvc repro` again, to the end or to `train`."""
     repository = make_repository(tmp_path / "project")
+    wanted = [] if whom == "stage" else ["train"]
     log = (tmp_path / "log").open("w")
     shell = "/bin/sh" if "shell" in whom else "/bin/bash"
     first = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
+        [sys.executable, "-m", "dvc", "repro", *wanted],
         cwd=repository.folder,
         env=repository.environment(SHELL=shell),
         stdout=log,
@@ -133,10 +136,16 @@ def test_killed_and_repeated_is_one_run_with_the_same_bytes(whom: str, finished:
     else:
         first.kill()
     first.wait()
-    again = repository.dvc("repro")
+    again = repository.dvc("repro", *wanted)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "resuming at step" in again.stdout
-    assert hashes(repository.folder) == hashes(finished.folder)
+    there, expected = hashes(repository.folder), hashes(finished.folder)
+    if wanted:
+        later = ("reports/evaluation/", "models/export/")
+        expected = {name: digest for name, digest in expected.items() if not name.startswith(later)}
+        there = {name: digest for name, digest in there.items() if not name.startswith(later)}
+    assert there == expected
+    settle(repository.folder)
     runs = repository.runs()
     assert [run["status"] for run in runs] == ["FINISHED"]
     for metric, points in runs[0]["history"].items():
@@ -145,28 +154,40 @@ def test_killed_and_repeated_is_one_run_with_the_same_bytes(whom: str, finished:
     assert runs[0]["history"]["train/loss"] == finished.runs()[0]["history"]["train/loss"]
 
 
+def locked(repository: Repository, name: str) -> str:
+    """dvc.lock as the experiment of that name has it."""
+    refs = repository.git("for-each-ref", "--format=%(refname)", "refs/exps").split()
+    (ref,) = [each for each in refs if each.endswith(f"/{name}")]
+    return repository.git("show", f"{ref}:dvc.lock")
+
+
 @pytest.mark.slow
-def test_experiments_land_in_one_store_under_their_names(tmp_path: Path) -> None:
-    repository = make_repository(tmp_path / "project")
-    assert repository.dvc("repro").returncode == 0
-    repository.git("add", "-A")
-    repository.git("commit", "-q", "-m", "first")
-    here = repository.dvc("exp", "run", "-n", "in-workspace", "-S", "train.optimizer.lr=0.2")
-    assert here.returncode == 0, here.stderr
-    temporary = repository.dvc("exp", "run", "--temp", "-n", "in-temp", "-S", "evaluate.top_k=5")
-    assert temporary.returncode == 0, temporary.stderr
-    repository.dvc("exp", "run", "--queue", "-n", "queued-a", "-S", "train.optimizer.lr=0.1")
-    repository.dvc("exp", "run", "--queue", "-n", "queued-b", "-S", "train.optimizer.lr=0.3")
+@pytest.mark.skipif(sys.platform == "win32", reason="dvc queue")
+def test_every_way_makes_the_same_bytes_and_a_run_in_the_one_store(committed: Repository, tmp_path: Path) -> None:
+    """`dvc exp run` here, `--temp` and `--queue`: the lock of `dvc repro`, and a whole run of that name."""
+    shutil.copytree(committed.folder, tmp_path / "project", symlinks=True)
+    repository = Repository(tmp_path / "project")
+    expected = (repository.folder / "dvc.lock").read_text()
+    # Forced: neither an output that is up to date nor the run cache stands in for a stage.
+    for name, options in {"in-workspace": [], "in-temp": ["--temp"]}.items():
+        done = repository.dvc("exp", "run", "--force", "-n", name, *options)
+        assert done.returncode == 0, done.stderr
+        assert "Running stage 'train'" in done.stdout
+        assert locked(repository, name) == expected
+    for name, options in {"queued-a": ["--force"], "queued-b": ["-S", "evaluate.top_k=5"]}.items():
+        queued = repository.dvc("exp", "run", "--queue", "-n", name, *options)
+        assert queued.returncode == 0, queued.stderr
     # The workers outlive the command and would hold a pipe open.
     start = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
     subprocess.run(start, cwd=repository.folder, env=repository.environment(), stdout=subprocess.DEVNULL, check=True)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while "Queued" in (status := repository.dvc("queue", "status").stdout) or "Running" in status:
         assert time.monotonic() < deadline, status
         time.sleep(1)
     assert status.count("Success") == 2, repository.dvc("queue", "logs", "queued-a").stdout
     repository.dvc("queue", "stop", "--kill")
-    time.sleep(3)  # the senders of the queued ones deliver their last lines after `dvc` ended
+    assert locked(repository, "queued-a") == expected
+    settle(repository.folder)
     runs = {run["name"]: run for run in repository.runs()}
     assert {"in-workspace", "in-temp", "queued-a", "queued-b"} <= runs.keys()
     assert len(runs) == 5
@@ -174,7 +195,8 @@ def test_experiments_land_in_one_store_under_their_names(tmp_path: Path) -> None
         assert run["status"] == "FINISHED", name
         assert "test/accuracy" in run["metrics"], name
         assert run["history"]["train/loss"], f"{name} has no training curve"
-    assert runs["in-temp"]["tags"]["dvc.exp_name"] == "in-temp"
+    for name in ("in-temp", "queued-b"):
+        assert runs[name]["tags"]["dvc.exp_name"] == name
     assert not list((repository.folder / ".dvc" / "tmp").rglob("mlflow.db"))
 
 
@@ -196,12 +218,12 @@ def test_a_stop_leaves_a_killed_run_and_a_failure_a_failed_one(tmp_path: Path) -
     subprocess.run(["pkill", f"-{signal.SIGTERM.value}", "-P", str(stopped.pid)], check=True)
     stopped.communicate()
     assert stopped.returncode != 0
-    time.sleep(5)
+    settle(repository.folder)
     assert [run["status"] for run in repository.runs()] == ["KILLED"]
 
     set_params(repository.folder, {"train": {"optimizer": {"lr": 1e30}, "schedule": {"warmup": 0.0}}})
     failed = repository.dvc("repro")
     assert failed.returncode != 0
     assert "the loss is" in failed.stderr
-    time.sleep(5)
+    settle(repository.folder)
     assert sorted(run["status"] for run in repository.runs()) == ["FAILED", "KILLED"]

@@ -24,6 +24,7 @@ from samebits.base.paths import Project
 from samebits.tracking.journal.record import read_records, sender_lock
 from samebits.tracking.journal.spawn import pending_events, sender_environment
 from samebits.tracking.upload.sync import sync
+from tests.helpers.amount import FULL
 from tests.helpers.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
@@ -33,7 +34,7 @@ PATIENCE_S = 300
 
 # For the figures of docs/tracking.md: TEST_ROUNDS=10 TEST_SERVER_KILLS=20 python -m pytest -m slow THIS_FILE
 ROUNDS = int(os.environ.get("TEST_ROUNDS", "1"))
-SERVER_KILLS = int(os.environ.get("TEST_SERVER_KILLS", "5"))
+SERVER_KILLS = int(os.environ.get("TEST_SERVER_KILLS", "5" if FULL else "2"))
 
 STAGE = '''
 """stage.py STAGE SEED FIRST LAST PAUSE END"""
@@ -216,9 +217,9 @@ def test_a_sender_that_is_starved_is_replaced_by_one_that_is_not(site: Site) -> 
     record = read_records(site.project)[0].folder
     lines = [
         "import sys, pathlib",
-        "from samebits.tracking import gently, sender",
-        "gently.Gently.__init__.__defaults__ = (0.0,)",
-        "gently._make_ordinary = lambda thread: False",
+        "from samebits.tracking.upload import idle_priority, sender",
+        "idle_priority.Gently.__init__.__defaults__ = (0.0,)",
+        "idle_priority._make_ordinary = lambda thread: False",
         f"sender.main(pathlib.Path({str(record)!r}), pathlib.Path({str(site.project.home)!r}), gentle=True)",
     ]
     starved = subprocess.Popen(
