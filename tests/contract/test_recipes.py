@@ -14,12 +14,12 @@ from samebits.base.files import read_json
 from samebits.data.fetching.catalog import load_card
 from samebits.params.read import read_yaml
 from samebits.pipeline.recipes import use
-from tests.conftest import ROOT, make_workspace, run_stage, set_params, stage_environment
+from tests.helpers.books import book
+from tests.helpers.pictures import encoded, picture
 from tests.helpers.refusals import raw_folder
 from tests.helpers.tables import csv_text, rows
 from tests.helpers.texts import SAMPLES
-from tests.unit.data.readers.image.test_image_files import encoded, picture
-from tests.unit.data.readers.text.test_running_text import book
+from tests.helpers.workspace import ROOT, make_workspace, run_stage, set_params, stage_environment
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 IMAGES = {"cifar", "idx", "image_folder"}

@@ -1,4 +1,4 @@
-"""20 SIGKILLs at random moments (50 with `make test-full`): each training ends in the straight run's bytes and one run."""
+"""20 SIGKILLs at random moments, 50 with `make test-full`: the bytes of the straight run, and one whole MLflow run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, make_workspace, run_stage, set_params, stage_environment
 from tests.helpers.amount import FULL
+from tests.helpers.workspace import ROOT, make_workspace, run_stage, set_params, stage_environment
 
 pytestmark = [
     pytest.mark.crash,

@@ -9,32 +9,13 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import make_workspace, run_stage, set_params, stage_environment
-from tests.exact.test_train import outputs
 from tests.helpers.interrupt import interrupt, start
+from tests.helpers.workspace import outputs, run_stage, set_params, stage_environment
 
 pytestmark = [pytest.mark.crash, pytest.mark.skipif(os.name != "posix", reason="signals")]
-
-# Long enough that a random moment falls into the training.
-LONG: dict[str, Any] = {"train": {"epochs": 12}}
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> dict[str, str]:
-    workspace = make_workspace(tmp_path_factory.mktemp("straight") / "w", small_mnist)
-    set_params(workspace, LONG)
-    assert run_stage(workspace, "train").returncode == 0
-    return outputs(workspace)
-
-
-@pytest.fixture
-def long(workspace: Path) -> Path:
-    set_params(workspace, LONG)
-    return workspace
 
 
 def moments(seed: int, count: int, longest: float = 2.5) -> list[float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_workspace, run_stage, set_params, stage_environment
+from tests.helpers.workspace import make_workspace, run_stage, set_params, stage_environment
 
 pytestmark = [
     pytest.mark.slow,

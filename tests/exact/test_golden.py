@@ -24,7 +24,7 @@ from samebits.provenance.golden.golden import (
     trace_copy,
 )
 from samebits.provenance.golden.recipe_copy import UnavailableError, prepared_copy
-from tests.conftest import ROOT
+from tests.helpers.workspace import ROOT
 
 pytestmark = [pytest.mark.exact, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -7,17 +7,10 @@ from typing import Any
 
 import pytest
 
-from samebits.base.files import read_json, sha256_file
-from tests.conftest import make_workspace, run_stage, set_params
+from samebits.base.files import read_json
+from tests.helpers.workspace import make_workspace, outputs, run_stage, set_params
 
 pytestmark = pytest.mark.exact
-
-OUTPUTS = ("models/checkpoint/model.safetensors", "models/checkpoint/config.json", "reports/train/curves.csv",
-           "reports/train/metrics.json")  # fmt: skip
-
-
-def outputs(workspace: Path) -> dict[str, str]:
-    return {name: sha256_file(workspace / name) for name in OUTPUTS}
 
 
 def train(folder: Path, prepared: Path, override: dict[str, Any], **environment: str) -> dict[str, str]:

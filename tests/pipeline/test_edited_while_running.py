@@ -16,8 +16,8 @@ import pytest
 
 from samebits.params.read import read_yaml
 from samebits.tracking.journal.lineage import dvc_md5
-from tests.conftest import set_params
 from tests.helpers.tiny import TinyRepository, make_tiny
+from tests.helpers.workspace import set_params
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(300)]
 

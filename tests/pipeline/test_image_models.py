@@ -11,8 +11,8 @@ import pytest
 from samebits.base.files import read_json, sha256_file
 from samebits.data.fetching.catalog import load_card
 from samebits.pipeline.recipes import use
-from tests.conftest import make_workspace, run_stage, set_params
-from tests.unit.data.readers.image.test_cifar import contents, source
+from tests.helpers.cifar_source import contents, source
+from tests.helpers.workspace import make_workspace, run_stage, set_params
 
 QUICK: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 32, "threads": 1},

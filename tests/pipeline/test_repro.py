@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from samebits.base.files import read_json, sha256_file
-from tests.conftest import set_params
+from tests.helpers.repository import Repository, make_repository
 from tests.helpers.senders import settle
-from tests.pipeline.conftest import Repository, make_repository
+from tests.helpers.workspace import set_params
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
 

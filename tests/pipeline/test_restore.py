@@ -11,9 +11,8 @@ import pytest
 
 from samebits.base.files import read_json, sha256_file
 from samebits.tracking.journal.lineage import dvc_md5
-from tests.conftest import set_params
-from tests.pipeline.conftest import Repository
-from tests.pipeline.test_verify import samebits
+from tests.helpers.repository import Repository, samebits
+from tests.helpers.workspace import set_params
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 

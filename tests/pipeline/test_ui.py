@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 from samebits.cli.main import parser
 from tests.helpers.ports import free_port
-from tests.pipeline.conftest import Repository
+from tests.helpers.repository import Repository
 from tools.pages import CARD, Pages, browser, chromium, lines_of
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from samebits.base.files import read_json, write_json
 from samebits.tracking.journal.lineage import FACTS
-from tests.conftest import set_params
-from tests.pipeline.conftest import Repository
+from tests.helpers.repository import Repository, samebits
+from tests.helpers.workspace import set_params
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def samebits(repository: Repository, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    # `-P`-like: the repository's own code runs, as the installed command would.
-    source = str(repository.folder / "src")
-    return repository.run(sys.executable, "-m", "samebits.cli.main", *arguments, **{"PYTHONPATH": source} | environment)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from samebits.provenance.restore.find import find
 from samebits.provenance.restore.restore import restore
 from samebits.provenance.restore.trace import trace_file
 from samebits.provenance.verify.pipeline import verify
-from tests.conftest import ROOT
-from tests.pipeline.conftest import Repository
+from tests.helpers.repository import Repository
+from tests.helpers.workspace import ROOT
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]
 

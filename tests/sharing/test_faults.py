@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.amount import FULL
-from tests.sharing.conftest import Person, Team, objects_in
+from tests.helpers.team import Person, Team, objects_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
 

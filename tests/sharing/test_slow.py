@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import servers
-from tests.sharing.conftest import Team, objects_in
+from tests.helpers.team import Team, objects_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
 

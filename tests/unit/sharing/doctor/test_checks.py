@@ -18,7 +18,7 @@ from samebits.base.git import git
 from samebits.base.paths import Project
 from samebits.sharing.doctor import checks, doctor
 from samebits.sharing.doctor.doctor import Line
-from tests.conftest import AUTHOR
+from tests.helpers.workspace import AUTHOR
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
 
@@ -180,7 +180,7 @@ def test_room_on_the_disk(monkeypatch: pytest.MonkeyPatch, project: Project, fre
 
 @pytest.mark.parametrize("state", ["broken", "off"])
 def test_torch_and_mlflow(monkeypatch: pytest.MonkeyPatch, project: Project, state: str) -> None:
-    from tests.conftest import ROOT, set_params
+    from tests.helpers.workspace import ROOT, set_params
 
     (project.home / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     if state == "off":

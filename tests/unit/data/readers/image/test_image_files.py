@@ -25,21 +25,9 @@ from samebits.data.readers.image.pixels import load_pixels
 from samebits.params.data import DataParams
 from samebits.params.image import ImageParams
 from samebits.params.runtime import RuntimeParams
+from tests.helpers.pictures import encoded, picture
 
 SIDE = 8
-
-
-def picture(seed: int, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> Image.Image:
-    """A picture of its own for each seed: blocks of colour."""
-    random = np.random.default_rng(seed)
-    blocks = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST).convert(mode)
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 PNG = encoded(picture(0))
