@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from samebits.data.fetching.catalog import Card, load_card
 from samebits.data.fetching.fetch import fetch
-from samebits.data.preparation.prepare import split_and_encode
-from samebits.data.preparation.shards import write_prepared
-from samebits.data.readers.image.idx import read
-from samebits.data.readers.image.images import RawImages
-from samebits.params.data import DataParams
+from tests.helpers import durations
+from tests.helpers.mnist import write_cut
 from tests.helpers.postgres import Postgres
-from tests.helpers.workspace import (
-    ROOT,
-    about,
-    card_source,
-    make_workspace,
-)
+from tests.helpers.shared import shared
+from tests.helpers.workspace import ROOT, make_workspace
 
 
 @pytest.fixture(scope="session")
@@ -36,23 +30,23 @@ def mnist_files(mnist_card: Card) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def small_mnist(mnist_card: Card, mnist_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared folder with the first 3,000 training and 500 test images."""
-    raw = read(card_source(mnist_card, mnist_files))
-    keep = np.r_[0:3000, 60_000:60_500]
-    cut = RawImages(
-        ids=[raw.ids[row] for row in keep],
-        origins=[raw.origins[row] for row in keep],
-        hashes=raw.hashes[keep],
-        targets=raw.targets[keep],
-        classes=raw.classes,
-        given=[raw.given[row] for row in keep],
-        parts=[raw.read(keep)],
+def mnist_cut(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, mnist_card: Card) -> Path:
+    """A folder with the first 3,000 training and 500 test images; see tests.helpers.mnist."""
+    return shared(
+        tmp_path_factory, "mnist", lambda folder: write_cut(folder, mnist_card, request.getfixturevalue("mnist_files"))
     )
-    folder = tmp_path_factory.mktemp("small") / "prepared"
-    encoded = split_and_encode(cut, DataParams(validation_fraction=0.1))
-    write_prepared(folder, about(mnist_card), encoded, shard_mib=0.5)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def small_mnist(mnist_cut: Path) -> Path:
+    """The prepared folder of the cut."""
+    return mnist_cut / "prepared"
+
+
+@pytest.fixture(scope="session")
+def few_mnist(mnist_cut: Path) -> Path:
+    """The prepared folder of 600 training and 64 test images."""
+    return mnist_cut / "few"
 
 
 @pytest.fixture
@@ -66,3 +60,29 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres()
     yield server
     server.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Start the longest tests first where tests run side by side, so that none is left for the end."""
+    for item in items:
+        assert not item.get_closest_marker("alone") or item.get_closest_marker("slow"), f"{item.nodeid}: mark it slow"
+        # `make test-slow` looks for the modules by this word, so that no test is run nowhere.
+        if item.get_closest_marker("slow"):
+            assert "mark.slow" in _text(item.path), f"{item.path}: write pytest.mark.slow into it"
+    if not hasattr(config, "workerinput"):
+        return
+    seconds = durations.read()
+    of_group: Counter[str] = Counter()
+    for item in items:
+        of_group[_group(item)] += round(seconds.get(durations.key(item.nodeid), 1))
+    items.sort(key=lambda item: -of_group[_group(item)])
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _group(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else item.nodeid

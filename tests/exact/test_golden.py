@@ -26,7 +26,7 @@ from samebits.provenance.golden.golden import (
 from samebits.provenance.golden.recipe_copy import UnavailableError, prepared_copy
 from tests.helpers.workspace import ROOT
 
-pytestmark = [pytest.mark.exact, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from tests.helpers.workspace import AUTHOR, MODEL, ROOT, set_params, stage_environment
 
 QUICK: dict[str, Any] = {
-    "train": {"epochs": 1, "batch_size": 512, "threads": 1},
+    "train": {"epochs": 1, "batch_size": 24, "threads": 1},
     "evaluate": {"bootstrap": 100},
     "export": {"batch_sizes": [7, 500]},
     "runtime": {"checkpoint_seconds": 0.2},
@@ -69,8 +70,12 @@ print(json.dumps(found))
 """
 
 
-def make_repository(folder: Path) -> Repository:
-    """Clone the committed files (as they are in the working tree), with quick parameters, committed."""
+def make_repository(folder: Path, card: Path) -> Repository:
+    """Clone the committed files (as they are in the working tree), with quick parameters, committed.
+
+    Args:
+        card: takes the place of MNIST's in the catalogue.
+    """
     repository = Repository(folder)
     folder.mkdir(parents=True)
     listed = subprocess.run(
@@ -85,6 +90,7 @@ def make_repository(folder: Path) -> Repository:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
+    shutil.copy(card, folder / "data" / "catalog" / "mnist.yaml")
     set_params(folder, QUICK, replace={"model": MODEL})
     repository.git("init", "-q", "-b", "main")
     repository.git("add", "-A")

@@ -12,7 +12,7 @@ from samebits.tracking.journal.lineage import FACTS
 from tests.helpers.repository import Repository, samebits
 from tests.helpers.workspace import set_params
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def rows(text: str) -> dict[tuple[str, str], str]:
     return {(line[0], line[1]): line[2] for line in lines[begin : lines.index([], begin)]}
 
 
-def test_every_output_of_the_commit_is_the_same(committed: Repository) -> None:
-    runs = len(committed.runs())
-    done = samebits(committed, "verify")
+def test_every_output_of_the_commit_is_the_same(repository: Repository) -> None:
+    runs = len(repository.runs())
+    done = samebits(repository, "verify")
     assert done.returncode == 0, done.stdout + done.stderr
     found = rows(done.stdout)
     assert {stage for stage, _ in found} == {"prepare", "train", "evaluate", "export"}
@@ -40,9 +40,9 @@ def test_every_output_of_the_commit_is_the_same(committed: Repository) -> None:
     assert set(found.values()) == {"same"}
     # What it says was done was done, in the copy, and nothing of it is left or recorded.
     assert "train: kept epoch 1" in done.stdout
-    assert not list((committed.folder / ".samebits" / "verify").iterdir())
-    assert len(committed.runs()) == runs
-    assert not committed.git("status", "--short")
+    assert not list((repository.folder / ".samebits" / "verify").iterdir())
+    assert len(repository.runs()) == runs
+    assert not repository.git("status", "--short")
 
 
 def test_other_bits_are_found_and_explained(repository: Repository) -> None:

@@ -16,9 +16,10 @@ from samebits.provenance.restore.restore import restore
 from samebits.provenance.restore.trace import trace_file
 from samebits.provenance.verify.pipeline import verify
 from tests.helpers.repository import Repository
+from tests.helpers.shared import shared
 from tests.helpers.workspace import ROOT
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PIPELINE = """
 stages:
@@ -56,24 +57,27 @@ Path("metrics.json").write_text(json.dumps({"accuracy": len(weights), "digest": 
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """Two commits: the code, then the results of `dvc repro`."""
-    repository = Repository(tmp_path_factory.mktemp("toy") / "project")
-    files = {"dvc.yaml": PIPELINE, "params.yaml": "seed: 1\n", "stages/train.py": TRAIN, "stages/judge.py": JUDGE,
-             ".gitignore": "/.samebits\n/mlruns\n__pycache__/\n", ".dvcignore": ".samebits\n"}  # fmt: skip
-    for name, text in files.items():
-        (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (repository.folder / name).write_text(text)
-    repository.git("init", "-q", "-b", "main")
-    assert repository.dvc("init", "-q").returncode == 0
-    repository.git("add", "-A")
-    repository.git("commit", "-q", "-m", "code")
-    done = repository.dvc("repro")
-    assert done.returncode == 0, done.stdout + done.stderr
-    repository.git("add", "-A")
-    repository.git("commit", "-q", "-m", "results")
-    return repository
+
+    def make(folder: Path) -> None:
+        repository = Repository(folder)
+        files = {"dvc.yaml": PIPELINE, "params.yaml": "seed: 1\n", "stages/train.py": TRAIN, "stages/judge.py": JUDGE,
+                 ".gitignore": "/.samebits\n/mlruns\n__pycache__/\n", ".dvcignore": ".samebits\n"}  # fmt: skip
+        for name, text in files.items():
+            (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (repository.folder / name).write_text(text)
+        repository.git("init", "-q", "-b", "main")
+        assert repository.dvc("init", "-q").returncode == 0
+        repository.git("add", "-A")
+        repository.git("commit", "-q", "-m", "code")
+        done = repository.dvc("repro")
+        assert done.returncode == 0, done.stdout + done.stderr
+        repository.git("add", "-A")
+        repository.git("commit", "-q", "-m", "results")
+
+    return Repository(shared(tmp_path_factory, "toy", make))
 
 
 @pytest.fixture

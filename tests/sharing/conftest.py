@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.team import Team
+from tests.helpers.shared import shared
+from tests.helpers.team import Person, Team
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    return Team(tmp_path_factory.mktemp("template"))
+    return Team.of(Person(shared(tmp_path_factory, "sharing", Team) / "ann"))
 
 
 @pytest.fixture
