@@ -231,7 +231,7 @@ def test_scripts_are_executable_and_read_by_a_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["setup", "repro", "test", "test-slow", "test-all", "lint", "types", "ui", "lock", "help"]
+    "target", ["setup", "repro", "test", "test-slow", "test-full", "lint", "types", "ui", "lock", "help"]
 )
 def test_make_has_the_target_and_help_lists_it(target: str) -> None:
     if shutil.which("make") is None:

@@ -17,7 +17,6 @@ from tests.helpers.amount import FULL
 from tests.helpers.workspace import ROOT, make_workspace, run_stage, set_params, stage_environment
 
 pytestmark = [
-    pytest.mark.crash,
     pytest.mark.slow,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(os.name != "posix", reason="signals and fork"),

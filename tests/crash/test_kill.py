@@ -15,7 +15,7 @@ import pytest
 from tests.helpers.interrupt import interrupt, start
 from tests.helpers.workspace import outputs, run_stage, set_params, stage_environment
 
-pytestmark = [pytest.mark.crash, pytest.mark.skipif(os.name != "posix", reason="signals")]
+pytestmark = [pytest.mark.skipif(os.name != "posix", reason="signals")]
 
 
 def moments(seed: int, count: int, longest: float = 2.5) -> list[float]:
@@ -31,7 +31,7 @@ def test_sigkill_at_random_moments(long: Path, straight: dict[str, str]) -> None
     assert not list((long / ".samebits" / "resume").glob("*/*")), "a finished training leaves no state"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_stop_saves_and_goes_on(number: signal.Signals, long: Path, straight: dict[str, str]) -> None:
     assert interrupt(long, [1.0], number) == [130]
     assert outputs(long) == straight
@@ -47,6 +47,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "turn", "place"), PLACES, ids=[place for *_, place in PLACES])
 def test_sigkill_inside_a_checkpoint_write(
     function: str, turn: int, place: str, long: Path, straight: dict[str, str]
@@ -83,6 +84,7 @@ def test_sigkill_inside_a_checkpoint_write(
     assert outputs(long) == straight
 
 
+@pytest.mark.slow
 def test_a_truncated_newest_state_falls_back(long: Path, straight: dict[str, str]) -> None:
     process = start(long)
     folder = long / ".samebits" / "resume"
@@ -108,6 +110,7 @@ def test_changed_parameters_start_afresh(long: Path) -> None:
     assert "resuming" not in run_stage(long, "train").stdout
 
 
+@pytest.mark.slow
 def test_resume_never_starts_afresh(long: Path, straight: dict[str, str]) -> None:
     interrupted = start(long)
     while not list((long / ".samebits" / "resume").glob("*/*[0-9]/complete.json")):
@@ -119,6 +122,7 @@ def test_resume_never_starts_afresh(long: Path, straight: dict[str, str]) -> Non
     assert outputs(long) == straight
 
 
+@pytest.mark.slow
 def test_a_second_training_of_the_same_waits_for_the_first(long: Path) -> None:
     set_params(long, {"train": {"epochs": 40}})
     first = start(long)

@@ -14,7 +14,6 @@ from tests.helpers.interrupt import start
 from tests.helpers.workspace import outputs, run_stage, set_params, stage_environment
 
 pytestmark = [
-    pytest.mark.crash,
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(os.name != "posix", reason="signals"),

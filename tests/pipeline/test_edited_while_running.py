@@ -19,7 +19,7 @@ from samebits.tracking.journal.lineage import dvc_md5
 from tests.helpers.tiny import TinyRepository, make_tiny
 from tests.helpers.workspace import set_params
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PAUSE_S = "1.0"
 

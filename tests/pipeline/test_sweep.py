@@ -18,7 +18,7 @@ from tests.helpers.postgres import Postgres
 from tests.helpers.senders import settle
 from tests.helpers.tiny import TinyRepository, clone, make_tiny, write_sweep
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # `samebits sweep` on a machine with two GPUs, as far as handing them out goes.
 WITH_TWO_GPUS = """
@@ -105,6 +105,7 @@ def test_a_grid_is_experiments_and_child_runs_under_a_parent(tmp_path: Path) -> 
     assert "began with other values of: space" in refused.stderr
 
 
+@pytest.mark.alone
 def test_killed_and_started_again_goes_on_and_doubles_nothing(tmp_path: Path) -> None:
     repository = make_tiny(tmp_path / "project")
     values = [0.01, 0.1, 1.0]
@@ -153,6 +154,7 @@ def test_a_failed_trial_has_its_traceback_and_log_and_the_others_go_on(tmp_path:
     assert parent["tags"]["sweep.fail"] == "1"
 
 
+@pytest.mark.alone
 def test_tpe_prunes_what_is_worse_than_the_median(tmp_path: Path) -> None:
     repository = make_tiny(tmp_path / "project")
     space = {"train.optimizer.lr": {"low": 1e-4, "high": 10.0, "log": True}}

@@ -16,7 +16,7 @@ import pytest
 from tests.helpers.amount import FULL
 from tests.helpers.team import Person, Team, objects_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash]
+pytestmark = [pytest.mark.slow]
 
 KILLS = 20 if FULL else 10
 SHARDS = 9 * KILLS

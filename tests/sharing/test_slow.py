@@ -21,7 +21,7 @@ import pytest
 from tests.helpers import servers
 from tests.helpers.team import Team, objects_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash]
+pytestmark = [pytest.mark.slow]
 
 KILLS = 4
 """On each way; 20 went well, too, by hand. test_faults.py has more with a folder."""

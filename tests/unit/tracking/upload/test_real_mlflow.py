@@ -19,7 +19,7 @@ from samebits.tracking.upload.sync import sync
 from tests.helpers.amount import FULL
 from tests.helpers.mlflow_site import PATIENCE_S, Server, Site, eventually, once, points_of, runs_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 # For the figures of docs/tracking.md: TEST_ROUNDS=10 TEST_SERVER_KILLS=20 python -m pytest -m slow THIS_FILE
@@ -86,6 +86,7 @@ def statuses(site: Site) -> list[str]:
     return [run.info.status for run in runs_of(local(site))]
 
 
+@pytest.mark.alone
 def test_a_killed_sender_is_replaced_and_nothing_is_doubled(site: Site) -> None:
     process = site.start("train", last=3000, pause=0.005)
     eventually(lambda: bool(read_records(site.project)))
@@ -110,6 +111,7 @@ def test_a_killed_sender_is_replaced_and_nothing_is_doubled(site: Site) -> None:
     assert points_of(local(site), run) == once("train", 3000)
 
 
+@pytest.mark.alone
 def test_a_sender_that_is_starved_is_replaced_by_one_that_is_not(site: Site) -> None:
     """Every gentle piece of work is given up at once: all of it is done by the process that takes its place."""
     process = site.start("train", last=300, pause=0.01)
