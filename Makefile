@@ -20,7 +20,7 @@ PYTEST := OMP_WAIT_POLICY=passive python -m pytest --durations=40 --durations-mi
 # Fast tests keep one core busy each. Slow ones also wait for servers and for DVC: one more than there are cores.
 FAST := $(PYTEST) -n logical --maxprocesses 4 --dist worksteal --junitxml .test-results/fast.xml
 CORES := $$(getconf _NPROCESSORS_ONLN)
-SLOW := $(PYTEST) -n $$(($(CORES) < 4 ? $(CORES) + 1 : 4)) --dist loadgroup --no-loadscope-reorder --junitxml .test-results/slow.xml
+SLOW := $(PYTEST) -n $$(($(CORES) < 4 ? $(CORES) + 1 : 4)) --dist loadscope --no-loadscope-reorder --junitxml .test-results/slow.xml
 ALONE := $(PYTEST) -n 0 --junitxml .test-results/alone.xml
 # $(call marked,MARK): the test modules in which it stands. Others need not be imported, which takes a while.
 marked = $$(grep -rl --include='test_*.py' 'mark\.$(1)\b' tests)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,23 +66,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Start the longest tests first where tests run side by side, so that none is left for the end."""
     for item in items:
         assert not item.get_closest_marker("alone") or item.get_closest_marker("slow"), f"{item.nodeid}: mark it slow"
-        # `make test-slow` looks for the modules by this word, so that no test is run nowhere.
-        if item.get_closest_marker("slow"):
-            assert "mark.slow" in _text(item.path), f"{item.path}: write pytest.mark.slow into it"
+    # `make test-slow` looks for the modules by this word, so that no test is run nowhere.
+    for path in {item.path for item in items if item.get_closest_marker("slow")}:
+        assert "mark.slow" in path.read_text(encoding="utf-8"), f"{path}: write pytest.mark.slow into it"
     if not hasattr(config, "workerinput"):
         return
+    from tests.helpers.schedule import scope
+
     seconds = durations.read()
-    of_group: Counter[str] = Counter()
+    together: Counter[str] = Counter()
     for item in items:
-        of_group[_group(item)] += round(seconds.get(durations.key(item.nodeid), 1))
-    items.sort(key=lambda item: -of_group[_group(item)])
+        together[scope(item.nodeid)] += round(seconds.get(durations.key(item.nodeid), 1))
+    items.sort(key=lambda item: -together[scope(item.nodeid)])
 
 
-@cache
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from tests.helpers.schedule import Scheduling
 
-
-def _group(item: pytest.Item) -> str:
-    mark = item.get_closest_marker("xdist_group")
-    return str(mark.args[0]) if mark else item.nodeid
+    return Scheduling(config, log)

@@ -19,6 +19,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.helpers.schedule import TOGETHER, scope
 from tests.helpers.workspace import ROOT
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -270,6 +271,12 @@ def test_ci_runs_the_fast_and_the_slow_tests_and_the_workflow_calls_the_same() -
     assert any(command.startswith("make test") for command in commands)
     assert "bash .ci/run" in commands
     assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_modules_that_stay_in_one_process_are_there() -> None:
+    assert all((ROOT / module).is_file() for module in TOGETHER)
+    assert scope(f"{TOGETHER[0]}::test_a[x]") == scope(f"{TOGETHER[0]}::test_b") != scope(f"{TOGETHER[1]}::test_b")
+    assert scope("tests/exact/test_train.py::test_a") == "tests/exact/test_train.py::test_a"
 
 
 def test_the_supported_pythons_are_the_same_everywhere() -> None:

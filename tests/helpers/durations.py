@@ -6,7 +6,6 @@ python -m tests.helpers.durations REPORT.xml…     from pytest's --junitxml
 from __future__ import annotations
 
 import json
-import re
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
@@ -24,24 +23,15 @@ def read(file: Path = FILE) -> dict[str, float]:
 
 
 def key(node_id: str) -> str:
-    """The name of a test in the file: `tests/exact/test_golden.py::test_x[a]` is `tests.exact.test_golden::test_x[a]`.
-
-    A suffix that pytest-xdist adds for a group is left out.
-    """
+    """A test's name in the file, as in a report: `tests.a.test_b::test_c[d]` for `tests/a/test_b.py::test_c[d]`."""
     path, _, name = node_id.partition("::")
-    return f"{path.removesuffix('.py').replace('/', '.')}::{_without_group(name)}"
-
-
-def _without_group(name: str) -> str:
-    return re.sub(r"@[\w-]+$", "", name)
+    return f"{path.removesuffix('.py').replace('/', '.')}::{name}"
 
 
 def in_reports(reports: Iterable[Path]) -> dict[str, float]:
     """The longer tests of these reports, the longest first."""
     cases = (case for report in reports for case in ET.parse(report).iter("testcase"))
-    seconds = {
-        f"{case.get('classname')}::{_without_group(case.get('name', ''))}": float(case.get("time", 0)) for case in cases
-    }
+    seconds = {f"{case.get('classname')}::{case.get('name')}": float(case.get("time", 0)) for case in cases}
     longest = sorted(seconds.items(), key=lambda each: -each[1])
     return {name: round(time) for name, time in longest if time >= _LEAST_S}
 

@@ -12,7 +12,7 @@ from samebits.params.read import read_yaml
 from tests.helpers.repository import Repository, samebits
 from tests.helpers.workspace import set_params
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("golden-steps")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

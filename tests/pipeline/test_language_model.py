@@ -15,7 +15,7 @@ from samebits.data.fetching.fetch import fetch
 from tests.helpers.workspace import ROOT, run_stage, set_params, stage_environment
 
 BOOK = "carroll-alice.txt"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("language-model")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 GENERATE = """
 import sys

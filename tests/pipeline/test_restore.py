@@ -14,7 +14,7 @@ from samebits.tracking.journal.lineage import dvc_md5
 from tests.helpers.repository import Repository, samebits
 from tests.helpers.workspace import set_params
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("restore")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 EDITED = "src/samebits/evaluation/metrics/classification.py"
 

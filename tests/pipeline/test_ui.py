@@ -20,7 +20,7 @@ from tests.helpers.ports import free_port
 from tests.helpers.repository import Repository
 from tools.pages import CARD, Pages, browser, chromium, lines_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("ui")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RATES = (0.01, 0.02, 0.05, 0.2, 0.4)
 

@@ -21,7 +21,7 @@ from tests.helpers.mlflow_site import Site, eventually, once, runs_of
 from tests.helpers.registry import go_through_the_gate, make_project
 from tests.helpers.team_server import ADMIN, FIRST, PASSWORD, USER, Authority, Team, become, send
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("team")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENCE_S = 300
 FIGURE = 3 << 20
