@@ -24,7 +24,7 @@ def sender_lives(record: Path) -> bool:
 def settle(folder: Path) -> None:
     """Wait until the senders of a project have delivered and ended."""
     project = Project(folder, folder)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300  # on a busy machine an idle sender waits long
     while any(
         pending_events(record.folder) or record.alive() or sender_lives(record.folder)
         for record in read_records(project)
