@@ -168,7 +168,7 @@ def _beyond(prepare: dict[str, Any]) -> list[str]:
         "name, hash and class; pixels and frequencies lie in files).",
         "",
         f"- **ImageNet** (1.28 million files): {minutes:.0f} CPU minutes if its images were this small. Photographs "
-        "take longer to decode: two of 640×427 took 9.3 and 13.5 ms to 64×64 (decisions.md), so 3.3 to 4.8 CPU hours, "
+        "take longer to decode: two of 640×427 took 9.3 and 13.5 ms to 64×64 (experiments.md), so 3.3 to 4.8 CPU hours, "
         f"shared by all cores. Names and hashes: {images * each / 2**20:.1f} GiB of memory. Scratch space: the pixels "
         "once, and 1.5 KB an image for the search for lookalikes. At 64×64 the shards are 15.7 GB, with "
         "`data.shard_mib: 128` about 120 files; at 224×224 193 GB and 1,440. Training is linear in images (above), so "
