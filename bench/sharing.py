@@ -1,4 +1,4 @@
-"""The figures on sharing in docs/decisions.md: rates next to plain tools, and what a small change sends.
+"""The figures on sharing in docs/remotes.md and docs/experiments.md: rates beside plain tools, bytes of a change.
 
     python bench/sharing.py rates --mib 200 --rounds 3     S3 (SeaweedFS) and SSH on loopback, in alternation
     python bench/sharing.py change --images 50000          bytes that 1 % more images send

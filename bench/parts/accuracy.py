@@ -23,10 +23,10 @@ _SHORTER: dict[str, dict[str, Any]] = {
 """The recipe aims at 94 %; 93 % takes less of a model and fewer epochs (chosen on validation, 93.3 % after 5)."""
 
 _TEXT = """
-Ours: the recipe `mnist`, the whole stage as a process, start-up included, judged once at its end on the 10,000 test
+Ours: the recipe `mnist`, the whole stage as a process, start-up included, evaluated once at its end on the 10,000 test
 images: the mean of the seeds. PyTorch's MNIST example has its own settings, learns from all 60,000 images, is tested
 after each epoch, outside of its clock, and stopped where it first gets there, at its end after 14 epochs, or at a limit
-of time; its best epoch counts. One seed a round.
+of time; its best epoch counts. One seed per round.
 """
 
 

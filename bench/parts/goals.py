@@ -24,7 +24,8 @@ def lines(found: dict[str, dict[str, Any]]) -> list[str]:
         if part in found:
             body += [[what, value, goal, "yes" if ok else "**no**"] for what, value, goal, ok in of(found[part])]
     head = ["", "measured", "goal", "reached"]
-    return ["## Goals", "", *table(head, body), "", "Why the others are not: [decisions](decisions.md#goals-of-speed)."]
+    why = "Why the others are not: [experiments](experiments.md#goals-of-speed)."
+    return ["## Goals", "", *table(head, body), "", why]
 
 
 def _times(what: str, rows: list[Row], first: str, second: str, subject: str, goal: float, key: str = "rate") -> Line:

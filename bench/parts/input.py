@@ -119,8 +119,9 @@ def render(found: dict[str, Any]) -> list[str]:
     lines = [
         "## Input pipeline",
         "",
-        "From what is stored to normalised float batches, moved (by up to 2 pixels at 28×28, else 4) and "
-        "mirrored. Ours prepares each batch where it is normalised, the default for data in memory on a CPU, or in a "
+        "From what is stored to normalised float batches, shifted (by up to 2 pixels at 28×28, else 4) "
+        "and flipped. Ours prepares each batch where it is normalised, the default for data in memory on a "
+        "CPU, or in a "
         "thread beside; a DataLoader has two worker processes. 32×32 RGB is noise, as its content takes no time.",
         "",
     ]
@@ -153,7 +154,7 @@ def _render_jpegs(rows: list[Row], files: int) -> list[str]:
     ]
     head = [f"{files:,} JPEG files of {_FILE_SIDE}×{_FILE_SIDE} to {_SIDE}×{_SIDE}, n = {n}", "images/s", "×", "goal"]
     text = (
-        "`prepare` is the whole stage as a process: start-up, decoding, hashes, the search for lookalikes, "
+        "`prepare` is the whole stage as a process: start-up, decoding, hashes, the near-duplicate search, "
         "statistics, writing. "
         "The files are synthetic, from a seed."
     )

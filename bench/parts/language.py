@@ -67,7 +67,7 @@ def render(found: dict[str, Any]) -> list[str]:
     rows: list[Row] = found["rows"]
     text = (
         "4 layers, 4 heads, 128 wide, 4,096 BPE tokens of the Gutenberg selection, AdamW at 1e-3, clipping at 1. "
-        "nanoGPT's loop is written anew in `bench/nanogpt.py`, in fp32 as its `--dtype=bfloat16` does nothing on a "
+        "nanoGPT's loop is reimplemented in `bench/nanogpt.py`, in fp32 as its `--dtype=bfloat16` does nothing on a "
         "CPU; once with our model, once with its own of the same shape. The recipe `gutenberg_gpt` itself has 2 heads "
         "and Muon. Ours is `stages/train.py`, bf16 where the processor computes in it."
     )

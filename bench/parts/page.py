@@ -31,9 +31,9 @@ _HEAD = """\
 # Performance
 
 Written by `make bench` (`bench/performance.py`); the numbers are not edited by hand. Each contender is a process of
-its own, one at a time, in alternation over several rounds with the order rotated. A number is the median of the
+its own, one at a time, alternating over several rounds with the order rotated. A number is the median of the
 rounds, with the smallest and the largest in brackets; a ratio is that of the medians, with the smallest and largest
-ratio within one round. Goals that are not reached stand here like those that are.
+ratio within one round. Goals that are not reached are listed like those that are.
 """
 
 

@@ -42,7 +42,7 @@ def render(found: dict[str, Any]) -> list[str]:
         body.append([name, f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"])
     flops = peaks[0]["flops_a_sample"]
     text = [
-        f"ResNet-18 at 28×28 takes {flops / 1e9:.2f} GFLOP a training sample (`torch.utils.flop_counter`); training "
+        f"ResNet-18 at 28×28 takes {flops / 1e9:.2f} GFLOP per training sample (`torch.utils.flop_counter`); training "
         f"(augmented, all of our stage on) makes {spread(rows, training.OURS, 'rate', digits=1)} samples/s."
     ]
     for kind, values in shares(rows).items():

@@ -205,5 +205,5 @@ def curve(rows: list[Row], sizes: list[int], keys: tuple[str, str], names: tuple
                 f"{files:,.0f}",
             ]
         )
-    head = ["images", names[0], "ms a further image", names[1], "ms a further image", "cores busy"]
+    head = ["images", names[0], "ms per further image", names[1], "ms per further image", "cores busy"]
     return table([*head, "own memory, MiB", "mapped files, MiB"], body)

@@ -65,16 +65,15 @@ def _prepare(found: dict[str, Any]) -> list[str]:
         "## `prepare`",
         "",
         "Folders of PNG files of 32×32 in ten classes, the whole stage with start-up: decoding, hashes, the "
-        "search for "
-        "lookalikes, statistics, shards.",
+        "near-duplicate search, statistics, shards.",
         "",
         *curve(rows, sizes, ("seconds", "cpu_seconds"), ("seconds", "CPU seconds")),
         "",
         _linear(rows, sizes, "cpu_seconds"),
         "",
         "The goals: time linear within 10 %, fewer than 200 objects, all cores used, memory that does not grow. All "
-        "cores decode, which small files take little of: start-up, the search for lookalikes and writing are one "
-        "thread each. Memory does grow: names, hashes and classes of all images are held.",
+        "cores decode, which takes little time for small files: start-up, the near-duplicate search and writing are "
+        "one thread each. Memory does grow: names, hashes and classes of all images are held.",
         "",
     ]
     if "failed" in limited:
@@ -103,9 +102,9 @@ def _train(found: dict[str, Any]) -> list[str]:
         "",
         "The convnet of the recipe `mnist` on those images, `runtime.memory_mib: 16`, `train.shuffle: window`: "
         "the smallest "
-        "set is held in memory, the others are read from mapped shards. Seconds an epoch, validation included.",
+        "set is held in memory, the others are read from mapped shards. Seconds per epoch, validation included.",
         "",
-        *curve(rows, sizes, ("epoch_seconds", "epoch_cpu"), ("seconds an epoch", "CPU seconds an epoch")),
+        *curve(rows, sizes, ("epoch_seconds", "epoch_cpu"), ("seconds per epoch", "CPU seconds per epoch")),
         "",
         "With `OMP_WAIT_POLICY=passive`, so that waiting takes no CPU seconds.",
         "",
@@ -168,19 +167,21 @@ def _beyond(prepare: dict[str, Any]) -> list[str]:
         "name, hash and class; pixels and frequencies lie in files).",
         "",
         f"- **ImageNet** (1.28 million files): {minutes:.0f} CPU minutes if its images were this small. Photographs "
-        "take longer to decode: two of 640×427 took 9.3 and 13.5 ms to 64×64 (decisions.md), so 3.3 to 4.8 CPU hours, "
-        f"shared by all cores. Names and hashes: {images * each / 2**20:.1f} GiB of memory. Scratch space: the pixels "
-        "once, and 1.5 KB an image for the search for lookalikes. At 64×64 the shards are 15.7 GB, with "
-        "`data.shard_mib: 128` about 120 files; at 224×224 193 GB and 1,440. Training is linear in images (above), so "
-        "it is the model that counts: at 224×224 a ResNet-18 takes some 11 GFLOP an image and step, at some 340 "
-        "GFLOP/s of this machine 11 to 12 hours an epoch. DVC hashes and copies the shards, which took 1.4 s for 312 "
+        "take longer to decode: two of 640×427 took 9.3 and 13.5 ms to 64×64 (experiments.md), so 3.3 to "
+        f"4.8 CPU hours, shared by all cores. Names and hashes: {images * each / 2**20:.1f} GiB of memory. "
+        "Scratch space: the pixels once, and 1.5 KB per image for the near-duplicate search. At 64×64 the shards "
+        "are 15.7 GB, with `data.shard_mib: 128` about 120 files; at 224×224 193 GB and 1,440. Training is "
+        "linear in images (above), so "
+        "it is the model that counts: at 224×224 a ResNet-18 takes some 11 GFLOP per image and step, at some 340 "
+        "GFLOP/s of this machine 11 to 12 hours per epoch. DVC hashes and copies the shards, which took 1.4 s for 312 "
         "MB here: 1.2 minutes for 15.7 GB, 15 for 193 GB.",
         f"- **10 TB** (100 million images of 100 KB): {corpus * each / 2**20:.0f} GiB for names and hashes. This "
         "breaks first: a list of all samples lies in memory until the manifest is written. Then the manifest, one "
-        "Parquet file of some GB made in memory; the order of an epoch, 8 bytes a sample and more while it is sorted; "
-        "and the one process that writes shards. Decoding alone is 10 to 16 CPU days. At 64×64 1.2 TB of shards, "
+        "Parquet file of some GB made in memory; the order of an epoch, 8 bytes per sample and more while it is "
+        "sorted; and the one process that writes shards. Decoding alone is 10 to 16 CPU days. At 64×64 1.2 TB "
+        "of shards, "
         "9,200 objects of 128 MiB. Such a corpus would have to be prepared in parts, which is not built.",
-        "- **Lookalikes**: candidates are found by four bands of 16 bits, so comparisons grow with the square of "
+        "- **Near duplicates**: candidates are found by four bands of 16 bits, so comparisons grow with the square of "
         "the number once "
         "there are more than some 65,536 images: 100 times more images, 10,000 times more comparisons. At 1.28 "
         "million, 12 million "

@@ -94,7 +94,7 @@ def render(found: dict[str, Any]) -> list[str]:
     values |= {key: _of_a_round([row[key] for row in rows if key in row and row["name"] == ON]) for key in _TOTALS}
     held = calls / summary(rows, ON, "loop_seconds")[0]
     lines.append(
-        f"So {(on[0] - off[0]) / calls * 1e6:.1f} µs of CPU a call. The longest writes what a second has held back, "
+        f"So {(on[0] - off[0]) / calls * 1e6:.1f} µs of CPU per call. The longest writes what a second has held back, "
         f"here {held:,.0f} calls. The journal is {values['journal_mib']:,.0f} MiB. The stage waits "
         f"{values['close_seconds']:.1f} s at its end, then the sender goes on by itself: {values['delivered']:,.0f} "
         f"points were in MLflow's SQLite store {values['sender_seconds']:.0f} s later, for "

@@ -61,7 +61,7 @@ _QUICK = {"convnet": (2, 0.0, 20, (1, 20)), "resnet9": (2, 0.0, 18, (1, 20)), "r
 
 _TEXT = """
 Fashion-MNIST (all 70,000 images: speed needs no test split), 28×28, batch 128, SGD with Nesterov momentum at a
-constant 0.05; augmented is a shift by up to 2 pixels and mirroring. `convnet` is the model of the recipe `mnist`
+constant 0.05; augmented is a shift by up to 2 pixels and flipping. `convnet` is the model of the recipe `mnist`
 (107,818 parameters), ResNet-18 has the stem for small images. Ours is `stages/train.py` as it is: strict determinism,
 MLflow, progress, a saved state every 5 s (the default is 30); it computes in bf16, in channels_last, with the fused
 optimiser. The peers run with their defaults, PyTorch's DataLoader with two workers. The clock starts after 8 s and
@@ -133,7 +133,7 @@ def render(
             body.append([name, spread(rows, name, "rate", subject), times, goal, _loss(rows, name, subject)])
         head = [f"{subject}, n = {n}", "samples/s: median (range)", "ours is × as fast (per round)", "goal", "loss"]
         lines += [*table(head, body), ""]
-    return [*lines, f"Cores that other processes used meanwhile: {others(rows)}; for ours that counts MLflow's sender."]
+    return [*lines, f"Cores used by other processes meanwhile: {others(rows)}; for ours that counts MLflow's sender."]
 
 
 def _loss(rows: list[Row], name: str, subject: str) -> str:
