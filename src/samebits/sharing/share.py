@@ -14,7 +14,6 @@ from typing import Any
 from samebits.base.errors import UserError, listed
 from samebits.base.git import head_commit
 from samebits.pipeline.dvc_lock import require_ran
-from samebits.pipeline.dvc_yaml import read_pipeline
 from samebits.sharing.git import is_published, not_committed, uncommitted
 from samebits.sharing.remote.captured_logs import Heard, unlogged
 from samebits.sharing.remote.errors import FAULTS
@@ -44,7 +43,6 @@ def share(
             sent again.
     """
     changed = uncommitted(folder)
-    _require_outputs(folder, changed)
     if changed:
         raise not_committed(folder, changed)
     with open_repo(folder) as repo:
@@ -60,19 +58,6 @@ def share(
     if is_published(folder, commit) is not True:
         say(f"note: commit {commit[:10]} is on no git remote that is known here: git push")
     return verdict
-
-
-def _require_outputs(folder: Path, changed: Iterable[str]) -> None:
-    """DVC removes a stage's outputs before it runs: those that git keeps are gone after a run that failed."""
-    gone = {name for name in changed if not (folder / name).exists()}
-    lost = {stage.name: sorted(gone & set(stage.paths())) for stage in read_pipeline(folder).values()}
-    if stages := [name for name, paths in lost.items() if paths]:
-        paths = [path for name in stages for path in lost[name]]
-        raise UserError(
-            f"{listed(paths)}: gone, since the last run of {', '.join(stages)} did not end well",
-            "finish it: dvc repro; or go back to the results of the commit: git checkout HEAD -- "
-            f"dvc.lock params.yaml {' '.join(paths)} && dvc checkout",
-        )
 
 
 def check_lock(repo: Any) -> None:
