@@ -31,7 +31,7 @@ from samebits.export.latency import BATCH_SIZES, median_milliseconds
 from samebits.export.metadata import export_metadata
 from samebits.export.parity import Predictor, answers, measure_parity, stored
 from samebits.export.usage import reader_files
-from samebits.metrics.regression import r2
+from samebits.metrics.scores import accuracy, r2
 from samebits.params.export import ExportParams
 from samebits.signature.signature import NextTokenTarget
 
@@ -189,9 +189,9 @@ def _score(reference: npt.NDArray[np.float32], split: Split) -> dict[str, float]
     if split.targets is None:
         return {}
     if split.info.classes:
-        score = {"accuracy": float((reference.argmax(axis=1) == split.targets).mean())}
+        score = {"accuracy": accuracy(reference.argmax(axis=1), split.targets)}
     else:
-        score = {"r2": r2(split.targets.astype(np.float64), reference.astype(np.float64))}
+        score = {"r2": float(r2(split.targets.astype(np.float64), reference.astype(np.float64)))}
     return {name: value for name, each in score.items() if (value := rounded(each)) is not None}
 
 

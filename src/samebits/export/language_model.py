@@ -20,8 +20,8 @@ from samebits.data.loading.prepared import Array, Split
 from samebits.export.latency import median_milliseconds
 from samebits.export.parity import Check, Parity, stored
 from samebits.inference.sampling import GREEDY, generate
+from samebits.metrics.scores import token_metrics
 from samebits.params.export import ExportParams
-from samebits.tasks.language_model import token_metrics
 
 Floats = npt.NDArray[np.float32]
 RunAll = Callable[..., list[Floats]]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.charts import Line, line_chart
 from samebits.evaluation.report.curves import Curve
+from samebits.evaluation.report.numbers import number_cards
 from samebits.evaluation.report.page import data_url, render
 from samebits.metrics.classification import ClassScores, Metrics, Predictions
 
@@ -24,14 +25,6 @@ _TABLE_UP_TO = 40  # classes; a larger confusion matrix is a picture, not a tabl
 _PAIRS = 8
 _LETTERS = 24  # of a class's name in the heads of the confusion table
 _DOTS_UP_TO = 60  # points of a curve; more would be a thick line
-
-NAMES = {
-    "accuracy": "Accuracy",
-    "macro_f1": "Macro F1",
-    "log_loss": "Log loss",
-    "calibration_error": "Calibration error",
-}
-_SHARES = {"accuracy", "macro_f1", "calibration_error"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ def render_report(
         samples=len(predictions),
         wrong=wrong,
         baseline=baseline.answer,
-        numbers=[_number(name, value, metrics, baseline) for name, value in metrics.values.items()],
+        numbers=number_cards(metrics, baseline),
         level=f"{confidence:.0%}" if (confidence * 100).is_integer() else f"{confidence:.1%}",
         resamples=resamples,
         classes=classes,
@@ -141,32 +134,6 @@ def image_png(image: npt.NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="png", optimize=True)
     return buffer.getvalue()
-
-
-def label_of(name: str) -> str:
-    """A metric's name for people: `top_3_accuracy` is Top-3 accuracy."""
-    if name.startswith("top_"):
-        return f"Top-{name.split('_')[1]} accuracy"
-    return NAMES[name]
-
-
-def format_value(name: str, value: float | None) -> str:
-    """`99.52 %` for shares, four digits for the log loss, a dash for what is undefined."""
-    if value is None:
-        return "–"
-    return f"{value:.2%}".replace("%", " %") if name in _SHARES or name.startswith("top_") else f"{value:.4f}"
-
-
-def _number(name: str, value: float | None, metrics: Metrics, baseline: Baseline) -> dict[str, str]:
-    interval = metrics.intervals.get(name)
-    spread = f"{format_value(name, interval.low)} to {format_value(name, interval.high)}" if interval else ""
-    return {
-        "label": label_of(name),
-        "value": format_value(name, value),
-        "interval": spread.replace(" % to", " to"),
-        "reason": metrics.undefined.get(name, ""),
-        "baseline": format_value(name, baseline.values[name]) if name in baseline.values else "",
-    }
 
 
 def _share(value: float | None) -> str:

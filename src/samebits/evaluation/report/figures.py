@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.evaluation.report.curves import Curve
-from samebits.metrics.classification import Bin, Ints
+from samebits.metrics.bootstrap import Ints
+from samebits.metrics.classification import Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
