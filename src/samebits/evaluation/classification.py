@@ -51,26 +51,24 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     baseline = of_classes(subject.info.class_counts["train"], predictions.labels, classes)
     origins = read_origins(subject)
     mistakes = _mistakes(subject, predictions, origins, settings.mistakes)
-    confusion = figures.confusion_figure(metrics.confusion, classes)
     error = metrics.values["calibration_error"] or 0.0
+    pictures = {
+        "confusion.png": figures.confusion_figure(metrics.confusion, classes),
+        "calibration.png": figures.calibration_figure(metrics.bins, error),
+        "curves.png": figures.curves_figure(subject.curves),
+    }
     page = render_report(
         metrics,
         baseline,
         predictions,
         classes=classes,
-        curves=subject.curves,
         mistakes=mistakes,
         facts=facts(subject, settings),
         title=subject.title,
         confidence=settings.confidence,
         resamples=settings.bootstrap,
-        confusion_png=confusion,
+        pictures=pictures,
     )
-    pictures = {
-        "confusion.png": confusion,
-        "calibration.png": figures.calibration_figure(metrics.bins, error),
-        "curves.png": figures.curves_figure(subject.curves),
-    }
     images = [each.shown.image for each in mistakes if each.shown.image is not None]
     if subject.info.signature.inputs.kind == "image":
         gallery = np.array(images, dtype=np.uint8).reshape(-1, *subject.info.signature.row_shape)

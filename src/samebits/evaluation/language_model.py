@@ -17,10 +17,8 @@ from samebits.checkpoints.serving import GeneratingModel, build_serving
 from samebits.data.loading.prepared import open_split
 from samebits.evaluation.baseline import Baseline, lines, of_tokens
 from samebits.evaluation.report import figures
-from samebits.evaluation.report.charts import Line, line_chart
-from samebits.evaluation.report.classification import curve_charts
 from samebits.evaluation.report.numbers import number_cards, number_lines
-from samebits.evaluation.report.page import render
+from samebits.evaluation.report.page import data_url, render
 from samebits.evaluation.subject import Evaluation, Origin, Subject, csv_bytes, facts, metrics_document, read_origins
 from samebits.inference.sampling import Sampling, decode_after, generate
 from samebits.metrics.language_model import METRICS, TokenLosses
@@ -64,6 +62,10 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         document["undefined"] = {"bits_per_byte": "the tokeniser does not give texts back as they were"}
     origins = read_origins(subject)
     by_position = surprise.losses.mean(axis=0)
+    pictures = {
+        "position.png": figures.position_figure(by_position),
+        "curves.png": figures.curves_figure(subject.curves),
+    }
     page = render(
         "language_model.html.j2",
         title=subject.title,
@@ -73,8 +75,8 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         baseline=baseline.answer,
         level=f"{settings.confidence:.0%}",
         resamples=settings.bootstrap,
-        position=_position_chart(by_position),
-        curves=curve_charts(subject.curves),
+        position=data_url(pictures["position.png"]),
+        curves=data_url(pictures["curves.png"]),
         samples=_samples(subject, tokenizer),
         passages=_passages(subject, surprise, tokenizer, origins, settings.mistakes),
         facts=facts(subject, settings),
@@ -92,10 +94,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
                 ("position", "loss"), ((at + 1, rounded(float(loss))) for at, loss in enumerate(by_position))
             ),
         },
-        figures={
-            "position.png": figures.position_figure(by_position),
-            "curves.png": figures.curves_figure(subject.curves),
-        },
+        figures=pictures,
         table=[
             *number_lines(metrics, baseline, settings.confidence),
             *lines(baseline, "loss", document["test"]["loss"]),
@@ -200,8 +199,3 @@ def _samples(subject: Subject, tokenizer: Tokenizer) -> list[dict[str, str]]:
             made.append(token)
         written.append({"prompt": tokenizer.decode(prompt), "text": decode_after(tokenizer, prompt, made)})
     return written
-
-
-def _position_chart(losses: npt.NDArray[np.float64]) -> str:
-    points = [(float(at + 1), float(loss)) for at, loss in enumerate(losses)]
-    return line_chart([Line("loss", "first", points)], x_label="tokens read before and with this one", y_label="loss")

@@ -12,7 +12,7 @@ from samebits.evaluation.baseline import lines, of_numbers
 from samebits.evaluation.importance import Importance, permutation_importance
 from samebits.evaluation.preview import Shown, show_samples
 from samebits.evaluation.report import regression_figures
-from samebits.evaluation.report.classification import curve_charts, image_png
+from samebits.evaluation.report.classification import image_png
 from samebits.evaluation.report.figures import curves_figure
 from samebits.evaluation.report.numbers import number_cards, number_lines
 from samebits.evaluation.report.page import data_url, render
@@ -90,7 +90,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         histogram=data_url(pictures["residual_histogram.png"]),
         importances=list(_bars(importances[:_COLUMNS])),
         columns=len(importances),
-        curves=curve_charts(subject.curves),
+        curves=data_url(pictures["curves.png"]),
         worst=_worst(numbers, worst, origins, shown),
         facts=facts(subject, settings),
     ).encode()
