@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from samebits.base.decimals import rounded
+from samebits.base.files import csv_bytes
 from samebits.evaluation.baseline import lines, of_classes
 from samebits.evaluation.preview import show_samples
 from samebits.evaluation.report import figures
@@ -17,7 +18,6 @@ from samebits.evaluation.subject import (
     Evaluation,
     Origin,
     Subject,
-    csv_bytes,
     facts,
     metrics_document,
     raw_outputs,
@@ -55,7 +55,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     pictures = {
         "confusion.png": figures.confusion_figure(metrics.confusion, classes),
         "calibration.png": figures.calibration_figure(metrics.bins, error),
-        "curves.png": figures.curves_figure(subject.curves),
+        **figures.curve_pictures(subject.curves),
     }
     page = render_report(
         metrics,

@@ -13,13 +13,14 @@ from torch.nn import functional
 
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
+from samebits.base.files import csv_bytes
 from samebits.checkpoints.serving import GeneratingModel, build_serving
 from samebits.data.loading.prepared import open_split
 from samebits.evaluation.baseline import Baseline, lines, of_tokens
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.numbers import number_cards, number_lines
 from samebits.evaluation.report.page import data_url, render
-from samebits.evaluation.subject import Evaluation, Origin, Subject, csv_bytes, facts, metrics_document, read_origins
+from samebits.evaluation.subject import Evaluation, Origin, Subject, facts, metrics_document, read_origins
 from samebits.inference.sampling import Sampling, decode_after, generate
 from samebits.metrics.language_model import METRICS, TokenLosses
 from samebits.metrics.metric import measure
@@ -64,7 +65,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     by_position = surprise.losses.mean(axis=0)
     pictures = {
         "position.png": figures.position_figure(by_position),
-        "curves.png": figures.curves_figure(subject.curves),
+        **figures.curve_pictures(subject.curves),
     }
     page = render(
         "language_model.html.j2",
@@ -76,7 +77,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         level=f"{settings.confidence:.0%}",
         resamples=settings.bootstrap,
         position=data_url(pictures["position.png"]),
-        curves=data_url(pictures["curves.png"]),
+        curves=data_url(pictures.get("curves.png")),
         samples=_samples(subject, tokenizer),
         passages=_passages(subject, surprise, tokenizer, origins, settings.mistakes),
         facts=facts(subject, settings),

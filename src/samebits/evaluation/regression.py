@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from samebits.base.decimals import rounded, significant
+from samebits.base.files import csv_bytes
 from samebits.evaluation.baseline import lines, of_numbers
 from samebits.evaluation.importance import Importance, permutation_importance
 from samebits.evaluation.preview import Shown, show_samples
 from samebits.evaluation.report import regression_figures
 from samebits.evaluation.report.classification import image_png
-from samebits.evaluation.report.figures import curves_figure
+from samebits.evaluation.report.figures import curve_pictures
 from samebits.evaluation.report.numbers import number_cards, number_lines
 from samebits.evaluation.report.page import data_url, render
 from samebits.evaluation.subject import (
     Evaluation,
     Origin,
     Subject,
-    csv_bytes,
     facts,
     metrics_document,
     raw_outputs,
@@ -64,7 +64,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         "predicted.png": regression_figures.predicted_figure(numbers, target.name),
         "residuals.png": regression_figures.residuals_figure(numbers, target.name),
         "residual_histogram.png": regression_figures.histogram_figure(numbers, target.name),
-        "curves.png": curves_figure(subject.curves),
+        **curve_pictures(subject.curves),
     }
     files = {
         "predictions.csv": _predictions_csv(numbers, origins),
@@ -90,7 +90,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         histogram=data_url(pictures["residual_histogram.png"]),
         importances=list(_bars(importances[:_COLUMNS])),
         columns=len(importances),
-        curves=data_url(pictures["curves.png"]),
+        curves=data_url(pictures.get("curves.png")),
         worst=_worst(numbers, worst, origins, shown),
         facts=facts(subject, settings),
     ).encode()

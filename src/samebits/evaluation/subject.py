@@ -6,9 +6,7 @@ An evaluator is a module with `evaluate(subject, settings) -> Evaluation`. To ad
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -170,15 +168,6 @@ def metrics_document(metrics: Scores, baseline: Baseline, settings: EvaluatePara
     if undefined := metrics.undefined:
         document["undefined"] = undefined
     return document
-
-
-def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A table as CSV; None is an empty cell."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue().encode()
 
 
 def _text(value: object) -> str:

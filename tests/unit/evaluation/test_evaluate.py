@@ -146,7 +146,7 @@ def page_for(classes: list[str], mistakes: list[Mistake]) -> str:
         title="t",
         confidence=0.95,
         resamples=100,
-        pictures=dict.fromkeys(("confusion.png", "calibration.png", "curves.png"), b"png"),
+        pictures=dict.fromkeys(("confusion.png", "calibration.png"), b"png"),
     )
 
 

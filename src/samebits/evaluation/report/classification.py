@@ -93,7 +93,7 @@ def render_report(
             for name, score in _shown_classes(metrics, classes)
         ],
         calibration=data_url(pictures["calibration.png"]),
-        curves=data_url(pictures["curves.png"]),
+        curves=data_url(pictures.get("curves.png")),
         mistakes=[
             {
                 "image": data_url(image_png(each.shown.image)) if each.shown.image is not None else "",

@@ -87,6 +87,11 @@ def calibration_figure(bins: Sequence[Bin], error: float) -> bytes:
         return canvas.png()
 
 
+def curve_pictures(curves: Sequence[Curve]) -> dict[str, bytes]:
+    """`curves.png`, where there are curves."""
+    return {"curves.png": curves_figure(curves)} if curves else {}
+
+
 def curves_figure(curves: Sequence[Curve]) -> bytes:
     """Training curves by step, a panel per measure: losses, and accuracy where there is one."""
     groups = [[curve for curve in curves if curve.group == group] for group in dict.fromkeys(c.group for c in curves)]

@@ -32,6 +32,6 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def data_url(png: bytes) -> str:
-    """A picture inside the page."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def data_url(png: bytes | None) -> str:
+    """A picture inside the page; empty for None."""
+    return "" if png is None else "data:image/png;base64," + base64.b64encode(png).decode()
