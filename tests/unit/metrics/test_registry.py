@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from samebits.cli.summary import _metrics
 from samebits.evaluation.evaluate import evaluate
 from samebits.metrics.classification import METRICS, Predictions
 from samebits.metrics.metric import Metric, four_decimals, per_sample
@@ -42,6 +43,7 @@ def test_one_entry_adds_a_metric_everywhere(tiny_context: Any) -> None:
     page = (folder / "report" / "report.html").read_text()
     assert "Brier score" in page
     assert f"{value:.4f}" in page
+    assert "brier_score" in dict(_metrics(found))
     assert directions()["brier_score"] == "lower"
     assert pick_metric(found["test"], "brier_score") == "brier_score"
     assert "**test/brier_score**" in describe({}, {"test/brier_score": value}, {}, "run")
