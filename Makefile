@@ -14,14 +14,21 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 export PYTHON
 
-# Most fast tests keep one core busy, or wait. Threads of those that use more must not spin while another test has the core.
-# The slow ones kill processes at moments, so each has the machine to itself.
-AT_ONCE := OMP_WAIT_POLICY=passive python -m pytest -n logical --maxprocesses 4 --dist worksteal
+TYPES := mypy --no-error-summary
+# Threads that wait must not spin while another test has the core. Durations are printed, and kept in .test-results.
+PYTEST := OMP_WAIT_POLICY=passive python -m pytest --durations=40 --durations-min=1
+# Fast tests keep one core busy each. Slow ones also wait for servers and for DVC: one more than there are cores.
+FAST := $(PYTEST) -n logical --maxprocesses 4 --dist worksteal --junitxml .test-results/fast.xml
+CORES := $$(getconf _NPROCESSORS_ONLN)
+SLOW := $(PYTEST) -n $$(($(CORES) < 4 ? $(CORES) + 1 : 4)) --dist loadscope --no-loadscope-reorder --junitxml .test-results/slow.xml
+ALONE := $(PYTEST) -n 0 --junitxml .test-results/alone.xml
+# $(call marked,MARK): the test modules in which it stands. Others need not be imported, which takes a while.
+marked = $$(grep -rl --include='test_*.py' 'mark\.$(1)\b' tests)
 
 # $(call step,NAME,COMMAND): runs it; if it fails, make ends with a line that says which step it was.
 step = { $(2); } || { code=$$?; echo "make $@: $(1) failed (exit code $$code)" >&2; exit $$code; }
 
-.PHONY: help setup repro test test-slow test-all lint types format generate hooks ui bench lock clean
+.PHONY: help setup repro test test-slow test-full durations lint types format generate hooks ui bench lock clean
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -33,13 +40,22 @@ repro: setup ## run the pipeline (prepare, train, evaluate, export) and show wha
 	@$(call step,dvc repro,dvc repro)
 	@$(call step,the summary,samebits summary)
 
-test: setup lint types ## ruff, mypy and the fast tests: 7 minutes on 2 cores
-	@$(call step,pytest,$(AT_ONCE))
+# mypy keeps one core busy while pytest begins.
+test: setup lint ## ruff, mypy and the fast tests: 5 minutes on 2 cores
+	@{ $(call step,mypy,$(TYPES)); } & types=$$!; \
+	failed=0; ($(call step,pytest,$(FAST))) || failed=$$?; \
+	wait $$types || failed=$$?; exit $$failed
 
-test-slow: setup ## the tests that take minutes: whole runs, kills, compared bytes
-	@$(call step,pytest,python -m pytest -m slow)
+# Those marked `alone` depend on moments, so each has the machine to itself.
+test-slow: setup ## the tests that take longer: whole runs, kills, compared bytes: 25 minutes on 2 cores
+	@$(call step,pytest,$(SLOW) -m 'slow and not alone' $(call marked,slow))
+	@$(call step,pytest (one after the other),$(ALONE) -m alone $(call marked,alone))
 
-test-all: test test-slow ## ruff, mypy and every test
+test-full: export TEST_FULL := 1
+test-full: test test-slow ## ruff, mypy and every test, with more kills and more made-up inputs than test-slow has
+
+durations: ## write tests/durations.json, by which long tests start first, from the last runs' results
+	@$(call step,the durations,python -m tests.helpers.durations .test-results/slow.xml)
 
 lint: setup ## ruff: findings and format; import-linter: who may import whom
 	@$(call step,ruff check,ruff check --quiet .)
@@ -47,7 +63,7 @@ lint: setup ## ruff: findings and format; import-linter: who may import whom
 	@$(call step,import-linter,lint-imports --no-logo >/dev/null || lint-imports --no-logo)
 
 types: setup ## mypy, strict
-	@$(call step,mypy,mypy --no-error-summary)
+	@$(call step,mypy,$(TYPES))
 
 format: setup ## let ruff mend what it can
 	@$(call step,ruff check,ruff check --fix .)
@@ -79,5 +95,5 @@ lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet $(UPGRADE))
 
 clean: ## remove .venv and the caches of the tools; data, models and runs stay
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build src/samebits.egg-info
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .test-results build src/samebits.egg-info
 	@find src stages tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

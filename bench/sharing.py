@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.helpers import servers  # noqa: E402
-from tests.sharing.conftest import Person, Team  # noqa: E402
+from tests.helpers.team import Person, Team  # noqa: E402
 
 Array = npt.NDArray[Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, stage_environment
+from tests.helpers.workspace import ROOT, stage_environment
 
 # In a process of its own: bench/ is no package, and its modules have names that others may have, too.
 RENDER = """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, stage_environment
+from tests.helpers.workspace import ROOT, stage_environment
 
 CODE = ("bench", "custom", "data/catalog", "recipes", "src", "stages")
 

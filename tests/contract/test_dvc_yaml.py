@@ -11,8 +11,8 @@ from samebits.params.choices import MODELS, TASKS
 from samebits.params.read import read_yaml
 from samebits.params.schema import NAMED, SCALARS, SECTIONS, read_params
 from samebits.stage import load_body, sections_of
-from tests.conftest import ROOT
 from tests.helpers.imports import closure
+from tests.helpers.workspace import ROOT
 from tools.document_params import page
 
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]

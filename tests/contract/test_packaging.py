@@ -19,7 +19,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.schedule import TOGETHER, scope
+from tests.helpers.workspace import ROOT
+
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -230,7 +232,7 @@ def test_scripts_are_executable_and_read_by_a_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["setup", "repro", "test", "test-slow", "test-all", "lint", "types", "ui", "lock", "help"]
+    "target", ["setup", "repro", "test", "test-slow", "test-full", "lint", "types", "ui", "lock", "help"]
 )
 def test_make_has_the_target_and_help_lists_it(target: str) -> None:
     if shutil.which("make") is None:
@@ -269,6 +271,12 @@ def test_ci_runs_the_fast_and_the_slow_tests_and_the_workflow_calls_the_same() -
     assert any(command.startswith("make test") for command in commands)
     assert "bash .ci/run" in commands
     assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_modules_that_stay_in_one_process_are_there() -> None:
+    assert all((ROOT / module).is_file() for module in TOGETHER)
+    assert scope(f"{TOGETHER[0]}::test_a[x]") == scope(f"{TOGETHER[0]}::test_b") != scope(f"{TOGETHER[1]}::test_b")
+    assert scope("tests/exact/test_train.py::test_a") == "tests/exact/test_train.py::test_a"
 
 
 def test_the_supported_pythons_are_the_same_everywhere() -> None:

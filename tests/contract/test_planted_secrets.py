@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.workspace import ROOT
+
 NOTEBOOK = {"cells": [{"source": ["import os\n", "x = 1"], "outputs": [{"text": ["password: planted-77\n"]}]}]}
 
 PLANTED = {

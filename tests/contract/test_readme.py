@@ -14,7 +14,7 @@ import pytest
 from samebits.cli.main import parser
 from samebits.params.read import read_yaml
 from samebits.params.schema import parse_params
-from tests.conftest import ROOT
+from tests.helpers.workspace import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

@@ -1,4 +1,4 @@
-"""50 SIGKILLs at random moments: each training ends in the bytes of the straight run, in one whole MLflow run."""
+"""20 SIGKILLs at random moments, 50 with `make test-full`: the bytes of the straight run, and one whole MLflow run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import make_workspace, run_stage, set_params, stage_environment
+from tests.helpers.amount import FULL
+from tests.helpers.workspace import ROOT, make_workspace, run_stage, set_params, stage_environment
 
 pytestmark = [
-    pytest.mark.crash,
     pytest.mark.slow,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(os.name != "posix", reason="signals and fork"),
@@ -25,7 +25,7 @@ pytestmark = [
 SEED = 20261123
 """Of the moments; those that were hit stand in the output of a failed test."""
 
-KILLS, EACH = 50, 5
+KILLS, EACH = (50, 5) if FULL else (20, 5)
 
 SETTINGS: dict[str, Any] = {
     "train": {"epochs": 4},
@@ -49,14 +49,14 @@ print(json.dumps([[run.info.status, {name: [(p.step, p.value) for p in client.ge
 """
 
 
-def test_fifty_of_fifty(tmp_path: Path, small_mnist: Path) -> None:
+def test_each_training_ends_in_the_bytes_of_the_straight_run(tmp_path: Path, small_mnist: Path) -> None:
     straight = make_workspace(tmp_path / "straight", small_mnist)
     set_params(straight, SETTINGS | {"runtime": {"tracking": {"enabled": False}}})
     assert run_stage(straight, "train").returncode == 0
 
     workspace = make_workspace(tmp_path / "killed", small_mnist)
     set_params(workspace, SETTINGS)
-    script = Path(__file__).with_name("fork_kills.py")
+    script = ROOT / "tests" / "helpers" / "fork_kills.py"
     done = subprocess.run(
         [sys.executable, str(script), str(workspace), str(SEED), str(KILLS), str(EACH)],
         env=stage_environment(PYTHONPATH=str(workspace / "src")),

@@ -9,32 +9,13 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import make_workspace, run_stage, set_params, stage_environment
-from tests.exact.test_train import outputs
 from tests.helpers.interrupt import interrupt, start
+from tests.helpers.workspace import outputs, run_stage, set_params, stage_environment
 
-pytestmark = [pytest.mark.crash, pytest.mark.skipif(os.name != "posix", reason="signals")]
-
-# Long enough that a random moment falls into the training.
-LONG: dict[str, Any] = {"train": {"epochs": 12}}
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> dict[str, str]:
-    workspace = make_workspace(tmp_path_factory.mktemp("straight") / "w", small_mnist)
-    set_params(workspace, LONG)
-    assert run_stage(workspace, "train").returncode == 0
-    return outputs(workspace)
-
-
-@pytest.fixture
-def long(workspace: Path) -> Path:
-    set_params(workspace, LONG)
-    return workspace
+pytestmark = [pytest.mark.skipif(os.name != "posix", reason="signals")]
 
 
 def moments(seed: int, count: int, longest: float = 2.5) -> list[float]:
@@ -42,16 +23,15 @@ def moments(seed: int, count: int, longest: float = 2.5) -> list[float]:
     return [chosen.uniform(0.0, longest) for _ in range(count)]
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-def test_sigkill_at_random_moments(seed: int, long: Path, straight: dict[str, str]) -> None:
-    codes = interrupt(long, moments(seed, 4 if seed == 0 else 10))
+def test_sigkill_at_random_moments(long: Path, straight: dict[str, str]) -> None:
+    """A few; test_fifty_kills.py has many."""
+    codes = interrupt(long, moments(seed=0, count=4))
     assert -signal.SIGKILL in codes, "no kill fell into the training"
     assert outputs(long) == straight
     assert not list((long / ".samebits" / "resume").glob("*/*")), "a finished training leaves no state"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_stop_saves_and_goes_on(number: signal.Signals, long: Path, straight: dict[str, str]) -> None:
     assert interrupt(long, [1.0], number) == [130]
     assert outputs(long) == straight
@@ -67,6 +47,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "turn", "place"), PLACES, ids=[place for *_, place in PLACES])
 def test_sigkill_inside_a_checkpoint_write(
     function: str, turn: int, place: str, long: Path, straight: dict[str, str]
@@ -103,6 +84,7 @@ def test_sigkill_inside_a_checkpoint_write(
     assert outputs(long) == straight
 
 
+@pytest.mark.slow
 def test_a_truncated_newest_state_falls_back(long: Path, straight: dict[str, str]) -> None:
     process = start(long)
     folder = long / ".samebits" / "resume"
@@ -128,6 +110,7 @@ def test_changed_parameters_start_afresh(long: Path) -> None:
     assert "resuming" not in run_stage(long, "train").stdout
 
 
+@pytest.mark.slow
 def test_resume_never_starts_afresh(long: Path, straight: dict[str, str]) -> None:
     interrupted = start(long)
     while not list((long / ".samebits" / "resume").glob("*/*[0-9]/complete.json")):
@@ -139,6 +122,7 @@ def test_resume_never_starts_afresh(long: Path, straight: dict[str, str]) -> Non
     assert outputs(long) == straight
 
 
+@pytest.mark.slow
 def test_a_second_training_of_the_same_waits_for_the_first(long: Path) -> None:
     set_params(long, {"train": {"epochs": 40}})
     first = start(long)

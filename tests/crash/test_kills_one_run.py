@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.tiny import make_tiny
+from tests.helpers.workspace import ROOT
 
 pytestmark = [
-    pytest.mark.crash,
-    pytest.mark.pipeline,
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(sys.platform != "linux", reason="signals, fork, the death of a parent"),
@@ -51,7 +50,7 @@ def test_the_repeated_repro_continues_the_run_that_was_begun(tmp_path: Path) -> 
     repository = make_tiny(tmp_path / "project", evaluate=True)
     program = tmp_path / "bin" / "dvc"
     program.parent.mkdir()
-    shutil.copy(Path(__file__).with_name("fork_repro.py"), program)
+    shutil.copy(ROOT / "tests" / "helpers" / "fork_repro.py", program)
     done = subprocess.run(
         [sys.executable, str(program), str(repository.folder), str(tmp_path), json.dumps(MOMENTS)],
         env=repository.environment(TINY_PAUSE="0.01"),

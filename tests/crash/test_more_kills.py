@@ -10,19 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_stage, set_params, stage_environment
-from tests.crash.test_kill import long, straight
-from tests.exact.test_train import outputs
 from tests.helpers.interrupt import start
+from tests.helpers.workspace import outputs, run_stage, set_params, stage_environment
 
 pytestmark = [
-    pytest.mark.crash,
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(os.name != "posix", reason="signals"),
 ]
-
-__all__ = ["long", "straight"]  # fixtures
 
 STEPS_AN_EPOCH = 43
 

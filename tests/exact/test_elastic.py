@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_workspace, run_stage, set_params, stage_environment
+from tests.helpers.shared import shared
+from tests.helpers.workspace import make_workspace, run_stage, set_params, stage_environment
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,33 +46,33 @@ def train(workspace: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def alone(small_mnist: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def one_process(small_mnist: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What one process writes."""
-    workspace = elastic_workspace(tmp_path_factory.mktemp("alone") / "workspace", small_mnist, 1)
-    train(workspace)
-    return outputs(workspace)
+    return outputs(
+        shared(tmp_path_factory, "one-process", lambda folder: train(elastic_workspace(folder, small_mnist, 1)))
+    )
 
 
 @pytest.mark.parametrize("processes", [2, 4])
 def test_any_number_of_processes_gives_the_same_bytes(
-    processes: int, alone: dict[str, bytes], small_mnist: Path, tmp_path: Path
+    processes: int, one_process: dict[str, bytes], small_mnist: Path, tmp_path: Path
 ) -> None:
     workspace = elastic_workspace(tmp_path / "workspace", small_mnist, processes)
     assert f"{processes} processes" in train(workspace)
-    assert outputs(workspace) == alone
+    assert outputs(workspace) == one_process
 
 
-def test_torchrun_gives_the_same_bytes(alone: dict[str, bytes], small_mnist: Path, tmp_path: Path) -> None:
+def test_torchrun_gives_the_same_bytes(one_process: dict[str, bytes], small_mnist: Path, tmp_path: Path) -> None:
     workspace = elastic_workspace(tmp_path / "workspace", small_mnist, 1)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*command, "stages/train.py"], cwd=workspace, env=stage_environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert outputs(workspace) == alone
+    assert outputs(workspace) == one_process
 
 
-def test_the_number_may_change_after_a_kill(alone: dict[str, bytes], small_mnist: Path, tmp_path: Path) -> None:
+def test_the_number_may_change_after_a_kill(one_process: dict[str, bytes], small_mnist: Path, tmp_path: Path) -> None:
     """SIGKILL in a training of 2 processes, again in one of 4, then 1 ends it."""
     workspace = elastic_workspace(tmp_path / "workspace", small_mnist, 2)
     states = workspace / ".samebits" / "resume"
@@ -87,11 +88,11 @@ def test_the_number_may_change_after_a_kill(alone: dict[str, bytes], small_mnist
         child.wait()
     with_processes(workspace, 1)
     assert "resuming at step" in train(workspace)
-    assert outputs(workspace) == alone
+    assert outputs(workspace) == one_process
 
 
 def test_plain_parallel_training_says_that_its_bits_differ(
-    alone: dict[str, bytes], small_mnist: Path, tmp_path: Path
+    one_process: dict[str, bytes], small_mnist: Path, tmp_path: Path
 ) -> None:
     workspace = elastic_workspace(tmp_path / "workspace", small_mnist, 2)
     set_params(workspace, {"train": {"elastic": False}})
@@ -100,7 +101,7 @@ def test_plain_parallel_training_says_that_its_bits_differ(
     assert "2 processes without train.elastic" in refused.stderr
     set_params(workspace, {"reproducibility": "warn"})
     assert "the bits depend on the number of processes (2)" in train(workspace)
-    assert outputs(workspace)[OUTPUTS[0]] != alone[OUTPUTS[0]]
+    assert outputs(workspace)[OUTPUTS[0]] != one_process[OUTPUTS[0]]
 
 
 def test_a_helper_that_dies_ends_the_training_with_a_message(small_mnist: Path, tmp_path: Path) -> None:

@@ -7,17 +7,9 @@ from typing import Any
 
 import pytest
 
-from samebits.base.files import read_json, sha256_file
-from tests.conftest import make_workspace, run_stage, set_params
-
-pytestmark = pytest.mark.exact
-
-OUTPUTS = ("models/checkpoint/model.safetensors", "models/checkpoint/config.json", "reports/train/curves.csv",
-           "reports/train/metrics.json")  # fmt: skip
-
-
-def outputs(workspace: Path) -> dict[str, str]:
-    return {name: sha256_file(workspace / name) for name in OUTPUTS}
+from samebits.base.files import read_json
+from tests.helpers.shared import shared
+from tests.helpers.workspace import make_workspace, outputs, run_stage, set_params
 
 
 def train(folder: Path, prepared: Path, override: dict[str, Any], **environment: str) -> dict[str, str]:
@@ -31,7 +23,7 @@ def train(folder: Path, prepared: Path, override: dict[str, Any], **environment:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> dict[str, str]:
     """The straight run that all others are held against."""
-    return train(tmp_path_factory.mktemp("reference"), small_mnist, {})
+    return outputs(shared(tmp_path_factory, "reference", lambda folder: train(folder, small_mnist, {})))
 
 
 WAYS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
@@ -63,7 +55,10 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+QUICK = ("again", "2 workers", "recorded in MLflow", "random hash seed and another locale")
+
+
+@pytest.mark.parametrize("way", [way if way in QUICK else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])
 def test_the_same_bits(way: str, reference: dict[str, str], tmp_path: Path, small_mnist: Path) -> None:
     override, environment = WAYS[way]
     assert train(tmp_path / "another folder", small_mnist, override, **environment) == reference
@@ -86,12 +81,14 @@ def test_what_must_change_the_bits_does(
     assert found["models/checkpoint/model.safetensors"] != reference["models/checkpoint/model.safetensors"]
 
 
+@pytest.mark.slow
 def test_windowed_order_is_the_same_from_memory_and_from_disk(tmp_path: Path, small_mnist: Path) -> None:
     order = {"train": {"shuffle": "window", "shuffle_window": 2, "epochs": 1}}
     memory = train(tmp_path / "memory", small_mnist, order)
     assert train(tmp_path / "disk", small_mnist, order | {"runtime": {"memory_mib": 1}}) == memory
 
 
+@pytest.mark.slow
 def test_accumulation_is_the_same_batch(tmp_path: Path, small_mnist: Path) -> None:
     """Micro-batches change the statistics of batch normalisation, so only closeness can be asked for."""
     whole = train(tmp_path / "whole", small_mnist, {})

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.helpers.workspace import ROOT
 
 SRC = ROOT / "src"
 

@@ -8,10 +8,14 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from tests.conftest import run_stage, stage_environment
+from tests.helpers.workspace import run_stage, stage_environment
 
 STARTED = "train: convnet on mnist"
+
+LONG: dict[str, Any] = {"train": {"epochs": 12}}
+"""Long enough that a random moment falls into the training."""
 
 
 def start(workspace: Path) -> subprocess.Popen[str]:

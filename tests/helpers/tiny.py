@@ -12,8 +12,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tests.conftest import MODEL, ROOT, set_params
-from tests.pipeline.conftest import Repository
+from tests.helpers.repository import Repository
+from tests.helpers.workspace import MODEL, ROOT, set_params
 
 STAGE = """
 import sys

@@ -17,10 +17,10 @@ import pytest
 from samebits.params.read import read_yaml
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.dvc_lock import never_ran
-from tests.conftest import set_params
 from tests.helpers.tiny import TinyRepository, make_tiny
+from tests.helpers.workspace import set_params
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PAUSE_S = "1.0"
 

@@ -9,11 +9,10 @@ import pytest
 
 from samebits.base.files import read_json, write_json
 from samebits.params.read import read_yaml
-from tests.conftest import set_params
-from tests.pipeline.conftest import Repository
-from tests.pipeline.test_verify import samebits
+from tests.helpers.repository import Repository, samebits
+from tests.helpers.workspace import set_params
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

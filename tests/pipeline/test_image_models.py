@@ -11,20 +11,20 @@ import pytest
 from samebits.base.files import read_json, sha256_file
 from samebits.data.fetching.catalog import load_card
 from samebits.pipeline.recipes import use
-from tests.conftest import make_workspace, run_stage, set_params
-from tests.unit.data.readers.image.test_cifar import contents, source
+from tests.helpers.cifar_source import contents, source
+from tests.helpers.workspace import make_workspace, run_stage, set_params
 
 QUICK: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 32, "threads": 1},
     "evaluate": {"bootstrap": 100},
-    "export": {"batch_sizes": [1, 3]},
+    "export": {"batch_sizes": [3]},
     "runtime": {"tracking": {"enabled": False}},
 }
 
 
 @pytest.mark.slow
-def test_cifar10_resnet18_on_made_files(tmp_path: Path, small_mnist: Path) -> None:
-    workspace = make_workspace(tmp_path / "workspace", small_mnist, quick=False)
+def test_cifar10_resnet18_on_made_files(tmp_path: Path, few_mnist: Path) -> None:
+    workspace = make_workspace(tmp_path / "workspace", few_mnist, quick=False)
     # Random pixels in CIFAR's layout: the card of the real ones, with the hash of these.
     few = {name: data[: 20 * 3073] if name.endswith(".bin") else data for name, data in contents(10).items()}
     (tmp_path / "made").mkdir()
@@ -54,8 +54,8 @@ def test_cifar10_resnet18_on_made_files(tmp_path: Path, small_mnist: Path) -> No
     ],
     ids=lambda model: model["name"],
 )
-def test_a_model_that_looks_at_both_sides_is_exported(model: dict[str, Any], tmp_path: Path, small_mnist: Path) -> None:
-    workspace = make_workspace(tmp_path / "workspace", small_mnist)
+def test_a_model_that_looks_at_both_sides_is_exported(model: dict[str, Any], tmp_path: Path, few_mnist: Path) -> None:
+    workspace = make_workspace(tmp_path / "workspace", few_mnist)
     set_params(workspace, QUICK, replace={"model": model})
     for stage in ("train", "evaluate", "export"):
         result = run_stage(workspace, stage)
@@ -65,8 +65,8 @@ def test_a_model_that_looks_at_both_sides_is_exported(model: dict[str, Any], tmp
 
 
 @pytest.mark.slow
-def test_weights_are_transferred_and_a_model_of_ones_own_is_exported(tmp_path: Path, small_mnist: Path) -> None:
-    workspace = make_workspace(tmp_path / "workspace", small_mnist)
+def test_weights_are_transferred_and_a_model_of_ones_own_is_exported(tmp_path: Path, few_mnist: Path) -> None:
+    workspace = make_workspace(tmp_path / "workspace", few_mnist)
     own = {"name": "own", "file": "custom/example.py", "class_name": "Net", "arguments": {"width": 8}}
     set_params(workspace, QUICK, replace={"model": own})
     for stage in ("train", "evaluate", "export"):

@@ -12,10 +12,10 @@ import pytest
 from samebits.base.files import read_json
 from samebits.data.fetching.catalog import load_card
 from samebits.data.fetching.fetch import fetch
-from tests.conftest import ROOT, run_stage, set_params, stage_environment
+from tests.helpers.workspace import ROOT, run_stage, set_params, stage_environment
 
 BOOK = "carroll-alice.txt"
-pytestmark = [pytest.mark.slow, pytest.mark.pipeline, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 GENERATE = """
 import sys

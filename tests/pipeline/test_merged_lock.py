@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from samebits.pipeline.dvc_lock import never_ran
-from tests.conftest import set_params
 from tests.helpers.tiny import TinyRepository, make_tiny
+from tests.helpers.workspace import set_params
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,10 @@ import pytest
 
 from samebits.base.files import read_json, sha256_file
 from samebits.pipeline.dvc_hashes import dvc_md5
-from tests.conftest import set_params
-from tests.pipeline.conftest import Repository
-from tests.pipeline.test_verify import samebits
+from tests.helpers.repository import Repository, samebits
+from tests.helpers.workspace import set_params
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 EDITED = "src/samebits/metrics/classification.py"
 

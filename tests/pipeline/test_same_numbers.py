@@ -9,9 +9,9 @@ import pytest
 
 from samebits.base.files import read_json
 from samebits.tracking.journal.replay import finite_numbers
-from tests.pipeline.conftest import Repository
+from tests.helpers.repository import Repository
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 
 
 def by_file(found: dict[str, Any]) -> dict[str, dict[str, float]]:

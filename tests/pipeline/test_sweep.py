@@ -14,12 +14,11 @@ from typing import Any
 
 import pytest
 
-from samebits.tracking.journal.record import read_records
-from samebits.tracking.journal.spawn import pending_events
 from tests.helpers.postgres import Postgres
+from tests.helpers.senders import settle
 from tests.helpers.tiny import TinyRepository, clone, make_tiny, write_sweep
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # `samebits sweep` on a machine with two GPUs, as far as handing them out goes.
 WITH_TWO_GPUS = """
@@ -35,7 +34,7 @@ GRID = {"train.optimizer.lr": [0.001, 0.1, 1.0]}
 
 def sweep(repository: TinyRepository, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     done = repository.run(sys.executable, "-m", "samebits.cli.main", "sweep", *arguments, **environment)
-    settle(repository)
+    settle(repository.folder)
     return done
 
 
@@ -53,17 +52,6 @@ def start(repository: TinyRepository, *arguments: str, log: Path, **environment:
             )
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def settle(repository: TinyRepository) -> None:
-    """Wait until the senders have delivered."""
-    from samebits.base.paths import Project
-
-    project = Project(repository.folder, repository.folder)
-    deadline = time.monotonic() + 60
-    while any(pending_events(record.folder) or record.alive() for record in read_records(project)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def experiments(repository: TinyRepository) -> list[str]:
@@ -85,7 +73,7 @@ def test_a_grid_is_experiments_and_child_runs_under_a_parent(tmp_path: Path) -> 
     repository = make_tiny(tmp_path / "project")
     write_sweep(repository, "lr", method="grid", jobs=2, space=GRID)
     done = repository.run(sys.executable, "-c", WITH_TWO_GPUS)
-    settle(repository)
+    settle(repository.folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "take the best: dvc exp apply lr-001" in done.stdout
     # Each place has its GPU, and the stage of its trials sees that one alone.
@@ -117,6 +105,7 @@ def test_a_grid_is_experiments_and_child_runs_under_a_parent(tmp_path: Path) -> 
     assert "began with other values of: space" in refused.stderr
 
 
+@pytest.mark.alone
 def test_killed_and_started_again_goes_on_and_doubles_nothing(tmp_path: Path) -> None:
     repository = make_tiny(tmp_path / "project")
     values = [0.01, 0.1, 1.0]
@@ -165,6 +154,7 @@ def test_a_failed_trial_has_its_traceback_and_log_and_the_others_go_on(tmp_path:
     assert parent["tags"]["sweep.fail"] == "1"
 
 
+@pytest.mark.alone
 def test_tpe_prunes_what_is_worse_than_the_median(tmp_path: Path) -> None:
     repository = make_tiny(tmp_path / "project")
     space = {"train.optimizer.lr": {"low": 1e-4, "high": 10.0, "log": True}}
@@ -239,7 +229,7 @@ def test_dvcs_own_ways_land_in_the_one_store_under_their_names(tmp_path: Path) -
         assert time.monotonic() < deadline, status
         time.sleep(1)
     repository.dvc("queue", "stop", "--kill")
-    settle(repository)
+    settle(repository.folder)
     runs = {run["name"]: run for run in repository.runs()}
     assert len(runs) == len(repository.runs()) == 5
     succeeded = {name for name, run in runs.items() if run["status"] == "FINISHED"}

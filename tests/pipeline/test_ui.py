@@ -17,10 +17,10 @@ from playwright.sync_api import expect
 
 from samebits.cli.main import parser
 from tests.helpers.ports import free_port
-from tests.pipeline.conftest import Repository
+from tests.helpers.repository import Repository
 from tools.pages import CARD, Pages, browser, chromium, lines_of
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RATES = (0.01, 0.02, 0.05, 0.2, 0.4)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from samebits.provenance.restore.find import find
 from samebits.provenance.restore.restore import restore
 from samebits.provenance.restore.trace import trace_file
 from samebits.provenance.verify.pipeline import verify
-from tests.pipeline.conftest import Repository
+from tests.helpers.repository import Repository
+from tests.helpers.shared import shared
+from tests.helpers.workspace import ROOT
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PIPELINE = """
 stages:
@@ -54,24 +57,27 @@ Path("metrics.json").write_text(json.dumps({"accuracy": len(weights), "digest": 
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """Two commits: the code, then the results of `dvc repro`."""
-    repository = Repository(tmp_path_factory.mktemp("toy") / "project")
-    files = {"dvc.yaml": PIPELINE, "params.yaml": "seed: 1\n", "stages/train.py": TRAIN, "stages/judge.py": JUDGE,
-             ".gitignore": "/.samebits\n/mlruns\n__pycache__/\n", ".dvcignore": ".samebits\n"}  # fmt: skip
-    for name, text in files.items():
-        (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (repository.folder / name).write_text(text)
-    repository.git("init", "-q", "-b", "main")
-    assert repository.dvc("init", "-q").returncode == 0
-    repository.git("add", "-A")
-    repository.git("commit", "-q", "-m", "code")
-    done = repository.dvc("repro")
-    assert done.returncode == 0, done.stdout + done.stderr
-    repository.git("add", "-A")
-    repository.git("commit", "-q", "-m", "results")
-    return repository
+
+    def make(folder: Path) -> None:
+        repository = Repository(folder)
+        files = {"dvc.yaml": PIPELINE, "params.yaml": "seed: 1\n", "stages/train.py": TRAIN, "stages/judge.py": JUDGE,
+                 ".gitignore": "/.samebits\n/mlruns\n__pycache__/\n", ".dvcignore": ".samebits\n"}  # fmt: skip
+        for name, text in files.items():
+            (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (repository.folder / name).write_text(text)
+        repository.git("init", "-q", "-b", "main")
+        assert repository.dvc("init", "-q").returncode == 0
+        repository.git("add", "-A")
+        repository.git("commit", "-q", "-m", "code")
+        done = repository.dvc("repro")
+        assert done.returncode == 0, done.stdout + done.stderr
+        repository.git("add", "-A")
+        repository.git("commit", "-q", "-m", "results")
+
+    return Repository(shared(tmp_path_factory, "toy", make))
 
 
 @pytest.fixture
@@ -154,6 +160,43 @@ def test_a_tree_that_is_not_its_commit_is_refused(name: str, project: Project) -
     assert error.value.cure
 
 
+def test_a_tree_without_its_lock_or_with_a_moved_file_is_refused(project: Project) -> None:
+    (project.workspace / "stages/judge.py").rename(project.workspace / "stages/new.py")
+    with pytest.raises(UserError, match=r"the working tree differs from its commit: stages/judge\.py"):
+        verify(project, [], say=print)
+    (project.workspace / "stages/new.py").rename(project.workspace / "stages/judge.py")
+    (project.workspace / "dvc.lock").unlink()
+    with pytest.raises(UserError, match=r"there is no dvc\.lock") as error:
+        verify(project, [], say=print)
+    assert error.value.cure
+
+
+@pytest.mark.parametrize("arguments", [("--stage", "trian"), ("--steps", "0"), ("--stage", "train")])
+def test_what_cannot_be_verified_is_2(arguments: tuple[str, ...], repository: Repository) -> None:
+    (repository.folder / "params.yaml").write_text("seed: 3\n")
+    source = str(ROOT / "src")
+    done = repository.run(sys.executable, "-m", "samebits.cli.main", "verify", *arguments, PYTHONPATH=source)
+    assert done.returncode == 2, done.stdout
+    assert "cure:" in done.stderr or "--steps: must be 1 or more" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_output_that_was_edited_is_found_by_a_stage_alone(project: Project, repository: Repository) -> None:
+    """Metrics that the committed code does not make, as a hand-edited or foreign file would be."""
+    metrics = project.workspace / "metrics.json"
+    metrics.write_text(metrics.read_text().replace('"accuracy": ', '"accuracy": 1'))
+    lock = (project.workspace / "dvc.lock").read_text()
+    committed = repository.dvc("commit", "--force", "judge")
+    assert committed.returncode == 0, committed.stderr
+    assert (project.workspace / "dvc.lock").read_text() != lock
+    repository.git("commit", "-qam", "embellished")
+    said: list[str] = []
+    assert not verify(project, ["judge"], say=said.append)
+    text = "\n".join(said)
+    assert "1 of 1 outputs differ" in text
+    assert "metrics.json: accuracy was 1" in text
+
+
 def test_a_new_file_counts_only_where_a_stage_would_read_it(project: Project) -> None:
     _edit(project, "notes.txt")
     assert verify(project, ["judge"], say=lambda _: None)
@@ -161,8 +204,9 @@ def test_a_new_file_counts_only_where_a_stage_would_read_it(project: Project) ->
 
 def test_a_failing_stage_and_a_missing_input_are_user_errors(project: Project, repository: Repository) -> None:
     shutil.rmtree(project.workspace / ".dvc" / "cache")
-    with pytest.raises(UserError, match=r"models/checkpoint \(md5 \w+\.dir\)"):
+    with pytest.raises(UserError, match=r"models/checkpoint \(md5 \w+\.dir\)") as error:
         verify(project, ["judge"], say=print)
+    assert "dvc pull" in error.value.cure
     _edit(project, "stages/train.py")
     repository.git("commit", "-qam", "broken")
     with pytest.raises(UserError, match="train ended with exit code 1"):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.ports import free_port
-from tests.sharing.conftest import ROOT, Person, Team, objects_in
+from tests.helpers.team import Person, Team, objects_in
+from tests.helpers.workspace import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -6,19 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.sharing.conftest import Team, objects_in
+from tests.helpers.team import Team, flip, object_of, objects_in
 
 pytestmark = pytest.mark.slow
-
-
-def flip(path: Path) -> None:
-    """Change one bit; size, mode and time stay."""
-    status = path.stat()
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(bytes(data))
-    path.chmod(status.st_mode)
 
 
 def truncate(path: Path) -> None:
@@ -26,13 +16,6 @@ def truncate(path: Path) -> None:
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-7])
     path.chmod(mode)
-
-
-def object_of(team: Team, path: str) -> str:
-    """The hash of a file of ann's, as an object has it for a name."""
-    from samebits.sharing.remote.objects import md5_of
-
-    return md5_of(team.ann.folder / path)
 
 
 def listing(store: Path) -> Path:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.helpers.tiny import TinyRepository, make_tiny
+from tests.helpers.workspace import ROOT
 
 pytestmark = pytest.mark.slow
 

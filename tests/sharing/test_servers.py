@@ -15,8 +15,7 @@ import pytest
 
 from tests.helpers import servers
 from tests.helpers.ports import free_port
-from tests.sharing.conftest import Person, Team, objects_in
-from tests.sharing.test_folder import flip, object_of
+from tests.helpers.team import Person, Team, flip, object_of, objects_in
 
 pytestmark = pytest.mark.slow
 
@@ -203,7 +202,7 @@ def test_a_clock_that_is_wrong(team: Team, s3: servers.S3, tmp_path: Path) -> No
         "    old = c.get_current_datetime\n"
         "    a.get_current_datetime = lambda *x, **k: old(*x, **k) - datetime.timedelta(hours=1)\n"
     )
-    from tests.sharing.conftest import ROOT
+    from tests.helpers.workspace import ROOT
 
     team.add_remote(s3.url, **s3.options)
     message = team.ann.refused("share", PYTHONPATH=f"{tmp_path}:{ROOT / 'src'}")

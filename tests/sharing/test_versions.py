@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sharing.conftest import Person, Team
+from tests.helpers.team import Person, Team
 
 pytestmark = pytest.mark.slow
 

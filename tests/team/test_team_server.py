@@ -17,9 +17,9 @@ from samebits.model_registry.register import Registry, told
 from samebits.tracking.journal.record import read_records
 from samebits.tracking.journal.spawn import read_sent
 from samebits.tracking.ui.housekeeping import JournalState, journal_states
-from tests.team.conftest import ADMIN, FIRST, PASSWORD, USER, Authority, Team, _become, send
-from tests.unit.model_registry.test_register import go_through_the_gate, make_project
-from tests.unit.tracking.upload.test_real_mlflow import Site, eventually, once, runs_of
+from tests.helpers.mlflow_site import Site, eventually, once, runs_of
+from tests.helpers.registry import go_through_the_gate, make_project
+from tests.helpers.team_server import ADMIN, FIRST, PASSWORD, USER, Authority, Team, become, send
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -101,17 +101,17 @@ def test_a_password_that_expires_under_a_training_is_set_anew_and_synced(
     site = team.site(tmp_path / "expired")
     training = Training(site, 3, team)
     fresh = "a-fresh-password-3"
-    _become(monkeypatch, team.authority, ADMIN, FIRST)
+    become(monkeypatch, team.authority, ADMIN, FIRST)
     get_app_client("basic-auth", team.uri).update_user_password(USER, fresh)
     try:
         output = training.end()
         assert "(401): set MLFLOW_TRACKING_USERNAME" in journal_after(site, output).problem
-        _become(monkeypatch, team.authority, USER, fresh)
+        become(monkeypatch, team.authority, USER, fresh)
         assert team.run(3).info.status == "RUNNING"
         send(site)
         assert team.state(3) == ("FINISHED", once("train", 600))
     finally:
-        _become(monkeypatch, team.authority, ADMIN, FIRST)
+        become(monkeypatch, team.authority, ADMIN, FIRST)
         get_app_client("basic-auth", team.uri).update_user_password(USER, PASSWORD)
 
 
@@ -211,9 +211,9 @@ def test_the_registry_works_as_on_the_own_store(tmp_path: Path, team: Team, monk
 
     from samebits.base.errors import UserError
 
-    _become(monkeypatch, team.authority, ADMIN, FIRST)
+    become(monkeypatch, team.authority, ADMIN, FIRST)
     get_app_client("basic-auth", team.uri).create_user("bob", "a-long-password-4")
-    _become(monkeypatch, team.authority, "bob", "a-long-password-4")
+    become(monkeypatch, team.authority, "bob", "a-long-password-4")
     registry = Registry(project, "m")
     champion = registry.by_alias("champion")
     assert champion is not None

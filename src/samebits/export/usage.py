@@ -46,8 +46,7 @@ def usage(metadata: dict[str, Any], formats: dict[str, Any]) -> list[str]:
     lines = []
     if inputs["kind"] == "image":
         lines += [
-            "`pixels.py` reads a file as the training data were read. "
-            + _paragraph("samebits.data.readers.image.pixels"),
+            "`pixels.py` reads a file as the training data were read. " + _how_images_are_read(),
             "",
         ]
     if "onnx" in formats:
@@ -84,6 +83,8 @@ def usage(metadata: dict[str, Any], formats: dict[str, Any]) -> list[str]:
 def _image(inputs: dict[str, Any]) -> tuple[list[str], list[str]]:
     channels, height, width = inputs["shape"]
     arguments = f'{channels}, ({width}, {height}), "{inputs["resize"]}"'
+    if value_range := inputs.get("value_range"):
+        arguments += f", value_range={value_range}"
     return ["from pathlib import Path", "import numpy", "from pixels import load_pixels"], [
         'paths = [Path("first.png"), Path("second.png")]',
         f"images = numpy.stack([load_pixels(path, {arguments}) for path in paths])",
@@ -149,9 +150,10 @@ def _greedy(length: int) -> list[str]:
     ]
 
 
-def _paragraph(module: str) -> str:
-    """How a file is read, in the words of the documentation of `read_image`."""
-    return " ".join(str(inspect.getdoc(import_module(module).read_image)).split("\n\n")[1].split())
+def _how_images_are_read() -> str:
+    """In the words of the function's documentation."""
+    text = str(inspect.getdoc(import_module("samebits.data.readers.image.pixels").read_image))
+    return " ".join(text.split("\n\n")[1].split())
 
 
 def _block(lines: list[str]) -> list[str]:

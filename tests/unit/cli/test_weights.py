@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ from samebits.cli.main import main
 from samebits.cli.weights import keep_weights
 from samebits.params.schema import read_params
 from samebits.pipeline.recipes import use
+from tests.helpers.workspace import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 NAME = "data/raw/mnist_resnet18.safetensors"
 
 

@@ -21,7 +21,7 @@ from samebits.signature.signature import ClassTarget, ImageInputs, NextTokenTarg
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings as Classification
 from samebits.tasks.language_model import Settings as LanguageModel
-from tests.conftest import ROOT
+from tests.helpers.workspace import ROOT
 
 CLASSES = ClassTarget(classes=["a", "b", "c"])
 

@@ -27,9 +27,9 @@ from samebits.inference.text import predict_texts
 from samebits.models.embedding_bag import Settings as Bag
 from samebits.models.gpt import Settings as Gpt
 from samebits.params.export import ExportParams
+from tests.helpers.image_project import make_context
 from tests.helpers.table_project import make_table_context
 from tests.helpers.text_project import make_running_text_context, make_text_context, save_untrained
-from tests.unit.conftest import make_context
 
 ALLOWED = ("numpy", "numpy.libs", "onnxruntime", "PIL", "pillow.libs", "tokenizers", "flatbuffers", "google")
 """What the four libraries consist of."""

@@ -20,9 +20,9 @@ from samebits.export.export import export
 from samebits.inference.session import open_model
 from samebits.inference.table import TablePrediction, predict_table
 from samebits.params.export import ExportParams
-from tests.conftest import ROOT
 from tests.helpers.table_project import make_table_context
 from tests.helpers.tables import csv_text, rows
+from tests.helpers.workspace import ROOT
 
 HEADER = "size,town,sold,garden"
 ROW = "80,Ulm,2020-02-29,yes"

@@ -8,16 +8,8 @@ import pytest
 
 from samebits.model_registry.candidate import facts_json
 from samebits.model_registry.gate import Facts, Limits, judge, passes, pick_metric, table
+from tests.helpers.registry import CHAMPION
 
-CHAMPION = Facts(
-    values={"accuracy": 0.990, "log_loss": 0.05, "calibration_error": 0.02},
-    intervals={"accuracy": (0.988, 0.992), "log_loss": (0.045, 0.055), "calibration_error": (0.018, 0.023)},
-    confidence=0.95,
-    data="data",
-    test="test",
-    size=100_000,
-    sha256="old",
-)
 BETTER = dataclasses.replace(
     CHAMPION,
     values={"accuracy": 0.995, "log_loss": 0.03, "calibration_error": 0.021},

@@ -9,17 +9,13 @@ from torch import nn
 from samebits.base.errors import UserError
 from samebits.models import build_model
 from samebits.models.convnet import ConvNet, Settings, build
-from samebits.signature.signature import ClassTarget, ImageInputs, NumberColumn, Signature, TableInputs
+from samebits.signature.signature import ClassTarget, NumberColumn, Signature, TableInputs
+from tests.helpers.signatures import images
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def images(shape: tuple[int, ...], classes: int) -> Signature:
-    inputs = ImageInputs(shape=list(shape), mean=[0.5] * shape[0], std=[0.2] * shape[0])
-    return Signature(inputs=inputs, target=ClassTarget(classes=[f"class {k}" for k in range(classes)]))
 
 
 def settings(**values: object) -> Settings:

@@ -17,7 +17,7 @@ from samebits.params.transfer import TransferParams
 from samebits.signature.signature import ClassTarget, ImageInputs, Signature
 from samebits.training.pretrained.find import is_torchs_own
 from samebits.training.pretrained.load import read_weights, set_up
-from tests.unit.models.test_convnet import images
+from tests.helpers.signatures import images
 
 CATALOG = Path(__file__).parents[3] / "data" / "catalog"
 LITE0 = efficientnet_lite0.Settings(name="efficientnet_lite0")

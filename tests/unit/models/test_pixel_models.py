@@ -17,9 +17,9 @@ from samebits.models.layers import resnet
 from samebits.params.transfer import TransferParams
 from samebits.signature.signature import NumberColumn, NumberTarget, Signature, TableInputs
 from samebits.training.pretrained.load import set_up
-from tests.unit.models.test_convnet import images
+from tests.helpers.signatures import images
+from tests.helpers.workspace import ROOT
 
-ROOT = Path(__file__).parents[3]
 TABLE = Signature(
     inputs=TableInputs(columns=[NumberColumn(name="a", mean=0.0, std=1.0, fill=0.0)]),
     target=NumberTarget(name="y", mean=0.0, std=1.0),

@@ -13,8 +13,8 @@ from samebits.base.errors import UserError
 from samebits.params.read import read_yaml
 from samebits.params.schema import read_params
 from samebits.pipeline.recipes import merge, use
+from tests.helpers.workspace import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 PARAMS = (ROOT / "params.yaml").read_text()
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from samebits.base.paths import Project
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.helpers.workspace import ROOT
 
 
 @pytest.fixture

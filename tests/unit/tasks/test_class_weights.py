@@ -8,7 +8,7 @@ import torch
 from samebits.base.errors import UserError
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings
-from tests.unit.tasks.test_classification import LOGITS, SIGNATURE, TARGETS, by_hand
+from tests.helpers.logits import LOGITS, SIGNATURE, TARGETS, by_hand
 
 
 def loss(counts: tuple[int, ...] = (), **settings: object) -> float:

@@ -2,100 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import subprocess
-import time
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from samebits.base.paths import Project
-from samebits.pipeline.fingerprint import Fingerprint
-from samebits.tracking.journal import record
-from samebits.tracking.journal.journal import Event, JournalWriter, new_segment
-from samebits.tracking.journal.record import Execution, ProcessId, Record
-from samebits.tracking.upload.delivery import Entry, Point, RunGone, RunState, StoreUnavailable
-
-
-class MemoryStore:
-    """Keeps points as MLflow does: nothing stops a point from being there twice.
-
-    Attributes:
-        faults: for each coming call of `log`, where it fails: "before" or "after" the entries are kept, or "".
-    """
-
-    def __init__(self, uri: str = "memory://") -> None:
-        self.uri = uri
-        self.runs: dict[str, dict[str, Any]] = {}
-        self.faults: list[str] = []
-        self.calls: list[str] = []
-
-    def _run(self, run_id: str) -> dict[str, Any]:
-        if run_id not in self.runs:
-            raise RunGone(run_id)
-        return self.runs[run_id]
-
-    def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> RunState:
-        self.calls.append("open_run")
-        if not run_id:
-            run_id = next((i for i, run in self.runs.items() if run["key"] == key), "")
-        if not run_id:
-            run_id = f"run{len(self.runs)}"
-            empty: dict[str, Any] = {"points": [], "params": {}, "tags": {}, "artifacts": {}, "datasets": []}
-            self.runs[run_id] = empty | {"key": key, "name": name, "status": "RUNNING"}
-        run = self._run(run_id)
-        steps: dict[str, set[int]] = {}
-        for point in run["points"]:
-            steps.setdefault(point.name, set()).add(point.step)
-        return RunState(run_id, dict(run["params"]), steps)
-
-    def log(self, run_id: str, entries: list[Entry]) -> None:
-        self.calls.append("log")
-        fault = self.faults.pop(0) if self.faults else ""
-        if fault == "before":
-            raise StoreUnavailable("down")
-        run = self._run(run_id)
-        for entry in entries:
-            if isinstance(entry, Point):
-                run["points"].append(entry)
-            else:
-                run["params" if entry.kind == "param" else "tags"][entry.name] = entry.value
-        if fault == "after":
-            raise StoreUnavailable("down")
-
-    def add_artifact(self, run_id: str, path: Path, folder: str) -> None:
-        self._run(run_id)["artifacts"][f"{folder}/{path.name}".lstrip("/")] = path.read_text()
-
-    def add_dataset(self, run_id: str, event: Event) -> None:
-        self._run(run_id)["datasets"].append(event["digest"])
-
-    def set_status(self, run_id: str, status: str, time_ms: int, name: str) -> None:
-        self.calls.append(status)
-        self._run(run_id)["status"] = status
-        self._run(run_id)["name"] = name
-
-    def counts(self, run_id: str = "run0") -> Counter[tuple[str, int]]:
-        """How often each (metric, step) is there."""
-        return Counter((point.name, point.step) for point in self.runs[run_id]["points"])
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Output of a git command, by an author of its own."""
-    environ = dict(os.environ, GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_SYSTEM=os.devnull)
-    who = ["-c", "user.email=a@b.c", "-c", "user.name=a"]
-    done = subprocess.run(["git", *who, "-C", str(folder), *arguments], capture_output=True, text=True, env=environ)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def start_repository(folder: Path) -> str:
-    """A git repository with an empty commit, whose id is returned."""
-    git(folder, "init", "-q", "-b", "work")
-    git(folder, "commit", "-q", "--allow-empty", "-m", "start")
-    return git(folder, "rev-parse", "HEAD")
+from samebits.tracking.journal.record import ProcessId
+from tests.helpers.memory_store import DEAD, MemoryStore, Recorded
 
 
 @pytest.fixture
@@ -108,41 +21,10 @@ def project(tmp_path: Path) -> Project:
     return Project(workspace=tmp_path, home=tmp_path)
 
 
-DEAD = ProcessId(host=ProcessId.of(os.getpid()).host, pid=os.getpid(), born="before this process")
-
-
 @pytest.fixture
 def dead() -> ProcessId:
     """A process of this machine that is gone, though its pid is in use."""
     return DEAD
-
-
-class Recorded:
-    """A record on disk whose stages are written by the test."""
-
-    def __init__(self, project: Project, process: ProcessId) -> None:
-        folder = record.runs_folder(project) / "20260101-000000-abcdabcd-1"
-        folder.mkdir(parents=True)
-        self.process = process
-        self.record = Record(
-            folder, Fingerprint("abcd"), "samebits", created=time.time(), name="mnist-convnet-abcdabcd"
-        )
-        self.record.executions = [Execution(process)]
-        self.record.save()
-
-    def stage(self, name: str, process: ProcessId | None = None, *, computes: bool = True) -> JournalWriter:
-        writer = new_segment(self.record.folder, name)
-        writer.append("start", stage=name, process=dataclasses.asdict(process or self.process), name=self.record.name)
-        if computes:
-            writer.append("computes")
-        return writer
-
-    def finished_stage(self, name: str, points: int = 0) -> None:
-        writer = self.stage(name)
-        for step in range(points):
-            writer.append("metrics", step=step, v={f"{name}/loss": 1.0 / (step + 1)})
-        writer.append("end", stage=name, status="FINISHED", error="")
-        writer.close()
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ from samebits.tasks.regression import Settings as Regression
 from samebits.training.train import train
 from tests.helpers.table_project import make_table_context
 from tests.helpers.text_project import make_running_text_context, make_text_context
+from tests.helpers.workspace import ROOT
 
-ROOT = Path(__file__).parents[3]
 TRAIN: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 32,

@@ -1,0 +1,1 @@
+"""First losses of recipes, compared step by step."""

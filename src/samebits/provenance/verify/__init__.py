@@ -1,0 +1,1 @@
+"""A commit run again in a clean copy, each output compared."""

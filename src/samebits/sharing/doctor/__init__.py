@@ -1,0 +1,1 @@
+"""What a run and the sharing of it need here."""

@@ -1,0 +1,1 @@
+"""DVC's remotes, with every object checked."""

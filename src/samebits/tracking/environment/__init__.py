@@ -1,0 +1,1 @@
+"""Facts of the machine, its libraries and its GPUs."""

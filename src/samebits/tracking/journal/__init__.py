@@ -1,0 +1,1 @@
+"""What a stage writes down, in files of its own."""

@@ -1,0 +1,1 @@
+"""The MLflow UI on this project, and the upkeep of its store."""

@@ -1,0 +1,1 @@
+"""The process that delivers the journal to MLflow."""

@@ -21,10 +21,8 @@ from samebits.data.fetching.catalog import Card
 from samebits.data.fetching.fetch import fetch_url
 from samebits.data.readers.splits import require_filled
 from tests.helpers.http_site import Site, serve
-from tests.unit.data.conftest import card_dict
-from tests.unit.data.fetching.test_fetch import CONTENTS, Member, client, get, good_members, link, no_pauses, npm, tgz
-
-__all__ = ["no_pauses", "npm"]  # fixtures
+from tests.helpers.idx_source import card_dict
+from tests.helpers.places import CONTENTS, Member, client, get, good_members, link, tgz
 
 
 def whole(archive: Path, place: dict[str, Any]) -> Card:

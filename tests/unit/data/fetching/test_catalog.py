@@ -12,7 +12,7 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.data.fetching.catalog import WEIGHTS, UrlPlace, card_names, load_card, local_folders
 from samebits.data.readers.reader import SOURCES
-from tests.unit.data.conftest import card_dict, make_source
+from tests.helpers.idx_source import card_dict, make_source
 
 CATALOG = Path(__file__).parents[4] / "data" / "catalog"
 

@@ -23,17 +23,10 @@ from samebits.data.fetching import http, packages
 from samebits.data.fetching.catalog import Card
 from samebits.data.fetching.fetch import cache_folder, fetch
 from tests.helpers.http_site import Site, serve
-from tests.unit.data.conftest import card_dict, make_source
+from tests.helpers.idx_source import card_dict
+from tests.helpers.places import CONTENTS, Member, client, get, good_members, link, npm_place, tgz
 
-CONTENTS = make_source(500, 60).contents()
 IMAGES = "tr-images"
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "_PAUSE_SECONDS", 0.0)
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def card(*places: dict[str, Any]) -> Card:
@@ -42,10 +35,6 @@ def card(*places: dict[str, Any]) -> Card:
 
 def url(site: Site, unpack: str = "none") -> dict[str, Any]:
     return {"kind": "url", "base": site.base, "unpack": unpack}
-
-
-def get(wanted: Card, said: list[str] | None = None) -> dict[str, Path]:
-    return fetch(wanted, say=(said if said is not None else []).append, progress="off")
 
 
 def check(found: dict[str, Path], cache: Path) -> None:
@@ -262,64 +251,6 @@ def test_all_places_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 # Package registries, by clients that are scripts of this test.
-
-
-def client(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.mkdir(exist_ok=True)
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    path.chmod(0o755)
-    if str(folder) not in os.environ["PATH"]:
-        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-
-
-Member = tuple[str, bytes] | tarfile.TarInfo
-
-
-def tgz(path: Path, members: list[Member]) -> Path:
-    with tarfile.open(path, "w:gz") as tar:
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                tar.addfile(member)
-                continue
-            entry = tarfile.TarInfo(member[0])
-            entry.size = len(member[1])
-            tar.addfile(entry, io.BytesIO(member[1]))
-    return path
-
-
-def good_members() -> list[Member]:
-    return [("package/package.json", b"{}"), *((f"package/data/{name}", data) for name, data in CONTENTS.items())]
-
-
-def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname = kind, target
-    return entry
-
-
-def npm_place(archive: Path) -> dict[str, Any]:
-    return {
-        "kind": "npm",
-        "package": "tiny-data",
-        "version": "1.2.3",
-        "sha256": sha256_file(archive),
-        "member": "package/data/{name}",
-    }
-
-
-@pytest.fixture
-def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Member]], dict[str, Any]]:
-    def make(members: list[Member]) -> dict[str, Any]:
-        archive = tgz(tmp_path / "made.tgz", members)
-        # The last argument is the package asked for.
-        script = (
-            f'[ "$1" = view ] && exit\nfor last; do :; done\n[ "$last" = tiny-data@1.2.3 ] && cp {archive} t-1.2.3.tgz'
-        )
-        client(tmp_path / "bin", "npm", script, monkeypatch)
-        return npm_place(archive)
-
-    return make
 
 
 def test_npm(npm: Callable[[list[Member]], dict[str, Any]], own_cache: Path) -> None:

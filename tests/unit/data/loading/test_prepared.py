@@ -20,7 +20,7 @@ from samebits.data.loading.prepared import SPLITS, open_split, read_info
 from samebits.data.preparation.shards import shard_borders
 from samebits.data.preparation.split import hash_mask
 from samebits.data.readers.sample_hashes import sample_hashes
-from tests.unit.data.conftest import make_source
+from tests.helpers.idx_source import make_source
 
 Run = Callable[..., Path]
 

@@ -20,7 +20,7 @@ from samebits.data.preparation.prepare import prepare
 from samebits.params.data import DataParams
 from samebits.params.runtime import RuntimeParams
 from tests.helpers.refusals import raw_folder
-from tests.unit.data.readers.test_splits_and_groups import Make, N, image, label, lines, mail, text
+from tests.helpers.sources import Make, N, image, label, lines, mail, text
 
 WARNING = "audit: scores on samples that are also in another split say little; data.duplicates: drop sets copies aside"
 

@@ -19,7 +19,7 @@ from samebits.data.readers.image.images import RawImages, channel_statistics
 from samebits.data.readers.reader import SetAside
 from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.params.data import DataParams
-from tests.unit.data.conftest import Source, card_dict, make_source
+from tests.helpers.idx_source import Source, card_dict, make_source
 
 Run = Callable[..., Path]
 

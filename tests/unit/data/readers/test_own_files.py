@@ -18,11 +18,11 @@ from samebits.data.preparation import prepare as stage
 from samebits.data.readers.own_files import OwnFiles
 from samebits.params.data import DataParams
 from samebits.params.runtime import RuntimeParams
-from tests.conftest import ROOT
+from tests.helpers.idx_source import Source, make_source
 from tests.helpers.pictures import encoded, picture, run
 from tests.helpers.refusals import raw_folder, refused
 from tests.helpers.texts import SAMPLES
-from tests.unit.data.conftest import Source, make_source
+from tests.helpers.workspace import ROOT
 
 IMAGES = {f"{('cat', 'dog')[k % 2]}/{k:02d}.png": encoded(picture(k)) for k in range(60)}
 TEXTS = {f"{label}/{k:02d}.txt": text.encode() for k, (text, label) in enumerate(SAMPLES)}

@@ -17,8 +17,8 @@ from samebits.provenance.golden import golden as module
 from samebits.provenance.golden import recipe_copy
 from samebits.provenance.golden.golden import Parting, golden_file, kind_name, part, read_trace, record, record_all
 from samebits.provenance.golden.recipe_copy import UnavailableError, recipe_params
-from tests.conftest import ROOT
-from tests.unit.conftest import make_project
+from tests.helpers.image_project import make_project
+from tests.helpers.workspace import ROOT
 
 KIND = {"cpu": "AMD EPYC", "cpu_capability": "AVX512", "threads": "2", "torch": "2.14.1"}
 

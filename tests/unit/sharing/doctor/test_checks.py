@@ -19,7 +19,7 @@ from samebits.base.paths import Project
 from samebits.sharing.doctor import checks, doctor
 from samebits.sharing.doctor.finding import Line
 from samebits.sharing.share import share
-from tests.conftest import AUTHOR
+from tests.helpers.workspace import AUTHOR
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
 
@@ -231,7 +231,7 @@ def test_room_on_the_disk(monkeypatch: pytest.MonkeyPatch, project: Project, fre
 
 @pytest.mark.parametrize("state", ["broken", "off"])
 def test_torch_and_mlflow(monkeypatch: pytest.MonkeyPatch, project: Project, state: str) -> None:
-    from tests.conftest import ROOT, set_params
+    from tests.helpers.workspace import ROOT, set_params
 
     (project.home / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     if state == "off":

@@ -9,7 +9,8 @@ from samebits.tracking.journal.committed import committed, reopen
 from samebits.tracking.journal.experiments import dvc_experiments
 from samebits.tracking.journal.journal import new_segment
 from samebits.tracking.journal.record import Execution
-from tests.unit.tracking.conftest import Recorded, git, start_repository
+from tests.helpers.git_repository import git, start_repository
+from tests.helpers.memory_store import Recorded
 
 LOCK = """
 stages:

@@ -12,7 +12,7 @@ from samebits.base.redaction import first_secret
 from samebits.tracking.journal.journal import JournalWriter, Segment
 from samebits.tracking.journal.lineage import artefact_facts, restore_command, source_facts
 from samebits.tracking.journal.record import Execution, ProcessId
-from tests.unit.tracking.conftest import git
+from tests.helpers.git_repository import git
 
 EXECUTION = Execution(ProcessId("host", 1, "x"), "", "dvc repro")
 PASSWORD = "pass" + "word"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from samebits.tracking.journal.run_state import is_worth_a_run
-from tests.unit.tracking.conftest import Recorded
+from tests.helpers.memory_store import Recorded
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from samebits.base.paths import Project
 from samebits.tracking.journal import spawn
 from samebits.tracking.journal.record import read_records
 from samebits.tracking.upload.replayed import record_missing
-from tests.unit.tracking.conftest import MemoryStore, git, start_repository
+from tests.helpers.git_repository import git, start_repository
+from tests.helpers.memory_store import MemoryStore
 
 PARAMS = """
 seed: 7

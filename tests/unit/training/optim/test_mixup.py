@@ -11,7 +11,7 @@ from samebits.signature.signature import NumberTarget, Signature
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings
 from samebits.training.optim.mixup import mix, require_mixable
-from tests.unit.tasks.test_classification import IMAGES, LOGITS, SIGNATURE, TARGETS
+from tests.helpers.logits import IMAGES, LOGITS, SIGNATURE, TARGETS
 
 LABELS = torch.arange(6) % 3
 

@@ -34,8 +34,8 @@ from samebits.training.pretrained.find import find_weights
 from samebits.training.pretrained.load import read_weights, set_up
 from samebits.training.train import train
 from tests.helpers.http_site import Site, serve
+from tests.helpers.image_project import FakeContext
 from tests.helpers.texts import SAMPLES
-from tests.unit.conftest import FakeContext
 
 CATALOG = Path(__file__).parents[4] / "data" / "catalog"
 PLAIN = types.ModuleType("plain")

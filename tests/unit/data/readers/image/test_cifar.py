@@ -3,54 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import io
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from samebits.base.errors import UserError
-from samebits.data.fetching.catalog import Card, load_card
+from samebits.data.fetching.catalog import load_card
 from samebits.data.readers.image.cifar import read
-from samebits.data.readers.reader import Source
-from samebits.params.data import DataParams
-
-CATALOG = Path(__file__).parents[5] / "data" / "catalog"
-Records = npt.NDArray[np.uint8]
-
-
-def records(classes: int, count: int, seed: int) -> Records:
-    """Records as the archives hold them: label bytes, then planes of red, green and blue."""
-    random = np.random.default_rng(seed)
-    labels = 1 if classes == 10 else 2
-    made = random.integers(0, 256, (count, labels + 3072), dtype=np.uint8)
-    made[:, 0] = np.arange(count) % 20
-    made[:, labels - 1] = np.arange(count) % classes
-    return made
-
-
-def contents(classes: int) -> dict[str, bytes]:
-    if classes == 10:
-        names = [f"cifar-10-batches-bin/data_batch_{k}.bin" for k in range(1, 6)]
-        names.append("cifar-10-batches-bin/test_batch.bin")
-    else:
-        names = ["cifar-100-binary/train.bin", "cifar-100-binary/test.bin"]
-    made = {name: records(classes, 200, k).tobytes() for k, name in enumerate(names)}
-    return made | {f"{names[0].partition('/')[0]}/readme.html": b"<html>"}
-
-
-def source(tmp_path: Path, classes: int, files: dict[str, bytes], card: Card | None = None) -> Source:
-    archive = tmp_path / "archive"
-    with tarfile.open(archive, "w:gz") as tar:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-    card = card or load_card(CATALOG, f"cifar{classes}")
-    return Source(card.name, DataParams(), card, {card.files[0].name: archive}, None, tmp_path, print)
+from tests.helpers.cifar_source import contents, records, source
+from tests.helpers.workspace import ROOT
 
 
 @pytest.mark.parametrize("classes", [10, 100])
@@ -134,6 +97,6 @@ def test_half_an_archive(tmp_path: Path) -> None:
 
 
 def test_a_card_of_other_classes(tmp_path: Path) -> None:
-    card = load_card(CATALOG, "cifar10").model_copy(update={"classes": ["a", "b"]})
+    card = load_card(ROOT / "data" / "catalog", "cifar10").model_copy(update={"classes": ["a", "b"]})
     with pytest.raises(UserError, match="names 2 classes"):
         read(source(tmp_path, 10, contents(10), card))

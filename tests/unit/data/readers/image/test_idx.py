@@ -13,8 +13,8 @@ from samebits.data.fetching.catalog import Card
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.reader import Raw, read_source
 from samebits.data.readers.sample_hashes import sample_hashes
-from tests.conftest import card_source
-from tests.unit.data.conftest import card_dict, idx_bytes, make_source
+from tests.helpers.idx_source import card_dict, idx_bytes, make_source
+from tests.helpers.workspace import card_source
 
 Contents = dict[str, bytes]
 

@@ -15,9 +15,9 @@ from samebits.data.readers.reader import Source, read_source
 from samebits.data.readers.text import folder
 from samebits.data.readers.text.mail import mail_text, visible_text
 from samebits.data.readers.text.paragraphs import paragraphs
+from tests.helpers.idx_source import card_dict
 from tests.helpers.refusals import raw_folder, refused
 from tests.helpers.texts import SAMPLES, settings, stored, texts_of
-from tests.unit.data.conftest import card_dict
 
 Files = dict[str, bytes]
 GOOD: Files = {f"{label}/{k:02d}.txt": text.encode() for k, (text, label) in enumerate(SAMPLES)}

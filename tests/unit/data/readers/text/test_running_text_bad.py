@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from samebits.base.errors import UserError
+from tests.helpers.books import book, books, settings
 from tests.helpers.refusals import raw_folder, refused
-from tests.unit.data.readers.text.test_running_text import book, books, settings
 
 Make = Callable[[Path], object]
 
@@ -106,7 +106,7 @@ def test_a_single_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     from dataclasses import replace
 
     from samebits.data.readers.text.running_text import read
-    from tests.unit.data.readers.text.test_running_text import source
+    from tests.helpers.books import source
 
     (tmp_path / "a.pdf").write_bytes(b"x")
     with pytest.raises(UserError, match=r"a\.pdf is no text file"):

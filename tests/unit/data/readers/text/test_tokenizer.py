@@ -7,9 +7,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,19 +18,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
 from samebits.data.readers.decoding import clean
-from samebits.data.readers.text.tokenizer import SPECIAL, Fitted, Given, cleaning, encode_texts, fit_tokenizer
-from samebits.params.text import TextParams
+from samebits.data.readers.text.tokenizer import SPECIAL, Given, cleaning, encode_texts
 from samebits.signature.signature import TokenInputs
 from tests.helpers.texts import SAMPLES, texts_of
-
-TEXTS = [f"the quick brown Fox number {k} jumps över the lazy dog" for k in range(50)]
-
-
-def fit(texts: list[str] = TEXTS, given: Given | None = None, **settings: Any) -> Fitted:
-    def stream() -> Iterator[str]:
-        return iter(texts)
-
-    return fit_tokenizer(TextParams(vocabulary=400, length=settings.pop("length", 16), **settings), given, stream)
+from tests.helpers.tokenizer import fit
 
 
 def test_the_file_alone_gives_what_the_rows_hold(tmp_path: Path) -> None:
@@ -84,7 +73,7 @@ def test_texts_as_they_come_get_the_tokens_of_clean_ones(own: str, tmp_path: Pat
 def test_bytes_do_not_depend_on_the_process() -> None:
     code = (
         "from samebits.base.files import sha256_bytes\n"
-        "from tests.unit.data.readers.text.test_tokenizer import fit\n"
+        "from tests.helpers.tokenizer import fit\n"
         "print(sha256_bytes(fit().json))"
     )
     root = Path(__file__).resolve().parents[5]

@@ -1,0 +1,104 @@
+"""A project as a user has it: a git repository with the committed files, small parameters, DVC."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.workspace import AUTHOR, MODEL, ROOT, set_params, stage_environment
+
+QUICK: dict[str, Any] = {
+    "train": {"epochs": 1, "batch_size": 24, "threads": 1},
+    "evaluate": {"bootstrap": 100},
+    "export": {"batch_sizes": [7, 500]},
+    "runtime": {"checkpoint_seconds": 0.2},
+}
+
+
+class Repository:
+    """A clone of the project in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command there, as a user with the project's environment active."""
+        return subprocess.run(
+            list(command), cwd=self.folder, env=self.environment(**environment), capture_output=True, text=True
+        )
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return stage_environment(PATH=path, GIT_CONFIG_GLOBAL=os.devnull, **AUTHOR | {"PYTHONPATH": "src"} | extra)
+
+    def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "dvc", *arguments, **environment)
+
+    def git(self, *arguments: str) -> str:
+        done = self.run("git", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Every MLflow run: name, status, params, metrics (last values), histories, tags. Asked in another process."""
+        asked = self.run(sys.executable, "-c", _RUNS)
+        assert asked.returncode == 0, asked.stderr
+        found: list[dict[str, Any]] = json.loads(asked.stdout.splitlines()[-1])
+        return found
+
+
+_RUNS = """
+import json, mlflow
+mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")
+client = mlflow.MlflowClient()
+ids = [each.experiment_id for each in client.search_experiments()]
+found = []
+for run in client.search_runs(ids):
+    keys = run.data.metrics
+    history = {key: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, key)] for key in keys
+               if not key.startswith("system/")}
+    found.append({"id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
+                  "params": run.data.params, "metrics": run.data.metrics, "history": history, "tags": run.data.tags,
+                  "artifacts": [a.path for a in client.list_artifacts(run.info.run_id)],
+                  "inputs": [i.dataset.digest for i in run.inputs.dataset_inputs]})
+print(json.dumps(found))
+"""
+
+
+def make_repository(folder: Path, card: Path) -> Repository:
+    """Clone the committed files (as they are in the working tree), with quick parameters, committed.
+
+    Args:
+        card: takes the place of MNIST's in the catalogue.
+    """
+    repository = Repository(folder)
+    folder.mkdir(parents=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        source = ROOT / name
+        if source.is_file() and not name.startswith(("tests/", "bench/")) and name != "dvc.lock":
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    shutil.copy(card, folder / "data" / "catalog" / "mnist.yaml")
+    set_params(folder, QUICK, replace={"model": MODEL})
+    repository.git("init", "-q", "-b", "main")
+    repository.git("add", "-A")
+    repository.git("commit", "-q", "-m", "start")
+    return repository
+
+
+def samebits(repository: Repository, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    # `-P`-like: the repository's own code runs, as the installed command would.
+    source = str(repository.folder / "src")
+    return repository.run(sys.executable, "-m", "samebits.cli.main", *arguments, **{"PYTHONPATH": source} | environment)
