@@ -35,8 +35,8 @@ from samebits.base.errors import Interrupted
 from samebits.base.launch import environment
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
+from samebits.compute.cpu import available_cores, cpu_model
 from samebits.compute.determinism import set_determinism
-from samebits.compute.hardware import available_cores, cpu_model
 from samebits.params.schema import read_params
 from samebits.pipeline.context import StageContext
 from samebits.pipeline.recipes import use

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from samebits.compute.hardware import available_cores, cpu_model
+from samebits.compute.cpu import available_cores, cpu_model
 
 ROOT = Path(__file__).resolve().parents[1]
 

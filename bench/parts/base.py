@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from samebits.compute.hardware import available_cores, cpu_design, cpu_model
+from samebits.compute.cpu import available_cores, cpu_design, cpu_model
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"

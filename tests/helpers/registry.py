@@ -67,7 +67,7 @@ def offer(project: Project, monkeypatch: pytest.MonkeyPatch, number: int, accura
         size=model.stat().st_size,
         sha256=sha256_file(model),
     )
-    found = Candidate(model, facts, f"{number}.dir", {})
+    found = Candidate(model, facts, f"{number}.dir")
     monkeypatch.setattr(module, "read_candidate", lambda project: found)
     monkeypatch.setattr(module, "latencies", lambda paths: [0.1 for path in paths if path.is_file()])
     return found

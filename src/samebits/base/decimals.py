@@ -25,3 +25,13 @@ def shown(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "undefined"
     return f"{value:.4g}" if 0.0 < abs(value) < _SMALL else f"{value:.4f}"
+
+
+def significant(value: float, digits: int, sign: str = "") -> str:
+    """A number with so many significant digits and a comma at thousands; whole from as many digits on, never -0.
+
+    Args:
+        sign: `+` shows the sign of positive numbers, too.
+    """
+    text = f"{value + 0.0:{sign},.{digits}g}"
+    return f"{value:{sign},.0f}" if "e+" in text and abs(value) < 1e15 else text

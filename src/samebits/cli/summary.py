@@ -9,14 +9,12 @@ from samebits.base.decimals import shown
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.paths import Project
+from samebits.metrics.registry import directions
 from samebits.pipeline.context import TIMES
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.ran import record_path
 from samebits.provenance.stale import stale_stages
 from samebits.tracking.journal.record import PIPELINE
-
-_SHOWN = ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "mae", "loss", "perplexity", "bits_per_byte")
-"""Metrics of any task; those that the evaluation has are shown."""
 
 _PREDICTS = {
     "image": "samebits predict IMAGE...",
@@ -70,9 +68,9 @@ def _command(info: dict[str, Any]) -> str:
 
 
 def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    """The first metrics of the test split with their confidence intervals, and what is reached without an input."""
+    """Metrics of the test split that can decide, with their intervals, and what is reached without an input."""
     rows = []
-    for name in _SHOWN:
+    for name in directions():
         if (value := metrics["test"].get(name)) is None:
             continue
         interval = metrics["interval"].get(name)

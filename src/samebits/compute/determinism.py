@@ -9,7 +9,7 @@ import os
 import torch
 
 from samebits.base.errors import UserError
-from samebits.compute.hardware import available_cores, openmp_limit
+from samebits.compute.cpu import available_cores, openmp_limit
 
 INITIALISATION = "initialisation"
 """Stream of the initial weights."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from samebits.base.errors import UserError
+from samebits.compute.cpu import cpu_design, cpu_flags, cpu_model
 
 
 def pick_device(requested: str) -> torch.device:
@@ -88,47 +88,6 @@ def _computes_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
     return False
-
-
-def cpu_flags() -> frozenset[str]:
-    """Instruction sets of the CPU as Linux names them; empty elsewhere."""
-    return frozenset(_cpuinfo("flags").split() or _cpuinfo("Features").split())
-
-
-def cpu_model() -> str:
-    """The CPU's marketing name, else its architecture."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-def cpu_design() -> str:
-    """Vendor, family and model numbers: hypervisors give Zen 4 and Zen 5 the one marketing name `AMD EPYC`."""
-    # Arm has no `model`; there implementer and part tell the core.
-    fields = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part")
-    return " ".join(filter(None, map(_cpuinfo, fields)))
-
-
-def _cpuinfo(field: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == field:
-            return value.strip()
-    return ""
-
-
-def available_cores() -> int:
-    """Cores this process may use (its CPU affinity, OpenMP's limit), not the machine's."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, openmp_limit() or cores)
-
-
-def openmp_limit() -> int | None:
-    """`OMP_THREAD_LIMIT`; None where none is set."""
-    limit = os.environ.get("OMP_THREAD_LIMIT", "").strip()
-    return int(limit) if limit.isdecimal() and int(limit) else None
 
 
 KERNEL_VARIABLES = (

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from samebits.base.decimals import rounded, shown
-from samebits.metrics.classification import Floats, Ints
-from samebits.metrics.regression import Numbers, values_of
-from samebits.tasks.language_model import token_metrics
-
-_HIGHER = ("accuracy", "r2")
-"""Metrics of which more is better."""
+from samebits.metrics import classification, regression
+from samebits.metrics.bootstrap import Floats, Ints
+from samebits.metrics.metric import Metric, P, measure
+from samebits.metrics.registry import directions
+from samebits.metrics.scores import token_metrics
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,17 @@ def of_classes(counts: Sequence[int], labels: Ints, classes: Sequence[str]) -> B
     """
     shares = (np.asarray(counts, dtype=np.float64) + 1.0) / (sum(counts) + len(counts))
     most = int(np.argmax(shares))
-    values = {"accuracy": float((labels == most).mean()), "log_loss": float(-np.log(shares[labels]).mean())}
-    return Baseline(f"always {classes[most]}, the most frequent class of the training split", _written(values))
+    # One row for all samples: no memory for [N, K].
+    constant = classification.Predictions(
+        log_probabilities=np.broadcast_to(np.log(shares), (len(labels), len(shares))),
+        labels=labels,
+        predicted=np.full(len(labels), most, dtype=np.int64),
+        confidence=np.full(len(labels), shares[most]),
+    )
+    return Baseline(
+        f"always {classes[most]}, the most frequent class of the training split",
+        _measured(classification.METRICS, constant),
+    )
 
 
 def of_numbers(mean: float, actual: Floats) -> Baseline:
@@ -52,9 +60,8 @@ def of_numbers(mean: float, actual: Floats) -> Baseline:
     Args:
         actual: [N], the targets of the test split.
     """
-    found = values_of(Numbers(actual, np.full_like(actual, mean)))
-    values = {name: found[name] for name in ("r2", "rmse", "mae")}
-    return Baseline(f"always {mean:.6g}, the mean of the training split", _written(values))
+    constant = regression.Numbers(actual, np.full_like(actual, mean))
+    return Baseline(f"always {mean:.6g}, the mean of the training split", _measured(regression.METRICS, constant))
 
 
 def of_tokens(training: Ints, test: Ints, bytes_per_token: float | None) -> Baseline:
@@ -84,9 +91,13 @@ def lines(baseline: Baseline, metric: str, value: float | None) -> list[str]:
     reached = baseline.values.get(metric)
     if value is None or reached is None:
         return said
-    if not (value > reached if metric in _HIGHER else value < reached):
+    if not (value > reached if directions().get(metric) == "higher" else value < reached):
         said.append(f"warning: the model is no better than the baseline ({metric} {shown(value)}, {shown(reached)})")
     return said
+
+
+def _measured(metrics: Sequence[Metric[P]], constant: P) -> dict[str, float]:
+    return _written(measure([metric for metric in metrics if metric.baseline], constant).values)
 
 
 def _written(values: Mapping[str, float | None]) -> dict[str, float]:

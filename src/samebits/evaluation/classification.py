@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from samebits.base.decimals import rounded
-from samebits.evaluation.baseline import Baseline, lines, of_classes
+from samebits.base.files import csv_bytes
+from samebits.evaluation.baseline import lines, of_classes
 from samebits.evaluation.preview import show_samples
 from samebits.evaluation.report import figures
-from samebits.evaluation.report.classification import Mistake, format_value, label_of, render_report
+from samebits.evaluation.report.classification import Mistake, render_report
 from samebits.evaluation.report.figures import drawn_name
+from samebits.evaluation.report.numbers import number_lines
 from samebits.evaluation.subject import (
     Evaluation,
     Origin,
     Subject,
-    csv_bytes,
     facts,
     metrics_document,
     raw_outputs,
@@ -50,26 +51,24 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     baseline = of_classes(subject.info.class_counts["train"], predictions.labels, classes)
     origins = read_origins(subject)
     mistakes = _mistakes(subject, predictions, origins, settings.mistakes)
-    confusion = figures.confusion_figure(metrics.confusion, classes)
     error = metrics.values["calibration_error"] or 0.0
+    pictures = {
+        "confusion.png": figures.confusion_figure(metrics.confusion, classes),
+        "calibration.png": figures.calibration_figure(metrics.bins, error),
+        **figures.curve_pictures(subject.curves),
+    }
     page = render_report(
         metrics,
         baseline,
         predictions,
         classes=classes,
-        curves=subject.curves,
         mistakes=mistakes,
         facts=facts(subject, settings),
         title=subject.title,
         confidence=settings.confidence,
         resamples=settings.bootstrap,
-        confusion_png=confusion,
+        pictures=pictures,
     )
-    pictures = {
-        "confusion.png": confusion,
-        "calibration.png": figures.calibration_figure(metrics.bins, error),
-        "curves.png": figures.curves_figure(subject.curves),
-    }
     images = [each.shown.image for each in mistakes if each.shown.image is not None]
     if subject.info.signature.inputs.kind == "image":
         gallery = np.array(images, dtype=np.uint8).reshape(-1, *subject.info.signature.row_shape)
@@ -87,7 +86,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         },
         figures=pictures,
         table=[
-            *_table(metrics, baseline, settings.confidence),
+            *number_lines(metrics, baseline, settings.confidence),
             *lines(baseline, "accuracy", metrics.values["accuracy"]),
         ],
     )
@@ -109,16 +108,6 @@ def _mistakes(subject: Subject, predictions: Predictions, origins: Sequence[Orig
         )
         for index, shown, probability in zip(worst, show_samples(subject, worst), of_truth, strict=True)
     ]
-
-
-def _table(metrics: Metrics, baseline: Baseline, confidence: float) -> Iterable[str]:
-    for name, value in metrics.values.items():
-        interval = metrics.intervals.get(name)
-        spread = metrics.undefined.get(name, "")
-        if interval:
-            spread = f"{confidence:.0%}: {format_value(name, interval.low)} to {format_value(name, interval.high)}"
-        without = f"   baseline {format_value(name, baseline.values[name])}" if name in baseline.values else ""
-        yield f"{label_of(name):<18} {format_value(name, value):>9}   {spread}{without}"
 
 
 def _predictions_csv(predictions: Predictions, classes: Sequence[str], origins: Sequence[Origin]) -> bytes:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from samebits.evaluation.subject import Subject
-from samebits.metrics.classification import BOOTSTRAP_SEED
+from samebits.metrics.bootstrap import BOOTSTRAP_SEED
 from samebits.signature.signature import NumberColumn, TableInputs
 
 _REPEATS = 5

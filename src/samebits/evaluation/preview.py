@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from samebits.data.loading.prepared import Array
+from samebits.evaluation.sample_text import row_text, token_text
 from samebits.evaluation.subject import Subject
-from samebits.signature.signature import TOKENIZER, CategoryColumn, TableInputs, TokenInputs
+from samebits.signature.signature import TOKENIZER
 
 _LETTERS = 700
 """Shown of a text."""
@@ -30,30 +30,9 @@ def show_samples(subject: Subject, indices: npt.NDArray[np.int64]) -> list[Shown
     if inputs.kind == "image":
         return [Shown(image=row) for row in rows]
     if inputs.kind == "table":
-        return [Shown(text=_row_text(inputs, row)) for row in rows]
-    return [Shown(text=text) for text in _texts(subject, inputs, rows)]
-
-
-def _texts(subject: Subject, inputs: TokenInputs, rows: Array) -> list[str]:
-    """Tokens as text, without special ones; a text that was cut to the model's length ends with an ellipsis."""
+        columns = [column.model_dump() for column in inputs.columns]
+        return [Shown(text=row_text(columns, row)) for row in rows]
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(subject.prepared / TOKENIZER))
-    texts = []
-    for row in rows:
-        used = row if inputs.pad is None else row[row != inputs.pad]
-        text = tokenizer.decode(used.tolist(), skip_special_tokens=True).strip()
-        full = len(used) == inputs.length or len(text) > _LETTERS
-        texts.append(text[:_LETTERS] + (" …" if full else ""))
-    return texts
-
-
-def _row_text(inputs: TableInputs, row: Array) -> str:
-    cells = []
-    for column, value in zip(inputs.columns, row.tolist(), strict=True):
-        if isinstance(column, CategoryColumn):
-            shown = column.values[int(value) - 1] if value >= 1 else "unknown"
-        else:
-            shown = "missing" if np.isnan(value) else f"{value:g}"
-        cells.append(f"{column.name} {shown}")
-    return ", ".join(cells)
+    return [Shown(text=token_text(tokenizer, row, inputs.pad, _LETTERS)) for row in rows]

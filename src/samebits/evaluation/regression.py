@@ -7,38 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from samebits.base.decimals import rounded
-from samebits.evaluation.baseline import Baseline, lines, of_numbers
+from samebits.base.decimals import rounded, significant
+from samebits.base.files import csv_bytes
+from samebits.evaluation.baseline import lines, of_numbers
 from samebits.evaluation.importance import Importance, permutation_importance
 from samebits.evaluation.preview import Shown, show_samples
 from samebits.evaluation.report import regression_figures
-from samebits.evaluation.report.classification import curve_charts, image_png
-from samebits.evaluation.report.figures import curves_figure
-from samebits.evaluation.report.page import data_url, format_number, render
+from samebits.evaluation.report.classification import image_png
+from samebits.evaluation.report.figures import curve_pictures
+from samebits.evaluation.report.numbers import number_cards, number_lines
+from samebits.evaluation.report.page import data_url, render
 from samebits.evaluation.subject import (
     Evaluation,
     Origin,
     Subject,
-    csv_bytes,
     facts,
     metrics_document,
     raw_outputs,
     read_origins,
 )
-from samebits.metrics.regression import NumberMetrics, Numbers, check_numbers, measure_numbers, r2
+from samebits.metrics.metric import measure
+from samebits.metrics.regression import METRICS, Numbers, check_numbers
+from samebits.metrics.scores import r2
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import NumberTarget, TableInputs
 
 _DIGITS = 6
 _COLUMNS = 12  # that matter most, on the page
-
-NAMES = {
-    "r2": "R²",
-    "rmse": "RMSE",
-    "mae": "Mean absolute error",
-    "median_absolute_error": "Median absolute error",
-    "bias": "Mean residual",
-}
 
 
 def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
@@ -51,7 +46,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     assert isinstance(target, NumberTarget) and subject.split.targets is not None
     outputs = raw_outputs(subject, settings.batch_size).astype(np.float64)
     numbers = check_numbers(subject.split.targets, outputs * target.std + target.mean)
-    metrics = measure_numbers(numbers, bootstrap=settings.bootstrap, confidence=settings.confidence)
+    metrics = measure(METRICS, numbers, bootstrap=settings.bootstrap, confidence=settings.confidence)
     first = "rmse" if metrics.values["r2"] is None else "r2"
     baseline = of_numbers(target.mean, numbers.actual)
     worst = np.argsort(-np.abs(numbers.residuals), kind="stable")[: settings.mistakes].astype(np.int64)
@@ -62,14 +57,14 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         importances = permutation_importance(
             subject,
             inputs,
-            lambda answers, rows: r2(numbers.actual[rows], answers.astype(np.float64)),
+            lambda answers, rows: float(r2(numbers.actual[rows], answers.astype(np.float64))),
             settings.batch_size,
         )
     pictures = {
         "predicted.png": regression_figures.predicted_figure(numbers, target.name),
         "residuals.png": regression_figures.residuals_figure(numbers, target.name),
         "residual_histogram.png": regression_figures.histogram_figure(numbers, target.name),
-        "curves.png": curves_figure(subject.curves),
+        **curve_pictures(subject.curves),
     }
     files = {
         "predictions.csv": _predictions_csv(numbers, origins),
@@ -88,14 +83,14 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         samples=len(numbers),
         level=f"{settings.confidence:.0%}",
         resamples=settings.bootstrap,
-        numbers=list(_cards(metrics, baseline)),
+        numbers=number_cards(metrics, baseline),
         baseline=baseline.answer,
         predicted=data_url(pictures["predicted.png"]),
         residuals=data_url(pictures["residuals.png"]),
         histogram=data_url(pictures["residual_histogram.png"]),
         importances=list(_bars(importances[:_COLUMNS])),
         columns=len(importances),
-        curves=curve_charts(subject.curves),
+        curves=data_url(pictures.get("curves.png")),
         worst=_worst(numbers, worst, origins, shown),
         facts=facts(subject, settings),
     ).encode()
@@ -104,41 +99,14 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         files=files,
         figures=pictures,
         table=[
-            *_table(metrics, baseline, importances, settings),
+            *number_lines(metrics, baseline, settings.confidence),
+            *_importance_line(importances),
             *lines(baseline, first, metrics.values[first]),
         ],
     )
 
 
-def _shown(name: str, value: float | None) -> str:
-    """R² with four digits, errors in the target's unit with four significant ones."""
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if name == "r2" else format_number(value, 4)
-
-
-def _cards(metrics: NumberMetrics, baseline: Baseline) -> Iterator[dict[str, str]]:
-    for name, value in metrics.values.items():
-        interval = metrics.intervals.get(name)
-        yield {
-            "label": NAMES[name],
-            "value": _shown(name, value),
-            "interval": f"{_shown(name, interval.low)} to {_shown(name, interval.high)}" if interval else "",
-            "reason": metrics.undefined.get(name, ""),
-            "baseline": _shown(name, baseline.values[name]) if name in baseline.values else "",
-        }
-
-
-def _table(
-    metrics: NumberMetrics, baseline: Baseline, importances: Sequence[Importance], settings: EvaluateParams
-) -> Iterator[str]:
-    for name, value in metrics.values.items():
-        interval = metrics.intervals.get(name)
-        spread = metrics.undefined.get(name, "")
-        if interval:
-            spread = f"{settings.confidence:.0%}: {_shown(name, interval.low)} to {_shown(name, interval.high)}"
-        without = f"   baseline {_shown(name, baseline.values[name])}" if name in baseline.values else ""
-        yield f"{NAMES[name]:<22} {_shown(name, value):>9}   {spread}{without}"
+def _importance_line(importances: Sequence[Importance]) -> Iterator[str]:
     if importances:
         shown = ", ".join(f"{each.name} {each.drop:.3f}" for each in importances[:5])
         yield f"columns that matter most (R² lost when shuffled): {shown}"
@@ -160,9 +128,9 @@ def _worst(numbers: Numbers, worst: Any, origins: Sequence[Origin], shown: Seque
         {
             "index": f"{index}",
             "source": origins[index].source,
-            "actual": format_number(numbers.actual[index], 6),
-            "predicted": format_number(numbers.predicted[index], 6),
-            "residual": format_number(numbers.residuals[index], 4, "+"),
+            "actual": significant(numbers.actual[index], 6),
+            "predicted": significant(numbers.predicted[index], 6),
+            "residual": significant(numbers.residuals[index], 4, "+"),
             "image": data_url(image_png(sample.image)) if sample.image is not None else "",
             "text": sample.text,
         }

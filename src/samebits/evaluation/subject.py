@@ -6,12 +6,10 @@ An evaluator is a module with `evaluate(subject, settings) -> Evaluation`. To ad
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +23,7 @@ from samebits.data.loading.prepared import DatasetInfo, Split
 from samebits.data.loading.sequential import sequential
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.curves import Curve
-from samebits.metrics.classification import Interval
+from samebits.metrics.metric import Scores
 from samebits.params.evaluate import EvaluateParams
 
 EVALUATORS: dict[str, str] = {
@@ -154,24 +152,7 @@ def describe_inputs(info: DatasetInfo) -> str:
     return f"rows of {len(inputs.columns)} columns"
 
 
-class Measured(Protocol):
-    """Numbers of a test split, for `metrics_document`.
-
-    Attributes:
-        values: name -> number; None if undefined.
-        intervals: name -> confidence interval.
-        undefined: name -> why it is None.
-    """
-
-    @property
-    def values(self) -> Mapping[str, float | None]: ...
-    @property
-    def intervals(self) -> Mapping[str, Interval]: ...
-    @property
-    def undefined(self) -> Mapping[str, str]: ...
-
-
-def metrics_document(metrics: Measured, baseline: Baseline, settings: EvaluateParams, samples: int) -> dict[str, Any]:
+def metrics_document(metrics: Scores, baseline: Baseline, settings: EvaluateParams, samples: int) -> dict[str, Any]:
     """`metrics.json`: numbers under `test`, their intervals under `interval`, what is reached without an input under
     `baseline`; what is undefined is null, with why."""
     limits = {name: (rounded(each.low), rounded(each.high)) for name, each in metrics.intervals.items()}
@@ -184,19 +165,9 @@ def metrics_document(metrics: Measured, baseline: Baseline, settings: EvaluatePa
         "confidence": settings.confidence,
         "samples": samples,
     }
-    reasons = dict.fromkeys((name for name, value in document["test"].items() if value is None), "it is not finite")
-    if undefined := reasons | dict(metrics.undefined):
+    if undefined := metrics.undefined:
         document["undefined"] = undefined
     return document
-
-
-def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A table as CSV; None is an empty cell."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue().encode()
 
 
 def _text(value: object) -> str:

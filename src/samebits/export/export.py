@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +28,19 @@ from samebits.export import EXPORTERS, int8
 from samebits.export import onnx as onnx_format
 from samebits.export.card import model_card
 from samebits.export.language_model import TokenProof
-from samebits.export.latency import BATCH_SIZES, median_milliseconds
 from samebits.export.metadata import export_metadata
 from samebits.export.parity import Predictor, answers, measure_parity, stored
 from samebits.export.usage import reader_files
-from samebits.metrics.regression import r2
+from samebits.inference.latency import median_milliseconds
+from samebits.metrics.scores import accuracy, r2
 from samebits.params.export import ExportParams
 from samebits.signature.signature import NextTokenTarget
 
 if TYPE_CHECKING:
     from samebits.pipeline.context import StageContext
+
+
+LATENCY_BATCH_SIZES = (1, 256)
 
 
 def export(export: ExportParams, *, context: StageContext) -> None:
@@ -189,9 +193,9 @@ def _score(reference: npt.NDArray[np.float32], split: Split) -> dict[str, float]
     if split.targets is None:
         return {}
     if split.info.classes:
-        score = {"accuracy": float((reference.argmax(axis=1) == split.targets).mean())}
+        score = {"accuracy": accuracy(reference.argmax(axis=1), split.targets)}
     else:
-        score = {"r2": r2(split.targets.astype(np.float64), reference.astype(np.float64))}
+        score = {"r2": float(r2(split.targets.astype(np.float64), reference.astype(np.float64)))}
     return {name: value for name, each in score.items() if (value := rounded(each)) is not None}
 
 
@@ -211,11 +215,11 @@ def _dataset_facts(info: DatasetInfo) -> dict[str, Any]:
 def _latencies(predictors: dict[str, Predictor], split: Split, context: StageContext) -> dict[str, float]:
     """`name/batch size` -> median milliseconds, said in a short table."""
     times: dict[str, float] = {}
-    for size in BATCH_SIZES:
+    for size in LATENCY_BATCH_SIZES:
         samples = stored(split, np.arange(size, dtype=np.int64) % len(split))
         for name, predict in predictors.items():
-            times[f"{name}/latency_ms_batch_{size}"] = round(median_milliseconds(predict, samples), 4)
-    first, large = BATCH_SIZES
+            times[f"{name}/latency_ms_batch_{size}"] = round(median_milliseconds(partial(predict, samples))[0], 4)
+    first, large = LATENCY_BATCH_SIZES
     for name in predictors:
         one, many = times[f"{name}/latency_ms_batch_{first}"], times[f"{name}/latency_ms_batch_{large}"]
         context.say(

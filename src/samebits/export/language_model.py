@@ -7,6 +7,7 @@ compared at once: the compiled computation with the eager one, and the cache wit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -17,11 +18,11 @@ from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.checkpoints.serving import GeneratingModel
 from samebits.data.loading.prepared import Array, Split
-from samebits.export.latency import median_milliseconds
 from samebits.export.parity import Check, Parity, stored
+from samebits.inference.latency import median_milliseconds
 from samebits.inference.sampling import GREEDY, generate
+from samebits.metrics.scores import token_metrics
 from samebits.params.export import ExportParams
-from samebits.tasks.language_model import token_metrics
 
 Floats = npt.NDArray[np.float32]
 RunAll = Callable[..., list[Floats]]
@@ -140,8 +141,8 @@ class TokenProof:
         row = stored(self.split, np.zeros(1, dtype=np.int64))
         half = self.serving.cache(1, self.context // 2).numpy()
         for name, run in runs.items():
-            prompt = median_milliseconds(lambda tokens, run=run: run(tokens, *self._empty(1))[0], row)  # type: ignore[misc]
-            token = median_milliseconds(lambda tokens, run=run: run(tokens, half, half)[0], row[:, :1])  # type: ignore[misc]
+            [prompt] = median_milliseconds(partial(run, row, *self._empty(1)))
+            [token] = median_milliseconds(partial(run, row[:, :1], half, half))
             times[f"{name}/latency_ms_prompt"], times[f"{name}/latency_ms_token"] = round(prompt, 4), round(token, 4)
             say(
                 f"{name:<12} {prompt:7.3f} ms for a prompt of {self.context:,} tokens, then {1e3 / token:,.0f} "

@@ -18,6 +18,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.checkpoints.serving import ServingModel
 from samebits.export.reason import reason
+from samebits.inference.session import onnx_session
 
 if TYPE_CHECKING:
     import onnx as onnx_library
@@ -108,11 +109,7 @@ def load(path: Path) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
 
 def load_all(path: Path) -> Callable[..., list[npt.NDArray[np.float32]]]:
     """The exported file as a function from all inputs to all outputs, on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnx_session(path, torch.get_num_threads())
     names = [each.name for each in session.get_inputs()]
 
     def run(*inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:

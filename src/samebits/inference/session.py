@@ -100,6 +100,20 @@ class Session:
         return list(self._session.get_outputs())
 
 
+def onnx_session(path: Path, threads: int = 0) -> Any:
+    """ONNX Runtime's session on a file, on the CPU. It raises what ONNX Runtime raises.
+
+    Args:
+        threads: of one operator; 0: a thread per core.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # its own log; failures raise
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 Opened = tuple[Session, dict[str, Any]]
 """A session and the file's metadata: `labels` and `preprocessing`, parsed and checked."""
 
@@ -114,13 +128,9 @@ def open_model(path: Path) -> Opened:
         raise UserError(f"{path} is a folder", f"name the file in it, as {path / 'model.onnx'}")
     if not path.is_file():
         raise UserError(f"{path} does not exist", _CURE)
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its own log; failures raise
     try:
         require_harmless("model", path)
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnx_session(path)
         stored = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime raises a class of its own for each way a file can be damaged
         raise UserError(f"{path} is no ONNX model that can be loaded: {_line(error)}", _CURE) from None

@@ -6,8 +6,6 @@ file may have its columns in any order and more of them; missing cells are allow
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import sys
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
-from samebits.base.files import write_bytes
+from samebits.base.files import csv_bytes, write_bytes
 from samebits.base.registry import nearest
 from samebits.data.readers import cells
 from samebits.data.readers.csv_file import CsvFile
@@ -47,11 +45,7 @@ class TablePrediction:
 
     def csv(self) -> str:
         """The answers as CSV, a line a row of the file, in its order."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(self.header)
-        writer.writerows(self.rows)
-        return buffer.getvalue()
+        return csv_bytes(self.header, self.rows).decode()
 
 
 def predict_table(path: Path, session: Session, metadata: dict[str, Any]) -> TablePrediction:

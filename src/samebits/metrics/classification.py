@@ -6,20 +6,16 @@ the batch size was. A number that is undefined (the F1 of a class without sample
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
+from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
+from samebits.metrics.metric import Metric, Scores, four_decimals, measure, per_sample, percent
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-BOOTSTRAP_SEED = 20_260_101
-"""Fixed: intervals are a property of the predictions, and no parameter should move them."""
-
-_CHUNK_ELEMENTS = 4_000_000  # resampled rows drawn at a time: 32 MB of int64
+_BLOCK_ELEMENTS = 4_000_000  # logits that are turned into probabilities at a time: 32 MB
 
 
 @dataclass(frozen=True)
@@ -31,12 +27,16 @@ class Predictions:
         labels: [N], int64, the true classes.
         predicted: [N], int64, the class with the highest probability (the lowest index among equals).
         confidence: [N], float64, the probability of the predicted class.
+        top_k: k of the top-k accuracy; below 2 there is none.
+        bins: equal-width bins of the calibration error.
     """
 
     log_probabilities: Floats
     labels: Ints
     predicted: Ints
     confidence: Floats
+    top_k: int = 0
+    bins: int = 15
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,8 +46,17 @@ class Predictions:
         return int(self.log_probabilities.shape[1])
 
     @property
+    def width(self) -> int:
+        return self.classes
+
+    @property
     def correct(self) -> npt.NDArray[np.bool_]:
         return np.equal(self.predicted, self.labels)
+
+    @property
+    def of_label(self) -> Floats:
+        """[N], the log-probability of the true class."""
+        return self.log_probabilities[np.arange(len(self)), self.labels]
 
 
 @dataclass(frozen=True)
@@ -73,32 +82,29 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Percentile bootstrap interval."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Metrics:
+class Metrics(Scores):
     """A test split's result.
 
     Attributes:
-        values: name -> number: accuracy, top_K_accuracy, macro_f1, log_loss, calibration_error; None if undefined.
-        intervals: name -> confidence interval, for the same names.
-        undefined: name -> why it is None.
         confusion: [K, K], int64, rows are true classes, columns predicted ones.
         per_class: K scores, in the order of the classes.
         bins: the reliability diagram.
     """
 
-    values: dict[str, float | None]
-    intervals: dict[str, Interval]
-    undefined: dict[str, str]
     confusion: Ints
     per_class: list[ClassScores]
     bins: list[Bin]
+
+    @property
+    def undefined(self) -> dict[str, str]:
+        """Name -> why it is None; of a class, `class_3_recall`."""
+        reasons = super().undefined
+        for index, score in enumerate(self.per_class):
+            if score.support == 0:
+                reasons[f"class_{index}_recall"] = "the test split holds no sample of this class"
+            if score.predicted == 0:
+                reasons[f"class_{index}_precision"] = "the model predicted this class for no sample"
+        return reasons
 
 
 def predictions_from_logits(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> Predictions:
@@ -123,7 +129,7 @@ def predictions_from_logits(logits: npt.NDArray[np.floating], labels: npt.NDArra
             "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
         )
     log_probabilities = np.empty_like(values)
-    block = max(1, _CHUNK_ELEMENTS // values.shape[1])
+    block = max(1, _BLOCK_ELEMENTS // values.shape[1])
     for start in range(0, len(values), block):
         part = values[start : start + block]
         shifted = part - part.max(axis=1, keepdims=True)
@@ -144,25 +150,10 @@ def evaluate_predictions(
         bootstrap: resamples behind the intervals.
         confidence: level of the intervals, such as 0.95.
     """
+    predictions = replace(predictions, top_k=min(top_k, predictions.classes - 1), bins=bins)
+    scores = measure(METRICS, predictions, bootstrap=bootstrap, confidence=confidence).scores
     matrix = confusion_matrix(predictions)
-    scores = class_scores(matrix)
-    table = calibration_bins(predictions, bins)
-    rows = _per_sample(predictions, top_k)
-    values: dict[str, float | None] = {name: float(row.mean()) for name, row in rows.items()}
-    hits, support, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    values["macro_f1"] = _macro_f1(hits[None], (support + predicted)[None])[0].item()
-    values["calibration_error"] = calibration_error(table, len(predictions))
-    undefined: dict[str, str] = {}
-    for index, score in enumerate(scores):
-        if score.support == 0:
-            undefined[f"class_{index}_recall"] = "the test split holds no sample of this class"
-        if score.predicted == 0:
-            undefined[f"class_{index}_precision"] = "the model predicted this class for no sample"
-    if np.isnan(values["macro_f1"] or 0.0):
-        values["macro_f1"] = None
-        undefined["macro_f1"] = "no class has a sample or a prediction"
-    intervals = _bootstrap(predictions, rows, bins, bootstrap, confidence)
-    return Metrics(values, intervals, undefined, matrix, scores, table)
+    return Metrics(scores, matrix, class_scores(matrix), calibration_bins(predictions, bins))
 
 
 def confusion_matrix(predictions: Predictions) -> Ints:
@@ -203,78 +194,11 @@ def calibration_bins(predictions: Predictions, bins: int) -> list[Bin]:
     ]
 
 
-def calibration_error(table: list[Bin], samples: int) -> float:
-    """Expected calibration error (Naeini et al., 2015; Guo et al., 2017): the mean over samples of
-    |accuracy - confidence| of the sample's bin."""
-    gaps = [
-        entry.count * abs(entry.accuracy - entry.confidence)
-        for entry in table
-        if entry.accuracy is not None and entry.confidence is not None
-    ]
-    return float(sum(gaps) / samples)
-
-
 def most_confident_mistakes(predictions: Predictions, limit: int) -> Ints:
     """Indices of the wrong predictions with the highest confidence, highest first, at most `limit`."""
     wrong = np.flatnonzero(~predictions.correct)
     order = np.argsort(-predictions.confidence[wrong], kind="stable")
     return wrong[order][:limit].astype(np.int64)
-
-
-def _per_sample(predictions: Predictions, top_k: int) -> dict[str, Floats]:
-    """Metrics that are means over samples, as one value a sample."""
-    everyone = np.arange(len(predictions))
-    of_label = predictions.log_probabilities[everyone, predictions.labels]
-    rows: dict[str, Floats] = {"accuracy": predictions.correct.astype(np.float64)}
-    k = min(top_k, predictions.classes - 1)
-    if k >= 2:
-        # A label is in the top k if fewer than k classes come before it; equals come in the order of their index.
-        ahead = predictions.log_probabilities > of_label[:, None]
-        ties = predictions.log_probabilities == of_label[:, None]
-        ties &= np.arange(predictions.classes)[None] < predictions.labels[:, None]
-        ahead |= ties
-        rows[f"top_{k}_accuracy"] = (ahead.sum(axis=1) < k).astype(np.float64)
-    rows["log_loss"] = -of_label
-    return rows
-
-
-def _bootstrap(
-    predictions: Predictions, rows: dict[str, Floats], bins: int, resamples: int, confidence: float
-) -> dict[str, Interval]:
-    """Percentile intervals over resamples of the split with replacement (Efron, 1979).
-
-    A resample is a vector of how often each sample was drawn. Means are weighted sums of the per-sample values; the
-    counts of a class and the calibration bins are sums of those weights over groups of samples. Of a confusion matrix
-    no more than its diagonal and margins is needed, so memory grows with the number of classes, not with its square.
-    """
-    samples, classes = len(predictions), predictions.classes
-    generator = np.random.Generator(np.random.Philox(BOOTSTRAP_SEED))
-    correct = predictions.correct
-    of_label, of_predicted = _Groups(predictions.labels, classes), _Groups(predictions.predicted, classes)
-    of_bin = _Groups(_bin_index(predictions.confidence, bins), bins)
-    gaps = predictions.correct - predictions.confidence
-    drawn: dict[str, list[Floats]] = {name: [] for name in [*rows, "macro_f1", "calibration_error"]}
-    chunk = max(1, _CHUNK_ELEMENTS // max(samples, classes))
-    for start in range(0, resamples, chunk):
-        size = min(chunk, resamples - start)
-        picks = generator.integers(0, samples, size=(size, samples))
-        picks += np.arange(size)[:, None] * samples
-        weights = np.bincount(picks.ravel(), minlength=size * samples).reshape(size, samples).astype(np.float64)
-        for name, row in rows.items():
-            # Not a matrix product: BLAS may sum in another order with another number of threads.
-            drawn[name].append((weights * row).sum(axis=1) / samples)
-        total = of_label.sums(weights) + of_predicted.sums(weights)
-        drawn["macro_f1"].append(_macro_f1(of_label.sums(weights * correct), total))
-        drawn["calibration_error"].append(np.abs(of_bin.sums(weights * gaps)).sum(axis=1) / samples)
-    tail = (1.0 - confidence) / 2.0
-    intervals = {}
-    for name, parts in drawn.items():
-        finite = np.concatenate(parts)
-        finite = finite[~np.isnan(finite)]
-        if len(finite):
-            low, high = np.quantile(finite, [tail, 1.0 - tail])
-            intervals[name] = Interval(float(low), float(high))
-    return intervals
 
 
 class _Groups:
@@ -292,17 +216,61 @@ class _Groups:
         return out
 
 
-def _macro_f1(hits: npt.NDArray[np.number], total: npt.NDArray[np.number]) -> Floats:
-    """Mean F1 over the classes that occur or are predicted, [R]; NaN if there is none.
+def _top_k(predictions: Predictions) -> Statistic | None:
+    """Whether the label is among the k most probable classes; equals come in the order of their index."""
+    if predictions.top_k < 2:
+        return None
+    of_label = predictions.of_label[:, None]
+    ahead = predictions.log_probabilities > of_label
+    ties = predictions.log_probabilities == of_label
+    ties &= np.arange(predictions.classes)[None] < predictions.labels[:, None]
+    ahead |= ties
+    within = ahead.sum(axis=1) < predictions.top_k
+    return lambda drawn: drawn.mean(within)
 
-    Args:
-        hits: samples of a class that are right, [R, K].
-        total: its samples and its predictions together, [R, K].
+
+def _macro_f1(predictions: Predictions) -> Statistic:
+    """Mean F1 over the classes that occur or are predicted.
+
+    Of a confusion matrix no more than its diagonal and margins is needed, so memory grows with the number of classes,
+    not with its square.
     """
-    counted = total > 0
-    scores = np.where(counted, 2.0 * hits / np.where(counted, total, 1.0), 0.0).sum(axis=1)
-    classes = counted.sum(axis=1)
-    return np.where(classes > 0, scores / np.maximum(classes, 1), np.nan)
+    correct = predictions.correct
+    of_label = _Groups(predictions.labels, predictions.classes)
+    of_predicted = _Groups(predictions.predicted, predictions.classes)
+
+    def statistic(drawn: Resamples) -> Floats:
+        hits = of_label.sums(drawn.weights * correct)
+        total = of_label.sums(drawn.weights) + of_predicted.sums(drawn.weights)
+        counted = total > 0
+        scores = np.where(counted, 2.0 * hits / np.where(counted, total, 1.0), 0.0).sum(axis=1)
+        classes = counted.sum(axis=1)
+        return np.where(classes > 0, scores / np.maximum(classes, 1), np.nan)
+
+    return statistic
+
+
+def _calibration_error(predictions: Predictions) -> Statistic:
+    """Expected calibration error (Naeini et al., 2015; Guo et al., 2017): the mean over samples of
+    |accuracy - confidence| of the sample's bin."""
+    of_bin = _Groups(_bin_index(predictions.confidence, predictions.bins), predictions.bins)
+    gaps = predictions.correct - predictions.confidence
+
+    def statistic(drawn: Resamples) -> Floats:
+        errors: Floats = np.abs(of_bin.sums(drawn.weights * gaps)).sum(axis=1) / len(predictions)
+        return errors
+
+    return statistic
+
+
+METRICS: list[Metric[Predictions]] = [
+    Metric("accuracy", "Accuracy", percent, "higher", per_sample(lambda p: p.correct), headline=True),
+    Metric("top_{p.top_k}_accuracy", "Top-{p.top_k} accuracy", percent, None, _top_k, baseline=False),
+    Metric("log_loss", "Log loss", four_decimals, "lower", per_sample(lambda p: -p.of_label), headline=True),
+    Metric("macro_f1", "Macro F1", percent, "higher", _macro_f1, headline=True, baseline=False),
+    # No worse than the champion's is a condition of its own: model_registry/gate.py.
+    Metric("calibration_error", "Calibration error", percent, None, _calibration_error, baseline=False),
+]
 
 
 def _bin_index(confidence: Floats, bins: int) -> Ints:

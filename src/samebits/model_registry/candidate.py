@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import statistics
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,8 @@ import numpy.typing as npt
 from samebits.base.errors import UserError, listed
 from samebits.base.files import read_json, sha256_file
 from samebits.base.paths import Project
+from samebits.inference.latency import median_milliseconds
+from samebits.inference.session import onnx_session
 from samebits.model_registry.gate import Facts
 from samebits.params.read import read_yaml
 from samebits.pipeline.dvc_hashes import dvc_md5, existing_md5
@@ -25,7 +25,6 @@ from samebits.pipeline.dvc_yaml import read_pipeline
 
 EXPORT_STAGE, EVALUATE_STAGE = "export", "evaluate"
 MODEL = "model.onnx"
-_CALLS, _LONGEST_S = 100, 2.0
 
 Inputs = dict[str, npt.NDArray[Any]]
 
@@ -37,13 +36,11 @@ class Candidate:
     Attributes:
         model: the ONNX file.
         export_md5: DVC's hash of its folder, by which its MLflow run is found.
-        metadata: the file's own, as text by key.
     """
 
     model: Path
     facts: Facts
     export_md5: str
-    metadata: Mapping[str, str]
 
 
 def read_candidate(project: Project) -> Candidate:
@@ -76,7 +73,7 @@ def read_candidate(project: Project) -> Candidate:
         size=model.stat().st_size,
         sha256=sha256_file(model),
     )
-    return Candidate(model, facts, dvc_md5(project.exported), _metadata(model))
+    return Candidate(model, facts, dvc_md5(project.exported))
 
 
 def _is_number(value: object) -> bool:
@@ -126,25 +123,14 @@ def test_digest(prepared: Path) -> str:
     return digest.hexdigest()
 
 
-def _metadata(model: Path) -> dict[str, str]:
-    import onnx
-
-    return {entry.key: entry.value for entry in onnx.load(str(model), load_external_data=False).metadata_props}
-
-
 def open_session(model: Path) -> Any:
     """An ONNX Runtime session on one thread.
 
     Raises:
         UserError: if the file is no ONNX model.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        return onnx_session(model, threads=1)
     except Exception as error:  # onnxruntime's errors are of a module that it does not export
         raise UserError(f"{model} cannot be opened: {str(error).splitlines()[0]}", "dvc repro export") from None
 
@@ -184,20 +170,7 @@ def example_inputs(session: Any, batch: int = 1) -> Inputs:
 def latencies(models: list[Path]) -> list[float]:
     """Median milliseconds a call with one input, of each model, measured in turn so that noise meets all alike."""
     sessions = [open_session(model) for model in models]
-    inputs = [example_inputs(session) for session in sessions]
-    for session, values in zip(sessions, inputs, strict=True):
-        for _ in range(5):
-            session.run(None, values)
-    times: list[list[float]] = [[] for _ in models]
-    begin = time.perf_counter()
-    for count in range(_CALLS):
-        if count >= 5 and time.perf_counter() - begin > _LONGEST_S:
-            break
-        for index, (session, values) in enumerate(zip(sessions, inputs, strict=True)):
-            start = time.perf_counter()
-            session.run(None, values)
-            times[index].append(time.perf_counter() - start)
-    return [statistics.median(each) * 1e3 for each in times]
+    return median_milliseconds(*(partial(session.run, None, example_inputs(session)) for session in sessions))
 
 
 def model_name(project: Project) -> str:

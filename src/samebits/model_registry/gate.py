@@ -6,21 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-HIGHER, LOWER = "higher", "lower"
-
-DIRECTIONS = {
-    "accuracy": HIGHER,
-    "macro_f1": HIGHER,
-    "r2": HIGHER,
-    "mean_average_precision": HIGHER,
-    "rmse": LOWER,
-    "mae": LOWER,
-    "perplexity": LOWER,
-    "bits_per_byte": LOWER,
-    "loss": LOWER,
-    "log_loss": LOWER,
-}
-"""Numbers that can decide, the first that a model has by default, and which way is better."""
+from samebits.metrics.registry import directions
 
 CALIBRATION = "calibration_error"
 
@@ -82,8 +68,8 @@ class Row:
 
 
 def pick_metric(values: Mapping[str, float], wanted: str | None = None) -> str | None:
-    """The number that decides: the wanted one if it is there, else the first of `DIRECTIONS` that is."""
-    known = [name for name in DIRECTIONS if name in values]
+    """The number that decides: the wanted one if it is there, else the first of `directions()` that is."""
+    known = [name for name in directions() if name in values]
     return (wanted if wanted in known else None) if wanted else next(iter(known), None)
 
 
@@ -127,7 +113,8 @@ def judge(
 
 def _better(candidate: Facts, champion: Facts, metric: str) -> Row:
     """Better by more than the confidence interval: each value lies outside the other's interval."""
-    sign = 1.0 if DIRECTIONS[metric] == HIGHER else -1.0
+    better = directions()[metric]
+    sign = 1.0 if better == "higher" else -1.0
     new, old = candidate.values.get(metric), champion.values.get(metric)
     if new is None or old is None:
         return Row(metric, _text(old), _text(new), False, "is missing")
@@ -138,7 +125,7 @@ def _better(candidate: Facts, champion: Facts, metric: str) -> Row:
     worst, best = (mine[0], theirs[1]) if sign > 0 else (mine[1], theirs[0])
     holds = sign * (new - best) > 0 and sign * (worst - old) > 0
     before, now = _spread(old, theirs), _spread(new, mine)
-    return Row(metric, before, now, holds, f"{DIRECTIONS[metric]} by more than the {candidate.confidence:.0%} interval")
+    return Row(metric, before, now, holds, f"{better} by more than the {candidate.confidence:.0%} interval")
 
 
 def _spread(value: float, interval: tuple[float, float]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
+from samebits.metrics.registry import directions
 from samebits.model_registry.candidate import (
     MODEL,
     Candidate,
@@ -27,7 +28,7 @@ from samebits.model_registry.candidate import (
     open_session,
     read_candidate,
 )
-from samebits.model_registry.gate import DIRECTIONS, Facts, Limits, Row, judge, passes, pick_metric, table
+from samebits.model_registry.gate import Facts, Limits, Row, judge, passes, pick_metric, table
 from samebits.tracking.journal.trial import TRIAL_VARIABLE
 from samebits.tracking.tracking_uri import check_reachable, explain, pick_target
 
@@ -84,7 +85,7 @@ def register(
         raise UserError(f"{name!r} is no name for a registered model", "leave out / : and @")
     chosen = pick_metric(candidate.facts.values, metric)
     if chosen is None:
-        known = ", ".join(each for each in candidate.facts.values if each in DIRECTIONS)
+        known = ", ".join(each for each in candidate.facts.values if each in directions())
         raise UserError(f"the test split has no number {metric or 'that can decide'}", f"known: {known or 'none'}")
     registry = Registry(project, name)
     known_version = registry.version_of(candidate.facts.sha256)

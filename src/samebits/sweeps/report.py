@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from samebits.base.files import write_bytes
+from samebits.base.files import csv_bytes, write_bytes
 from samebits.sweeps.space import Dimension
 from samebits.sweeps.study import SweepStudy, point_of, reason_of, trial_name
 
@@ -87,7 +85,7 @@ def table(study: SweepStudy) -> str:
 def write_files(study: SweepStudy, folder: Path) -> list[Path]:
     """`trials.csv`, `sweep.html` and `parallel.svg` below a folder; returns their paths."""
     files = {
-        "trials.csv": _csv(study).encode(),
+        "trials.csv": _csv(study),
         "parallel.svg": (_SVG_HEAD + _svg(study)).encode(),
         "sweep.html": _page(study).encode(),
     }
@@ -99,19 +97,17 @@ def write_files(study: SweepStudy, folder: Path) -> list[Path]:
 _SVG_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-def _csv(study: SweepStudy) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+def _csv(study: SweepStudy) -> bytes:
     keys = [d.key for d in study.sweep.dimensions]
-    writer.writerow(["trial", "state", study.sweep.file.metric, *keys, "epochs", "note"])
+    rows = []
     for trial in study.trials():
         point = point_of(trial)
         value = trial.value if trial.state == TrialState.COMPLETE else None
         note = reason_of(trial) or trial.user_attrs.get("same_as", "")
         name = trial_name(study.sweep.name, trial.number)
         cells = [name, trial.state.name.lower(), value, *(_cell(point.get(key)) for key in keys)]
-        writer.writerow([*cells, len(trial.intermediate_values) or "", note])
-    return buffer.getvalue()
+        rows.append([*cells, len(trial.intermediate_values) or "", note])
+    return csv_bytes(["trial", "state", study.sweep.file.metric, *keys, "epochs", "note"], rows)
 
 
 def _cell(value: Any) -> Any:

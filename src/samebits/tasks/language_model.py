@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional
 
+from samebits.metrics.scores import token_metrics
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
 
@@ -47,18 +47,6 @@ class LanguageModel:
 
     def answer(self, outputs: Tensor) -> Tensor:
         return outputs.float()
-
-
-def token_metrics(loss: float, bytes_per_token: float | None) -> dict[str, float]:
-    """What follows from the mean loss in nats a token.
-
-    Perplexity depends on how the text is cut into tokens; bits per byte do not, so they compare tokenisers.
-    """
-    # exp(700) is the largest power of ten that a float holds; only a model that diverged gets there.
-    found = {"perplexity": math.exp(min(loss, 700.0))}
-    if bytes_per_token is not None:
-        found["bits_per_byte"] = loss / math.log(2.0) / bytes_per_token
-    return found
 
 
 def build(settings: Settings, signature: Signature, class_counts: Sequence[int]) -> LanguageModel:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 from samebits.base.decimals import shown
 from samebits.base.errors import listed
-from samebits.base.files import remove_unfinished, write_bytes, write_json
+from samebits.base.files import csv_bytes, remove_unfinished, write_bytes, write_json
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
 from samebits.checkpoints.tied import named_weights
 from samebits.data.loading.prepared import DatasetInfo
@@ -78,8 +76,5 @@ def _merged(curve: list[Row]) -> list[Row]:
 
 def _csv(rows: list[Row]) -> bytes:
     columns = sorted({name for row in rows for name in row} - {"step"})
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, ["step", *columns], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue().encode()
+    header = ["step", *columns]
+    return csv_bytes(header, ([row.get(name) for name in header] for row in rows))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -11,8 +9,6 @@ from samebits.base.errors import UserError
 from samebits.compute import hardware
 from samebits.compute.hardware import (
     Precision,
-    available_cores,
-    cpu_flags,
     hardware_kind,
     pick_device,
     resolve_precision,
@@ -106,37 +102,6 @@ def test_a_device_that_is_not_there(
     with pytest.raises(UserError, match=rf"runtime\.device = '{requested}'.*{found}") as error:
         pick_device(requested)
     assert "runtime.device: auto" in error.value.cure
-
-
-@pytest.mark.parametrize("line", ["flags\t\t: fpu bf16 sse", "Features\t: fp asimd bf16"])
-def test_instruction_sets_and_name_as_linux_tells_them(
-    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "cpuinfo"
-    file.write_text(
-        f"processor\t: 0\nmodel name\t: A CPU: the second\n{line}\n\nprocessor\t: 1\nmodel name\t: Another\n"
-    )
-    monkeypatch.setattr(hardware, "Path", lambda _: file)
-    assert "bf16" in cpu_flags()
-    assert hardware.cpu_model() == "A CPU: the second"
-
-
-def test_a_system_without_cpuinfo_has_no_flags_and_still_a_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hardware, "Path", lambda _: tmp_path / "absent")
-    assert cpu_flags() == frozenset()
-    assert hardware.cpu_model()
-
-
-def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    monkeypatch.setattr("os.cpu_count", lambda: 64)
-    monkeypatch.delenv("OMP_THREAD_LIMIT", raising=False)
-    assert available_cores() == 3
-    for limit, cores in {"2": 2, "8": 3, "0": 3, "": 3, "many": 3}.items():
-        monkeypatch.setenv("OMP_THREAD_LIMIT", limit)
-        assert available_cores() == cores, limit
 
 
 def test_what_bits_depend_on_is_in_the_kind_of_hardware(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,13 +141,12 @@ def page_for(classes: list[str], mistakes: list[Mistake]) -> str:
         Baseline("always <i>x</i>", {"accuracy": 0.25}),
         predictions,
         classes=classes,
-        curves=[],
         mistakes=mistakes,
         facts=[("Data", [("name", "<b>x</b>")])],
         title="t",
         confidence=0.95,
         resamples=100,
-        confusion_png=b"png",
+        pictures=dict.fromkeys(("confusion.png", "calibration.png"), b"png"),
     )
 
 

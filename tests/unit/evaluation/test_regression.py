@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_wine
 
+from samebits.base.decimals import significant
 from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.importance import Importance
 from samebits.evaluation.regression import _bars
-from samebits.evaluation.report.page import format_number
 from samebits.export.export import export
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
@@ -128,11 +128,11 @@ def test_classes_of_a_table(tmp_path: Path) -> None:
 
 
 def test_numbers_have_a_comma_at_thousands_and_no_negative_zero() -> None:
-    assert [format_number(value, 4) for value in (20270.3, 9999.7, 1234567.0, 1234.5, 0.012345, -0.0, 1.23e-7)] == [
+    assert [significant(value, 4) for value in (20270.3, 9999.7, 1234567.0, 1234.5, 0.012345, -0.0, 1.23e-7)] == [
         *("20,270", "10,000", "1,234,567", "1,234", "0.01235", "0", "1.23e-07"),
     ]
-    assert format_number(12.5, 4, "+") == "+12.5"
-    assert format_number(-99999.9, 4, "+") == "-100,000"
+    assert significant(12.5, 4, "+") == "+12.5"
+    assert significant(-99999.9, 4, "+") == "-100,000"
 
 
 def test_few_columns_are_all_shown(judged: Any) -> None:

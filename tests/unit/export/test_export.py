@@ -38,7 +38,7 @@ SETTINGS = ExportParams(batch_sizes=[1, 7, 33])
 
 @pytest.fixture(autouse=True)
 def _short_latencies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("samebits.export.latency._SECONDS", 0.0)
+    monkeypatch.setattr("samebits.inference.latency._SECONDS", 0.0)
 
 
 def read(project: Project) -> dict[str, bytes]:
@@ -50,7 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, contexts: Any) -> Project:
     """A project that was exported in both formats."""
     context = contexts(tmp_path_factory.mktemp("exported") / "project")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("samebits.export.latency._SECONDS", 0.0)
+        patch.setattr("samebits.inference.latency._SECONDS", 0.0)
         export(SETTINGS, context=context)
     exported: Project = context.project
     return exported
@@ -93,7 +93,7 @@ def test_bytes_are_the_same_from_another_process_and_folder(
     first = read(project)
     program = (
         "import sys\nfrom types import SimpleNamespace as N\nfrom pathlib import Path\n"
-        "from samebits.export import latency\nlatency._SECONDS = 0.0\n"
+        "from samebits.inference import latency\nlatency._SECONDS = 0.0\n"
         "from samebits.export.export import export\nfrom samebits.params.export import ExportParams\n"
         "from samebits.params.runtime import RuntimeParams\nfrom samebits.base.paths import Project\n"
         "from samebits.tracking.journal.tracker import NullTracker\n"

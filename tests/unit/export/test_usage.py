@@ -37,7 +37,7 @@ ALLOWED = ("numpy", "numpy.libs", "onnxruntime", "PIL", "pillow.libs", "tokenize
 
 @pytest.fixture(autouse=True)
 def _short_latencies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("samebits.export.latency._SECONDS", 0.0)
+    monkeypatch.setattr("samebits.inference.latency._SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,15 @@ from sklearn import metrics as sklearn_metrics
 
 from samebits.base.errors import UserError
 from samebits.metrics.classification import (
+    METRICS,
     Metrics,
     Predictions,
     calibration_bins,
-    calibration_error,
     evaluate_predictions,
     most_confident_mistakes,
     predictions_from_logits,
 )
+from samebits.metrics.metric import measure as measure_all
 
 RANDOM = np.random.Generator(np.random.Philox(7))
 LABELS = RANDOM.integers(0, 5, 400)
@@ -48,10 +49,10 @@ def test_agrees_with_scikit_learn() -> None:
 
 def test_calibration_error_by_hand() -> None:
     # Two bins: (0, .5] holds one right answer at .4; (.5, 1] holds a right and a wrong one at .8.
-    given = Predictions(np.zeros((3, 3)), np.array([0, 1, 2]), np.array([0, 1, 0]), np.array([0.4, 0.8, 0.8]))
+    given = Predictions(np.zeros((3, 3)), np.array([0, 1, 2]), np.array([0, 1, 0]), np.array([0.4, 0.8, 0.8]), bins=2)
     table = calibration_bins(given, 2)
     assert [(entry.count, entry.accuracy) for entry in table] == [(1, 1.0), (2, 0.5)]
-    assert calibration_error(table, 3) == pytest.approx((1 * 0.6 + 2 * 0.3) / 3)
+    assert measure_all(METRICS, given).values["calibration_error"] == pytest.approx((1 * 0.6 + 2 * 0.3) / 3)
 
 
 def test_confidence_at_a_border_belongs_to_the_bin_below() -> None:
@@ -85,7 +86,7 @@ def test_interval_of_the_accuracy_is_the_binomial_one() -> None:
 
 def test_chunks_of_resamples_do_not_change_the_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = measure(LOGITS, LABELS)
-    monkeypatch.setattr("samebits.metrics.classification._CHUNK_ELEMENTS", 7 * len(LABELS))
+    monkeypatch.setattr("samebits.metrics.bootstrap._CHUNK_ELEMENTS", 7 * len(LABELS))
     assert measure(LOGITS, LABELS).intervals == whole.intervals
 
 

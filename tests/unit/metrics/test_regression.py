@@ -7,13 +7,18 @@ import pytest
 from sklearn.metrics import mean_absolute_error, median_absolute_error, r2_score, root_mean_squared_error
 
 from samebits.base.errors import UserError
-from samebits.metrics.regression import check_numbers, measure_numbers
+from samebits.metrics.metric import Scores, measure
+from samebits.metrics.regression import METRICS, Numbers, check_numbers
 
 
 def made(n: int = 300, noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(4)
     actual = random.normal(50, 10, n)
     return actual, actual + random.normal(1.0, noise, n)
+
+
+def measure_numbers(numbers: Numbers, **settings: float) -> Scores:
+    return measure(METRICS, numbers, **settings)  # type: ignore[arg-type]
 
 
 def test_values_are_scikit_learns() -> None:
@@ -44,7 +49,7 @@ def test_intervals_hold_the_value_and_shrink_with_the_level() -> None:
 def test_chunks_of_the_bootstrap_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = check_numbers(*made(50))
     whole = measure_numbers(numbers, bootstrap=100, confidence=0.95)
-    monkeypatch.setattr("samebits.metrics.regression._CHUNK_ELEMENTS", 350)
+    monkeypatch.setattr("samebits.metrics.bootstrap._CHUNK_ELEMENTS", 350)
     assert measure_numbers(numbers, bootstrap=100, confidence=0.95) == whole
 
 

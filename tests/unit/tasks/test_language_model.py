@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
+from samebits.metrics.scores import token_metrics
 from samebits.tasks import Deriving
-from samebits.tasks.language_model import LanguageModel, token_metrics
+from samebits.tasks.language_model import LanguageModel
 
 
 def test_the_loss_is_the_mean_over_all_positions() -> None:

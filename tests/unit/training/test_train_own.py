@@ -103,7 +103,7 @@ pytestmark = pytest.mark.usefixtures("restored")
 
 @pytest.fixture(autouse=True)
 def _timed_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("samebits.export.latency._SECONDS", 0.0)
+    monkeypatch.setattr("samebits.inference.latency._SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ that stay are counted by `samebits.data.preparation.shards.audit`.)
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from samebits.base.files import csv_bytes
 from samebits.data.loading.prepared import SPLITS
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.near_duplicates import MOST_PAIRS, find_pairs
@@ -177,10 +176,11 @@ def near_duplicates_csv(audited: Audited, raw: Raw, splits: Mapping[str, Int64])
     where = np.full(len(raw), "", dtype="<U10")
     for name, rows in splits.items():
         where[rows] = name
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("first", "first_split", "second", "second_split", "bits"))
-    for first, second, bits in audited.pairs:
-        if where[first] and where[second]:
-            writer.writerow((raw.ids[first], str(where[first]), raw.ids[second], str(where[second]), bits))
-    return buffer.getvalue().encode()
+    return csv_bytes(
+        ("first", "first_split", "second", "second_split", "bits"),
+        (
+            (raw.ids[first], str(where[first]), raw.ids[second], str(where[second]), bits)
+            for first, second, bits in audited.pairs
+            if where[first] and where[second]
+        ),
+    )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
-from samebits.data.fetching.catalog import WEIGHTS, Card, load_card
+from samebits.data.fetching.catalog import WEIGHTS, Card, is_path, load_card
 from samebits.data.fetching.fetch import fetch
 from samebits.data.loading.prepared import SPLITS
 from samebits.data.preparation.audit import (
@@ -78,7 +78,7 @@ def locate(
     def find_asset(name: str, file: str, key: str) -> Path:
         return _asset(name, file, key, project, context, own)
 
-    if _is_path(data.source):
+    if is_path(data.source):
         path = _own_path(data.source, project)
         own.add(path)
         if data.format is None:
@@ -134,7 +134,7 @@ def _card(name: str, project: Project, own: OwnFiles) -> Card:
 
 def _asset(name: str, file: str, key: str, project: Project, context: StageContext, own: OwnFiles) -> Path:
     """A file of a card of weights, or one of the user's own."""
-    if _is_path(name):
+    if is_path(name):
         path = _own_path(name, project, key)
         own.add(path)
         return path
@@ -142,10 +142,6 @@ def _asset(name: str, file: str, key: str, project: Project, context: StageConte
     if card.format != WEIGHTS or file not in {each.name for each in card.files}:
         raise UserError(f"{key} {name!r}: that card has no {file}", "name a card of weights that has one, or a file")
     return fetch(card, say=context.say, progress=context.runtime.progress)[file]
-
-
-def _is_path(source: str) -> bool:
-    return "/" in source or "\\" in source or "." in source
 
 
 def _own_path(source: str, project: Project, key: str = "data.source") -> Path:

@@ -7,7 +7,6 @@ other shards keep their bytes, so that little travels when a data set grows by a
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import math
@@ -22,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from samebits.base.errors import UserError
-from samebits.base.files import json_bytes, write_bytes, write_json
+from samebits.base.files import csv_bytes, json_bytes, write_bytes, write_json
 from samebits.data.loading.prepared import FORMAT_VERSION, SPLITS, ShardInfo
 from samebits.data.readers.reader import Encoded, SetAside, SplitData
 from samebits.data.readers.sample_hashes import Hashes, hash_words
@@ -183,11 +182,7 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
 
 
 def _set_aside_csv(samples: Sequence[SetAside]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("id", "reason"))
-    writer.writerows((sample.id, sample.reason) for sample in samples)
-    return buffer.getvalue().encode()
+    return csv_bytes(("id", "reason"), ((sample.id, sample.reason) for sample in samples))
 
 
 def dataset_digest(signature: Signature, splits: dict[str, SplitData]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.evaluation.baseline import Baseline
-from samebits.evaluation.report.charts import Line, line_chart
-from samebits.evaluation.report.curves import Curve
+from samebits.evaluation.report.numbers import number_cards
 from samebits.evaluation.report.page import data_url, render
 from samebits.metrics.classification import ClassScores, Metrics, Predictions
 
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 _TABLE_UP_TO = 40  # classes; a larger confusion matrix is a picture, not a table
 _PAIRS = 8
 _LETTERS = 24  # of a class's name in the heads of the confusion table
-_DOTS_UP_TO = 60  # points of a curve; more would be a thick line
-
-NAMES = {
-    "accuracy": "Accuracy",
-    "macro_f1": "Macro F1",
-    "log_loss": "Log loss",
-    "calibration_error": "Calibration error",
-}
-_SHARES = {"accuracy", "macro_f1", "calibration_error"}
 
 
 @dataclass(frozen=True)
@@ -60,20 +50,20 @@ def render_report(
     predictions: Predictions,
     *,
     classes: Sequence[str],
-    curves: Sequence[Curve],
     mistakes: Sequence[Mistake],
     facts: Sequence[tuple[str, Sequence[tuple[str, str]]]],
     title: str,
     confidence: float,
     resamples: int,
-    confusion_png: bytes,
+    pictures: Mapping[str, bytes],
 ) -> str:
     """The page; a function of its arguments alone.
 
     Args:
         facts: tables of (name, value) under a heading each.
         confidence: level of the intervals.
-        confusion_png: shown in place of the table when there are many classes.
+        pictures: `calibration.png`, `curves.png` and `confusion.png`: that in place of the table when there are many
+            classes.
     """
     wrong = int((~predictions.correct).sum())
     return render(
@@ -82,12 +72,12 @@ def render_report(
         samples=len(predictions),
         wrong=wrong,
         baseline=baseline.answer,
-        numbers=[_number(name, value, metrics, baseline) for name, value in metrics.values.items()],
+        numbers=number_cards(metrics, baseline),
         level=f"{confidence:.0%}" if (confidence * 100).is_integer() else f"{confidence:.1%}",
         resamples=resamples,
         classes=classes,
         confusion=_confusion(metrics) if len(classes) <= _TABLE_UP_TO else None,
-        confusion_png=data_url(confusion_png),
+        confusion_png=data_url(pictures["confusion.png"]),
         pairs=_confused_pairs(metrics, classes),
         class_count=len(classes),
         longest=min(max(map(len, classes)), _LETTERS),
@@ -102,8 +92,8 @@ def render_report(
             }
             for name, score in _shown_classes(metrics, classes)
         ],
-        calibration=_calibration_chart(metrics),
-        curves=curve_charts(curves),
+        calibration=data_url(pictures["calibration.png"]),
+        curves=data_url(pictures.get("curves.png")),
         mistakes=[
             {
                 "image": data_url(image_png(each.shown.image)) if each.shown.image is not None else "",
@@ -143,32 +133,6 @@ def image_png(image: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def label_of(name: str) -> str:
-    """A metric's name for people: `top_3_accuracy` is Top-3 accuracy."""
-    if name.startswith("top_"):
-        return f"Top-{name.split('_')[1]} accuracy"
-    return NAMES[name]
-
-
-def format_value(name: str, value: float | None) -> str:
-    """`99.52 %` for shares, four digits for the log loss, a dash for what is undefined."""
-    if value is None:
-        return "–"
-    return f"{value:.2%}".replace("%", " %") if name in _SHARES or name.startswith("top_") else f"{value:.4f}"
-
-
-def _number(name: str, value: float | None, metrics: Metrics, baseline: Baseline) -> dict[str, str]:
-    interval = metrics.intervals.get(name)
-    spread = f"{format_value(name, interval.low)} to {format_value(name, interval.high)}" if interval else ""
-    return {
-        "label": label_of(name),
-        "value": format_value(name, value),
-        "interval": spread.replace(" % to", " to"),
-        "reason": metrics.undefined.get(name, ""),
-        "baseline": format_value(name, baseline.values[name]) if name in baseline.values else "",
-    }
-
-
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f}"
 
@@ -193,42 +157,3 @@ def _confused_pairs(metrics: Metrics, classes: Sequence[str]) -> list[dict[str, 
         {"true": classes[rows[k]], "predicted": classes[columns[k]], "count": int(counts[k])}
         for k in np.argsort(-counts, kind="stable")[:_PAIRS]
     ]
-
-
-def _calibration_chart(metrics: Metrics) -> str:
-    points, dots = [], []
-    for entry in metrics.bins:
-        if entry.confidence is not None and entry.accuracy is not None:
-            points.append((entry.confidence, entry.accuracy))
-            text = f"confidence {entry.confidence:.1%}, accuracy {entry.accuracy:.1%}, {entry.count:,} samples"
-            # The area of a dot says how much its bin weighs; a lone sample must not look like evidence.
-            dots.append((text, 1.5 + 1.3 * math.log10(entry.count)))
-    return line_chart(
-        [
-            Line("perfectly calibrated", "ideal", [(0.0, 0.0), (1.0, 1.0)]),
-            Line("accuracy at this confidence", "first", points, dots),
-        ],
-        x_label="confidence",
-        y_label="accuracy by confidence",
-        x_range=(0.0, 1.0),
-        y_range=(0.0, 1.0),
-    )
-
-
-def curve_charts(curves: Sequence[Curve]) -> list[dict[str, Any]]:
-    charts = []
-    last = max((step for curve in curves for step in curve.steps), default=1)
-    for group in dict.fromkeys(curve.group for curve in curves):
-        members = sorted((curve for curve in curves if curve.group == group), key=lambda curve: curve.name)
-        styles = ["first" if curve.name.startswith("train/") else "second" for curve in members]
-        lines = [_curve_line(curve, style) for curve, style in zip(members, styles, strict=True)]
-        drawn = line_chart(lines, x_label="step", y_label=group, x_range=(0.0, float(max(last, 1))))
-        charts.append({"title": group, "svg": drawn, "lines": [(line.label, line.style) for line in lines]})
-    return charts
-
-
-def _curve_line(curve: Curve, style: str) -> Line:
-    points = list(zip(map(float, curve.steps), curve.values, strict=True))
-    few = len(points) <= _DOTS_UP_TO
-    dots = [(f"{curve.name} {value:.4g} at step {step:,.0f}", 3.0) for step, value in points] if few else []
-    return Line(curve.name, style, points, dots)

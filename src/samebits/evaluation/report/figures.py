@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.evaluation.report.curves import Curve
-from samebits.metrics.classification import Bin, Ints
+from samebits.metrics.bootstrap import Ints
+from samebits.metrics.classification import Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,11 +87,16 @@ def calibration_figure(bins: Sequence[Bin], error: float) -> bytes:
         return canvas.png()
 
 
+def curve_pictures(curves: Sequence[Curve]) -> dict[str, bytes]:
+    """`curves.png`, where there are curves."""
+    return {"curves.png": curves_figure(curves)} if curves else {}
+
+
 def curves_figure(curves: Sequence[Curve]) -> bytes:
-    """Training curves by step: losses in the first row, accuracy in the second where there is one."""
+    """Training curves by step, a panel per measure: losses, and accuracy where there is one."""
     groups = [[curve for curve in curves if curve.group == group] for group in dict.fromkeys(c.group for c in curves)]
-    with Canvas(6.4, 2.6 * len(groups) + 0.4) as canvas:
-        panels = canvas.figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+    with Canvas(5.4 * len(groups), 3.4) as canvas:
+        panels = canvas.figure.subplots(1, len(groups), sharex=True, squeeze=False)[0]
         for axes, group in zip(panels, groups, strict=True):
             for curve in group:
                 training = curve.name.startswith("train/")
@@ -103,10 +109,8 @@ def curves_figure(curves: Sequence[Curve]) -> bytes:
                     markersize=3,
                     label=curve.name,
                 )
-            axes.set(ylabel=group[0].group)
+            axes.set(ylabel=group[0].group, xlabel="step")
             axes.legend(frameon=False)
-        panels[0].set_title("Training")
-        panels[-1].set_xlabel("step")
         return canvas.png()
 
 

@@ -32,16 +32,6 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def format_number(value: float, digits: int, sign: str = "") -> str:
-    """A number with so many significant digits and a comma at thousands; whole from as many digits on, never -0.
-
-    Args:
-        sign: `+` shows the sign of positive numbers, too.
-    """
-    shown = f"{value + 0.0:{sign},.{digits}g}"
-    return f"{value:{sign},.0f}" if "e+" in shown and abs(value) < 1e15 else shown
-
-
-def data_url(png: bytes) -> str:
-    """A picture inside the page."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def data_url(png: bytes | None) -> str:
+    """A picture inside the page; empty for None."""
+    return "" if png is None else "data:image/png;base64," + base64.b64encode(png).decode()

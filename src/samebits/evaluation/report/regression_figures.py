@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from samebits.base.decimals import significant
 from samebits.evaluation.report.figures import BLUE, GREY, ORANGE, Canvas, drawn_name
-from samebits.evaluation.report.page import format_number
 from samebits.metrics.regression import Numbers
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _few_ticks(axes: Axes) -> None:
 
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(lambda value, _: format_number(value, 6))
+        axis.set_major_formatter(lambda value, _: significant(value, 6))
 
 
 def _some(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -10,15 +10,20 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from samebits.base.errors import UserError
+from samebits.evaluation.sample_text import row_text, token_text
 from samebits.sharing.remote.captured_logs import unlogged
 from samebits.sharing.remote.objects import files_at, whole_message
+from samebits.signature.signature import TOKENIZER
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 PREPARED = "data/prepared"
 WORKSPACE = "workspace"
@@ -73,18 +78,14 @@ class Version:
         array: npt.NDArray[Any] = self._arrays[name][row]
         return array
 
-    def words(self) -> dict[int, str]:
-        """Token number -> token, from `tokenizer.json`; empty where it does not hold them in the plain."""
+    def tokenizer(self) -> Tokenizer | None:
+        """Of texts; None where it cannot be read."""
+        from tokenizers import Tokenizer
+
         try:
-            model = json.loads(_read(self._fs, f"{PREPARED}/tokenizer.json", self.name))
-        except (UserError, ValueError):
-            return {}
-        vocabulary = model.get("vocab") or model.get("model", {}).get("vocab") if isinstance(model, dict) else None
-        if isinstance(vocabulary, dict):
-            return {int(number): str(word) for word, number in vocabulary.items()}
-        if isinstance(vocabulary, list):
-            return {k: str(word[0] if isinstance(word, list) else word) for k, word in enumerate(vocabulary)}
-        return {}
+            return Tokenizer.from_str(_read(self._fs, f"{PREPARED}/{TOKENIZER}", self.name).decode())
+        except Exception:  # the library raises a bare Exception
+            return None
 
 
 def open_version(folder: Path, revision: str) -> Version:
@@ -154,26 +155,12 @@ def _read(fs: Any, path: str, revision: str) -> bytes:
 
 
 def texts(version: Version, rows: Iterable[npt.NDArray[Any]], longest: int = 300) -> list[str]:
-    """Samples that are no pictures as text: a table row's columns, a text's tokens."""
+    """Samples that are no pictures as text: a table row's columns, a text's tokens; these as numbers where the
+    tokeniser cannot be read."""
     inputs = version.inputs
     if inputs["kind"] == "table":
-        return [_cells(inputs["columns"], row)[:longest] for row in rows]
-    words = version.words()
-    pad = inputs.get("pad")
-    found = []
-    for row in rows:
-        tokens = [int(token) for token in row if token != pad]
-        joined = "".join(words.get(token, f"⟨{token}⟩") for token in tokens) if words else " ".join(map(str, tokens))
-        found.append(joined.replace("Ġ", " ").replace("▁", " ").replace("Ċ", "\n")[:longest])
-    return found
-
-
-def _cells(columns: list[dict[str, Any]], row: npt.NDArray[Any]) -> str:
-    cells = []
-    for column, value in zip(columns, row.tolist(), strict=True):
-        if column["kind"] == "category":
-            shown = "–" if not value else str(column["values"][int(value) - 1])
-        else:
-            shown = "–" if np.isnan(value) else f"{value:g}"
-        cells.append(f"{column['name']}: {shown}")
-    return ", ".join(cells)
+        return [row_text(inputs["columns"], row)[:longest] for row in rows]
+    tokenizer = version.tokenizer()
+    if tokenizer is None:
+        return [" ".join(map(str, row.tolist()))[:longest] for row in rows]
+    return [token_text(tokenizer, row, inputs.get("pad"), longest) for row in rows]

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 
 import psutil
 
+from samebits.compute.cpu import cores, cpu_flags, cpu_model
 from samebits.tracking.environment.gpu import read, visible_gpus
 
 # Instruction sets that decide which kernel a CPU library picks.
@@ -26,15 +26,15 @@ _NOTABLE_FLAGS = (
 _SHOWN_PACKAGES = ("torchvision", "numpy", "dvc", "mlflow")
 
 
-def machine_facts(environ: Mapping[str, str] = os.environ, cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
+def machine_facts(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Operating system, Python, CPU, memory, GPUs and main packages, as tags `env.*`."""
     facts = {
         "env.os": f"{platform.system()} {platform.release()}",
         "env.machine": platform.machine(),
         "env.python": f"{platform.python_implementation()} {platform.python_version()}",
-        "env.cpu.model": _cpu_field(cpuinfo, "model name") or platform.processor() or platform.machine(),
-        "env.cpu.cores": str(_cores()),
-        "env.cpu.flags": " ".join(notable_cpu_flags(cpuinfo)),
+        "env.cpu.model": cpu_model(),
+        "env.cpu.cores": str(cores()),
+        "env.cpu.flags": " ".join(notable_cpu_flags()),
         "env.ram_mib": str(psutil.virtual_memory().total >> 20),
     }
     gpus = visible_gpus(environ)
@@ -47,28 +47,10 @@ def machine_facts(environ: Mapping[str, str] = os.environ, cpuinfo: Path = Path(
     return {key: value for key, value in facts.items() if value}
 
 
-def notable_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+def notable_cpu_flags() -> list[str]:
     """Instruction sets of the CPU that decide on kernels, as Linux names them; none elsewhere."""
-    flags = _cpu_field(cpuinfo, "flags").split() or _cpu_field(cpuinfo, "Features").split()
+    flags = cpu_flags()
     return [flag for flag in _NOTABLE_FLAGS if flag in flags]
-
-
-def _cpu_field(cpuinfo: Path, field: str) -> str:
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == field:
-            return value.strip()
-    return ""
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def packages() -> str:

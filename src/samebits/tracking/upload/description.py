@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from samebits.metrics.registry import headlines
 from samebits.tracking.journal.journal import FROM_OUTPUTS, REPLAYED
 from samebits.tracking.journal.lineage import restore_command
 
 
 def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Mapping[str, Any], run_id: str) -> str:
     """Markdown for MLflow's `mlflow.note.content`. The page shows its first lines, the rest after a click."""
-    lines = []
-    if results := [f"**{name}** {value:.6g}" for name, value in sorted(summary.items()) if _headline(name)]:
+    lines, first = [], headlines()
+    shown = {name: value for name, value in sorted(summary.items()) if name.rpartition("/")[2] in first}
+    if results := [f"**{name}** {value:.6g}" for name, value in shown.items()]:
         lines += [" · ".join(results), ""]
     by_hand = restore_command(tags)
     if not by_hand.startswith("#"):
@@ -28,8 +30,3 @@ def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Map
         lines += [f"`{stage}` was not run again: its numbers are those of its DVC outputs", ""]
     lines += ["By hand:", "", "```sh", by_hand, "```"]
     return "\n".join(lines)
-
-
-def _headline(name: str) -> bool:
-    """The few numbers that a reader looks for first."""
-    return name.rpartition("/")[2] in ("accuracy", "macro_f1", "log_loss", "r2", "rmse", "perplexity")

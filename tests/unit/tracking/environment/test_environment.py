@@ -9,6 +9,7 @@ import psutil
 import pytest
 import torch
 
+from samebits.compute import cpu
 from samebits.tracking.environment import environment
 from samebits.tracking.environment.environment import machine_facts, packages, torch_facts
 from samebits.tracking.environment.gpu import AmdGpu, visible_gpus
@@ -57,14 +58,14 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
 
 
 @pytest.fixture
-def cpuinfo(tmp_path: Path) -> Path:
+def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "cpuinfo"
     path.write_text(CPUINFO)
-    return path
+    monkeypatch.setattr(cpu, "CPUINFO", path)
 
 
-def test_the_facts_of_a_gpu(nvml: FakeNvml, cpuinfo: Path) -> None:
-    facts = machine_facts({}, cpuinfo)
+def test_the_facts_of_a_gpu(nvml: FakeNvml, cpuinfo: None) -> None:
+    facts = machine_facts({})
     assert facts["env.gpu.count"] == "2"
     assert {key: facts[f"env.gpu.{key}"] for key in ("name", "memory_mib", "driver", "cuda_driver")} == {
         "name": "Card 0",
@@ -103,11 +104,11 @@ def test_hidden_gpus_are_not_read(nvml: FakeNvml, visible: str, names: list[str]
     assert [gpu.facts()["name"] for gpu in gpus] == names
 
 
-def test_without_a_gpu_the_count_is_zero(monkeypatch: pytest.MonkeyPatch, cpuinfo: Path, tmp_path: Path) -> None:
+def test_without_a_gpu_the_count_is_zero(monkeypatch: pytest.MonkeyPatch, cpuinfo: None, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert visible_gpus({}, tmp_path) == []
     monkeypatch.setattr(environment, "visible_gpus", lambda environ: [])
-    facts = machine_facts({}, cpuinfo)
+    facts = machine_facts({})
     assert facts["env.gpu.count"] == "0"
     assert not any(key.startswith("env.gpu.") and key != "env.gpu.count" for key in facts)
 
@@ -140,8 +141,8 @@ def test_an_amd_card_is_read_from_the_kernel(tmp_path: Path, monkeypatch: pytest
     assert visible_gpus({"HIP_VISIBLE_DEVICES": ""}, tmp_path) == []
 
 
-def test_the_facts_of_a_cpu(cpuinfo: Path) -> None:
-    facts = machine_facts({}, cpuinfo)
+def test_the_facts_of_a_cpu(cpuinfo: None) -> None:
+    facts = machine_facts({})
     assert facts["env.cpu.model"] == "AMD EPYC 9575F 64-Core Processor"
     assert facts["env.cpu.flags"] == "sse4_2 avx avx2 fma avx512f avx512_bf16"
     assert int(facts["env.ram_mib"]) > 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
+from samebits.compute.cpu import cores
 from samebits.data.fetching.archives import Member
 from samebits.data.readers.image.pixels import UNREADABLE, ImageFile, NoRangeError, read_image, reason
 from samebits.params.image import ImageParams
@@ -71,7 +71,7 @@ def decode(members: Sequence[Member], settings: ImageParams, scratch: Path, work
     unranged: list[tuple[float, float]] = []
     chunks = [members[start : start + _CHUNK] for start in range(0, len(members), _CHUNK)]
     if len(members) > _FEW:
-        results = _pooled(chunks, settings, workers or available_cores())
+        results = _pooled(chunks, settings, workers or cores())
     else:
         results = (read_chunk(chunk, settings) for chunk in chunks)
     for images in results:
@@ -85,11 +85,6 @@ def decode(members: Sequence[Member], settings: ImageParams, scratch: Path, work
                 if image.largest is not None:
                     largest = max(image.largest, largest or 0)
     return Decoded(pixels, reasons, largest, unranged)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_chunk(members: Sequence[Member], settings: ImageParams) -> list[Read]:

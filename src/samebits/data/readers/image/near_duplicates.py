@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from samebits.data.readers.image.decode import available_cores
+from samebits.compute.cpu import cores
 from samebits.data.readers.reader import Array, Int64
 
 MOST_PAIRS = 200_000
@@ -159,7 +159,7 @@ def _features(
         low[start:stop] = spectrum.reshape(len(images), first.shape[1], -1)[:, :, 1:].reshape(len(images), -1)
 
     # Threads: numpy lets go of the interpreter while it computes.
-    with ThreadPoolExecutor(available_cores()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for _ in pool.map(compute, range(0, count, _CHUNK)):
             pass
     return hashes, low

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from samebits.export import latency
-
-SAMPLES = np.zeros((1, 1), dtype=np.uint8)
+from samebits.inference import latency
 
 
 @pytest.mark.parametrize(
@@ -23,14 +20,13 @@ SAMPLES = np.zeros((1, 1), dtype=np.uint8)
 def test_calls_are_as_many_as_their_time_allows(monkeypatch: pytest.MonkeyPatch, seconds: float, calls: int) -> None:
     now, made = 0.0, 0
 
-    def predict(_: object) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    def call() -> None:
         nonlocal now, made
         now += seconds
         made += 1
-        return np.zeros(1, dtype=np.float32)
 
     monkeypatch.setattr(latency.time, "perf_counter", lambda: now)
-    assert latency.median_milliseconds(predict, SAMPLES) == pytest.approx(seconds * 1e3)
+    assert latency.median_milliseconds(call) == [pytest.approx(seconds * 1e3)]
     assert made == pytest.approx(calls, abs=1)
 
 
@@ -38,10 +34,24 @@ def test_one_slow_call_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.002, 0.002, 0.002, 0.002, 0.3, 0.002, 0.002, 0.002, 0.2, *[0.5] * 9])
     now = 0.0
 
-    def predict(_: object) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    def call() -> None:
         nonlocal now
         now += next(times)
-        return np.zeros(1, dtype=np.float32)
 
     monkeypatch.setattr(latency.time, "perf_counter", lambda: now)
-    assert latency.median_milliseconds(predict, SAMPLES) == pytest.approx(2.0)
+    assert latency.median_milliseconds(call) == [pytest.approx(2.0)]
+
+
+def test_calls_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, order = 0.0, []
+
+    def call(name: str, seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        order.append(name)
+
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: now)
+    found = latency.median_milliseconds(lambda: call("a", 0.01), lambda: call("b", 0.03))
+    assert found == [pytest.approx(10.0), pytest.approx(30.0)]
+    assert order[:4] == ["a", "b", "a", "b"]
+    assert order.count("a") == order.count("b")
