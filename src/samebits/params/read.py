@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
+from samebits.params import bounded_yaml
 
 T = TypeVar("T", bound=BaseModel)
+
+_MOST_LINES = 100
 
 _RENAMED = {
     "data.table.split": "data.split_column",
@@ -25,31 +27,46 @@ _RENAMED = {
 """Keys of earlier versions, and what they are called now."""
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, name: str | None = None) -> dict[str, Any]:
     """A YAML 1.2 file as plain values: `1e-3` is a float and `no` is a string, as DVC reads them.
 
+    Args:
+        name: of the file for the user; None for the path's last part.
+
     Raises:
-        UserError: if the file is missing, is no YAML, repeats a key or is no mapping.
+        UserError: if the file is missing, is no YAML, repeats a key, is no mapping, or asks for too much.
     """
+    name = name or path.name
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(bounded_yaml.LARGEST + 1)
+        if len(data) > bounded_yaml.LARGEST:
+            raise UserError(f"{name} has more than {bounded_yaml.LARGEST:,} bytes", "it is no such file, or split it")
+        text = data.decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist", "run from the project's root, or restore it: git checkout params.yaml"
         ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", "mend its permissions, or restore it") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{name}, line {line} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
     try:
-        value = YAML(typ="safe", pure=True).load(text)
+        value = bounded_yaml.load(text)
     except MarkedYAMLError as error:
-        place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        problem = (error.problem or "unreadable").splitlines()[0]
-        raise UserError(f"{path.name}{place}: {problem}", "mend the line") from None
+        mark = error.problem_mark or error.context_mark
+        place = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{name}{place}: {_line(error.problem)}", "mend the line") from None
     except YAMLError as error:
-        raise UserError(f"{path.name}: {str(error).splitlines()[0]}", "mend the file") from None
+        raise UserError(f"{name}: {_line(error)}", "mend the file") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path.name} holds no keys", "write `section:` with keys below it")
+        raise UserError(f"{name} holds no keys", "write `section:` with keys below it")
     return value
+
+
+def _line(error: object) -> str:
+    return next((line for line in str(error or "").splitlines() if line.strip()), "unreadable")[:300]
 
 
 def value_at(values: Any, key: str, *default: Any) -> Any:
@@ -83,7 +100,9 @@ class Problems:
     def raise_if_any(self, place: str) -> None:
         if self.lines:
             count = f"{len(self.lines)} problem{'s' if len(self.lines) > 1 else ''}"
-            listed = "\n".join(f"  {line}" for line in self.lines)
+            listed = "\n".join(f"  {line}" for line in self.lines[:_MOST_LINES])
+            if len(self.lines) > _MOST_LINES:
+                listed += f"\n  and {len(self.lines) - _MOST_LINES:,} more"
             raise UserError(f"{place}: {count}\n{listed}", f"edit {place}; docs/parameters.md lists every key")
 
 
