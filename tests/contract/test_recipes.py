@@ -12,7 +12,7 @@ import pytest
 
 from samebits.base.files import read_json
 from samebits.data.fetching.catalog import load_card
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import use
 from tests.conftest import ROOT, make_workspace, run_stage, set_params, stage_environment
 from tests.helpers.pictures import encoded, picture

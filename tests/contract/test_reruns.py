@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from tests.conftest import ROOT, set_params, stage_environment
 
 ALL = {"prepare", "train", "evaluate", "export"}

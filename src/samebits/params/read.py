@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
-from samebits.params import bounded_yaml
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -25,48 +22,6 @@ _RENAMED = {
     **{f"data.{kind}.encoding": "data.encoding" for kind in ("table", "text")},
 }
 """Keys of earlier versions, and what they are called now."""
-
-
-def read_yaml(path: Path, name: str | None = None) -> dict[str, Any]:
-    """A YAML 1.2 file as plain values: `1e-3` is a float and `no` is a string, as DVC reads them.
-
-    Args:
-        name: of the file for the user; None for the path's last part.
-
-    Raises:
-        UserError: if the file is missing, is no YAML, repeats a key, is no mapping, or asks for too much.
-    """
-    name = name or path.name
-    try:
-        with path.open("rb") as file:
-            data = file.read(bounded_yaml.LARGEST + 1)
-        if len(data) > bounded_yaml.LARGEST:
-            raise UserError(f"{name} has more than {bounded_yaml.LARGEST:,} bytes", "it is no such file, or split it")
-        text = data.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} does not exist", "run from the project's root, or restore it: git checkout params.yaml"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", "mend its permissions, or restore it") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{name}, line {line} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
-    try:
-        value = bounded_yaml.load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{name}{place}: {_line(error.problem)}", "mend the line") from None
-    except YAMLError as error:
-        raise UserError(f"{name}: {_line(error)}", "mend the file") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{name} holds no keys", "write `section:` with keys below it")
-    return value
-
-
-def _line(error: object) -> str:
-    return next((line for line in str(error or "").splitlines() if line.strip()), "unreadable")[:300]
 
 
 def value_at(values: Any, key: str, *default: Any) -> Any:

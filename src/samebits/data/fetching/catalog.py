@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from samebits.base.errors import UserError
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Member = Annotated[str, Field(pattern=r"^[^/\\].*\{name\}")]

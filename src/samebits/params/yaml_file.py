@@ -1,4 +1,4 @@
-"""YAML 1.2 to plain values, within bounds: a file may come from anybody, and a few lines can ask for any amount.
+"""YAML files to plain values, within bounds: a file may come from anybody, and a few lines can ask for any amount.
 
 Aliases that repeat aliases, deep nesting, numbers of thousands of digits and tags that no file of ours needs are errors
 at their line, as any other.
@@ -6,16 +6,19 @@ at their line, as any other.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 
-LARGEST = 1 << 20
+from samebits.base.errors import UserError
+
+_LARGEST = 1 << 20
 """Bytes of a file. The reader is pure Python: a file of this size takes seconds."""
 
 _DEEPEST = 100
@@ -26,7 +29,49 @@ _LONGEST_NUMBER = 1000
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 
 
-def load(text: str) -> Any:
+def read_yaml(path: Path, name: str | None = None) -> dict[str, Any]:
+    """A YAML 1.2 file as plain values: `1e-3` is a float and `no` is a string, as DVC reads them.
+
+    Args:
+        name: of the file for the user; None for the path's last part.
+
+    Raises:
+        UserError: if the file is missing, is no YAML, repeats a key, is no mapping, or asks for too much.
+    """
+    name = name or path.name
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise UserError(f"{name} has more than {_LARGEST:,} bytes", "it is no such file, or split it")
+        text = data.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist", "run from the project's root, or restore it: git checkout params.yaml"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", "mend its permissions, or restore it") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{name}, line {line} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
+    try:
+        value = _load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{name}{place}: {_line(error.problem)}", "mend the line") from None
+    except YAMLError as error:
+        raise UserError(f"{name}: {_line(error)}", "mend the file") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{name} holds no keys", "write `section:` with keys below it")
+    return value
+
+
+def _line(error: object) -> str:
+    return next((line for line in str(error or "").splitlines() if line.strip()), "unreadable")[:300]
+
+
+def _load(text: str) -> Any:
     """The one document of a text; None if there is none.
 
     Raises:
