@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from samebits.params.choices import MODELS, TASKS
-from samebits.params.read import read_yaml
 from samebits.params.schema import NAMED, SCALARS, SECTIONS, read_params
+from samebits.params.yaml_file import read_yaml
 from samebits.stage import load_body, sections_of
 from tests.helpers.imports import closure
 from tests.helpers.workspace import ROOT

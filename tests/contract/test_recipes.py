@@ -12,7 +12,7 @@ import pytest
 
 from samebits.base.files import read_json
 from samebits.data.fetching.catalog import load_card
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import use
 from tests.helpers.books import book
 from tests.helpers.pictures import encoded, picture

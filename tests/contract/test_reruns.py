@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
+from tests.conftest import ROOT, set_params, stage_environment
 from tests.helpers.workspace import ROOT, set_params, stage_environment
 
 ALL = {"prepare", "train", "evaluate", "export"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.ran import inputs_now, record_path, write_record
 

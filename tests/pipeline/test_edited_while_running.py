@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.dvc_lock import never_ran
 from tests.helpers.tiny import TinyRepository, make_tiny

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from samebits.base.boundary import own_place
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256_bytes, write_bytes, write_json
 from samebits.base.registry import load_module
@@ -118,9 +119,18 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         weights = load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", _CURE) from None
-    except SafetensorError as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", _CURE) from None
+    except (SafetensorError, RuntimeError, ValueError, TypeError) as error:
         raise UserError(f"{path} is damaged: {error}", _CURE) from None
-    model = build_model(_settings("model", config.model, MODELS, folder), config.signature)
+    settings = _settings("model", config.model, MODELS, folder)
+    try:
+        model = build_model(settings, config.signature)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if own_place(error) is not None:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{folder / CONFIG} describes a model that cannot be built: {reason}", _CURE) from None
     task = build_task(_settings("task", config.task, TASKS, folder), config.signature)
     try:
         load_weights(model, weights)

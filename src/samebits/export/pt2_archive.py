@@ -153,7 +153,7 @@ def _members(path: Path) -> dict[str, bytes]:
 def _json(path: Path, members: dict[str, bytes], name: str) -> dict[str, Any]:
     try:
         value = json.loads(members[name])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: {name} is not valid JSON: {error}", _CURE) from None
     if not isinstance(value, dict):
         _refuse(path, f"{name} is not a JSON object")

@@ -18,7 +18,7 @@ from samebits.base.paths import Project
 from samebits.inference.latency import median_milliseconds
 from samebits.inference.session import onnx_session
 from samebits.model_registry.gate import Facts
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_hashes import dvc_md5, existing_md5
 from samebits.pipeline.dvc_lock import drift, read_lock, require_ran
 from samebits.pipeline.dvc_yaml import read_pipeline

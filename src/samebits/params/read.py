@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
 
 T = TypeVar("T", bound=BaseModel)
+
+_MOST_LINES = 100
 
 _RENAMED = {
     "data.table.split": "data.split_column",
@@ -23,33 +22,6 @@ _RENAMED = {
     **{f"data.{kind}.encoding": "data.encoding" for kind in ("table", "text")},
 }
 """Keys of earlier versions, and what they are called now."""
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML 1.2 file as plain values: `1e-3` is a float and `no` is a string, as DVC reads them.
-
-    Raises:
-        UserError: if the file is missing, is no YAML, repeats a key or is no mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} does not exist", "run from the project's root, or restore it: git checkout params.yaml"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
-    try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        problem = (error.problem or "unreadable").splitlines()[0]
-        raise UserError(f"{path.name}{place}: {problem}", "mend the line") from None
-    except YAMLError as error:
-        raise UserError(f"{path.name}: {str(error).splitlines()[0]}", "mend the file") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path.name} holds no keys", "write `section:` with keys below it")
-    return value
 
 
 def value_at(values: Any, key: str, *default: Any) -> Any:
@@ -83,7 +55,9 @@ class Problems:
     def raise_if_any(self, place: str) -> None:
         if self.lines:
             count = f"{len(self.lines)} problem{'s' if len(self.lines) > 1 else ''}"
-            listed = "\n".join(f"  {line}" for line in self.lines)
+            listed = "\n".join(f"  {line}" for line in self.lines[:_MOST_LINES])
+            if len(self.lines) > _MOST_LINES:
+                listed += f"\n  and {len(self.lines) - _MOST_LINES:,} more"
             raise UserError(f"{place}: {count}\n{listed}", f"edit {place}; docs/parameters.md lists every key")
 
 

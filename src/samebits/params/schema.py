@@ -18,12 +18,13 @@ from samebits.params.choices import MODELS, TASKS
 from samebits.params.data import DataParams
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
-from samebits.params.read import Problems, read_yaml, validate
+from samebits.params.read import Problems, validate
 from samebits.params.runtime import RuntimeParams
 from samebits.params.section import Section
 from samebits.params.train import OptimizerParams, TrainParams
 from samebits.params.transfer import TransferParams
 from samebits.params.variants import Variants, settle, variants_of
+from samebits.params.yaml_file import read_yaml
 
 Reproducibility = Literal["strict", "warn", "off"]
 

@@ -39,9 +39,9 @@ def settle(key: str, section: object, variants: Variants) -> Settled:
     Args:
         key: of the section, as `train.optimizer`.
     """
-    if not isinstance(section, Mapping) or section.get("name") not in variants:
+    name = section.get("name") if isinstance(section, Mapping) else None
+    if not isinstance(section, Mapping) or not isinstance(name, str) or name not in variants:
         return Settled(section)
-    name = section["name"]
     mine = set(variants[name]().model_fields)
     strange = [each for each in section if each not in mine]
     if not strange:

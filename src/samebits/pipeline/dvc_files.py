@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from samebits.base.errors import UserError
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 
 _SUFFIX = ".dvc"
 

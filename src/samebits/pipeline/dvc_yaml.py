@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 
 DVC_YAML = "dvc.yaml"
 _PARAMS = "params.yaml"

@@ -17,7 +17,7 @@ from typing import Any
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.base.paths import Project
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.code import code_digest
 
 _RUNTIME = ("device", "processes")

@@ -17,7 +17,7 @@ from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_json
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_yaml import param_at, read_pipeline
 

@@ -16,8 +16,8 @@ from ruamel.yaml.comments import CommentedMap
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file, write_bytes
 from samebits.base.registry import nearest
-from samebits.params.read import read_yaml
 from samebits.params.schema import parse_params
+from samebits.params.yaml_file import read_yaml
 
 _KEPT = ("seed", "reproducibility", "runtime")
 """Sections that say how a run is made, not what is learnt."""

@@ -14,9 +14,10 @@ from pydantic import Field
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.base.registry import nearest
-from samebits.params.read import Problems, read_yaml, validate
+from samebits.params.read import Problems, validate
 from samebits.params.schema import parse_params
 from samebits.params.section import Section
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_yaml import read_pipeline
 from samebits.sweeps.space import LARGEST_GRID, Dimension, Method, Point, Range, combinations, grid_size, put
 from samebits.tracking.journal.replay import numbers

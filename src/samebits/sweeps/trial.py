@@ -18,7 +18,8 @@ from typing import Any
 from samebits.base.errors import UserError
 from samebits.base.git import git
 from samebits.base.paths import Project
-from samebits.params.read import read_yaml, value_at
+from samebits.params.read import value_at
+from samebits.params.yaml_file import read_yaml
 from samebits.sweeps.space import Point, overrides
 from samebits.sweeps.spec import metric_files
 from samebits.tracking.journal.record import Record, read_record, read_records

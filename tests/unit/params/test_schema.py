@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from samebits.base.errors import UserError
-from samebits.params.read import read_yaml
 from samebits.params.schema import parse_params, read_params
+from samebits.params.yaml_file import read_yaml
 
 
 def valid() -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from samebits.base.errors import UserError
-from samebits.params.read import read_yaml
 from samebits.params.schema import read_params
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import merge, use
 from tests.helpers.workspace import ROOT
 

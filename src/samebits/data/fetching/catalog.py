@@ -10,13 +10,12 @@ import difflib
 import os
 import re
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from samebits.base.errors import UserError
+from samebits.params.yaml_file import read_yaml
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Member = Annotated[str, Field(pattern=r"^[^/\\].*\{name\}")]
@@ -180,10 +179,7 @@ def load_card(catalog: Path, name: str) -> Card:
     path = catalog / f"{name}.yaml"
     if not _NAME.match(name) or not path.is_file():
         raise UserError(*_unknown(catalog, name))
-    try:
-        value: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"data/catalog/{path.name} is not valid YAML: {error}", "correct the card") from None
+    value = read_yaml(path, f"data/catalog/{path.name}")
     try:
         card = Card.model_validate(value)
     except ValidationError as error:

@@ -13,6 +13,9 @@ from typing import Literal
 
 Decimal = Literal[".", ","]
 
+_LONGEST = 1000
+"""Characters of a number or a date. Patterns take time with the square of the length of what is none."""
+
 # Python's own float() takes 1_000, infinity and Arabic digits, too: a cell with one of those is a typing error.
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -43,6 +46,8 @@ DATE_PARTS_OF_DAY = ("hour", "minute", "second")
 
 def number(text: str, decimal: Decimal = ".") -> float | None:
     """A cell as a number, or None if it is none. Infinity is one (and is refused later); thousands may be grouped."""
+    if len(text) > _LONGEST:
+        return None
     if _PLAIN.fullmatch(text) if decimal == "." else _COMMA.fullmatch(text):
         return float(text.replace(",", "."))
     if _GROUPED[decimal].fullmatch(text):
@@ -60,7 +65,7 @@ def is_ambiguous(text: str) -> bool:
 
 def is_grouped(text: str, decimal: Decimal) -> bool:
     """Whether thousands are grouped in a number."""
-    return bool(_GROUPED[decimal].fullmatch(text))
+    return len(text) <= _LONGEST and bool(_GROUPED[decimal].fullmatch(text))
 
 
 def one_text(text: str, decimal: Decimal = ".") -> str:
@@ -70,7 +75,7 @@ def one_text(text: str, decimal: Decimal = ".") -> str:
     """
     if text.lower() in _TRUTH:
         return text.lower()
-    match = _NUMERAL[decimal].fullmatch(text)
+    match = _NUMERAL[decimal].fullmatch(text) if len(text) <= _LONGEST else None
     if match is None or not (match[2] or match[3]) or is_code(match[2]):
         return text
     whole, part = match[2] or "0", (match[3] or "").rstrip("0")
@@ -98,6 +103,8 @@ def moment(text: str, form: str | None = None) -> datetime | None:
     Returns:
         without a time zone: a time with one is converted to UTC.
     """
+    if len(text) > _LONGEST:
+        return None
     if form is not None:
         try:
             return _without_zone(datetime.strptime(text, form))

@@ -35,6 +35,9 @@ CONTROLS = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]"
 """What `clean` joins and removes; `samebits.data.readers.text.tokenizer` writes the same into `tokenizer.json`."""
 
 _BLANK, _CONTROL = re.compile(BLANKS), re.compile(CONTROLS)
+_MOST_MARKS = 500
+_FAR = re.compile(f"[^\x00-\u02ff]{{{_MOST_MARKS + 1},}}")
+"""Runs of characters that may be combining marks."""
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
 
@@ -92,7 +95,7 @@ def clean(text: str) -> str:
     Cleaning a clean text changes nothing; a normaliser in `tokenizer.json` does the same (`tokenizer.cleaning`).
 
     Raises:
-        NotText: for half of a surrogate pair, which no encoding can hold.
+        NotText: for half of a surrogate pair, which no encoding can hold, or marks that are stacked by the hundred.
     """
     try:
         text.encode()
@@ -100,8 +103,23 @@ def clean(text: str) -> str:
         raise NotText("it holds half of a surrogate pair") from None
     text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     # After the control characters: one of them may stand between a letter and its accent.
+    _require_composable(text)
     text = _BLANK.sub(" ", unicodedata.normalize("NFC", text))
     return "\n".join(line.strip() for line in text.split("\n")).strip()
+
+
+def _require_composable(text: str) -> None:
+    """Refuse stacked combining marks: putting n of them in order takes n * n steps."""
+    for run in _FAR.finditer(text):
+        # Every stack of this height holds one of the places that are looked at.
+        for at in range(run.start() + _MOST_MARKS - 1, run.end(), _MOST_MARKS):
+            first = last = at
+            while first > run.start() and last - first < _MOST_MARKS and unicodedata.combining(text[first - 1]):
+                first -= 1
+            while last < run.end() and last - first <= _MOST_MARKS and unicodedata.combining(text[last]):
+                last += 1
+            if last - first > _MOST_MARKS:
+                raise NotText(f"more than {_MOST_MARKS} combining marks stand on one letter")
 
 
 def read_lines(

@@ -7,6 +7,11 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
+from samebits.base.errors import UserError
+
+LONGEST_NAME = 1000
+"""Characters of a label. What is longer is a text in the wrong place."""
+
 # Zero-width space and word joiner, byte order mark, soft hyphen, marks of direction, controls.
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\u202a-\u202e\u2066-\u2069\x00-\x08\x0e-\x1b\x7f]")
 
@@ -15,7 +20,16 @@ _JOINERS = "\u200c\u200d"
 
 
 def class_name(label: str) -> str:
-    """A label as the name of a class: composed characters (NFC), single blanks, nothing that cannot be seen."""
+    """A label as the name of a class: composed characters (NFC), single blanks, nothing that cannot be seen.
+
+    Raises:
+        UserError: for more than `LONGEST_NAME` characters.
+    """
+    if len(label) > LONGEST_NAME:
+        raise UserError(
+            f"a label has {len(label):,} characters ({label[:40]!r}…), {LONGEST_NAME:,} are the most",
+            "look at which column or key holds the label",
+        )
     words = _INVISIBLE.sub("", unicodedata.normalize("NFC", label)).split()
     return " ".join(words).strip(f"{_JOINERS} ")
 

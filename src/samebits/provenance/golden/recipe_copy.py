@@ -17,9 +17,9 @@ from samebits.base.paths import Project
 from samebits.data.fetching.catalog import is_path, load_card
 from samebits.data.fetching.fetch import fetch
 from samebits.data.fetching.hub import CONFIG, TENSORS, fetch_hub
-from samebits.params.read import read_yaml
 from samebits.params.schema import Params, parse_params
 from samebits.params.transfer import is_hub_name
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import use
 from samebits.provenance.verify.copies import change_params, copy_tree, record_nothing, run_command, scratch
 

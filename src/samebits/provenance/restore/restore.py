@@ -13,7 +13,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.base.git import GitError, git
 from samebits.base.paths import Project
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_cache import bring_outputs, open_objects, share_cache
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_lock import LOCK, read_lock

@@ -70,12 +70,12 @@ def own_metadata(path: Path) -> dict[str, str]:
     if reader is None:
         raise UserError(f"{path} is no model file", f"name one of these kinds: {', '.join(readers)}")
     try:
-        found = reader(path)
+        found = flatten(reader(path))
     except UserError:
         raise
     except Exception as error:  # three parsers with errors of their own
         raise UserError(f"{path} cannot be read as {path.suffix}: {error}", "fetch it again: dvc pull") from None
-    return {name: str(value) for name, value in flatten(found).items() if value is not None}
+    return {name: str(value) for name, value in found.items() if value is not None}
 
 
 def _onnx(path: Path) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from samebits.base.errors import UserError
-from samebits.params.read import read_yaml, value_at
+from samebits.params.read import value_at
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_hashes import listing_md5
 from samebits.tracking.journal.experiments import dvc_experiments
 from samebits.tracking.journal.journal import Segment

@@ -19,7 +19,7 @@ from samebits.base.errors import UserError
 from samebits.base.git import git_bytes
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.fingerprint import Fingerprint
 from samebits.tracking.journal import replay
 from samebits.tracking.journal.committed import remember

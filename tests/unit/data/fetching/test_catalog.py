@@ -131,7 +131,14 @@ def test_all_mistakes_are_named_at_once(card: dict[str, Any], tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("name: [", "not valid YAML"), ("", "mistakes"), ("- 1", "mistakes"), ("\xff\xfe", "not valid YAML")],
+    [
+        ("name: [", "data/catalog/tiny.yaml, line 1"),
+        ("", "holds no keys"),
+        ("- 1", "holds no keys"),
+        ("\xff\xfe", "line 1 is not UTF-8"),
+        ("classes: &a [*a]", "line 1: it holds an alias of itself"),
+        ("name: !!int abc", "line 1: 'abc' cannot be read as int"),
+    ],
 )
 def test_a_file_that_is_no_card(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(text, encoding="latin-1")

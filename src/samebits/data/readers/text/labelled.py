@@ -18,7 +18,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
 from samebits.base.registry import nearest
 from samebits.data.readers.decoding import NotText, clean
-from samebits.data.readers.labels import class_name
+from samebits.data.readers.labels import LONGEST_NAME, class_name
 from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, require_kept
 from samebits.data.readers.sample_hashes import HASH_BYTES
 from samebits.data.readers.splits import split_of
@@ -203,6 +203,9 @@ def collect(
 
 def _checked(item: Item) -> tuple[str, str]:
     """The clean text, and why it cannot be used."""
+    for what, name in (("label", item.label), ("group", item.group)):
+        if name is not None and len(name) > LONGEST_NAME:
+            return "", f"its {what} has {len(name):,} characters, {LONGEST_NAME:,} are the most"
     if item.label is None or not class_name(item.label):
         return "", "it has no label"
     if not _is_unicode(item.label) or not _is_unicode(item.group or ""):
@@ -229,7 +232,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _canonical(name: str | None) -> str | None:
-    return None if name is None else class_name(name)
+    return None if name is None or len(name) > LONGEST_NAME else class_name(name)
 
 
 def _once(label: str, counts: Counter[str]) -> str:

@@ -29,6 +29,8 @@ _PAGE = re.compile(
     re.IGNORECASE,
 )
 """How a page begins, whatever it is said to be (the WHATWG's MIME Sniffing Standard, patterns for text/html)."""
+_LOOKED_AT, _PAGE_SIZE = 10, 1 << 20
+"""How often each character of a page may be looked at in vain; of a small page, as if it had this many."""
 _LINES = re.compile(r"\n\s*\n\s*")
 _GARBLED = "garbled"
 
@@ -60,9 +62,23 @@ def mail_text(data: bytes, read_as: Counter[str] | None = None) -> str:
         read_as: the parts of each encoding that had to be guessed are added here, and those that the guess garbles.
 
     Raises:
-        NotText: if neither holds any text.
+        NotText: if neither holds any text, or the mail cannot be taken apart.
     """
     read_as = Counter() if read_as is None else read_as
+    try:
+        subject, body = _parts(data, read_as)
+    except NotText:
+        raise
+    except Exception as error:  # parts within parts by the thousand, numbers of 5,000 digits, sections of no known kind
+        raise NotText(f"it cannot be taken apart ({type(error).__name__}: {str(error)[:100]})") from None
+    text = f"{subject}\n\n{body}".strip()
+    if not text:
+        raise NotText("it has neither subject nor text")
+    return text
+
+
+def _parts(data: bytes, read_as: Counter[str]) -> tuple[str, str]:
+    """Subject and body."""
     message = email.message_from_bytes(data, policy=email.policy.compat32)
     # What a mail carries is often not what it says; a part that cannot be read does not spoil the others.
     plain: list[str] = []
@@ -74,40 +90,74 @@ def mail_text(data: bytes, read_as: Counter[str] | None = None) -> str:
         content = _payload(part, read_as)
         (html if kind == "text/html" or _PAGE.match(content) else plain).append(content)
     body = "\n\n".join(text for text in plain if text.strip()) or "\n\n".join(map(visible_text, html))
-    text = f"{_subject(message)}\n\n{body}".strip()
-    if not text:
-        raise NotText("it has neither subject nor text")
-    return text
+    return _subject(message), body
 
 
 def visible_text(html: str) -> str:
-    """What is shown of an HTML page, with a line for each block."""
-    parser = _Visible()
+    """What is shown of an HTML page, with a line for each block.
+
+    Raises:
+        NotText: if what never ends is begun over and over again, as in `<a <a <a`.
+    """
+    parser = _Visible(_LOOKED_AT * max(len(html), _PAGE_SIZE))
     parser.feed(html)
     parser.close()
     return _LINES.sub("\n\n", "".join(parser.parts)).strip()
 
 
 class _Visible(HTMLParser):
-    def __init__(self) -> None:
+    """Counts the characters that it looks at in vain, so that time does not grow with the square of the length.
+
+    Attributes:
+        left: how many more it may look at.
+    """
+
+    def __init__(self, left: int) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
+        self.left = left
         self._hidden: list[str] = []
+        self._open: Counter[str] = Counter()
+
+    def parse_starttag(self, i: int) -> int:
+        return self._counted(i, super().parse_starttag(i))
+
+    def parse_endtag(self, i: int) -> int:
+        return self._counted(i, super().parse_endtag(i))
+
+    def parse_pi(self, i: int) -> int:
+        return self._counted(i, super().parse_pi(i))
+
+    def parse_html_declaration(self, i: int) -> int:
+        return self._counted(i, super().parse_html_declaration(i))
+
+    def parse_comment(self, i: int, report: bool = True) -> int:
+        return self._counted(i, super().parse_comment(i, report))
+
+    def _counted(self, begin: int, end: int) -> int:
+        self.left -= len(self.rawdata) - begin if end < 0 else 0
+        if self.left < 0:
+            raise NotText("its HTML has thousands of tags or comments that do not end")
+        return end
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _HIDDEN:
             self._hidden.append(tag)
-        elif tag in _BLOCKS:
-            # A body after a head that is never closed is shown, as browsers do.
+            self._open[tag] += 1
+            return
+        # A body after a head that is never closed is shown, as browsers do.
+        if tag in _BLOCKS or tag == "body":
             self._hidden.clear()
+            self._open.clear()
+        if tag in _BLOCKS:
             self.parts.append("\n")
-        elif tag == "body":
-            self._hidden.clear()
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in self._hidden:
-            while self._hidden.pop() != tag:
-                pass
+        if self._open[tag]:
+            last = ""
+            while last != tag:
+                last = self._hidden.pop()
+                self._open[last] -= 1
         elif tag in _BLOCKS:
             self.parts.append("\n")
 
