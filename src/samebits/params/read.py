@@ -16,6 +16,7 @@ from samebits.base.registry import nearest
 T = TypeVar("T", bound=BaseModel)
 
 _RENAMED = {
+    "data.image.size": "data.image.resolution",
     "data.table.split": "data.split_column",
     "data.text.given": "data.split_column",
     **{f"data.{kind}.{key}": f"data.{key}_column" for kind in ("table", "text") for key in ("group", "time")},

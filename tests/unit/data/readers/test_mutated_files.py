@@ -64,7 +64,7 @@ def test_a_changed_image_is_read_or_set_aside(kind: str, tmp_path: Path) -> None
     for _ in range(ROUNDS):
         data = mutated(IMAGES[kind], chance)
         (tmp_path / "image").write_bytes(data)
-        (found,) = read_chunk([Member("image", tmp_path / "image", 0, len(data))], ImageParams(size=8))
+        (found,) = read_chunk([Member("image", tmp_path / "image", 0, len(data))], ImageParams(resolution=8))
         assert found.reason if isinstance(found, Unreadable) else found.pixels.shape == (3, 8, 8)
 
 
