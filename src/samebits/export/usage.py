@@ -150,8 +150,8 @@ def _greedy(length: int) -> list[str]:
 
 
 def _paragraph(module: str) -> str:
-    """How `load_pixels` reads a file, in the words of its documentation."""
-    return " ".join(str(inspect.getdoc(import_module(module).load_pixels)).split("\n\n")[1].split())
+    """How `read_image` reads a file, in the words of its documentation."""
+    return " ".join(str(inspect.getdoc(import_module(module).read_image)).split("\n\n")[1].split())
 
 
 def _block(lines: list[str]) -> list[str]:
