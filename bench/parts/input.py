@@ -68,7 +68,7 @@ def jpegs(options: Options) -> list[Row]:
         "data": {
             "source": "data/raw/jpegs",
             "format": "image_folder",
-            "image": {"size": _SIDE, "channels": 3, "near_duplicates": "report"},
+            "image": {"resolution": _SIDE, "channels": 3, "near_duplicates": "report"},
         }
     }
     project = workspaces.workspace("jpegs", "image_folder", override)

@@ -147,7 +147,7 @@ def _images(count: int) -> Path:
 
 
 def _project(name: str, count: int) -> Path:
-    image = {"size": _SIDE, "channels": 3, "near_duplicates": "report"}
+    image = {"resolution": _SIDE, "channels": 3, "near_duplicates": "report"}
     data = {"source": "data/raw/images", "format": "image_folder", "image": image}
     # The sender is a process of its own, and is counted elsewhere.
     override = {"data": data | {"duplicates": "keep"}, "runtime": {"tracking": {"enabled": False}}}

@@ -26,7 +26,7 @@ from parts.base import (
 
 from samebits.data.fetching.catalog import load_card
 from samebits.data.fetching.fetch import fetch
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 
 OURS, BATCH, SUBJECT = "samebits", 32, "MiniLM on mails"
 PEERS = {

@@ -14,7 +14,6 @@ import pytest
 from samebits.cli.main import parser
 from samebits.params.schema import parse_params
 from samebits.params.yaml_file import read_yaml
-from tests.conftest import ROOT
 from tests.helpers.workspace import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import subprocess
@@ -10,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from samebits.params.read import read_yaml
+from samebits.params.schema import UNHASHED
 from samebits.params.yaml_file import read_yaml
-from tests.conftest import ROOT, set_params, stage_environment
 from tests.helpers.workspace import ROOT, set_params, stage_environment
 
 ALL = {"prepare", "train", "evaluate", "export"}
@@ -121,3 +121,27 @@ def test_an_edit_reruns_exactly(edit: object, stages: set[str], committed: Path,
         with file.open("a") as stream:
             stream.write("\n# a comment\n")
     assert changed(project) == stages
+
+
+def test_the_run_cache_hashes_every_parameter() -> None:
+    """DVC leaves keys of these names out of the run cache's hash, at any depth of the parameters, too."""
+    from dvc.stage.cache import _get_cache_hash
+    from dvc_data.hashfile.meta import Meta
+
+    def key(params: object) -> object:
+        return _get_cache_hash({"cmd": "x", "params": {"params.yaml": params}}, key=True)
+
+    def leaves(value: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+        if not isinstance(value, dict) or not value:
+            return [path]
+        return [found for name, inner in value.items() for found in leaves(inner, (*path, name))]
+
+    assert {Meta.PARAM_SIZE, Meta.PARAM_NFILES} == set(UNHASHED)
+    params = read_yaml(ROOT / "params.yaml")
+    for path in leaves(params):
+        changed = copy.deepcopy(params)
+        here = changed
+        for name in path[:-1]:
+            here = here[name]
+        here[path[-1]] = "another value"
+        assert key(changed) != key(params), path

@@ -11,7 +11,7 @@ import pytest
 
 from samebits.base.files import read_json
 from samebits.base.paths import Project
-from samebits.params.read import read_yaml
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import recipe_names
 from samebits.provenance.golden.golden import (
     FOLDER,

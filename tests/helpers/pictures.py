@@ -35,7 +35,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 
 def run(home: Path, said: list[str] | None = None, /, **settings: Any) -> Path:
     """Run the stage on `data/raw/pets` of a project, whose lines are added to `said`; returns `data/prepared`."""
-    image = {"size": SIDE, "smallest": 4} | settings.pop("image", {})
+    image = {"resolution": SIDE, "smallest": 4} | settings.pop("image", {})
     given = {"source": "data/raw/pets", "format": "image_folder", "validation_fraction": 0.2, "test_fraction": 0.2}
     context = SimpleNamespace(
         project=Project(home, home), runtime=RuntimeParams(), say=(said if said is not None else []).append

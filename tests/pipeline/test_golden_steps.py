@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 
 from samebits.base.files import read_json, write_json
-from samebits.params.read import read_yaml
 from samebits.params.yaml_file import read_yaml
-from tests.conftest import set_params
 from tests.helpers.repository import Repository, samebits
 from tests.helpers.workspace import set_params
-from tests.pipeline.conftest import Repository
-from tests.pipeline.test_verify import samebits
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -13,7 +13,7 @@ class ImageParams(Section):
     """Image files.
 
     Attributes:
-        size: side in pixels of the square that each image is brought to.
+        resolution: side in pixels of the square that each image is brought to.
         channels: 3 for RGB, 1 for grey.
         resize: how another aspect ratio is met: `pad` with the border's median colour, `crop` the middle, `stretch`.
         value_range: `[low, high]`, the values of grey images of more than 8 bits that become 0 and 255, in all files;
@@ -23,7 +23,7 @@ class ImageParams(Section):
             or `ignore`, which saves the search.
     """
 
-    size: int = Field(default=64, ge=4, le=2048)
+    resolution: int = Field(default=64, ge=4, le=2048)
     channels: Literal[1, 3] = 3
     resize: Literal["pad", "crop", "stretch"] = "pad"
     value_range: list[FiniteFloat] | None = Field(default=None, min_length=2, max_length=2)

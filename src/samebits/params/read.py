@@ -15,6 +15,7 @@ T = TypeVar("T", bound=BaseModel)
 _MOST_LINES = 100
 
 _RENAMED = {
+    "data.image.size": "data.image.resolution",
     "data.table.split": "data.split_column",
     "data.text.given": "data.split_column",
     **{f"data.{kind}.{key}": f"data.{key}_column" for kind in ("table", "text") for key in ("group", "time")},

@@ -49,6 +49,10 @@ SCALARS = ("seed", "reproducibility")
 
 LARGEST_SEED = 2**63 - 1
 
+UNHASHED = ("size", "nfiles")
+"""Names of keys that DVC's run cache leaves out of its hash, at any depth of params.yaml: a run with another value of
+such a key would get the outputs of the first."""
+
 
 @dataclass(frozen=True)
 class Params:
@@ -112,6 +116,7 @@ def parse_params(raw: Mapping[str, Any], place: str = "params.yaml") -> Params:
                 value = {**value, last: read(inner, value[last], variants_of(union))}
         sections[key] = validate(model, value, key, problems)
     _check_together(sections, problems)
+    _check_hashed({key: value for key, value in sections.items() if isinstance(value, Section)}, problems)
     problems.raise_if_any(place)
     return Params(sections, notes)
 
@@ -129,6 +134,22 @@ def _check_together(sections: Mapping[str, Any], problems: Problems) -> None:
         if parts < 2 or parts & (parts - 1):
             wanted = "train.elastic needs 2, 4, 8, … micro-batches a batch"
             problems.add("train.micro_batch_size", micro, f"{wanted}; train.batch_size is {train.batch_size}")
+
+
+def _check_hashed(sections: Mapping[str, Section], problems: Problems) -> None:
+    """Keys of the user's own making (arguments of a model, names of classes) that DVC would not see change."""
+
+    def look(key: str, value: object) -> None:
+        if isinstance(value, list | tuple):
+            value = dict(enumerate(value))
+        for name, inner in value.items() if isinstance(value, Mapping) else ():
+            if name in UNHASHED:
+                problems.add(f"{key}.{name}", inner, f"DVC's run cache ignores keys called {name}; call it otherwise")
+            look(f"{key}.{name}", inner)
+
+    for key, section in sections.items():
+        if key != "runtime":
+            look(key, section.model_dump())
 
 
 def _seed(raw: Mapping[str, Any], problems: Problems) -> int:

@@ -169,7 +169,7 @@ def test_what_waits_is_told_and_a_server_that_is_down_is_2(
 ) -> None:
     from samebits.tracking.upload.sync import SyncReport
 
-    report = SyncReport(sent=["one"], waiting={"two": 7}, problem="MLflow cannot be reached")
+    report = SyncReport(sent=["one"], replayed=[], waiting={"two": 7}, problem="MLflow cannot be reached")
     monkeypatch.setattr("samebits.tracking.upload.sync.sync", lambda _: report)
     assert main(["runs", "sync"]) == 2
     shown = capsys.readouterr()

@@ -122,7 +122,7 @@ BAD: dict[str, tuple[str | None, dict[str, Any], str]] = {
     "a function": ("def Net(signature): pass", {}, "is no torch.nn.Module"),
     "syntax": ("class Net(:\n", {}, "cannot be loaded: SyntaxError"),
     "import": ("import not_there_at_all", {}, "cannot be loaded: ModuleNotFoundError.*line 1"),
-    "unknown argument": (None, {"arguments": {"size": 3}}, "cannot be built: TypeError.*size"),
+    "unknown argument": (None, {"arguments": {"side": 3}}, "cannot be built: TypeError.*side"),
     "fails": (
         MODULE + "class Net(nn.Module):\n    def __init__(self, signature):\n        1 / 0",
         {},

@@ -14,8 +14,8 @@ from samebits.data.fetching.catalog import load_card
 from samebits.params.schema import read_params
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_yaml import read_pipeline
-from tests.conftest import ROOT
 from tests.helpers.hostile import bounded, mutated, rounds
+from tests.helpers.workspace import ROOT
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)

@@ -50,6 +50,7 @@ def test_numbers_are_yaml_1_2(tmp_path: Path) -> None:
 
 
 WRONG = [
+    ("data.image.size", 32, "data.image.size = 32", "is now called data.image.resolution"),
     ("sed", 1, "sed = 1", "did you mean seed?"),
     ("seed", -1, "seed = -1", "whole number from 0"),
     ("seed", True, "seed = True", "whole number"),
@@ -126,6 +127,13 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes, named: str) -> N
     file.write_bytes(content)
     with pytest.raises(UserError, match=named):
         read_yaml(file)
+
+
+@pytest.mark.parametrize("arguments", [{"size": 3}, {"blocks": [{"nfiles": 1}]}])
+def test_keys_that_the_run_cache_ignores_are_refused(arguments: dict[str, Any]) -> None:
+    model = {"name": "own", "arguments": arguments}
+    with pytest.raises(UserError, match=r"run cache ignores keys called (size|nfiles); call it otherwise"):
+        parse_params(valid() | {"model": model})
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

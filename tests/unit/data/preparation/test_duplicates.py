@@ -118,7 +118,7 @@ CASES: dict[str, tuple[Make, str, str, dict[str, Any]]] = {
 
 def run(home: Path, source: str, format_name: str, **changed: Any) -> tuple[Path, list[str]]:
     """The prepared folder, and the lines that the stage printed."""
-    settings = {"validation_fraction": 0.2, "test_fraction": 0.2, "image": {"size": 8, "smallest": 4}, **changed}
+    settings = {"validation_fraction": 0.2, "test_fraction": 0.2, "image": {"resolution": 8, "smallest": 4}, **changed}
     settings["text"] = {"vocabulary": 300, "length": 12, **settings.get("text", {})}
     project, said = Project(home, home), list[str]()
     context = SimpleNamespace(project=project, runtime=RuntimeParams(progress="off"), say=said.append)

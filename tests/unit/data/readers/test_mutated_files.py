@@ -59,7 +59,7 @@ def test_a_changed_image_is_read_or_set_aside(kind: str, tmp_path: Path) -> None
     for _ in range(rounds(25)):
         data = mutated(IMAGES[kind], chance)
         (tmp_path / "image").write_bytes(data)
-        (found,) = read_chunk([Member("image", tmp_path / "image", 0, len(data))], ImageParams(size=8))
+        (found,) = read_chunk([Member("image", tmp_path / "image", 0, len(data))], ImageParams(resolution=8))
         assert found.reason if isinstance(found, Unreadable) else found.pixels.shape == (3, 8, 8)
 
 
@@ -139,7 +139,7 @@ def test_a_changed_source_is_read_or_refused(kind: str, tmp_path: Path) -> None:
     _write_beside(kind, tmp_path, content)
     data = DataParams.model_validate(
         {"source": "data/raw/x", "format": form, "bad_limit": 1.0, "test_fraction": 0.2, "validation_fraction": 0.2}
-        | {"image": {"size": 8}, "text": {"length": 8, "vocabulary": 300}}
+        | {"image": {"resolution": 8}, "text": {"length": 8, "vocabulary": 300}}
         | settings
     )
     chance = random.Random(kind)

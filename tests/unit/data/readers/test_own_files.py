@@ -54,7 +54,7 @@ def make(home: Path, format_name: str) -> DataParams:
             "format": format_name,
             "validation_fraction": 0.2,
             "test_fraction": 0.2,
-            "image": {"size": 8, "smallest": 4},
+            "image": {"resolution": 8, "smallest": 4},
             "text": {"vocabulary": 300, "length": 8},
         }
     )

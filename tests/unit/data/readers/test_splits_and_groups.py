@@ -76,7 +76,7 @@ CASES: dict[str, tuple[Make, str, str, dict[str, Any]]] = {
 def test_no_content_is_in_two_splits(case: str, tmp_path: Path) -> None:
     make, source, format_name, changed = CASES[case]
     make(raw_folder(tmp_path))
-    settings = {"validation_fraction": 0.2, "test_fraction": 0.2, "image": {"size": 8, "smallest": 4}, **changed}
+    settings = {"validation_fraction": 0.2, "test_fraction": 0.2, "image": {"resolution": 8, "smallest": 4}, **changed}
     settings["text"] = {"vocabulary": 300, "length": 12, **settings.get("text", {})}
     project = Project(tmp_path, tmp_path)
     context = SimpleNamespace(project=project, runtime=RuntimeParams(progress="off"), say=lambda line: None)

@@ -249,7 +249,7 @@ def test_the_code_of_a_stage_is_one_tag(project: Project) -> None:
     reads = [root / "src/a.py", root / "data/c", root / "stages/b.py"]
     before = artefact_facts(project, reads, [], "train")
     assert set(before) == {"dvc.in.code.train", "dvc.in.data/c"}
-    assert before["dvc.in.code.train"].endswith(" (2 files)")
+    assert before["dvc.in.code.train"].endswith(" (2 parts)")
     assert artefact_facts(project, reads[::-1], [], "train") == before
     (root / "stages/b.py").write_text("changed")
     assert artefact_facts(project, reads, [], "train")["dvc.in.code.train"] != before["dvc.in.code.train"]

@@ -64,7 +64,7 @@ def decode(members: Sequence[Member], settings: ImageParams, scratch: Path, work
     Raises:
         UserError: if a process dies, as it does when memory is short.
     """
-    shape = (len(members), settings.channels, settings.size, settings.size)
+    shape = (len(members), settings.channels, settings.resolution, settings.resolution)
     pixels = np.lib.format.open_memmap(scratch / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
     reasons: list[str | None] = []
     largest: int | None = None
@@ -95,7 +95,7 @@ def read_chunk(members: Sequence[Member], settings: ImageParams) -> list[Read]:
 def _read(member: Member, settings: ImageParams) -> ImageFile | Unreadable:
     if not member.size and not member.damage:
         return Unreadable("the file is empty")
-    side = (settings.size, settings.size)
+    side = (settings.resolution, settings.resolution)
     try:
         data = io.BytesIO(member.read())
         return read_image(data, settings.channels, side, settings.resize, settings.smallest, settings.value_range)

@@ -104,7 +104,7 @@ def test_every_kind_of_image(channels: int, resize: str, tmp_path: Path) -> None
     (tmp_path / "files").mkdir()
     for name, data in KINDS.items():
         (tmp_path / "files" / name).write_bytes(data)
-    settings = ImageParams.model_validate({"size": SIDE, "channels": channels, "resize": resize})
+    settings = ImageParams.model_validate({"resolution": SIDE, "channels": channels, "resize": resize})
     members = list_members(tmp_path / "files", tmp_path)
     found = decode(members, settings, tmp_path)
     assert found.reasons == [None] * len(KINDS)
@@ -142,7 +142,7 @@ def test_any_number_of_processes_gives_the_same(tmp_path: Path, monkeypatch: pyt
     for k in range(80):
         (tmp_path / "files" / f"{k}.png").write_bytes(encoded(picture(k)) if k % 9 else b"broken")
     members = list_members(tmp_path / "files", tmp_path)
-    settings = ImageParams(size=SIDE)
+    settings = ImageParams(resolution=SIDE)
     found = []
     for workers in (1, 2):
         folder = tmp_path / str(workers)
