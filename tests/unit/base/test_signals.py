@@ -36,6 +36,7 @@ def prctl(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 @pytest.fixture
 def stop(prctl: list[tuple[int, int]]) -> Iterator[StopRequest]:
     before = {number: signal.getsignal(number) for number in ALL}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and stays so
     request = StopRequest()
     request.install()
     yield request
