@@ -107,6 +107,7 @@ def test_ssh_with_a_key_and_known_hosts(team: Team, ssh: servers.Ssh) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.alone
 def test_webdav(team: Team, web: servers.Web) -> None:
     there_and_back(team, web.dav, web.options, lambda oid: flip(objects_in(web.store)[oid]))
 
