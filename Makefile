@@ -41,13 +41,13 @@ repro: setup ## run the pipeline (prepare, train, evaluate, export) and show wha
 	@$(call step,the summary,samebits summary)
 
 # mypy keeps one core busy while pytest begins.
-test: setup lint ## ruff, mypy and the fast tests: 5 minutes on 2 cores
+test: setup lint ## ruff, mypy and the fast tests: 317 s on 2 cores
 	@{ $(call step,mypy,$(TYPES)); } & types=$$!; \
 	failed=0; ($(call step,pytest,$(FAST))) || failed=$$?; \
 	wait $$types || failed=$$?; exit $$failed
 
 # Those marked `alone` depend on moments, so each has the machine to itself.
-test-slow: setup ## the tests that take longer: whole runs, kills, compared bytes: 25 minutes on 2 cores
+test-slow: setup ## the tests that take longer: whole runs, kills, compared bytes
 	@$(call step,pytest,$(SLOW) -m 'slow and not alone' $(call marked,slow))
 	@$(call step,pytest (one after the other),$(ALONE) -m alone $(call marked,alone))
 
