@@ -1,4 +1,4 @@
-"""Which of several processes of one training this is, as a launcher (torchrun, or ours) says in the environment."""
+"""Which of several processes of one training this is: the environment variables of a launcher (torchrun or ours)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 from samebits.base.errors import UserError
 
-MEETING = "SAMEBITS_MEETING"
-"""The file at which helpers of ours meet; torchrun's processes meet at MASTER_ADDR."""
+RENDEZVOUS = "SAMEBITS_RENDEZVOUS"
+"""The rendezvous file of our own workers; those of torchrun meet at MASTER_ADDR."""
 
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
@@ -26,7 +26,7 @@ def rank_and_size() -> tuple[int, int] | None:
         f"unset {' '.join(given)} if they are left over, or let a launcher set them: "
         "torchrun --nproc-per-node N stages/train.py"
     )
-    wanted = ["RANK", "WORLD_SIZE"] + ([] if MEETING in os.environ else ["MASTER_ADDR", "MASTER_PORT"])
+    wanted = ["RANK", "WORLD_SIZE"] + ([] if RENDEZVOUS in os.environ else ["MASTER_ADDR", "MASTER_PORT"])
     if missing := [name for name in wanted if name not in os.environ]:
         raise UserError(
             f"the environment has {shown}, as of one of several processes, but not {', '.join(missing)}", cure

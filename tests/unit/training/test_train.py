@@ -347,8 +347,8 @@ def test_halve_goes_on_with_the_same_effective_batch(context: Any, monkeypatch: 
     assert read_json(context.project.checkpoint / "config.json")["step"] == steps
     assert fitted == [8] * (4 * steps)
     assert [line for line in context.said if "out of memory" in line] == [
-        "out of memory at 32 samples a forward pass; going on with 16, 32 an update",
-        "out of memory at 16 samples a forward pass; going on with 8, 32 an update",
+        "out of memory at 32 samples per forward pass; continuing with 16, 32 per update",
+        "out of memory at 16 samples per forward pass; continuing with 8, 32 per update",
     ]
 
 

@@ -31,7 +31,7 @@ from samebits.signature.signature import ClassTarget, Signature, TokenInputs
 from samebits.tasks.classification import Settings as TaskSettings
 from samebits.tracking.journal.tracker import NullTracker
 from samebits.training.pretrained.find import find_weights
-from samebits.training.pretrained.load import read_weights, set_up
+from samebits.training.pretrained.load import load_pretrained, read_weights
 from samebits.training.train import train
 from tests.helpers.http_site import Site, serve
 from tests.helpers.texts import SAMPLES
@@ -191,7 +191,7 @@ def test_a_folder_gives_the_encoder_that_its_library_computes(
     assert path == tiny / "model.safetensors"
     torch.manual_seed(0)
     network: Any = build_model(BERT, signature()).eval()
-    made = set_up(network, TransferParams(weights=TINY, sha256=digest), bert, read_weights(path))
+    made = load_pretrained(network, TransferParams(weights=TINY, sha256=digest), bert, read_weights(path))
     assert "new, not in the file: head.weight, head.bias" in "\n".join(made.report)
     tokens = torch.randint(1, 50, (3, 12))
     with torch.inference_mode():
