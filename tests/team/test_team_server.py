@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from samebits.model_registry.register import Registry, told
+from samebits.model_registry.register import Registry, mlflow_errors
 from samebits.tracking.journal.record import read_records
 from samebits.tracking.journal.spawn import read_sent
 from samebits.tracking.ui.housekeeping import JournalState, journal_states
@@ -218,5 +218,5 @@ def test_the_registry_works_as_on_the_own_store(tmp_path: Path, team: Team, monk
     champion = registry.by_alias("champion")
     assert champion is not None
     assert str(champion.version) == "1"
-    with pytest.raises(UserError, match="denies it to this user"), told(project):
+    with pytest.raises(UserError, match="denies it to this user"), mlflow_errors(project):
         registry.point("candidate", champion)

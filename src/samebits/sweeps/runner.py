@@ -24,7 +24,7 @@ from samebits.sweeps.trial import (
     require_params,
 )
 from samebits.tracking.journal.experiments import experiment_revision
-from samebits.tracking.journal.run_state import is_worth_a_run
+from samebits.tracking.journal.run_state import should_create_run
 from samebits.tracking.journal.trial import PARENT_VARIABLE, TRIAL_VARIABLE
 
 POLL_S = 0.5
@@ -175,7 +175,7 @@ class Runner:
         where = f"\n  log: {experiment.log}" if experiment else ""
         self._say(f"{job.name}: FAILED: {reason}{where}")
         record = experiment.record() if experiment is not None else None
-        if experiment is not None and (record is None or not is_worth_a_run(record.folder)):
+        if experiment is not None and (record is None or not should_create_run(record.folder)):
             self._board.add_failed(job, experiment, reason)
         if self._failed >= _HOPELESS and not self._completed and self._study.best() is None:
             raise UserError(
