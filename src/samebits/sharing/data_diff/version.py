@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from samebits.base.errors import UserError
-from samebits.sharing.remote.captured_logs import unlogged
+from samebits.sharing.remote.captured_logs import captured_logs
 from samebits.sharing.remote.objects import files_at, whole_message
 
 PREPARED = "data/prepared"
@@ -101,7 +101,7 @@ def open_version(folder: Path, revision: str) -> Version:
     from dvc.scm import RevError, SCMError
 
     try:
-        with unlogged():
+        with captured_logs():
             fs = files_at(folder, None if revision == WORKSPACE else revision)
     except (RevError, SCMError) as error:
         raise _unknown(revision) from error
@@ -136,7 +136,7 @@ def _read(fs: Any, path: str, revision: str) -> bytes:
     from dvc.scm import RevError, SCMError
 
     try:
-        with unlogged():
+        with captured_logs():
             return bytes(fs.read_bytes(path))
     except (RevError, SCMError) as error:  # DVC looks a revision up when it first reads from it
         raise _unknown(revision) from error

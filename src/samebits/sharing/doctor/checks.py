@@ -191,32 +191,32 @@ def remote(project: Project, timeout: float) -> Iterator[Line]:
                 yield Line("remote", "error", without_secrets(error.problem), without_secrets(error.cure))
 
 
-def _one_remote(place: Remote) -> Line:
+def _one_remote(storage: Remote) -> Line:
     began = time.monotonic()
-    place.check_answers()
-    if not place.odb.fs.CAN_TRAVERSE:
-        return Line("remote", "ok", f"{place.shown} answers; to be read only")
+    storage.check_answers()
+    if not storage.odb.fs.CAN_TRAVERSE:
+        return Line("remote", "ok", f"{storage.shown} answers; to be read only")
     # An object as any other, of bytes that nobody else has.
     data = f"samebits doctor {uuid.uuid4()}".encode()
-    oid = place.write_probe(data)
+    oid = storage.write_probe(data)
     try:
-        listed, back = place.sizes([oid]), place.read(oid)
+        listed, back = storage.sizes([oid]), storage.read(oid)
     finally:
-        place.remove(oid)
+        storage.remove(oid)
     took = time.monotonic() - began
     if oid not in listed or back != data:
         return Line(
-            "remote", "error", f"{place.shown} took {len(data)} bytes and does not give them back",
+            "remote", "error", f"{storage.shown} took {len(data)} bytes and does not give them back",
             "use another remote: this one loses data",
         )  # fmt: skip
-    if place.sizes([oid]):
-        return Line("remote", "warning", f"{place.shown} does not let us delete", "dvc gc will not work there")
+    if storage.sizes([oid]):
+        return Line("remote", "warning", f"{storage.shown} does not let us delete", "dvc gc will not work there")
     if took > _SLOW_S:
         return Line(
-            "remote", "warning", f"{place.shown} works, slowly: {took:.1f} s for one small object",
+            "remote", "warning", f"{storage.shown} works, slowly: {took:.1f} s for one small object",
             "look at the network; many small files will take long",
         )  # fmt: skip
-    return Line("remote", "ok", f"{place.shown}: wrote, listed, read back, deleted in {took:.1f} s")
+    return Line("remote", "ok", f"{storage.shown}: wrote, listed, read back, deleted in {took:.1f} s")
 
 
 def mlflow_store(project: Project) -> Iterator[Line]:
@@ -244,9 +244,9 @@ def disk(project: Project) -> Iterator[Line]:
     while not cache.exists():
         cache = cache.parent
     want = 2 * outputs + _SPARE
-    for place in {cache.stat().st_dev: cache, project.home.stat().st_dev: project.home}.values():
-        free = shutil.disk_usage(place).free
-        text = f"{mib(free)} free at {place}, a run like the last wants about {mib(want)}"
+    for storage in {cache.stat().st_dev: cache, project.home.stat().st_dev: project.home}.values():
+        free = shutil.disk_usage(storage).free
+        text = f"{mib(free)} free at {storage}, a run like the last wants about {mib(want)}"
         if free < outputs:
             yield Line("disk", "error", text, "make room: samebits gc, or move the cache (dvc cache dir)")
         elif free < want:

@@ -54,4 +54,4 @@ def examine(project: Project, timeout: float = 30.0) -> Iterator[Line]:
             yield Line(name, "error", without_secrets(error.problem), without_secrets(error.cure))
         except Exception as error:  # a check must not hide the others: the finding is that it failed, and how
             text = without_secrets(f"{type(error).__name__}: {error}".splitlines()[0])
-            yield Line(name, "error", text, "the text is the library's own: docs/remotes.md, or ask with it")
+            yield Line(name, "error", text, "unknown library error: see docs/remotes.md, or quote it when asking")
