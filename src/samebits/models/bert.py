@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from samebits.base.errors import UserError
 from samebits.models.layers.attention import attend
-from samebits.models.layers.bag_of_words import Words
+from samebits.models.layers.bag_of_words import BagOfWords
 from samebits.models.layers.dropout import Dropout, replace_dropout
 from samebits.models.layers.pooling import first_tokens, mean_of_tokens, used_tokens
 from samebits.params.section import Section
@@ -122,7 +122,7 @@ class Bert(nn.Module):
         self.head = nn.Linear(settings.width, outputs)
         nn.init.normal_(self.head.weight, std=config.initializer_range)
         nn.init.zeros_(self.head.bias)
-        self.words = Words(vocabulary, pad, outputs) if settings.words else None
+        self.words = BagOfWords(vocabulary, pad, outputs) if settings.words else None
 
     def forward(self, tokens: Tensor) -> Tensor:
         whole = tokens

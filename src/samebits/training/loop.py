@@ -27,7 +27,7 @@ from samebits.data.loading.prepared import Split
 from samebits.data.loading.sequential import Batch, sequential
 from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
-from samebits.tasks import Deriving, Task
+from samebits.tasks import DerivesMetrics, Task
 from samebits.training.optim.finite import finite, require_finite_step, require_scale
 from samebits.training.optim.gradients import FlatGradients, all_reduce_grads, reduce_deterministic
 from samebits.training.optim.mixup import mix
@@ -267,7 +267,7 @@ class Training:
                 continue
             with self._autocast():
                 outputs = model(self._inputs(batch.inputs.to(self.device)))
-            rows[number] = self.task.measure(outputs, batch.targets.to(self.device))
+            rows[number] = self.task.metric_sums(outputs, batch.targets.to(self.device))
         names = sorted(next(iter(rows.values()), {}))
         sums = torch.zeros(count, len(names), dtype=torch.float64, device=self.device)
         for number, row in rows.items():
@@ -276,7 +276,7 @@ class Training:
         for row_sums in group.all_reduce(sums):
             total += row_sums
         means = {name: value / len(self.validation) for name, value in zip(names, total.tolist(), strict=True)}
-        return means | (self.task.derived(means) if isinstance(self.task, Deriving) else {})
+        return means | (self.task.derived_metrics(means) if isinstance(self.task, DerivesMetrics) else {})
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def test_measures_are_not_weighted() -> None:
     plain, heavy = (
         build_task(Settings(name="classification", class_weights=each), SIGNATURE) for each in ("none", {"a": 9.0})
     )
-    assert torch.equal(plain.measure(LOGITS, TARGETS)["loss"], heavy.measure(LOGITS, TARGETS)["loss"])
+    assert torch.equal(plain.metric_sums(LOGITS, TARGETS)["loss"], heavy.metric_sums(LOGITS, TARGETS)["loss"])
 
 
 @pytest.mark.parametrize(("weights", "cure"), [({"A": 2.0}, "the classes: a, b, c"), ({"zebra": 1.0}, "the classes")])

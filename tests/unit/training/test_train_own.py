@@ -160,7 +160,9 @@ def test_the_metrics_of_ones_own_regression_are_those_computed_by_hand(made: Any
     split = open_split(context.project.prepared, "validation", in_memory=True)
     rows, prices = split.samples(np.arange(len(split)))
     with torch.inference_mode():
-        answers = checkpoint.task.answer(checkpoint.model(build_preprocess(info.signature)(torch.from_numpy(rows))))
+        answers = checkpoint.task.postprocess(
+            checkpoint.model(build_preprocess(info.signature)(torch.from_numpy(rows)))
+        )
     assert validated(context)["mae"] == pytest.approx(float(np.abs(answers.numpy() - prices).mean()), rel=1e-4)
 
 
@@ -235,7 +237,7 @@ def test_the_next_token_without_a_cache_is_trained_and_not_exported(made: Any) -
     assert validated(context)["perplexity"] > 1
     with pytest.raises(UserError, match="the model own has no cache") as error:
         export(ExportParams(), context=context)
-    assert "cache_shape and extend" in error.value.cure
+    assert "kv_cache_shape and decode_step" in error.value.cure
     assert not context.project.exported.exists()
 
 
