@@ -146,7 +146,7 @@ class Split:
         return rows, self.targets[indices]
 
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each text without what fills it up; of other samples, 1: int64 [n]."""
+        """Unpadded length of each text in tokens; 1 for other inputs: int64 [n]."""
         inputs = self.info.signature.inputs
         if not isinstance(inputs, TokenInputs) or inputs.pad is None:
             return np.ones(len(self), dtype=np.int64)

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from samebits.base.errors import UserError
 from samebits.base.files import json_bytes, write_bytes, write_json
 from samebits.data.loading.prepared import FORMAT_VERSION, SPLITS, ShardInfo
-from samebits.data.readers.reader import Encoded, SetAside, SplitData
+from samebits.data.readers.reader import Encoded, Rejected, SplitData
 from samebits.data.readers.sample_hashes import Hashes, hash_words
 from samebits.signature.signature import Signature
 
@@ -72,7 +72,7 @@ def write_prepared(
     encoded: Encoded,
     *,
     shard_mib: float,
-    set_aside: Sequence[SetAside] = (),
+    set_aside: Sequence[Rejected] = (),
 ) -> dict[str, Any]:
     """Write a prepared folder, `dataset.json` last, and return what that says.
 
@@ -182,7 +182,7 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
     return sink.getvalue()
 
 
-def _set_aside_csv(samples: Sequence[SetAside]) -> bytes:
+def _set_aside_csv(samples: Sequence[Rejected]) -> bytes:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("id", "reason"))

@@ -262,9 +262,9 @@ def test_an_image_without_a_time_is_set_aside(cell: str, reason: str, tmp_path: 
     path = tmp_path / "data/raw/own/time.csv"
     path.write_text(path.read_text().replace(f"3.png,dog,{day(3)}\n", f"3.png,dog,{cell}\n", 1))
     prepared, _ = run(tmp_path, "own/time.csv", "image_csv", split="time")
-    aside = (prepared / "set_aside.csv").read_text().splitlines()[1:]
-    assert len(aside) == 1
-    assert reason in aside[0]
+    rejected = (prepared / "set_aside.csv").read_text().splitlines()[1:]
+    assert len(rejected) == 1
+    assert reason in rejected[0]
     # Where it is not asked for, it need not be there.
     prepared, _ = run(tmp_path, "own/time.csv", "image_csv")
     assert read_json(prepared / "dataset.json")["audit"]["set_aside"] == 0

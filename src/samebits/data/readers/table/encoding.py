@@ -120,7 +120,7 @@ def encode(
     remarks = (*notes, *_remarks(features, fitted, gaps, marks, leaks))
     return Encoded(
         signature,
-        {name: raw.take(of, lambda at: rows[at]) for name, of in splits.items()},
+        {name: raw.subset(of, lambda at: rows[at]) for name, of in splits.items()},
         audit=audit,
         remarks=remarks,
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
 from samebits.data.readers.csv_file import CsvFile, open_csv
-from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.reader import Rejected, Source
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 from samebits.params.data import DataParams
 
@@ -35,10 +35,10 @@ def read(source: Source) -> RawTexts:
     return collect(source, items, file.encodings, split_cures=_SPLIT_CURES, cure="look at data.text.label")
 
 
-def _items(file: CsvFile, name: str, places: Mapping[str, int]) -> Iterator[Item | SetAside]:
+def _items(file: CsvFile, name: str, places: Mapping[str, int]) -> Iterator[Item | Rejected]:
     for line, row in file.rows():
         if isinstance(row, str):
-            yield SetAside(f"line {line}", row)
+            yield Rejected(f"line {line}", row)
             continue
         cells = {key: row[at] for key, at in places.items()}
         yield Item(
