@@ -172,14 +172,15 @@ def _beyond(prepare: dict[str, Any]) -> list[str]:
         f"shared by all cores. Names and hashes: {images * each / 2**20:.1f} GiB of memory. Scratch space: the pixels "
         "once, and 1.5 KB an image for the search for lookalikes. At 64×64 the shards are 15.7 GB, with "
         "`data.shard_mib: 128` about 120 files; at 224×224 193 GB and 1,440. Training is linear in images (above), so "
-        "it is the model that counts: at 224×224 a ResNet-18 takes some 11 GFLOP an image and step, at some 340 "
+        "it is the model that counts: at 224×224 a ResNet-18 takes some 11 GFLOP per image and step, at some 340 "
         "GFLOP/s of this machine 11 to 12 hours an epoch. DVC hashes and copies the shards, which took 1.4 s for 312 "
         "MB here: 1.2 minutes for 15.7 GB, 15 for 193 GB.",
         f"- **10 TB** (100 million images of 100 KB): {corpus * each / 2**20:.0f} GiB for names and hashes. This "
         "breaks first: a list of all samples lies in memory until the manifest is written. Then the manifest, one "
-        "Parquet file of some GB made in memory; the order of an epoch, 8 bytes a sample and more while it is sorted; "
-        "and the one process that writes shards. Decoding alone is 10 to 16 CPU days. At 64×64 1.2 TB of shards, "
-        "9,200 objects of 128 MiB. Such a corpus would have to be prepared in parts, which is not built.",
+        "Parquet file of some GB made in memory; the order of an epoch, 8 bytes per sample and more while it is "
+        "sorted; and the one process that writes shards. Decoding alone is 10 to 16 CPU days. At 64×64 "
+        "1.2 TB of shards, 9,200 objects of 128 MiB. Such a corpus would have to be prepared in parts, which is not "
+        "built.",
         "- **Lookalikes**: candidates are found by four bands of 16 bits, so comparisons grow with the square of "
         "the number once "
         "there are more than some 65,536 images: 100 times more images, 10,000 times more comparisons. At 1.28 "

@@ -89,7 +89,7 @@ def test_an_output_that_was_edited_is_found_by_a_stage_alone(repository: Reposit
     assert " was 0.1" in done.stdout
 
 
-def test_a_missing_input_is_named_with_its_cure(repository: Repository) -> None:
+def test_a_missing_input_is_named_with_its_fix(repository: Repository) -> None:
     shutil.rmtree(repository.folder / ".dvc" / "cache")
     done = samebits(repository, "verify", "--stage", "train")
     assert done.returncode == 2
@@ -111,7 +111,7 @@ def test_bad_input_is_2(repository: Repository) -> None:
         done = samebits(repository, "verify", **environment)
         assert done.returncode == 2, done.stdout
         assert expected in done.stderr or "src/samebits/base/files.py" in done.stderr
-        assert "cure:" in done.stderr
+        assert "fix:" in done.stderr
         assert "Traceback" not in done.stderr
         repository.git("checkout", "-q", ".")
     assert samebits(repository, "verify", "--stage", "trian").returncode == 2

@@ -151,7 +151,7 @@ def test_a_tree_that_is_not_its_commit_is_refused(name: str, project: Project) -
         _edit(project, name)
     with pytest.raises(UserError, match=BAD_TREES[name]) as error:
         verify(project, [], say=print)
-    assert error.value.cure
+    assert error.value.fix
 
 
 def test_a_new_file_counts_only_where_a_stage_would_read_it(project: Project) -> None:
@@ -210,7 +210,7 @@ def test_a_commit_that_a_rebase_dropped(project: Project, repository: Repository
     repository.git("gc", "-q", "--prune=now")
     with pytest.raises(UserError, match=f"commit {old} is not in this repository") as error:
         restore(project, old, tmp_path / "gone", say=print)
-    assert f"git fetch REMOTE {old}" in error.value.cure
+    assert f"git fetch REMOTE {old}" in error.value.fix
     assert not (tmp_path / "gone").exists()
 
 
@@ -219,7 +219,7 @@ def test_missing_objects_are_named_and_made_again(project: Project, tmp_path: Pa
     with pytest.raises(UserError, match="code and parameters are restored in") as error:
         restore(project, "HEAD", tmp_path / "there", say=print)
     assert "models/checkpoint (md5 " in error.value.problem
-    assert "dvc push" in error.value.cure
+    assert "dvc push" in error.value.fix
     assert (tmp_path / "there" / "stages/train.py").is_file()
     assert restore(project, "HEAD", tmp_path / "again", check=True, say=print)
 
@@ -274,7 +274,7 @@ def test_data_kept_by_dvc_add_below_a_dependency_are_brought(
 def test_a_name_that_nothing_has(name: str, project: Project, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         restore(project, name, tmp_path / "there", say=print)
-    assert error.value.cure
+    assert error.value.fix
     assert not (tmp_path / "there").exists()
 
 
@@ -306,7 +306,7 @@ def test_trace_of_what_nobody_knows(project: Project, tmp_path: Path) -> None:
     for name, expected in cases.items():
         with pytest.raises(UserError, match=expected) as error:
             trace_file(project, tmp_path / name)
-        assert error.value.cure
+        assert error.value.fix
     (tmp_path / "config.json").write_text(json.dumps({"data_digest": "abc", "epoch": 3}))
     (tmp_path / "other.safetensors").rename(tmp_path / "model.safetensors")
     assert "config.json.data_digest: abc" in trace_file(project, tmp_path / "model.safetensors")

@@ -89,7 +89,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", "run the stage that makes it: dvc repro") from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", "mend its folder or its permissions") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}", "fix its folder or its permissions") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON: {error}", "restore it: dvc checkout, or dvc repro") from None
 

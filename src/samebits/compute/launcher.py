@@ -22,18 +22,18 @@ def rank_and_size() -> tuple[int, int] | None:
     if not given:
         return None
     shown = ", ".join(f"{name}={value}" for name, value in given.items())
-    cure = (
+    fix = (
         f"unset {' '.join(given)} if they are left over, or let a launcher set them: "
         "torchrun --nproc-per-node N stages/train.py"
     )
     wanted = ["RANK", "WORLD_SIZE"] + ([] if RENDEZVOUS in os.environ else ["MASTER_ADDR", "MASTER_PORT"])
     if missing := [name for name in wanted if name not in os.environ]:
         raise UserError(
-            f"the environment has {shown}, as of one of several processes, but not {', '.join(missing)}", cure
+            f"the environment has {shown}, as of one of several processes, but not {', '.join(missing)}", fix
         )
     if not all(value.isdecimal() for value in given.values()):
-        raise UserError(f"the environment has {shown}, and these are numbers from 0 on", cure)
+        raise UserError(f"the environment has {shown}, and these are numbers from 0 on", fix)
     rank, size = int(given["RANK"]), int(given["WORLD_SIZE"])
     if rank >= size:
-        raise UserError(f"the environment has {shown}, and RANK is less than WORLD_SIZE", cure)
+        raise UserError(f"the environment has {shown}, and RANK is less than WORLD_SIZE", fix)
     return rank, size

@@ -44,9 +44,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except MarkedYAMLError as error:
         place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         problem = (error.problem or "unreadable").splitlines()[0]
-        raise UserError(f"{path.name}{place}: {problem}", "mend the line") from None
+        raise UserError(f"{path.name}{place}: {problem}", "fix the line") from None
     except YAMLError as error:
-        raise UserError(f"{path.name}: {str(error).splitlines()[0]}", "mend the file") from None
+        raise UserError(f"{path.name}: {str(error).splitlines()[0]}", "fix the file") from None
     if not isinstance(value, dict):
         raise UserError(f"{path.name} holds no keys", "write `section:` with keys below it")
     return value

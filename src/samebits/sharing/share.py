@@ -220,8 +220,8 @@ def _push_failed(error: Exception, captured: CapturedErrors, remote: Remote) -> 
     fault = remote.error_of(captured.errors[0] if captured.errors else error)
     if fault.kind in ("forbidden", "bucket", "unknown") and not remote.odb.fs.CAN_TRAVERSE:
         # A web server that only serves files says 405, 403 or 404; DVC keeps the address alone.
-        text, cure = FAULTS["read-only"]
-        return UserError(f"{remote.shown} {text}", cure)
+        text, fix = FAULTS["read-only"]
+        return UserError(f"{remote.shown} {text}", fix)
     return fault
 
 

@@ -141,9 +141,9 @@ class TorchProfiler(Profiler):
         rows = [(name, self._seconds[name]) for name in PHASES]
         rows += [("other", max(0.0, total - sum(self._seconds.values()))), ("all", total)]
         steps = max(1, self._measured_steps)
-        lines = [f"{'phase':<12}{'seconds':>10}{'share':>9}{'ms a step':>11}"]
+        lines = [f"{'phase':<12}{'seconds':>10}{'share':>9}{'ms per step':>13}"]
         lines += [
-            f"{name:<12}{seconds:>10.2f}{seconds / max(total, 1e-9):>9.1%}{1e3 * seconds / steps:>11.3f}"
+            f"{name:<12}{seconds:>10.2f}{seconds / max(total, 1e-9):>9.1%}{1e3 * seconds / steps:>13.3f}"
             for name, seconds in rows
         ]
         return "\n".join(lines) + f"\n{self._measured_steps} steps; {self._steps - self._measured_steps} more traced\n"

@@ -62,7 +62,7 @@ def test_either_instruction_set_is_enough_on_the_cpu(flag: str, monkeypatch: pyt
 def test_fp16_is_refused_where_gradients_cannot_be_scaled(device: str) -> None:
     with pytest.raises(UserError, match=f"'fp16' cannot be used on {device}") as error:
         resolve_precision("fp16", torch.device(device))
-    assert "train.precision: auto" in error.value.cure
+    assert "train.precision: auto" in error.value.fix
 
 
 def set_accelerator(monkeypatch: pytest.MonkeyPatch, kind: str | None, count: int = 0) -> None:
@@ -105,7 +105,7 @@ def test_a_device_that_is_not_there(
     set_accelerator(monkeypatch, kind, 2 if kind else 0)
     with pytest.raises(UserError, match=rf"runtime\.device = '{requested}'.*{found}") as error:
         pick_device(requested)
-    assert "runtime.device: auto" in error.value.cure
+    assert "runtime.device: auto" in error.value.fix
 
 
 @pytest.mark.parametrize("line", ["flags\t\t: fpu bf16 sse", "Features\t: fp asimd bf16"])

@@ -175,7 +175,7 @@ def test_a_tampered_model_is_one_message(
     told = capfd.readouterr()
     assert told.out == ""
     assert told.err.startswith("samebits predict: error: ")
-    assert len(told.err.splitlines()) == 2  # the problem and the cure
+    assert len(told.err.splitlines()) == 2  # the problem and the fix
     assert len(told.err) < 1000
     assert main(["generate", "--model", str(path), "a"]) == 2
 

@@ -143,7 +143,7 @@ def test_what_can_be_wrong_with_it(case: str, project: Path) -> None:
         (project / "custom/example.py").write_text(text)
     with pytest.raises(UserError, match=message) as caught:
         build_model(own.Settings(name="own", **settings), images((1, 12, 12), 2))
-    assert caught.value.cure
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize("file", ["/etc/x.py", "custom/../x.py", "x.py", "custom/x.txt", "custom/"])

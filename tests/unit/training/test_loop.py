@@ -226,7 +226,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(value: float) -> None
     told = Told(save_seconds=0.0, then=lambda _: seen.append(weights(training)))
     with pytest.raises(UserError, match=r"the loss is (nan|inf) at step 3 of 8") as error:
         run(training, told)
-    assert "train.gradient_clip" in error.value.cure
+    assert "train.gradient_clip" in error.value.fix
     assert training.state.step == 2
     assert torch.equal(weights(training), seen[-1])
     assert told.saves == 2
@@ -258,7 +258,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(settings: dict[st
     told = Told(save_seconds=0.0, then=lambda _: seen.append(weights(training)))
     with pytest.raises(UserError, match=r"the gradient of layer.bias is not finite at step 3 of 8") as error:
         run(training, told)
-    assert "square root" in error.value.cure
+    assert "square root" in error.value.fix
     assert torch.equal(weights(training), seen[-1])
     assert not training.state.damaged(training.state.tensors())
     assert told.saves == 2

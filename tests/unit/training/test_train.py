@@ -366,7 +366,7 @@ def test_stop_names_the_size_to_try(batch: int, try_next: int, context: Any, mon
     limit_memory(monkeypatch, 1)
     with pytest.raises(UserError, match=f"out of memory at {batch} samples") as error:
         run(context, batch_size=batch, on_out_of_memory="stop")
-    assert f"set train.micro_batch_size: {try_next} (the effective batch stays {batch})" in error.value.cure
+    assert f"set train.micro_batch_size: {try_next} (the effective batch stays {batch})" in error.value.fix
     assert not context.project.checkpoint.exists()
 
 
@@ -374,7 +374,7 @@ def test_a_single_sample_that_does_not_fit_ends_it(context: Any, monkeypatch: py
     limit_memory(monkeypatch, 0)
     with pytest.raises(UserError, match="one sample at a time") as error:
         run(context, on_out_of_memory="halve")
-    assert "smaller model" in error.value.cure
+    assert "smaller model" in error.value.fix
 
 
 def test_a_finished_training_leaves_no_state(context: Any) -> None:

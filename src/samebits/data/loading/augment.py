@@ -84,7 +84,7 @@ def apply(images: Images, chance: Floats, params: AugmentParams, *, fill: tuple[
 
     Args:
         images: uint8 [B, C, H, W]; not changed.
-        chance: of `draw`, a row a sample.
+        chance: of `draw`, a row per sample.
         fill: mean pixel of each channel, what `erase` writes; zeros if absent.
 
     Returns:

@@ -29,7 +29,7 @@ class Batches:
 
     Args:
         split: what to draw from.
-        batch_size: samples a step; an epoch's last partial batch is dropped.
+        batch_size: samples per step; an epoch's last partial batch is dropped.
         seed: of the order and the augmentation.
         augment: random changes of images, or None; other samples are left as they are.
         shuffle: see `samebits.data.loading.order.epoch_order`.

@@ -105,7 +105,7 @@ def _near_duplicates(raw: Raw, pairs: Sequence[tuple[int, int, int]], gone: Mapp
 
 
 def limit_classes(splits: dict[str, Int64], raw: Raw, most: int | None) -> tuple[dict[str, Int64], int]:
-    """The splits with at most `most` training samples a class, those of lowest hash; how many were left out."""
+    """The splits with at most `most` training samples per class, those of lowest hash; how many were left out."""
     if most is None or raw.targets is None or not raw.classes:
         return splits, 0
     train = splits["train"]

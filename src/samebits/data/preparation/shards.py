@@ -154,7 +154,7 @@ def npy_bytes(array: npt.NDArray[Any]) -> bytes:
 
 
 def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInfo]]) -> bytes:
-    """The manifest: a row a sample, in the order of splits and rows, as Parquet."""
+    """The manifest: a row per sample, in the order of splits and rows, as Parquet."""
     sink = io.BytesIO()
     # Ids and hashes do not repeat: a dictionary of them is dead weight.
     with pq.ParquetWriter(

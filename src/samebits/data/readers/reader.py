@@ -224,7 +224,7 @@ class Raw(ABC):
         given: `train`, `validation` or `test` of each sample, where the source decides it.
         groups: for `data.split: group`, n keys; samples of one key stay together.
         times: for `data.split: time`, n sortable values.
-        split_cures: how the user can say what `group` or `time` a sample is of, where the reader can be told.
+        split_fixes: how the user can say what `group` or `time` a sample is of, where the reader can be told.
         set_aside: samples that could not be used.
     """
 
@@ -236,7 +236,7 @@ class Raw(ABC):
     given: Sequence[str] | None = None
     groups: Sequence[str] | None = None
     times: Array | None = None
-    split_cures: Mapping[str, str] = field(default_factory=dict)
+    split_fixes: Mapping[str, str] = field(default_factory=dict)
     set_aside: tuple[Rejected, ...] = ()
 
     def __len__(self) -> int:

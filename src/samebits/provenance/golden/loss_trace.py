@@ -107,7 +107,7 @@ def trace_in_process(workspace: Path, steps: int, source: Path, environ: Mapping
         errors="replace",
     )
     if done.returncode:
-        raise UserError(f"the training steps failed:\n{done.stderr.strip()[-2000:]}", "mend what it names")
+        raise UserError(f"the training steps failed:\n{done.stderr.strip()[-2000:]}", "fix what it names")
     trace: dict[str, Any] = read_json(file)
     return trace
 

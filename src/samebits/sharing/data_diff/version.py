@@ -32,7 +32,7 @@ class Version:
     Attributes:
         name: the revision, as it was asked for.
         info: `dataset.json`.
-        samples: a row a sample: id, split, target (NaN where there is none), source, sha256, shard, row.
+        samples: a row per sample: id, split, target (NaN where there is none), source, sha256, shard, row.
     """
 
     name: str

@@ -81,7 +81,7 @@ def torch_and_device(project: Project) -> Iterator[Line]:
     device = pick_device(params.runtime.device)
     product = (torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device)).sum().item()
     if product != 512.0:
-        yield Line("torch", "error", f"{device} computes 8*8*8 = {product}", "mend its driver, or runtime.device: cpu")
+        yield Line("torch", "error", f"{device} computes 8*8*8 = {product}", "fix its driver, or runtime.device: cpu")
         return
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores"
     yield Line("torch", "ok", f"{torch.__version__}, device {device} ({name})")
@@ -98,9 +98,7 @@ def git_state(project: Project) -> Iterator[Line]:
         )  # fmt: skip
     if changed:
         wrong = not_committed(project.home, changed)
-        yield Line(
-            "git", "warning", f"commit {commit[:10]}: {wrong.problem}", f"{wrong.cure}; share refuses until then"
-        )
+        yield Line("git", "warning", f"commit {commit[:10]}: {wrong.problem}", f"{wrong.fix}; share refuses until then")
         return
     published = is_published(project.home, commit)
     if published is None:
@@ -165,8 +163,8 @@ def lock(project: Project) -> Iterator[Line]:
         return
     stages = read_lock(project.home)
     if found := never_ran(project.home, stages):
-        problem, cure = never_ran_text(found)
-        yield Line("lock", "error", problem.replace("\n ", ";"), cure)
+        problem, fix = never_ran_text(found)
+        yield Line("lock", "error", problem.replace("\n ", ";"), fix)
     else:
         yield Line("lock", "ok", f"code, inputs and outputs of {len(stages)} stages belong together")
 
@@ -188,7 +186,7 @@ def remote(project: Project, timeout: float) -> Iterator[Line]:
             try:
                 yield _one_remote(open_remote(repo, name, timeout=timeout))
             except UserError as error:  # the others are looked at all the same
-                yield Line("remote", "error", without_secrets(error.problem), without_secrets(error.cure))
+                yield Line("remote", "error", without_secrets(error.problem), without_secrets(error.fix))
 
 
 def _one_remote(storage: Remote) -> Line:

@@ -1,4 +1,4 @@
-"""What a storage server's error means, in one sentence with its cure; no credential gets into it.
+"""What a storage server's error means, in one sentence with its fix; no credential gets into it.
 
 The plugins raise errors of botocore, asyncssh, aiohttp, httpx and the system, wrapped in each other. The innermost
 that we know decides. None of these libraries is imported: each is optional.
@@ -132,8 +132,8 @@ class Classified:
 class RemoteError(UserError):
     """A `UserError` about a remote; `kind` names the error."""
 
-    def __init__(self, kind: str, problem: str, cure: str) -> None:
-        super().__init__(problem, cure)
+    def __init__(self, kind: str, problem: str, fix: str) -> None:
+        super().__init__(problem, fix)
         self.kind = kind
 
 
@@ -160,9 +160,9 @@ def explain(error: BaseException, where: str, is_session: Callable[[], bool] = l
         fault = Classified("ended", fault.detail)
     if fault.kind == "unknown":
         return RemoteError("unknown", f"{where} failed: {fault.detail}", f"see docs/remotes.md; {_RETRY}")
-    text, cure = FAULTS[fault.kind]
+    text, fix = FAULTS[fault.kind]
     detail = f" ({fault.detail})" if fault.detail else ""
-    return RemoteError(fault.kind, f"{where} {text}{detail}", cure)
+    return RemoteError(fault.kind, f"{where} {text}{detail}", fix)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -66,7 +66,7 @@ class Tracker(Protocol):
         """A file for people (figure, report, log). It is copied at once; over 20 MiB only its path is noted."""
 
     def dataset(self, *, name: str, digest: str, source: str, counts: Mapping[str, int]) -> None:
-        """The data set that the stage read; `counts` are samples a split."""
+        """The data set that the stage read; `counts` are samples per split."""
 
     def lineage(self, reads: Iterable[Path], writes: Iterable[Path]) -> None:
         """Files and folders read and written, recorded by the hash that DVC gives them."""

@@ -180,7 +180,7 @@ def test_the_same_inputs_with_other_numbers_as_targets_are_no_copies(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("case", "split", "cure"),
+    ("case", "split", "fix"),
     [
         ("images, given", "group", "list the images in a CSV with a column `group`"),
         ("images, given", "time", "list the images in a CSV with a column `time`"),
@@ -196,8 +196,8 @@ def test_the_same_inputs_with_other_numbers_as_targets_are_no_copies(tmp_path: P
         ("rows, given", "time", "name the column to sort by: data.time_column"),
     ],
 )
-def test_a_split_by_what_a_source_does_not_say_names_the_cure(
-    case: str, split: str, cure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_split_by_what_a_source_does_not_say_names_the_fix(
+    case: str, split: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing is given for the test, so that `data.split` has to decide.
     monkeypatch.setitem(globals(), "part", lambda k: "train")
@@ -205,7 +205,7 @@ def test_a_split_by_what_a_source_does_not_say_names_the_cure(
     make(raw_folder(tmp_path))
     with pytest.raises(UserError, match=f"data.split is {split}, but") as caught:
         run(tmp_path, source, format_name, **{**changed, "split": split})
-    assert caught.value.cure.startswith(cure)
+    assert caught.value.fix.startswith(fix)
 
 
 def test_images_of_one_group_stay_together(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_bad_input(case: str, run_prepare: Run, tmp_path: Path) -> None:
     change(source)
     with pytest.raises(UserError, match=message) as caught:
         run_prepare(source, **data)
-    assert caught.value.cure
+    assert caught.value.fix
     assert not (tmp_path / "workspace/data/prepared/dataset.json").exists()
 
 
@@ -111,11 +111,11 @@ OWN: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize("case", list(OWN))
 def test_sources_that_are_wrong(case: str, run_prepare: Run, tmp_path: Path) -> None:
-    data, problem, cure = OWN[case]
+    data, problem, fix = OWN[case]
     (tmp_path / "workspace/data/raw/birds").mkdir(parents=True)
     with pytest.raises(UserError, match=problem) as caught:
         run_prepare(make_source(), **data)
-    assert cure in caught.value.cure
+    assert fix in caught.value.fix
     assert not (tmp_path / "workspace/data/prepared").exists()
 
 

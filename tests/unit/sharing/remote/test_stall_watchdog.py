@@ -93,4 +93,4 @@ with abort_on_stall(UserError("it went quiet", "try again"), 0.4):
     thread.join()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (2, "samebits: error: it went quiet\n  cure: try again\n")
+    assert (done.returncode, done.stderr) == (2, "samebits: error: it went quiet\n  fix: try again\n")

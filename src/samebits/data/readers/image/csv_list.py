@@ -25,7 +25,7 @@ from samebits.data.readers.reader import Rejected, Source, require_kept
 from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.times import no_time
 
-_SPLIT_CURES = {
+_SPLIT_FIXES = {
     "group": "add a column `group` to the CSV: images of one group stay together",
     "time": "add a column `time` to the CSV: dates such as 2025-12-31, or numbers",
 }
@@ -77,7 +77,7 @@ def read(source: Source) -> RawImages:
         first = f"; the first: {rejected[0].id}: {rejected[0].reason}" if rejected else ""
         raise UserError(f"{source.settings.source} lists no usable image{first}", "look at its `path` and `label`")
     require_kept(source.settings.source, (), {each.label for each in labelled}, rejected)
-    return gather(source, labelled, rejected, _SPLIT_CURES)
+    return gather(source, labelled, rejected, _SPLIT_FIXES)
 
 
 def _member(folder: Path, name: str, watch: Callable[[Path], None]) -> Member:

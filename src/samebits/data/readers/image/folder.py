@@ -29,7 +29,7 @@ _FEWEST_CLASSES = 2
 _DEEPEST = (255, 1023, 4095, 16383)
 """Largest values of images of 8, 10, 12 and 14 bits, which are often stored in 16."""
 _LIST = "list the images in a CSV with a column `{}` (data.format: image_csv), or set data.split: hash"
-_SPLIT_CURES = {"group": _LIST.format("group"), "time": _LIST.format("time")}
+_SPLIT_FIXES = {"group": _LIST.format("group"), "time": _LIST.format("time")}
 _SINGLE = "the only image of its class"
 
 
@@ -61,21 +61,21 @@ def read(source: Source) -> RawImages:
     missing = sorted((wanted or set()) - set(classes))
     if missing:
         raise UserError(f"{source.name} has no folder {', '.join(missing)}", "correct `classes` of its card")
-    return gather(source, labelled, rejected, _SPLIT_CURES, listed_files=False)
+    return gather(source, labelled, rejected, _SPLIT_FIXES, listed_files=False)
 
 
 def gather(
     source: Source,
     labelled: Sequence[Labelled],
     rejected: Sequence[Rejected],
-    split_cures: Mapping[str, str],
+    split_fixes: Mapping[str, str],
     *,
     listed_files: bool = True,
 ) -> RawImages:
     """Decode labelled files; those that cannot be read are set aside.
 
     Args:
-        split_cures: as in `Raw`.
+        split_fixes: as in `Raw`.
         listed_files: whether each was named as an image. Where they only lie there, files of other kinds are no fault.
 
     Raises:
@@ -123,7 +123,7 @@ def gather(
         given=given,
         groups=_groups(kept),
         times=read_times([each.time for each in kept], "the column `time`"),
-        split_cures=split_cures,
+        split_fixes=split_fixes,
         set_aside=(*rejected, *unusable),
         parts=[decoded.pixels],
         rows=np.array(usable, dtype=np.int64),

@@ -36,7 +36,7 @@ from samebits.data.readers.table.parquet_file import pandas_index, read_parquet
 from samebits.data.readers.table.target import Target, read_target
 from samebits.params.data import DataParams
 
-_SPLIT_CURES = {
+_SPLIT_FIXES = {
     "group": "name the column whose equal values stay together: data.group_column",
     "time": "name the column to sort by: data.time_column",
 }
@@ -111,7 +111,7 @@ def read(source: Source) -> RawTable:
         given=_given(columns, source.settings.split_column, good),
         groups=None if (group := source.settings.group_column) is None else columns[group].texts[good].tolist(),
         times=None if (time := source.settings.time_column) is None else columns[time].values[good],
-        split_cures=_SPLIT_CURES,
+        split_fixes=_SPLIT_FIXES,
         set_aside=tuple(rejected),
         features=Features.select(inputs, good, settings, table.decimal),
         target=target.select(good),

@@ -22,7 +22,7 @@ from samebits.data.readers.splits import are_splits, first_folders, require_fill
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 
 _TABLE = "put the texts into a CSV or JSON Lines file that says its {} (data.{}_column), or set data.split: hash"
-_SPLIT_CURES = {key: _TABLE.format(key, key) for key in ("group", "time")}
+_SPLIT_FIXES = {key: _TABLE.format(key, key) for key in ("group", "time")}
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -73,8 +73,8 @@ def read_files(
         found,
         encodings,
         named=known or {folder for each in members if (folder := _place(each.name, splits)[1])},
-        split_cures=_SPLIT_CURES,
-        cure="put the texts of each class into a folder of its name",
+        split_fixes=_SPLIT_FIXES,
+        fix="put the texts of each class into a folder of its name",
     )
 
 

@@ -16,7 +16,7 @@ from samebits.data.readers.reader import Rejected, Source
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 from samebits.params.data import DataParams
 
-_SPLIT_CURES = {
+_SPLIT_FIXES = {
     "group": "name the key whose equal values stay together: data.group_column",
     "time": "name the key with the date of a text: data.time_column",
 }
@@ -35,7 +35,7 @@ def read(source: Source) -> RawTexts:
         raise UserError(f"data.text.text and data.text.label are both {source.settings.text.text!r}", "name two keys")
     encodings: Counter[str] = Counter()
     return collect(
-        source, _items(source, encodings), encodings, split_cures=_SPLIT_CURES, cure="look at data.text.label"
+        source, _items(source, encodings), encodings, split_fixes=_SPLIT_FIXES, fix="look at data.text.label"
     )
 
 

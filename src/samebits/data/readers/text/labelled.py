@@ -134,16 +134,16 @@ def collect(
     encodings: Counter[str] | None = None,
     *,
     named: Collection[str] = (),
-    split_cures: Mapping[str, str] | None = None,
-    cure: str = "",
+    split_fixes: Mapping[str, str] | None = None,
+    fix: str = "",
 ) -> RawTexts:
     """Clean the texts, set aside those that cannot be used, and name the classes.
 
     Args:
         encodings: filled while `found` is read.
         named: classes that the source says it has, by its folders or its card; each needs a text.
-        split_cures: as in `Raw`.
-        cure: what to do where there is only one class.
+        split_fixes: as in `Raw`.
+        fix: what to do where there is only one class.
 
     Raises:
         UserError: for a class without a usable text, fewer than two classes, or as many as only free text has.
@@ -176,7 +176,7 @@ def collect(
     single = [Rejected(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
     classes = _ordered(set(counts) - once)
     if kept or rejected:
-        _require_classes(source, classes, counts, len(kept), rejected, single, cure)
+        _require_classes(source, classes, counts, len(kept), rejected, single, fix)
     rows = np.array([k for k, item in enumerate(kept) if item.label not in once], dtype=np.int64)
     chosen = [kept[k] for k in rows.tolist()]
     index = {name: k for k, name in enumerate(classes)}
@@ -190,7 +190,7 @@ def collect(
         given=_column([item.given for item in chosen], default="train"),
         groups=_column([item.group for item in chosen], default=""),
         times=read_times([item.time for item in chosen], "data.time_column"),
-        split_cures=split_cures or {},
+        split_fixes=split_fixes or {},
         set_aside=(*rejected, *single),
         store=store,
         rows=rows,
@@ -244,16 +244,16 @@ def _require_classes(
     total: int,
     rejected: Sequence[Rejected],
     single: Sequence[Rejected],
-    cure: str,
+    fix: str,
 ) -> None:
     if total > 100 and len(single) > total / 2:
         raise UserError(
             f"{source.name}: {len(single):,} of {total:,} samples have a label of their own, such as "
             f"{str(next(iter(counts)))[:40]!r}: that is no class",
-            cure or "name the one that holds the class",
+            fix or "name the one that holds the class",
         )
     if len(classes) > MAX_CLASSES:
-        raise UserError(f"{source.name}: {len(classes):,} classes are more than {MAX_CLASSES:,}", cure or "join some")
+        raise UserError(f"{source.name}: {len(classes):,} classes are more than {MAX_CLASSES:,}", fix or "join some")
     if len(classes) < 2 and total:
         first = [*rejected[:3], *single[:3]]
         reasons = "".join(f"\n    {sample.id}: {sample.reason}" for sample in first)
@@ -261,7 +261,7 @@ def _require_classes(
         raise UserError(
             f"{source.name}: a classifier needs two classes with two samples each, found: {names}"
             + (f"; set aside:{reasons}" if reasons else ""),
-            cure or "add samples of another class",
+            fix or "add samples of another class",
         )
 
 

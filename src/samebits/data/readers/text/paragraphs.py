@@ -42,7 +42,7 @@ def read(source: Source) -> RawTexts:
         _items(source, members, encodings, other),
         encodings,
         named=known,
-        cure="name the files AUTHOR-title.txt",
+        fix="name the files AUTHOR-title.txt",
     )
     # A line in set_aside.csv for each would be most of that file: titles, lines of a dialogue, verses.
     if other.total():

@@ -189,7 +189,7 @@ class RawText(Raw):
         total = sum(audit["tokens"].values())
         yield (
             f"{audit['documents']:,} documents, {total:,} tokens of {inputs.vocabulary:,} kinds, "
-            f"{audit['bytes_per_token']['test']:.2f} bytes a token; rows of {inputs.length} + 1 tokens"
+            f"{audit['bytes_per_token']['test']:.2f} bytes per token; rows of {inputs.length} + 1 tokens"
         )
         odd = [f"{count} as {name}" for name, count in self.encodings.items() if not name.startswith("utf-8")]
         if odd:

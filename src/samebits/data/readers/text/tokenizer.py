@@ -109,7 +109,7 @@ class EncodedTexts:
         n, total = len(self.lengths), max(1, found["tokens"])
         ninth = int(np.quantile(self.lengths, 0.9)) if n else 0
         yield (
-            f"tokens a text: median {found['length_median']:,}, 90 % up to {ninth:,}, "
+            f"tokens per text: median {found['length_median']:,}, 90 % up to {ninth:,}, "
             f"longest {found['length_longest']:,}"
         )
         if found["longer"]:

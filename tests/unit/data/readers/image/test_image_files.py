@@ -260,7 +260,7 @@ def test_12_bits_in_16_are_not_read_as_black(home: Path) -> None:
     deepen(home, 4095, np.uint16, "PNG")
     with pytest.raises(UserError, match=r"16-bit images end at 4,\d+ of 65,535|end at 3,") as caught:
         run(home, image={"channels": 1})
-    assert "data.image.value_range: [0, 4095]" in caught.value.cure
+    assert "data.image.value_range: [0, 4095]" in caught.value.fix
     bright = read_info(run(home, image={"channels": 1, "value_range": [0, 4095]}))
     assert bright.signature.images.mean[0] > 0.3
     assert bright.signature.images.value_range == [0, 4095]
@@ -273,7 +273,7 @@ def test_values_without_a_range_of_their_own_are_refused(home: Path, dtype: Any)
     deepen(home, 255, dtype, "TIFF")
     with pytest.raises(UserError, match=r"60 images have .* values, from \d+ to 2\d\d") as caught:
         run(home, image={"channels": 1})
-    assert "set data.image.value_range" in caught.value.cure
+    assert "set data.image.value_range" in caught.value.fix
     assert read_info(run(home, image={"channels": 1, "value_range": [0, 255]})).signature.images.mean[0] > 0.3
 
 
@@ -393,7 +393,7 @@ def test_a_bad_folder_is_named(case: str, home: Path) -> None:
         run(home, **settings)
     text = str(caught.value)
     assert any(part in text for part in message.split("|")), text
-    assert caught.value.cure
+    assert caught.value.fix
     assert not (home / "data/prepared/dataset.json").exists()
 
 
@@ -494,7 +494,7 @@ def test_a_bad_csv_is_named(case: str, home: Path) -> None:
     with pytest.raises(UserError) as caught:
         run(home, **CSV)
     assert message in str(caught.value)
-    assert caught.value.cure
+    assert caught.value.fix
     assert not (home / "data/prepared/dataset.json").exists()
 
 
