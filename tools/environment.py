@@ -1,6 +1,6 @@
 """Make .venv what requirements.lock says. `make` runs it before everything else; it needs only the standard library.
 
-    python3 tools/environment.py            makes or mends .venv, or finds that nothing is to do (well under a second)
+    python3 tools/environment.py            makes or fixes .venv, or finds that nothing is to do (well under a second)
     python3 tools/environment.py --check    exit 0 if nothing is to do, else 1; changes nothing
 
 A stamp in .venv is written last. Without it (an interrupted install) .venv is made anew; with it, only what
@@ -49,9 +49,9 @@ def say(text: str) -> None:
     print(f"samebits: {text}", flush=True)
 
 
-def stop(problem: str, cure: str, code: int = 1) -> NoReturn:
+def stop(problem: str, fix: str, code: int = 1) -> NoReturn:
     sys.stdout.flush()
-    print(f"samebits: {problem}\n  cure: {cure}", file=sys.stderr, flush=True)
+    print(f"samebits: {problem}\n  fix: {fix}", file=sys.stderr, flush=True)
     raise SystemExit(code)
 
 
@@ -155,7 +155,7 @@ def pip(arguments: list[str], purpose: str, keep: tuple[int, ...]) -> None:
     if code:
         stop(
             f"{purpose} failed: pip's reason stands above (exit code {code})",
-            "mend that (network, disk) and run the same command again; pip's cache keeps finished downloads",
+            "fix that (network, disk) and run the same command again; pip's cache keeps finished downloads",
         )
 
 

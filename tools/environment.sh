@@ -33,5 +33,5 @@ else
     found=$(python3 -V 2>&1) || found="there is no python3"
     echo "samebits: no Python 3.11 to 3.14 on PATH ($found)" >&2
 fi
-echo "  cure: install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: PYTHON=/path/to/python3.12 make" >&2
+echo "  fix: install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: PYTHON=/path/to/python3.12 make" >&2
 exit 1

@@ -377,7 +377,7 @@ def test_a_python_that_does_not_fit_gives_one_clear_message(tmp_path: Path) -> N
     )
     assert result.returncode == 1
     assert f"PYTHON={old} does not fit (Python 3.9.1)" in result.stderr
-    assert "cure:" in result.stderr
+    assert "fix:" in result.stderr
 
 
 # --- the checks before a commit
