@@ -168,7 +168,7 @@ def test_a_tree_without_its_lock_or_with_a_moved_file_is_refused(project: Projec
     (project.workspace / "dvc.lock").unlink()
     with pytest.raises(UserError, match=r"there is no dvc\.lock") as error:
         verify(project, [], say=print)
-    assert error.value.cure
+    assert error.value.fix
 
 
 @pytest.mark.parametrize("arguments", [("--stage", "trian"), ("--steps", "0"), ("--stage", "train")])
@@ -177,7 +177,7 @@ def test_what_cannot_be_verified_is_2(arguments: tuple[str, ...], repository: Re
     source = str(ROOT / "src")
     done = repository.run(sys.executable, "-m", "samebits.cli.main", "verify", *arguments, PYTHONPATH=source)
     assert done.returncode == 2, done.stdout
-    assert "cure:" in done.stderr or "--steps: must be 1 or more" in done.stderr
+    assert "fix:" in done.stderr or "--steps: must be 1 or more" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -206,7 +206,7 @@ def test_a_failing_stage_and_a_missing_input_are_user_errors(project: Project, r
     shutil.rmtree(project.workspace / ".dvc" / "cache")
     with pytest.raises(UserError, match=r"models/checkpoint \(md5 \w+\.dir\)") as error:
         verify(project, ["judge"], say=print)
-    assert "dvc pull" in error.value.cure
+    assert "dvc pull" in error.value.fix
     _edit(project, "stages/train.py")
     repository.git("commit", "-qam", "broken")
     with pytest.raises(UserError, match="train ended with exit code 1"):

@@ -118,11 +118,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     try:
         weights = load_file(path)
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist", _CURE) from None
+        raise UserError(f"{path} does not exist", _FIX) from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", _CURE) from None
+        raise UserError(f"{path} cannot be read: {error.strerror}", _FIX) from None
     except (SafetensorError, RuntimeError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error}", _CURE) from None
+        raise UserError(f"{path} is damaged: {error}", _FIX) from None
     settings = _settings("model", config.model, MODELS, folder)
     try:
         model = build_model(settings, config.signature)
@@ -130,7 +130,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         if own_place(error) is not None:
             raise
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{folder / CONFIG} describes a model that cannot be built: {reason}", _CURE) from None
+        raise UserError(f"{folder / CONFIG} describes a model that cannot be built: {reason}", _FIX) from None
     task = build_task(_settings("task", config.task, TASKS, folder), config.signature)
     try:
         load_weights(model, weights)

@@ -154,7 +154,7 @@ def _json(path: Path, members: dict[str, bytes], name: str) -> dict[str, Any]:
     try:
         value = json.loads(members[name])
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: {name} is not valid JSON: {error}", _CURE) from None
+        raise UserError(f"{path}: {name} is not valid JSON: {error}", _FIX) from None
     if not isinstance(value, dict):
         _refuse(path, f"{name} is not a JSON object")
     return value

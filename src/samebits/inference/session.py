@@ -127,7 +127,7 @@ def open_model(path: Path) -> Opened:
     if path.is_dir():
         raise UserError(f"{path} is a folder", f"name the file in it, as {path / 'model.onnx'}")
     if not path.is_file():
-        raise UserError(f"{path} does not exist", _CURE)
+        raise UserError(f"{path} does not exist", _FIX)
     try:
         require_harmless("model", path)
         session = onnx_session(path)

@@ -44,7 +44,7 @@ class TablePrediction:
     notes: tuple[str, ...]
 
     def csv(self) -> str:
-        """The answers as CSV, a line a row of the file, in its order."""
+        """The answers as CSV, a line per row of the file, in its order."""
         return csv_bytes(self.header, self.rows).decode()
 
 

@@ -16,7 +16,7 @@ from samebits.models import build_model, efficientnet_lite0, resnet9
 from samebits.params.transfer import TransferParams
 from samebits.signature.signature import ClassTarget, ImageInputs, Signature
 from samebits.training.pretrained.find import is_torchs_own
-from samebits.training.pretrained.load import read_weights, set_up
+from samebits.training.pretrained.load import load_pretrained, read_weights
 from tests.helpers.signatures import images
 
 CATALOG = Path(__file__).parents[3] / "data" / "catalog"

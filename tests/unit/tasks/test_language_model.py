@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from samebits.metrics.scores import token_metrics
-from samebits.tasks import Deriving
+from samebits.tasks import DerivesMetrics
 from samebits.tasks.language_model import LanguageModel
 
 

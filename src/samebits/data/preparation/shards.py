@@ -181,7 +181,7 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
     return sink.getvalue()
 
 
-def _set_aside_csv(samples: Sequence[SetAside]) -> bytes:
+def _set_aside_csv(samples: Sequence[Rejected]) -> bytes:
     return csv_bytes(("id", "reason"), ((sample.id, sample.reason) for sample in samples))
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from samebits.base.errors import UserError
 from samebits.evaluation.sample_text import row_text, token_text
-from samebits.sharing.remote.captured_logs import unlogged
+from samebits.sharing.remote.captured_logs import captured_logs
 from samebits.sharing.remote.objects import files_at, whole_message
 from samebits.signature.signature import TOKENIZER
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from samebits.tracking.journal.run_state import is_worth_a_run
+from samebits.tracking.journal.run_state import should_create_run
 from tests.helpers.memory_store import Recorded
 
 

@@ -19,7 +19,7 @@ from samebits.base.files import sha256_bytes
 from samebits.base.registry import nearest
 from samebits.data.readers.decoding import NotText, clean
 from samebits.data.readers.labels import LONGEST_NAME, class_name
-from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, require_kept
+from samebits.data.readers.reader import Encoded, Int64, Raw, Rejected, Source, require_kept
 from samebits.data.readers.sample_hashes import HASH_BYTES
 from samebits.data.readers.splits import split_of
 from samebits.data.readers.text.tokenizer import PretrainedTokenizer, encode_texts, fit_tokenizer

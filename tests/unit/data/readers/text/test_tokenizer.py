@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
 from samebits.data.readers.decoding import clean
-from samebits.data.readers.text.tokenizer import SPECIAL, Given, cleaning, encode_texts
+from samebits.data.readers.text.tokenizer import SPECIAL, PretrainedTokenizer, cleaning, encode_texts
 from samebits.signature.signature import TokenInputs
 from tests.helpers.texts import SAMPLES, texts_of
 from tests.helpers.tokenizer import fit
