@@ -243,7 +243,7 @@ def bring_up_to_date(keep: tuple[int, ...]) -> None:
     if stamp.get("lock") != want["lock"] or gone:
         count = len(names_of(LOCK.read_text(encoding="utf-8")))
         size = "some 3 GB to download on Linux (torch with CUDA) where pip's cache is empty; " if not stamp else ""
-        say(f"installing requirements.lock ({count} packages; {size}takes minutes)" if not stamp else "mending .venv")
+        say(f"installing requirements.lock ({count} packages; {size}takes minutes)" if not stamp else "repairing .venv")
         install_lock(old.read_text(encoding="utf-8") if old.exists() else "", keep)
         pip(["check"], "checking the installed packages against each other", keep)
     install_project(keep)
