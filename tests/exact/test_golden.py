@@ -16,9 +16,9 @@ from samebits.pipeline.recipes import recipe_names
 from samebits.provenance.golden.golden import (
     FOLDER,
     STEPS,
+    first_divergence,
     golden_file,
     kind_name,
-    part,
     read_trace,
     require_repeated,
     trace_copy,
@@ -57,9 +57,10 @@ def test_the_first_steps_of_a_recipe(recipe: str, project: Project, capsys: pyte
                 return
     except UnavailableError as error:
         pytest.skip(f"{recipe} cannot be traced here: {error.problem}")
-    parting = part(read_trace(file), trace)
-    assert parting.step == 0, (
-        f"{recipe}: the losses part from {file.name} at step {parting.step}: {parting.was!r} -> {parting.now!r}. "
+    divergence = first_divergence(read_trace(file), trace)
+    assert divergence.step == 0, (
+        f"{recipe}: the losses diverge from {file.name} at step {divergence.step}: "
+        f"{divergence.was!r} -> {divergence.now!r}. "
         f"If the change of code or recipe was meant: samebits golden {recipe} --replace"
     )
 

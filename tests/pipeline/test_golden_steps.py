@@ -57,7 +57,7 @@ def test_where_the_losses_part_is_told(traced: Repository, tmp_path: Path) -> No
     repository.git("commit", "-qam", "another machine's")
     done = samebits(repository, "verify", "--steps", "5")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "the losses part at step 3 of 5" in done.stdout
+    assert "the losses diverge at step 3 of 5" in done.stdout
     assert "onednn_isa: another one -> " in done.stdout
     assert samebits(repository, "verify", "--steps", "2").returncode == 0, "up to there they are the same"
 

@@ -111,7 +111,7 @@ def test_other_bits_are_told_tensor_by_tensor(project: Project, monkeypatch: pyt
     assert (
         "models/checkpoint/model.safetensors: 1 of 2 tensors differ; the first is b, by up to 1 (relative 0.5)" in text
     )
-    assert "reports/train/curves.csv: the curves part at step 2: train/loss 1.25 -> 2.25" in text
+    assert "reports/train/curves.csv: the curves diverge at step 2: train/loss 1.25 -> 2.25" in text
     assert "metrics.json: digest was " in text
     assert "is not on record here" in text
 

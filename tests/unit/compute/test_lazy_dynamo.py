@@ -18,7 +18,7 @@ from samebits.training.optim import optimizers
 from samebits.compute.determinism import set_determinism
 
 if not {spared}:
-    optimizers.spare_compiler = optimizers.step_without_compiler = lambda *_: None
+    optimizers.avoid_dynamo_import = optimizers.step_without_compiler = lambda *_: None
 set_determinism("strict", 1)
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))

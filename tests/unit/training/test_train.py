@@ -206,7 +206,7 @@ def test_the_speed_and_its_share_of_the_peak_are_recorded(context: Any) -> None:
     values = context.tracker.values
     assert values["train/samples_per_second"] > 0
     (peak,) = read_json(context.project.state / PEAKS).values()
-    assert values["train/gflop_per_second"] * 1e9 / peak == pytest.approx(values["train/share_of_peak"])
+    assert values["train/gflop_per_second"] * 1e9 / peak == pytest.approx(values["train/mfu"])
     said = next(line for line in context.said if "GFLOP/s" in line)
     assert f"{values['train/samples_per_second']:,.0f} samples/s" in said
 
