@@ -30,7 +30,7 @@ STAGE = '''
 import sys, time
 from samebits.params.runtime import RuntimeParams
 from samebits.base.paths import current_project
-from samebits.tracking.journal import tracker as journal_tracker
+from samebits.tracking.journal import journal_tracker
 from samebits.tracking.journal.tracker import open_tracker
 
 # The wait ends as soon as the sender has an answer: on a busy machine, where it takes longer to start, later.
