@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,25 @@ class Repository:
 
     def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "dvc", *arguments, **environment)
+
+    def work_off_the_queue(self, timeout: float = 600) -> list[str]:
+        """Start two workers of `dvc queue`, wait, and end them; how the tasks ended: `Success`, `Failed`."""
+        from dvc.repo import Repo
+
+        # The workers outlive the command and would hold a pipe open.
+        start = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
+        quiet = subprocess.DEVNULL
+        subprocess.run(start, cwd=self.folder, env=self.environment(), stdout=quiet, stderr=quiet, check=True)
+        deadline = time.monotonic() + timeout
+        while True:
+            with Repo(str(self.folder)) as repo:  # each `dvc queue status` would keep a core busy for a second
+                status = [str(task["status"]) for task in repo.experiments.celery_queue.status()]
+            if not {"Queued", "Running"} & set(status):
+                break
+            assert time.monotonic() < deadline, status
+            time.sleep(1)
+        self.dvc("queue", "stop", "--kill")
+        return status
 
     def git(self, *arguments: str) -> str:
         done = self.run("git", *arguments)
@@ -96,6 +116,25 @@ def make_repository(folder: Path, card: Path) -> Repository:
     repository.git("add", "-A")
     repository.git("commit", "-q", "-m", "start")
     return repository
+
+
+_EACH = """
+import contextlib, io, json, sys
+from samebits.cli.main import main
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(arguments)
+    print(json.dumps([arguments, code, out.getvalue(), err.getvalue()]))
+"""
+
+
+def samebits_each(repository: Repository, *commands: list[str]) -> list[subprocess.CompletedProcess[str]]:
+    """Several commands in one process: each start of one imports MLflow, which takes seconds."""
+    source = str(repository.folder / "src")
+    done = repository.run(sys.executable, "-c", _EACH, json.dumps(commands), PYTHONPATH=source)
+    assert done.returncode == 0, done.stderr
+    return [subprocess.CompletedProcess(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def samebits(repository: Repository, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from samebits.base.files import read_json, sha256_file
 from samebits.pipeline.dvc_hashes import dvc_md5
-from tests.helpers.repository import Repository, samebits
+from tests.helpers.repository import Repository, samebits, samebits_each
 from tests.helpers.workspace import set_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -126,8 +126,8 @@ def test_a_rebased_commit_is_found_until_git_collects_it(history: Repository, tm
         repository.git("update-ref", "-d", name)
     (repository.folder / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
     repository.git("gc", "-q", "--prune=now")
-    for name in (run_id, old):
-        gone = samebits(repository, "restore", name, "--into", str(tmp_path / "gone"))
+    into = ["--into", str(tmp_path / "gone")]
+    for gone in samebits_each(repository, ["restore", run_id, *into], ["restore", old, *into]):
         assert gone.returncode == 2, gone.stdout
         assert f"commit {old}" in gone.stderr
         assert f"git fetch REMOTE {old}" in gone.stderr
@@ -155,13 +155,14 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_name_that_nothing_has_is_2(name: str, history: Repository, tmp_path: Path) -> None:
-    done = samebits(history, "restore", "--into", str(tmp_path / "there"), "--", name)
-    assert done.returncode == 2, done.stdout
-    assert BAD[name] in done.stderr
-    assert "fix:" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_name_that_nothing_has_is_2(history: Repository, tmp_path: Path) -> None:
+    there = str(tmp_path / "there")
+    asked = samebits_each(history, *(["restore", "--into", there, "--", name] for name in BAD))
+    for name, done in zip(BAD, asked, strict=True):
+        assert done.returncode == 2, done.stdout
+        assert BAD[name] in done.stderr
+        assert "fix:" in done.stderr
+        assert "Traceback" not in done.stderr
     assert not (tmp_path / "there").exists()
 
 
@@ -176,16 +177,17 @@ def test_a_folder_that_is_in_use_is_refused(history: Repository, tmp_path: Path)
 MODELS = ["models/export/model.onnx", "models/export/model.pt2", "models/checkpoint/model.safetensors"]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_file_tells_where_it_comes_from(name: str, history: Repository, tmp_path: Path) -> None:
-    elsewhere = tmp_path / f"copied{Path(name).suffix}"
-    shutil.copy(history.folder / name, elsewhere)
+def test_a_model_file_tells_where_it_comes_from(history: Repository, tmp_path: Path) -> None:
+    files = []
+    for name in MODELS:
+        elsewhere = tmp_path / f"copied{Path(name).suffix}"
+        shutil.copy(history.folder / name, elsewhere)
+        files += [history.folder / name, elsewhere]
     info = read_json(history.folder / "data/prepared/dataset.json")
     first = history.git("rev-list", "--max-parents=0", "HEAD").strip()
-    for file in (history.folder / name, elsewhere):
-        done = samebits(history, "trace", str(file))
+    for file, done in zip(files, samebits_each(history, *(["trace", str(file)] for file in files)), strict=True):
         assert done.returncode == 0, done.stderr
-        assert f"sha256 {sha256_file(history.folder / name)}" in done.stdout
+        assert f"sha256 {sha256_file(file)}" in done.stdout
         assert f"code: {first[:12]}" in done.stdout, "the run that made it ran on the first commit"
         assert history.git("rev-parse", "HEAD").strip()[:12] in done.stdout, "whose dvc.lock the second one has"
         assert info["digest"] in done.stdout
@@ -202,8 +204,8 @@ def test_a_file_that_nobody_knows_is_2(history: Repository, tmp_path: Path) -> N
     (tmp_path / "text.txt").write_text("x")
     cases = {"other.safetensors": "is unknown here", "broken.onnx": "cannot be read as .onnx",
              "text.txt": "is no model file", "absent.onnx": "does not exist"}  # fmt: skip
-    for name, expected in cases.items():
-        done = samebits(history, "trace", str(tmp_path / name))
+    asked = samebits_each(history, *(["trace", str(tmp_path / name)] for name in cases))
+    for expected, done in zip(cases.values(), asked, strict=True):
         assert done.returncode == 2, done.stdout
         assert expected in done.stderr
         assert "Traceback" not in done.stderr
