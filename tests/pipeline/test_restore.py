@@ -134,19 +134,6 @@ def test_a_rebased_commit_is_found_until_git_collects_it(history: Repository, tm
         assert not (tmp_path / "gone").exists()
 
 
-def test_missing_objects_are_named_and_can_be_made_again(history: Repository, tmp_path: Path) -> None:
-    shutil.copytree(history.folder, tmp_path / "project", symlinks=True)
-    repository = Repository(tmp_path / "project")
-    md5 = dvc_md5(repository.folder / "models/checkpoint").removesuffix(".dir")
-    (repository.folder / ".dvc/cache/files/md5" / md5[:2] / f"{md5[2:]}.dir").unlink()
-    done = samebits(repository, "restore", "HEAD", "--into", str(tmp_path / "there"))
-    assert done.returncode == 2
-    assert "code and parameters are restored in" in done.stderr
-    assert f"models/checkpoint (md5 {md5}.dir)" in done.stderr
-    assert "dvc push" in done.stderr
-    assert (tmp_path / "there" / "params.yaml").is_file()
-
-
 BAD = {
     "nothing-of-that-name": "is no run id, experiment, commit or name of a run",
     "0" * 32: "is no run id, experiment",
@@ -164,14 +151,6 @@ def test_a_name_that_nothing_has_is_2(history: Repository, tmp_path: Path) -> No
         assert "fix:" in done.stderr
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "there").exists()
-
-
-def test_a_folder_that_is_in_use_is_refused(history: Repository, tmp_path: Path) -> None:
-    (tmp_path / "mine").write_text("keep")
-    done = samebits(history, "restore", "HEAD", "--into", str(tmp_path))
-    assert done.returncode == 2
-    assert "is not empty" in done.stderr
-    assert (tmp_path / "mine").read_text() == "keep"
 
 
 MODELS = ["models/export/model.onnx", "models/export/model.pt2", "models/checkpoint/model.safetensors"]
@@ -193,19 +172,3 @@ def test_a_model_file_tells_where_it_comes_from(history: Repository, tmp_path: P
         assert info["digest"] in done.stdout
         assert "train.epochs 1" in done.stdout
         assert "samebits restore" in done.stdout
-
-
-def test_a_file_that_nobody_knows_is_2(history: Repository, tmp_path: Path) -> None:
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    save_file({"x": np.zeros(3, dtype=np.float32)}, tmp_path / "other.safetensors")
-    (tmp_path / "broken.onnx").write_bytes(b"no model")
-    (tmp_path / "text.txt").write_text("x")
-    cases = {"other.safetensors": "is unknown here", "broken.onnx": "cannot be read as .onnx",
-             "text.txt": "is no model file", "absent.onnx": "does not exist"}  # fmt: skip
-    asked = samebits_each(history, *(["trace", str(tmp_path / name)] for name in cases))
-    for expected, done in zip(cases.values(), asked, strict=True):
-        assert done.returncode == 2, done.stdout
-        assert expected in done.stderr
-        assert "Traceback" not in done.stderr
