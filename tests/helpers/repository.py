@@ -9,9 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.helpers.workspace import AUTHOR, MODEL, ROOT, set_params, stage_environment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 QUICK: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 24, "threads": 1},
@@ -65,29 +69,29 @@ class Repository:
         return done.stdout
 
     def runs(self) -> list[dict[str, Any]]:
-        """Every MLflow run: name, status, params, metrics (last values), histories, tags. Asked in another process."""
-        asked = self.run(sys.executable, "-c", _RUNS)
-        assert asked.returncode == 0, asked.stderr
-        found: list[dict[str, Any]] = json.loads(asked.stdout.splitlines()[-1])
-        return found
+        """Every MLflow run: name, status, params, metrics (last values), histories, tags."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.folder}/mlruns/mlflow.db")
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        return [_plain(client, run, self.folder) for run in client.search_runs(experiments)]
 
 
-_RUNS = """
-import json, mlflow
-mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")
-client = mlflow.MlflowClient()
-ids = [each.experiment_id for each in client.search_experiments()]
-found = []
-for run in client.search_runs(ids):
-    keys = run.data.metrics
-    history = {key: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, key)] for key in keys
-               if not key.startswith("system/")}
-    found.append({"id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
-                  "params": run.data.params, "metrics": run.data.metrics, "history": history, "tags": run.data.tags,
-                  "artifacts": [a.path for a in client.list_artifacts(run.info.run_id)],
-                  "inputs": [i.dataset.digest for i in run.inputs.dataset_inputs]})
-print(json.dumps(found))
-"""
+def _plain(client: MlflowClient, run: Run, folder: Path) -> dict[str, Any]:
+    keys = [key for key in run.data.metrics if not key.startswith("system/")]
+    history = {key: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, key)] for key in keys}
+    return {
+        "id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "params": run.data.params,
+        "metrics": run.data.metrics,
+        "history": history,
+        "tags": run.data.tags,
+        # Not the client: it keeps absolute paths by run, and copies of a repository have runs of the same id.
+        "artifacts": sorted(path.name for path in (folder / run.info.artifact_uri).glob("*")),
+        "inputs": [each.dataset.digest for each in run.inputs.dataset_inputs],
+    }
 
 
 def make_repository(folder: Path, card: Path) -> Repository:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,20 +39,11 @@ def history(committed: Repository, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def run_named(repository: Repository, **wanted: str) -> str:
     """The id of the newest run whose tags or parameters have these values (`__` for a dot)."""
-    asked = repository.run(sys.executable, "-c", _RUNS)
-    assert asked.returncode == 0, asked.stderr
-    for run_id, facts in json.loads(asked.stdout.splitlines()[-1]):
+    for run in repository.runs():
+        facts = run["params"] | run["tags"]
         if all(facts.get(key.replace("__", ".")) == value for key, value in wanted.items()):
-            return str(run_id)
+            return str(run["id"])
     raise AssertionError(f"no run has {wanted}")
-
-
-_RUNS = """
-import json, mlflow
-client = mlflow.MlflowClient("sqlite:///mlruns/mlflow.db")
-found = client.search_runs([each.experiment_id for each in client.search_experiments()])
-print(json.dumps([[run.info.run_id, {**run.data.params, **run.data.tags}] for run in found]))
-"""
 
 
 def test_a_commit(history: Repository, tmp_path: Path) -> None:
