@@ -82,10 +82,11 @@ class Site:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline, pause = time.monotonic() + PATIENCE_S, 0.02
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.5)  # to ask a store or a server all the time slows down what is waited for
 
 
 def runs_of(uri: str) -> list[Any]:

@@ -61,12 +61,20 @@ def context(prepared: Any, tmp_path: Path) -> Any:
     return type(prepared)(**given)
 
 
-def run(context: Any, *, augment: AugmentParams = NO_AUGMENT, weights: Any = "none", **changes: Any) -> str:
+def run(
+    context: Any,
+    *,
+    seed: int = 3,
+    augment: AugmentParams = NO_AUGMENT,
+    weights: Any = "none",
+    smoothing: float = 0.0,
+    **changes: Any,
+) -> str:
     """Train with `BASE` and `changes`; the hash of the weights."""
     train(
-        3,
+        seed,
         "strict",
-        TaskSettings(name="classification", class_weights=weights),
+        TaskSettings(name="classification", class_weights=weights, label_smoothing=smoothing),
         Settings(name="convnet", stages=[[4, 8]]),
         augment,
         TrainParams.model_validate(BASE | changes),
@@ -132,6 +140,21 @@ def test_a_setting_changes_the_weights(key: str, context: Any) -> None:
     if repr(old) not in _BEFORE:
         _BEFORE[repr(old)] = run(context, **old)
     assert run(context, **new) != _BEFORE[repr(old)]
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "seed": {"seed": 4},
+    "augmentation": {"augment": AugmentParams(shift=1)},
+    "label smoothing": {"smoothing": 0.2},
+}
+"""Of other sections than `train`."""
+
+
+@pytest.mark.parametrize("change", OTHERS)
+def test_other_sections_change_the_weights_too(change: str, context: Any) -> None:
+    if repr({}) not in _BEFORE:
+        _BEFORE[repr({})] = run(context)
+    assert run(context, **OTHERS[change]) != _BEFORE[repr({})]
 
 
 _BEFORE: dict[str, str] = {}
