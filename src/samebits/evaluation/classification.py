@@ -87,7 +87,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         figures=pictures,
         table=[
             *number_lines(metrics, baseline, settings.confidence),
-            *lines(baseline, "accuracy", metrics.values["accuracy"]),
+            *lines(baseline, metrics.values),
         ],
     )
 

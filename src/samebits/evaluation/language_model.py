@@ -98,7 +98,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         figures=pictures,
         table=[
             *number_lines(metrics, baseline, settings.confidence),
-            *lines(baseline, "loss", document["test"]["loss"]),
+            *lines(baseline, document["test"]),
         ],
     )
 
