@@ -283,7 +283,7 @@ def test_the_supported_pythons_are_the_same_everywhere() -> None:
     environment = load("environment")
     oldest, newest = environment.OLDEST, environment.NEWEST
     shell = (ROOT / "tools" / "environment.sh").read_text(encoding="utf-8")
-    assert f"not {oldest} <= sys.version_info[:2] <= {newest}" in shell
+    assert f"Python 3.{oldest[1]} to 3.{newest[1]};" in shell
     assert PROJECT["requires-python"] == f">={oldest[0]}.{oldest[1]}"
 
 
@@ -303,8 +303,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (tmp_path / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
     venv = tmp_path / ".venv"
     places = {"ROOT": tmp_path, "VENV": venv, "BIN": venv / "bin", "PYTHON": Path(sys.executable)}
-    places |= {"LOCK": tmp_path / "requirements.lock", "PROJECT": tmp_path / "pyproject.toml"}
-    places |= {"STAMP": venv / module.STAMP.name}
+    places |= {"LOCK": tmp_path / "requirements.lock", "STAMP": venv / module.STAMP.name}
     for name, place in places.items():
         monkeypatch.setattr(module, name, place)
     module.write_stamp()
@@ -325,9 +324,9 @@ def test_a_damaged_stamp_counts_as_none(environment: ModuleType) -> None:
     assert not environment.up_to_date()
 
 
-@pytest.mark.parametrize("name", ["LOCK", "PROJECT"])
+@pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
 def test_a_changed_lock_or_project_is_seen(environment: ModuleType, name: str) -> None:
-    path: Path = getattr(environment, name)
+    path = environment.ROOT / name
     path.write_text(path.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
     assert not environment.up_to_date()
 
@@ -336,7 +335,7 @@ def test_a_changed_lock_or_project_is_seen(environment: ModuleType, name: str) -
 def test_what_was_removed_by_hand_is_seen(environment: ModuleType, gone: str) -> None:
     path = environment.VENV / gone
     path.rename(path.with_name("elsewhere"))
-    assert environment.missing(environment.read_stamp()) == {path.name}
+    assert not environment.is_sound(environment.read_stamp())
     assert not environment.up_to_date()
 
 
@@ -347,7 +346,7 @@ def test_what_was_added_by_hand_is_nobodys_business(environment: ModuleType) -> 
 
 def test_a_moved_project_is_seen(environment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "ROOT", tmp_path / "moved")
-    assert not environment.up_to_date()
+    assert not environment.is_sound(environment.read_stamp())
 
 
 def test_an_interpreter_that_is_gone_is_seen(
@@ -357,11 +356,41 @@ def test_an_interpreter_that_is_gone_is_seen(
     assert not environment.up_to_date()
 
 
-def test_one_packages_lines_are_cut_out_of_the_lock() -> None:
-    block = load("environment").block_of(LOCK, "setuptools")
-    assert block.startswith("setuptools==")
-    assert block.count("==") == 1
-    assert "--hash=sha256:" in block
+def test_uv_and_what_builds_are_cut_out_of_the_lock() -> None:
+    """pip installs these two before uv installs the rest."""
+    lines = load("environment").locked("setuptools", "uv")
+    assert re.findall(r"^(\S+)==", lines, re.MULTILINE) == ["setuptools", "uv"]
+    assert lines.count("--hash=sha256:") > 2
+
+
+def test_uv_gets_the_indexes_of_pips_settings(
+    environment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "pip.conf"
+    settings.write_text(
+        "[global]\nindex-url = https://mirror.acme.net/simple\ntrusted-host = a\n  b\n[install]\nno-index = true\n",
+        encoding="utf-8",
+    )
+    for name in [each for each in os.environ if each.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://b.acme.net/simple https://c.acme.net/simple")
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels /more-wheels")
+    monkeypatch.setenv("UV_HTTP_TIMEOUT", "7")
+    monkeypatch.setenv("PIP_TIMEOUT", "9")
+    variables, options = environment.for_uv()
+    assert variables["UV_DEFAULT_INDEX"] == "https://mirror.acme.net/simple"
+    assert variables["UV_INDEX"] == "https://b.acme.net/simple https://c.acme.net/simple"
+    assert variables["UV_FIND_LINKS"] == "/wheels,/more-wheels"
+    assert variables["UV_INSECURE_HOST"] == "a b"
+    assert variables["UV_HTTP_TIMEOUT"] == "7", "uv's own variable wins"
+    assert options == ["--no-index"]
+
+
+def test_an_edit_in_the_environment_does_not_reach_uvs_cache(environment: ModuleType) -> None:
+    """A hard link would carry it there, and from there into each environment made anew."""
+    variables, _ = environment.for_uv()
+    assert os.environ.get("UV_LINK_MODE") or variables["UV_LINK_MODE"] in ("copy", "clone")
 
 
 def test_a_python_that_does_not_fit_gives_one_clear_message(tmp_path: Path) -> None:
@@ -376,8 +405,8 @@ def test_a_python_that_does_not_fit_gives_one_clear_message(tmp_path: Path) -> N
         check=False,
     )
     assert result.returncode == 1
-    assert f"PYTHON={old} does not fit (Python 3.9.1)" in result.stderr
-    assert "cure:" in result.stderr
+    assert f"{old} does not fit (Python 3.9.1)" in result.stderr
+    assert "fix:" in result.stderr
 
 
 # --- the checks before a commit
