@@ -1,4 +1,4 @@
-"""nanoGPT's loop (bench/nanogpt.py) for a time, at a given batch and length: tokens a second.
+"""nanoGPT's loop (bench/nanogpt.py) for a time, at a given batch and length: tokens per second.
 
 `--model ours` trains our gpt with it, `--model theirs` nanoGPT's own model of the same layers, heads and width.
 """

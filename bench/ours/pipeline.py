@@ -1,4 +1,4 @@
-"""Our input pipeline alone: images a second from a prepared folder to normalised float batches, as the loop asks for
+"""Our input pipeline alone: images per second from a prepared folder to normalised float batches, as the loop asks for
 them.
 
 python bench/ours/pipeline.py PREPARED --shift 2 --flip --batches 400 --workers 1

@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("stage")
-    parser.add_argument("--batch", type=int, default=1, help="samples a step")
+    parser.add_argument("--batch", type=int, default=1, help="samples per step")
     parser.add_argument("--whole", action="store_true", help="to the end; prints the seconds from first to last step")
     add_arguments(parser)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Language model: tokens a second of our stage against nanoGPT's loop, the same model, batch, length and optimiser."""
+"""Tokens per second of a language model: our stage against nanoGPT's loop, same model, batch, length and optimiser."""
 
 from __future__ import annotations
 

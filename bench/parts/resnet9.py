@@ -1,4 +1,4 @@
-"""Training samples a second of the ResNet-9 of the recipe `fashion_mnist`: as in `training`, but measured by itself."""
+"""Training samples per second of the ResNet-9 of the recipe `fashion_mnist`: as in `training`, measured alone."""
 
 from __future__ import annotations
 

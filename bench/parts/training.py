@@ -1,4 +1,4 @@
-"""Training samples a second: our stage against plain PyTorch, Lightning and Keras, the same model, data and batch."""
+"""Training samples per second: our stage against plain PyTorch, Lightning and Keras, the same model, data and batch."""
 
 from __future__ import annotations
 

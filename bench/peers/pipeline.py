@@ -1,4 +1,4 @@
-"""torchvision and a DataLoader alone: images a second to normalised float batches.
+"""torchvision and a DataLoader alone: images per second to normalised float batches.
 
 `--way pil` is what the examples do, `--way v2` torchvision's newer transforms on tensors, `--way folder` an ImageFolder
 of JPEG files, decoded and brought to `--side` in each epoch.

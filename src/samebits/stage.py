@@ -27,7 +27,7 @@ from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
 from samebits.base.terminal import escape_unprintable
 from samebits.compute.launcher import rank_and_size
-from samebits.pipeline.context import TIMES, StageContext, is_helper
+from samebits.pipeline.context import TIMES, StageContext, is_rank_zero
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_yaml import stage_files
 from samebits.pipeline.ran import Record, inputs_now, record_path, write_record
@@ -67,7 +67,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     project = current_project(workspace)
     try:
         stop.install()
-        rank_and_size()  # what is_helper reads is sound from here on
+        rank_and_size()  # what is_rank_zero reads is sound from here on
         from samebits.params.schema import read_params  # torch is imported here; an early Ctrl-C is handled by now
 
         params = read_params(project.params_file)
@@ -85,7 +85,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
                 context.say(params.notes[section])
         body(*(params.sections[section] for section in sections), context=context)
         _require_unchanged(name, project, inputs)
-        if not is_helper():
+        if is_rank_zero():
             write_record(workspace, name, inputs)
             context.tracker.lineage(*stage_files(workspace, name))
             _note_facts(context)
@@ -105,7 +105,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
 def _open(name: str, project: Project, params: Params, stop: StopRequest) -> StageContext:
     from samebits.tracking.journal.tracker import NullTracker, open_tracker  # recording cannot change a result: no dep
 
-    if is_helper():
+    if not is_rank_zero():
         return StageContext(name, project, params.runtime, NullTracker(), stop)
     tracker = open_tracker(project, params.runtime, stage=name, params=params.dump())
     return StageContext(name, project, params.runtime, tracker, stop)
@@ -130,7 +130,7 @@ def _note_seconds(context: StageContext, seconds: float) -> None:
 
 
 def _close(context: StageContext, status: str, trace: str | None, *, refused: bool) -> None:
-    if is_helper():
+    if not is_rank_zero():
         return
     log = context.project.state / "logs" / f"{context.name}-{os.getpid()}.log"
     with suppress(OSError):

@@ -53,7 +53,7 @@ def test_two_kills_in_one_epoch(long: Path, straight: dict[str, str]) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names of descriptors")
 @pytest.mark.parametrize("turn", [1, 30])
-def test_a_full_disk_stops_with_its_cure_and_loses_nothing(turn: int, long: Path, straight: dict[str, str]) -> None:
+def test_a_full_disk_stops_with_its_fix_and_loses_nothing(turn: int, long: Path, straight: dict[str, str]) -> None:
     """The device says ENOSPC when a state's file is synced for the n-th time."""
     set_params(long, {"runtime": {"checkpoint_seconds": 1e-6}})
     filler = textwrap.dedent(f"""

@@ -14,7 +14,7 @@ from samebits.pipeline.fingerprint import Fingerprint
 from samebits.tracking.journal import record
 from samebits.tracking.journal.journal import Event, JournalWriter, new_segment
 from samebits.tracking.journal.record import Execution, ProcessId, Record
-from samebits.tracking.upload.delivery import Entry, Point, RunGone, RunState, StoreUnavailable
+from samebits.tracking.upload.delivery import Entry, Point, RunGone, StoredRun, StoreUnavailable
 
 
 class MemoryStore:
@@ -35,7 +35,7 @@ class MemoryStore:
             raise RunGone(run_id)
         return self.runs[run_id]
 
-    def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> RunState:
+    def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> StoredRun:
         self.calls.append("open_run")
         if not run_id:
             run_id = next((i for i, run in self.runs.items() if run["key"] == key), "")
@@ -47,7 +47,7 @@ class MemoryStore:
         steps: dict[str, set[int]] = {}
         for point in run["points"]:
             steps.setdefault(point.name, set()).add(point.step)
-        return RunState(run_id, dict(run["params"]), steps)
+        return StoredRun(run_id, dict(run["params"]), steps)
 
     def log(self, run_id: str, entries: list[Entry]) -> None:
         self.calls.append("log")

@@ -44,7 +44,7 @@ def run(home: Path, said: list[str] | None = None, /, **settings: Any) -> Path:
     return home / "data/prepared"
 
 
-def aside(folder: Path) -> dict[str, str]:
+def rejected(folder: Path) -> dict[str, str]:
     """Reasons by the names of what was set aside."""
     with (folder / "set_aside.csv").open(newline="") as file:
         return {row["id"]: row["reason"] for row in csv.DictReader(file)}

@@ -27,7 +27,7 @@ def refused(home: Path, data: DataParams) -> UserError:
     context = SimpleNamespace(project=project, runtime=RuntimeParams(progress="off"), say=lambda line: None)
     with pytest.raises(UserError) as caught:
         prepare(data, context=context)  # type: ignore[arg-type]
-    assert caught.value.cure
+    assert caught.value.fix
     assert not project.prepared.exists()
     assert not list(project.state.glob("*"))
     return caught.value

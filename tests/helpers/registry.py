@@ -130,7 +130,7 @@ def go_through_the_gate(project: Project, monkeypatch: pytest.MonkeyPatch, folde
     assert champion_of(project) == "1"
     with pytest.raises(UserError, match="no registered model n") as raised:
         rollback(project, "n", said.append)
-    assert "there are: m" in raised.value.cure
+    assert "there are: m" in raised.value.fix
     with pytest.raises(UserError, match="no champion before"):
         rollback(project, "m", said.append)
     assert any("0.98 [0.979, 0.981]" in line for line in said)

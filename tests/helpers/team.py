@@ -105,7 +105,7 @@ class Person:
         done = self.samebits(*arguments, **environment)
         assert done.returncode == 2, done.stdout + done.stderr
         assert "Traceback" not in done.stderr + done.stdout
-        assert "cure:" in done.stderr
+        assert "fix:" in done.stderr
         return done.stderr
 
     def repro(self, message: str = "run") -> None:

@@ -115,7 +115,7 @@ def test_a_failed_run_leaves_the_lock_of_before(repository: TinyRepository) -> N
 
 
 def test_dvc_alone_locks_code_to_outputs_that_it_did_not_make(repository: TinyRepository) -> None:
-    """If this fails, DVC has mended it, and the guard in `samebits.stage` may go."""
+    """If this fails, DVC has fixed it, and the guard in `samebits.stage` may go."""
     script = repository.folder / "stages" / "train.py"
     script.write_text(UNGUARDED)
     process = start(repository, (repository.folder / "began").exists)

@@ -73,7 +73,7 @@ def test_what_no_trace_can_answer_is_2(traced: Repository, tmp_path: Path) -> No
         done = samebits(repository, *arguments)
         assert done.returncode == 2, done.stdout
         assert expected in done.stderr
-        assert "cure:" in done.stderr
+        assert "fix:" in done.stderr
         assert "Traceback" not in done.stderr
 
     refused("golden traces of quick have 50 steps, not 51", "verify", "--steps", "51")

@@ -88,7 +88,7 @@ def test_a_pair_that_never_ran_is_seen(command: str, repository: TinyRepository)
     assert list(never_ran(repository.folder)) == ["train"]
 
 
-def test_every_command_names_the_pair_and_its_cure_mends_it(repository: TinyRepository, tmp_path: Path) -> None:
+def test_every_command_names_the_pair_and_its_fix_fixes_it(repository: TinyRepository, tmp_path: Path) -> None:
     join_lines(repository, "merge -q -X ours code")
     (tmp_path / "store").mkdir()
     repository.dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
@@ -104,11 +104,11 @@ def test_every_command_names_the_pair_and_its_cure_mends_it(repository: TinyRepo
     code, said = samebits(repository, "doctor")
     assert code == 1
     assert "error    lock       dvc.lock pairs code and results that never ran together" in said
-    cure = "dvc repro --force --single-item train"
-    assert cure in said
-    done = repository.run(*cure.split())
+    fix = "dvc repro --force --single-item train"
+    assert fix in said
+    done = repository.run(*fix.split())
     assert "Running stage 'train'" in done.stdout
-    run(repository, "mended")
+    run(repository, "fixed")
     assert never_ran(repository.folder) == {}
     code, said = samebits(repository, "share")
     assert code == 0, said

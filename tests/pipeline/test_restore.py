@@ -160,7 +160,7 @@ def test_a_name_that_nothing_has_is_2(name: str, history: Repository, tmp_path: 
     done = samebits(history, "restore", "--into", str(tmp_path / "there"), "--", name)
     assert done.returncode == 2, done.stdout
     assert BAD[name] in done.stderr
-    assert "cure:" in done.stderr
+    assert "fix:" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "there").exists()
 

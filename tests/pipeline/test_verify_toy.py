@@ -157,7 +157,7 @@ def test_a_tree_that_is_not_its_commit_is_refused(name: str, project: Project) -
         _edit(project, name)
     with pytest.raises(UserError, match=BAD_TREES[name]) as error:
         verify(project, [], say=print)
-    assert error.value.cure
+    assert error.value.fix
 
 
 def test_a_tree_without_its_lock_or_with_a_moved_file_is_refused(project: Project) -> None:
@@ -168,7 +168,7 @@ def test_a_tree_without_its_lock_or_with_a_moved_file_is_refused(project: Projec
     (project.workspace / "dvc.lock").unlink()
     with pytest.raises(UserError, match=r"there is no dvc\.lock") as error:
         verify(project, [], say=print)
-    assert error.value.cure
+    assert error.value.fix
 
 
 @pytest.mark.parametrize("arguments", [("--stage", "trian"), ("--steps", "0"), ("--stage", "train")])
@@ -177,7 +177,7 @@ def test_what_cannot_be_verified_is_2(arguments: tuple[str, ...], repository: Re
     source = str(ROOT / "src")
     done = repository.run(sys.executable, "-m", "samebits.cli.main", "verify", *arguments, PYTHONPATH=source)
     assert done.returncode == 2, done.stdout
-    assert "cure:" in done.stderr or "--steps: must be 1 or more" in done.stderr
+    assert "fix:" in done.stderr or "--steps: must be 1 or more" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -206,7 +206,7 @@ def test_a_failing_stage_and_a_missing_input_are_user_errors(project: Project, r
     shutil.rmtree(project.workspace / ".dvc" / "cache")
     with pytest.raises(UserError, match=r"models/checkpoint \(md5 \w+\.dir\)") as error:
         verify(project, ["judge"], say=print)
-    assert "dvc pull" in error.value.cure
+    assert "dvc pull" in error.value.fix
     _edit(project, "stages/train.py")
     repository.git("commit", "-qam", "broken")
     with pytest.raises(UserError, match="train ended with exit code 1"):
@@ -254,7 +254,7 @@ def test_a_commit_that_a_rebase_dropped(project: Project, repository: Repository
     repository.git("gc", "-q", "--prune=now")
     with pytest.raises(UserError, match=f"commit {old} is not in this repository") as error:
         restore(project, old, tmp_path / "gone", say=print)
-    assert f"git fetch REMOTE {old}" in error.value.cure
+    assert f"git fetch REMOTE {old}" in error.value.fix
     assert not (tmp_path / "gone").exists()
 
 
@@ -263,7 +263,7 @@ def test_missing_objects_are_named_and_made_again(project: Project, tmp_path: Pa
     with pytest.raises(UserError, match="code and parameters are restored in") as error:
         restore(project, "HEAD", tmp_path / "there", say=print)
     assert "models/checkpoint (md5 " in error.value.problem
-    assert "dvc push" in error.value.cure
+    assert "dvc push" in error.value.fix
     assert (tmp_path / "there" / "stages/train.py").is_file()
     assert restore(project, "HEAD", tmp_path / "again", check=True, say=print)
 
@@ -318,7 +318,7 @@ def test_data_kept_by_dvc_add_below_a_dependency_are_brought(
 def test_a_name_that_nothing_has(name: str, project: Project, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         restore(project, name, tmp_path / "there", say=print)
-    assert error.value.cure
+    assert error.value.fix
     assert not (tmp_path / "there").exists()
 
 
@@ -350,7 +350,7 @@ def test_trace_of_what_nobody_knows(project: Project, tmp_path: Path) -> None:
     for name, expected in cases.items():
         with pytest.raises(UserError, match=expected) as error:
             trace_file(project, tmp_path / name)
-        assert error.value.cure
+        assert error.value.fix
     (tmp_path / "config.json").write_text(json.dumps({"data_digest": "abc", "epoch": 3}))
     (tmp_path / "other.safetensors").rename(tmp_path / "model.safetensors")
     assert "config.json.data_digest: abc" in trace_file(project, tmp_path / "model.safetensors")

@@ -131,7 +131,7 @@ def test_doctor_says_what_is_wrong_and_exits_by_it(team: Team, local: Path, tmp_
     lines = {line.split()[1]: line for line in done.stdout.splitlines() if not line.startswith(" ")}
     assert lines["remote"].startswith("error")
     assert lines["mlflow"].startswith("error")
-    assert done.stdout.count("cure:") >= 2
+    assert done.stdout.count("fix:") >= 2
     assert "planted" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 

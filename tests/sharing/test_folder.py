@@ -1,4 +1,4 @@
-"""share and receive through a folder; and what DVC alone gets wrong there, pinned, so that a mended DVC is noticed."""
+"""share and receive through a folder; and what DVC alone gets wrong there, pinned, so that a fixed DVC is noticed."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_metrics_of_git_that_do_not_belong_to_the_lock_are_named(team: Team, loc
 
 
 @pytest.mark.parametrize("remote", ["none", "unknown", "two", "gone", "versioned"])
-def test_a_remote_that_is_none_is_said_with_the_cure(team: Team, remote: str) -> None:
+def test_a_remote_that_is_none_is_said_with_the_fix(team: Team, remote: str) -> None:
     wanted = {
         "none": ("this project has no remote yet", "dvc remote add -d"),
         "unknown": ("there is no remote 'other'", "dvc remote add other"),

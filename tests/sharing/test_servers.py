@@ -43,7 +43,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Web]:
 def there_and_back(
     team: Team, url: str, options: dict[str, str], damage: Callable[[str], None], **environment: str
 ) -> Person:
-    """Share; a fresh clone receives and runs nothing; a damaged object is named there and healed here."""
+    """Share; a fresh clone receives and runs nothing; a damaged object is named there and repaired here."""
     team.add_remote(url, **options)
     assert "shared: 10 objects" in team.ann.ok("share", **environment)
     assert "sent now: 0 objects" in team.ann.ok("share", "--quick", **environment)

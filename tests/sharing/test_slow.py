@@ -29,7 +29,7 @@ KILLS = 4
 
 @dataclass
 class Line:
-    """A TCP proxy as a slow line to a port of this machine: `rate` bytes a second, each way of each connection.
+    """A TCP proxy as a slow line to a port of this machine: `rate` bytes per second, each way of each connection.
 
     Attributes:
         most: bytes after which nothing goes through any more, with every connection left open; None for no end.
@@ -171,7 +171,7 @@ def behind_a_line(base: Path, kind: str, rate: float) -> Iterator[Far]:
 
 @pytest.mark.parametrize("kind", ["ssh", "s3"])
 def test_killed_on_the_way_to_a_server_and_back(team: Team, tmp_path: Path, kind: str) -> None:
-    """Over SSH a kill may leave the beginning of an object under its name; the next share finds and mends it."""
+    """Over SSH a kill may leave the beginning of an object under its name; the next share finds and fixes it."""
     draw = random.Random(3)
     with behind_a_line(tmp_path, kind, rate=150_000) as far:
         team.ann.set(shards=90, bytes=30_000)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from samebits.model_registry.register import Registry, told
+from samebits.model_registry.register import Registry, mlflow_errors
 from samebits.tracking.journal.record import read_records
 from samebits.tracking.journal.spawn import read_sent
 from samebits.tracking.ui.housekeeping import JournalState, journal_states
@@ -115,7 +115,7 @@ def test_a_password_that_expires_under_a_training_is_set_anew_and_synced(
         get_app_client("basic-auth", team.uri).update_user_password(USER, PASSWORD)
 
 
-def test_a_wrong_authority_costs_a_warning_that_names_the_cure(
+def test_a_wrong_authority_costs_a_warning_that_names_the_fix(
     tmp_path: Path, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from samebits.base.errors import UserError
@@ -125,14 +125,14 @@ def test_a_wrong_authority_costs_a_warning_that_names_the_cure(
     other = str(Authority(tmp_path / "other").root)
     site.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"] = other
     output = site.run("train", seed=4)
-    cure = "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of the authority that signed it"
+    fix = "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of the authority that signed it"
     assert "done" in output
-    assert cure in journal_after(site, output).problem
+    assert fix in journal_after(site, output).problem
     for value in (other, "", str(tmp_path / "nothing.pem")):
         monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", value)
         with pytest.raises(UserError, match="certificate") as raised:
             sync(site.project)
-        assert ("nothing.pem" in raised.value.problem) if "nothing" in value else (cure in raised.value.cure)
+        assert ("nothing.pem" in raised.value.problem) if "nothing" in value else (fix in raised.value.fix)
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(team.authority.root))
     send(site)
     assert team.state(4) == ("FINISHED", once("train", 20))
@@ -218,5 +218,5 @@ def test_the_registry_works_as_on_the_own_store(tmp_path: Path, team: Team, monk
     champion = registry.by_alias("champion")
     assert champion is not None
     assert str(champion.version) == "1"
-    with pytest.raises(UserError, match="denies it to this user"), told(project):
+    with pytest.raises(UserError, match="denies it to this user"), mlflow_errors(project):
         registry.point("candidate", champion)

@@ -177,7 +177,7 @@ def test_the_seconds_of_each_stage_are_noted(run: Run, workspace: Path) -> None:
 
 
 ENDINGS = [
-    (UserError("the loss is nan", "lower it"), 2, "FAILED", "train: error: the loss is nan\n  cure: lower it\n"),
+    (UserError("the loss is nan", "lower it"), 2, "FAILED", "train: error: the loss is nan\n  fix: lower it\n"),
     (Interrupted("stopped by SIGTERM"), 130, "KILLED", "train: stopped by SIGTERM; dvc repro goes on from there\n"),
     (KeyboardInterrupt(), 130, "KILLED", "train: stopped\n"),
 ]
@@ -237,12 +237,12 @@ def test_a_password_in_an_error_is_neither_shown_nor_logged(
     assert "planted-1@" not in shown + tracker.logs["logs/train.log"]
 
 
-def test_a_user_error_is_recorded_with_its_cure(run: Run, tracker: FakeTracker) -> None:
+def test_a_user_error_is_recorded_with_its_fix(run: Run, tracker: FakeTracker) -> None:
     def body(*, context: StageContext) -> None:
-        raise UserError("it is wrong", "mend it")
+        raise UserError("it is wrong", "fix it")
 
     run(body)
-    assert tracker.closed == [("FAILED", "it is wrong\n  cure: mend it")]
+    assert tracker.closed == [("FAILED", "it is wrong\n  fix: fix it")]
     assert tracker.refused
 
 
@@ -343,4 +343,4 @@ def test_variables_that_a_launcher_left_are_refused(
     said = capsys.readouterr().err
     shown = [f"{name}={value}" for name, value in left.items() if not name.startswith("MASTER")]
     assert all(each in said for each in shown)
-    assert "cure: unset " in said
+    assert "fix: unset " in said

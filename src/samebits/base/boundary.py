@@ -48,7 +48,7 @@ def _of_own_code(error: Exception) -> UserError | None:
     if place is None:
         return None
     return UserError(
-        f"{type(error).__name__}: {error}\n  at {place}", "mend the model; .samebits/logs has the traceback"
+        f"{type(error).__name__}: {error}\n  at {place}", "fix the model; .samebits/logs has the traceback"
     )
 
 
@@ -68,7 +68,7 @@ def _of_disk(error: Exception, folders: Iterable[Path]) -> UserError | None:
     if number in _CLOSED and named:
         return UserError(
             f"{named} cannot be written or read: {os.strerror(number or 0)}",
-            f"mend its permissions or remount its disk for writing, {_RETRY}",
+            f"fix its permissions or remount its disk for writing, {_RETRY}",
         )
     full = [f"{folder}" for folder in folders if _is_full(folder)]
     if number in _FULL or full:

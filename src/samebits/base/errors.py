@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read: what is wrong, where, and the cure."""
+"""The one exception that a user is meant to read: what is wrong, where, and the fix."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class UserError(Exception):
 
     Args:
         problem: what is wrong, naming the place (file, key, step, sample).
-        cure: what to do about it, as an instruction.
+        fix: what to do about it, as an instruction.
     """
 
-    def __init__(self, problem: str, cure: str = "") -> None:
+    def __init__(self, problem: str, fix: str = "") -> None:
         super().__init__(problem)
         self.problem = problem
-        self.cure = cure
+        self.fix = fix
 
     def __str__(self) -> str:
-        return f"{self.problem}\n  cure: {self.cure}" if self.cure else self.problem
+        return f"{self.problem}\n  fix: {self.fix}" if self.fix else self.problem
 
 
 class Interrupted(BaseException):

@@ -101,7 +101,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", "run the stage that makes it: dvc repro") from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", "mend its folder or its permissions") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}", "fix its folder or its permissions") from None
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and deep nesting
         raise UserError(f"{path} is not valid JSON: {error}", "restore it: dvc checkout, or dvc repro") from None
 

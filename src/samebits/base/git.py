@@ -36,7 +36,7 @@ class GitError(UserError):
 
 
 def _explain(folder: Path, command: str, said: str) -> tuple[str, str]:
-    """Problem and cure, by git's words."""
+    """Problem and fix, by git's words."""
     if "dubious ownership" in said:
         place = re.search(r"in repository at '(.+?)'", said)
         where = place[1] if place else str(folder)

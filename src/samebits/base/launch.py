@@ -40,12 +40,12 @@ def relaunch_once() -> None:
     Where there is no `execve` that keeps the process (Windows), only the variables are set.
 
     Raises:
-        SystemExit: 2, with the cure, if this Python has none of our requirements.
+        SystemExit: 2, with the fix, if this Python has none of our requirements.
     """
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("pydantic") is None:
         print(
             f"error: {sys.executable} does not have the project's requirements\n"
-            "  cure: run make repro, or activate the environment: source .venv/bin/activate",
+            "  fix: run make repro, or activate the environment: source .venv/bin/activate",
             file=sys.stderr,
         )
         raise SystemExit(2)

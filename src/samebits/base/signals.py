@@ -1,4 +1,7 @@
-"""A request to stop: Ctrl-C, SIGTERM, the death of the process that started us. Signals ask, the code grants."""
+"""A request to stop: Ctrl-C, SIGTERM, the death of the process that started us.
+
+Signals set a flag; the code stops at the next safe point.
+"""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from samebits.tasks import Task, build_task
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 FORMAT_VERSION = 2
-_CURE = "make it again (dvc repro) or fetch it (dvc pull)"
+_FIX = "make it again (dvc repro) or fetch it (dvc pull)"
 
 
 class CheckpointConfig(Section):
@@ -83,9 +83,9 @@ def copy_tokenizer(source: Path, target: Path, signature: Signature) -> bytes | 
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", _CURE) from None
+        raise UserError(f"{path} cannot be read: {error.strerror}", _FIX) from None
     if sha256_bytes(data) != signature.inputs.tokenizer_sha256:
-        raise UserError(f"{path} is not the tokenizer that the data were encoded with", _CURE)
+        raise UserError(f"{path} is not the tokenizer that the data were encoded with", _FIX)
     write_bytes(target / TOKENIZER, data)
     return data
 
@@ -99,12 +99,12 @@ def load_config(folder: Path) -> CheckpointConfig:
     raw = read_json(folder / CONFIG)
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version != FORMAT_VERSION:
-        cure = "update samebits to read it" if version > FORMAT_VERSION else _CURE
-        raise UserError(f"{folder / CONFIG} has format {version}, this code reads {FORMAT_VERSION}", cure)
+        fix = "update samebits to read it" if version > FORMAT_VERSION else _FIX
+        raise UserError(f"{folder / CONFIG} has format {version}, this code reads {FORMAT_VERSION}", fix)
     try:
         return CheckpointConfig.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{folder / CONFIG} is no checkpoint config: {error.errors()[0]['msg']}", _CURE) from None
+        raise UserError(f"{folder / CONFIG} is no checkpoint config: {error.errors()[0]['msg']}", _FIX) from None
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -118,11 +118,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     try:
         weights = load_file(path)
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist", _CURE) from None
+        raise UserError(f"{path} does not exist", _FIX) from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", _CURE) from None
+        raise UserError(f"{path} cannot be read: {error.strerror}", _FIX) from None
     except (SafetensorError, RuntimeError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error}", _CURE) from None
+        raise UserError(f"{path} is damaged: {error}", _FIX) from None
     settings = _settings("model", config.model, MODELS, folder)
     try:
         model = build_model(settings, config.signature)
@@ -130,12 +130,12 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         if own_place(error) is not None:
             raise
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{folder / CONFIG} describes a model that cannot be built: {reason}", _CURE) from None
+        raise UserError(f"{folder / CONFIG} describes a model that cannot be built: {reason}", _FIX) from None
     task = build_task(_settings("task", config.task, TASKS, folder), config.signature)
     try:
         load_weights(model, weights)
     except RuntimeError as error:
-        raise UserError(f"{path} does not fit the model {config.model}: {error}", _CURE) from None
+        raise UserError(f"{path} does not fit the model {config.model}: {error}", _FIX) from None
     return Checkpoint(model.eval(), task, config)
 
 
@@ -144,5 +144,5 @@ def _settings(kind: str, values: dict[str, Any], registry: Mapping[str, str], fo
     try:
         settings: Section = module.Settings.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{folder / CONFIG}: {kind} settings: {error.errors()[0]['msg']}", _CURE) from None
+        raise UserError(f"{folder / CONFIG}: {kind} settings: {error.errors()[0]['msg']}", _FIX) from None
     return settings

@@ -1,4 +1,4 @@
-"""The model as it is served: samples as they are stored in, answers out, with the preprocessing inside."""
+"""The served model: stored samples in, predictions out, with the preprocessing inside."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class ServingModel(nn.Module):
         self.dynamic: tuple[dict[int, str], ...] = (
             {0: "batch", 1: "length"} if signature.inputs.kind == "tokens" else {0: "batch"},
         )
-        """Of each input, its axes that may have any length, with their names."""
+        """Dynamic axes of each input, with their names."""
         self.largest = {"batch": _LARGEST_BATCH}
-        """Of each such axis, how long it may be."""
+        """Largest length of each dynamic axis."""
         if signature.inputs.kind == "tokens":
             self.largest["length"] = signature.tokens.length
 
@@ -55,26 +55,26 @@ class ServingModel(nn.Module):
         return outputs
 
     def forward(self, samples: Tensor) -> Tensor:
-        return self.task.answer(self.outputs(samples))
+        return self.task.postprocess(self.outputs(samples))
 
 
 @runtime_checkable
-class Extending(Protocol):
+class SupportsKVCache(Protocol):
     """A model of the next token with a cache of keys and values (see `samebits.models.gpt`).
 
     Attributes:
-        cache_shape: layers, heads, size of a head.
+        kv_cache_shape: layers, heads, size of a head.
     """
 
-    cache_shape: tuple[int, int, int]
+    kv_cache_shape: tuple[int, int, int]
 
-    def extend(self, tokens: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores for more tokens after the cached ones, and the cache with them."""
+    def decode_step(self, tokens: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of more tokens after the cached ones, and the cache with them."""
         ...
 
 
 class GeneratingModel(ServingModel):
-    """Tokens int32 [N, L] and the cache of P tokens before them -> scores [N, L, V] and the cache of P + L tokens.
+    """Tokens int32 [N, L] and the cache of P tokens before them -> logits [N, L, V] and the cache of P + L tokens.
 
     The cache is two float32 arrays [layers, N, heads, P, size of a head]; P is 0 for the beginning of a text, so one
     graph reads a prompt, and then makes one token at a time.
@@ -89,13 +89,13 @@ class GeneratingModel(ServingModel):
         self.largest["past"] = signature.tokens.length - 1
 
     @property
-    def cache_shape(self) -> tuple[int, int, int]:
+    def kv_cache_shape(self) -> tuple[int, int, int]:
         """Layers, heads, size of a head."""
-        return cast(Extending, self.model).cache_shape
+        return cast(SupportsKVCache, self.model).kv_cache_shape
 
     def cache(self, batch: int, past: int = 0) -> Tensor:
         """A cache of zeros."""
-        layers, heads, size = self.cache_shape
+        layers, heads, size = self.kv_cache_shape
         return torch.zeros(layers, batch, heads, past, size)
 
     def example(self, samples: Tensor) -> tuple[Tensor, ...]:
@@ -107,11 +107,11 @@ class GeneratingModel(ServingModel):
     def forward(  # type: ignore[override]
         self, tokens: Tensor, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        scores, keys, values = cast(Any, self.model).extend(self.preprocess(tokens), keys, values)
-        return self.task.answer(scores), keys, values
+        logits, keys, values = cast(Any, self.model).decode_step(self.preprocess(tokens), keys, values)
+        return self.task.postprocess(logits), keys, values
 
 
 def build_serving(model: nn.Module, task: Task, signature: Signature) -> ServingModel:
     """The model as it is exported: with its cache, if it has one."""
-    kind = GeneratingModel if isinstance(model, Extending) else ServingModel
+    kind = GeneratingModel if isinstance(model, SupportsKVCache) else ServingModel
     return kind(model, task, signature).eval()

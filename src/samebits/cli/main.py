@@ -144,11 +144,11 @@ def _sync(_: argparse.Namespace) -> None:
 
 def _register(arguments: argparse.Namespace) -> None:
     from samebits.model_registry.gate import Limits
-    from samebits.model_registry.register import register, rollback, told
+    from samebits.model_registry.register import mlflow_errors, register, rollback
 
     project = project_here()
     if arguments.rollback:
-        with told(project):
+        with mlflow_errors(project):
             rollback(project, arguments.name, say, dry_run=arguments.dry_run)
         return
     limits = Limits(
@@ -158,7 +158,7 @@ def _register(arguments: argparse.Namespace) -> None:
         size_bytes=None if arguments.size_kib is None else round(arguments.size_kib * 1024),
     )
     metric = arguments.metric
-    with told(project):
+    with mlflow_errors(project):
         register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=say)
 
 

@@ -36,7 +36,7 @@ def keep_weights(project: Project, name: str, *, replace: bool = False, say: Cal
             raise UserError(f"{name} holds other weights", "name another file, or add --replace")
         write_bytes(target, weights)
     except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}", "mend that; nothing was copied") from None
+        raise UserError(f"{error.filename}: {error.strerror}", "fix that; nothing was copied") from None
     shown = target.relative_to(project.workspace).as_posix()
     say(f"{shown} holds the weights of {model}; to start from them, use a recipe that names it, or set in params.yaml")
     say(f"  transfer.weights: {shown}\n  transfer.sha256: {digest}")

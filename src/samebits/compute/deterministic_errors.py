@@ -21,7 +21,7 @@ from samebits.base.errors import UserError
 
 _MESSAGE = re.compile(r"(\S+) does not have a deterministic implementation")
 
-_CURE = (
+_FIX = (
     "set reproducibility: warn (it is used, and the bits may differ from run to run), or put a module in its place "
     "that uses another operation"
 )
@@ -36,7 +36,7 @@ def deterministic_errors(model: nn.Module, watch_backward: bool = True) -> Itera
         watch_backward: hook the modules during the first step; not for a compiled model, which hooks would split.
 
     Raises:
-        UserError: naming both, with the cure.
+        UserError: naming both, with the fix.
     """
     watch = _BackwardWatch(model) if watch_backward and _is_strict() else None
     try:
@@ -51,7 +51,7 @@ def deterministic_errors(model: nn.Module, watch_backward: bool = True) -> Itera
             named, part = watch.current, "backward"
         where = f" in the {part} pass of {_shown(model, named)}" if named is not None else ""
         raise UserError(
-            f"reproducibility: strict, and {found[1]}{where} has no deterministic implementation on this device", _CURE
+            f"reproducibility: strict, and {found[1]}{where} has no deterministic implementation on this device", _FIX
         ) from None
     finally:
         if watch is not None:

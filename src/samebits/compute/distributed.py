@@ -1,6 +1,6 @@
-"""Several processes that train one model together: who is who, and what they tell each other.
+"""Several processes that train one model together: ranks and collectives.
 
-`runtime.processes: N` starts N - 1 helpers beside the stage; `torchrun --nproc-per-node N stages/train.py` starts all.
+`runtime.processes: N` starts N - 1 workers beside the stage; `torchrun --nproc-per-node N stages/train.py` starts all.
 The first process (rank 0) records, saves and writes; the others only compute.
 """
 
@@ -19,13 +19,13 @@ import torch
 from torch import distributed
 
 from samebits.base.errors import UserError
-from samebits.compute.launcher import MEETING, rank_and_size
+from samebits.compute.launcher import RENDEZVOUS, rank_and_size
 
-_GOODBYE_SECONDS = 60.0
+_EXIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of one training. Alone, everything is a no-op.
 
     Attributes:
@@ -37,37 +37,37 @@ class Team:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this process records, saves and writes."""
         return self.rank == 0
 
-    def gather(self, vector: torch.Tensor) -> list[torch.Tensor]:
+    def all_gather(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """A tensor of the same shape from every process, in the order of their ranks."""
         if self.size == 1:
             return [vector]
         parts = [torch.empty_like(vector) for _ in range(self.size)]
-        self._talk(lambda: distributed.all_gather(parts, vector))
+        self._collective(lambda: distributed.all_gather(parts, vector))
         return parts
 
-    def sum(self, vector: torch.Tensor) -> torch.Tensor:
+    def all_reduce(self, vector: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in place. Its bits depend on the number of processes, unless all but one of
         the summands are 0."""
         if self.size > 1:
-            self._talk(lambda: distributed.all_reduce(vector))
+            self._collective(lambda: distributed.all_reduce(vector))
         return vector
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether some process says yes; all get the same answer."""
         if self.size == 1:
             return flag
-        return bool(self.sum(torch.tensor([int(flag)], device=device)).item())
+        return bool(self.all_reduce(torch.tensor([int(flag)], device=device)).item())
 
-    def wait(self) -> None:
-        """Until every process is here."""
+    def barrier(self) -> None:
+        """Wait until every process is here."""
         if self.size > 1:
-            self._talk(distributed.barrier)
+            self._collective(distributed.barrier)
 
-    def _talk(self, exchange: Callable[[], object]) -> None:
+    def _collective(self, exchange: Callable[[], object]) -> None:
         try:
             exchange()
         except RuntimeError as error:
@@ -77,7 +77,7 @@ class Team:
             ) from None
 
 
-def own_device(device: torch.device) -> torch.device:
+def local_device(device: torch.device) -> torch.device:
     """The device of this process: of several GPUs, the one with its number on this machine."""
     if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
@@ -85,44 +85,44 @@ def own_device(device: torch.device) -> torch.device:
 
 
 @contextlib.contextmanager
-def join_team(processes: int, device: torch.device, state: Path) -> Iterator[Team]:
+def init_process_group(processes: int, device: torch.device, state: Path) -> Iterator[ProcessGroup]:
     """Meet the other processes of this training, or start them.
 
     Args:
         processes: `runtime.processes`; torchrun's number wins.
-        state: a folder for the file at which helpers meet.
+        state: a folder for the rendezvous file.
 
     Raises:
-        UserError: if a process cannot be had.
+        UserError: if a process cannot be started.
     """
     backend = "nccl" if device.type == "cuda" else "gloo"
     if (launched := rank_and_size()) is not None:
-        team = Team(*launched)
-        with _group(team, backend, os.environ.get(MEETING)):
-            yield team
+        group = ProcessGroup(*launched)
+        with _process_group(group, backend, os.environ.get(RENDEZVOUS)):
+            yield group
         return
     if processes == 1:
-        yield Team()
+        yield ProcessGroup()
         return
     state.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=state, prefix="team-") as folder:
-        meeting = str(Path(folder) / "meeting")
-        helpers = [_start(rank, processes, meeting) for rank in range(1, processes)]
+    with tempfile.TemporaryDirectory(dir=state, prefix="ranks-") as folder:
+        rendezvous = str(Path(folder) / "rendezvous")
+        workers = [_start(rank, processes, rendezvous) for rank in range(1, processes)]
         try:
-            with _group(Team(0, processes), backend, meeting):
-                yield Team(0, processes)
-            for helper in helpers:
-                helper.wait(_GOODBYE_SECONDS)
+            with _process_group(ProcessGroup(0, processes), backend, rendezvous):
+                yield ProcessGroup(0, processes)
+            for worker in workers:
+                worker.wait(_EXIT_SECONDS)
         finally:
-            _end(helpers)
+            _end(workers)
 
 
 @contextlib.contextmanager
-def _group(team: Team, backend: str, meeting: str | None) -> Iterator[None]:
-    if meeting is not None:
+def _process_group(group: ProcessGroup, backend: str, rendezvous: str | None) -> Iterator[None]:
+    if rendezvous is not None:
         # All on this machine: the name of the host may lead nowhere.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-        distributed.init_process_group(backend, f"file://{meeting}", rank=team.rank, world_size=team.size)
+        distributed.init_process_group(backend, f"file://{rendezvous}", rank=group.rank, world_size=group.size)
     else:
         distributed.init_process_group(backend)
     try:
@@ -131,9 +131,9 @@ def _group(team: Team, backend: str, meeting: str | None) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def _start(rank: int, size: int, meeting: str) -> subprocess.Popen[bytes]:
-    """The same stage again, as a helper: it says nothing unless it fails."""
-    variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), MEETING: meeting}
+def _start(rank: int, size: int, rendezvous: str) -> subprocess.Popen[bytes]:
+    """Start the same stage as a worker: it prints only errors."""
+    variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), RENDEZVOUS: rendezvous}
     return subprocess.Popen(
         [sys.executable, *sys.orig_argv[1:]],
         env=os.environ | variables,
@@ -142,8 +142,8 @@ def _start(rank: int, size: int, meeting: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _end(helpers: Sequence[subprocess.Popen[bytes]]) -> None:
-    for helper in helpers:
-        if helper.poll() is None:
-            helper.kill()
-        helper.wait()
+def _end(workers: Sequence[subprocess.Popen[bytes]]) -> None:
+    for worker in workers:
+        if worker.poll() is None:
+            worker.kill()
+        worker.wait()

@@ -194,7 +194,9 @@ def _samples(subject: Subject, tokenizer: Tokenizer) -> list[dict[str, str]]:
         subject.check()
         prompt = row[: min(_PROMPT_TOKENS, context)].tolist()
         made: list[int] = []
-        for token in islice(generate(run, serving.cache_shape, context, prompt, Sampling(seed=seed)), _SAMPLE_TOKENS):
+        for token in islice(
+            generate(run, serving.kv_cache_shape, context, prompt, Sampling(seed=seed)), _SAMPLE_TOKENS
+        ):
             if token in ends:
                 break
             made.append(token)

@@ -86,7 +86,7 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
     if isinstance(info.signature.target, NextTokenTarget) and not tokens:
         raise UserError(
             f"the model {config.model.get('name')} has no cache, and a language model is exported with one",
-            "give its class cache_shape and extend, as docs/models.md says; train and evaluate work without",
+            "give its class kv_cache_shape and decode_step, as docs/models.md says; train and evaluate work without",
         )
     if tokens and settings.int8:
         raise UserError("export.int8 is not for language models", "set export.int8: false")

@@ -42,8 +42,8 @@ class TokenProof:
         tokens = split.info.signature.tokens
         self.context, self.vocabulary = tokens.length, tokens.vocabulary
         self.bytes_per_token = tokens.bytes_per_token
-        layers, heads, size = serving.cache_shape
-        self.cache_shape = (layers, heads, size)
+        layers, heads, size = serving.kv_cache_shape
+        self.kv_cache_shape = (layers, heads, size)
 
     def eager(self, *inputs: Array) -> list[Floats]:
         """The checkpoint with its cache, as an exported file is called."""
@@ -108,7 +108,7 @@ class TokenProof:
         places = np.linspace(0, len(self.split) - 1, min(_PROMPTS, len(self.split))).astype(np.int64)
         for row in self.split.rows(places):
             prompt = row[: min(_PROMPT_TOKENS, self.context)].tolist()
-            made = islice(generate(run, self.cache_shape, self.context, prompt, GREEDY), GREEDY_TOKENS)
+            made = islice(generate(run, self.kv_cache_shape, self.context, prompt, GREEDY), GREEDY_TOKENS)
             for token, (expected, clear) in zip(made, self._greedy_by_rereading(prompt), strict=False):
                 self.check()
                 compared += 1

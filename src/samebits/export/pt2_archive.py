@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from samebits.base.errors import UserError
 
-_CURE = "load archives that the export stage wrote; make it again (dvc repro export) or fetch it (dvc pull)"
+_FIX = "load archives that the export stage wrote; make it again (dvc repro export) or fetch it (dvc pull)"
 
 MODEL = "models/model.json"
 SAMPLE_INPUTS = "data/sample_inputs/model.pt"
@@ -136,9 +136,9 @@ def _members(path: Path) -> dict[str, bytes]:
     try:
         members = unpack(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist", _CURE) from None
+        raise UserError(f"{path} does not exist", _FIX) from None
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{path} is no undamaged .pt2 archive: {error}", _CURE) from None
+        raise UserError(f"{path} is no undamaged .pt2 archive: {error}", _FIX) from None
     for name in REQUIRED:
         if name not in members:
             _refuse(path, f"{name} is missing")
@@ -154,7 +154,7 @@ def _json(path: Path, members: dict[str, bytes], name: str) -> dict[str, Any]:
     try:
         value = json.loads(members[name])
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: {name} is not valid JSON: {error}", _CURE) from None
+        raise UserError(f"{path}: {name} is not valid JSON: {error}", _FIX) from None
     if not isinstance(value, dict):
         _refuse(path, f"{name} is not a JSON object")
     return value
@@ -215,4 +215,4 @@ def _check_strings(path: Path, where: str, value: Any, key: str = "") -> None:
 
 
 def _refuse(path: Path, reason: str) -> NoReturn:
-    raise UserError(f"{path} is refused: {reason}", _CURE)
+    raise UserError(f"{path} is refused: {reason}", _FIX)

@@ -32,7 +32,7 @@ class Writer:
     """
 
     run: Run
-    cache_shape: tuple[int, int, int]
+    kv_cache_shape: tuple[int, int, int]
     context: int
     tokenizer: Tokenizer
     separator: int | None
@@ -47,7 +47,7 @@ class Writer:
         known = self.known(prompt)
         if not known:
             raise UserError("the prompt is empty", "give the text to go on from")
-        for token in islice(generate(self.run, self.cache_shape, self.context, known, sampling), count):
+        for token in islice(generate(self.run, self.kv_cache_shape, self.context, known, sampling), count):
             if token == self.separator:
                 return
             yield token
@@ -113,7 +113,7 @@ def open_writer(path: Path) -> Writer:
     found = (tokenizer.token_to_id(name) for name in SEPARATORS)
     return Writer(
         run=session_run(session),
-        cache_shape=(layers, heads, size),
+        kv_cache_shape=(layers, heads, size),
         context=int(inputs["length"]),
         tokenizer=tokenizer,
         separator=next((token for token in found if token is not None), None),

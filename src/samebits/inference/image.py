@@ -105,7 +105,7 @@ def classify(
 
 
 def describe(predictions: Sequence[Prediction]) -> Iterator[str]:
-    """One line an image, its notes below it."""
+    """One line per image, its notes below it."""
     for entry in predictions:
         answers = "   ".join(f"{label} {probability:.1%}" for label, probability in entry.classes)
         yield f"{entry.path}: {answers}"

@@ -46,16 +46,16 @@ GREEDY = Sampling(temperature=0.0)
 
 
 def generate(
-    run: Run, cache_shape: tuple[int, int, int], context: int, prompt: Sequence[int], sampling: Sampling
+    run: Run, kv_cache_shape: tuple[int, int, int], context: int, prompt: Sequence[int], sampling: Sampling
 ) -> Iterator[int]:
     """The tokens that follow a prompt, without end.
 
     Args:
-        cache_shape: layers, heads, size of a head.
+        kv_cache_shape: layers, heads, size of a head.
         context: tokens that the model sees at once, 2 or more.
         prompt: at least one token; of a longer one than the context, the last are read.
     """
-    layers, heads, size = cache_shape
+    layers, heads, size = kv_cache_shape
     empty = np.zeros((layers, 1, heads, 0, size), dtype=np.float32)
     random = np.random.Generator(np.random.Philox(sampling.seed))
     tokens = list(prompt)

@@ -26,7 +26,7 @@ RUN_SECONDS = 120.0
 """For one run of a model, at most: one batch, or one token."""
 
 _TOKENIZER = "tokenizer.json"
-_CURE = "make it: dvc repro export (or fetch it: dvc pull)"
+_FIX = "make it: dvc repro export (or fetch it: dvc pull)"
 _LARGEST_SIDE = 1 << 14
 
 
@@ -53,8 +53,8 @@ class Session:
             answers: list[Any] = self._session.run(outputs, inputs, options)
         except Exception as error:  # onnxruntime raises a class of its own for each way a graph can fail
             if options.terminate:
-                raise UserError(f"{self.path} takes more than {RUN_SECONDS:g} s for one run", _CURE) from None
-            raise UserError(f"{self.path} cannot be run: {_line(error)}", _CURE) from None
+                raise UserError(f"{self.path} takes more than {RUN_SECONDS:g} s for one run", _FIX) from None
+            raise UserError(f"{self.path} cannot be run: {_line(error)}", _FIX) from None
         finally:
             late.cancel()
         return answers
@@ -75,9 +75,9 @@ class Session:
         shape = (len(samples), labels) if labels else (len(samples),)
         if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != np.float32:
             given = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
-            raise UserError(f"{self.path} answers {given} where its metadata say float32 {list(shape)}", _CURE)
+            raise UserError(f"{self.path} answers {given} where its metadata say float32 {list(shape)}", _FIX)
         if not np.isfinite(found).all():
-            raise UserError(f"{self.path} gives an answer that is no finite number", _CURE)
+            raise UserError(f"{self.path} gives an answer that is no finite number", _FIX)
         return found
 
     def require_inputs(self, wanted: dict[str, tuple[str, int]]) -> None:
@@ -89,7 +89,7 @@ class Session:
         found = {each.name: (each.type, len(each.shape)) for each in self.get_inputs()}
         if found != {name: (f"tensor({kind})", axes) for name, (kind, axes) in wanted.items()}:
             taken = ", ".join(f"{name} {kind} of {axes} axes" for name, (kind, axes) in found.items())
-            raise UserError(f"{self.path} takes {taken or 'nothing'}: that is not what its metadata say", _CURE)
+            raise UserError(f"{self.path} takes {taken or 'nothing'}: that is not what its metadata say", _FIX)
 
     def get_inputs(self) -> list[Any]:
         """As of ONNX Runtime."""
@@ -127,23 +127,23 @@ def open_model(path: Path) -> Opened:
     if path.is_dir():
         raise UserError(f"{path} is a folder", f"name the file in it, as {path / 'model.onnx'}")
     if not path.is_file():
-        raise UserError(f"{path} does not exist", _CURE)
+        raise UserError(f"{path} does not exist", _FIX)
     try:
         require_harmless("model", path)
         session = onnx_session(path)
         stored = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime raises a class of its own for each way a file can be damaged
-        raise UserError(f"{path} is no ONNX model that can be loaded: {_line(error)}", _CURE) from None
+        raise UserError(f"{path} is no ONNX model that can be loaded: {_line(error)}", _FIX) from None
     metadata: dict[str, Any] = {}
     for key, check in (("labels", _check_labels), ("preprocessing", _check_preprocessing)):
         if key not in stored:
-            raise UserError(f"{path} has no {key!r} in its metadata: the export stage did not write it", _CURE)
+            raise UserError(f"{path} has no {key!r} in its metadata: the export stage did not write it", _FIX)
         try:
             metadata[key] = json.loads(stored[key])
             check(metadata[key])
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else _line(error)
-            raise UserError(f"{path}: {key!r} in its metadata is not what export writes: {reason}", _CURE) from None
+            raise UserError(f"{path}: {key!r} in its metadata is not what export writes: {reason}", _FIX) from None
     return Session(path, session), metadata
 
 
@@ -157,16 +157,16 @@ def open_tokenizer(model: Path, preprocessing: dict[str, Any]) -> Tokenizer:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}", "it belongs beside the model; " + _CURE) from None
+        raise UserError(f"{path}: {error.strerror}", "it belongs beside the model; " + _FIX) from None
     if hashlib.sha256(data).hexdigest() != preprocessing.get("tokenizer_sha256"):
-        raise UserError(f"{path} is not the tokeniser that the model was trained with", _CURE)
+        raise UserError(f"{path} is not the tokeniser that the model was trained with", _FIX)
     from tokenizers import Tokenizer
 
     try:
         require_harmless("tokenizer", path)
         return Tokenizer.from_str(data.decode())
     except Exception as error:  # the library raises a bare Exception
-        raise UserError(f"{path} is no tokenizer.json that can be used: {_line(error)}", _CURE) from None
+        raise UserError(f"{path} is no tokenizer.json that can be used: {_line(error)}", _FIX) from None
 
 
 def _line(error: BaseException) -> str:

@@ -44,7 +44,7 @@ class TablePrediction:
     notes: tuple[str, ...]
 
     def csv(self) -> str:
-        """The answers as CSV, a line a row of the file, in its order."""
+        """The answers as CSV, a line per row of the file, in its order."""
         return csv_bytes(self.header, self.rows).decode()
 
 
@@ -101,7 +101,7 @@ def encode(columns: Cells, inputs: dict[str, Any], file: str) -> tuple[npt.NDArr
         if wrong is not None:
             raise UserError(
                 f"{file}, row {wrong}: {str(found[wrong - 1])[:40]!r} in column {name} is no {_wanted(column)}",
-                "mend it, or leave the cell empty",
+                "fix it, or leave the cell empty",
             )
         _require_clear(set(found), column, decimal, file)
         rows[:, at] = [values[cell] for cell in found]
@@ -176,7 +176,7 @@ def _read(path: Path, inputs: dict[str, Any]) -> tuple[Cells, list[str]]:
     records = []
     for line, row in table.rows():
         if isinstance(row, str):
-            raise UserError(f"{path}, line {line}: {row}", "mend the row")
+            raise UserError(f"{path}, line {line}: {row}", "fix the row")
         records.append(row)
     if not records:
         raise UserError(f"{path} has no row below a first line of names", "add rows to predict")

@@ -150,7 +150,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
     try:
         for number, line in read_lines(path, str(path), None, Counter()):
             if isinstance(line, NotText):
-                raise UserError(f"{path}, line {number}: {line}", "mend or remove the line")
+                raise UserError(f"{path}, line {number}: {line}", "fix or remove the line")
             if line.strip():
                 yield f"{path}:{number}", line
     except OSError as error:

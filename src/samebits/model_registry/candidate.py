@@ -168,7 +168,7 @@ def example_inputs(session: Any, batch: int = 1) -> Inputs:
 
 
 def latencies(models: list[Path]) -> list[float]:
-    """Median milliseconds a call with one input, of each model, measured in turn so that noise meets all alike."""
+    """Median milliseconds per call with one input, of each model, measured in turn so that noise meets all alike."""
     sessions = [open_session(model) for model in models]
     return median_milliseconds(*(partial(session.run, None, example_inputs(session)) for session in sessions))
 

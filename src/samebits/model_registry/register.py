@@ -139,8 +139,8 @@ def rollback(
 
 
 @contextlib.contextmanager
-def told(project: Project) -> Iterator[None]:
-    """What MLflow refuses as one message with its cure."""
+def mlflow_errors(project: Project) -> Iterator[None]:
+    """Turn an error of MLflow into one message with its fix."""
     try:
         yield
     except Exception as error:
@@ -148,7 +148,7 @@ def told(project: Project) -> Iterator[None]:
         if type(error).__module__ != "mlflow.exceptions":
             raise
         text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(explain(pick_target(project).uri, text), "mend that, then run this again") from None
+        raise UserError(explain(pick_target(project).uri, text), "fix that, then run this again") from None
 
 
 class Registry:

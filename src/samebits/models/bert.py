@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from samebits.base.errors import UserError
 from samebits.models.layers.attention import attend
-from samebits.models.layers.bag_of_words import Words
+from samebits.models.layers.bag_of_words import BagOfWords
 from samebits.models.layers.dropout import Dropout, replace_dropout
 from samebits.models.layers.pooling import first_tokens, mean_of_tokens, used_tokens
 from samebits.params.section import Section
@@ -48,7 +48,7 @@ class Settings(Section):
 
     Attributes:
         layers: encoder blocks.
-        width: numbers a token.
+        width: numbers per token.
         heads: of attention; they share the width.
         hidden: width inside a block's feed-forward part.
         positions: longest text in tokens that the position embeddings serve.
@@ -122,7 +122,7 @@ class Bert(nn.Module):
         self.head = nn.Linear(settings.width, outputs)
         nn.init.normal_(self.head.weight, std=config.initializer_range)
         nn.init.zeros_(self.head.bias)
-        self.words = Words(vocabulary, pad, outputs) if settings.words else None
+        self.words = BagOfWords(vocabulary, pad, outputs) if settings.words else None
 
     def forward(self, tokens: Tensor) -> Tensor:
         whole = tokens
@@ -202,24 +202,24 @@ def require_config(config: Mapping[str, Any], settings: Settings, signature: Sig
     theirs = {**own, **config}
     problems: list[str] = []
     keys: list[str] = []
-    cures: list[str] = []
+    fixes: list[str] = []
     for key, name in _SHAPE.items():
         if theirs[key] != getattr(settings, name):
             problems.append(f"{key} is {theirs[key]!r}, model.{name} is {getattr(settings, name)}")
             keys.append(f"model.{name}: {theirs[key]}")
     if keys:
-        cures.append(f"set {', '.join(keys)}")
+        fixes.append(f"set {', '.join(keys)}")
     vocabulary = signature.tokens.vocabulary
     if theirs["vocab_size"] != vocabulary:
         problems.append(f"vocab_size is {theirs['vocab_size']!r}, the data have {vocabulary} tokens")
-        cures.append("set data.text.tokenizer to the weights' own: a card, or its tokenizer.json below data/raw")
+        fixes.append("set data.text.tokenizer to the weights' own: a card, or its tokenizer.json below data/raw")
     fixed = [key for key in _FIXED if theirs[key] != own[key]]
     if fixed:
         problems += [f"{key} is {theirs[key]!r}, bert computes with {own[key]!r}" for key in fixed]
-        cures.append(f"name weights with the {', '.join(fixed)} of bert")
+        fixes.append(f"name weights with the {', '.join(fixed)} of bert")
     if problems:
         told = [f"transfer.weights {label} and params.yaml differ; in its config.json", *problems]
-        raise UserError("\n  ".join(told), "; ".join(cures))
+        raise UserError("\n  ".join(told), "; ".join(fixes))
 
 
 def depth(name: str) -> int | None:

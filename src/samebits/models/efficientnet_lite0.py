@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from samebits.models.layers.flip_tta import mean_of_both
+from samebits.models.layers.flip_tta import flip_tta
 from samebits.params.section import Section
 from samebits.signature.signature import ImageInputs, Signature
 
@@ -161,9 +161,9 @@ class EfficientNetLite0(nn.Module):
         self.head = nn.Linear(_TOP, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return mean_of_both(self._answer, images) if self.mirror and not self.training else self._answer(images)
+        return flip_tta(self._logits, images) if self.mirror and not self.training else self._logits(images)
 
-    def _answer(self, images: Tensor) -> Tensor:
+    def _logits(self, images: Tensor) -> Tensor:
         features = self.top(self.blocks(self.stem(self.pixels(images)))).mean(dim=(2, 3))
         logits: Tensor = self.head(self.dropout(features))
         return logits

@@ -25,7 +25,7 @@ class Settings(Section):
     """The `model` section for `name: embedding_bag`.
 
     Attributes:
-        width: numbers a token.
+        width: numbers per token.
         ngrams: longest run of tokens with an embedding of its own; 1 is tokens alone.
         buckets: embeddings that all longer runs share, by hash.
         dropout: probability of leaving a token or a run out, in training.

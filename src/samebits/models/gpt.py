@@ -1,6 +1,6 @@
 """A decoder-only transformer that predicts the next token: rotary positions, RMSNorm before each block, no biases.
 
-The same weights run in two ways: `forward` over whole rows, for training, and `extend` over a cache of keys and values,
+The same weights run in two ways: `forward` over whole rows, for training, and `decode_step` over a KV cache,
 for generating text.
 
 Sources: GPT-2 (Radford et al., 2019) for the shape; RoFormer (Su et al., 2021) for the positions; Zhang and Sennrich
@@ -76,7 +76,7 @@ class Attention(nn.Module):
         q, k, v = self._project(x, cos, sin)
         return self._merge(attend(q, k, v, causal=True))
 
-    def extend(
+    def decode_step(
         self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The same for L more positions after P cached ones.
@@ -142,20 +142,20 @@ class Block(nn.Module):
         x = x + self.dropout(self.mlp(self.mlp_norm(x)))
         return x
 
-    def extend(
+    def decode_step(
         self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Attention.extend`."""
-        mixed, keys, values = self.attention.extend(self.attention_norm(x), cos, sin, mask, keys, values)
+        """See `Attention.decode_step`."""
+        mixed, keys, values = self.attention.decode_step(self.attention_norm(x), cos, sin, mask, keys, values)
         x = x + self.dropout(mixed)
         return x + self.dropout(self.mlp(self.mlp_norm(x))), keys, values
 
 
 class Gpt(nn.Module):
-    """Tokens, integers [N, L] with L up to the context -> scores of the next token, [N, L, vocabulary].
+    """Tokens, integers [N, L] with L up to the context -> logits of the next token, [N, L, vocabulary].
 
     Attributes:
-        cache_shape: (layers, heads, width / heads) of the cache that `extend` takes.
+        kv_cache_shape: (layers, heads, width / heads) of the cache that `decode_step` takes.
     """
 
     cos: Tensor
@@ -169,7 +169,7 @@ class Gpt(nn.Module):
                 f"a gpt of width {width} cannot have {heads} heads: width / heads must be even",
                 f"set model.heads to a divisor of {width // 2}, or change model.width",
             )
-        self.cache_shape = (layers, heads, width // heads)
+        self.kv_cache_shape = (layers, heads, width // heads)
         self.embedding = nn.Embedding(vocabulary, width)
         self.dropout = Dropout(settings.dropout)
         self.blocks = nn.ModuleList(Block(width, heads, settings) for _ in range(layers))
@@ -201,7 +201,7 @@ class Gpt(nn.Module):
             x = block(x, cos, sin)
         return self._scores(x)
 
-    def extend(self, tokens: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def decode_step(self, tokens: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores for L more tokens after P cached ones; P + L is at most the context.
 
         Args:
@@ -209,7 +209,7 @@ class Gpt(nn.Module):
             keys, values: [layers, N, heads, P, width / heads]; P is 0 at the start.
 
         Returns:
-            scores [N, L, vocabulary], and keys and values of all P + L positions.
+            logits [N, L, vocabulary], and keys and values of all P + L positions.
         """
         past, length = keys.shape[3], tokens.shape[1]
         total = past + length
@@ -221,15 +221,15 @@ class Gpt(nn.Module):
         new_keys, new_values = [], []
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            x, k, v = block.extend(x, cos, sin, mask, keys[index], values[index])
+            x, k, v = block.decode_step(x, cos, sin, mask, keys[index], values[index])
             new_keys.append(k)
             new_values.append(v)
         return self._scores(x), torch.stack(new_keys), torch.stack(new_values)
 
     def _scores(self, x: Tensor) -> Tensor:
         x = self.norm(x)
-        scores: Tensor = functional.linear(x, self.embedding.weight) if self.head is None else self.head(x)
-        return scores
+        logits: Tensor = functional.linear(x, self.embedding.weight) if self.head is None else self.head(x)
+        return logits
 
 
 def rotary_angles(context: int, size: int, base: float) -> tuple[Tensor, Tensor]:

@@ -134,7 +134,7 @@ def _load(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UserError(f"{path} cannot be loaded: {_where(error)}", "mend it") from error
+        raise UserError(f"{path} cannot be loaded: {_where(error)}", "fix it") from error
     return module
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from samebits.base.errors import UserError
-from samebits.models.layers.flip_tta import mean_of_both
+from samebits.models.layers.flip_tta import flip_tta
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
 
@@ -68,9 +68,9 @@ class ResNet9(nn.Module):
         self.head = nn.Linear(third, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return mean_of_both(self._answer, images) if self.mirror and not self.training else self._answer(images)
+        return flip_tta(self._logits, images) if self.mirror and not self.training else self._logits(images)
 
-    def _answer(self, images: Tensor) -> Tensor:
+    def _logits(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.dropout(self.features(images).flatten(1)))
         return logits
 

@@ -11,7 +11,7 @@ class EvaluateParams(Section):
     """Evaluation on the test split.
 
     Attributes:
-        batch_size: samples a forward pass.
+        batch_size: samples per forward pass.
         top_k: k of the top-k accuracy reported beside the accuracy.
         bootstrap: resamples of the test split for the confidence intervals.
         confidence: level of the confidence intervals.

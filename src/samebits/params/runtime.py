@@ -28,7 +28,7 @@ class RuntimeParams(Section):
 
     Attributes:
         device: `auto` is the accelerator that torch finds, else the CPU.
-        processes: processes that train together on this machine, one a GPU. With `train.elastic` their number
+        processes: processes that train together on this machine, one per GPU. With `train.elastic` their number
             cannot change a bit; without it, it does, and `reproducibility: strict` refuses more than one.
         workers: threads that prepare batches ahead of the training loop; 0 prepares them in the loop. null is 1, but 0
             for data in memory on a CPU, whose cores the training itself keeps busy.

@@ -132,7 +132,7 @@ def _check_together(sections: Mapping[str, Any], problems: Problems) -> None:
     elif train.elastic:
         parts = train.batch_size // (micro or train.batch_size)
         if parts < 2 or parts & (parts - 1):
-            wanted = "train.elastic needs 2, 4, 8, … micro-batches a batch"
+            wanted = "train.elastic needs 2, 4, 8, … micro-batches per batch"
             problems.add("train.micro_batch_size", micro, f"{wanted}; train.batch_size is {train.batch_size}")
 
 

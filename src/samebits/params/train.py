@@ -94,8 +94,8 @@ class TrainParams(Section):
 
     Attributes:
         epochs: passes over the training split.
-        batch_size: samples an update.
-        micro_batch_size: samples a forward pass; gradients are accumulated up to `batch_size`. null: all at once.
+        batch_size: samples per update.
+        micro_batch_size: samples per forward pass; gradients are accumulated up to `batch_size`. null: all at once.
         shuffle: `full` is a permutation of the split; `window` permutes shards, then rows within windows of
             `shuffle_window` shards, so that shards read from disk are read in order.
         shuffle_window: shards a window.

@@ -50,7 +50,7 @@ def read_yaml(path: Path, name: str | None = None) -> dict[str, Any]:
             f"{path} does not exist", "run from the project's root, or restore it: git checkout params.yaml"
         ) from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", "mend its permissions, or restore it") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}", "fix its permissions, or restore it") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{name}, line {line} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
@@ -59,9 +59,9 @@ def read_yaml(path: Path, name: str | None = None) -> dict[str, Any]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{name}{place}: {_line(error.problem)}", "mend the line") from None
+        raise UserError(f"{name}{place}: {_line(error.problem)}", "fix the line") from None
     except YAMLError as error:
-        raise UserError(f"{name}: {_line(error)}", "mend the file") from None
+        raise UserError(f"{name}: {_line(error)}", "fix the file") from None
     if not isinstance(value, dict):
         raise UserError(f"{name} holds no keys", "write `section:` with keys below it")
     return value

@@ -37,6 +37,6 @@ def code_digest(workspace: Path, stage: str) -> str:
         except FileNotFoundError:
             raise UserError(
                 f"{path} is listed in dvc.yaml and does not exist",
-                "commit it (a queued experiment sees only what git tracks: git add -N), or mend dvc.yaml",
+                "commit it (a queued experiment sees only what git tracks: git add -N), or fix dvc.yaml",
             ) from None
     return digest.hexdigest()

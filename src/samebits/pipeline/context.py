@@ -40,12 +40,12 @@ class StageContext:
 
     def say(self, line: str) -> None:
         """Print a line under the stage's name, and keep it for the run's log."""
-        if is_helper():
+        if not is_rank_zero():
             return  # the first process says it
         self.log.append(line)
         print(f"{self.name}: {line}", flush=True)
 
 
-def is_helper() -> bool:
-    """Whether this process only computes beside the one that records and writes (torchrun's RANK, and ours)."""
-    return os.environ.get("RANK", "0") != "0"
+def is_rank_zero() -> bool:
+    """Whether this process records and writes; the others only compute (torchrun's RANK, and ours)."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,4 +1,4 @@
-"""DVC's objects from outside: what an output was, file by file, and what of it is at hand."""
+"""Read the files of a DVC output from the cache, and say which are available locally."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def bring_outputs(copy: Path, outputs: Mapping[str, str], objects: Objects) -> N
     if missing := missing_outputs(outputs, objects):
         said = dvc(copy, "fetch", *missing).stderr.strip()
     if missing := missing_outputs(outputs, objects):
-        raise UserError(missing_text(missing, said), CURE_MISSING)
+        raise UserError(missing_text(missing, said), FIX_MISSING)
     done = dvc(copy, "checkout", "--force", *outputs)
     wrong = [path for path, digest in outputs.items() if existing_md5(copy / path) != digest]
     if wrong:
@@ -114,7 +114,7 @@ def bring_outputs(copy: Path, outputs: Mapping[str, str], objects: Objects) -> N
         )
 
 
-CURE_MISSING = "dvc push where they were made and dvc pull here, or make them again: dvc repro"
+FIX_MISSING = "dvc push where they were made and dvc pull here, or make them again: dvc repro"
 
 
 def missing_text(missing: Mapping[str, str], said: str = "") -> str:

@@ -166,21 +166,21 @@ def never_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) -> d
 
 
 def require_ran(workspace: Path, stages: Iterable[LockedStage] | None = None) -> None:
-    """Raises UserError naming the stages of `never_ran`, and the cure."""
+    """Raises UserError naming the stages of `never_ran`, and the fix."""
     if found := never_ran(workspace, stages):
         raise UserError(*never_ran_text(found))
 
 
 def never_ran_text(found: Mapping[str, str]) -> tuple[str, str]:
-    """Problem and cure for what `never_ran` found."""
+    """Problem and fix for what `never_ran` found."""
     lines = "\n".join(f"  {stage}: {why}" for stage, why in found.items())
     return (
         f"{LOCK} pairs code and results that never ran together, as after a merge\n{lines}",
-        rerun_cure(found),
+        rerun_fix(found),
     )
 
 
-def rerun_cure(stages: Iterable[str]) -> str:
+def rerun_fix(stages: Iterable[str]) -> str:
     """How stages are run although all their hashes fit, and the later ones after them."""
     return f"run it: dvc repro --force --single-item {' '.join(stages)}; then dvc repro, and commit"
 

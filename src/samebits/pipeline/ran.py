@@ -65,7 +65,7 @@ def inputs_now(workspace: Path, stage: str) -> Record:
     if lost := [dep for dep, digest in deps.items() if not digest and dep.endswith(".py")]:
         raise UserError(
             f"{workspace / lost[0]} is listed in dvc.yaml and does not exist",
-            "commit it (a queued experiment sees only what git tracks: git add -N), or mend dvc.yaml",
+            "commit it (a queued experiment sees only what git tracks: git add -N), or fix dvc.yaml",
         )
     params: dict[str, str] = {}
     for file, keys in entry.params.items():

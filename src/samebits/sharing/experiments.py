@@ -16,7 +16,7 @@ from samebits.base.git import git
 from samebits.base.paths import Project
 from samebits.sharing.git import pick_remote
 from samebits.sharing.receive import fetch_checked
-from samebits.sharing.remote.objects import needed_at, open_repo
+from samebits.sharing.remote.objects import open_repo, required_objects_at
 from samebits.sharing.remote.remote import open_remote
 from samebits.sharing.remote.verify import Verdict
 from samebits.sharing.runs import parse_summary, record_summary, summary_of
@@ -42,15 +42,15 @@ def share_experiment(
     origin = pick_remote(home, git_remote)
     ref, commit = _one(_refs(git(home, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")), name, "here")
     with open_repo(home) as repo:
-        place = open_remote(repo, remote, timeout=timeout)
-        objects, unlisted = needed_at(repo, commit)
+        storage = open_remote(repo, remote, timeout=timeout)
+        objects, unlisted = required_objects_at(repo, commit)
         if unlisted:
             raise UserError(
                 f"the cache lacks {', '.join(map(str, unlisted))}", f"dvc exp apply {name}, then dvc repro"
             )  # fmt: skip
         verdict = send(
-            repo, place, [each for each in objects if each.pushed], quick=quick, say=say,
-            push=lambda: repo.push(remote=place.name, revs=[commit], workspace=False),
+            repo, storage, [each for each in objects if each.pushed], quick=quick, say=say,
+            push=lambda: repo.push(remote=storage.name, revs=[commit], workspace=False),
         )  # fmt: skip
     summary = summary_of(project, name)
     refs = [f"{ref}:{ref}"]
@@ -84,11 +84,11 @@ def receive_experiment(
     # The commits first, without the name: it appears when everything is here.
     git(home, "fetch", "--quiet", "--no-write-fetch-head", origin, ref)
     with open_repo(home) as repo:
-        place = open_remote(repo, remote, timeout=timeout)
-        place.check_answers()
+        storage = open_remote(repo, remote, timeout=timeout)
+        storage.check_answers()
         objects, fetched = fetch_checked(
-            repo, place, say=say, at=commit,
-            fetch=lambda: repo.fetch(remote=place.name, revs=[commit], workspace=False),
+            repo, storage, say=say, at=commit,
+            fetch=lambda: repo.fetch(remote=storage.name, revs=[commit], workspace=False),
         )  # fmt: skip
         size = sum(Path(repo.cache.local.oid_to_path(each.oid)).stat().st_size for each in objects)
     run = _fetch_summary(project, origin, commit)

@@ -15,7 +15,7 @@ from typing import Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.git import git
-from samebits.sharing.remote.captured_logs import unlogged
+from samebits.sharing.remote.captured_logs import captured_logs
 from samebits.sharing.remote.objects import open_repo
 from samebits.sharing.remote.remote import open_remote
 
@@ -46,10 +46,10 @@ def collect(
     from dvc_data.hashfile.gc import gc as remove_unused
 
     with open_repo(folder) as repo, ExitStack() as stack:
-        place = open_remote(repo, remote, timeout=timeout) if cloud else None
-        if place:
-            place.check_answers()
-        stack.enter_context(unlogged())
+        storage = open_remote(repo, remote, timeout=timeout) if cloud else None
+        if storage:
+            storage.check_answers()
+        stack.enter_context(captured_logs())
         stack.enter_context(repo.lock)
         kept = _used(repo)
         if not workspace_only:
@@ -64,11 +64,11 @@ def collect(
                 "(--force)",
             )
         gone = int(remove_unused(repo.cache.local, kept))
-        if place:
-            with place.translated():
-                gone += int(remove_unused(place.odb, kept))
-                get_index(place.odb).clear()
-    say(f"deleted: {gone} objects from the cache" + (f" and {place.shown}" if place else ""))
+        if storage:
+            with storage.translated():
+                gone += int(remove_unused(storage.odb, kept))
+                get_index(storage.odb).clear()
+    say(f"deleted: {gone} objects from the cache" + (f" and {storage.shown}" if storage else ""))
     return gone
 
 

@@ -15,16 +15,16 @@ from typing import Any
 from samebits.base.decimals import shown
 from samebits.base.errors import UserError, listed
 from samebits.base.files import read_json, write_bytes
-from samebits.sharing.remote.captured_logs import Heard, unlogged
+from samebits.sharing.remote.captured_logs import CapturedErrors, captured_logs
 from samebits.sharing.remote.objects import (
-    Needed,
+    CacheObject,
     cache_path,
+    damaged_in_cache,
     is_locked,
     left_to_make,
     md5_of,
-    needed_at,
     open_repo,
-    wrong_in_cache,
+    required_objects_at,
 )
 from samebits.sharing.remote.remote import Remote, open_remote
 from samebits.sharing.share import mib
@@ -55,9 +55,9 @@ def receive(
         UserError: naming what is missing or damaged, or what failed.
     """
     with open_repo(folder) as repo:
-        place = open_remote(repo, remote, timeout=timeout)
-        place.check_answers()
-        objects, fetched = fetch_checked(repo, place, say=say)
+        storage = open_remote(repo, remote, timeout=timeout)
+        storage.check_answers()
+        objects, fetched = fetch_checked(repo, storage, say=say)
         left = left_to_make(repo)
         _check_out(repo, force, left)
         _check_workspace(repo, force, left)
@@ -73,7 +73,7 @@ def receive(
 
 def fetch_checked(
     repo: Any, remote: Remote, *, say: Say, at: str | None = None, fetch: Callable[[], None] | None = None
-) -> tuple[list[Needed], int]:
+) -> tuple[list[CacheObject], int]:
     """Bring every object of a revision's outputs into the cache, each with the bytes that its name says.
 
     Args:
@@ -87,16 +87,16 @@ def fetch_checked(
         UserError: naming what could not be had whole.
     """
     # What an interrupted or a careless fetch left damaged is found now, not taken for good by DVC.
-    known, _ = needed_at(repo, at)
-    _, damaged = wrong_in_cache(repo, known)
+    known, _ = required_objects_at(repo, at)
+    _, damaged = damaged_in_cache(repo, known)
     _remove(repo, damaged)
     listings = _fetch_listings(repo, remote, at)
-    before = {each.oid for each in needed_at(repo, at)[0] if cache_path(repo, each.oid).exists()} - listings
-    objects: list[Needed] = []
+    before = {each.oid for each in required_objects_at(repo, at)[0] if cache_path(repo, each.oid).exists()} - listings
+    objects: list[CacheObject] = []
     for attempt in (1, 2):
-        heard = _fetch(repo, remote, fetch)
-        objects, unlisted = needed_at(repo, at)
-        absent, damaged = wrong_in_cache(repo, objects)
+        captured = _fetch(repo, remote, fetch)
+        objects, unlisted = required_objects_at(repo, at)
+        absent, damaged = damaged_in_cache(repo, objects)
         _remove(repo, damaged)
         # What everybody makes anew is welcome if it is here, and not missed if it is not.
         gone = {each.oid for each in (*absent, *damaged) if each.remade}
@@ -110,7 +110,7 @@ def fetch_checked(
             say(f"came damaged, fetched once more: {listed(damaged)}")
             continue
         break
-    _raise_wrong(remote, heard, [*unlisted, *absent], damaged)
+    _raise_wrong(remote, captured, [*unlisted, *absent], damaged)
     raise AssertionError("unreachable")
 
 
@@ -123,10 +123,10 @@ def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> set[str]:
     Raises:
         UserError: naming those that are missing or damaged.
     """
-    missing: list[Needed] = []
-    damaged: list[Needed] = []
+    missing: list[CacheObject] = []
+    damaged: list[CacheObject] = []
     fetched = set()
-    for each in needed_at(repo, at)[1]:
+    for each in required_objects_at(repo, at)[1]:
         if not each.pushed:
             continue
         data = remote.read(each.oid)
@@ -138,32 +138,34 @@ def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> set[str]:
             write_bytes(cache_path(repo, each.oid), data)
             fetched.add(each.oid)
     if missing or damaged:
-        _raise_wrong(remote, Heard(), missing, damaged)
+        _raise_wrong(remote, CapturedErrors(), missing, damaged)
     return fetched
 
 
-def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> Heard:
-    with unlogged() as heard, remote.watched():
+def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> CapturedErrors:
+    with captured_logs() as captured, remote.watched():
         try:
             (fetch or (lambda: repo.fetch(remote=remote.name)))()
         except Exception as error:
             if is_locked(error):
                 raise
             # A file that is missing is named below; anything else is the server's fault.
-            faults = [each for each in heard.errors if not isinstance(each, FileNotFoundError)]
-            if faults:
-                raise remote.fault(faults[0]) from error
+            errors = [each for each in captured.errors if not isinstance(each, FileNotFoundError)]
+            if errors:
+                raise remote.error_of(errors[0]) from error
             if type(error).__name__ not in ("DownloadError", "FileNotFoundError"):
-                raise remote.fault(error) from error
-    return heard
+                raise remote.error_of(error) from error
+    return captured
 
 
-def _remove(repo: Any, damaged: Iterable[Needed]) -> None:
+def _remove(repo: Any, damaged: Iterable[CacheObject]) -> None:
     for each in damaged:
         cache_path(repo, each.oid).unlink(missing_ok=True)
 
 
-def _raise_wrong(remote: Remote, heard: Heard, missing: list[Needed], damaged: list[Needed]) -> None:
+def _raise_wrong(
+    remote: Remote, captured: CapturedErrors, missing: list[CacheObject], damaged: list[CacheObject]
+) -> None:
     if damaged:
         raise UserError(
             f"damaged on {remote.shown}: {listed(damaged)}",
@@ -172,7 +174,7 @@ def _raise_wrong(remote: Remote, heard: Heard, missing: list[Needed], damaged: l
     # Nothing is "up to date" while something is missing.
     stages = sorted({each.stage for each in missing if not each.stage.endswith(".dvc")})
     raise UserError(
-        f"missing on {remote.shown}: {listed(missing)}" + (f" ({heard.texts[-1]})" if heard.texts else ""),
+        f"missing on {remote.shown}: {listed(missing)}" + (f" ({captured.texts[-1]})" if captured.texts else ""),
         "whoever has it runs samebits share" + (f"; or make it here: dvc repro {' '.join(stages)}" if stages else ""),
     )
 

@@ -15,11 +15,11 @@ from samebits.base.errors import UserError, listed
 from samebits.base.git import head_commit
 from samebits.pipeline.dvc_lock import require_ran
 from samebits.sharing.git import is_published, not_committed, uncommitted
-from samebits.sharing.remote.captured_logs import Heard, unlogged
+from samebits.sharing.remote.captured_logs import CapturedErrors, captured_logs
 from samebits.sharing.remote.errors import FAULTS
-from samebits.sharing.remote.objects import Needed, cache_path, is_locked, md5_of, needed, open_repo
+from samebits.sharing.remote.objects import CacheObject, cache_path, is_locked, md5_of, open_repo, required_objects
 from samebits.sharing.remote.remote import Remote, open_remote
-from samebits.sharing.remote.verify import Verdict, heal, verify
+from samebits.sharing.remote.verify import Verdict, repair, verify
 
 _SHOWN = 12
 
@@ -46,11 +46,11 @@ def share(
     if changed:
         raise not_committed(folder, changed)
     with open_repo(folder) as repo:
-        place = open_remote(repo, remote, timeout=timeout)
+        storage = open_remote(repo, remote, timeout=timeout)
         check_lock(repo)
         require_ran(folder)
-        everything = needed_here(repo)
-        verdict = send(repo, place, [each for each in everything if each.pushed], quick=quick, say=say)
+        everything = required_objects_here(repo)
+        verdict = send(repo, storage, [each for each in everything if each.pushed], quick=quick, say=say)
     remade = sorted({each.stage for each in everything if each.remade})
     if remade:
         say(f"not shared, since dvc.yaml says push: false: outputs of {', '.join(remade)}; dvc repro makes them anew")
@@ -90,13 +90,13 @@ def _is_only_out_of_cache(changes: list[Any]) -> bool:
     )
 
 
-def needed_here(repo: Any) -> list[Needed]:
+def required_objects_here(repo: Any) -> list[CacheObject]:
     """The objects of the workspace's outputs.
 
     Raises:
         UserError: if a folder's listing is not in the cache.
     """
-    objects, unlisted = needed(repo)
+    objects, unlisted = required_objects(repo)
     if unlisted:
         raise UserError(
             f"the cache lacks {listed(unlisted)}",
@@ -106,7 +106,13 @@ def needed_here(repo: Any) -> list[Needed]:
 
 
 def send(
-    repo: Any, remote: Remote, objects: list[Needed], *, quick: bool, say: Say, push: Callable[[], int] | None = None
+    repo: Any,
+    remote: Remote,
+    objects: list[CacheObject],
+    *,
+    quick: bool,
+    say: Say,
+    push: Callable[[], int] | None = None,
 ) -> Verdict:
     """Push, check, send again what is wrong, check that. `push` is `dvc push` of the workspace unless it is given.
 
@@ -123,20 +129,20 @@ def send(
     _remove_wrong_listings(repo, remote, objects, say)
     there = remote.sizes(each.oid for each in objects)
     _check_before_sending(repo, [each for each in objects if each.oid not in there], remote)
-    with unlogged() as heard, remote.watched():
+    with captured_logs() as captured, remote.watched():
         try:
             (push or (lambda: repo.push(remote=remote.name)))()
         except Exception as error:
             if is_locked(error):
                 raise
-            raise _push_failed(error, heard, remote) from error
+            raise _push_failed(error, captured, remote) from error
     verdict = verify(repo, remote, objects, deep=not quick)
     sent = [each for each in objects if each.oid not in there and each not in verdict.wrong]
     if verdict.wrong:
         # DVC took its index, or the listing of a folder, for the things themselves.
         for line in verdict.lines()[:_SHOWN]:
             say(f"on {remote.shown} {line}")
-        healed, lost = heal(repo, remote, verdict.wrong)
+        repaired, lost = repair(repo, remote, verdict.wrong)
         if lost:
             raise UserError(
                 f"{remote.shown} lacks {listed(lost)}, and the cache here has no good copy",
@@ -148,8 +154,8 @@ def send(
                 f"{remote.shown} still has wrong objects after they were sent again: {listed(verdict.lines())}",
                 "its storage is failing: use another remote",
             )
-        say(f"sent again, good now: {len(healed)} objects")
-        sent += [each for each in healed if each not in sent]
+        say(f"sent again, good now: {len(repaired)} objects")
+        sent += [each for each in repaired if each not in sent]
     say(
         f"shared: {verdict.objects} objects, {mib(verdict.bytes)} on {remote.shown}, "
         f"{'sizes compared' if quick else 'every one read back'}; "
@@ -158,7 +164,7 @@ def send(
     return verdict
 
 
-def _remove_wrong_listings(repo: Any, remote: Remote, objects: list[Needed], say: Say) -> None:
+def _remove_wrong_listings(repo: Any, remote: Remote, objects: list[CacheObject], say: Say) -> None:
     """Damaged listings of folders go from the remote first: DVC cannot push over one, and believes what it lists."""
     listings = [each for each in objects if each.oid.endswith(".dir")]
     verdict = verify(repo, remote, listings, deep=True)
@@ -168,7 +174,7 @@ def _remove_wrong_listings(repo: Any, remote: Remote, objects: list[Needed], say
             remote.remove(each.oid)
 
 
-def _check_before_sending(repo: Any, objects: list[Needed], remote: Remote) -> None:
+def _check_before_sending(repo: Any, objects: list[CacheObject], remote: Remote) -> None:
     """What is to be sent must be here, and must be what its name says: DVC sends a damaged copy as it is.
 
     Raises:
@@ -194,17 +200,17 @@ def _check_before_sending(repo: Any, objects: list[Needed], remote: Remote) -> N
         )
 
 
-def _push_failed(error: Exception, heard: Heard, remote: Remote) -> UserError:
+def _push_failed(error: Exception, captured: CapturedErrors, remote: Remote) -> UserError:
     """The first error of a file says more than DVC's own (`3 files failed to upload`)."""
-    fault = remote.fault(heard.errors[0] if heard.errors else error)
+    fault = remote.error_of(captured.errors[0] if captured.errors else error)
     if fault.kind in ("forbidden", "bucket", "unknown") and not remote.odb.fs.CAN_TRAVERSE:
         # A web server that only serves files says 405, 403 or 404; DVC keeps the address alone.
-        text, cure = FAULTS["read-only"]
-        return UserError(f"{remote.shown} {text}", cure)
+        text, fix = FAULTS["read-only"]
+        return UserError(f"{remote.shown} {text}", fix)
     return fault
 
 
-def _stages(objects: Iterable[Needed]) -> list[str]:
+def _stages(objects: Iterable[CacheObject]) -> list[str]:
     return sorted({each.stage for each in objects})
 
 

@@ -2,9 +2,9 @@
 
     sweeps/lr.yaml ── spec.py, space.py ── what is tried, checked against the schema before anything runs
     study.py      ── Optuna's storage: which trial has which parameters, who runs it, what came of it
-    experiment.py ── one trial: `dvc exp run --temp`, its validation curve, its result
+    trial.py      ── one trial: `dvc exp run --temp`, its validation curve, its result
     runner.py     ── N trials at a time, a GPU for each; stop, go on
-    board.py      ── the parent run in MLflow; report.py: table and figures
+    parent_run.py ── the parent run in MLflow; report.py: table and figures
 
 Nothing here is a dependency of a stage: a sweep can start and stop stages, not change what one computes.
 """

@@ -1,6 +1,6 @@
 """The sweep's own run in MLflow: the parent of its trials' runs, with the best, the importances and the figures.
 
-Like all recording it never stops a sweep. What MLflow could not be told while it was away is told at the next try:
+Like all recording it never stops a sweep. What could not be recorded while MLflow was away is recorded at the next try:
 the state of a sweep is in its study, not here.
 """
 
@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from samebits.base.paths import Project
 from samebits.sweeps.report import importances, short, table
-from samebits.sweeps.study import Job, SweepStudy, point_of, trial_name
+from samebits.sweeps.study import SweepStudy, SweepTrial, point_of, trial_name
 from samebits.sweeps.trial import Experiment
 from samebits.tracking.journal.record import ProcessId
 from samebits.tracking.journal.trial import PARENT_TAG, TRIAL_TAG
@@ -39,8 +39,8 @@ SWEEP_TAG = "samebits.sweep"
 _BEAT_S = 30.0
 
 
-class Board:
-    """Shows a sweep in MLflow.
+class ParentRun:
+    """The run of a sweep in MLflow.
 
     Attributes:
         run_id: of the parent run; empty while MLflow does not answer.
@@ -66,18 +66,18 @@ class Board:
         self._guard(self._update)
 
     def beat(self) -> None:
-        """Say that the sweep lives, for `samebits runs clean` on another machine."""
+        """Record that the sweep is alive, for `samebits runs clean` on another machine."""
         if self.run_id and time.monotonic() - self._beaten > _BEAT_S:
             self._beaten = time.monotonic()
             self._guard(lambda: self._tag(BEAT_TAG, str(int(time.time()))))
 
-    def add_failed(self, job: Job, experiment: Experiment, reason: str) -> None:
+    def add_failed(self, trial: SweepTrial, experiment: Experiment, reason: str) -> None:
         """A trial that failed before a stage could record it gets its run here, with DVC's log."""
-        self._guard(lambda: self._add_failed(job, experiment, reason))
+        self._guard(lambda: self._add_failed(trial, experiment, reason))
 
-    def add_replayed(self, job: Job) -> None:
+    def add_replayed(self, trial: SweepTrial) -> None:
         """A trial that DVC's run cache answered ran no stage: its run is made of the experiment's results."""
-        self._guard(lambda: self._add_replayed(job))
+        self._guard(lambda: self._add_replayed(trial))
 
     def close(self, status: str, files: list[Path]) -> None:
         """The last update, with the figures; then the status."""
@@ -145,7 +145,7 @@ class Board:
         better = min if study.sweep.file.goal == "minimize" else max
         done = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None and t.datetime_complete]
         best: float | None = None
-        # By the order of completion: a step, once told, stays true.
+        # By the order of completion: a step, once logged, stays true.
         for step, trial in enumerate(sorted(done, key=lambda t: (t.datetime_complete, t.number))):
             value = float(trial.value or 0.0)
             best = value if best is None else better(best, value)
@@ -184,18 +184,18 @@ class Board:
             if state and tags.get("sweep.state") != state:
                 client.set_tag(run.info.run_id, "sweep.state", state)
 
-    def _add_failed(self, job: Job, experiment: Experiment, reason: str) -> None:
+    def _add_failed(self, trial: SweepTrial, experiment: Experiment, reason: str) -> None:
         client = self._connect()
-        tags = {PARENT_TAG: self.run_id, TRIAL_TAG: f"{self._study.key}/{job.number}", "samebits.error": reason}
-        run = client.create_run(self._experiment, tags=tags, run_name=job.name)
-        for key, value in job.point.items():
+        tags = {PARENT_TAG: self.run_id, TRIAL_TAG: f"{self._study.key}/{trial.number}", "samebits.error": reason}
+        run = client.create_run(self._experiment, tags=tags, run_name=trial.name)
+        for key, value in trial.point.items():
             client.log_param(run.info.run_id, key, short(value))
         client.log_artifact(run.info.run_id, str(experiment.log), "logs")
         client.set_terminated(run.info.run_id, "FAILED")
 
-    def _add_replayed(self, job: Job) -> None:
-        tags = {TRIAL_TAG: f"{self._study.key}/{job.number}", PARENT_TAG: self.run_id}
-        record_missing(self._project, self._connected(), job.name, {k: v for k, v in tags.items() if v})
+    def _add_replayed(self, trial: SweepTrial) -> None:
+        tags = {TRIAL_TAG: f"{self._study.key}/{trial.number}", PARENT_TAG: self.run_id}
+        record_missing(self._project, self._connected(), trial.name, {k: v for k, v in tags.items() if v})
 
     def _close(self, status: str, files: list[Path]) -> None:
         self._update()

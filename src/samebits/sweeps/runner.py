@@ -12,30 +12,30 @@ from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.params.schema import parse_params, read_params
 from samebits.pipeline.fingerprint import fingerprint_of
-from samebits.sweeps.parent_run import Board
+from samebits.sweeps.parent_run import ParentRun
 from samebits.sweeps.preflight import require_tracked
 from samebits.sweeps.report import short, table, write_files
 from samebits.sweeps.slots import Slot, make_slots
 from samebits.sweeps.spec import Sweep
-from samebits.sweeps.study import Job, SweepStudy, sweeps_folder, trial_name
+from samebits.sweeps.study import SweepStudy, SweepTrial, sweeps_folder, trial_name
 from samebits.sweeps.trial import (
     Experiment,
     experiment_numbers,
     require_params,
 )
 from samebits.tracking.journal.experiments import experiment_revision
-from samebits.tracking.journal.run_state import is_worth_a_run
+from samebits.tracking.journal.run_state import should_create_run
 from samebits.tracking.journal.trial import PARENT_VARIABLE, TRIAL_VARIABLE
 
 POLL_S = 0.5
 _STOP_S = 90.0
-_HOPELESS = 3
-"""So many failures without one success end a sweep: the next trials would fail for the same reason."""
+_MAX_FAILURES = 3
+"""Abort the sweep after this many failures without a success: the next trials would fail for the same reason."""
 
 
 @dataclass
 class Running:
-    job: Job
+    trial: SweepTrial
     slot: Slot
     experiment: Experiment
     reported: int = 0
@@ -50,14 +50,14 @@ class Runner:
         project: Project,
         sweep: Sweep,
         study: SweepStudy,
-        board: Board,
+        parent_run: ParentRun,
         slots: list[Slot],
         say: Callable[[str], None] = print,
     ) -> None:
         self._project = project
         self._sweep = sweep
         self._study = study
-        self._board = board
+        self._parent_run = parent_run
         self._slots = slots
         self._say = say
         self._fingerprint = code_fingerprint(project)
@@ -76,17 +76,17 @@ class Runner:
         try:
             while True:
                 while not done and (free := self._free_slots()):
-                    job = self._study.next_job({each.job.number for each in self._running}, take_over)
-                    if job is None:
+                    trial = self._study.next_trial({each.trial.number for each in self._running}, take_over)
+                    if trial is None:
                         done = True
                     else:
-                        self._take(job, free[0])
+                        self._start_trial(trial, free[0])
                 if not self._running:
                     return
-                self._board.beat()
+                self._parent_run.beat()
                 time.sleep(POLL_S)
                 for each in list(self._running):
-                    self._look_at(each)
+                    self._poll_experiment(each)
         finally:
             self._stop_all()
 
@@ -94,93 +94,95 @@ class Runner:
         busy = {each.slot.index for each in self._running}
         return [slot for slot in self._slots if slot.index not in busy]
 
-    def _take(self, job: Job, slot: Slot) -> None:
+    def _start_trial(self, trial: SweepTrial, slot: Slot) -> None:
         if code_fingerprint(self._project) != self._fingerprint:
             raise UserError(
                 "code or params.yaml changed while the sweep ran; trials before and after could not be compared",
                 "restore them and start the sweep again: it goes on; or begin one of another `name`",
             )
-        revision = experiment_revision(self._project.home, job.name)
-        wanted = self._sweep.file.set | job.point
+        revision = experiment_revision(self._project.home, trial.name)
+        wanted = self._sweep.file.set | trial.point
         if revision is not None:
-            require_params(self._project, job.name, revision, wanted)
-            self._collect(job, revision)
+            require_params(self._project, trial.name, revision, wanted)
+            self._collect(trial, revision)
             return
-        if problem := self._sweep.check_point(job.point):
-            self._fail(job, problem)
+        if problem := self._sweep.check_point(trial.point):
+            self._fail(trial, problem)
             return
-        if (twin := self._study.same_as(job)) is not None and twin.value is not None:
-            name = trial_name(self._sweep.name, twin.number)
-            self._study.complete(job, twin.value, {"same_as": name})
-            self._say(f"{job.name}: the same point as {name}, {self._sweep.file.metric} {short(twin.value)}")
+        if (duplicate := self._study.duplicate_of(trial)) is not None and duplicate.value is not None:
+            name = trial_name(self._sweep.name, duplicate.number)
+            self._study.complete(trial, duplicate.value, {"same_as": name})
+            self._say(f"{trial.name}: the same point as {name}, {self._sweep.file.metric} {short(duplicate.value)}")
             return
-        environment = slot.environment() | {TRIAL_VARIABLE: f"{self._study.key}/{job.number}"}
-        if parent := self._board.run_id:
+        environment = slot.environment() | {TRIAL_VARIABLE: f"{self._study.key}/{trial.number}"}
+        if parent := self._parent_run.run_id:
             environment[PARENT_VARIABLE] = parent
-        log = self._study.folder / "logs" / f"{job.name}.log"
-        experiment = Experiment(self._project, job.name, wanted, self._sweep.file.target, environment, log)
+        log = self._study.folder / "logs" / f"{trial.name}.log"
+        experiment = Experiment(self._project, trial.name, wanted, self._sweep.file.target, environment, log)
         gpu = "" if slot.gpu is None else f" on GPU {slot.gpu}"
-        again = " goes on" if job.resumed else ""
-        self._say(f"{job.name}{again}{gpu}: {', '.join(f'{key}={short(value)}' for key, value in job.point.items())}")
+        again = " goes on" if trial.resumed else ""
+        self._say(
+            f"{trial.name}{again}{gpu}: {', '.join(f'{key}={short(value)}' for key, value in trial.point.items())}"
+        )
         experiment.start()
-        self._running.append(Running(job, slot, experiment))
+        self._running.append(Running(trial, slot, experiment))
 
-    def _look_at(self, each: Running) -> None:
+    def _poll_experiment(self, each: Running) -> None:
         code = each.experiment.poll()
         if self._sweep.file.prune is not None and not each.stopped:
-            self._judge(each, running=code is None)
+            self._report_curve(each, running=code is None)
         if code is None:
             return
         self._running.remove(each)
-        revision = experiment_revision(self._project.home, each.job.name) if code == 0 else None
+        revision = experiment_revision(self._project.home, each.trial.name) if code == 0 else None
         if revision is not None:
-            self._collect(each.job, revision)
+            self._collect(each.trial, revision)
         elif each.stopped:
-            self._study.pruned(each.job)
-            self._say(f"{each.job.name}: pruned after {each.reported} epochs")
+            self._study.pruned(each.trial)
+            self._say(f"{each.trial.name}: pruned after {each.reported} epochs")
         else:
-            self._fail(each.job, each.experiment.reason(), each.experiment)
-        self._board.update()
+            self._fail(each.trial, each.experiment.reason(), each.experiment)
+        self._parent_run.update()
 
-    def _judge(self, each: Running, *, running: bool) -> None:
-        """Tell Optuna the new points of the curve; stop what is worse than the median."""
+    def _report_curve(self, each: Running, *, running: bool) -> None:
+        """Report the new points of the curve to Optuna; stop a trial that is worse than the median."""
         curve = each.experiment.curve(self._sweep.file.metric)
-        known = self._study.known_steps(each.job)
+        known = self._study.known_steps(each.trial)
         for epoch in range(each.reported, len(curve)):
             if epoch not in known:
-                each.job.trial.report(curve[epoch], epoch)
+                each.trial.optuna_trial.report(curve[epoch], epoch)
             each.reported = epoch + 1
-            if running and each.job.trial.should_prune():
+            if running and each.trial.optuna_trial.should_prune():
                 each.stopped = True
                 each.experiment.ask_to_stop()
                 return
 
-    def _collect(self, job: Job, revision: str) -> None:
+    def _collect(self, trial: SweepTrial, revision: str) -> None:
         metric = self._sweep.file.metric
         numbers = experiment_numbers(self._project, revision, self._sweep.stages)
         if metric not in numbers:
             known = ", ".join(sorted(numbers)) or "none"
-            self._study.failed(job, f"no {metric} among its numbers")
-            raise UserError(f"{job.name} has no number {metric} (it has: {known})", "correct `metric`")
-        self._study.complete(job, numbers[metric], {"numbers": numbers, "revision": revision})
-        self._board.add_replayed(job)
+            self._study.failed(trial, f"no {metric} among its numbers")
+            raise UserError(f"{trial.name} has no number {metric} (it has: {known})", "correct `metric`")
+        self._study.complete(trial, numbers[metric], {"numbers": numbers, "revision": revision})
+        self._parent_run.add_replayed(trial)
         self._completed += 1
         best = self._study.best()
-        mark = "  (best so far)" if best is not None and best.number == job.number else ""
-        self._say(f"{job.name}: {metric} {short(numbers[metric])}{mark}")
+        mark = "  (best so far)" if best is not None and best.number == trial.number else ""
+        self._say(f"{trial.name}: {metric} {short(numbers[metric])}{mark}")
 
-    def _fail(self, job: Job, reason: str, experiment: Experiment | None = None) -> None:
-        self._study.failed(job, reason)
+    def _fail(self, trial: SweepTrial, reason: str, experiment: Experiment | None = None) -> None:
+        self._study.failed(trial, reason)
         self._failed += 1
         where = f"\n  log: {experiment.log}" if experiment else ""
-        self._say(f"{job.name}: FAILED: {reason}{where}")
+        self._say(f"{trial.name}: FAILED: {reason}{where}")
         record = experiment.record() if experiment is not None else None
-        if experiment is not None and (record is None or not is_worth_a_run(record.folder)):
-            self._board.add_failed(job, experiment, reason)
-        if self._failed >= _HOPELESS and not self._completed and self._study.best() is None:
+        if experiment is not None and (record is None or not should_create_run(record.folder)):
+            self._parent_run.add_failed(trial, experiment, reason)
+        if self._failed >= _MAX_FAILURES and not self._completed and self._study.best() is None:
             raise UserError(
                 f"the first {self._failed} trials of {self._sweep.name} failed, the last one so: {reason}",
-                "mend that, and start the sweep again: it goes on with the trials that are left",
+                "fix that, and start the sweep again: it continues with the trials that are left",
             )
 
     def _stop_all(self) -> None:
@@ -222,18 +224,18 @@ def run_sweep(
     fingerprint = code_fingerprint(project)
     try:
         with SweepStudy(project, sweep, fingerprint) as study:
-            board = Board(project, study, params.runtime.tracking.experiment, say)
-            board.open()
+            parent_run = ParentRun(project, study, params.runtime.tracking.experiment, say)
+            parent_run.open()
             status = "FAILED"
             try:
-                Runner(project, sweep, study, board, slots, say).run(take_over)
+                Runner(project, sweep, study, parent_run, slots, say).run(take_over)
                 status = "RUNNING" if study.elsewhere() else "FINISHED"
             except KeyboardInterrupt:
                 status = "KILLED"
                 raise
             finally:
                 files = write_files(study, sweeps_folder(project, sweep.name))
-                board.close(status, files)
+                parent_run.close(status, files)
             say(table(study))
             for trial in study.elsewhere():
                 name, owner = trial_name(sweep.name, trial.number), trial.user_attrs.get("owner", "an unknown place")

@@ -75,13 +75,19 @@ class Dimension:
         low, high = self.range.low, self.range.high
         if self.range.points is not None:
             spaced = np.geomspace if self.range.log else np.linspace
-            return list(dict.fromkeys(self.tidy(float(value)) for value in spaced(low, high, self.range.points)))
+            return list(
+                dict.fromkeys(self.round_to_digits(float(value)) for value in spaced(low, high, self.range.points))
+            )
         step = self.range.step or 1.0
-        return [self.tidy(low + index * step) for index in range(self.steps() + 1)]
+        return [self.round_to_digits(low + index * step) for index in range(self.steps() + 1)]
 
     def ends(self) -> list[Any]:
         """The values that validation has to see: all choices, or both ends."""
-        return list(self.choices) if self.range is None else [self.tidy(self.range.low), self.tidy(self.range.high)]
+        return (
+            list(self.choices)
+            if self.range is None
+            else [self.round_to_digits(self.range.low), self.round_to_digits(self.range.high)]
+        )
 
     def draw(self, uniform: float) -> Any:
         """The value at a share in [0, 1) of the choices or the range."""
@@ -90,12 +96,12 @@ class Dimension:
         low, high = self.range.low, self.range.high
         if self.range.step is not None or (self.whole and not self.range.log):
             step = self.range.step or 1.0
-            return self.tidy(low + int(uniform * (self.steps() + 1)) * step)
+            return self.round_to_digits(low + int(uniform * (self.steps() + 1)) * step)
         if self.range.log:
-            return self.tidy(math.exp(math.log(low) + uniform * (math.log(high) - math.log(low))))
-        return self.tidy(low + uniform * (high - low))
+            return self.round_to_digits(math.exp(math.log(low) + uniform * (math.log(high) - math.log(low))))
+        return self.round_to_digits(low + uniform * (high - low))
 
-    def tidy(self, value: float) -> int | float:
+    def round_to_digits(self, value: float) -> int | float:
         """At most six significant digits, and inside the range: `lr=0.0316228` can be read and typed."""
         assert self.range is not None
         if self.whole:

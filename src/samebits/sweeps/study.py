@@ -104,10 +104,10 @@ def make_sampler(sweep: Sweep) -> BaseSampler:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A trial that is to be run, or gone on with."""
+class SweepTrial:
+    """A trial to run, or to continue."""
 
-    trial: Trial
+    optuna_trial: Trial
     number: int
     name: str
     point: Point
@@ -185,7 +185,7 @@ class SweepStudy:
         return optuna.pruners.MedianPruner(n_startup_trials=prune.startup, n_warmup_steps=prune.warmup)
 
     def _require_same(self) -> None:
-        """The first to come writes what the sweep is; whoever comes later must bring the same."""
+        """The first process stores the definition of the sweep; later ones must match it."""
         wanted = self.sweep.identity() | {"code and params.yaml": self._fingerprint}
         began: dict[str, Any] = self.study.user_attrs.get("identity", {})
         if not began:
@@ -212,7 +212,7 @@ class SweepStudy:
         """All that count, in order of their numbers."""
         return [t for t in self.study.get_trials(deepcopy=False) if not t.user_attrs.get(_DISCARDED)]
 
-    def next_job(self, busy: set[int], take_over: bool = False) -> Job | None:
+    def next_trial(self, busy: set[int], take_over: bool = False) -> SweepTrial | None:
         """A trial of this clone that a dead process left, else a new one; None if there is no more to do.
 
         Args:
@@ -221,7 +221,7 @@ class SweepStudy:
         """
         for frozen in self.trials():
             if frozen.state == TrialState.RUNNING and frozen.number not in busy and (take_over or self._mine(frozen)):
-                return self._job(Trial(self.study, frozen._trial_id), resumed=True)
+                return self._sweep_trial(Trial(self.study, frozen._trial_id), resumed=True)
         if len(self.trials()) >= self.sweep.budget:
             return None
         trial = self.study.ask()
@@ -230,18 +230,18 @@ class SweepStudy:
             trial.set_user_attr(_DISCARDED, True)
             self.study.tell(trial.number, state=TrialState.FAIL)
             return None
-        return self._job(trial, resumed=False)
+        return self._sweep_trial(trial, resumed=False)
 
     def _mine(self, frozen: FrozenTrial) -> bool:
         owner = frozen.user_attrs.get(_OWNER)
         # Without a server nobody else can have begun it; a kill may come between `ask` and the owner's name.
         return owner == self.owner or (owner is None and self.url.startswith("sqlite:"))
 
-    def _job(self, trial: Trial, *, resumed: bool) -> Job:
+    def _sweep_trial(self, trial: Trial, *, resumed: bool) -> SweepTrial:
         trial.set_user_attr(_OWNER, self.owner)
         point = {d.key: self._suggest(trial, d) for d in self.sweep.dimensions}
         trial.set_user_attr(_POINT, json.dumps(point))
-        return Job(trial, trial.number, trial_name(self.sweep.name, trial.number), point, resumed)
+        return SweepTrial(trial, trial.number, trial_name(self.sweep.name, trial.number), point, resumed)
 
     @staticmethod
     def _suggest(trial: Trial, dimension: Dimension) -> Any:
@@ -252,32 +252,38 @@ class SweepStudy:
         if dimension.whole:
             step = int(given.step or 1)
             return trial.suggest_int(dimension.key, int(given.low), int(high), step=step, log=given.log)
-        return dimension.tidy(trial.suggest_float(dimension.key, given.low, high, step=given.step, log=given.log))
+        return dimension.round_to_digits(
+            trial.suggest_float(dimension.key, given.low, high, step=given.step, log=given.log)
+        )
 
-    def same_as(self, job: Job) -> FrozenTrial | None:
+    def duplicate_of(self, trial: SweepTrial) -> FrozenTrial | None:
         """A finished trial of the same point: the pipeline would compute the same bits again."""
         for frozen in self.trials():
-            if frozen.state == TrialState.COMPLETE and frozen.number != job.number and point_of(frozen) == job.point:
+            if (
+                frozen.state == TrialState.COMPLETE
+                and frozen.number != trial.number
+                and point_of(frozen) == trial.point
+            ):
                 return frozen
         return None
 
-    def known_steps(self, job: Job) -> set[int]:
-        """The epochs of a trial that were told to Optuna, before a restart, too."""
-        return next((set(t.intermediate_values) for t in self.trials() if t.number == job.number), set())
+    def known_steps(self, trial: SweepTrial) -> set[int]:
+        """The epochs of a trial that were reported to Optuna, also before a restart."""
+        return next((set(t.intermediate_values) for t in self.trials() if t.number == trial.number), set())
 
-    def complete(self, job: Job, value: float, facts: Mapping[str, Any]) -> None:
+    def complete(self, trial: SweepTrial, value: float, facts: Mapping[str, Any]) -> None:
         for key, fact in facts.items():
-            job.trial.set_user_attr(key, fact)
-        self.study.tell(job.number, value)
+            trial.optuna_trial.set_user_attr(key, fact)
+        self.study.tell(trial.number, value)
 
-    def pruned(self, job: Job) -> None:
+    def pruned(self, trial: SweepTrial) -> None:
         """Its value is the last one that its curve had, as Optuna sees it."""
-        job.trial.set_user_attr(_REASON, "worse than the median at the same epoch")
-        self.study.tell(job.number, state=TrialState.PRUNED)
+        trial.optuna_trial.set_user_attr(_REASON, "worse than the median at the same epoch")
+        self.study.tell(trial.number, state=TrialState.PRUNED)
 
-    def failed(self, job: Job, reason: str) -> None:
-        job.trial.set_user_attr(_REASON, reason[-1500:])
-        self.study.tell(job.number, state=TrialState.FAIL)
+    def failed(self, trial: SweepTrial, reason: str) -> None:
+        trial.optuna_trial.set_user_attr(_REASON, reason[-1500:])
+        self.study.tell(trial.number, state=TrialState.FAIL)
 
     def elsewhere(self) -> list[FrozenTrial]:
         """Running trials of other clones."""

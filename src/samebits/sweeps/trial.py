@@ -109,7 +109,7 @@ class Experiment:
         return read_record(self._record) if self._record else None
 
     def curve(self, metric: str) -> list[float]:
-        """The metric's points so far, by the order of their steps: one an epoch for those of validation."""
+        """The metric's points so far, by the order of their steps: one per epoch for those of validation."""
         record = self.record()
         if record is None:
             return []

@@ -20,9 +20,9 @@ from samebits.signature.signature import Signature
 
 
 class Task(Protocol):
-    """What the training loop, evaluation and export ask of a task.
+    """The interface of a task for the training loop, evaluation and export.
 
-    `loss` is what is minimised; `measure` gives sums over a batch, so that a mean over any number of batches and
+    `loss` is what is minimised; `metric_sums` gives sums over a batch, so that a mean over any number of batches and
     processes is the sum of sums over the sum of counts.
     """
 
@@ -30,21 +30,21 @@ class Task(Protocol):
         """The training objective, the mean over the batch, as a scalar tensor."""
         ...
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Sums over the samples of a batch of each metric, `loss` among them, as scalar tensors."""
         ...
 
-    def answer(self, outputs: Tensor) -> Tensor:
-        """Model outputs as what a user wants, float32: probabilities, or numbers in their own unit."""
+    def postprocess(self, outputs: Tensor) -> Tensor:
+        """Turn model outputs into predictions, float32: probabilities, or numbers in their own unit."""
         ...
 
 
 @runtime_checkable
-class Deriving(Protocol):
+class DerivesMetrics(Protocol):
     """A task some of whose metrics are functions of the means of others, as the perplexity is of the loss."""
 
-    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
-        """More metrics, from the means of those that `measure` sums."""
+    def derived_metrics(self, means: Mapping[str, float]) -> dict[str, float]:
+        """More metrics, from the means of those that `metric_sums` sums."""
         ...
 
 

@@ -15,7 +15,7 @@ from samebits.base.errors import UserError
 from samebits.base.registry import nearest
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
-from samebits.tasks.members import each_member
+from samebits.tasks.ensemble import flatten_ensemble
 
 TARGET = "class"
 
@@ -55,7 +55,7 @@ class Classification:
     weights: tuple[float, ...] | None = None
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        logits, targets = each_member(outputs.float(), targets, axes=2)
+        logits, targets = flatten_ensemble(outputs.float(), targets, axes=2)
         if self.weights is None:
             return functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         weight = torch.tensor(self.weights, device=logits.device)
@@ -65,14 +65,14 @@ class Classification:
         )
         return total / len(targets)
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits = outputs.float()
         return {
             "loss": functional.cross_entropy(logits, targets, reduction="sum"),
             "accuracy": (logits.argmax(dim=1) == targets).sum(),
         }
 
-    def answer(self, outputs: Tensor) -> Tensor:
+    def postprocess(self, outputs: Tensor) -> Tensor:
         return torch.softmax(outputs.float(), dim=1)
 
 

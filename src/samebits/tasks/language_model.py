@@ -35,17 +35,17 @@ class LanguageModel:
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(outputs.float().flatten(0, 1), targets.flatten())
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        scores = outputs.float().flatten(0, 1)
-        losses = functional.cross_entropy(scores, targets.flatten(), reduction="none").view(targets.shape)
-        hits = (scores.argmax(dim=1) == targets.flatten()).view(targets.shape)
+    def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        logits = outputs.float().flatten(0, 1)
+        losses = functional.cross_entropy(logits, targets.flatten(), reduction="none").view(targets.shape)
+        hits = (logits.argmax(dim=1) == targets.flatten()).view(targets.shape)
         return {"loss": losses.mean(dim=1).sum(), "accuracy": hits.float().mean(dim=1).sum()}
 
-    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+    def derived_metrics(self, means: Mapping[str, float]) -> dict[str, float]:
         """Perplexity and bits per byte, which are functions of the mean loss and no means themselves."""
         return token_metrics(means["loss"], self.bytes_per_token)
 
-    def answer(self, outputs: Tensor) -> Tensor:
+    def postprocess(self, outputs: Tensor) -> Tensor:
         return outputs.float()
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from samebits.params.section import Section
 from samebits.signature.signature import NumberTarget, Signature
-from samebits.tasks.members import each_member
+from samebits.tasks.ensemble import flatten_ensemble
 
 TARGET = "number"
 
@@ -34,7 +34,7 @@ class Settings(Section):
 class Regression:
     """Standardised outputs [N] (of an ensemble in training, [N, members]) against targets [N], in their own unit.
 
-    `measure` gives, beside the loss, `mae` and `mse` in the target's own unit (squared), so that over any split
+    `metric_sums` gives, beside the loss, `mae` and `mse` in the target's own unit (squared), so that over any split
     R² = 1 - mse / variance of the targets.
     """
 
@@ -43,10 +43,10 @@ class Regression:
     std: float
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        outputs, targets = each_member(outputs.float(), self._standardised(targets), axes=1)
+        outputs, targets = flatten_ensemble(outputs.float(), self._standardised(targets), axes=1)
         return self._losses(outputs, targets).mean()
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         outputs, standardised = outputs.float(), self._standardised(targets)
         # Squares of numbers in the millions, summed: fp32 would lose digits.
         wrong = (outputs - standardised).double() * self.std
@@ -56,7 +56,7 @@ class Regression:
             "mse": wrong.square().sum(),
         }
 
-    def answer(self, outputs: Tensor) -> Tensor:
+    def postprocess(self, outputs: Tensor) -> Tensor:
         return outputs.float() * self.std + self.mean
 
     def _standardised(self, targets: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from samebits.base.paths import Project
 
 _TIMEOUT_S = 5.0
 _CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
-_PASSWORD_CURE = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
+_PASSWORD_FIX = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
 _SCHEMES = ("http", "https", "databricks", "databricks-uc", "uc", "sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -88,7 +88,7 @@ def check_reachable(target: Target, environ: Mapping[str, str] = os.environ) -> 
     check_scheme(target)
     if not target.uri.startswith(("http://", "https://")):
         return
-    cure = (
+    fix = (
         "start the server, correct MLFLOW_TRACKING_URI, or set runtime.tracking.required: false to record "
         "in a journal that is sent later"
     )
@@ -101,14 +101,14 @@ def check_reachable(target: Target, environ: Mapping[str, str] = os.environ) -> 
             return
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            cure = _PASSWORD_CURE
-        raise UserError(f"MLflow at {bare} refuses: {error.code} {error.reason}", cure) from None
+            fix = _PASSWORD_FIX
+        raise UserError(f"MLflow at {bare} refuses: {error.code} {error.reason}", fix) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLCertVerificationError):
-            problem, cure = _distrust(reason.verify_message)
-            raise UserError(f"MLflow at {bare} {problem}", cure) from None
-        raise UserError(f"MLflow at {bare} cannot be reached: {reason}", cure) from None
+            problem, fix = _distrust(reason.verify_message)
+            raise UserError(f"MLflow at {bare} {problem}", fix) from None
+        raise UserError(f"MLflow at {bare} cannot be reached: {reason}", fix) from None
 
 
 def _tls(uri: str, environ: Mapping[str, str]) -> ssl.SSLContext | None:
@@ -137,7 +137,7 @@ def _tls(uri: str, environ: Mapping[str, str]) -> ssl.SSLContext | None:
 
 
 def _distrust(reason: str) -> tuple[str, str]:
-    """Problem and cure for a certificate that does not hold, by OpenSSL's words."""
+    """Problem and fix for a certificate that does not hold, by OpenSSL's words."""
     problem = f"shows a certificate that is not trusted here ({reason.strip()})"
     if "mismatch" in reason:
         return problem, "use the name that the certificate is for in MLFLOW_TRACKING_URI"
@@ -147,7 +147,7 @@ def _distrust(reason: str) -> tuple[str, str]:
 
 
 def explain(uri: str, text: str) -> str:
-    """Why MLflow's client failed, by its words: in one line, with the cure where there is one."""
+    """Why MLflow's client failed, by its words: in one line, with the fix where there is one."""
     where = f"MLflow at {without_password(uri)}"
     text = without_password(text)
     if found := re.search(r"certificate verify failed: ([^('\"]+)", text):
@@ -161,7 +161,7 @@ def explain(uri: str, text: str) -> str:
     if any(word in text for word in ("Max retries", "Connection refused", "timed out", "Name or service")):
         return f"{where} cannot be reached"
     if "error code 401" in text:
-        return f"{where} refuses user and password (401): {_PASSWORD_CURE}"
+        return f"{where} refuses user and password (401): {_PASSWORD_FIX}"
     if "Permission denied" in text:
         return f"{where} denies it to this user (403): its admin gives permissions"
     return f"{where} does not take the records: {text[:500]}"

@@ -32,7 +32,7 @@ def require_enough_for_batch_norm(training: Training) -> None:
     sample = training.batches.batch(0).inputs[:1].to(training.device)
     try:
         with torch.no_grad():
-            model(training.prepare(sample))
+            model(training.preprocess(sample))
     except (RuntimeError, MemoryError):
         return  # no memory, or a model that fails: the training meets it, too, and says so
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How fast a training is next to what the machine can do: floating-point operations a sample, and the measured peak.
+"""How fast a training is next to what the machine can do: floating-point operations per sample, and the measured peak.
 
 The operations are counted on torch's meta device, where shapes are computed and numbers are not; products and
 convolutions count, as is usual (`torch.utils.flop_counter`). The peak is the fastest of a large matrix product and a
@@ -25,7 +25,7 @@ from samebits.base.files import json_bytes, read_json, write_json
 from samebits.compute.hardware import Precision, hardware_kind, synchronize
 
 PEAKS = "peak.json"
-"""Below `.samebits`: operations a second by kind of hardware and precision."""
+"""Below `.samebits`: operations per second by kind of hardware and precision."""
 
 _SHAPES = 8
 """Batches that are looked at: those of texts differ in length."""
@@ -90,7 +90,7 @@ def _without_numbers(module: nn.Module) -> nn.Module:
 
 
 def peak_flops(folder: Path, device: torch.device, precision: Precision) -> float:
-    """Floating-point operations a second that the device reaches at best in this precision.
+    """Floating-point operations per second that the device reaches at best in this precision.
 
     Args:
         folder: where the figure is kept for the next time.

@@ -20,20 +20,20 @@ from samebits.base.signals import StopRequest
 from samebits.checkpoints.tied import named_weights
 from samebits.compute import determinism
 from samebits.compute.deterministic_errors import deterministic_errors
-from samebits.compute.distributed import Team
+from samebits.compute.distributed import ProcessGroup
 from samebits.compute.hardware import Precision
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import Split
 from samebits.data.loading.sequential import Batch, sequential
 from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
-from samebits.tasks import Deriving, Task
+from samebits.tasks import DerivesMetrics, Task
 from samebits.training.optim.finite import finite, require_finite_step, require_scale
-from samebits.training.optim.gradients import Flat, elastic, plain
+from samebits.training.optim.gradients import FlatGradients, all_reduce_grads, reduce_deterministic
 from samebits.training.optim.mixup import mix
 from samebits.training.optim.optimizers import set_learning_rate
-from samebits.training.optim.schedules import rate
-from samebits.training.profiler import Clock
+from samebits.training.optim.schedules import lr_multiplier
+from samebits.training.profiler import Profiler
 from samebits.training.resume.state import TrainingState
 
 CURVE_POINTS = 400
@@ -51,21 +51,21 @@ class OutOfMemory(Exception):
 
 @dataclass(frozen=True)
 class Observer:
-    """What the loop tells the outside. None of it can change what is computed.
+    """What the loop reports. None of it can change what is computed.
 
     Attributes:
-        point: a row of the training curve: metrics by name, and the step.
+        log_metrics: a row of the training curve: metrics by name, and the step.
         progress: steps made, the latest loss if one was read, samples in the step.
         save: keep the state now.
         save_seconds: the longest time between two saves.
-        clock: is told which phase of a step begins.
+        profiler: is called with the phase of a step that begins.
     """
 
-    point: Callable[[dict[str, float], int], None]
+    log_metrics: Callable[[dict[str, float], int], None]
     progress: Callable[[int, float | None, int], None]
     save: Callable[[], None]
     save_seconds: float
-    clock: Clock = field(default_factory=Clock)
+    profiler: Profiler = field(default_factory=Profiler)
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Training:
     """One training: fixed parts (here) and changing ones (`state`).
 
     Attributes:
-        prepare: stored samples on the device to model inputs (normalisation).
-        micro_batch_size: samples a forward pass.
+        preprocess: stored samples on the device to model inputs (normalisation).
+        micro_batch_size: samples per forward pass.
         workers: threads that prepare batches ahead.
-        team: the processes that train this model together.
+        group: the processes that train this model together.
         mixing: mixup or cutmix of a micro-batch; None is off.
         frozen: layers that stay in eval mode: normalisation whose statistics do not move.
     """
@@ -86,13 +86,13 @@ class Training:
     seed: int
     device: torch.device
     precision: Precision
-    prepare: nn.Module
+    preprocess: nn.Module
     batches: Batches
     validation: Split
     micro_batch_size: int
     workers: int
     state: TrainingState
-    team: Team = field(default_factory=Team)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
     mixing: AugmentParams | None = None
     frozen: tuple[nn.Module, ...] = ()
 
@@ -109,43 +109,43 @@ class Training:
                 not updated with it.
             OutOfMemory: a micro-batch did not fit.
         """
-        state, settings, total, clock = self.state, self.settings, self.total_steps, observer.clock
+        state, settings, total, profiler = self.state, self.settings, self.total_steps, observer.profiler
         forward = torch.compile(state.model) if settings.compile else state.model
         curve_every = max(1, total // CURVE_POINTS)
         saved_at = time.monotonic()
-        flat = Flat(state.model)
+        flat = FlatGradients(state.model)
         stream = self.batches.stream(state.step, total, self.workers)
         named = deterministic_errors(state.model, watch_backward=not settings.compile)
         self._train_mode()
         with contextlib.closing(stream), out_of_memory(), named:
-            for batch in clock.waits(stream):
+            for batch in profiler.iter_data(stream):
                 if self._stops_early():
                     break
-                share = rate(settings.schedule, state.step, total)
-                set_learning_rate(state.optimizer, settings.optimizer.lr * share)
+                lr_scale = lr_multiplier(settings.schedule, state.step, total)
+                set_learning_rate(state.optimizer, settings.optimizer.lr * lr_scale)
 
-                loss = self._update(forward, batch, flat, clock)
+                loss = self._update(forward, batch, flat, profiler)
 
                 state.loss_sum += loss
                 state.loss_count += 1
                 state.step += 1
                 epoch_ends = state.step % self.batches.steps_per_epoch == 0
                 shown = None
-                with clock("logging"):
+                with profiler("logging"):
                     if state.step % curve_every == 0 or epoch_ends:
-                        shown = self._point(observer, share)
+                        shown = self._log_row(observer, lr_scale)
                 if epoch_ends:
-                    with clock("validation"):
+                    with profiler("validation"):
                         self._end_epoch(observer)
                         self._train_mode()
-                with clock("logging"):
+                with profiler("logging"):
                     observer.progress(state.step, shown, len(batch.targets))
-                clock.step()
-                if self.team.any(stop.requested, self.device):
+                profiler.step()
+                if self.group.any(stop.requested, self.device):
                     observer.save()
                     raise Interrupted(f"stopped at step {state.step} of {total}; the state is saved")
                 if time.monotonic() - saved_at >= observer.save_seconds:
-                    with clock("checkpoint"):
+                    with profiler("checkpoint"):
                         observer.save()
                     saved_at = time.monotonic()
 
@@ -156,17 +156,17 @@ class Training:
             layer.eval()
 
     def _update(
-        self, forward: Callable[[torch.Tensor], torch.Tensor], batch: Batch, flat: Flat, clock: Clock
+        self, forward: Callable[[torch.Tensor], torch.Tensor], batch: Batch, flat: FlatGradients, profiler: Profiler
     ) -> torch.Tensor:
         """One update of the weights from one batch; returns the batch's mean loss, float64 on the device."""
-        state, settings, team = self.state, self.settings, self.team
+        state, settings, group = self.state, self.settings, self.group
         state.optimizer.zero_grad(set_to_none=True)
         samples = batch.inputs.to(self.device, non_blocking=True).split(self.micro_batch_size)
         targets = batch.targets.to(self.device, non_blocking=True).split(self.micro_batch_size)
 
         def run(index: int) -> torch.Tensor:
             determinism.seed_torch(self.seed, determinism.STEP, state.step, index)
-            with clock("forward"):
+            with profiler("forward"):
                 inputs, wanted = self._inputs(samples[index]), targets[index]
                 if self.mixing is not None:
                     inputs, wanted = mix(inputs, wanted, len(self.validation.info.classes), self.mixing)
@@ -174,17 +174,17 @@ class Training:
                     outputs = forward(inputs)
                     loss = self.task.loss(outputs, wanted)
                 loss = loss * (len(targets[index]) / len(batch.targets))
-            with clock("backward"):
+            with profiler("backward"):
                 (state.scaler.scale(loss) if state.scaler else loss).backward()
             return loss.detach().double()
 
         count = len(samples)
         if settings.elastic:
-            total = elastic(run, count, flat, team)
+            total = reduce_deterministic(run, count, flat, group)
         else:
-            mine = range(team.rank * count // team.size, (team.rank + 1) * count // team.size)
-            total = plain(run, mine, flat, team)
-        with clock("optimizer"):
+            mine = range(group.rank * count // group.size, (group.rank + 1) * count // group.size)
+            total = all_reduce_grads(run, mine, flat, group)
+        with profiler("optimizer"):
             # A scaler looks for itself, and leaves the update out.
             seen = [] if state.scaler else [each.grad for each in flat.parameters if each.grad is not None]
             require_finite_step(total, state.model, seen, state.step + 1, self.total_steps)
@@ -207,7 +207,7 @@ class Training:
             state.average.update(state.step)
 
     def _inputs(self, samples: torch.Tensor) -> torch.Tensor:
-        inputs: torch.Tensor = self.prepare(samples)
+        inputs: torch.Tensor = self.preprocess(samples)
         if inputs.ndim == _IMAGE_AXES and self.settings.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return inputs
@@ -216,14 +216,14 @@ class Training:
         dtype = self.precision.dtype
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
-    def _point(self, observer: Observer, share: float) -> float:
+    def _log_row(self, observer: Observer, lr_scale: float) -> float:
         """One row of the training curve: the mean loss since the row before."""
         state = self.state
         require_scale(state.scaler, state.step, self.total_steps)
         loss = state.loss_sum.item() / state.loss_count
         state.loss_sum.zero_()
         state.loss_count = 0
-        row = {"train/loss": loss, "train/lr": self.settings.optimizer.lr * share}
+        row = {"train/loss": loss, "train/lr": self.settings.optimizer.lr * lr_scale}
         self._record(observer, row)
         return loss
 
@@ -231,7 +231,7 @@ class Training:
         state = self.state
         # An empty cell: JSON, in which the state is saved, has no NaN.
         state.curve.append({"step": state.step, **{name: finite(value) for name, value in row.items()}})
-        observer.point({name: value for name, value in row.items() if name != "epoch"}, state.step)
+        observer.log_metrics({name: value for name, value in row.items() if name != "epoch"}, state.step)
 
     def _end_epoch(self, observer: Observer) -> None:
         """Validate, and remember the weights if they are the best so far."""
@@ -242,7 +242,7 @@ class Training:
         if metrics["loss"] < state.best_loss:
             state.best_loss, state.best_epoch = metrics["loss"], epoch
             if self.settings.select == "best":
-                state.best = {name: value.detach().clone() for name, value in named_weights(state.evaluated).items()}
+                state.best = {name: value.detach().clone() for name, value in named_weights(state.eval_model).items()}
 
     def _stops_early(self) -> bool:
         """No better validation loss for `patience` epochs. A function of the state, so a resumed run stops, too."""
@@ -254,34 +254,34 @@ class Training:
     def validate(self) -> dict[str, float]:
         """Metrics of the validation split, means over its samples, in the precision of training.
 
-        Each process takes its share of the batches; the sums of the batches are added in their order.
+        The batches are divided among the processes; the sums of the batches are added in their order.
         """
-        model, team = self.state.evaluated.eval(), self.team
+        model, group = self.state.eval_model.eval(), self.group
         size = min(_VALIDATION_BATCH, self.micro_batch_size)
         count = math.ceil(len(self.validation) / size)
-        if count < team.size:
-            team = Team()  # too few to share out
+        if count < group.size:
+            group = ProcessGroup()  # too few batches to divide
         rows: dict[int, dict[str, torch.Tensor]] = {}
         for number, batch in enumerate(sequential(self.validation, size)):
-            if number % team.size != team.rank:
+            if number % group.size != group.rank:
                 continue
             with self._autocast():
                 outputs = model(self._inputs(batch.inputs.to(self.device)))
-            rows[number] = self.task.measure(outputs, batch.targets.to(self.device))
+            rows[number] = self.task.metric_sums(outputs, batch.targets.to(self.device))
         names = sorted(next(iter(rows.values()), {}))
         sums = torch.zeros(count, len(names), dtype=torch.float64, device=self.device)
         for number, row in rows.items():
             sums[number] = torch.stack([row[name].double() for name in names])
         total = torch.zeros(len(names), dtype=torch.float64, device=self.device)
-        for row_sums in team.sum(sums):
+        for row_sums in group.all_reduce(sums):
             total += row_sums
         means = {name: value / len(self.validation) for name, value in zip(names, total.tolist(), strict=True)}
-        return means | (self.task.derived(means) if isinstance(self.task, Deriving) else {})
+        return means | (self.task.derived_metrics(means) if isinstance(self.task, DerivesMetrics) else {})
 
 
 @contextlib.contextmanager
 def out_of_memory() -> Iterator[None]:
-    """Tell a lack of memory, which torch reports in two ways, from every other error."""
+    """Raise OutOfMemory for the ways in which torch reports a lack of memory."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -23,7 +23,7 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     state, reports = training.state, context.project.reports / "train"
     remove_unfinished(context.project.checkpoint, reports)
     steps = training.batches.steps_per_epoch
-    epoch, weights = state.step // steps, named_weights(state.evaluated)
+    epoch, weights = state.step // steps, named_weights(state.eval_model)
     if state.best is not None:
         epoch, weights = state.best_epoch, state.best
     require_finite_state(not_finite(weights, state.unbounded), epoch * steps)

@@ -1,6 +1,6 @@
 """Where the time of a training goes: seconds of each phase, and a trace of a few steps (`runtime.profile: true`).
 
-The loop names its phases to a `Clock`, which does nothing; a `Profile` is a clock that measures. On an accelerator it
+The loop names its phases to a `Profiler`, which does nothing; `TorchProfiler` measures. On an accelerator it
 waits for the device at the end of each phase, so that work is counted where it was asked for: a profiled training is
 slower there, and its bits are the same.
 """
@@ -32,14 +32,14 @@ _OPERATORS = 25
 _NOTHING: AbstractContextManager[None] = contextlib.nullcontext()
 
 
-class Clock:
+class Profiler:
     """Measures nothing."""
 
     def __call__(self, phase: str) -> AbstractContextManager[None]:
         """A context: what runs in it belongs to `phase`, one of PHASES."""
         return _NOTHING
 
-    def waits(self, items: Iterable[T]) -> Iterable[T]:
+    def iter_data(self, items: Iterable[T]) -> Iterable[T]:
         """The items; waiting for the next one is the phase `data`."""
         return items
 
@@ -50,7 +50,7 @@ class Clock:
         """The training is over, or was stopped."""
 
 
-class Profile(Clock):
+class TorchProfiler(Profiler):
     """Measures every phase, and traces a few steps with torch's profiler.
 
     Args:
@@ -65,7 +65,7 @@ class Profile(Clock):
         self._steps = 0
         self._measured_steps = 0
         self._trace: profile | None = None
-        self._operators = "no operators: the training had fewer steps than the trace waits for\n"
+        self._operators = "no operators: the training had fewer steps than the trace skips\n"
         self._began = time.perf_counter()
         self._untimed = 0.0
 
@@ -83,7 +83,7 @@ class Profile(Clock):
             if self._trace is None:  # the profiler's own work is no phase of the training
                 self._seconds[phase] += time.perf_counter() - began
 
-    def waits(self, items: Iterable[T]) -> Iterator[T]:
+    def iter_data(self, items: Iterable[T]) -> Iterator[T]:
         source = iter(items)
         while True:
             with self._phase("data"):
@@ -136,14 +136,14 @@ class Profile(Clock):
         return self._folder / "phases.txt"
 
     def table(self) -> str:
-        """Seconds, share and milliseconds a step of each phase, without the steps that were traced."""
+        """Seconds, share and milliseconds per step of each phase, without the steps that were traced."""
         total = time.perf_counter() - self._began - self._untimed
         rows = [(name, self._seconds[name]) for name in PHASES]
         rows += [("other", max(0.0, total - sum(self._seconds.values()))), ("all", total)]
         steps = max(1, self._measured_steps)
-        lines = [f"{'phase':<12}{'seconds':>10}{'share':>9}{'ms a step':>11}"]
+        lines = [f"{'phase':<12}{'seconds':>10}{'share':>9}{'ms per step':>13}"]
         lines += [
-            f"{name:<12}{seconds:>10.2f}{seconds / max(total, 1e-9):>9.1%}{1e3 * seconds / steps:>11.3f}"
+            f"{name:<12}{seconds:>10.2f}{seconds / max(total, 1e-9):>9.1%}{1e3 * seconds / steps:>13.3f}"
             for name, seconds in rows
         ]
         return "\n".join(lines) + f"\n{self._measured_steps} steps; {self._steps - self._measured_steps} more traced\n"

@@ -13,7 +13,7 @@ from samebits.training.flops import flops_a_sample, peak_flops
 from samebits.training.loop import Observer, Training
 from samebits.training.optim.finite import require_finite_state
 from samebits.training.outputs import write_curves
-from samebits.training.profiler import Clock, Profile
+from samebits.training.profiler import Profiler, TorchProfiler
 from samebits.training.resume.state import TrainingState, metrics_of, step_of
 from samebits.training.resume.store import StateStore
 
@@ -34,8 +34,8 @@ def restore(state: TrainingState, store: StateStore, context: StageContext) -> N
     context.tracker.tags({"samebits.resumed_at_step": str(state.step)})
 
 
-def drive(training: Training, store: StateStore, context: StageContext) -> None:
-    """Drive the loop: progress, curves and saved states."""
+def run_training(training: Training, store: StateStore, context: StageContext) -> None:
+    """Run the loop: progress, curves and saved states."""
     state = training.state
 
     def save() -> None:
@@ -46,18 +46,20 @@ def drive(training: Training, store: StateStore, context: StageContext) -> None:
         store.save(tensors, state.counters())
 
     context.tracker.computes()
-    clock = Profile(training.device, context.project.state / "profile") if context.runtime.profile else Clock()
+    profiler = (
+        TorchProfiler(training.device, context.project.state / "profile") if context.runtime.profile else Profiler()
+    )
     try:
-        speed = _run(training, save, clock, context)
+        speed = _run_loop(training, save, profiler, context)
     except Interrupted:
-        _keep_profile(clock, context)
+        _keep_profile(profiler, context)
         raise
-    _keep_profile(clock, context)
+    _keep_profile(profiler, context)
     _report_speed(training, speed, context)
 
 
-def _run(training: Training, save: Callable[[], None], clock: Clock, context: StageContext) -> float:
-    """The loop to its end; samples a second.
+def _run_loop(training: Training, save: Callable[[], None], profiler: Profiler, context: StageContext) -> float:
+    """The loop to its end; samples per second.
 
     Raises:
         Interrupted: a stop was asked for.
@@ -65,49 +67,49 @@ def _run(training: Training, save: Callable[[], None], clock: Clock, context: St
     state = training.state
     written = -_CURVES_SECONDS
 
-    def point(metrics: dict[str, float], step: int) -> None:
+    def log_metrics(metrics: dict[str, float], step: int) -> None:
         nonlocal written
         context.tracker.metrics(metrics, step)
         if time.monotonic() - written >= _CURVES_SECONDS and any(name.startswith("val/") for name in metrics):
-            # A courtesy: what cannot be written now is said when the outputs are.
+            # Best effort: if the curves cannot be written now, the outputs report it later.
             with contextlib.suppress(OSError):
                 write_curves(state.curve, context.project.reports / "train")
             written = time.monotonic()
 
     with Progress(context.runtime.progress, training.total_steps, state.step, context.say) as progress:
         observer = Observer(
-            point=point,
+            log_metrics=log_metrics,
             progress=progress.update,
             save=save,
             save_seconds=context.runtime.checkpoint_seconds,
-            clock=clock,
+            profiler=profiler,
         )
-        with context.stop.deferred(), contextlib.closing(clock):
+        with context.stop.deferred(), contextlib.closing(profiler):
             training.run(observer, context.stop)
     return progress.samples_per_second
 
 
-def _keep_profile(clock: Clock, context: StageContext) -> None:
-    """Write what was measured, of a training that was stopped, too: one looks at the first minute and stops."""
-    if isinstance(clock, Profile):
-        for file in clock.write():
+def _keep_profile(profiler: Profiler, context: StageContext) -> None:
+    """Write what was measured, of a training that was stopped, too: people look at the first minute and stop."""
+    if isinstance(profiler, TorchProfiler):
+        for file in profiler.write():
             context.tracker.artifact(file, "profile")
-        context.say(f"profile: {clock.table_file}\n{clock.table()}")
+        context.say(f"profile: {profiler.table_file}\n{profiler.table()}")
 
 
 def _report_speed(training: Training, samples_per_second: float, context: StageContext) -> None:
-    """Samples and operations a second, next to what the machine reaches at best."""
+    """Samples and operations per second, beside the measured peak of the machine."""
     measured = {"train/samples_per_second": samples_per_second}
     line = f"{samples_per_second:,.0f} samples/s"
     batches = training.batches
     steps = batches.steps_per_epoch
     epoch = max(0, training.state.step - 1) // steps * steps  # the last one, whose order is at hand
     operations = flops_a_sample(
-        training.state.model, training.prepare, lambda step: batches.batch(epoch + step).inputs, steps
+        training.state.model, training.preprocess, lambda step: batches.batch(epoch + step).inputs, steps
     )
     if operations:
         speed = operations * samples_per_second
-        peak = peak_flops(context.project.state, training.device, training.precision) * training.team.size
+        peak = peak_flops(context.project.state, training.device, training.precision) * training.group.size
         measured |= {"train/gflop_per_second": speed / 1e9, "train/share_of_peak": speed / peak}
         line += f", {speed / 1e9:,.0f} GFLOP/s, {speed / peak:.0%} of the {training.precision.name} peak measured here"
     context.say(line)

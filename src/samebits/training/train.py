@@ -14,7 +14,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.base.registry import load_module
 from samebits.compute import determinism
-from samebits.compute.distributed import Team, join_team, own_device
+from samebits.compute.distributed import ProcessGroup, init_process_group, local_device
 from samebits.compute.hardware import Precision, hardware_kind, pick_device, resolve_precision
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import DatasetInfo, open_split, read_info
@@ -31,15 +31,15 @@ from samebits.preprocess import build_preprocess
 from samebits.tasks import build_task
 from samebits.training.batch_norm import require_enough_for_batch_norm
 from samebits.training.loop import Observer, OutOfMemory, Training
-from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.mixup import require_mixable
 from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
 from samebits.training.pretrained.find import find_weights, is_torchs_own
-from samebits.training.pretrained.load import read_weights, set_up
+from samebits.training.pretrained.load import load_pretrained, read_weights
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore, remove_stale_states
-from samebits.training.runner import drive, restore
+from samebits.training.runner import restore, run_training
 
 _FROM_SCRATCH = TransferParams()
 
@@ -104,31 +104,31 @@ def train(
     context: StageContext,
 ) -> None:
     """Train, or go on where an interrupted training with the same fingerprint stopped."""
-    # Elastic: as many threads a process as it has on its own, whatever the number of processes.
+    # Elastic: as many threads per process as it has on its own, whatever the number of processes.
     threads = train.threads or (1 if train.elastic else None)
     determinism.set_determinism(reproducibility, threads, compiles=train.compile)
-    device = own_device(pick_device(context.runtime.device))
+    device = local_device(pick_device(context.runtime.device))
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)
     require_mixable(augment, info.signature)
     weights = find_weights(transfer, model, model_module(model), info.signature, context)
-    with join_team(context.runtime.processes, device, context.project.state) as team:
+    with init_process_group(context.runtime.processes, device, context.project.state) as group:
         plan = Plan(
-            seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, team.size
+            seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, group.size
         )
         micro = _micro_batch_size(plan, context)
         fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
         context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
         context.say(plan.headline())
         store = StateStore(context.project.state / "resume", fingerprint, context.say)
-        if team.leads:
-            _lead(plan, micro, store, team, context)
+        if group.is_rank_zero:
+            _run_rank_zero(plan, micro, store, group, context)
         else:
-            _follow(plan, micro, store, team, context)
+            _run_worker(plan, micro, store, group, context)
 
 
-def _tell_what_is_cut(plan: Plan, context: StageContext) -> None:
-    """Of how many texts the encoder reads the beginning alone: `prepare` knows of `data.text.length` and no more."""
+def _report_truncated_texts(plan: Plan, context: StageContext) -> None:
+    """Report the share of texts longer than the encoder's limit; `prepare` knows only `data.text.length`."""
     limit = tokens_read(plan.model, plan.info.signature)
     if limit is None or limit >= plan.info.signature.tokens.length:
         return
@@ -138,45 +138,45 @@ def _tell_what_is_cut(plan: Plan, context: StageContext) -> None:
     context.tracker.summary({"train/texts_cut": share})
 
 
-def _lead(plan: Plan, micro: int, store: StateStore, team: Team, context: StageContext) -> None:
-    """Train, save, write: the part of the first process."""
-    _tell_what_is_cut(plan, context)
+def _run_rank_zero(plan: Plan, micro: int, store: StateStore, group: ProcessGroup, context: StageContext) -> None:
+    """Train, save and write on rank 0."""
+    _report_truncated_texts(plan, context)
     with store:
         remove_stale_states(store.folder.parent, keep=store.folder.name)
         if context.runtime.resume == "never":
             store.clear()
         while True:
-            training = build_training(plan, context, micro, team)
+            training = build_training(plan, context, micro, group)
             restore(training.state, store, context)
-            team.gather(torch.tensor([training.state.step], device=plan.device))
+            group.all_gather(torch.tensor([training.state.step], device=plan.device))
             try:
-                drive(training, store, context)
+                run_training(training, store, context)
                 break
             except OutOfMemory as error:
-                micro = _smaller(micro, plan, error, context)
+                micro = _smaller_micro_batch(micro, plan, error, context)
         write_outputs(training, plan.task, plan.model, plan.info, context)
         store.clear()
-        team.wait()
+        group.barrier()
 
 
-def _follow(plan: Plan, micro: int, store: StateStore, team: Team, context: StageContext) -> None:
-    """Compute alongside, from the state that the first process found."""
-    training = build_training(plan, context, micro, team)
+def _run_worker(plan: Plan, micro: int, store: StateStore, group: ProcessGroup, context: StageContext) -> None:
+    """Compute on a rank other than 0, from the state that rank 0 loaded."""
+    training = build_training(plan, context, micro, group)
     # The first process saves no state before this one has read the newest.
-    step = int(team.gather(torch.tensor([0], device=plan.device))[0])
+    step = int(group.all_gather(torch.tensor([0], device=plan.device))[0])
     if step:
         saved = store.load(training.state.damaged)
         if saved is None or saved[1]["step"] != step:
-            raise UserError(f"the state of step {step} cannot be read by process {team.rank}", "run dvc repro again")
+            raise UserError(f"the state of step {step} cannot be read by process {group.rank}", "run dvc repro again")
         training.state.restore(*saved)
     observer = Observer(lambda *_: None, lambda *_: None, lambda: None, save_seconds=math.inf)
     with context.stop.deferred():
         training.run(observer, context.stop)
-    team.wait()
+    group.barrier()
 
 
 def _micro_batch_size(plan: Plan, context: StageContext) -> int:
-    """Samples a forward pass, such that every process has its part of a batch.
+    """Samples per forward pass, such that every process has its part of a batch.
 
     Raises:
         UserError: if the processes cannot share a batch evenly, or their number would change the bits unasked.
@@ -203,7 +203,9 @@ def _micro_batch_size(plan: Plan, context: StageContext) -> int:
     return micro
 
 
-def build_training(plan: Plan, context: StageContext, micro_batch_size: int, team: Team | None = None) -> Training:
+def build_training(
+    plan: Plan, context: StageContext, micro_batch_size: int, group: ProcessGroup | None = None
+) -> Training:
     """Everything of a training at step 0."""
     info, settings, runtime = plan.info, plan.train, context.runtime
     in_memory = info.split_bytes("train") <= runtime.memory_mib << 20
@@ -217,7 +219,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
     network = build_model(plan.model, info.signature)
     torchs_own = plan.weights is not None and is_torchs_own(plan.transfer, context.project.catalog)
     weights = read_weights(plan.weights, torchs_own=torchs_own) if plan.weights else None
-    transfer = set_up(network, plan.transfer, model_module(plan.model), weights)
+    transfer = load_pretrained(network, plan.transfer, model_module(plan.model), weights)
     for line in transfer.report:
         context.say(line)
     network = network.to(plan.device)
@@ -226,7 +228,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
     state = TrainingState(
         model=network,
         optimizer=build_optimizer(network, settings.optimizer, transfer.rates),
-        average=WeightAverage(network, settings.ema_decay) if settings.ema_decay else None,
+        average=ModelEma(network, settings.ema_decay) if settings.ema_decay else None,
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
         loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
     )
@@ -236,7 +238,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
         seed=plan.seed,
         device=plan.device,
         precision=plan.precision,
-        prepare=build_preprocess(info.signature).to(plan.device),
+        preprocess=build_preprocess(info.signature).to(plan.device),
         batches=Batches(
             samples,
             batch_size=settings.batch_size,
@@ -250,7 +252,7 @@ def build_training(plan: Plan, context: StageContext, micro_batch_size: int, tea
         micro_batch_size=micro_batch_size,
         workers=int(plan.device.type != "cpu" or not in_memory) if runtime.workers is None else runtime.workers,
         state=state,
-        team=team or Team(),
+        group=group or ProcessGroup(),
         mixing=plan.augment if plan.augment.mixup or plan.augment.cutmix else None,
         frozen=transfer.frozen,
     )
@@ -263,7 +265,7 @@ def model_module(model: Section) -> ModuleType:
     return load_module("model", str(getattr(model, "name", "")), MODELS)
 
 
-def _smaller(micro: int, plan: Plan, error: OutOfMemory, context: StageContext) -> int:
+def _smaller_micro_batch(micro: int, plan: Plan, error: OutOfMemory, context: StageContext) -> int:
     """The next micro-batch size to try after `micro` did not fit.
 
     Raises:
@@ -277,10 +279,12 @@ def _smaller(micro: int, plan: Plan, error: OutOfMemory, context: StageContext) 
         raise UserError(f"out of memory with one sample at a time: {error}", "use a smaller model or smaller inputs")
     if train.on_out_of_memory == "stop" or plan.processes > 1 or train.elastic:
         raise UserError(
-            f"out of memory at {micro} samples a forward pass: {error}",
+            f"out of memory at {micro} samples per forward pass: {error}",
             f"set train.micro_batch_size: {half} (the effective batch stays {train.batch_size}), "
             "or train.on_out_of_memory: halve",
         )
-    context.say(f"out of memory at {micro} samples a forward pass; going on with {half}, {train.batch_size} an update")
+    context.say(
+        f"out of memory at {micro} samples per forward pass; continuing with {half}, {train.batch_size} per update"
+    )
     context.tracker.tags({"samebits.micro_batch_size": str(half)})
     return half

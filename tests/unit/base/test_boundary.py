@@ -56,7 +56,7 @@ def test_a_full_disk_is_named_by_the_file_that_was_written(tmp_path: Path, monke
     found = as_user_error(raised(lambda: write_bytes(tmp_path / "model.bin", b"x")), [tmp_path])
     assert found is not None
     assert found.problem == f"no space left on the disk of {tmp_path / 'model.bin'}"
-    assert "df -i" in found.cure
+    assert "df -i" in found.fix
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,11 +79,11 @@ def test_what_cannot_be_written_is_named(number: int) -> None:
     assert found.problem == f"reports/train cannot be written or read: {os.strerror(number)}"
 
 
-def test_a_missing_compiler_has_a_cure() -> None:
+def test_a_missing_compiler_has_a_fix() -> None:
     found = as_user_error(InvalidCxxCompiler(), [])
     assert found is not None
     assert "torch cannot compile the model: No working C++ compiler found" in found.problem
-    assert "train.compile: false" in found.cure
+    assert "train.compile: false" in found.fix
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), KeyboardInterrupt(), FileNotFoundError(2, "No such file", "x")])

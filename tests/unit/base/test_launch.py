@@ -99,7 +99,7 @@ def test_without_glibc_the_variables_are_set_and_nothing_restarts(monkeypatch: p
 
 
 @pytest.mark.parametrize("missing", ["torch", "pydantic"])
-def test_a_python_without_the_requirements_is_told_the_cure(
+def test_a_python_without_the_requirements_is_told_the_fix(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = importlib.util.find_spec

@@ -23,13 +23,13 @@ def test_an_unknown_name_is_told_the_nearest() -> None:
     with pytest.raises(UserError) as error:
         load_module("model", "convmet", KNOWN)
     assert error.value.problem == "'convmet' is no model"
-    assert error.value.cure == "did you mean convnet? known: convnet, convnext, tools"
+    assert error.value.fix == "did you mean convnet? known: convnet, convnext, tools"
 
 
 def test_nothing_is_guessed_for_a_name_like_none() -> None:
     with pytest.raises(UserError) as error:
         load_module("task", "zzzz", KNOWN)
-    assert error.value.cure.startswith("known: ")
+    assert error.value.fix.startswith("known: ")
 
 
 @pytest.mark.parametrize(("name", "found"), [("minst", "mnist"), ("fashion-mnist", "fashion_mnist"), ("qq", None)])

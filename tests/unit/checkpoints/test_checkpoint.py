@@ -81,7 +81,7 @@ def test_damaged_weights(folder: Path, content: bytes | None) -> None:
     path.write_bytes(path.read_bytes()[:-1] if content is None else content)
     with pytest.raises(UserError, match=r"model\.safetensors is damaged") as error:
         load_checkpoint(folder)
-    assert "dvc pull" in error.value.cure
+    assert "dvc pull" in error.value.fix
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
@@ -116,7 +116,7 @@ def test_a_newer_format_is_told_to_update(folder: Path) -> None:
     change(folder, format_version=3)
     with pytest.raises(UserError, match="format 3, this code reads 2") as error:
         load_config(folder)
-    assert "update" in error.value.cure
+    assert "update" in error.value.fix
 
 
 @pytest.mark.parametrize(

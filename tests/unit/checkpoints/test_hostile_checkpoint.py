@@ -51,7 +51,7 @@ def test_a_lying_header_is_refused(kind: str, tiny_project: Project) -> None:
     for read in (lambda: load_checkpoint(tiny_project.checkpoint), lambda: read_weights(path)):
         with bounded(), pytest.raises(UserError) as caught:
             read()
-        assert caught.value.cure
+        assert caught.value.fix
     with bounded(), pytest.raises(UserError):
         own_metadata(path)
 

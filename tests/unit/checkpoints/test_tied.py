@@ -14,9 +14,9 @@ from torch import nn
 from samebits.checkpoints.tied import load_weights, named_weights
 from samebits.params.train import SGDParams
 from samebits.params.transfer import TransferParams
-from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.optimizers import build_optimizer
-from samebits.training.pretrained.load import set_up
+from samebits.training.pretrained.load import load_pretrained
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore
 
@@ -52,12 +52,10 @@ def test_a_tensor_of_two_names_is_saved_once_and_filled_into_both(tmp_path: Path
 def test_the_state_of_a_tied_model_is_saved_and_restored(tmp_path: Path) -> None:
     def fresh(seed: int) -> TrainingState:
         model = Tied(seed)
-        return TrainingState(
-            model, build_optimizer(model, SGDParams(name="sgd", lr=0.1)), WeightAverage(model, 0.9), None
-        )
+        return TrainingState(model, build_optimizer(model, SGDParams(name="sgd", lr=0.1)), ModelEma(model, 0.9), None)
 
     state, other = fresh(1), fresh(2)
-    state.best = {name: value.clone() for name, value in named_weights(state.evaluated).items()}
+    state.best = {name: value.clone() for name, value in named_weights(state.eval_model).items()}
     with StateStore(tmp_path, "f", print) as store:
         store.save(state.tensors(), state.counters())
         saved = store.load(other.damaged)
@@ -73,10 +71,10 @@ def test_the_state_of_a_tied_model_is_saved_and_restored(tmp_path: Path) -> None
 def test_a_file_that_holds_a_tied_tensor_once_fills_a_model() -> None:
     model = Tied(2)
     settings = TransferParams(weights="tied.safetensors")
-    found = set_up(model, settings, cast(Any, SimpleNamespace()), named_weights(Tied(1)))
+    found = load_pretrained(model, settings, cast(Any, SimpleNamespace()), named_weights(Tied(1)))
     assert found.report == ("transfer: 5 of 5 tensors (100.0% of the values) are from tied.safetensors",)
     # A foreign file may hold both names.
-    found = set_up(model, settings, cast(Any, SimpleNamespace()), Tied(1).state_dict())
+    found = load_pretrained(model, settings, cast(Any, SimpleNamespace()), Tied(1).state_dict())
     assert len(found.report) == 1
 
 

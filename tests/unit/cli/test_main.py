@@ -71,7 +71,7 @@ def test_outside_a_project_every_command_is_2(command: str, tmp_path: Path, caps
     assert main(command.split()) == 2
     message = capsys.readouterr().err
     assert f"{tmp_path} is in no samebits project" in message
-    assert "cure: cd into your clone" in message
+    assert "fix: cd into your clone" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,7 +90,7 @@ def test_predict_without_an_exported_model_is_2(project: Path, capsys: pytest.Ca
     message = capsys.readouterr().err
     assert message.startswith("samebits predict: error: ")
     assert "model.onnx" in message
-    assert "cure:" in message
+    assert "fix:" in message
 
 
 def test_predict_needs_no_project_where_a_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

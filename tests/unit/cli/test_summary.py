@@ -92,11 +92,11 @@ def test_results_of_other_data_are_not_shown(project: Project, monkeypatch: pyte
     assert not {"accuracy", "log_loss", "model", "report"} & set(found)
 
 
-def test_without_results_the_cure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_results_the_fix_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("samebits.cli.summary.stale_stages", lambda workspace: {})
     with pytest.raises(UserError, match="no results here yet") as error:
         summarize(Project(tmp_path, tmp_path))
-    assert "dvc repro" in error.value.cure
+    assert "dvc repro" in error.value.fix
 
 
 def test_a_regression_shows_its_own_numbers(project: Project) -> None:

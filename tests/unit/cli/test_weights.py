@@ -28,7 +28,7 @@ def test_the_weights_are_copied_once_and_others_are_not_lost(tiny_project: Proje
     kept.write_bytes(b"others")
     with pytest.raises(UserError, match="holds other weights") as caught:
         keep_weights(tiny_project, NAME)
-    assert "--replace" in caught.value.cure
+    assert "--replace" in caught.value.fix
     assert kept.read_bytes() == b"others"
     keep_weights(tiny_project, NAME, replace=True, say=said.append)
     assert kept.read_bytes() == trained.read_bytes()

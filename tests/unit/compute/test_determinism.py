@@ -67,7 +67,7 @@ def test_threads_that_openmp_would_not_start_are_refused(threads: int | None, mo
     monkeypatch.setenv("OMP_THREAD_LIMIT", "1")
     with pytest.raises(UserError, match=r"2 threads are wanted.*OMP_THREAD_LIMIT=1") as error:
         set_threads(threads)
-    assert "train.threads: 1" in error.value.cure
+    assert "train.threads: 1" in error.value.fix
     monkeypatch.setenv("OMP_THREAD_LIMIT", "2")
     set_threads(threads)
     assert torch.get_num_threads() == 2

@@ -79,7 +79,7 @@ def test_operation_and_module_are_named(inner: nn.Module, part: str, strict: Cal
         step(model)
     name = f"module blocks.1.inner ({type(inner).__name__})"
     assert f"put_ in the {part} pass of {name} has no deterministic implementation" in error.value.problem
-    assert "reproducibility: warn" in error.value.cure
+    assert "reproducibility: warn" in error.value.fix
 
 
 def test_a_module_of_torch_is_named(strict: Callable[[str], None]) -> None:

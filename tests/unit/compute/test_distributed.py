@@ -1,11 +1,11 @@
-"""Which device a process of a team takes, and what one alone does."""
+"""The device of each rank, and a group of one process."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from samebits.compute.distributed import Team, own_device
+from samebits.compute.distributed import ProcessGroup, local_device
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ def test_each_process_has_a_gpu_of_its_own(
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     if rank is not None:
         monkeypatch.setenv("LOCAL_RANK", rank)
-    assert own_device(torch.device(asked)) == torch.device(own)
+    assert local_device(torch.device(asked)) == torch.device(own)
 
 
-def test_alone_there_is_nobody_to_ask() -> None:
-    alone, vector = Team(), torch.tensor([1.0, 2.0])
-    assert alone.leads
-    assert [each is vector for each in alone.gather(vector)] == [True]
-    assert alone.sum(vector) is vector
+def test_collectives_of_one_process_are_no_ops() -> None:
+    alone, vector = ProcessGroup(), torch.tensor([1.0, 2.0])
+    assert alone.is_rank_zero
+    assert [each is vector for each in alone.all_gather(vector)] == [True]
+    assert alone.all_reduce(vector) is vector
     assert alone.any(True, torch.device("cpu"))
     assert not alone.any(False, torch.device("cpu"))
-    alone.wait()
+    alone.barrier()

@@ -58,7 +58,7 @@ def test_either_instruction_set_is_enough_on_the_cpu(flag: str, monkeypatch: pyt
 def test_fp16_is_refused_where_gradients_cannot_be_scaled(device: str) -> None:
     with pytest.raises(UserError, match=f"'fp16' cannot be used on {device}") as error:
         resolve_precision("fp16", torch.device(device))
-    assert "train.precision: auto" in error.value.cure
+    assert "train.precision: auto" in error.value.fix
 
 
 def set_accelerator(monkeypatch: pytest.MonkeyPatch, kind: str | None, count: int = 0) -> None:
@@ -101,7 +101,7 @@ def test_a_device_that_is_not_there(
     set_accelerator(monkeypatch, kind, 2 if kind else 0)
     with pytest.raises(UserError, match=rf"runtime\.device = '{requested}'.*{found}") as error:
         pick_device(requested)
-    assert "runtime.device: auto" in error.value.cure
+    assert "runtime.device: auto" in error.value.fix
 
 
 def test_what_bits_depend_on_is_in_the_kind_of_hardware(monkeypatch: pytest.MonkeyPatch) -> None:

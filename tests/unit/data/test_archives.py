@@ -17,7 +17,7 @@ from samebits.data.fetching import archives
 from samebits.data.fetching.archives import list_members
 from samebits.data.loading.prepared import read_info
 from tests.helpers.archives import tarred, zipped
-from tests.helpers.pictures import aside, encoded, picture, run
+from tests.helpers.pictures import encoded, picture, rejected, run
 from tests.helpers.refusals import raw_folder
 from tests.helpers.texts import SAMPLES, texts_of
 
@@ -43,7 +43,7 @@ def test_a_damaged_member_is_set_aside_and_named(kind: str, tmp_path: Path) -> N
     path = raw_folder(tmp_path) / "mine.zip"
     path.write_bytes(spoil(zipped(FILES, KINDS[kind]), "dog/05.png"))
     folder = run(tmp_path, source="data/raw/mine.zip", bad_limit=0.1)
-    found = aside(folder)
+    found = rejected(folder)
     assert list(found) == ["dog/05.png"]
     assert found["dog/05.png"].startswith("it is damaged: ")
     assert sum(read_info(folder).counts.values()) == 39
@@ -147,15 +147,15 @@ def test_a_folder_packed_whole_is_read_from_inside(beside: dict[str, bytes], tmp
     assert beside or read_info(run(tmp_path, source="data/raw/flat.zip")).digest == packed.digest
 
 
-def test_a_folder_above_the_classes_has_a_cure_that_helps(tmp_path: Path) -> None:
+def test_a_folder_above_the_classes_has_a_fix_that_helps(tmp_path: Path) -> None:
     (raw_folder(tmp_path) / "mine.zip").write_bytes(zipped({f"pets/{name}": data for name, data in FILES.items()}))
     with pytest.raises(UserError, match="one class, 'pets'") as caught:
         run(tmp_path, source="data/raw/mine.zip")
-    assert "if cat, dog are the classes, pack them without the folder pets" in caught.value.cure
+    assert "if cat, dog are the classes, pack them without the folder pets" in caught.value.fix
     for name, data in FILES.items():
         path = raw_folder(tmp_path) / "outer/pets" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     with pytest.raises(UserError, match="one class, 'pets'") as caught:
         run(tmp_path, source="data/raw/outer")
-    assert "if cat, dog are the classes: data/raw/outer/pets" in caught.value.cure
+    assert "if cat, dog are the classes: data/raw/outer/pets" in caught.value.fix

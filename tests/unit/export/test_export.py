@@ -182,7 +182,7 @@ def test_int8_that_loses_too_much_is_refused(project: Project) -> None:
         UserError, match=r"int8 model reaches a test accuracy of 0\.\d+, the checkpoint 1\.0000"
     ) as error:
         int8.judge(first_class, perfect, split, _score, 0.002)
-    assert "export.int8_loss" in error.value.cure
+    assert "export.int8_loss" in error.value.fix
     share = float((split.targets == 0).mean())
     assert int8.judge(first_class, perfect, split, _score, 1.0).agreement == pytest.approx(share, abs=1e-6)
 

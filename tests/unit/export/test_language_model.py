@@ -78,7 +78,7 @@ def spoil(scores: Floats) -> None:
 def test_one_score_that_differs_is_refused(change: Callable[[Floats], None], shown: str, proof: TokenProof) -> None:
     with pytest.raises(UserError, match=rf"made export .* a score differs by {shown}.* in test rows 0 to 1") as error:
         proof.compare("made", changed(proof, change))
-    assert "remove made from export.formats; nothing was written" in error.value.cure
+    assert "remove made from export.formats; nothing was written" in error.value.fix
 
 
 def test_a_score_that_differs_in_the_last_batch_alone_is_refused(proof: TokenProof) -> None:
@@ -105,7 +105,7 @@ def test_a_cache_that_is_not_read_is_found_by_what_is_written(proof: TokenProof)
     proof.compare("made", forgetful)
     with pytest.raises(UserError, match=r"the made export .* greedy token [0-9]+ is [0-9]+, not [0-9]+") as error:
         proof.greedy("made", forgetful)
-    assert error.value.cure == "remove made from export.formats; nothing was written"
+    assert error.value.fix == "remove made from export.formats; nothing was written"
 
 
 def second_best(scores: Floats) -> None:

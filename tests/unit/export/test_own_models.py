@@ -139,4 +139,4 @@ def test_a_model_larger_than_an_onnx_file_is_refused_at_the_start(monkeypatch: p
     monkeypatch.setattr(onnx, "LARGEST_FILE", 100)
     with pytest.raises(UserError, match="an ONNX file holds at most") as caught:
         onnx.require_size(serving)
-    assert "export.formats: [torch_export]" in caught.value.cure
+    assert "export.formats: [torch_export]" in caught.value.fix

@@ -197,7 +197,7 @@ def test_bombs_and_slivers_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
         load_image(tmp_path / "sliver.png", 1, (8, 8))
 
 
-def test_models_that_cannot_be_used_name_the_cure(tmp_path: Path) -> None:
+def test_models_that_cannot_be_used_name_the_fix(tmp_path: Path) -> None:
     Image.fromarray(left_bright()).save(tmp_path / "a.png")
     (tmp_path / "text.onnx").write_text("hello")
     brightness_model(tmp_path / "four.onnx", (4, 8, 8))

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models
 from samebits.base import sandbox
 from samebits.base.errors import UserError
 from samebits.cli.main import main
-from samebits.data.readers.text.tokenizer import Given, read_tokenizer
+from samebits.data.readers.text.tokenizer import PretrainedTokenizer, read_tokenizer
 from samebits.inference.session import Session, open_model, open_tokenizer
 
 FLOAT, UINT8, INT32, INT64, BOOL = (
@@ -175,7 +175,7 @@ def test_a_tampered_model_is_one_message(
     told = capfd.readouterr()
     assert told.out == ""
     assert told.err.startswith("samebits predict: error: ")
-    assert len(told.err.splitlines()) == 2  # the problem and the cure
+    assert len(told.err.splitlines()) == 2  # the problem and the fix
     assert len(told.err) < 1000
     assert main(["generate", "--model", str(path), "a"]) == 2
 
@@ -224,7 +224,7 @@ def test_a_hostile_tokenizer_is_refused(case: str, tmp_path: Path, monkeypatch: 
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=rf"data\.text\.tokenizer own is no tokenizer\.json: .*{why}"):
-        read_tokenizer(Given(path, "own"))
+        read_tokenizer(PretrainedTokenizer(path, "own"))
     known = {"tokenizer_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     with pytest.raises(UserError, match=rf"is no tokenizer\.json that can be used: .*{why}"):
         open_tokenizer(tmp_path / "model.onnx", known)

@@ -97,7 +97,7 @@ def test_classes_come_with_their_probability(classes: Any, tmp_path: Path) -> No
 
 BAD: dict[str, tuple[str | bytes, str]] = {
     "a missing column": ("size,town,sold\n1,Ulm,2020-01-01\n", "lacks 1 of the 4 columns that the model needs: garden"),
-    "a mistyped column": ("siez,town,sold,garden\n1,Ulm,2020-01-01,no\n", "size\n  cure: 'siez' may be 'size'"),
+    "a mistyped column": ("siez,town,sold,garden\n1,Ulm,2020-01-01,no\n", "size\n  fix: 'siez' may be 'size'"),
     "no number": (f"{HEADER}\n{ROW}\nbig,Ulm,2020-01-01,no\n", "row 2: 'big' in column size is no finite number"),
     "an infinite number": (f"{HEADER}\ninf,Ulm,2020-01-01,no\n", "row 1: 'inf' in column size"),
     "no date": (f"{HEADER}\n1,Ulm,2020-02-30,no\n", "'2020-02-30' in column sold is no date"),
@@ -119,7 +119,7 @@ def test_bad_files(case: str, context: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         ask(context, text, tmp_path)
     assert message in str(caught.value)
-    assert caught.value.cure
+    assert caught.value.fix
 
 
 def test_parquet_and_every_way_to_write_it(context: Any, tmp_path: Path) -> None:

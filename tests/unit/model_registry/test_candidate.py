@@ -20,7 +20,7 @@ def project(tmp_path: Path) -> Project:
 def refusal(project: Project) -> str:
     with pytest.raises(UserError) as error:
         read_candidate(project)
-    assert error.value.cure
+    assert error.value.fix
     return error.value.problem
 
 

@@ -62,7 +62,7 @@ def test_the_smallest_image_fits_and_one_pixel_less_does_not() -> None:
     assert build(settings(), images((1, 19, 19), 10))(torch.zeros(2, 1, 19, 19)).shape == (2, 10)
     with pytest.raises(UserError, match="19x18 pixels are too small for 2 stages") as error:
         build(settings(), images((1, 19, 18), 10))
-    assert "model.crop" in error.value.cure
+    assert "model.crop" in error.value.fix
     with pytest.raises(UserError, match="too small"):
         build(settings(crop=1), images((1, 20, 20), 10))
 
@@ -86,4 +86,4 @@ def test_other_data_are_refused() -> None:
     signature = Signature(inputs=table, target=ClassTarget(classes=["a", "b"]))
     with pytest.raises(UserError, match="takes images, the prepared data are of kind table") as error:
         build(settings(), signature)
-    assert "tabular" in error.value.cure
+    assert "tabular" in error.value.fix

@@ -16,7 +16,7 @@ from samebits.models import build_model, efficientnet_lite0, resnet9
 from samebits.params.transfer import TransferParams
 from samebits.signature.signature import ClassTarget, ImageInputs, Signature
 from samebits.training.pretrained.find import is_torchs_own
-from samebits.training.pretrained.load import read_weights, set_up
+from samebits.training.pretrained.load import load_pretrained, read_weights
 from tests.helpers.signatures import images
 
 CATALOG = Path(__file__).parents[3] / "data" / "catalog"
@@ -100,7 +100,9 @@ def test_weights_find_their_places(names: Any) -> None:
     with torch.no_grad():
         for each in source.parameters():
             each.add_(1.0)
-    made = set_up(target, TransferParams(weights="x", layer_decay=0.5, head_lr=4.0), efficientnet_lite0, names(source))
+    made = load_pretrained(
+        target, TransferParams(weights="x", layer_decay=0.5, head_lr=4.0), efficientnet_lite0, names(source)
+    )
     before, after = source.state_dict(), target.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in after if not name.startswith("head."))
     assert "not used" not in "".join(made.report)
@@ -144,7 +146,7 @@ def test_the_published_weights_are_used_whole() -> None:
     card = load_card(CATALOG, "efficientnet_lite0")
     weights = read_weights(fetch(card, progress="off")[card.file("model").name], torchs_own=True)
     model = built(1000, (3, 64, 64), stem="small").eval()
-    made = set_up(model, TransferParams(weights=card.name), efficientnet_lite0, weights)
+    made = load_pretrained(model, TransferParams(weights=card.name), efficientnet_lite0, weights)
     assert made.report == ("transfer: 296 of 296 tensors (100.0% of the values) are from efficientnet_lite0",)
     # Flat grey is no thing: the net must not be sure, but it has an answer, and it is finite.
     logits = model(torch.zeros(1, 3, 64, 64))

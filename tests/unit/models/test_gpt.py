@@ -47,12 +47,12 @@ def test_reading_by_pieces_with_a_cache_gives_what_reading_at_once_gives(
     tokens: torch.Tensor, pieces: list[int]
 ) -> None:
     model = gpt()
-    layers, heads, size = model.cache_shape
+    layers, heads, size = model.kv_cache_shape
     keys = values = torch.zeros(layers, 3, heads, 0, size)
     found, at = [], 0
     for piece in pieces:
-        scores, keys, values = model.extend(tokens[:, at : at + piece], keys, values)
-        found.append(scores)
+        logits, keys, values = model.decode_step(tokens[:, at : at + piece], keys, values)
+        found.append(logits)
         at += piece
     assert keys.shape == values.shape == (layers, 3, heads, CONTEXT, size)
     torch.testing.assert_close(torch.cat(found, dim=1), model(tokens), atol=1e-5, rtol=1e-5)
@@ -72,8 +72,8 @@ def test_a_number_of_ones_own_wins_over_the_preset() -> None:
 
 @torch.inference_mode()
 def test_a_fresh_model_has_no_opinion(tokens: torch.Tensor) -> None:
-    scores = gpt(width=64)(tokens)
-    loss = nn.functional.cross_entropy(scores.flatten(0, 1), tokens.roll(-1, 1).flatten())
+    logits = gpt(width=64)(tokens)
+    loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens.roll(-1, 1).flatten())
     assert loss.item() == pytest.approx(math.log(VOCABULARY), rel=0.02)
 
 

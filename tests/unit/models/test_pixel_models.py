@@ -16,7 +16,7 @@ from samebits.models import build_model, efficientnet_lite0, mlp, own, resnet9
 from samebits.models.layers import resnet
 from samebits.params.transfer import TransferParams
 from samebits.signature.signature import NumberColumn, NumberTarget, Signature, TableInputs
-from samebits.training.pretrained.load import set_up
+from samebits.training.pretrained.load import load_pretrained
 from tests.helpers.signatures import images
 from tests.helpers.workspace import ROOT
 
@@ -73,7 +73,7 @@ def test_weights_of_another_head_and_grey_images() -> None:
     source = build_model(resnet.Settings(name="resnet18"), images((3, 32, 32), 7))
     target = build_model(resnet.Settings(name="resnet18"), images((1, 28, 28), 3))
     settings = TransferParams(weights="x", freeze=["layer1.*", "bn1.*"], layer_decay=0.5, head_lr=4.0)
-    made = set_up(target, settings, resnet, source.state_dict())
+    made = load_pretrained(target, settings, resnet, source.state_dict())
     assert {made.rates[name] for name in ("conv1.weight", "fc.weight", "fc.bias")} == {4.0}
     assert made.rates["layer4.0.conv1.weight"] == 0.5
     assert made.rates["layer2.0.conv1.weight"] == 0.125
@@ -143,7 +143,7 @@ def test_what_can_be_wrong_with_it(case: str, project: Path) -> None:
         (project / "custom/example.py").write_text(text)
     with pytest.raises(UserError, match=message) as caught:
         build_model(own.Settings(name="own", **settings), images((1, 12, 12), 2))
-    assert caught.value.cure
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize("file", ["/etc/x.py", "custom/../x.py", "x.py", "custom/x.txt", "custom/"])

@@ -11,7 +11,7 @@ from samebits.models import bert, build_model, embedding_bag
 from samebits.params.section import Section
 from samebits.params.transfer import TransferParams
 from samebits.signature.signature import ClassTarget, Signature, TokenInputs
-from samebits.training.pretrained.load import set_up
+from samebits.training.pretrained.load import load_pretrained
 
 torch.set_num_threads(1)
 
@@ -83,7 +83,7 @@ def test_words_say_nothing_before_they_learn_and_have_a_rate_of_their_own() -> N
     network = model(WIDE)
     tokens = torch.tensor([[7, 8, 9, 5, 6, 4]])
     torch.testing.assert_close(network(tokens), model(WIDE.model_copy(update={"words": False}))(tokens))
-    rates = set_up(network, TransferParams(layer_decay=0.5, rates={"words.*": 1000.0}), bert, None).rates
+    rates = load_pretrained(network, TransferParams(layer_decay=0.5, rates={"words.*": 1000.0}), bert, None).rates
     assert rates["words.weights.weight"] == 1000.0
     assert rates["head.weight"] == 1.0
     assert rates["encoder.encoder.layer.1.output.dense.weight"] == 0.5
@@ -111,7 +111,7 @@ def test_weights_of_a_bert_model_find_their_places(prefix: str) -> None:
     }
     foreign = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): value for name, value in foreign.items()}
     settings = TransferParams(weights="minilm", layer_decay=0.5, head_lr=4.0)
-    found = set_up(target, settings, bert, foreign)
+    found = load_pretrained(target, settings, bert, foreign)
     for name, value in target.state_dict().items():
         assert name.startswith("head.") or torch.equal(value, source.state_dict()[name]), name
     assert found.rates["head.weight"] == 4.0
@@ -125,7 +125,7 @@ def test_our_own_checkpoint_finds_its_places_with_its_head() -> None:
     with torch.no_grad():
         for each in source.parameters():
             each.add_(1.0)
-    found = set_up(target, TransferParams(weights="own", layer_decay=0.5), bert, source.state_dict())
+    found = load_pretrained(target, TransferParams(weights="own", layer_decay=0.5), bert, source.state_dict())
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in target.state_dict().items())
     assert found.rates["head.weight"] == 1.0
 

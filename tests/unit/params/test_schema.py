@@ -98,7 +98,7 @@ def test_a_wrong_value_is_named(key: str, value: object, named: str, allowed: st
     assert named in caught.value.problem
     assert allowed in caught.value.problem
     assert "1 problem\n" in caught.value.problem
-    assert caught.value.cure
+    assert caught.value.fix
 
 
 def test_all_problems_come_at_once() -> None:

@@ -66,8 +66,8 @@ def test_the_digest_is_the_same_in_another_folder(workspace: Path) -> None:
     assert code_digest(fill(workspace / "elsewhere"), "train") == code_digest(workspace, "train")
 
 
-def test_a_missing_file_is_named_with_the_cure(workspace: Path) -> None:
+def test_a_missing_file_is_named_with_the_fix(workspace: Path) -> None:
     (workspace / "stages/train.py").unlink()
     with pytest.raises(UserError, match=r"stages/train\.py is listed in dvc\.yaml and does not exist") as error:
         code_digest(workspace, "train")
-    assert "git add -N" in error.value.cure
+    assert "git add -N" in error.value.fix

@@ -84,10 +84,10 @@ def test_a_bad_lock_is_a_user_error(text: str | None, problem: str, tmp_path: Pa
         (tmp_path / "dvc.lock").write_text(text)
     with pytest.raises(UserError, match=problem) as error:
         read_lock(tmp_path)
-    assert error.value.cure
+    assert error.value.fix
 
 
 def test_an_unknown_stage(workspace: Path) -> None:
     with pytest.raises(UserError, match="no stage 'trian'") as error:
         pick_stages(read_lock(workspace), ["trian"])
-    assert "first, middle, last" in error.value.cure
+    assert "first, middle, last" in error.value.fix

@@ -65,4 +65,4 @@ def test_what_is_no_pipeline_is_a_user_error(text: str, tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_text(text)
     with pytest.raises(UserError) as error:
         read_pipeline(tmp_path)
-    assert error.value.cure
+    assert error.value.fix

@@ -50,7 +50,7 @@ def test_a_lock_that_pairs_what_never_ran_is_named(file: str, text: str, named: 
     assert never_ran(workspace) == {"train": f"its run had another {named}"}
     with pytest.raises(UserError, match="never ran together") as error:
         require_ran(workspace)
-    assert "dvc repro --force --single-item train" in error.value.cure
+    assert "dvc repro --force --single-item train" in error.value.fix
 
 
 def test_a_record_of_another_run_and_one_that_is_gone(workspace: Path) -> None:

@@ -44,8 +44,8 @@ def test_drawn_points_depend_on_seed_and_number_alone_and_fill_the_range() -> No
 
 def test_values_have_six_digits_and_stay_inside() -> None:
     third = Dimension("x", range=Range(low=0.0, high=1 / 3))
-    assert third.tidy(0.123456789) == 0.123457
-    assert third.tidy(0.33333333) <= 1 / 3
+    assert third.round_to_digits(0.123456789) == 0.123457
+    assert third.round_to_digits(0.33333333) <= 1 / 3
 
 
 @pytest.mark.parametrize(

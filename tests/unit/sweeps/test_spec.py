@@ -80,7 +80,7 @@ def test_a_wrong_file_says_what_is_wrong(text: str, told: str, project: Project,
     with pytest.raises(UserError) as caught:
         read_sweep(project, written(text))
     assert told in caught.value.problem
-    assert "docs/sweeps.md" in caught.value.cure
+    assert "docs/sweeps.md" in caught.value.fix
     assert "pw" not in str(caught.value)
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_not_there_names_those_that_are(project: Project) -> None
     shutil.copytree(ROOT / "sweeps", project.workspace / "sweeps")
     with pytest.raises(UserError, match=r"nothing\.yaml is no file") as caught:
         read_sweep(project, Path("nothing.yaml"))
-    assert "sweeps/lr.yaml" in caught.value.cure
+    assert "sweeps/lr.yaml" in caught.value.fix
 
 
 def test_all_problems_come_at_once(project: Project, written: Write) -> None:

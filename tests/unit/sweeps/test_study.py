@@ -13,7 +13,7 @@ from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.sweeps.report import importances, table, write_files
 from samebits.sweeps.spec import Sweep, read_sweep
-from samebits.sweeps.study import Job, SweepStudy, point_of
+from samebits.sweeps.study import SweepStudy, SweepTrial, point_of
 
 SPACE = "space:\n  train.optimizer.lr: {low: 0.01, high: 1.0, log: true}\n  train.batch_size: [64, 128]\n"
 Write = Callable[[str], Path]
@@ -24,14 +24,14 @@ def sweep(project: Project, written: Write) -> Sweep:
     return read_sweep(project, written("method: tpe\ntrials: 6\n" + SPACE))
 
 
-def finish(study: SweepStudy, count: int) -> list[Job]:
-    jobs = []
+def finish(study: SweepStudy, count: int) -> list[SweepTrial]:
+    done = []
     for _ in range(count):
-        job = study.next_job(set())
-        assert job is not None
-        study.complete(job, job.point["train.optimizer.lr"], {})
-        jobs.append(job)
-    return jobs
+        trial = study.next_trial(set())
+        assert trial is not None
+        study.complete(trial, trial.point["train.optimizer.lr"], {})
+        done.append(trial)
+    return done
 
 
 @pytest.mark.parametrize("method", ["tpe", "random"])
@@ -40,27 +40,27 @@ def test_stopped_and_started_again_tries_the_same_points(
 ) -> None:
     sweep = read_sweep(project, written(f"method: {method}\ntrials: 12\n" + SPACE))
     with SweepStudy(project, sweep, "code") as study:
-        straight = [job.point for job in finish(study, 12)]
-        assert study.next_job(set()) is None
+        straight = [trial.point for trial in finish(study, 12)]
+        assert study.next_trial(set()) is None
     other = Project(tmp_path, tmp_path / "other")
     points = []
     for _ in range(12):
         with SweepStudy(other, sweep, "code") as study:
-            points += [job.point for job in finish(study, 1)]
+            points += [trial.point for trial in finish(study, 1)]
     assert points == straight
     assert len({str(point) for point in points}) > 10
 
 
 def test_a_trial_that_a_dead_process_left_is_gone_on_with(project: Project, sweep: Sweep) -> None:
     with SweepStudy(project, sweep, "code") as study:
-        left = study.next_job(set())
+        left = study.next_trial(set())
         assert left is not None
         assert not left.resumed
     with SweepStudy(project, sweep, "code") as study:
-        again = study.next_job(set())
+        again = study.next_trial(set())
         assert again is not None
         assert (again.number, again.name, again.point, again.resumed) == (left.number, left.name, left.point, True)
-        other = study.next_job({again.number})
+        other = study.next_trial({again.number})
         assert other is not None
         assert other.number == 1
 
@@ -70,15 +70,15 @@ def test_a_trial_of_another_clone_is_left_alone_unless_it_is_taken_over(
 ) -> None:
     monkeypatch.setenv("SAMEBITS_SWEEP_STORAGE", f"sqlite:///{tmp_path}/shared.db")
     with SweepStudy(project, sweep, "code") as study:
-        theirs = study.next_job(set())
+        theirs = study.next_trial(set())
     elsewhere = Project(tmp_path, tmp_path / "elsewhere")
     with SweepStudy(elsewhere, sweep, "code") as study:
         assert theirs is not None
         assert [trial.number for trial in study.elsewhere()] == [theirs.number]
-        mine = study.next_job(set())
+        mine = study.next_trial(set())
         assert mine is not None
         assert mine.number == 1
-        taken = study.next_job({1}, take_over=True)
+        taken = study.next_trial({1}, take_over=True)
         assert taken is not None
         assert taken.number == theirs.number
 
@@ -95,7 +95,7 @@ def test_two_that_take_the_last_trial_at_once_keep_to_the_budget(
             return ask()
 
         monkeypatch.setattr(study.study, "ask", second)
-        assert study.next_job(set()) is None
+        assert study.next_trial(set()) is None
         assert [trial.number for trial in study.trials()] == [0, 1, 2, 3, 4, 5]
 
 
@@ -131,9 +131,9 @@ def test_a_storage_that_does_not_answer_is_told_without_its_password(
 def test_the_report_names_the_best_and_what_mattered(project: Project, sweep: Sweep, tmp_path: Path) -> None:
     with SweepStudy(project, sweep, "code") as study:
         finish(study, 5)
-        job = study.next_job(set())
-        assert job is not None
-        study.failed(job, "the loss is nan <b>")
+        trial = study.next_trial(set())
+        assert trial is not None
+        study.failed(trial, "the loss is nan <b>")
         best = study.best()
         assert best is not None
         assert best.value == min(point_of(trial)["train.optimizer.lr"] for trial in study.trials()[:5])
@@ -162,9 +162,9 @@ def test_steps_that_are_no_binary_fractions_fit_without_a_warning(
     with SweepStudy(project, sweep, "code") as study:
         warmups = set()
         for _ in range(40):
-            job = study.next_job(set())
-            assert job is not None
-            warmups.add(job.point["train.schedule.warmup"])
-            study.complete(job, 1.0, {})
+            trial = study.next_trial(set())
+            assert trial is not None
+            warmups.add(trial.point["train.schedule.warmup"])
+            study.complete(trial, 1.0, {})
     assert warmups == {float(f"{index * step:.6g}") for index in range(steps + 1)}
     assert [str(each.message) for each in recwarn if "divisible" in str(each.message)] == []

@@ -47,11 +47,11 @@ def test_measures_are_not_weighted() -> None:
     plain, heavy = (
         build_task(Settings(name="classification", class_weights=each), SIGNATURE) for each in ("none", {"a": 9.0})
     )
-    assert torch.equal(plain.measure(LOGITS, TARGETS)["loss"], heavy.measure(LOGITS, TARGETS)["loss"])
+    assert torch.equal(plain.metric_sums(LOGITS, TARGETS)["loss"], heavy.metric_sums(LOGITS, TARGETS)["loss"])
 
 
-@pytest.mark.parametrize(("weights", "cure"), [({"A": 2.0}, "the classes: a, b, c"), ({"zebra": 1.0}, "the classes")])
-def test_a_weight_for_no_class(weights: dict[str, float], cure: str) -> None:
+@pytest.mark.parametrize(("weights", "fix"), [({"A": 2.0}, "the classes: a, b, c"), ({"zebra": 1.0}, "the classes")])
+def test_a_weight_for_no_class(weights: dict[str, float], fix: str) -> None:
     with pytest.raises(UserError, match="which is no class") as caught:
         loss(class_weights=weights)
-    assert cure in caught.value.cure
+    assert fix in caught.value.fix

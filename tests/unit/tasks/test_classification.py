@@ -20,10 +20,10 @@ def test_the_loss_is_the_mean_cross_entropy(smoothing: float) -> None:
 
 def test_measures_are_sums_without_smoothing() -> None:
     task = build_task(Settings(name="classification", label_smoothing=0.3), SIGNATURE)
-    sums = task.measure(LOGITS, TARGETS)
+    sums = task.metric_sums(LOGITS, TARGETS)
     assert sums["loss"].item() == pytest.approx(sum(by_hand(0.0)), rel=1e-6)
     assert sums["accuracy"].item() == 2
-    parts = [task.measure(LOGITS[part], TARGETS[part]) for part in (slice(0, 1), slice(1, 4))]
+    parts = [task.metric_sums(LOGITS[part], TARGETS[part]) for part in (slice(0, 1), slice(1, 4))]
     for name, value in sums.items():
         assert sum(part[name].item() for part in parts) == pytest.approx(value.item())
 
@@ -32,11 +32,11 @@ def test_half_precision_outputs_are_summed_in_fp32() -> None:
     task = build_task(Settings(name="classification"), SIGNATURE)
     outputs = LOGITS.bfloat16()
     assert task.loss(outputs, TARGETS).dtype == torch.float32
-    assert task.measure(outputs, TARGETS)["loss"].dtype == torch.float32
+    assert task.metric_sums(outputs, TARGETS)["loss"].dtype == torch.float32
 
 
 def test_the_answer_is_the_probability_of_each_class() -> None:
-    answer = build_task(Settings(name="classification"), SIGNATURE).answer(LOGITS.bfloat16())
+    answer = build_task(Settings(name="classification"), SIGNATURE).postprocess(LOGITS.bfloat16())
     assert answer.dtype == torch.float32
     assert torch.allclose(answer, torch.softmax(LOGITS.bfloat16().float(), dim=1))
 

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from samebits.metrics.scores import token_metrics
-from samebits.tasks import Deriving
+from samebits.tasks import DerivesMetrics
 from samebits.tasks.language_model import LanguageModel
 
 
 def test_the_loss_is_the_mean_over_all_positions() -> None:
-    scores = torch.tensor([[[0.0, 0.0], [math.log(3.0), 0.0]]])
+    logits = torch.tensor([[[0.0, 0.0], [math.log(3.0), 0.0]]])
     targets = torch.tensor([[0, 1]])
     expected = (math.log(2.0) + math.log(4.0)) / 2
     task = LanguageModel(4.0)
-    assert task.loss(scores, targets).item() == pytest.approx(expected)
-    sums = task.measure(scores.repeat(5, 1, 1), targets.repeat(5, 1))
+    assert task.loss(logits, targets).item() == pytest.approx(expected)
+    sums = task.metric_sums(logits.repeat(5, 1, 1), targets.repeat(5, 1))
     assert sums["loss"].item() / 5 == pytest.approx(expected)
     assert sums["accuracy"].item() / 5 == pytest.approx(0.5)
 
@@ -33,8 +33,8 @@ def test_bits_per_byte_do_not_depend_on_how_text_is_cut() -> None:
 
 def test_without_bytes_there_are_no_bits_per_byte() -> None:
     task = LanguageModel(None)
-    assert isinstance(task, Deriving)
-    assert task.derived({"loss": 1.0}) == {"perplexity": pytest.approx(math.e)}
+    assert isinstance(task, DerivesMetrics)
+    assert task.derived_metrics({"loss": 1.0}) == {"perplexity": pytest.approx(math.e)}
 
 
 def test_a_loss_beyond_all_bounds_is_still_a_number() -> None:

@@ -34,21 +34,21 @@ def task(**settings: Any) -> Any:
 )
 def test_losses(settings: dict[str, Any], each: list[float]) -> None:
     assert task(**settings).loss(OUTPUTS, TARGETS).item() == pytest.approx(sum(each) / 3)
-    assert task(**settings).measure(OUTPUTS, TARGETS)["loss"].item() == pytest.approx(sum(each))
+    assert task(**settings).metric_sums(OUTPUTS, TARGETS)["loss"].item() == pytest.approx(sum(each))
 
 
 def test_measures_are_in_the_unit_of_the_data() -> None:
-    sums = task().measure(OUTPUTS, TARGETS)
+    sums = task().metric_sums(OUTPUTS, TARGETS)
     assert sums["mae"].item() == pytest.approx(10.0 + 0.0 + 60.0)
     assert sums["mse"].item() == pytest.approx(100.0 + 0.0 + 3600.0)
-    split = [task().measure(OUTPUTS[k : k + 1], TARGETS[k : k + 1]) for k in range(3)]
+    split = [task().metric_sums(OUTPUTS[k : k + 1], TARGETS[k : k + 1]) for k in range(3)]
     assert {name: sum(part[name] for part in split).item() for name in sums} == pytest.approx(
         {name: value.item() for name, value in sums.items()}
     )
 
 
 def test_the_answer_has_the_unit_of_the_data() -> None:
-    answer = task().answer(OUTPUTS.bfloat16())
+    answer = task().postprocess(OUTPUTS.bfloat16())
     assert answer.dtype == torch.float32
     assert answer.tolist() == [110.0, 140.0, 120.0]
 
@@ -68,4 +68,4 @@ def test_each_member_has_a_loss_of_its_own() -> None:
 def test_classes_are_refused() -> None:
     with pytest.raises(UserError, match="learns a number; the target of the data is a class") as caught:
         build_task(Settings(name="regression"), Signature(inputs=INPUTS, target=ClassTarget(classes=["a", "b"])))
-    assert "classification" in caught.value.cure
+    assert "classification" in caught.value.fix

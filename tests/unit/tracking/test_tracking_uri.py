@@ -63,7 +63,7 @@ def test_the_right_password_opens(server: str) -> None:
 def test_a_wrong_password_says_what_to_set(server: str, environ: dict[str, str]) -> None:
     with pytest.raises(UserError, match="refuses: 401") as raised:
         check_reachable(Target(f"http://{server}", local=False), environ)
-    assert "MLFLOW_TRACKING_USERNAME" in raised.value.cure
+    assert "MLFLOW_TRACKING_USERNAME" in raised.value.fix
 
 
 def test_a_server_that_is_not_there_cannot_be_reached() -> None:
@@ -99,7 +99,7 @@ VERIFY = "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]
         ("the moon is full", "does not take the records: the moon is full"),
     ],
 )
-def test_what_mlflows_client_met_is_told_with_its_cure(text: str, told: str) -> None:
+def test_what_mlflows_client_met_is_told_with_its_fix(text: str, told: str) -> None:
     line = explain("https://u:pw@h", text)
     assert told in line
     assert line.startswith("MLflow at https://h ")
@@ -120,5 +120,5 @@ def test_a_scheme_that_mlflow_takes(uri: str) -> None:
 def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="unknown scheme, htp") as caught:
         check_reachable(Target("htp://me:pw@host", local=False))
-    assert "https" in caught.value.cure
+    assert "https" in caught.value.fix
     assert "pw" not in str(caught.value)

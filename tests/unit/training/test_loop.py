@@ -25,7 +25,7 @@ from samebits.preprocess.image import Normalize
 from samebits.signature.signature import ClassTarget, ImageInputs, Signature
 from samebits.tasks.classification import Classification
 from samebits.training.loop import Observer, OutOfMemory, Training, out_of_memory
-from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.resume.state import TrainingState
 
@@ -63,7 +63,7 @@ def make(
         seed=1,
         device=torch.device("cpu"),
         precision=precision,
-        prepare=Normalize([0.5] * 3, [0.25] * 3),
+        preprocess=Normalize([0.5] * 3, [0.25] * 3),
         batches=Batches(split("train", 35), batch_size=train.batch_size, seed=1),
         validation=split("validation", 10),
         micro_batch_size=micro or train.micro_batch_size or train.batch_size,
@@ -71,7 +71,7 @@ def make(
         state=TrainingState(
             model=model,
             optimizer=build_optimizer(model, train.optimizer),
-            average=WeightAverage(model, train.ema_decay) if train.ema_decay else None,
+            average=ModelEma(model, train.ema_decay) if train.ema_decay else None,
             scaler=torch.amp.GradScaler("cpu", init_scale=2.0**10) if precision.scaled else None,
         ),
     )
@@ -159,7 +159,7 @@ def test_one_update_is_the_rate_times_the_gradient() -> None:
     training = make(epochs=1, schedule={"name": "linear", "warmup": 0.0, "final": 0.0})
     before, batch = weights(training), training.batches.batch(0)
     model = training.state.model
-    nn.functional.cross_entropy(model(training.prepare(batch.inputs)), batch.targets).backward()
+    nn.functional.cross_entropy(model(training.preprocess(batch.inputs)), batch.targets).backward()
     gradient = torch.cat([cast(Tensor, each.grad).flatten() for each in model.parameters()])
     stop = StopRequest()
     stop.requested = True
@@ -215,8 +215,8 @@ class BadLoss:
         self.passes += 1
         return self.task.loss(outputs, targets) * (self.value if self.passes == 3 else 1.0)
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        return self.task.measure(outputs, targets)
+    def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        return self.task.metric_sums(outputs, targets)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -226,7 +226,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(value: float) -> None
     told = Told(save_seconds=0.0, then=lambda _: seen.append(weights(training)))
     with pytest.raises(UserError, match=r"the loss is (nan|inf) at step 3 of 8") as error:
         run(training, told)
-    assert "train.gradient_clip" in error.value.cure
+    assert "train.gradient_clip" in error.value.fix
     assert training.state.step == 2
     assert torch.equal(weights(training), seen[-1])
     assert told.saves == 2
@@ -258,7 +258,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(settings: dict[st
     told = Told(save_seconds=0.0, then=lambda _: seen.append(weights(training)))
     with pytest.raises(UserError, match=r"the gradient of layer.bias is not finite at step 3 of 8") as error:
         run(training, told)
-    assert "square root" in error.value.cure
+    assert "square root" in error.value.fix
     assert torch.equal(weights(training), seen[-1])
     assert not training.state.damaged(training.state.tensors())
     assert told.saves == 2
@@ -304,7 +304,7 @@ def test_the_best_weights_are_kept_where_they_are_asked_for(monkeypatch: pytest.
     seen: dict[int, dict[str, Tensor]] = {}
 
     def note(step: int) -> None:
-        seen[step] = {name: value.clone() for name, value in training.state.evaluated.state_dict().items()}
+        seen[step] = {name: value.clone() for name, value in training.state.eval_model.state_dict().items()}
 
     run(training, Told(then=note))
     best = training.state.best
@@ -318,7 +318,7 @@ def test_validation_is_the_mean_over_the_split_whatever_the_batches() -> None:
     training = make()
     whole = next(iter(Batches(training.validation, batch_size=10, seed=0).stream(0, 1, 0)))
     with torch.no_grad():
-        outputs = training.state.model(training.prepare(whole.inputs))
+        outputs = training.state.model(training.preprocess(whole.inputs))
     expected = {
         "loss": nn.functional.cross_entropy(outputs, whole.targets).item(),
         "accuracy": (outputs.argmax(1) == whole.targets).double().mean().item(),

@@ -12,35 +12,35 @@ import pytest
 import torch
 
 from samebits.training import profiler
-from samebits.training.profiler import PHASES, Clock, Profile
+from samebits.training.profiler import PHASES, Profiler, TorchProfiler
 
 CPU = torch.device("cpu")
 
 
-def seconds_of(profile: Profile) -> dict[str, float]:
+def seconds_of(profile: TorchProfiler) -> dict[str, float]:
     """Phase -> seconds, as the table prints them."""
     rows = [line.split() for line in profile.table().splitlines()[1:-1]]
     return {row[0]: float(row[1]) for row in rows}
 
 
-def steps(profile: Clock, count: int) -> None:
+def steps(profile: Profiler, count: int) -> None:
     weight = torch.ones(64, 64)
-    for item in profile.waits(range(count)):
+    for item in profile.iter_data(range(count)):
         with profile("forward"):
             weight @ (weight * item)
         profile.step()
 
 
 def test_a_plain_clock_passes_items_through_and_takes_any_phase() -> None:
-    plain, items = Clock(), [1, 2]
-    assert plain.waits(items) is items
+    plain, items = Profiler(), [1, 2]
+    assert plain.iter_data(items) is items
     with plain("forward"):
         plain.step()
 
 
 def test_the_phases_and_the_rest_add_up(tmp_path: Path) -> None:
-    profile = Profile(CPU, tmp_path)
-    for _ in profile.waits(iter([time.sleep(0.05), None])):
+    profile = TorchProfiler(CPU, tmp_path)
+    for _ in profile.iter_data(iter([time.sleep(0.05), None])):
         with profile("backward"):
             time.sleep(0.05)
         profile.step()
@@ -52,7 +52,7 @@ def test_the_phases_and_the_rest_add_up(tmp_path: Path) -> None:
 
 
 def test_an_exception_inside_a_phase_gets_out_and_its_time_is_counted(tmp_path: Path) -> None:
-    profile = Profile(CPU, tmp_path)
+    profile = TorchProfiler(CPU, tmp_path)
 
     def fail() -> None:
         with profile("data"):
@@ -67,7 +67,7 @@ def test_an_exception_inside_a_phase_gets_out_and_its_time_is_counted(tmp_path: 
 def test_the_trace_holds_phases_and_operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiler, "_TRACE_AFTER", 2)
     monkeypatch.setattr(profiler, "_TRACE_STEPS", 3)
-    profile = Profile(CPU, tmp_path / "new")
+    profile = TorchProfiler(CPU, tmp_path / "new")
     steps(profile, 8)
     assert profile.write() == [profile.table_file, profile.trace_file]
     names = [event.get("name") for event in json.loads(gzip.decompress(profile.trace_file.read_bytes()))["traceEvents"]]
@@ -80,7 +80,7 @@ def test_the_trace_holds_phases_and_operators(tmp_path: Path, monkeypatch: pytes
 
 def test_a_training_that_ends_inside_the_trace_still_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiler, "_TRACE_AFTER", 2)
-    profile = Profile(CPU, tmp_path)
+    profile = TorchProfiler(CPU, tmp_path)
     steps(profile, 4)
     assert profile.trace_file in profile.write()
 
@@ -90,13 +90,13 @@ def test_a_training_that_is_stopped_inside_the_trace_leaves_the_profiler_to_the_
 ) -> None:
     monkeypatch.setattr(profiler, "_TRACE_AFTER", 1)
     for name in ("stopped", "next"):
-        with contextlib.closing(Profile(CPU, tmp_path / name)) as profile:
+        with contextlib.closing(TorchProfiler(CPU, tmp_path / name)) as profile:
             steps(profile, 2)
         assert profile.trace_file.is_file()
 
 
 def test_a_training_too_short_for_a_trace_says_so(tmp_path: Path) -> None:
-    profile = Profile(CPU, tmp_path)
+    profile = TorchProfiler(CPU, tmp_path)
     steps(profile, 3)
     assert profile.write() == [profile.table_file]
     assert "fewer steps" in profile.table_file.read_text()

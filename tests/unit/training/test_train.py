@@ -353,8 +353,8 @@ def test_halve_goes_on_with_the_same_effective_batch(context: Any, monkeypatch: 
     assert read_json(context.project.checkpoint / "config.json")["step"] == steps
     assert fitted == [8] * (4 * steps)
     assert [line for line in context.said if "out of memory" in line] == [
-        "out of memory at 32 samples a forward pass; going on with 16, 32 an update",
-        "out of memory at 16 samples a forward pass; going on with 8, 32 an update",
+        "out of memory at 32 samples per forward pass; continuing with 16, 32 per update",
+        "out of memory at 16 samples per forward pass; continuing with 8, 32 per update",
     ]
 
 
@@ -372,7 +372,7 @@ def test_stop_names_the_size_to_try(batch: int, try_next: int, context: Any, mon
     limit_memory(monkeypatch, 1)
     with pytest.raises(UserError, match=f"out of memory at {batch} samples") as error:
         run(context, batch_size=batch, on_out_of_memory="stop")
-    assert f"set train.micro_batch_size: {try_next} (the effective batch stays {batch})" in error.value.cure
+    assert f"set train.micro_batch_size: {try_next} (the effective batch stays {batch})" in error.value.fix
     assert not context.project.checkpoint.exists()
 
 
@@ -380,7 +380,7 @@ def test_a_single_sample_that_does_not_fit_ends_it(context: Any, monkeypatch: py
     limit_memory(monkeypatch, 0)
     with pytest.raises(UserError, match="one sample at a time") as error:
         run(context, on_out_of_memory="halve")
-    assert "smaller model" in error.value.cure
+    assert "smaller model" in error.value.fix
 
 
 def test_a_finished_training_leaves_no_state(context: Any) -> None:

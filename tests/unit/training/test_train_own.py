@@ -160,7 +160,9 @@ def test_the_metrics_of_ones_own_regression_are_those_computed_by_hand(made: Any
     split = open_split(context.project.prepared, "validation", in_memory=True)
     rows, prices = split.samples(np.arange(len(split)))
     with torch.inference_mode():
-        answers = checkpoint.task.answer(checkpoint.model(build_preprocess(info.signature)(torch.from_numpy(rows))))
+        answers = checkpoint.task.postprocess(
+            checkpoint.model(build_preprocess(info.signature)(torch.from_numpy(rows)))
+        )
     assert validated(context)["mae"] == pytest.approx(float(np.abs(answers.numpy() - prices).mean()), rel=1e-4)
 
 
@@ -235,7 +237,7 @@ def test_the_next_token_without_a_cache_is_trained_and_not_exported(made: Any) -
     assert validated(context)["perplexity"] > 1
     with pytest.raises(UserError, match="the model own has no cache") as error:
         export(ExportParams(), context=context)
-    assert "cache_shape and extend" in error.value.cure
+    assert "kv_cache_shape and decode_step" in error.value.fix
     assert not context.project.exported.exists()
 
 
@@ -255,13 +257,13 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_not_for_the_data_is_told_before_the_first_step(case: str, made: Any) -> None:
-    name, message, cure = WRONG[case]
+    name, message, fix = WRONG[case]
     context = made(make_table_context, steps=0)
     signature = read_info(context.project.prepared).signature
     width = build_preprocess(signature)(torch.zeros(1, *signature.row_shape)).shape[1]
     with pytest.raises(UserError, match=message) as error:
         run(context, Regression(name="regression"), name)
-    assert cure.replace("[2, 7]", f"[2, {width}]") in error.value.cure
+    assert fix.replace("[2, 7]", f"[2, {width}]") in error.value.fix
 
 
 def test_trying_a_model_out_moves_no_random_number_and_no_switch(made: Any) -> None:

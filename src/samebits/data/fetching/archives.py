@@ -24,7 +24,7 @@ from samebits.data.fetching.leftovers import is_leftover
 
 UNPACKED_LEAST = 1 << 30
 UNPACKED_TIMES = 100
-"""An archive may unpack to so many bytes, or to so many times its own size where that is more. Texts pack to a tenth of
+"""Zip-bomb limit: the larger of this many bytes and this multiple of the archive's size. Texts compress to a tenth of
 their size, images hardly at all; a small file that was made for it unpacks to terabytes."""
 
 _BLOCK = 1 << 20

@@ -212,8 +212,8 @@ def _unknown(catalog: Path, name: str) -> tuple[str, str]:
     if not known:
         return f"data.source {name!r}: there are no cards in {catalog}", "restore them: git checkout data/catalog"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    cure = f"did you mean {near[0]!r}? " if near else ""
+    fix = f"did you mean {near[0]!r}? " if near else ""
     return (
         f"data.source {name!r} is no card of data/catalog",
-        f"{cure}known: {', '.join(known)}; or add data/catalog/NAME.yaml",
+        f"{fix}known: {', '.join(known)}; or add data/catalog/NAME.yaml",
     )

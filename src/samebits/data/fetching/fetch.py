@@ -245,6 +245,6 @@ def _keep(path: Path, cache: Path, file: CardFile) -> Path:
 def _not_found(card: Card, missing: list[CardFile], reasons: list[tuple[str, str]]) -> tuple[str, str]:
     lines = [f"{card.title}: {len(missing)} of {len(card.files)} files could not be had. Places tried:"]
     lines += [f"  {name}: {reason}" for name, reason in dict.fromkeys(reasons)]
-    cure = ["check the network; or put these files into a folder and set SAMEBITS_DATA to it:"]
-    cure += [f"  {file.name}  ({file.bytes:,} bytes, sha256 {file.sha256})" for file in missing]
-    return "\n".join(lines), "\n".join(cure)
+    fix = ["check the network; or put these files into a folder and set SAMEBITS_DATA to it:"]
+    fix += [f"  {file.name}  ({file.bytes:,} bytes, sha256 {file.sha256})" for file in missing]
+    return "\n".join(lines), "\n".join(fix)

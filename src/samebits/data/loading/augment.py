@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from samebits.data.loading.color_jitter import change_colours
+from samebits.data.loading.color_jitter import color_jitter
 from samebits.data.loading.order import Int64, Stream, uniform
 from samebits.params.augment import AugmentParams
 
@@ -84,7 +84,7 @@ def apply(images: Images, chance: Floats, params: AugmentParams, *, fill: tuple[
 
     Args:
         images: uint8 [B, C, H, W]; not changed.
-        chance: of `draw`, a row a sample.
+        chance: of `draw`, a row per sample.
         fill: mean pixel of each channel, what `erase` writes; zeros if absent.
 
     Returns:
@@ -110,7 +110,7 @@ def apply(images: Images, chance: Floats, params: AugmentParams, *, fill: tuple[
             params.contrast,
             params.saturation,
         )
-        out = change_colours(out, 1 + factors)
+        out = color_jitter(out, 1 + factors)
     if params.erase:
         out = _erase(out if out is not images else images.copy(), chance, params.erase, fill)
     return np.ascontiguousarray(out)

@@ -29,7 +29,7 @@ class Batches:
 
     Args:
         split: what to draw from.
-        batch_size: samples a step; an epoch's last partial batch is dropped.
+        batch_size: samples per step; an epoch's last partial batch is dropped.
         seed: of the order and the augmentation.
         augment: random changes of images, or None; other samples are left as they are.
         shuffle: see `samebits.data.loading.order.epoch_order`.
@@ -62,7 +62,7 @@ class Batches:
         self.steps_per_epoch = steps_in_epoch(len(split), batch_size)
         self._lock = Lock()
         self._orders: dict[int, Int64] = {}
-        self._chances: dict[tuple[int, int], Floats] = {}
+        self._draws: dict[tuple[int, int], Floats] = {}
 
     def indices(self, step: int) -> Int64:
         """Rows of the split that step `step` (from 0) trains on: int64 [B]."""
@@ -76,7 +76,7 @@ class Batches:
         inputs, targets = self.split.samples(indices)
         kind = self.split.info.signature.inputs
         if self.augment is not None and isinstance(kind, ImageInputs):
-            inputs = apply(inputs, self._chance(step, self.augment), self.augment, fill=kind.mean_pixel)
+            inputs = apply(inputs, self._random_draws(step, self.augment), self.augment, fill=kind.mean_pixel)
         return Batch(as_tensor(inputs), as_tensor(targets), indices)
 
     def stream(self, start: int, stop: int, workers: int = 1) -> Generator[Batch]:
@@ -104,18 +104,18 @@ class Batches:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _chance(self, step: int, params: AugmentParams) -> Floats:
-        """The random numbers of a step's images, drawn for many steps at a time: a call has a cost of its own."""
+    def _random_draws(self, step: int, params: AugmentParams) -> Floats:
+        """The random numbers of a step's images, drawn for many steps per call: each call has a fixed cost."""
         epoch, place = divmod(step, self.steps_per_epoch)
         block, within = divmod(place, _STEPS_DRAWN)
         order = self._order(epoch)
         with self._lock:
-            drawn = self._chances.get((epoch, block))
+            drawn = self._draws.get((epoch, block))
             if drawn is None:
                 rows = _STEPS_DRAWN * self.batch_size
                 drawn = draw(order[block * rows : (block + 1) * rows], params, seed=self.seed, epoch=epoch)
                 # Two blocks: workers read ahead over the end of one.
-                self._chances = {(epoch, block): drawn, **dict(list(self._chances.items())[:1])}
+                self._draws = {(epoch, block): drawn, **dict(list(self._draws.items())[:1])}
         return drawn[within * self.batch_size : (within + 1) * self.batch_size]
 
     def _order(self, epoch: int) -> Int64:

@@ -12,7 +12,7 @@ _RGB = 3
 _LUMA = np.array([77, 150, 29], dtype=np.int32)
 
 
-def change_colours(images: Images, factors: npt.NDArray[np.float64]) -> Images:
+def color_jitter(images: Images, factors: npt.NDArray[np.float64]) -> Images:
     """Brightness, then contrast, then saturation; each step is rounded and kept in 0 .. 255.
 
     Brightness multiplies. Contrast draws a pixel to or from the mean grey of its image, saturation to or from its own

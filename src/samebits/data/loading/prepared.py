@@ -1,4 +1,4 @@
-"""The prepared format: shards of samples, one manifest row a sample, and `dataset.json`, which describes them.
+"""The prepared format: shards of samples, one manifest row per sample, and `dataset.json`, which describes them.
 
     data/prepared/
       dataset.json                      signature, counts, digest, audit, the list of shards
@@ -37,7 +37,7 @@ Array = npt.NDArray[Any]
 _CHUNK = 4096
 
 _T = TypeVar("_T")
-_CURE = "make it again: dvc repro (or, if it was made before: dvc checkout)"
+_FIX = "make it again: dvc repro (or, if it was made before: dvc checkout)"
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Split:
         return rows, self.targets[indices]
 
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each text without what fills it up; of other samples, 1: int64 [n]."""
+        """Unpadded length of each text in tokens; 1 for other inputs: int64 [n]."""
         inputs = self.info.signature.inputs
         if not isinstance(inputs, TokenInputs) or inputs.pad is None:
             return np.ones(len(self), dtype=np.int64)
@@ -184,14 +184,14 @@ def read_info(folder: Path) -> DatasetInfo:
     value = read_json(path)
     version = value.get("format_version") if isinstance(value, dict) else None
     if version != FORMAT_VERSION:
-        raise UserError(f"{path}: format_version is {version!r}, this code reads {FORMAT_VERSION}", _CURE)
+        raise UserError(f"{path}: format_version is {version!r}, this code reads {FORMAT_VERSION}", _FIX)
     try:
         return _parse(value)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{path} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}", _CURE) from None
+        raise UserError(f"{path} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}", _FIX) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: {type(error).__name__} {error}", _CURE) from None
+        raise UserError(f"{path} is damaged: {type(error).__name__} {error}", _FIX) from None
 
 
 def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
@@ -208,7 +208,7 @@ def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
     info = read_info(folder)
     signature = info.signature
     if split not in info.shards:
-        raise UserError(f"{folder / 'dataset.json'} has no split {split!r}", _CURE)
+        raise UserError(f"{folder / 'dataset.json'} has no split {split!r}", _FIX)
     shards = info.shards[split]
     rows = tuple(shard.rows for shard in shards)
     shape, dtype = signature.row_shape, np.dtype(signature.row_dtype)
@@ -232,22 +232,22 @@ def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
 
 def _targets(folder: Path, shard: ShardInfo, dtype: np.dtype[Any]) -> Array:
     if shard.targets is None or shard.targets_sha256 is None:
-        raise UserError(f"{folder / 'dataset.json'} names no targets for {shard.inputs}", _CURE)
+        raise UserError(f"{folder / 'dataset.json'} names no targets for {shard.inputs}", _FIX)
     return _load(folder / shard.targets, dtype, (shard.rows,), shard.targets_sha256)
 
 
 def _check_targets(folder: Path, split: str, targets: Array, info: DatasetInfo) -> None:
     if isinstance(info.signature.target, ClassTarget):
         if targets.min() < 0 or targets.max() >= len(info.classes):
-            raise UserError(f"{folder}: a label of split {split} is none of the {len(info.classes)} classes", _CURE)
+            raise UserError(f"{folder}: a label of split {split} is none of the {len(info.classes)} classes", _FIX)
     elif not np.isfinite(targets).all():
-        raise UserError(f"{folder}: a target of split {split} is not finite", _CURE)
+        raise UserError(f"{folder}: a target of split {split} is not finite", _FIX)
 
 
 def _load(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], sha256: str) -> Array:
     data = _readable(path, path.read_bytes)
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise UserError(f"{path} is damaged: its hash is not the one in dataset.json", _CURE)
+        raise UserError(f"{path} is damaged: its hash is not the one in dataset.json", _FIX)
     array = _readable(path, lambda: np.load(io.BytesIO(data), allow_pickle=False))
     return _checked(path, array, dtype, shape)
 
@@ -260,15 +260,15 @@ def _readable(path: Path, read: Callable[[], _T]) -> _T:
     try:
         return read()
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist", _CURE) from None
+        raise UserError(f"{path} does not exist", _FIX) from None
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read: {error}", _CURE) from None
+        raise UserError(f"{path} cannot be read: {error}", _FIX) from None
 
 
 def _checked(path: Path, array: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     if array.dtype != dtype or array.shape != shape:
         raise UserError(
-            f"{path} holds {array.dtype} {list(array.shape)}, dataset.json says {dtype} {list(shape)}", _CURE
+            f"{path} holds {array.dtype} {list(array.shape)}, dataset.json says {dtype} {list(shape)}", _FIX
         )
     return array
 

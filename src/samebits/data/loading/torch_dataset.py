@@ -73,7 +73,7 @@ class PreparedDataset(Dataset[Item]):
 
 
 class EpochBatchSampler(Sampler[list[int]]):
-    """Lists of row numbers, one a batch, in the order of (seed, epoch); the last partial batch is dropped.
+    """Lists of row numbers, one per batch, in the order of (seed, epoch); the last partial batch is dropped.
 
     Args:
         shard_rows: `Split.shard_rows`.

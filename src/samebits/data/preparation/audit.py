@@ -1,6 +1,6 @@
-"""The audit before the split: duplicates and lookalikes found, and dropped where `data` says so; classes counted.
+"""The audit before the split: find duplicates and near-duplicates, drop them where `data` says so; count classes.
 
-What is dropped is set aside with its reason, nothing is dropped in silence. (Copies inside a split and across splits
+What is dropped is listed with its reason, nothing is dropped silently. (Copies inside a split and across splits
 that stay are counted by `samebits.data.preparation.shards.audit`.)
 """
 
@@ -17,14 +17,14 @@ from samebits.base.files import csv_bytes
 from samebits.data.loading.prepared import SPLITS
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.near_duplicates import MOST_PAIRS, find_pairs
-from samebits.data.readers.reader import Array, Int64, Raw, SetAside
+from samebits.data.readers.reader import Array, Int64, Raw, Rejected
 from samebits.data.readers.sample_hashes import hash_words
 from samebits.params.data import DataParams
 
 NEAR_DUPLICATES = "near_duplicates.csv"
 
 _IMBALANCE = 10.0
-"""Largest over smallest class, from which on it is said."""
+"""Imbalance ratio (largest/smallest class) above which a warning is printed."""
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2}
 """Of copies in several given splits, the test's stays: results stay comparable with others on it."""
 
@@ -41,13 +41,13 @@ class Audited:
     """
 
     kept: Int64
-    set_aside: tuple[SetAside, ...] = ()
+    set_aside: tuple[Rejected, ...] = ()
     pairs: Sequence[tuple[int, int, int]] = field(default=())
     truncated: bool = False
 
 
 def audit_raw(raw: Raw, settings: DataParams, scratch: Path | None = None) -> Audited:
-    """Find copies and lookalikes; drop those that `data.duplicates` and `data.image.near_duplicates` say.
+    """Find copies and near-duplicates; drop those that `data.duplicates` and `data.image.near_duplicates` say.
 
     Args:
         scratch: a folder for what would otherwise grow in memory with the number of images.
@@ -62,10 +62,10 @@ def audit_raw(raw: Raw, settings: DataParams, scratch: Path | None = None) -> Au
         words = hash_words(raw.hashes)
         pairs = [pair for pair in pairs if (words[pair[0]] != words[pair[1]]).any()]
         if settings.image.near_duplicates == "drop":
-            reasons |= _lookalikes(raw, pairs, reasons)
+            reasons |= _near_duplicates(raw, pairs, reasons)
     kept = np.array([row for row in range(len(raw)) if row not in reasons], dtype=np.int64)
-    aside = tuple(SetAside(raw.ids[row], reasons[row]) for row in sorted(reasons))
-    return Audited(kept, aside, pairs, truncated)
+    rejected = tuple(Rejected(raw.ids[row], reasons[row]) for row in sorted(reasons))
+    return Audited(kept, rejected, pairs, truncated)
 
 
 def _rank(raw: Raw, row: int) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def _copies(raw: Raw) -> dict[int, str]:
     return reasons
 
 
-def _lookalikes(raw: Raw, pairs: Sequence[tuple[int, int, int]], gone: Mapping[int, str]) -> dict[int, str]:
+def _near_duplicates(raw: Raw, pairs: Sequence[tuple[int, int, int]], gone: Mapping[int, str]) -> dict[int, str]:
     reasons: dict[int, str] = {}
     for first, second, bits in pairs:
         if {first, second} & (gone.keys() | reasons.keys()):
@@ -104,7 +104,7 @@ def _lookalikes(raw: Raw, pairs: Sequence[tuple[int, int, int]], gone: Mapping[i
 
 
 def limit_classes(splits: dict[str, Int64], raw: Raw, most: int | None) -> tuple[dict[str, Int64], int]:
-    """The splits with at most `most` training samples a class, those of lowest hash; how many were left out."""
+    """The splits with at most `most` training samples per class, those of lowest hash; how many were left out."""
     if most is None or raw.targets is None or not raw.classes:
         return splits, 0
     train = splits["train"]

@@ -182,7 +182,7 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
         raise UserError(
             f"{len(bad):,} of {total:,} samples of {settings.source} cannot be used, data.bad_limit is "
             f"{settings.bad_limit:g}:{first}{more}",
-            "mend or remove them, or raise data.bad_limit; nothing was written",
+            "fix or remove them, or raise data.bad_limit; nothing was written",
         )
 
 
@@ -205,7 +205,7 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
         given=None if raw.given is None else [raw.given[row] for row in kept.tolist()],
         groups=None if raw.groups is None else [raw.groups[row] for row in kept.tolist()],
         times=None if raw.times is None else raw.times[kept],
-        cures=raw.split_cures,
+        fixes=raw.split_fixes,
     )
     splits = {name: kept[rows] for name, rows in of_kept.items()}
     check_splits(splits, labels, raw.classes, settings, raw.given)
@@ -245,8 +245,8 @@ def describe(info: Mapping[str, Any], encoded: Encoded, duplicates: str) -> Iter
     found += [f"{audit['set_aside']:,} set aside (set_aside.csv)"] if audit["set_aside"] else []
     yield "audit: " + (", ".join(found) or "no duplicates, no label conflicts")
     if any(audit["overlap"].values()):
-        cure = "; data.duplicates: drop sets copies aside" if duplicates == "keep" else ""
-        yield f"audit: scores on samples that are also in another split say little{cure}"
+        fix = "; data.duplicates: drop sets copies aside" if duplicates == "keep" else ""
+        yield f"audit: scores on samples that are also in another split say little{fix}"
     yield from encoded.remarks
     yield f"digest {info['digest'][:16]}"
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from samebits.base.errors import UserError
 from samebits.base.files import csv_bytes, json_bytes, write_bytes, write_json
 from samebits.data.loading.prepared import FORMAT_VERSION, SPLITS, ShardInfo
-from samebits.data.readers.reader import Encoded, SetAside, SplitData
+from samebits.data.readers.reader import Encoded, Rejected, SplitData
 from samebits.data.readers.sample_hashes import Hashes, hash_words
 from samebits.signature.signature import Signature
 
@@ -71,7 +71,7 @@ def write_prepared(
     encoded: Encoded,
     *,
     shard_mib: float,
-    set_aside: Sequence[SetAside] = (),
+    set_aside: Sequence[Rejected] = (),
 ) -> dict[str, Any]:
     """Write a prepared folder, `dataset.json` last, and return what that says.
 
@@ -153,7 +153,7 @@ def npy_bytes(array: npt.NDArray[Any]) -> bytes:
 
 
 def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInfo]]) -> bytes:
-    """The manifest: a row a sample, in the order of splits and rows, as Parquet."""
+    """The manifest: a row per sample, in the order of splits and rows, as Parquet."""
     sink = io.BytesIO()
     # Ids and hashes do not repeat: a dictionary of them is dead weight.
     with pq.ParquetWriter(
@@ -181,7 +181,7 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
     return sink.getvalue()
 
 
-def _set_aside_csv(samples: Sequence[SetAside]) -> bytes:
+def _set_aside_csv(samples: Sequence[Rejected]) -> bytes:
     return csv_bytes(("id", "reason"), ((sample.id, sample.reason) for sample in samples))
 
 

@@ -43,7 +43,7 @@ def assign(
     given: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     times: npt.NDArray[Any] | None = None,
-    cures: Mapping[str, str] | None = None,
+    fixes: Mapping[str, str] | None = None,
 ) -> dict[str, Int64]:
     """The samples of each split, ascending. Every sample is in exactly one.
 
@@ -55,7 +55,7 @@ def assign(
         labels: classes, for `stratified`.
         given: `train`, `validation` or `test` of each sample.
         groups, times: for `group` and `time`.
-        cures: what to do where the split is `group` or `time` and none are known; left out where the source has none.
+        fixes: what to do where the split is `group` or `time` and none are known; left out where the source has none.
 
     Raises:
         UserError: if the split needs what the source does not have.
@@ -65,7 +65,7 @@ def assign(
         if (where == name).any():
             continue
         free = np.flatnonzero(where == "train")
-        where[free[_held_out(settings, name, fraction, free, hashes, labels, groups, times, cures or {})]] = name
+        where[free[_held_out(settings, name, fraction, free, hashes, labels, groups, times, fixes or {})]] = name
     return {name: np.flatnonzero(where == name) for name in ("train", "validation", "test")}
 
 
@@ -78,7 +78,7 @@ def _held_out(
     labels: npt.NDArray[np.int64] | None,
     groups: Sequence[str] | None,
     times: npt.NDArray[Any] | None,
-    cures: Mapping[str, str],
+    fixes: Mapping[str, str],
 ) -> npt.NDArray[np.bool_]:
     """Which of the samples `free` go into the split `name`."""
     # Independent words of the hash, so that the validation split is drawn from what the test split leaves.
@@ -91,22 +91,22 @@ def _held_out(
         return _stratified(hash_words(hashes[free])[:, word], labels[free], fraction)
     if settings.split == "group":
         if groups is None:
-            raise _not_known("group", cures)
+            raise _not_known("group", fixes)
         keys = [groups[row] for row in free.tolist()]
         digests = b"".join(hashlib.sha256(key.encode()).digest() for key in keys)
         of_group = np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)
         return hash_mask(of_group, fraction, word)
     if times is None:
-        raise _not_known("time", cures)
+        raise _not_known("time", fixes)
     order = np.argsort(times[free], kind="stable")
     chosen = np.zeros(len(free), dtype=np.bool_)
     chosen[order[len(free) - max(1, round(fraction * len(free))) :]] = True
     return chosen
 
 
-def _not_known(what: str, cures: Mapping[str, str]) -> UserError:
-    if what in cures:
-        return UserError(f"data.split is {what}, but no {what} is known", cures[what])
+def _not_known(what: str, fixes: Mapping[str, str]) -> UserError:
+    if what in fixes:
+        return UserError(f"data.split is {what}, but no {what} is known", fixes[what])
     return UserError(f"data.split is {what}, but this kind of source has no {what}s", "set data.split: hash")
 
 

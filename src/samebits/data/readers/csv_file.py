@@ -282,9 +282,9 @@ def _split_at_returns(lines: Iterator[_Line]) -> Iterator[_Line]:
 def _require_csv(path: Path, name: str) -> None:
     with path.open("rb") as file:
         start = file.read(16)
-    for magic, (what, cure) in _FOREIGN.items():
+    for magic, (what, fix) in _FOREIGN.items():
         if start.startswith(magic):
-            raise UserError(f"{name} is no CSV: it is {what}", cure)
+            raise UserError(f"{name} is no CSV: it is {what}", fix)
     if start.lstrip()[:1] in {b"{", b"["}:
         raise UserError(f"{name} is no CSV: it begins like JSON", "convert it to CSV or Parquet")
     if start.lstrip()[:5].lower() in {b"<html", b"<!doc"}:

@@ -42,7 +42,7 @@ class OwnFiles:
             self._seen.update(self._walk(path))
         except OSError as error:
             shown = self._shown(Path(error.filename or path))
-            raise UserError(f"{shown} cannot be read: {error.strerror}", "mend its permissions, or remove it") from None
+            raise UserError(f"{shown} cannot be read: {error.strerror}", "fix its permissions, or remove it") from None
         self._roots.append(path)
 
     def require_unchanged(self) -> None:
@@ -111,7 +111,7 @@ class OwnFiles:
                 f"{shown} is a link to the folder {target}, in which DVC sees no change",
                 f"put the folder itself there (rm {shown}; mv or cp -r {target} {shown}), or link its files one by one",
             )
-        return UserError(f"{shown} is a link to {target}, which is no file", "remove the link, or mend it")
+        return UserError(f"{shown} is a link to {target}, which is no file", "remove the link, or fix it")
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self._workspace).as_posix() if path.is_relative_to(self._workspace) else str(path)

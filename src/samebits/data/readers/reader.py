@@ -121,11 +121,11 @@ class Source:
 
 
 @dataclass(frozen=True)
-class SetAside:
+class Rejected:
     """A sample that cannot be used, and why.
 
     Attributes:
-        label: its class, where that is known: a class of which nothing is left must be told.
+        label: its class, where that is known: a class of which nothing is left must be reported.
         other: a file of another kind that lies beside the samples: it is no fault of the data, and does not count
             towards `data.bad_limit`.
     """
@@ -136,19 +136,19 @@ class SetAside:
     other: bool = False
 
 
-def others_line(aside: Sequence[SetAside]) -> str:
+def others_line(rejected: Sequence[Rejected]) -> str:
     """How many files of other kinds were set aside, by their endings, as a line; empty if there are none."""
-    endings = Counter(PurePosixPath(each.id).suffix.lower() or "no ending" for each in aside if each.other)
+    endings = Counter(PurePosixPath(each.id).suffix.lower() or "no ending" for each in rejected if each.other)
     if not endings:
         return ""
     found = listed([f"{n:,} {ending}" for ending, n in sorted(endings.items(), key=lambda item: (-item[1], item[0]))])
     return f"{endings.total():,} other files are no samples: {found} (set_aside.csv)"
 
 
-def require_kept(shown: str, named: Collection[str], kept: Collection[str], aside: Sequence[SetAside]) -> None:
+def require_kept(shown: str, named: Collection[str], kept: Collection[str], rejected: Sequence[Rejected]) -> None:
     """Refuse a class that the source has and of which no sample is left: the model would not know it.
 
-    A label that only one broken sample has may be a slip of the pen; it is told with what is set aside.
+    A label that only one broken sample has may be a slip of the pen; it is reported with what is set aside.
 
     Args:
         shown: what the source is called.
@@ -158,15 +158,15 @@ def require_kept(shown: str, named: Collection[str], kept: Collection[str], asid
     Raises:
         UserError: with the classes and a reason.
     """
-    gone = Counter(each.label for each in aside if each.label is not None and each.label.strip())
+    gone = Counter(each.label for each in rejected if each.label is not None and each.label.strip())
     known = dict.fromkeys([*sorted(named), *(label for label, n in gone.items() if n > 1)])
     lost = [label for label in known if label not in kept]
     if not lost:
         return
-    why = next((f"; {each.id}: {each.reason}" for each in aside if each.label == lost[0]), "")
+    why = next((f"; {each.id}: {each.reason}" for each in rejected if each.label == lost[0]), "")
     raise UserError(
         f"{shown}: no usable sample of the class {listed([label[:60] for label in lost])}{why}",
-        "mend its samples, add others, or take it out of the source (of a card: out of `classes`)",
+        "fix its samples, add others, or take it out of the source (of a card: out of `classes`)",
     )
 
 
@@ -224,7 +224,7 @@ class Raw(ABC):
         given: `train`, `validation` or `test` of each sample, where the source decides it.
         groups: for `data.split: group`, n keys; samples of one key stay together.
         times: for `data.split: time`, n sortable values.
-        split_cures: how the user can say what `group` or `time` a sample is of, where the reader can be told.
+        split_fixes: how the user can say what `group` or `time` a sample is of, where the reader can be told.
         set_aside: samples that could not be used.
     """
 
@@ -236,8 +236,8 @@ class Raw(ABC):
     given: Sequence[str] | None = None
     groups: Sequence[str] | None = None
     times: Array | None = None
-    split_cures: Mapping[str, str] = field(default_factory=dict)
-    set_aside: tuple[SetAside, ...] = ()
+    split_fixes: Mapping[str, str] = field(default_factory=dict)
+    set_aside: tuple[Rejected, ...] = ()
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -250,7 +250,7 @@ class Raw(ABC):
             splits: of each split, its samples, int64, ascending.
         """
 
-    def take(self, rows: Int64, read: Callable[[Int64], Array]) -> SplitData:
+    def subset(self, rows: Int64, read: Callable[[Int64], Array]) -> SplitData:
         """Samples `rows` as a split, where one sample is one stored row.
 
         Args:

@@ -1,4 +1,4 @@
-"""Which words a text holds, weighed one by one: a linear model that reads any length at next to no cost."""
+"""Bag of words: a linear model over the set of tokens of a text, of any length and almost free."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import torch
 from torch import Tensor, nn
 
 
-class Words(nn.Module):
+class BagOfWords(nn.Module):
     """Tokens [N, L], int64 -> outputs [N, K], float32.
 
     The sum of a weight for each different token of the text, divided by the square root of their number, as if each
-    text were a vector of length 1 with an entry a token. It is the wide part of a wide and deep model (Cheng et al.,
-    2016). The weights start at zero, so that it says nothing before it has learnt something.
+    text were a vector of length 1 with one entry per token. It is the wide part of a wide and deep model (Cheng et al.,
+    2016). The weights start at zero, so that it contributes nothing before it is trained.
 
     Args:
         vocabulary: number of tokens.
-        pad: the token that counts nothing; None where rows are full.
+        pad: the padding token, which is not counted; None where rows are full.
     """
 
     def __init__(self, vocabulary: int, pad: int | None, outputs: int) -> None:

@@ -1,4 +1,4 @@
-"""Judge an image and its mirror image, and answer with the mean of both: a vote of two, at twice the work."""
+"""Flip TTA (test-time augmentation): the mean of the logits of an image and of its mirror image, at twice the cost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from collections.abc import Callable
 from torch import Tensor
 
 
-def mean_of_both(answer: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+def flip_tta(model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Mean of the logits of `images` [N, C, H, W] and of the same, mirrored left and right."""
-    return (answer(images) + answer(images.flip(-1))) / 2
+    return (model(images) + model(images.flip(-1))) / 2

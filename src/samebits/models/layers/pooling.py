@@ -1,4 +1,4 @@
-"""What of a text's tokens is used, and from one vector a token to one a text, padding left out."""
+"""What of a text's tokens is used, and from one vector per token to one per text, padding left out."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def record_all(project: Project, recipes: Iterable[str], *, replace: bool = Fals
     counts = {"traced": traced, "different": len(different), "failed": len(failed), "without data": len(without)}
     say(", ".join(f"{count} {word}" for word, count in counts.items()))
     if failed or not traced:
-        raise UserError(f"not traced: {', '.join(failed or without)}", "the reasons are above; mend them, then again")
+        raise UserError(f"not traced: {', '.join(failed or without)}", "the reasons are above; fix them, then again")
     return not different
 
 

@@ -21,7 +21,7 @@ from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
 from samebits.base.terminal import escape_unprintable
 from samebits.params.schema import Params, read_params
-from samebits.pipeline.context import StageContext, is_helper
+from samebits.pipeline.context import StageContext, is_rank_zero
 from samebits.stage import load_body, sections_of
 from samebits.tracking.journal.tracker import NullTracker
 
@@ -107,7 +107,7 @@ def trace_in_process(workspace: Path, steps: int, source: Path, environ: Mapping
         errors="replace",
     )
     if done.returncode:
-        raise UserError(f"the training steps failed:\n{done.stderr.strip()[-2000:]}", "mend what it names")
+        raise UserError(f"the training steps failed:\n{done.stderr.strip()[-2000:]}", "fix what it names")
     trace: dict[str, Any] = read_json(file)
     return trace
 
@@ -117,7 +117,7 @@ def main() -> int:
     escape_unprintable()
     try:
         trace = trace_steps(Path.cwd(), int(sys.argv[1]))
-        if not is_helper():
+        if is_rank_zero():
             write_json(Path(sys.argv[2]), trace)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -96,4 +96,4 @@ def _needed_by(recipe: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UnavailableError(f"{recipe}: {error.problem}", error.cure) from None
+        raise UnavailableError(f"{recipe}: {error.problem}", error.fix) from None

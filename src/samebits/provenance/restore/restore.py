@@ -68,7 +68,7 @@ def restore(project: Project, name: str, into: Path | None, *, check: bool = Fal
     except UserError as error:
         if not check:
             raise UserError(
-                f"code and parameters are restored in {workspace}, but {error.problem}", error.cure
+                f"code and parameters are restored in {workspace}, but {error.problem}", error.fix
             ) from None
         say(f"{error.problem}\nthey are made again now")
     if not check:

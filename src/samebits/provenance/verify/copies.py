@@ -113,5 +113,5 @@ def run_command(command: str, stage: str, copy: Path, quiet: bool = False) -> No
         said = f":\n{done.stdout.strip()[-2000:]}" if quiet else "; its message is above"
         raise UserError(
             f"{stage} ended with exit code {done.returncode} in the clean copy{said}",
-            "mend it; if it runs in your working tree, a file that it needs is not committed",
+            "fix it; if it runs in your working tree, a file that it needs is not committed",
         )

@@ -157,5 +157,5 @@ def _remove(path: Path) -> None:
 def _details(root: Path, commit: str, copy: Path, path: str, expected: str, objects: Objects, aside: Path) -> list[str]:
     old: Mapping[str, Path] = original_files(root, commit, path, expected, objects, aside)
     if not old:
-        return [f"{path}: the recorded output is not at hand, so only its hash was compared (cure: dvc pull)"]
+        return [f"{path}: the recorded output is not at hand, so only its hash was compared (fix: dvc pull)"]
     return describe_output(path, old, files_below(copy / path)) or [f"{path}: the same files under another hash"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from samebits.pipeline.dvc_lock import rerun_cure
+from samebits.pipeline.dvc_lock import rerun_fix
 
 _SHOWN_LINES = 20
 
@@ -74,7 +74,7 @@ class Verification:
 
     def _reasons(self) -> list[str]:
         lines = [
-            f"{stage}: dvc.lock pairs what never ran together: {why}\n  (cure: {rerun_cure([stage])})"
+            f"{stage}: dvc.lock pairs what never ran together: {why}\n  (fix: {rerun_fix([stage])})"
             for stage, why in self.never_ran.items()
         ]
         for stage, names in self.drift.items():

@@ -18,7 +18,7 @@ import pandas as pd
 
 from samebits.base.errors import UserError
 from samebits.evaluation.sample_text import row_text, token_text
-from samebits.sharing.remote.captured_logs import unlogged
+from samebits.sharing.remote.captured_logs import captured_logs
 from samebits.sharing.remote.objects import files_at, whole_message
 from samebits.signature.signature import TOKENIZER
 
@@ -37,7 +37,7 @@ class Version:
     Attributes:
         name: the revision, as it was asked for.
         info: `dataset.json`.
-        samples: a row a sample: id, split, target (NaN where there is none), source, sha256, shard, row.
+        samples: a row per sample: id, split, target (NaN where there is none), source, sha256, shard, row.
     """
 
     name: str
@@ -102,7 +102,7 @@ def open_version(folder: Path, revision: str) -> Version:
     from dvc.scm import RevError, SCMError
 
     try:
-        with unlogged():
+        with captured_logs():
             fs = files_at(folder, None if revision == WORKSPACE else revision)
     except (RevError, SCMError) as error:
         raise _unknown(revision) from error
@@ -137,7 +137,7 @@ def _read(fs: Any, path: str, revision: str) -> bytes:
     from dvc.scm import RevError, SCMError
 
     try:
-        with unlogged():
+        with captured_logs():
             return bytes(fs.read_bytes(path))
     except (RevError, SCMError) as error:  # DVC looks a revision up when it first reads from it
         raise _unknown(revision) from error

@@ -81,7 +81,7 @@ def torch_and_device(project: Project) -> Iterator[Line]:
     device = pick_device(params.runtime.device)
     product = (torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device)).sum().item()
     if product != 512.0:
-        yield Line("torch", "error", f"{device} computes 8*8*8 = {product}", "mend its driver, or runtime.device: cpu")
+        yield Line("torch", "error", f"{device} computes 8*8*8 = {product}", "fix its driver, or runtime.device: cpu")
         return
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores"
     yield Line("torch", "ok", f"{torch.__version__}, device {device} ({name})")
@@ -98,9 +98,7 @@ def git_state(project: Project) -> Iterator[Line]:
         )  # fmt: skip
     if changed:
         wrong = not_committed(project.home, changed)
-        yield Line(
-            "git", "warning", f"commit {commit[:10]}: {wrong.problem}", f"{wrong.cure}; share refuses until then"
-        )
+        yield Line("git", "warning", f"commit {commit[:10]}: {wrong.problem}", f"{wrong.fix}; share refuses until then")
         return
     published = is_published(project.home, commit)
     if published is None:
@@ -165,8 +163,8 @@ def lock(project: Project) -> Iterator[Line]:
         return
     stages = read_lock(project.home)
     if found := never_ran(project.home, stages):
-        problem, cure = never_ran_text(found)
-        yield Line("lock", "error", problem.replace("\n ", ";"), cure)
+        problem, fix = never_ran_text(found)
+        yield Line("lock", "error", problem.replace("\n ", ";"), fix)
     else:
         yield Line("lock", "ok", f"code, inputs and outputs of {len(stages)} stages belong together")
 
@@ -188,35 +186,35 @@ def remote(project: Project, timeout: float) -> Iterator[Line]:
             try:
                 yield _one_remote(open_remote(repo, name, timeout=timeout))
             except UserError as error:  # the others are looked at all the same
-                yield Line("remote", "error", without_secrets(error.problem), without_secrets(error.cure))
+                yield Line("remote", "error", without_secrets(error.problem), without_secrets(error.fix))
 
 
-def _one_remote(place: Remote) -> Line:
+def _one_remote(storage: Remote) -> Line:
     began = time.monotonic()
-    place.check_answers()
-    if not place.odb.fs.CAN_TRAVERSE:
-        return Line("remote", "ok", f"{place.shown} answers; to be read only")
+    storage.check_answers()
+    if not storage.odb.fs.CAN_TRAVERSE:
+        return Line("remote", "ok", f"{storage.shown} answers; to be read only")
     # An object as any other, of bytes that nobody else has.
     data = f"samebits doctor {uuid.uuid4()}".encode()
-    oid = place.write_probe(data)
+    oid = storage.write_probe(data)
     try:
-        listed, back = place.sizes([oid]), place.read(oid)
+        listed, back = storage.sizes([oid]), storage.read(oid)
     finally:
-        place.remove(oid)
+        storage.remove(oid)
     took = time.monotonic() - began
     if oid not in listed or back != data:
         return Line(
-            "remote", "error", f"{place.shown} took {len(data)} bytes and does not give them back",
+            "remote", "error", f"{storage.shown} took {len(data)} bytes and does not give them back",
             "use another remote: this one loses data",
         )  # fmt: skip
-    if place.sizes([oid]):
-        return Line("remote", "warning", f"{place.shown} does not let us delete", "dvc gc will not work there")
+    if storage.sizes([oid]):
+        return Line("remote", "warning", f"{storage.shown} does not let us delete", "dvc gc will not work there")
     if took > _SLOW_S:
         return Line(
-            "remote", "warning", f"{place.shown} works, slowly: {took:.1f} s for one small object",
+            "remote", "warning", f"{storage.shown} works, slowly: {took:.1f} s for one small object",
             "look at the network; many small files will take long",
         )  # fmt: skip
-    return Line("remote", "ok", f"{place.shown}: wrote, listed, read back, deleted in {took:.1f} s")
+    return Line("remote", "ok", f"{storage.shown}: wrote, listed, read back, deleted in {took:.1f} s")
 
 
 def mlflow_store(project: Project) -> Iterator[Line]:
@@ -244,9 +242,9 @@ def disk(project: Project) -> Iterator[Line]:
     while not cache.exists():
         cache = cache.parent
     want = 2 * outputs + _SPARE
-    for place in {cache.stat().st_dev: cache, project.home.stat().st_dev: project.home}.values():
-        free = shutil.disk_usage(place).free
-        text = f"{mib(free)} free at {place}, a run like the last wants about {mib(want)}"
+    for storage in {cache.stat().st_dev: cache, project.home.stat().st_dev: project.home}.values():
+        free = shutil.disk_usage(storage).free
+        text = f"{mib(free)} free at {storage}, a run like the last wants about {mib(want)}"
         if free < outputs:
             yield Line("disk", "error", text, "make room: samebits gc, or move the cache (dvc cache dir)")
         elif free < want:

@@ -1,6 +1,6 @@
 """`samebits doctor`: what a run and the sharing of it need here, looked at before hours are spent.
 
-    samebits doctor            one line each: ok, warning or error, with the cure
+    samebits doctor            one line each: ok, warning or error, with the fix
     samebits doctor --json     the same for programs
 
 Exit code 0 if nothing is an error, else 1.
@@ -27,7 +27,7 @@ def doctor(project: Project, *, as_json: bool = False, timeout: float = 30.0, sa
     for line in examine(project, timeout):
         lines.append(line)
         if not as_json:
-            say(f"{line.state:<7}  {line.name:<9}  {line.text}" + (f"\n{'':20}cure: {line.cure}" if line.cure else ""))
+            say(f"{line.state:<7}  {line.name:<9}  {line.text}" + (f"\n{'':20}fix: {line.fix}" if line.fix else ""))
     healthy = all(line.state != "error" for line in lines)
     if as_json:
         say(json.dumps({"healthy": healthy, "lines": [asdict(line) for line in lines]}, indent=2))
@@ -51,7 +51,7 @@ def examine(project: Project, timeout: float = 30.0) -> Iterator[Line]:
         try:
             yield from check()
         except UserError as error:
-            yield Line(name, "error", without_secrets(error.problem), without_secrets(error.cure))
+            yield Line(name, "error", without_secrets(error.problem), without_secrets(error.fix))
         except Exception as error:  # a check must not hide the others: the finding is that it failed, and how
             text = without_secrets(f"{type(error).__name__}: {error}".splitlines()[0])
-            yield Line(name, "error", text, "the text is the library's own: docs/remotes.md, or ask with it")
+            yield Line(name, "error", text, "unknown library error: see docs/remotes.md, or quote it when asking")

@@ -16,10 +16,10 @@ class Line:
         name: what was looked at (`remote`).
         state: `ok`, `warning` (works, but) or `error` (will fail).
         text: what was found.
-        cure: what to do; empty if `ok`.
+        fix: what to do; empty if `ok`.
     """
 
     name: str
     state: State
     text: str
-    cure: str = ""
+    fix: str = ""

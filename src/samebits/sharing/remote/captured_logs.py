@@ -1,4 +1,4 @@
-"""The log lines of DVC and of its plugins, which belong in one message of ours."""
+"""Capture the log lines of DVC and of its plugins, for one message of ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from samebits.base.redaction import without_secrets
 _LOGGERS = ("dvc", "dvc_data", "dvc_objects", "dvc_ssh", "dvc_webdav", "dvc_http", "asyncssh", "fsspec")
 
 
-class Heard(logging.Handler):
+class CapturedErrors(logging.Handler):
     """Errors that DVC logs and does not raise: one for each file that was not transferred."""
 
     def __init__(self) -> None:
@@ -26,17 +26,17 @@ class Heard(logging.Handler):
 
 
 @contextmanager
-def unlogged() -> Iterator[Heard]:
-    """Keep DVC's and the plugins' log lines off the screen; what they say comes back in one message of ours."""
-    heard = Heard()
+def captured_logs() -> Iterator[CapturedErrors]:
+    """Keep DVC's and the plugins' log lines off the screen, and collect them for one message of ours."""
+    captured = CapturedErrors()
     before = []
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         before.append((logger, logger.propagate, logger.handlers[:]))
         logger.propagate = False
-        logger.handlers = [heard]
+        logger.handlers = [captured]
     try:
-        yield heard
+        yield captured
     finally:
         for logger, propagate, handlers in before:
             logger.propagate = propagate

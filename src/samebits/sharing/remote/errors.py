@@ -1,4 +1,4 @@
-"""What a storage server's error means, in one sentence with its cure; no credential gets into it.
+"""What a storage server's error means, in one sentence with its fix; no credential gets into it.
 
 The plugins raise errors of botocore, asyncssh, aiohttp, httpx and the system, wrapped in each other. The innermost
 that we know decides. None of these libraries is imported: each is optional.
@@ -18,7 +18,7 @@ _CREDENTIALS = "put the right ones into .dvc/config.local (dvc remote modify --l
 _RETRY = "try again when it is back; what is already there is not sent again"
 _ROOM = "make room there or raise the quota, then run this again; what is already there is not sent again"
 
-# name of a fault -> (what is said, cure)
+# kind of error -> (message, fix)
 FAULTS: dict[str, tuple[str, str]] = {
     "credentials": ("refuses the credentials", _CREDENTIALS),
     "no credentials": ("wants credentials, and there are none", _CREDENTIALS),
@@ -117,7 +117,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class Classified:
     """One recognised failure of a remote.
 
     Attributes:
@@ -129,25 +129,25 @@ class Fault:
     detail: str
 
 
-class RemoteFault(UserError):
-    """A `UserError` about a remote; `kind` is the fault's name."""
+class RemoteError(UserError):
+    """A `UserError` about a remote; `kind` names the error."""
 
-    def __init__(self, kind: str, problem: str, cure: str) -> None:
-        super().__init__(problem, cure)
+    def __init__(self, kind: str, problem: str, fix: str) -> None:
+        super().__init__(problem, fix)
         self.kind = kind
 
 
-def classify(error: BaseException) -> Fault:
-    """Which fault an exception is: the first link of its chain of causes that is known."""
+def classify(error: BaseException) -> Classified:
+    """Classify an exception by the first known link in its chain of causes."""
     detail = _first_line(error)
     for link in _chain(error):
         kind = _kind_of(link)
         if kind:
-            return Fault(kind, _first_line(link) or detail)
-    return Fault("unknown", detail)
+            return Classified(kind, _first_line(link) or detail)
+    return Classified("unknown", detail)
 
 
-def explain(error: BaseException, where: str, is_session: Callable[[], bool] = lambda: False) -> RemoteFault:
+def explain(error: BaseException, where: str, is_session: Callable[[], bool] = lambda: False) -> RemoteError:
     """The message for a user.
 
     Args:
@@ -157,12 +157,12 @@ def explain(error: BaseException, where: str, is_session: Callable[[], bool] = l
     """
     fault = classify(error)
     if fault.kind == "credentials" and is_session():
-        fault = Fault("ended", fault.detail)
+        fault = Classified("ended", fault.detail)
     if fault.kind == "unknown":
-        return RemoteFault("unknown", f"{where} failed: {fault.detail}", f"see docs/remotes.md; {_RETRY}")
-    text, cure = FAULTS[fault.kind]
+        return RemoteError("unknown", f"{where} failed: {fault.detail}", f"see docs/remotes.md; {_RETRY}")
+    text, fix = FAULTS[fault.kind]
     detail = f" ({fault.detail})" if fault.detail else ""
-    return RemoteFault(fault.kind, f"{where} {text}{detail}", cure)
+    return RemoteError(fault.kind, f"{where} {text}{detail}", fix)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

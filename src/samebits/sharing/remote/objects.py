@@ -1,4 +1,4 @@
-"""The objects that a revision's outputs are made of, each with the path and the stage that a person knows it by."""
+"""The objects that a revision's outputs are made of, each with its path and stage."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from samebits.base.errors import UserError
 from samebits.base.redaction import without_secrets
 from samebits.pipeline.dvc_hashes import read_md5
-from samebits.sharing.remote.captured_logs import unlogged
+from samebits.sharing.remote.captured_logs import captured_logs
 from samebits.sharing.remote.remote import check_host_keys
 
 
 @dataclass(frozen=True)
-class Needed:
-    """One object of DVC's cache.
+class CacheObject:
+    """One object of DVC's cache that a revision needs.
 
     Attributes:
         oid: MD5 of its bytes; that of a folder's listing ends with `.dir`.
@@ -26,7 +26,7 @@ class Needed:
         stage: what makes it (`train`, or `data/raw.dvc`).
         size: bytes, from the listing or the lock; None if neither says.
         remote: the remote that dvc.yaml names for this output, if it does.
-        pushed: False for what has its place elsewhere (imports) or is made anew by everybody (`push: false`).
+        pushed: False for what comes from elsewhere (imports) or is made again by everybody (`push: false`).
         remade: the second of these.
     """
 
@@ -59,7 +59,7 @@ def open_repo(folder: Path) -> Iterator[Any]:
 
     repo = _repo_at(folder, None)
     try:
-        with unlogged():
+        with captured_logs():
             yield repo
     except DvcException as error:
         if is_locked(error):
@@ -122,7 +122,7 @@ def whole_message(error: BaseException) -> str:
     return without_secrets(": ".join(" ".join(text.split()) for text in texts if text))
 
 
-def needed(repo: Any) -> tuple[list[Needed], list[Needed]]:
+def required_objects(repo: Any) -> tuple[list[CacheObject], list[CacheObject]]:
     """Every object of the outputs in the workspace's dvc.lock and .dvc files.
 
     Returns:
@@ -132,8 +132,8 @@ def needed(repo: Any) -> tuple[list[Needed], list[Needed]]:
     Raises:
         UserError: if an output was never made, or is hashed the way of DVC 2.
     """
-    found: dict[str, Needed] = {}
-    unlisted: list[Needed] = []
+    found: dict[str, CacheObject] = {}
+    unlisted: list[CacheObject] = []
     root = Path(repo.root_dir)
     for out in repo.index.outs:
         if not out.use_cache or not out.is_in_repo:
@@ -150,7 +150,7 @@ def needed(repo: Any) -> tuple[list[Needed], list[Needed]]:
         pushed = not remade and not out.stage.is_repo_import
         is_dir = bool(out.hash_info.isdir)
         size = None if is_dir or out.meta is None else out.meta.size
-        whole = Needed(str(out.hash_info.value), path, stage, size, out.remote, pushed, remade)
+        whole = CacheObject(str(out.hash_info.value), path, stage, size, out.remote, pushed, remade)
         found.setdefault(whole.oid, whole)
         if not is_dir:
             continue
@@ -160,7 +160,7 @@ def needed(repo: Any) -> tuple[list[Needed], list[Needed]]:
             continue
         for key, meta, info in tree:
             size = None if meta is None else meta.size
-            part = Needed(str(info.value), "/".join([path, *key]), stage, size, out.remote, pushed, remade)
+            part = CacheObject(str(info.value), "/".join([path, *key]), stage, size, out.remote, pushed, remade)
             found.setdefault(part.oid, part)
     return list(found.values()), unlisted
 
@@ -185,12 +185,12 @@ def _is_whole(repo: Any, out: Any) -> bool:
     return tree is not None and all(cache_path(repo, str(info.value)).exists() for _, _, info in tree)
 
 
-def needed_at(repo: Any, revision: str | None) -> tuple[list[Needed], list[Needed]]:
-    """`needed` of a commit; of the workspace if there is none."""
+def required_objects_at(repo: Any, revision: str | None) -> tuple[list[CacheObject], list[CacheObject]]:
+    """`required_objects` of a commit; of the workspace if there is none."""
     if revision is None:
-        return needed(repo)
+        return required_objects(repo)
     with repo.switch(revision):
-        return needed(repo)
+        return required_objects(repo)
 
 
 def _listing(repo: Any, hash_info: Any) -> Any:
@@ -216,7 +216,7 @@ def md5_of(path: Path) -> str:
         return ""
 
 
-def wrong_in_cache(repo: Any, objects: Iterable[Needed]) -> tuple[list[Needed], list[Needed]]:
+def damaged_in_cache(repo: Any, objects: Iterable[CacheObject]) -> tuple[list[CacheObject], list[CacheObject]]:
     """Read every object of the local cache: those that are not there, and those with other bytes than their name."""
     objects = list(objects)
     with ThreadPoolExecutor(2) as pool:

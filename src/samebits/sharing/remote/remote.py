@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 from samebits.base.errors import UserError
 from samebits.base.redaction import without_secrets
-from samebits.sharing.remote.captured_logs import unlogged
+from samebits.sharing.remote.captured_logs import captured_logs
 from samebits.sharing.remote.credentials import is_session
-from samebits.sharing.remote.errors import RemoteFault, explain
-from samebits.sharing.remote.stall_watchdog import TIMES, ended_if_quiet
+from samebits.sharing.remote.errors import RemoteError, explain
+from samebits.sharing.remote.stall_watchdog import TIMES, abort_on_stall
 
 _BLOCK = 4 << 20
 _AT_ONCE = 8
@@ -50,7 +50,7 @@ class Remote:
         self.odb = odb
         self._timeout = timeout
 
-    def fault(self, error: BaseException) -> RemoteFault:
+    def error_of(self, error: BaseException) -> RemoteError:
         """What a plugin raised, as the message for a user."""
         return explain(error, self.shown, lambda: is_session(self.odb.fs))
 
@@ -58,7 +58,7 @@ class Remote:
         """One request, with a limit of time.
 
         Raises:
-            RemoteFault: if the server is down, refuses, or does not answer in time; if a local folder is missing.
+            RemoteError: if the server is down, refuses, or does not answer in time; if a local folder is missing.
         """
         self._within_time(self._first_request)
 
@@ -67,7 +67,7 @@ class Remote:
         top = self._top()
         if fs.protocol == "local":
             if not Path(top).is_dir():
-                raise RemoteFault(
+                raise RemoteError(
                     "bucket",
                     f"{self.shown} does not exist",
                     f"if it is on a network disk, mount that; if it is to be made: mkdir -p {top}",
@@ -101,15 +101,15 @@ class Remote:
                 failed.append(error)
 
         thread = threading.Thread(target=run, name="first request", daemon=True)
-        with unlogged():
+        with captured_logs():
             thread.start()
             thread.join(self._timeout)
         if thread.is_alive():
-            raise self.fault(TimeoutError(f"no answer within {self._timeout:g} s"))
+            raise self.error_of(TimeoutError(f"no answer within {self._timeout:g} s"))
         if failed:
             if isinstance(failed[0], UserError):
                 raise failed[0]
-            raise self.fault(failed[0]) from failed[0]
+            raise self.error_of(failed[0]) from failed[0]
         return done[0]
 
     def list_prefix(self, prefix: str) -> dict[str, int | None]:
@@ -130,7 +130,7 @@ class Remote:
         """Bytes of those of the objects that are there; None where the server does not say.
 
         Raises:
-            RemoteFault: if the server cannot be asked.
+            RemoteError: if the server cannot be asked.
         """
         wanted = set(oids)
         fs = self.odb.fs
@@ -157,7 +157,7 @@ class Remote:
             seen: called with the bytes of each block as it arrives.
 
         Raises:
-            RemoteFault: if the server cannot be read.
+            RemoteError: if the server cannot be read.
         """
 
         def read(oid: str) -> tuple[str, str]:
@@ -178,7 +178,7 @@ class Remote:
         """The bytes of a small object, None if it is not there.
 
         Raises:
-            RemoteFault: if the server cannot be read.
+            RemoteError: if the server cannot be read.
         """
         with self.translated():
             try:
@@ -191,7 +191,7 @@ class Remote:
         """Put a file in the place of an object, whatever is there now.
 
         Raises:
-            RemoteFault: if it cannot be written.
+            RemoteError: if it cannot be written.
         """
         from dvc.fs import localfs
 
@@ -206,7 +206,7 @@ class Remote:
         """Write bytes as an object; its name.
 
         Raises:
-            RemoteFault: if they are not taken.
+            RemoteError: if they are not taken.
         """
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "probe"
@@ -219,7 +219,7 @@ class Remote:
         """Remove an object, if it is there.
 
         Raises:
-            RemoteFault: if the server does not let us.
+            RemoteError: if the server does not let us.
         """
         with self.translated():
             if self.odb.exists(oid):
@@ -227,22 +227,22 @@ class Remote:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """End the process with a message if the server goes quiet in the middle of a transfer."""
+        """End the process with a message if the server stalls in the middle of a transfer."""
         seconds = TIMES * self._timeout
-        fault = self.fault(TimeoutError(f"not a byte for {seconds:g} s, with the connection open"))
-        with ended_if_quiet(fault, seconds):
+        fault = self.error_of(TimeoutError(f"not a byte for {seconds:g} s, with the connection open"))
+        with abort_on_stall(fault, seconds):
             yield
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Errors of the plugins as `RemoteFault`, their own log lines kept off the screen."""
+        """Errors of the plugins as `RemoteError`, their own log lines kept off the screen."""
         try:
-            with unlogged(), self.watched():
+            with captured_logs(), self.watched():
                 yield
         except (UserError, KeyboardInterrupt, GeneratorExit):
             raise
         except Exception as error:
-            raise self.fault(error) from error
+            raise self.error_of(error) from error
 
 
 def _raise(_: str, error: BaseException) -> None:
@@ -293,7 +293,7 @@ def open_remote(repo: Any, name: str | None, *, timeout: float = 30.0) -> Remote
     url = str(config["remote"][chosen.lower()].get("url", ""))
     scheme = url.partition("://")[0] if "://" in url else "local"
     try:
-        with unlogged():
+        with captured_logs():
             odb = repo.cloud.get_remote_odb(chosen, "share")
     except Exception as error:
         raise _cannot_open(error, chosen, scheme) from error

@@ -1,4 +1,4 @@
-"""A server that takes a transfer and goes quiet in the middle of it, with the connection open.
+"""A server that stalls in the middle of a transfer, with the connection open.
 
 The plugins wait for minutes to hours there, each with settings of its own, and some wait in threads that nothing can
 end. So what they all share is looked at: the bytes that this process's TCP connections have moved, as Linux counts
@@ -23,7 +23,7 @@ import psutil
 from samebits.base.errors import EXIT_USER_ERROR, UserError
 
 TIMES = 4
-"""Times `--timeout` without a byte, before a server counts as quiet."""
+"""Times `--timeout` without a byte, before a server counts as stalled."""
 
 _DESCRIPTORS = Path("/proc/self/fd")
 # tcpi_bytes_acked and tcpi_bytes_received of struct tcp_info (linux/tcp.h): two unsigned 64-bit numbers at byte 120.
@@ -36,7 +36,7 @@ _READING = 1 << 20
 
 
 @contextlib.contextmanager
-def ended_if_quiet(
+def abort_on_stall(
     fault: UserError,
     seconds: float,
     *,
@@ -46,7 +46,7 @@ def ended_if_quiet(
     """Watch what happens inside; where there is no /proc of Linux's, nothing is watched.
 
     Args:
-        fault: what is said.
+        fault: the error to print.
         seconds: how long no byte may move.
         moved: bytes that all connections have moved so far; -1 while there is none.
         end: what is done then; to print the message and to end the process, unless it is given.
@@ -57,7 +57,7 @@ def ended_if_quiet(
         return
     over = threading.Event()
     arguments = (over, seconds, count, end or _end, fault)
-    watch = threading.Thread(target=_watch, args=arguments, name="quiet server", daemon=True)
+    watch = threading.Thread(target=_watch, args=arguments, name="stall watchdog", daemon=True)
     watch.start()
     try:
         yield

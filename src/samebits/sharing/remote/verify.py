@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from samebits.sharing.remote.objects import Needed, cache_path, md5_of
+from samebits.sharing.remote.objects import CacheObject, cache_path, md5_of
 from samebits.sharing.remote.remote import Remote
 
 
@@ -25,13 +25,13 @@ class Verdict:
 
     objects: int = 0
     bytes: int = 0
-    missing: list[Needed] = field(default_factory=list)
-    truncated: list[tuple[Needed, int, int]] = field(default_factory=list)
-    changed: list[Needed] = field(default_factory=list)
+    missing: list[CacheObject] = field(default_factory=list)
+    truncated: list[tuple[CacheObject, int, int]] = field(default_factory=list)
+    changed: list[CacheObject] = field(default_factory=list)
     deep: bool = True
 
     @property
-    def wrong(self) -> list[Needed]:
+    def wrong(self) -> list[CacheObject]:
         """Everything that is not as it should be."""
         return [*self.missing, *(each for each, _, _ in self.truncated), *self.changed]
 
@@ -45,7 +45,12 @@ class Verdict:
 
 
 def verify(
-    repo: Any, remote: Remote, objects: Iterable[Needed], *, deep: bool, seen: Callable[[int], None] = lambda _: None
+    repo: Any,
+    remote: Remote,
+    objects: Iterable[CacheObject],
+    *,
+    deep: bool,
+    seen: Callable[[int], None] = lambda _: None,
 ) -> Verdict:
     """Ask the server for the size of each object and, if `deep`, for its bytes.
 
@@ -53,12 +58,12 @@ def verify(
     is read in any case.
 
     Raises:
-        RemoteFault: if the server cannot be asked.
+        RemoteError: if the server cannot be asked.
     """
     objects = list(objects)
     verdict = Verdict(objects=len(objects), deep=deep)
     sizes = remote.sizes(each.oid for each in objects)
-    to_read: dict[str, Needed] = {}
+    to_read: dict[str, CacheObject] = {}
     doubtful: dict[str, tuple[int, int]] = {}
     for each in objects:
         if each.oid not in sizes:
@@ -85,31 +90,31 @@ def verify(
     return verdict
 
 
-def _expected_size(repo: Any, each: Needed) -> int | None:
+def _expected_size(repo: Any, each: CacheObject) -> int | None:
     try:
         return cache_path(repo, each.oid).stat().st_size
     except FileNotFoundError:
         return each.size
 
 
-def heal(repo: Any, remote: Remote, wrong: Iterable[Needed]) -> tuple[list[Needed], list[Needed]]:
+def repair(repo: Any, remote: Remote, wrong: Iterable[CacheObject]) -> tuple[list[CacheObject], list[CacheObject]]:
     """Send each wrong object again from the local cache, if that has it whole.
 
-    Listings of folders go last: DVC takes a listing on a remote as the word that its files are there.
+    Listings of folders go last: DVC takes a listing on a remote as proof that its files are there.
 
     Returns:
-        (sent again, not to be had here).
+        (sent again, not available here).
 
     Raises:
-        RemoteFault: if the server does not take them.
+        RemoteError: if the server does not take them.
     """
-    healed: list[Needed] = []
-    lost: list[Needed] = []
+    repaired: list[CacheObject] = []
+    lost: list[CacheObject] = []
     for each in sorted(wrong, key=lambda each: (each.oid.endswith(".dir"), each.path)):
         path = cache_path(repo, each.oid)
         if md5_of(path) == each.md5:
             remote.replace(each.oid, path)
-            healed.append(each)
+            repaired.append(each)
         else:
             lost.append(each)
-    return healed, lost
+    return repaired, lost

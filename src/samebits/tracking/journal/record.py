@@ -5,7 +5,7 @@ An execution is the `dvc` process above the stages, told by pid and start time. 
 
     run.json      fingerprint, executions, processes            written by stages
     committed     DVC has the outputs of its finished stages     written by whoever sees it first
-    journal/      one file a process                            written by each process
+    journal/      one file per process                            written by each process
     files/        copies of the artefacts                       written by stages
     sent.json     how far the journal was delivered             written by the sender
     mlflow.json   the MLflow run it went to                     written by the sender

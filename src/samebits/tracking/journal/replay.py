@@ -75,7 +75,7 @@ def up_to_date_after(project: Project, record: Record, stage: str) -> list[dict[
     return _once(project, record, later)
 
 
-def taken_back(_: Project, record: Record, stage: str) -> list[dict[str, Any]]:
+def invalidate_replay(_: Project, record: Record, stage: str) -> list[dict[str, Any]]:
     """Events for a stage that starts although its outputs were replayed, as `dvc repro --force` makes it."""
     mark = _mark(record, stage)
     if not mark.exists():

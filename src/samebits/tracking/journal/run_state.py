@@ -12,11 +12,11 @@ from samebits.tracking.journal.record import ProcessId
 
 @dataclass
 class Attempt:
-    """A stage's process as its segment tells it; `status` is RUNNING until an `end` is read.
+    """A process of a stage, as its segment records it; `status` is RUNNING until an `end` is read.
 
     Attributes:
-        computed: it came as far as computing.
-        refused: it ended before that, by a value or a file that it does not take.
+        computed: it began to compute.
+        refused: it ended before that, because of a wrong value or file.
     """
 
     stage: str
@@ -29,8 +29,8 @@ class Attempt:
 
 
 @dataclass
-class Story:
-    """All that the journal says so far, delivered or not."""
+class RunState:
+    """The state of a run according to its journal, delivered or not."""
 
     attempts: dict[str, Attempt] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Story:
     name: str = ""
     replayed: dict[str, int] = field(default_factory=dict)
 
-    def absorb(self, event: Event, segment: Segment) -> None:
+    def apply(self, event: Event, segment: Segment) -> None:
         kind = event["k"]
         if kind == "start":
             process = ProcessId(**event["process"])
@@ -74,7 +74,7 @@ class Story:
         }
         return next((s for s in ("RUNNING", "FAILED", "KILLED") if s in latest.values()), "FINISHED")
 
-    def worth_a_run(self) -> bool:
+    def should_create_run(self) -> bool:
         """Once a stage computes. Not while only `prepare` ran, which has no numbers to show, unless it failed; and not
         for a wrong value that a stage refused before it began."""
         return any(
@@ -82,20 +82,20 @@ class Story:
             for a in self.attempts.values()
         )
 
-    def standing(self) -> str:
-        """Status and time of the latest start or end: a stage may begin and end between two looks."""
+    def status_key(self) -> str:
+        """Status and time of the latest start or end: a stage may begin and end between two polls."""
         return f"{self.status()} {self.ended_ms()}"
 
     def ended_ms(self) -> int:
         return max((attempt.time_ms for attempt in self.attempts.values()), default=0)
 
 
-def is_worth_a_run(record: Path) -> bool:
+def should_create_run(record: Path) -> bool:
     """Whether the journal in a record's folder is one that the store gets."""
-    story = Story()
+    run_state = RunState()
     for segment in segments(record):
         for event in segment.events():
-            story.absorb(event, segment)
-            if event["k"] in ("computes", "end") and story.worth_a_run():
+            run_state.apply(event, segment)
+            if event["k"] in ("computes", "end") and run_state.should_create_run():
                 return True
     return False

@@ -16,10 +16,10 @@ import samebits
 from samebits.base.paths import Project
 from samebits.tracking.journal.journal import Segment, segments
 from samebits.tracking.journal.record import Record, runs_lock, sender_lock
-from samebits.tracking.journal.run_state import is_worth_a_run
+from samebits.tracking.journal.run_state import should_create_run
 from samebits.tracking.tracking_uri import without_password
 
-HURRY = "hurry"
+FLUSH_REQUEST = "hurry"
 """A file in a record's folder, touched when a stage waits for delivery."""
 
 _POLL_S = 0.02
@@ -68,7 +68,7 @@ def sender_environment() -> dict[str, str]:
 
 
 def read_sent(record: Path) -> dict[str, Any]:
-    """What the sender last said: `offsets` a segment, and `problem` if the store does not take events."""
+    """What the sender last reported: `offsets` per segment, and `problem` if the store does not take events."""
     try:
         value = json.loads((record / "sent.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -77,8 +77,8 @@ def read_sent(record: Path) -> dict[str, Any]:
 
 
 def pending_events(record: Path) -> int:
-    """Lines of the journal that wait for delivery. Those of an execution that is worth no run do not wait."""
-    if not is_worth_a_run(record):
+    """Lines of the journal that wait for delivery. Those of an execution that gets no run do not count."""
+    if not should_create_run(record):
         return 0
     offsets = read_sent(record).get("offsets", {})
     count = 0
@@ -93,12 +93,12 @@ def pending_events(record: Path) -> int:
 def await_delivery(project: Project, record: Record, journal: Path, seconds: float) -> str:
     """Wait until the sender has delivered a segment. Returns a warning, or an empty string if all is well.
 
-    It stops waiting as soon as the sender reports that the store does not answer; that is said once an execution.
+    It stops waiting as soon as the sender reports that the store does not answer; it is reported once per execution.
     """
     segment = Segment(journal)
     end = segment.end()
-    # Tells a sender that waits before its next try to try now.
-    (record.folder / HURRY).touch()
+    # Makes a sender that waits before its next try do it now.
+    (record.folder / FLUSH_REQUEST).touch()
     deadline = time.monotonic() + seconds
     started = time.time()
     problem = ""

@@ -32,7 +32,7 @@ from samebits.tracking.journal.record import (
     open_record,
     prepared_digest,
 )
-from samebits.tracking.journal.trial import trial_facts
+from samebits.tracking.journal.trial import trial_env
 from samebits.tracking.tracking_uri import check_reachable, pick_target
 
 WAIT_S = 10.0
@@ -66,7 +66,7 @@ class Tracker(Protocol):
         """A file for people (figure, report, log). It is copied at once; over 20 MiB only its path is noted."""
 
     def dataset(self, *, name: str, digest: str, source: str, counts: Mapping[str, int]) -> None:
-        """The data set that the stage read; `counts` are samples a split."""
+        """The data set that the stage read; `counts` are samples per split."""
 
     def lineage(self, reads: Iterable[Path], writes: Iterable[Path]) -> None:
         """Files and folders read and written, recorded by the hash that DVC gives them."""
@@ -182,12 +182,12 @@ class JournalTracker:
         if self._opened.first:
             self.artifact(self._project.params_file)
             self._guard("the code's state", self._record_source)
-        self._guard("that it runs", lambda: self._replay(replay.taken_back))
+        self._guard("that it runs", lambda: self._replay(replay.invalidate_replay))
         self._guard("what was skipped", lambda: self._replay(replay.skipped_before))
 
     def _record_source(self) -> None:
         facts, patch = lineage.source_facts(self._project, self._record.executions[-1], self._say)
-        facts |= trial_facts()
+        facts |= trial_env()
         facts["samebits.pipeline.fingerprint"] = self._record.fingerprint.whole[:16]
         self._append("tags", v=facts)
         if patch:

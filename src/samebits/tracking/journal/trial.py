@@ -9,7 +9,7 @@ TRIAL_VARIABLE, PARENT_VARIABLE = "SAMEBITS_TRIAL", "SAMEBITS_PARENT_RUN"
 TRIAL_TAG, PARENT_TAG = "samebits.trial", "mlflow.parentRunId"
 
 
-def trial_facts(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def trial_env(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Tags of a run that belongs to a sweep: the trial (`name/key/number`), and the parent that MLflow shows it under.
 
     Without a parent (MLflow did not answer when the trial began), the sweep adds it later.

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from samebits.base.files import write_json
 from samebits.tracking.journal.journal import Event, Segment
 from samebits.tracking.journal.record import Record
-from samebits.tracking.journal.run_state import Story
+from samebits.tracking.journal.run_state import RunState
 from samebits.tracking.upload.description import describe
 
 PARAM_LIMIT, TAG_LIMIT, KEY_LIMIT = 6000, 8000, 250
@@ -25,7 +25,7 @@ PARAM_LIMIT, TAG_LIMIT, KEY_LIMIT = 6000, 8000, 250
 
 _ENTRIES_AT_ONCE = 1000
 _EVENTS_AT_ONCE = 10_000
-"""So many are held as objects while they are sent."""
+"""Events decoded per batch."""
 
 
 class StoreUnavailable(Exception):
@@ -61,7 +61,7 @@ Entry = Point | Text
 
 
 @dataclass
-class RunState:
+class StoredRun:
     """What the store has of a run.
 
     Attributes:
@@ -78,7 +78,7 @@ class Store(Protocol):
 
     uri: str
 
-    def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> RunState:
+    def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> StoredRun:
         """The run of this id or, without one, the run tagged `samebits.record` = key, made where it is missing."""
 
     def log(self, run_id: str, entries: list[Entry]) -> None:
@@ -92,8 +92,8 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Lines of a segment that wait. They are read again when they are sent: a million points take no memory before."""
+class PendingRange:
+    """Undelivered lines of a segment, decoded only when they are sent: a million points take no memory before."""
 
     segment: Segment
     begin: int
@@ -114,18 +114,18 @@ class Delivery:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        self.story = Story()
+        self.run_state = RunState()
         self.read_offsets: dict[str, int] = {}
         before = _read(record.folder / "sent.json")
         self.sent: dict[str, int] = before.get("offsets", {})
         self.problem = ""
-        self._sent_standing: str = before.get("standing", "")
-        self._waiting: list[Stretch] = []
+        self._sent_status_key: str = before.get("standing", "")
+        self._waiting: list[PendingRange] = []
         self._own_tags: dict[str, str] = {}
-        self._run: RunState | None = None
+        self._run: StoredRun | None = None
 
     def read(self) -> bool:
-        """Take new lines of the journal into the story; undelivered ones wait. Returns whether there were any."""
+        """Take new lines of the journal into the run state; undelivered ones wait. Returns whether there were any."""
         news = False
         for segment in self.record.segments():
             while True:
@@ -138,15 +138,17 @@ class Delivery:
                 self.read_offsets[segment.name] = behind
                 delivered = behind <= self.sent.get(segment.name, 0)
                 for event in events:
-                    self.story.absorb(event, segment)
+                    self.run_state.apply(event, segment)
                 if not delivered:
-                    self._waiting.append(Stretch(segment, begin, behind))
+                    self._waiting.append(PendingRange(segment, begin, behind))
         return news
 
     @property
     def drained(self) -> bool:
         """Whether all that was read is delivered, or is not to be delivered by now."""
-        return not self.story.worth_a_run() or (not self._waiting and self._sent_standing == self.story.standing())
+        return not self.run_state.should_create_run() or (
+            not self._waiting and self._sent_status_key == self.run_state.status_key()
+        )
 
     def send(self, store: Store) -> None:
         """Deliver what waits, the status, and remember how far that was.
@@ -154,7 +156,7 @@ class Delivery:
         Raises:
             StoreUnavailable: what was not delivered still waits.
         """
-        if not self.story.worth_a_run():
+        if not self.run_state.should_create_run():
             return
         try:
             run = self._open(store)
@@ -168,7 +170,7 @@ class Delivery:
         self.problem = ""
         self.sent = dict(self.read_offsets)
 
-    def _open(self, store: Store) -> RunState:
+    def _open(self, store: Store) -> StoredRun:
         if self._run is not None:
             return self._run
         place = _read(self.record.folder / "mlflow.json")
@@ -178,7 +180,7 @@ class Delivery:
             self._start_over()
         start_ms = int(self.record.created * 1000)
         record = self.record
-        self._run = store.open_run(known, record.key, self.story.name or record.name, record.experiment, start_ms)
+        self._run = store.open_run(known, record.key, self.run_state.name or record.name, record.experiment, start_ms)
         write_json(record.folder / "mlflow.json", {"uri": store.uri, "run_id": self._run.run_id})
         earlier = place.get("run_id", "")
         if earlier and earlier != self._run.run_id:
@@ -188,11 +190,11 @@ class Delivery:
     def _start_over(self) -> None:
         place = _read(self.record.folder / "mlflow.json")
         write_json(self.record.folder / "mlflow.json", {"uri": "", "run_id": place.get("run_id", "")})
-        self.story, self.read_offsets, self.sent = Story(), {}, {}
-        self._run, self._waiting, self._sent_standing = None, [], ""
+        self.run_state, self.read_offsets, self.sent = RunState(), {}, {}
+        self._run, self._waiting, self._sent_status_key = None, [], ""
         self.read()
 
-    def _send_entries(self, store: Store, run: RunState) -> None:
+    def _send_entries(self, store: Store, run: StoredRun) -> None:
         events = self._events()
         while some := list(itertools.islice(events, _EVENTS_AT_ONCE)):
             self._send_some(store, run, some)
@@ -201,9 +203,9 @@ class Delivery:
 
     def _events(self) -> Iterator[Event]:
         """What waits, in order."""
-        return (event for stretch in self._waiting for event in stretch.events())
+        return (event for pending in self._waiting for event in pending.events())
 
-    def _send_some(self, store: Store, run: RunState, events: list[Event]) -> None:
+    def _send_some(self, store: Store, run: StoredRun, events: list[Event]) -> None:
         points: list[Point] = []
         params: dict[str, str] = {}
         tags: dict[str, str] = {}
@@ -224,7 +226,7 @@ class Delivery:
                 tags["samebits.error"] = shorten(f"{event['stage']}: {event.get('error', '')}", TAG_LIMIT)
         self._log(store, run, points, params, tags)
 
-    def _send_files(self, store: Store, run: RunState) -> None:
+    def _send_files(self, store: Store, run: StoredRun) -> None:
         for event in self._events():
             try:
                 if event["k"] == "artifact" and (path := self.record.folder / event["file"]).is_file():
@@ -235,7 +237,7 @@ class Delivery:
                 print(f"left out: {event}: {error}", flush=True)
         self._waiting = []
 
-    def _new_points(self, event: Event, run: RunState) -> Iterable[Point]:
+    def _new_points(self, event: Event, run: StoredRun) -> Iterable[Point]:
         for raw, value in event["v"].items():
             name, step = clean_name(raw), int(event["step"])
             steps = run.steps.setdefault(name, set())
@@ -246,7 +248,7 @@ class Delivery:
             yield Point(name, float(value), step, int(event["t"]))
 
     def _log(
-        self, store: Store, run: RunState, points: list[Point], params: dict[str, str], tags: dict[str, str]
+        self, store: Store, run: StoredRun, points: list[Point], params: dict[str, str], tags: dict[str, str]
     ) -> None:
         entries: list[Entry] = [*points, *(Text("param", *p) for p in params.items())]
         entries += [Text("tag", *t) for t in tags.items()]
@@ -270,18 +272,18 @@ class Delivery:
             self._log_some(store, run_id, entries[:middle])
             self._log_some(store, run_id, entries[middle:])
 
-    def _send_status(self, store: Store, run: RunState) -> None:
-        if (standing := self.story.standing()) == self._sent_standing:
+    def _send_status(self, store: Store, run: StoredRun) -> None:
+        if (status_key := self.run_state.status_key()) == self._sent_status_key:
             return
-        story = self.story
-        note = shorten(describe(story.tags, story.summary, story.dataset, run.run_id), TAG_LIMIT)
+        run_state = self.run_state
+        note = shorten(describe(run_state.tags, run_state.summary, run_state.dataset, run.run_id), TAG_LIMIT)
         self._log(store, run, [], {}, {"mlflow.note.content": note})
-        store.set_status(run.run_id, self.story.status(), self.story.ended_ms(), self.story.name)
-        self._sent_standing = standing
+        store.set_status(run.run_id, self.run_state.status(), self.run_state.ended_ms(), self.run_state.name)
+        self._sent_status_key = status_key
 
     def acknowledge(self, tried: float) -> None:
         """Write `sent.json`, which stages wait for; `tried` is the time of the latest try."""
-        value = {"offsets": self.sent, "problem": self.problem, "tried": tried, "standing": self._sent_standing}
+        value = {"offsets": self.sent, "problem": self.problem, "tried": tried, "standing": self._sent_status_key}
         temporary = self.record.folder / ".sent.json.tmp"
         temporary.write_text(json.dumps(value), encoding="utf-8")
         # Without an fsync: after a power cut, an older file means that points are compared once more.

@@ -27,7 +27,7 @@ from samebits.tracking.upload.delivery import (
     Entry,
     Point,
     RunGone,
-    RunState,
+    StoredRun,
     StoreRefused,
     StoreUnavailable,
     Text,
@@ -229,7 +229,7 @@ class MlflowStore:
             found = self.client.search_runs(ids, f"tags.`dvc.exp_name` = '{name}'", ViewType.ALL, max_results=1)
             return bool(found)
 
-    def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> RunState:
+    def open_run(self, run_id: str, key: str, name: str, experiment: str, start_ms: int) -> StoredRun:
         experiment_id = self.prepare(experiment)
         with _translated(self.uri):
             if not run_id:
@@ -239,7 +239,7 @@ class MlflowStore:
                 if not found:
                     tags = {RECORD_TAG: key}
                     run = self.client.create_run(experiment_id, start_time=start_ms, tags=tags, run_name=name)
-                    return RunState(run.info.run_id)
+                    return StoredRun(run.info.run_id)
                 run_id = found[0].info.run_id
             run = self.client.get_run(run_id)
             if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
@@ -248,7 +248,7 @@ class MlflowStore:
                 name: {point.step for point in self.client.get_metric_history(run_id, name)}
                 for name in run.data.metrics
             }
-            return RunState(run_id, dict(run.data.params), steps)
+            return StoredRun(run_id, dict(run.data.params), steps)
 
     def log(self, run_id: str, entries: list[Entry]) -> None:
         metrics = [Metric(e.name, e.value, e.time_ms, e.step) for e in entries if isinstance(e, Point)]

@@ -27,7 +27,7 @@ from samebits.tracking.journal.experiments import DvcExperiment, dvc_experiments
 from samebits.tracking.journal.journal import Event, new_segment
 from samebits.tracking.journal.lineage import is_code
 from samebits.tracking.journal.record import Execution, ProcessId, Record, read_records, runs_folder, runs_lock
-from samebits.tracking.journal.run_state import is_worth_a_run
+from samebits.tracking.journal.run_state import should_create_run
 
 if TYPE_CHECKING:
     from samebits.tracking.upload.mlflow_store import MlflowStore
@@ -59,7 +59,7 @@ def record_missing(
     recorded = {
         execution.experiment
         for record in read_records(project)
-        if any(execution.experiment for execution in record.executions) and is_worth_a_run(record.folder)
+        if any(execution.experiment for execution in record.executions) and should_create_run(record.folder)
         for execution in record.executions
     }
     made: list[str] = []

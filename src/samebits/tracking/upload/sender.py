@@ -27,10 +27,10 @@ from samebits.tracking.environment.environment import machine_facts, packages
 from samebits.tracking.journal.committed import committed
 from samebits.tracking.journal.journal import JournalWriter, new_segment
 from samebits.tracking.journal.record import Record, read_record, read_records, runs_lock, sender_lock
-from samebits.tracking.journal.spawn import HURRY
+from samebits.tracking.journal.spawn import FLUSH_REQUEST
 from samebits.tracking.tracking_uri import check_scheme, pick_target
 from samebits.tracking.upload.delivery import Delivery, Store, StoreUnavailable
-from samebits.tracking.upload.idle_priority import Gently, Starved, hurried
+from samebits.tracking.upload.idle_priority import IdleWorker, Preempted, flush_requested
 from samebits.tracking.upload.system_metrics import SystemSampler
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ SHARE = 0.02
 """Of one core: after a delivery the sender rests until it was no more, or for `LONGEST_REST_S`."""
 LONGEST_REST_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
-# At 19, and nearly so at 10, it starved on a machine that others keep busy: MLflow was not imported after 40 s.
+# At 19, and nearly so at 10, it got no time on a machine that others keep busy: MLflow was not imported after 40 s.
 _NICE = 5
 _NOW = "--now"
 
@@ -53,17 +53,17 @@ class Sender:
 
     Args:
         connect: makes the store; called again after it raised StoreUnavailable.
-        gently: does what takes long and nobody waits for; None: it is done as all else.
+        idle_worker: runs long work that no stage waits for; None: it runs in this thread.
     """
 
     def __init__(
-        self, project: Project, record: Record, connect: Callable[[], Store], gently: Gently | None = None
+        self, project: Project, record: Record, connect: Callable[[], Store], idle_worker: IdleWorker | None = None
     ) -> None:
         self.delivery = Delivery(record)
         self._project = project
         self._folder = record.folder
         self._connect = connect
-        self._gently = gently
+        self._idle_worker = idle_worker
         self._store: Store | None = None
         self._journal: JournalWriter | None = None
         self._sampler: SystemSampler | None = None
@@ -76,7 +76,7 @@ class Sender:
         """Deliver until the execution is over and all is delivered, or cannot be for `GIVE_UP_S`.
 
         Raises:
-            Starved: if what is done gently came to nothing.
+            Preempted: if the work at idle priority got no time.
         """
         self._do(self._write_environment)
         self._sampler = SystemSampler(self._project.home, self.delivery.record.created)
@@ -90,24 +90,24 @@ class Sender:
             elif alive:
                 over_since = None
                 self._sample()
-            self.turn()
+            self.poll_once()
             if not alive and (self.delivery.drained or time.monotonic() - (over_since or 0.0) > GIVE_UP_S):
                 return
             time.sleep(POLL_S)
 
-    def turn(self) -> None:
+    def poll_once(self) -> None:
         """Read what is new, close what died, deliver."""
         self.delivery.read()
         if self._close_dead():
             self.delivery.read()
         if self._may_try():
-            self._do(self._try, at_once=hurried(self._folder / HURRY, self._tried))
+            self._do(self._try, at_once=flush_requested(self._folder / FLUSH_REQUEST, self._tried))
 
     def _do(self, work: Callable[[], None], *, at_once: bool = False) -> None:
-        if self._gently is None or at_once:
+        if self._idle_worker is None or at_once:
             work()
         else:
-            self._gently.do(work, meanwhile=self._sample)
+            self._idle_worker.do(work, meanwhile=self._sample)
 
     def still_wanted(self) -> bool:
         """Whether a new execution has joined the record, or something waits that could be delivered."""
@@ -124,7 +124,7 @@ class Sender:
     def _may_try(self) -> bool:
         if self.delivery.drained and self._store is not None:
             return False
-        if hurried(self._folder / HURRY, self._tried):
+        if flush_requested(self._folder / FLUSH_REQUEST, self._tried):
             return True
         if time.monotonic() < self._rested and self.delivery.record.alive():
             return False
@@ -140,25 +140,25 @@ class Sender:
             self._pause = _FIRST_PAUSE_S
             self._rested = time.monotonic() + min((time.process_time() - used) / SHARE, LONGEST_REST_S)
         except StoreUnavailable as error:
-            self._put_off(str(error))
+            self._postpone(str(error))
         except UserError as error:
-            self._put_off(error.problem)
+            self._postpone(error.problem)
         except Exception as error:  # what MLflow and its database raise is not listed anywhere
             if type(error).__name__ not in self.delivery.problem:
                 traceback.print_exception(error)
-            self._put_off(f"MLflow does not take the records: {type(error).__name__}: {str(error)[:300]}")
+            self._postpone(f"MLflow does not take the records: {type(error).__name__}: {str(error)[:300]}")
         self.delivery.acknowledge(time.time() if self.delivery.problem else self._tried)
 
-    def _put_off(self, problem: str) -> None:
+    def _postpone(self, problem: str) -> None:
         if problem != self.delivery.problem:
             print(f"{time.strftime('%H:%M:%S')} {problem}", flush=True)
         self.delivery.problem = problem
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
 
     def _close_dead(self) -> bool:
-        """End the attempts whose process is gone without a word: killed, out of memory, a crash of the interpreter."""
+        """End the attempts whose process died without an `end`: killed, out of memory, an interpreter crash."""
         found = False
-        for segment, attempt in self.delivery.story.attempts.items():
+        for segment, attempt in self.delivery.run_state.attempts.items():
             if attempt.status == "RUNNING" and not self.delivery.record.runs(attempt.process):
                 # It may have written its end between our last reading and its death.
                 self.delivery.read()
@@ -172,7 +172,7 @@ class Sender:
         sampler = self._sampler
         if sampler is None or not sampler.due():
             return
-        running = [a.process for a in self.delivery.story.attempts.values() if a.status == "RUNNING"]
+        running = [a.process for a in self.delivery.run_state.attempts.values() if a.status == "RUNNING"]
         if running:
             self._writer().append("metrics", step=sampler.step(), v=sampler.sample(running))
 
@@ -193,7 +193,7 @@ class Sender:
 
 
 def deliver_left_over(project: Project, connect: Callable[[], Store]) -> list[Delivery]:
-    """Deliver what dead executions left: undelivered events, runs that stand as RUNNING. Returns what was tried."""
+    """Deliver what dead executions left: undelivered events, runs still marked RUNNING. Returns what was tried."""
     tried = []
     for record in reversed(read_records(project)):
         lock = sender_lock(record.folder)
@@ -225,7 +225,7 @@ def prune(project: Project, keep: int = KEPT_RECORDS) -> None:
                 shutil.rmtree(record.folder)
 
 
-def main(folder: Path, home: Path, *, gentle: bool) -> None:
+def main(folder: Path, home: Path, *, idle: bool) -> None:
     """Run the sender of a record until its execution is over. Another one that lives already makes this one end."""
     escape_unprintable()
     project = Project(workspace=home, home=home)
@@ -237,7 +237,7 @@ def main(folder: Path, home: Path, *, gentle: bool) -> None:
     record = read_record(folder)
     if record is None:
         return
-    _give_way(gentle)
+    _lower_priority(idle)
     store: MlflowStore | None = None
 
     def connect() -> Store:
@@ -255,11 +255,11 @@ def main(folder: Path, home: Path, *, gentle: bool) -> None:
         return store
 
     while True:
-        sender = Sender(project, record, connect, Gently(folder / HURRY) if gentle else None)
+        sender = Sender(project, record, connect, IdleWorker(folder / FLUSH_REQUEST) if idle else None)
         try:
             sender.watch()
-        except Starved:
-            # As this thread was never idle's, the process is not either once it has taken its place.
+        except Preempted:
+            # This thread was never idle, so the process that replaces it is not either.
             os.execv(sys.executable, [sys.executable, "-m", __spec__.name, str(folder), str(home), _NOW])
         with runs_lock(project):
             # A stage that joined meanwhile saw our lock and started no sender of its own.
@@ -271,13 +271,13 @@ def main(folder: Path, home: Path, *, gentle: bool) -> None:
         prune(project)
 
 
-def _give_way(gentle: bool) -> None:
-    """Leave the processor to the stages, and go on when their terminal is closed."""
-    if gentle and hasattr(os, "nice"):  # else it was done before the process was replaced
+def _lower_priority(idle: bool) -> None:
+    """Lower the CPU priority below that of the stages, and survive the end of their terminal."""
+    if idle and hasattr(os, "nice"):  # else it was done before the process was replaced
         os.nice(_NICE)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), gentle=_NOW not in sys.argv[3:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), idle=_NOW not in sys.argv[3:])

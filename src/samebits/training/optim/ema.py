@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 
-class WeightAverage:
+class ModelEma:
     """Holds a second model whose floating-point weights and buffers follow the trained one's.
 
     The decay starts low, min(decay, (1 + step) / (10 + step)), so that the random initial weights are forgotten

@@ -3,7 +3,7 @@
 Three ways, one result as far as mathematics goes:
 
 accumulate   one process: micro-batches one after the other, gradients added up as autograd does it.
-plain        several processes: each takes its part of the batch, the parts are added by all-reduce. The bits depend on
+all-reduce   several processes: each takes its part of the batch, the parts are added by all-reduce. The bits depend on
              the number of processes, and batch normalisation sees the part, not the batch.
 elastic      any number of processes, the same bits: the batch is cut into its micro-batches, whatever the number of
              processes. Each is computed alone, from the same state, with its own normalisation statistics and its own
@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from samebits.compute.distributed import Team
+from samebits.compute.distributed import ProcessGroup
 
 MicroBatch = Callable[[int], torch.Tensor]
-"""Runs forward and backward of one micro-batch of the step; returns its share of the batch's mean loss."""
+"""Runs forward and backward of one micro-batch of the step; returns its part of the mean loss of the batch."""
 
 
-class Flat:
+class FlatGradients:
     """Gradients and floating-point buffers (running statistics) of a model as one vector.
 
     Attributes:
@@ -56,8 +56,8 @@ class Flat:
         for each in self.parameters:
             each.grad = None
 
-    def spread(self, vector: torch.Tensor, parts: int) -> None:
-        """Take over a sum of `gradients()`: gradients as they are, buffers as the mean over `parts` summands."""
+    def unflatten(self, vector: torch.Tensor, parts: int) -> None:
+        """Write back a sum of `gradients()`: gradients as they are, buffers as the mean over `parts` summands."""
         at = 0
         for parameter in self.parameters:
             # In the memory layout of the weight: fused optimisers walk both in step.
@@ -83,13 +83,13 @@ def tree_sum(parts: Iterable[torch.Tensor]) -> torch.Tensor:
     return waiting[0][1]
 
 
-def elastic(run: MicroBatch, count: int, flat: Flat, team: Team) -> torch.Tensor:
-    """Gradients of a batch into the model, the same bits for any team; returns the mean loss, float64.
+def reduce_deterministic(run: MicroBatch, count: int, flat: FlatGradients, group: ProcessGroup) -> torch.Tensor:
+    """Gradients of a batch into the model, the same bits for any number of processes; returns the mean loss, float64.
 
     Args:
-        count: micro-batches of the batch, a power of two that the size of the team divides.
+        count: micro-batches of the batch, a power of two that the number of processes divides.
     """
-    mine = range(team.rank * count // team.size, (team.rank + 1) * count // team.size)
+    mine = range(group.rank * count // group.size, (group.rank + 1) * count // group.size)
     buffers = flat.buffers()
     losses: dict[int, torch.Tensor] = {}
 
@@ -100,26 +100,26 @@ def elastic(run: MicroBatch, count: int, flat: Flat, team: Team) -> torch.Tensor
         return flat.gradients()
 
     subtree = tree_sum(compute(index) for index in mine)
-    flat.spread(tree_sum(team.gather(subtree)), count)
+    flat.unflatten(tree_sum(group.all_gather(subtree)), count)
     # Every summand but one is 0, so this sum is exact; then the losses are added in the order of the micro-batches.
     every = torch.zeros(count, dtype=torch.float64, device=subtree.device)
     for index, loss in losses.items():
         every[index] = loss
     total = torch.zeros((), dtype=torch.float64, device=subtree.device)
-    for loss in team.sum(every):
+    for loss in group.all_reduce(every):
         total += loss
     return total
 
 
-def plain(run: MicroBatch, mine: range, flat: Flat, team: Team) -> torch.Tensor:
-    """Gradients of a batch into the model: accumulated here, added over the team; returns the mean loss, float64."""
+def all_reduce_grads(run: MicroBatch, mine: range, flat: FlatGradients, group: ProcessGroup) -> torch.Tensor:
+    """Gradients of a batch into the model: summed over the processes; returns the mean loss, float64."""
     total: torch.Tensor | None = None
     for index in mine:
         loss = run(index)
         total = loss if total is None else total + loss
     if total is None:
         raise ValueError("a process without a micro-batch")
-    if team.size > 1:
-        flat.spread(team.sum(flat.gradients()), team.size)
-        team.sum(total)
+    if group.size > 1:
+        flat.unflatten(group.all_reduce(flat.gradients()), group.size)
+        group.all_reduce(total)
     return total

@@ -11,7 +11,7 @@ from torch import nn, optim
 from samebits.compute.lazy_dynamo import spare_compiler, step_without_compiler
 from samebits.params.train import AdamParams, MuonParams, SGDParams
 
-_RATE = "samebits_rate"
+_LR_SCALE = "samebits_rate"
 """Key of a parameter group: its learning rate as a multiple of the common one."""
 
 Groups = list[dict[str, Any]]
@@ -38,7 +38,7 @@ def build_optimizer(
             {
                 "params": [trained[name] for name in names if of_rate[name] == rate and decayed[name] == decays],
                 "weight_decay": settings.weight_decay if decays else 0.0,
-                _RATE: rate * factor,
+                _LR_SCALE: rate * factor,
             }
             for rate in sorted({of_rate[name] for name in names})
             for decays in (True, False)
@@ -131,4 +131,4 @@ def _is_head(name: str) -> bool:
 def set_learning_rate(optimizer: optim.Optimizer, value: float) -> None:
     """The learning rate of every parameter group: `value`, times the group's own multiple."""
     for group in optimizer.param_groups:
-        group["lr"] = value * group[_RATE]
+        group["lr"] = value * group[_LR_SCALE]

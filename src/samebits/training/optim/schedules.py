@@ -7,11 +7,11 @@ import math
 from samebits.params.train import ScheduleParams
 
 _FEW = 10
-"""Falls of fewer steps do not reach 0: in longer ones, an update without a rate is no loss."""
+"""Falls of fewer steps do not reach 0: in longer ones, one update at rate 0 costs nothing."""
 
 
-def rate(settings: ScheduleParams, step: int, total: int) -> float:
-    """The share of the peak learning rate at which update `step` (0 .. total - 1) is made.
+def lr_multiplier(settings: ScheduleParams, step: int, total: int) -> float:
+    """Learning rate of update `step` (0 .. total - 1) as a fraction of the peak.
 
     Rises linearly over the first `warmup` share of the steps, never starting at 0; then falls to `final` along a
     line or half a cosine (Loshchilov and Hutter, 2017), or stays; `wsd` stays, and falls along a line over the last

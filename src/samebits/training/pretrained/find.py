@@ -195,9 +195,7 @@ def _imagenet(settings: TransferParams, model: Section, module: ModuleType, cont
         )
     url, prefix, limit = published(model)
     if settings.sha256 is not None and not settings.sha256.startswith(prefix):
-        raise UserError(
-            f"transfer.sha256 does not begin with {prefix}", f"the file is {url}; mend it or set it to null"
-        )
+        raise UserError(f"transfer.sha256 does not begin with {prefix}", f"the file is {url}; fix it or set it to null")
     path = fetch_url(url, settings.sha256 or prefix, limit=limit, say=context.say, progress=context.runtime.progress)
     if settings.sha256 is None:
         context.say(f"to pin it in full: transfer.sha256: {sha256_file(path)}")

@@ -64,7 +64,7 @@ def read_weights(path: Path, *, torchs_own: bool = False) -> dict[str, Tensor]:
     return weights
 
 
-def set_up(
+def load_pretrained(
     network: nn.Module, settings: TransferParams, module: ModuleType, weights: Mapping[str, Tensor] | None
 ) -> Transfer:
     """Fill `network` in place, freeze what `settings.freeze` names, and work out the learning rates.

@@ -10,7 +10,7 @@ import torch
 from torch import nn, optim
 
 from samebits.checkpoints.tied import load_weights, named_weights
-from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.finite import not_finite
 
 Row = dict[str, float | None]
@@ -39,7 +39,7 @@ class TrainingState:
 
     model: nn.Module
     optimizer: optim.Optimizer
-    average: WeightAverage | None
+    average: ModelEma | None
     scaler: torch.amp.GradScaler | None
     step: int = 0
     loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
@@ -54,7 +54,7 @@ class TrainingState:
         self.unbounded = frozenset(not_finite(self.model.state_dict()))
 
     @property
-    def evaluated(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The model that is validated and saved: the average where there is one."""
         return self.average.model if self.average else self.model
 

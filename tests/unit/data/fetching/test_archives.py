@@ -79,7 +79,7 @@ def test_a_published_file_without_a_network(own_cache: Path) -> None:
         pass
     with pytest.raises(UserError, match="could not be had") as caught:
         fetch_url(site.base.format(name="net.pth"), "0" * 8, limit=1000, progress="off")
-    assert "SAMEBITS_DATA" in caught.value.cure
+    assert "SAMEBITS_DATA" in caught.value.fix
 
 
 # What lies in a folder or an archive.
@@ -227,7 +227,7 @@ def test_a_class_folder_without_a_file_is_named(
     with pytest.raises(UserError) as caught:
         require_filled("mine", found, folders, splits=entries.keys() >= CUT.keys())
     assert caught.value.problem == f"mine: no file in the class folder {lost}"
-    assert "remove the folder" in caught.value.cure
+    assert "remove the folder" in caught.value.fix
 
 
 @pytest.mark.parametrize("pack", [pack_folder, pack_tgz])
@@ -261,7 +261,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_in_time(
     limit = 100 * bomb.stat().st_size
     assert caught.value.problem.startswith(f"pack unpacks to more than {limit:,} bytes")
     assert caught.value.problem.endswith("at its member b/zeros.png")
-    assert "unpack it and name the folder" in caught.value.cure
+    assert "unpack it and name the folder" in caught.value.fix
     assert sum(path.stat().st_size for path in scratch.iterdir()) <= limit + (1 << 20)
     # What is within the limit is read.
     monkeypatch.setattr(archives, "UNPACKED_LEAST", 65 << 20)

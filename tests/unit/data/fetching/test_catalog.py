@@ -47,7 +47,7 @@ def test_there_are_cards() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "cure"),
+    ("name", "fix"),
     [
         ("mnits", "did you mean 'mnist'"),
         ("fashion-mnist", "did you mean 'fashion_mnist'"),
@@ -57,10 +57,10 @@ def test_there_are_cards() -> None:
         ("mnist.yaml", "did you mean 'mnist'"),
     ],
 )
-def test_an_unknown_source_names_the_nearest_card(name: str, cure: str) -> None:
+def test_an_unknown_source_names_the_nearest_card(name: str, fix: str) -> None:
     with pytest.raises(UserError, match="is no card of data/catalog") as caught:
         load_card(CATALOG, name)
-    assert cure in caught.value.cure
+    assert fix in caught.value.fix
 
 
 def test_an_empty_catalogue(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ def test_a_bad_server_is_named_with_its_reason(case: str, own_cache: Path) -> No
     with serve(site_with(**fault)) as site, pytest.raises(UserError, match=message) as caught:
         get(card(url(site, unpack)))
     assert site.base in caught.value.problem
-    assert "SAMEBITS_DATA" in caught.value.cure
-    assert f"{IMAGES}  (15,016 bytes, sha256 " in caught.value.cure
+    assert "SAMEBITS_DATA" in caught.value.fix
+    assert f"{IMAGES}  (15,016 bytes, sha256 " in caught.value.fix
     # What could be resumed stays; nothing else does, and nothing under a name that says it is right.
     left = {path.suffix for path in own_cache.iterdir()}
     assert left <= ({".lock", ".part"} if case == "never the whole" else {".lock"})
@@ -188,7 +188,7 @@ def test_a_server_that_never_answers_is_asked_twice(monkeypatch: pytest.MonkeyPa
             get(card(place))
 
 
-def test_a_damaged_cache_is_mended(own_cache: Path) -> None:
+def test_a_damaged_cache_is_fixed(own_cache: Path) -> None:
     with serve(Site(CONTENTS)) as site:
         found = get(card(url(site)))
         found[IMAGES].write_bytes(right[:-1] + b"?")
@@ -390,7 +390,7 @@ def test_a_cache_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("SAMEBITS_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="cannot be used") as caught:
         get(card({"kind": "folder", "path": "/nowhere"}))
-    assert "SAMEBITS_CACHE" in caught.value.cure
+    assert "SAMEBITS_CACHE" in caught.value.fix
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

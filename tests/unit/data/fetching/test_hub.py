@@ -64,7 +64,7 @@ def test_what_cannot_be_had_says_why_and_what_to_do(site: Site, monkeypatch: pyt
             get(CONFIG, "2" * 40)
     with pytest.raises(UserError, match=r"127\.0\.0\.1 cannot be reached") as caught:
         get(TENSORS)
-    assert "into a folder below data/raw" in caught.value.cure
+    assert "into a folder below data/raw" in caught.value.fix
     monkeypatch.setenv("HF_ENDPOINT", "mirror.example")
     with pytest.raises(UserError, match=r"HF_ENDPOINT is mirror\.example, no address"):
         get(CONFIG)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
-from samebits.data.loading.color_jitter import change_colours
+from samebits.data.loading.color_jitter import color_jitter
 
 RANDOM = np.random.Generator(np.random.Philox(3))
 
@@ -26,7 +26,7 @@ def factors(
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_ones_change_nothing(channels: int) -> None:
     x = pictures(channels)
-    assert np.array_equal(change_colours(x, factors()), x)
+    assert np.array_equal(color_jitter(x, factors()), x)
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
@@ -34,7 +34,7 @@ def test_ones_change_nothing(channels: int) -> None:
 def test_each_agrees_with_torchvision(name: str, factor: float) -> None:
     x = pictures()
     expected = getattr(functional, f"adjust_{name}")(torch.from_numpy(x).float() / 255, factor).numpy() * 255
-    got = change_colours(x, factors(**{name: factor}))
+    got = color_jitter(x, factors(**{name: factor}))
     # The grey and the factor are rounded to whole levels and 1/256.
     assert np.abs(got - expected).max() <= 2.5
 
@@ -44,14 +44,14 @@ def test_each_image_has_its_own_factors() -> None:
     mixed = factors()
     mixed[2] = 0.0, 1.0, 1.0
     mixed[4] = 1.5, 0.5, 0.7
-    got = change_colours(x, mixed)
+    got = color_jitter(x, mixed)
     assert got[2].sum() == 0
     assert np.array_equal(got[[0, 1, 3, 5]], x[[0, 1, 3, 5]])
-    assert np.array_equal(got[4:5], change_colours(x[4:5], mixed[4:5]))
+    assert np.array_equal(got[4:5], color_jitter(x[4:5], mixed[4:5]))
 
 
 def test_grey_images_have_no_saturation() -> None:
     x = pictures(1)
-    assert np.array_equal(change_colours(x, factors(saturation=0.0)), x)
+    assert np.array_equal(color_jitter(x, factors(saturation=0.0)), x)
     grey = np.repeat(x, 3, axis=1)
-    assert np.array_equal(change_colours(grey, factors(saturation=1.9)), grey)
+    assert np.array_equal(color_jitter(grey, factors(saturation=1.9)), grey)

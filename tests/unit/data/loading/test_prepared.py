@@ -290,14 +290,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str, bool]] = {
 
 @pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize("case", list(DAMAGE))
-def test_damage_is_named_with_its_cure(case: str, in_memory: bool, prepared: Path) -> None:
+def test_damage_is_named_with_its_fix(case: str, in_memory: bool, prepared: Path) -> None:
     damage, message, seen_when_mapped = DAMAGE[case]
     damage(prepared)
     if not in_memory and not seen_when_mapped:
         return
     with pytest.raises(UserError, match=message) as caught:
         open_split(prepared, "train", in_memory=in_memory)
-    assert "dvc" in caught.value.cure
+    assert "dvc" in caught.value.fix
 
 
 def test_an_unknown_split(prepared: Path) -> None:

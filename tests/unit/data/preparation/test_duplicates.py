@@ -180,7 +180,7 @@ def test_the_same_inputs_with_other_numbers_as_targets_are_no_copies(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("case", "split", "cure"),
+    ("case", "split", "fix"),
     [
         ("images, given", "group", "list the images in a CSV with a column `group`"),
         ("images, given", "time", "list the images in a CSV with a column `time`"),
@@ -196,8 +196,8 @@ def test_the_same_inputs_with_other_numbers_as_targets_are_no_copies(tmp_path: P
         ("rows, given", "time", "name the column to sort by: data.time_column"),
     ],
 )
-def test_a_split_by_what_a_source_does_not_say_names_the_cure(
-    case: str, split: str, cure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_split_by_what_a_source_does_not_say_names_the_fix(
+    case: str, split: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing is given for the test, so that `data.split` has to decide.
     monkeypatch.setitem(globals(), "part", lambda k: "train")
@@ -205,7 +205,7 @@ def test_a_split_by_what_a_source_does_not_say_names_the_cure(
     make(raw_folder(tmp_path))
     with pytest.raises(UserError, match=f"data.split is {split}, but") as caught:
         run(tmp_path, source, format_name, **{**changed, "split": split})
-    assert caught.value.cure.startswith(cure)
+    assert caught.value.fix.startswith(fix)
 
 
 def test_images_of_one_group_stay_together(tmp_path: Path) -> None:
@@ -262,9 +262,9 @@ def test_an_image_without_a_time_is_set_aside(cell: str, reason: str, tmp_path: 
     path = tmp_path / "data/raw/own/time.csv"
     path.write_text(path.read_text().replace(f"3.png,dog,{day(3)}\n", f"3.png,dog,{cell}\n", 1))
     prepared, _ = run(tmp_path, "own/time.csv", "image_csv", split="time")
-    aside = (prepared / "set_aside.csv").read_text().splitlines()[1:]
-    assert len(aside) == 1
-    assert reason in aside[0]
+    rejected = (prepared / "set_aside.csv").read_text().splitlines()[1:]
+    assert len(rejected) == 1
+    assert reason in rejected[0]
     # Where it is not asked for, it need not be there.
     prepared, _ = run(tmp_path, "own/time.csv", "image_csv")
     assert read_json(prepared / "dataset.json")["audit"]["set_aside"] == 0

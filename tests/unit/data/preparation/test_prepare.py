@@ -16,7 +16,7 @@ from samebits.base.errors import UserError
 from samebits.data.preparation import shards
 from samebits.data.preparation.prepare import prepare, require_usable
 from samebits.data.readers.image.images import RawImages, channel_statistics
-from samebits.data.readers.reader import SetAside
+from samebits.data.readers.reader import Rejected
 from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.params.data import DataParams
 from tests.helpers.idx_source import Source, card_dict, make_source
@@ -63,7 +63,7 @@ def test_bad_input(case: str, run_prepare: Run, tmp_path: Path) -> None:
     change(source)
     with pytest.raises(UserError, match=message) as caught:
         run_prepare(source, **data)
-    assert caught.value.cure
+    assert caught.value.fix
     assert not (tmp_path / "workspace/data/prepared/dataset.json").exists()
 
 
@@ -111,21 +111,21 @@ OWN: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize("case", list(OWN))
 def test_sources_that_are_wrong(case: str, run_prepare: Run, tmp_path: Path) -> None:
-    data, problem, cure = OWN[case]
+    data, problem, fix = OWN[case]
     (tmp_path / "workspace/data/raw/birds").mkdir(parents=True)
     with pytest.raises(UserError, match=problem) as caught:
         run_prepare(make_source(), **data)
-    assert cure in caught.value.cure
+    assert fix in caught.value.fix
     assert not (tmp_path / "workspace/data/prepared").exists()
 
 
 @pytest.mark.parametrize(("limit", "refused"), [(0.0, True), (0.019, True), (0.021, False)])
 def test_too_many_samples_set_aside_are_refused(limit: float, refused: bool, tmp_path: Path) -> None:
-    aside = tuple(SetAside(f"cat/{k}.png", "it is truncated") for k in range(7))
+    rejected = tuple(Rejected(f"cat/{k}.png", "it is truncated") for k in range(7))
     images = np.zeros((343, 1, 2, 2), dtype=np.uint8)
     ids = [str(k) for k in range(343)]
     raw = RawImages(
-        ids=ids, origins=ids, hashes=sample_hashes(images), targets=np.zeros(343), parts=[images], set_aside=aside
+        ids=ids, origins=ids, hashes=sample_hashes(images), targets=np.zeros(343), parts=[images], set_aside=rejected
     )
     settings = DataParams(bad_limit=limit)
     if not refused:

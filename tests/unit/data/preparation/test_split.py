@@ -71,7 +71,7 @@ def rows(*values: int) -> np.typing.NDArray[np.int64]:
 
 
 @pytest.mark.parametrize(
-    ("train", "validation", "test", "problem", "cure"),
+    ("train", "validation", "test", "problem", "fix"),
     [
         (
             rows(0, 1),
@@ -86,11 +86,11 @@ def rows(*values: int) -> np.typing.NDArray[np.int64]:
         (rows(0, 2), rows(1), rows(3), "class 'cat' has no sample in the training split", "stratified"),
     ],
 )
-def test_splits_that_cannot_be_used(train: Any, validation: Any, test: Any, problem: str, cure: str) -> None:
+def test_splits_that_cannot_be_used(train: Any, validation: Any, test: Any, problem: str, fix: str) -> None:
     splits = {"train": train, "validation": validation, "test": test}
     with pytest.raises(UserError, match=problem) as caught:
         check_splits(splits, DOG_AND_CAT, ("dog", "cat"), DataParams())
-    assert cure in caught.value.cure
+    assert fix in caught.value.fix
 
 
 def test_a_class_of_the_card_that_nobody_has() -> None:
@@ -98,7 +98,7 @@ def test_a_class_of_the_card_that_nobody_has() -> None:
     check_splits(splits, DOG_AND_CAT, ("dog", "cat"), DataParams())
     with pytest.raises(UserError, match="class 'eel' has no sample") as caught:
         check_splits(splits, DOG_AND_CAT, ("dog", "cat", "eel"), DataParams())
-    assert "add samples" in caught.value.cure
+    assert "add samples" in caught.value.fix
 
 
 METHODS: list[dict[str, Any]] = [{"split": "hash"}, {"split": "stratified"}, {"split": "group"}, {"split": "time"}]

@@ -164,7 +164,7 @@ def test_what_is_refused(case: str, tmp_path: Path) -> None:
     text, options, problem = REFUSED[case]
     with pytest.raises(UserError, match=problem) as caught:
         read(tmp_path, text, **options)
-    assert caught.value.cure
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize(

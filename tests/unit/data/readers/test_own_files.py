@@ -82,7 +82,7 @@ def test_files_that_change_while_they_are_read(
     with pytest.raises(UserError) as caught:
         prepare(tmp_path, data)
     assert caught.value.problem == f"{changed.relative_to(tmp_path)} changed while prepare ran"
-    assert caught.value.cure == "run dvc repro again"
+    assert caught.value.fix == "run dvc repro again"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_link_to_a_folder_is_refused(format_name: str, tmp_path: Path) -> None
     own.symlink_to(tmp_path / "elsewhere")
     error = refused(tmp_path, data)
     assert error.problem.startswith(f"data/raw/own is a link to the folder {tmp_path}/elsewhere")
-    assert "rm data/raw/own" in error.cure
+    assert "rm data/raw/own" in error.fix
 
 
 @pytest.mark.parametrize("format_name", ["image_folder", "image_csv", "text_folder", "mail", "running_text"])

@@ -71,8 +71,8 @@ def test_folders_that_can_be_read_both_ways_are_refused(
     images(tmp_path, *(f"{folder}/cat" for folder in folders), count=2)
     error = refused(tmp_path, DataParams(source="data/raw/pets", format=format_name))
     assert "data/raw/pets" in error.problem
-    assert "if they are splits" in error.cure
-    assert "if they are classes" in error.cure
+    assert "if they are splits" in error.fix
+    assert "if they are classes" in error.fix
 
 
 @pytest.mark.parametrize("folders", [("cat", "dog"), ("valid", "invalid"), ("test", "control"), ("trains", "buses")])
@@ -92,11 +92,11 @@ def test_a_cell_names_a_split_by_the_same_words(tmp_path: Path) -> None:
     assert info.counts == {"train": 20, "validation": 10, "test": 10}
 
 
-def test_a_class_that_the_given_training_split_lacks_has_a_cure_that_helps(tmp_path: Path) -> None:
+def test_a_class_that_the_given_training_split_lacks_has_a_fix_that_helps(tmp_path: Path) -> None:
     images(tmp_path, "train/cat", "train/eel", "test/cat", "test/dog", "test/eel")
     with pytest.raises(UserError) as caught:
         run(tmp_path)
     assert "'dog': 12 in test" in caught.value.problem
-    assert "fraction" not in caught.value.cure
-    assert "stratified" not in caught.value.cure
-    assert "training split of the source" in caught.value.cure
+    assert "fraction" not in caught.value.fix
+    assert "stratified" not in caught.value.fix
+    assert "training split of the source" in caught.value.fix

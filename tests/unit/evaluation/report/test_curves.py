@@ -25,7 +25,7 @@ def test_no_rows_is_no_curve(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "step,train/loss\n1,abc\n", "epoch,train/loss\n1,2\n"])
-def test_missing_and_damaged_files_name_the_cure(tmp_path: Path, text: str | None) -> None:
+def test_missing_and_damaged_files_name_the_fix(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "curves.csv"
     if text is not None:
         file.write_text(text)

@@ -101,7 +101,7 @@ def test_all_recipes_one_after_the_other(
         if recipe == "away":
             raise UnavailableError("away: no network", "get one")
         if recipe == "broken":
-            raise UserError("prepare ended with exit code 1", "mend it")
+            raise UserError("prepare ended with exit code 1", "fix it")
         return contextlib.nullcontext(Path("copy"))
 
     monkeypatch.setattr(module, "prepared_copy", prepared)
@@ -132,7 +132,7 @@ def test_what_cannot_be_traced_here_says_why(
     project = Project(ROOT, tmp_path)
     with pytest.raises(UnavailableError, match=reason) as error, recipe_copy.prepared_copy(project, recipe):
         pytest.fail("it was prepared")
-    assert error.value.cure
+    assert error.value.fix
     assert not list((tmp_path / ".samebits" / "golden").iterdir()), "the copy is gone"
 
 

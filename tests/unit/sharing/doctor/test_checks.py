@@ -26,7 +26,7 @@ Version = namedtuple("Version", "major minor micro releaselevel serial")
 
 def states(lines: Iterator[Line]) -> list[str]:
     found = list(lines)
-    assert all(line.cure for line in found if line.state != "ok")
+    assert all(line.fix for line in found if line.state != "ok")
     return [line.state for line in found]
 
 
@@ -93,7 +93,7 @@ def test_each_state_of_a_remote(
     if fault == "slow":
         monkeypatch.setattr(checks, "_SLOW_S", -1.0)
     (line,) = checks.remote(project, 1)
-    assert (line.state, text in line.text, bool(line.cure)) == (state, True, state != "ok")
+    assert (line.state, text in line.text, bool(line.fix)) == (state, True, state != "ok")
     assert fault == "keeps" or not store.kept
 
 
@@ -124,7 +124,7 @@ def test_a_missing_plugin_is_an_error_that_names_the_extra(
     monkeypatch.setattr(checks, "_installed", lambda package: False)
     (line,) = checks.dvc_and_plugins(project)
     assert line.state == "error"
-    assert f".[{checks.EXTRAS[scheme]}]" in line.cure
+    assert f".[{checks.EXTRAS[scheme]}]" in line.fix
     monkeypatch.setattr(checks, "_installed", lambda package: True)
     assert states(checks.dvc_and_plugins(project)) == ["ok"]
 
@@ -141,12 +141,12 @@ def test_an_author_that_git_does_not_know_is_a_warning(monkeypatch: pytest.Monke
         monkeypatch.delenv(name)
     author, remote = checks.git_state(project)
     assert "no name and e-mail" in author.text
-    assert "git config --global user.name" in author.cure
+    assert "git config --global user.name" in author.fix
     assert remote.text == "there is no git remote"
 
 
 @pytest.mark.parametrize(
-    ("change", "problem", "cure"),
+    ("change", "problem", "fix"),
     [
         (lambda root: (root / "new.py").touch(), "not committed: new.py", "git add, git commit"),
         (lambda root: (root / "code.py").unlink(), "deleted, but in the last commit: code.py", "git restore code.py"),
@@ -158,7 +158,7 @@ def test_an_author_that_git_does_not_know_is_a_warning(monkeypatch: pytest.Monke
     ],
 )
 def test_a_tree_that_differs_is_told_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, project: Project, change: Callable[[Path], None], problem: str, cure: str
+    monkeypatch: pytest.MonkeyPatch, project: Project, change: Callable[[Path], None], problem: str, fix: str
 ) -> None:
     for name, value in AUTHOR.items():
         monkeypatch.setenv(name, value)
@@ -175,7 +175,7 @@ def test_a_tree_that_differs_is_told_what_to_do(
     with pytest.raises(UserError) as raised:
         share(project.home)
     assert problem in raised.value.problem
-    assert cure in raised.value.cure
+    assert fix in raised.value.fix
     (line,) = checks.git_state(project)
     assert problem in line.text
 
@@ -192,7 +192,7 @@ def test_a_lock_file_that_a_full_disk_cut_is_named(
     found = list(checks.dvc_and_plugins(project))
     assert [line.state for line in found] == (["error", "ok"] if damaged else ["ok"])
     if damaged:
-        assert f"rm {file}" in found[0].cure
+        assert f"rm {file}" in found[0].fix
 
 
 @pytest.mark.parametrize(("minor", "state"), [(10, "error"), (11, "ok"), (13, "ok")])
@@ -212,7 +212,7 @@ def test_versions_against_the_lock(project: Project) -> None:
     assert states(checks.versions(project)) == ["ok"]  # one a system
     lock.write_text("numpy==0.0.1\n")
     (line,) = checks.versions(project)
-    assert (line.state, line.cure) == ("warning", "make setup")
+    assert (line.state, line.fix) == ("warning", "make setup")
     assert f"numpy {numpy.__version__} (lock: 0.0.1)" in line.text
 
 

@@ -80,10 +80,10 @@ def test_a_circle_of_causes_ends() -> None:
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_each_fault_has_a_message_and_a_cure(kind: str) -> None:
-    text, cure = FAULTS[kind]
+def test_each_fault_has_a_message_and_a_fix(kind: str) -> None:
+    text, fix = FAULTS[kind]
     assert text
-    assert cure
+    assert fix
 
 
 def test_no_credential_gets_into_a_message() -> None:
@@ -92,7 +92,7 @@ def test_no_credential_gets_into_a_message() -> None:
     assert "planted" not in message
     assert "AKIA" not in message
     assert message.startswith("remote 'team' (s3://bucket) failed: ")
-    assert "cure:" in message
+    assert "fix:" in message
 
 
 def test_only_the_first_line_of_an_error_is_shown() -> None:

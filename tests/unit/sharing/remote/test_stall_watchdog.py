@@ -1,4 +1,4 @@
-"""The watch over a server that goes quiet."""
+"""The watchdog for a server that stalls in the middle of a transfer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from samebits.base.errors import UserError
-from samebits.sharing.remote.stall_watchdog import bytes_moved, ended_if_quiet
+from samebits.sharing.remote.stall_watchdog import abort_on_stall, bytes_moved
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux counts the bytes of a connection")
 
@@ -50,14 +50,14 @@ def test_what_is_no_connection_counts_for_nothing() -> None:
 @pytest.mark.parametrize("seconds", [0.4])
 def test_a_connection_without_a_byte_ends_it(seconds: float) -> None:
     said: list[UserError] = []
-    with pair(), ended_if_quiet(FAULT, seconds, end=said.append):
+    with pair(), abort_on_stall(FAULT, seconds, end=said.append):
         time.sleep(4 * seconds)
     assert said == [FAULT]
 
 
 def test_a_byte_now_and_then_is_enough() -> None:
     said: list[UserError] = []
-    with pair() as (near, _), ended_if_quiet(FAULT, 1.0, end=said.append):
+    with pair() as (near, _), abort_on_stall(FAULT, 1.0, end=said.append):
         for _ in range(10):
             near.sendall(b".")
             time.sleep(0.2)
@@ -66,14 +66,14 @@ def test_a_byte_now_and_then_is_enough() -> None:
 
 def test_without_a_connection_nothing_is_waited_for() -> None:
     said: list[UserError] = []
-    with ended_if_quiet(FAULT, 0.2, moved=lambda: -1, end=said.append):
+    with abort_on_stall(FAULT, 0.2, moved=lambda: -1, end=said.append):
         time.sleep(0.8)
     assert said == []
 
 
 def test_a_process_that_computes_is_left_alone() -> None:
     said: list[UserError] = []
-    with pair(), ended_if_quiet(FAULT, 0.3, end=said.append):
+    with pair(), abort_on_stall(FAULT, 0.3, end=said.append):
         until = time.monotonic() + 1.2
         while time.monotonic() < until:
             hashlib.md5(bytes(1 << 20), usedforsecurity=False).hexdigest()
@@ -84,13 +84,13 @@ def test_the_process_ends_with_the_message_although_a_thread_waits() -> None:
     code = """
 import socket, threading
 from samebits.base.errors import UserError
-from samebits.sharing.remote.stall_watchdog import ended_if_quiet
+from samebits.sharing.remote.stall_watchdog import abort_on_stall
 server = socket.create_server(("127.0.0.1", 0))
 near = socket.create_connection(server.getsockname())
 thread = threading.Thread(target=near.recv, args=(1,))
-with ended_if_quiet(UserError("it went quiet", "try again"), 0.4):
+with abort_on_stall(UserError("it went quiet", "try again"), 0.4):
     thread.start()
     thread.join()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (2, "samebits: error: it went quiet\n  cure: try again\n")
+    assert (done.returncode, done.stderr) == (2, "samebits: error: it went quiet\n  fix: try again\n")

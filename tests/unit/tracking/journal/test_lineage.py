@@ -131,7 +131,7 @@ def test_a_repository_of_another_user_is_one_warning(repository: Project, monkey
     assert f"git config --global --add safe.directory {repository.workspace}" in line
     with pytest.raises(UserError, match="belongs to another user") as raised:
         head_commit(repository.workspace)
-    assert "safe.directory" in raised.value.cure
+    assert "safe.directory" in raised.value.fix
 
 
 def test_outside_a_repository_it_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from samebits.base.paths import Project
 from samebits.pipeline.dvc_hashes import dvc_md5
-from samebits.tracking.journal.replay import curves, numbers, skipped_before, taken_back, up_to_date_after
+from samebits.tracking.journal.replay import curves, invalidate_replay, numbers, skipped_before, up_to_date_after
 
 if TYPE_CHECKING:
     from .conftest import Recorded
@@ -80,9 +80,9 @@ stages:
 
 def test_a_stage_that_runs_although_it_was_replayed_says_so(project: Project, recorded: Recorded) -> None:
     write_reports(project)
-    assert taken_back(project, recorded.record, "train") == []
+    assert invalidate_replay(project, recorded.record, "train") == []
     assert skipped_before(project, recorded.record, "evaluate")
-    (event,) = taken_back(project, recorded.record, "train")
+    (event,) = invalidate_replay(project, recorded.record, "train")
     assert event["v"] == {"samebits.replayed.train": "no: it ran after all"}
     assert skipped_before(project, recorded.record, "evaluate")
 

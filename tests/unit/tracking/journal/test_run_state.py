@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from samebits.tracking.journal.run_state import is_worth_a_run
+from samebits.tracking.journal.run_state import should_create_run
 from tests.helpers.memory_store import Recorded
 
 
@@ -31,4 +31,4 @@ def test_a_run_begins_when_a_stage_computes(
     if end is not None:
         writer.append("end", stage=stage, **end)
     writer.close()
-    assert is_worth_a_run(recorded.record.folder) is worth
+    assert should_create_run(recorded.record.folder) is worth

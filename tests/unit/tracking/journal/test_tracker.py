@@ -18,7 +18,7 @@ from samebits.params.runtime import RuntimeParams, TrackingParams
 from samebits.tracking.journal import spawn
 from samebits.tracking.journal.journal import Event
 from samebits.tracking.journal.record import read_records
-from samebits.tracking.journal.run_state import is_worth_a_run
+from samebits.tracking.journal.run_state import should_create_run
 from samebits.tracking.journal.tracker import NullTracker, Tracker, open_tracker
 
 PARAMS = {"data": {"source": "mnist"}, "model": {"name": "convnet", "width": 8}, "train": {"lr": 0.1}, "seed": 0}
@@ -135,13 +135,13 @@ def test_a_failure_attaches_its_traceback(project: Project, tracker: Tracker) ->
 
 def test_a_refused_value_leaves_no_run(project: Project, tracker: Tracker) -> None:
     tracker.close("FAILED", "train.optimizer.lr is wrong", refused=True)
-    assert not is_worth_a_run(read_records(project)[0].folder)
+    assert not should_create_run(read_records(project)[0].folder)
 
 
 def test_what_fails_while_it_computes_is_a_run(project: Project, tracker: Tracker) -> None:
     tracker.metrics({"loss": 1.0}, 0)
     tracker.close("FAILED", "the loss is NaN", refused=True)
-    assert is_worth_a_run(read_records(project)[0].folder)
+    assert should_create_run(read_records(project)[0].folder)
 
 
 @pytest.mark.parametrize(("stage", "name"), [("train", "env.torch.threads"), ("export", "env.torch.threads.export")])

@@ -112,7 +112,7 @@ def test_a_file_store_as_target_is_refused_with_mlflows_own_command(uri: str, mo
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     with pytest.raises(UserError, match="file store") as caught:
         check_scheme(Target(uri, local=False))
-    assert "mlflow migrate-filestore --source" in caught.value.cure
+    assert "mlflow migrate-filestore --source" in caught.value.fix
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     check_scheme(Target(uri, local=False))
 

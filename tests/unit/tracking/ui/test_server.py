@@ -58,4 +58,4 @@ def test_a_store_that_cannot_be_opened_is_one_message(
         with pytest.raises(UserError, match=told) as raised:
             command()
         assert "mlflow.db" in raised.value.problem
-        assert raised.value.cure
+        assert raised.value.fix

@@ -246,7 +246,7 @@ def test_many_events_are_sent_in_parts_and_wait_without_memory(
     writer.append("summary", step=0, v={"loss": 49.0, "best": 1.0})
     delivery = Delivery(recorded.record)
     delivery.read()
-    assert [type(waiting).__name__ for waiting in delivery._waiting] == ["Stretch"]
+    assert [type(waiting).__name__ for waiting in delivery._waiting] == ["PendingRange"]
     # The fourth part does not arrive, the fifth does, and nobody hears of it.
     store.faults = ["", "", "", "before", "", "after"]
     for _ in range(3):

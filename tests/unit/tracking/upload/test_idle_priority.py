@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits.tracking.upload.idle_priority import Gently, Starved, hurried
+from samebits.tracking.upload.idle_priority import IdleWorker, Preempted, flush_requested
 
 ON_LINUX = pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the policy is Linux's")
 
@@ -20,20 +20,20 @@ def mark(tmp_path: Path) -> Path:
 @pytest.fixture
 def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests may run as root."""
-    monkeypatch.setattr("samebits.tracking.upload.idle_priority._make_ordinary", lambda thread: False)
+    monkeypatch.setattr("samebits.tracking.upload.idle_priority._restore_priority", lambda thread: False)
 
 
 @ON_LINUX
 def test_the_work_is_idle_and_who_waits_for_it_is_not(mark: Path) -> None:
     policies: list[int] = []
-    Gently(mark).do(lambda: policies.append(os.sched_getscheduler(0)), meanwhile=lambda: None)
+    IdleWorker(mark).do(lambda: policies.append(os.sched_getscheduler(0)), meanwhile=lambda: None)
     assert policies == [os.SCHED_IDLE]
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_something_else_is_done_meanwhile(mark: Path) -> None:
     calls = threading.Event()
-    Gently(mark).do(lambda: assert_soon(calls), meanwhile=calls.set)
+    IdleWorker(mark).do(lambda: assert_soon(calls), meanwhile=calls.set)
 
 
 def assert_soon(event: threading.Event) -> None:
@@ -43,8 +43,8 @@ def assert_soon(event: threading.Event) -> None:
 @pytest.mark.usefixtures("unprivileged")
 def test_work_that_comes_to_nothing_is_given_up(mark: Path) -> None:
     stuck = threading.Event()
-    with pytest.raises(Starved):
-        Gently(mark, longest=0.2).do(lambda: assert_soon(stuck), meanwhile=lambda: None)
+    with pytest.raises(Preempted):
+        IdleWorker(mark, longest=0.2).do(lambda: assert_soon(stuck), meanwhile=lambda: None)
     stuck.set()
 
 
@@ -58,8 +58,8 @@ def test_who_waits_is_not_kept_waiting(mark: Path) -> None:
         if not mark.exists() and time.monotonic() - began > 0.2:
             mark.touch()
 
-    with pytest.raises(Starved):
-        Gently(mark, longest=60).do(lambda: assert_soon(stuck), meanwhile=touch_once)
+    with pytest.raises(Preempted):
+        IdleWorker(mark, longest=60).do(lambda: assert_soon(stuck), meanwhile=touch_once)
     assert 1.0 < time.monotonic() - began < 30
     stuck.set()
 
@@ -67,10 +67,10 @@ def test_who_waits_is_not_kept_waiting(mark: Path) -> None:
 def test_a_mark_of_before_hurries_nobody(mark: Path) -> None:
     mark.touch()
     os.utime(mark, (time.time() - 100, time.time() - 100))
-    Gently(mark, longest=60).do(lambda: time.sleep(1.5), meanwhile=lambda: None)
-    assert hurried(mark, time.time() - 200)
-    assert not hurried(mark, time.time() - 50)
-    assert not hurried(mark.with_name("none"), 0.0)
+    IdleWorker(mark, longest=60).do(lambda: time.sleep(1.5), meanwhile=lambda: None)
+    assert flush_requested(mark, time.time() - 200)
+    assert not flush_requested(mark, time.time() - 50)
+    assert not flush_requested(mark.with_name("none"), 0.0)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may")
@@ -84,5 +84,5 @@ def test_with_privileges_the_work_goes_on_as_any(mark: Path) -> None:
             time.sleep(0.01)
         policies.append(os.sched_getscheduler(0))
 
-    Gently(mark, longest=0.1).do(work, meanwhile=lambda: None)
+    IdleWorker(mark, longest=0.1).do(work, meanwhile=lambda: None)
     assert policies == [os.SCHED_OTHER]

@@ -113,7 +113,7 @@ def test_a_killed_sender_is_replaced_and_nothing_is_doubled(site: Site) -> None:
 
 @pytest.mark.alone
 def test_a_sender_that_is_starved_is_replaced_by_one_that_is_not(site: Site) -> None:
-    """Every gentle piece of work is given up at once: all of it is done by the process that takes its place."""
+    """Work at idle priority is given up at once: the process that replaces the sender does all of it."""
     process = site.start("train", last=300, pause=0.01)
     eventually(lambda: bool(read_records(site.project)))
     sender_of(site).kill()
@@ -121,9 +121,9 @@ def test_a_sender_that_is_starved_is_replaced_by_one_that_is_not(site: Site) -> 
     lines = [
         "import sys, pathlib",
         "from samebits.tracking.upload import idle_priority, sender",
-        "idle_priority.Gently.__init__.__defaults__ = (0.0,)",
-        "idle_priority._make_ordinary = lambda thread: False",
-        f"sender.main(pathlib.Path({str(record)!r}), pathlib.Path({str(site.project.home)!r}), gentle=True)",
+        "idle_priority.IdleWorker.__init__.__defaults__ = (0.0,)",
+        "idle_priority._restore_priority = lambda thread: False",
+        f"sender.main(pathlib.Path({str(record)!r}), pathlib.Path({str(site.project.home)!r}), idle=True)",
     ]
     starved = subprocess.Popen(
         [sys.executable, "-c", "\n".join(lines)], cwd=site.project.home, env=site.environ, stderr=subprocess.DEVNULL

@@ -23,11 +23,11 @@ def test_a_killed_stage_makes_its_run_killed(project: Project, recorded: Recorde
     writer = recorded.stage("train", ProcessId.of(child.pid))
     writer.append("metrics", step=0, v={"loss": 1.0})
     sender = Sender(project, recorded.record, lambda: store)
-    sender.turn()
+    sender.poll_once()
     assert store.runs["run0"]["status"] == "RUNNING"
     child.kill()
     child.wait()
-    sender.turn()
+    sender.poll_once()
     assert store.runs["run0"]["status"] == "KILLED"
     assert "without a word" in store.runs["run0"]["tags"]["samebits.error"]
     assert sender.delivery.drained
@@ -37,7 +37,7 @@ def test_a_stage_that_ended_well_and_is_gone_was_not_killed(
     project: Project, recorded: Recorded, store: MemoryStore
 ) -> None:
     recorded.finished_stage("train")
-    Sender(project, recorded.record, lambda: store).turn()
+    Sender(project, recorded.record, lambda: store).poll_once()
     assert store.runs["run0"]["status"] == "FINISHED"
 
 
@@ -58,19 +58,19 @@ def test_a_store_that_is_down_is_asked_again_later_and_at_once_in_a_hurry(
     monkeypatch.setattr(module.time, "time", lambda: now)
     recorded.finished_stage("train", points=2)
     sender = Sender(project, recorded.record, connect)
-    sender.turn()
-    sender.turn()
+    sender.poll_once()
+    sender.poll_once()
     assert tries == 1
     assert sender.delivery.problem == "MLflow at x cannot be reached"
     now += 1.1
-    sender.turn()
+    sender.poll_once()
     assert tries == 2
     up = True
-    sender.turn()
+    sender.poll_once()
     assert tries == 2
     (recorded.record.folder / "hurry").touch()
     os.utime(recorded.record.folder / "hurry", (now + 1, now + 1))
-    sender.turn()
+    sender.poll_once()
     assert tries == 3
     assert sender.delivery.problem == ""
     assert store.counts() == {("train/loss", 0): 1, ("train/loss", 1): 1}
@@ -82,7 +82,7 @@ def test_an_error_that_nobody_foresaw_is_a_problem_and_is_tried_again(
     recorded.finished_stage("train", points=2)
     sender = Sender(project, recorded.record, lambda: store)
     monkeypatch.setattr(store, "log", lambda run_id, entries: 1 / 0)
-    sender.turn()
+    sender.poll_once()
     assert "ZeroDivisionError" in sender.delivery.problem
     monkeypatch.undo()
     sender._try()
@@ -128,12 +128,12 @@ def test_the_machine_is_sampled_while_a_stage_runs(
     sender = Sender(project, recorded.record, lambda: store)
     sender._sampler = module.SystemSampler(project.home, time.time(), gpus=[])
     for _ in range(3):
-        sender.turn()
+        sender.poll_once()
         sender._sample()
     writer.append("end", stage="train", status="FINISHED", error="")
-    sender.turn()
+    sender.poll_once()
     sender._sample()
-    sender.turn()
+    sender.poll_once()
     counts = store.counts()
     assert set(counts.values()) == {1}
     assert sum(name == "system/cpu_utilization_percentage" for name, _ in counts) == 3
@@ -174,15 +174,15 @@ def test_a_killed_stage_that_dvc_restored_no_longer_counts(
     project: Project, recorded: Recorded, store: MemoryStore
 ) -> None:
     recorded.stage("train").close()
-    Sender(project, recorded.record, lambda: store).turn()
+    Sender(project, recorded.record, lambda: store).poll_once()
     assert store.runs["run0"]["status"] == "KILLED"
     writer = recorded.stage("export")
     writer.append("tags", v={"samebits.replayed.train": "from its DVC outputs"})
     writer.append("end", stage="export", status="FINISHED", error="")
-    Sender(project, recorded.record, lambda: store).turn()
+    Sender(project, recorded.record, lambda: store).poll_once()
     assert store.runs["run0"]["status"] == "FINISHED"
     recorded.stage("train").close()
-    Sender(project, recorded.record, lambda: store).turn()
+    Sender(project, recorded.record, lambda: store).poll_once()
     assert store.runs["run0"]["status"] == "KILLED"
 
 
@@ -205,7 +205,7 @@ def test_it_rests_after_a_delivery_unless_somebody_waits(
 
     def points_after(step: int) -> int:
         writer.append("metrics", step=step, v={"loss": 1.0})
-        sender.turn()
+        sender.poll_once()
         return len(store.runs["run0"]["points"])
 
     assert points_after(0) == 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.ema import ModelEma
 
 
 def model() -> nn.Module:
@@ -17,7 +17,7 @@ def model() -> nn.Module:
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.999])
 def test_it_follows_the_formula(decay: float) -> None:
     net = model()
-    average = WeightAverage(net, decay)
+    average = ModelEma(net, decay)
     expected = net[0].weight.detach().double().clone()
     for step in range(60):
         with torch.no_grad():
@@ -30,7 +30,7 @@ def test_it_follows_the_formula(decay: float) -> None:
 
 def test_it_starts_as_a_copy_in_eval_mode_that_is_not_trained() -> None:
     net = model().train()
-    average = WeightAverage(net, 0.9)
+    average = ModelEma(net, 0.9)
     assert not average.model.training
     assert not any(each.requires_grad for each in average.model.parameters())
     assert net.training
@@ -41,7 +41,7 @@ def test_it_starts_as_a_copy_in_eval_mode_that_is_not_trained() -> None:
 
 def test_statistics_are_averaged_and_counters_copied() -> None:
     net = model().train()
-    average = WeightAverage(net, 0.9)
+    average = ModelEma(net, 0.9)
     net(torch.randn(16, 2) + 5.0)
     average.update(0)
     trained, averaged = net.state_dict(), average.model.state_dict()
@@ -52,7 +52,7 @@ def test_statistics_are_averaged_and_counters_copied() -> None:
 
 def test_the_trained_model_is_left_alone() -> None:
     net = model()
-    average = WeightAverage(net, 0.9)
+    average = ModelEma(net, 0.9)
     with torch.no_grad():
         net[0].weight.add_(1.0)
     before = {name: value.clone() for name, value in net.state_dict().items()}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from samebits.compute.distributed import Team
-from samebits.training.optim.gradients import Flat, elastic, plain, tree_sum
+from samebits.compute.distributed import ProcessGroup
+from samebits.training.optim.gradients import FlatGradients, all_reduce_grads, reduce_deterministic, tree_sum
 
 
 def numbers(count: int) -> list[torch.Tensor]:
@@ -46,7 +46,7 @@ def model() -> nn.Module:
 
 
 def batch_of(network: nn.Module, samples: torch.Tensor, micro: int) -> list[float]:
-    """Runs `elastic` over micro-batches alone; the mean loss of each."""
+    """Runs `reduce_deterministic` over micro-batches alone; the mean loss of each."""
     pieces = samples.split(micro)
     losses: list[float] = []
 
@@ -56,7 +56,7 @@ def batch_of(network: nn.Module, samples: torch.Tensor, micro: int) -> list[floa
         losses.append(loss.item())
         return loss.detach().double()
 
-    total = elastic(run, len(pieces), Flat(network), Team())
+    total = reduce_deterministic(run, len(pieces), FlatGradients(network), ProcessGroup())
     assert total.dtype == torch.float64
     assert total.item() == pytest.approx(sum(losses))
     return losses
@@ -95,7 +95,7 @@ def test_alone_plain_gradients_are_autograds_own() -> None:
         loss.backward()
         return loss.detach().double()
 
-    plain(run, range(2), Flat(network), Team())
+    all_reduce_grads(run, range(2), FlatGradients(network), ProcessGroup())
     for piece in samples.split(2):
         reference[:4](piece).sum().backward()  # type: ignore[index]
     for got, wanted in zip(network.parameters(), reference.parameters(), strict=True):

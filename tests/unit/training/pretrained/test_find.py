@@ -31,7 +31,7 @@ from samebits.signature.signature import ClassTarget, Signature, TokenInputs
 from samebits.tasks.classification import Settings as TaskSettings
 from samebits.tracking.journal.tracker import NullTracker
 from samebits.training.pretrained.find import find_weights
-from samebits.training.pretrained.load import read_weights, set_up
+from samebits.training.pretrained.load import load_pretrained, read_weights
 from samebits.training.train import train
 from tests.helpers.http_site import Site, serve
 from tests.helpers.image_project import FakeContext
@@ -99,7 +99,7 @@ def test_a_file_of_ones_own_is_pinned(context: Any, tmp_path: Path) -> None:
     digest = sha256_file(tmp_path / name)
     with pytest.raises(UserError, match="does not pin it") as caught:
         find(context, weights=name)
-    assert f"transfer.sha256: {digest}" in caught.value.cure
+    assert f"transfer.sha256: {digest}" in caught.value.fix
     path = find(context, weights=name, sha256=digest)
     assert path == tmp_path / name
     assert set(read_weights(path)) == {"a"}
@@ -186,12 +186,12 @@ def test_a_folder_gives_the_encoder_that_its_library_computes(
     with pytest.raises(UserError, match="does not pin it") as caught:
         find_bert(context, weights=TINY)
     digest = sha256_file(tiny / "model.safetensors")
-    assert f"transfer.sha256: {digest}" in caught.value.cure
+    assert f"transfer.sha256: {digest}" in caught.value.fix
     path = find_bert(context, weights=TINY, sha256=digest)
     assert path == tiny / "model.safetensors"
     torch.manual_seed(0)
     network: Any = build_model(BERT, signature()).eval()
-    made = set_up(network, TransferParams(weights=TINY, sha256=digest), bert, read_weights(path))
+    made = load_pretrained(network, TransferParams(weights=TINY, sha256=digest), bert, read_weights(path))
     assert "new, not in the file: head.weight, head.bias" in "\n".join(made.report)
     tokens = torch.randint(1, 50, (3, 12))
     with torch.inference_mode():
@@ -247,7 +247,7 @@ def test_a_shape_that_is_not_the_models(key: str, context: Any, tiny: Path) -> N
     edit(tiny, **{key: 8})
     with pytest.raises(UserError, match=f"{key} is 8, model.{name} is {ours}") as caught:
         find_bert(context, weights=TINY)
-    assert caught.value.cure == f"set model.{name}: 8"
+    assert caught.value.fix == f"set model.{name}: 8"
 
 
 def test_keys_that_a_config_leaves_out_have_the_librarys_defaults(context: Any, tiny: Path) -> None:
@@ -278,7 +278,7 @@ def test_everything_that_differs_is_told_at_once(context: Any, tiny: Path) -> No
         "  vocab_size is 60, the data have 50 tokens",
         "  hidden_act is 'relu', bert computes with 'gelu'",
     ]
-    assert caught.value.cure.startswith("set model.layers: 3, model.heads: 4; set data.text.tokenizer to")
+    assert caught.value.fix.startswith("set model.layers: 3, model.heads: 4; set data.text.tokenizer to")
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_damaged_config(content: str, message: str, context: Any, tiny: Path) 
     (tiny / "config.json").write_text(content)
     with pytest.raises(UserError, match=message) as caught:
         find_bert(context, weights=TINY)
-    assert caught.value.cure == "put the weights' own there"
+    assert caught.value.fix == "put the weights' own there"
 
 
 def _rename(name: str) -> Callable[[Path], object]:
@@ -323,11 +323,11 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_folder_that_lacks_something(case: str, context: Any, tiny: Path) -> None:
-    damage, message, cure = BROKEN[case]
+    damage, message, fix = BROKEN[case]
     damage(tiny)
     with pytest.raises(UserError, match=message) as caught:
         find_bert(context, weights=TINY)
-    assert cure in caught.value.cure
+    assert fix in caught.value.fix
 
 
 @pytest.mark.parametrize("name", ["data/raw", "data/raw/../tiny", "data/raw/net.pth", "own/data/raw/tiny", "net.bin"])
@@ -383,7 +383,7 @@ def test_a_hubs_model_is_fetched_once_and_pinned(
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{site.port}")
         with pytest.raises(UserError, match=f"{HUB}, and transfer.sha256 does not pin it") as caught:
             find_bert(context, **hub)
-        assert caught.value.cure == f"set transfer.sha256: {digest}"
+        assert caught.value.fix == f"set transfer.sha256: {digest}"
     assert [path.rpartition("/")[2] for path, _ in site.requests] == ["config.json", "model.safetensors"]
     # The server is gone.
     path = find_bert(context, **hub, sha256=digest)
@@ -392,7 +392,7 @@ def test_a_hubs_model_is_fetched_once_and_pinned(
     assert sum("fetching" in line for line in context.said) == 2
     with pytest.raises(UserError, match="could not be had") as caught:
         find_bert(context, weights=HUB, revision="1b" * 20, sha256=digest)
-    assert "into a folder below data/raw" in caught.value.cure
+    assert "into a folder below data/raw" in caught.value.fix
 
 
 def test_weights_of_another_shape_are_not_fetched(context: Any, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from samebits.base.errors import UserError
 from samebits.params.train import SGDParams
 from samebits.params.transfer import TransferParams
 from samebits.training.optim.optimizers import build_optimizer, set_learning_rate
-from samebits.training.pretrained.load import read_weights, set_up
+from samebits.training.pretrained.load import load_pretrained, read_weights
 
 PLAIN = types.ModuleType("plain")
 
@@ -41,7 +41,7 @@ def test_what_fits_is_taken_and_the_rest_is_reported() -> None:
     before = target.state_dict()["2.weight"].clone()
     weights = source.state_dict() | {"extra": torch.zeros(2)}
     del weights["1.1.bias"]
-    made = set_up(target, TransferParams(weights="x", head_lr=3.0), PLAIN, weights)
+    made = load_pretrained(target, TransferParams(weights="x", head_lr=3.0), PLAIN, weights)
     after = target.state_dict()
     assert torch.equal(after["0.0.weight"], source.state_dict()["0.0.weight"])
     assert torch.equal(after["0.1.running_mean"], source.state_dict()["0.1.running_mean"])
@@ -56,28 +56,30 @@ def test_what_fits_is_taken_and_the_rest_is_reported() -> None:
 
 def test_foreign_names_are_adapted() -> None:
     source, target = net(), net()
-    set_up(target, TransferParams(weights="x"), layered(), {f"net.{k}": v for k, v in source.state_dict().items()})
+    load_pretrained(
+        target, TransferParams(weights="x"), layered(), {f"net.{k}": v for k, v in source.state_dict().items()}
+    )
     assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
 
 
 def test_nothing_that_fits_is_an_error() -> None:
     with pytest.raises(UserError, match=r"no tensor of x fits the model: it has 0.0.weight.*the file has a.b"):
-        set_up(net(), TransferParams(weights="x"), PLAIN, {"a.b": torch.zeros(1)})
+        load_pretrained(net(), TransferParams(weights="x"), PLAIN, {"a.b": torch.zeros(1)})
     # Statistics alone are no knowledge.
     with pytest.raises(UserError, match="no tensor of x fits"):
-        set_up(net(), TransferParams(weights="x"), PLAIN, {"0.1.running_mean": torch.zeros(4)})
+        load_pretrained(net(), TransferParams(weights="x"), PLAIN, {"0.1.running_mean": torch.zeros(4)})
 
 
 def test_frozen_layers_do_not_move_nor_do_their_statistics() -> None:
     model = net()
-    made = set_up(model, TransferParams(freeze=["0.*"]), PLAIN, None)
+    made = load_pretrained(model, TransferParams(freeze=["0.*"]), PLAIN, None)
     assert made.frozen == (model[0][1],)
     assert {name for name, each in model.named_parameters() if not each.requires_grad} == {
         "0.0.weight", "0.0.bias", "0.1.weight", "0.1.bias"
     }  # fmt: skip
     assert set(made.rates) == {name for name, each in model.named_parameters() if each.requires_grad}
     # A layer of which a part is trained keeps its moving statistics.
-    assert set_up(net(), TransferParams(freeze=["0.1.weight"]), PLAIN, None).frozen == ()
+    assert load_pretrained(net(), TransferParams(freeze=["0.1.weight"]), PLAIN, None).frozen == ()
 
 
 @pytest.mark.parametrize(
@@ -85,32 +87,32 @@ def test_frozen_layers_do_not_move_nor_do_their_statistics() -> None:
 )
 def test_wrong_patterns(freeze: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        set_up(net(), TransferParams(freeze=freeze), PLAIN, None)
+        load_pretrained(net(), TransferParams(freeze=freeze), PLAIN, None)
 
 
 def test_rates_by_layer() -> None:
-    made = set_up(net(), TransferParams(layer_decay=0.5), layered(), None)
+    made = load_pretrained(net(), TransferParams(layer_decay=0.5), layered(), None)
     assert {name: made.rates[name] for name in ("0.0.weight", "1.1.bias", "2.bias")} == {
         "0.0.weight": 0.25,
         "1.1.bias": 0.5,
         "2.bias": 1.0,
     }
     with pytest.raises(UserError, match="does not number its layers"):
-        set_up(net(), TransferParams(layer_decay=0.5), PLAIN, None)
+        load_pretrained(net(), TransferParams(layer_decay=0.5), PLAIN, None)
 
 
 def test_rates_by_name_go_before_those_of_layers_and_the_last_pattern_holds() -> None:
     settings = TransferParams(layer_decay=0.5, freeze=["0.1.*"], rates={"0.*": 3.0, "*.bias": 7.0})
-    rates = set_up(net(), settings, layered(), None).rates
+    rates = load_pretrained(net(), settings, layered(), None).rates
     assert (rates["0.0.weight"], rates["2.bias"], rates["1.0.weight"]) == (3.0, 7.0, 0.5)
     assert "0.1.weight" not in rates
     with pytest.raises(UserError, match=r"transfer\.rates: no parameter is called 9\.\*"):
-        set_up(net(), TransferParams(rates={"9.*": 2.0}), PLAIN, None)
+        load_pretrained(net(), TransferParams(rates={"9.*": 2.0}), PLAIN, None)
 
 
 def test_the_optimiser_keeps_the_rates() -> None:
     model = net()
-    made = set_up(model, TransferParams(layer_decay=0.5, freeze=["0.0.*"]), layered(), None)
+    made = load_pretrained(model, TransferParams(layer_decay=0.5, freeze=["0.0.*"]), layered(), None)
     optimizer = build_optimizer(model, SGDParams(name="sgd", lr=0.1, weight_decay=0.01), made.rates)
     set_learning_rate(optimizer, 0.4)
     names = {id(parameter): name for name, parameter in model.named_parameters()}

@@ -13,7 +13,7 @@ from samebits.base.errors import UserError
 from samebits.models.convnet import Settings, build
 from samebits.params.train import AdamParams, SGDParams
 from samebits.signature.signature import ClassTarget, ImageInputs, Signature
-from samebits.training.optim.ema import WeightAverage
+from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore
@@ -35,7 +35,7 @@ def fresh(settings: SGDParams | AdamParams) -> TrainingState:
     torch.manual_seed(0)
     model = build(Settings(name="convnet", stages=[[4, 4], [8, 8]]), SIGNATURE)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TrainingState(model, build_optimizer(model, settings), WeightAverage(model, 0.9), None)
+    return TrainingState(model, build_optimizer(model, settings), ModelEma(model, 0.9), None)
 
 
 def advance(state: TrainingState, steps: int) -> None:
@@ -117,7 +117,7 @@ def test_a_full_disk_keeps_the_state_before(tmp_path: Path, monkeypatch: pytest.
 def test_the_best_weights_travel_with_the_state(tmp_path: Path) -> None:
     state = fresh(OPTIMIZERS[0])
     advance(state, 1)
-    state.best = {name: value.clone() for name, value in state.evaluated.state_dict().items()}
+    state.best = {name: value.clone() for name, value in state.eval_model.state_dict().items()}
     state.best_loss, state.best_epoch = 0.25, 3
     other = fresh(OPTIMIZERS[0])
     other.restore(state.tensors(), state.counters())
@@ -145,7 +145,7 @@ def test_a_state_with_nan_in_its_weights_is_passed_over(tmp_path: Path) -> None:
 def test_infinities_that_a_model_begins_with_are_no_damage() -> None:
     model = torch.nn.Linear(2, 2)
     model.register_buffer("mask", torch.full((2, 2), -torch.inf).triu(1))
-    state = TrainingState(model, build_optimizer(model, OPTIMIZERS[0]), WeightAverage(model, 0.9), None)
+    state = TrainingState(model, build_optimizer(model, OPTIMIZERS[0]), ModelEma(model, 0.9), None)
     assert state.damaged(state.tensors()) == []
     model.bias.data[1] = torch.inf
     assert state.damaged(state.tensors()) == ["model.bias"]

@@ -23,7 +23,7 @@ _FILES = {
     100: {"train.bin": "train", "test.bin": "test"},
 }
 """The files of each archive, in the order of their images, and the half that each belongs to."""
-_CURE = "fetch the archive again: its sha256 stands in the card"
+_FIX = "fetch the archive again: its sha256 stands in the card"
 
 
 def read(source: Source) -> RawImages:
@@ -40,9 +40,9 @@ def read(source: Source) -> RawImages:
     for member in list_members(source.own, source.scratch):
         name = member.name.rpartition("/")[2]
         if name in _FILES[len(card.classes)] and found.setdefault(name, member) is not member:
-            raise UserError(f"{card.name}: the archive holds {found[name].name} and {member.name}", _CURE)
+            raise UserError(f"{card.name}: the archive holds {found[name].name} and {member.name}", _FIX)
     if missing := [name for name in _FILES[len(card.classes)] if name not in found]:
-        raise UserError(f"{card.name}: the archive lacks {', '.join(missing)}", _CURE)
+        raise UserError(f"{card.name}: the archive lacks {', '.join(missing)}", _FIX)
     parts, targets, ids, given = [], [], [], []
     for name, split in _FILES[len(card.classes)].items():
         member = found[name]
@@ -52,7 +52,7 @@ def read(source: Source) -> RawImages:
         if len(wrong):
             raise UserError(
                 f"{member.name}: label {labels[wrong[0]]} of image {wrong[0]} is none of {len(card.classes)} classes",
-                _CURE,
+                _FIX,
             )
         stem = name.removesuffix(".bin")
         parts.append(records[:, labels_at:].reshape(-1, *_SHAPE))
@@ -73,5 +73,5 @@ def read(source: Source) -> RawImages:
 def _records(member: Member, labels: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     record = labels + _PIXELS
     if not member.size or member.size % record:
-        raise UserError(f"{member.name}: {member.size:,} bytes are no whole number of records of {record}", _CURE)
+        raise UserError(f"{member.name}: {member.size:,} bytes are no whole number of records of {record}", _FIX)
     return np.memmap(member.path, np.uint8, "r", member.offset, (member.size // record, record))

@@ -21,11 +21,11 @@ from samebits.data.readers.csv_file import open_csv
 from samebits.data.readers.image.folder import Labelled, gather
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.labels import class_name
-from samebits.data.readers.reader import SetAside, Source, require_kept
+from samebits.data.readers.reader import Rejected, Source, require_kept
 from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.times import no_time
 
-_SPLIT_CURES = {
+_SPLIT_FIXES = {
     "group": "add a column `group` to the CSV: images of one group stay together",
     "time": "add a column `time` to the CSV: dates such as 2025-12-31, or numbers",
 }
@@ -44,11 +44,11 @@ def read(source: Source) -> RawImages:
             "name the CSV file in it, or set data.format: image_folder",
         )
     labelled: list[Labelled] = []
-    aside: list[SetAside] = []
+    rejected: list[Rejected] = []
     grouped, timed = source.settings.split == "group", source.settings.split == "time"
     for number, row in _rows(source):
         if isinstance(row, str):
-            aside.append(SetAside(f"{path.name}#{number}", row))
+            rejected.append(Rejected(f"{path.name}#{number}", row))
             continue
         if not any(row.values()):
             continue  # spreadsheets leave rows of nothing but separators
@@ -60,24 +60,24 @@ def read(source: Source) -> RawImages:
         try:
             member = _member(path.parent, name, source.watch)
         except (OSError, ValueError) as error:
-            aside.append(SetAside(file, str(error), label))
+            rejected.append(Rejected(file, str(error), label))
             continue
         if not label:
-            aside.append(SetAside(file, "it has no label"))
+            rejected.append(Rejected(file, "it has no label"))
             continue
         if grouped and "group" in row and not group:
-            aside.append(SetAside(file, "it has no group, data.split is group", label))
+            rejected.append(Rejected(file, "it has no group, data.split is group", label))
             continue
         time = row.get("time") if timed else None
         if time is not None and (reason := no_time(time)):
-            aside.append(SetAside(file, reason, label))
+            rejected.append(Rejected(file, reason, label))
             continue
         labelled.append(Labelled(member, label, split_of(split), group or None, time))
     if not labelled:
-        first = f"; the first: {aside[0].id}: {aside[0].reason}" if aside else ""
+        first = f"; the first: {rejected[0].id}: {rejected[0].reason}" if rejected else ""
         raise UserError(f"{source.settings.source} lists no usable image{first}", "look at its `path` and `label`")
-    require_kept(source.settings.source, (), {each.label for each in labelled}, aside)
-    return gather(source, labelled, aside, _SPLIT_CURES)
+    require_kept(source.settings.source, (), {each.label for each in labelled}, rejected)
+    return gather(source, labelled, rejected, _SPLIT_FIXES)
 
 
 def _member(folder: Path, name: str, watch: Callable[[Path], None]) -> Member:

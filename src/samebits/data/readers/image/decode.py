@@ -23,7 +23,7 @@ from samebits.params.image import ImageParams
 
 _CHUNK = 64
 _FEW = 512
-"""So many files are read before the processes of a pool have started."""
+"""Up to this many files are decoded in this process: starting a pool takes longer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from samebits.data.readers.image.decode import Decoded, decode
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.pixels import has_image_ending
 from samebits.data.readers.labels import class_name
-from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.reader import Rejected, Source
 from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.data.readers.splits import are_splits, first_folders, require_filled, split_of
 from samebits.data.readers.times import read_times
@@ -29,7 +29,7 @@ _FEWEST_CLASSES = 2
 _DEEPEST = (255, 1023, 4095, 16383)
 """Largest values of images of 8, 10, 12 and 14 bits, which are often stored in 16."""
 _LIST = "list the images in a CSV with a column `{}` (data.format: image_csv), or set data.split: hash"
-_SPLIT_CURES = {"group": _LIST.format("group"), "time": _LIST.format("time")}
+_SPLIT_FIXES = {"group": _LIST.format("group"), "time": _LIST.format("time")}
 _SINGLE = "the only image of its class"
 
 
@@ -56,26 +56,26 @@ def read(source: Source) -> RawImages:
     splits = wanted is None and are_splits(source.settings.source, first_folders(members))
     if wanted is None:
         require_filled(source.settings.source, members, folders, splits=splits)
-    labelled, aside = _labelled(members, wanted, splits)
+    labelled, rejected = _labelled(members, wanted, splits)
     classes = sorted({each.label for each in labelled})
     missing = sorted((wanted or set()) - set(classes))
     if missing:
         raise UserError(f"{source.name} has no folder {', '.join(missing)}", "correct `classes` of its card")
-    return gather(source, labelled, aside, _SPLIT_CURES, listed_files=False)
+    return gather(source, labelled, rejected, _SPLIT_FIXES, listed_files=False)
 
 
 def gather(
     source: Source,
     labelled: Sequence[Labelled],
-    aside: Sequence[SetAside],
-    split_cures: Mapping[str, str],
+    rejected: Sequence[Rejected],
+    split_fixes: Mapping[str, str],
     *,
     listed_files: bool = True,
 ) -> RawImages:
     """Decode labelled files; those that cannot be read are set aside.
 
     Args:
-        split_cures: as in `Raw`.
+        split_fixes: as in `Raw`.
         listed_files: whether each was named as an image. Where they only lie there, files of other kinds are no fault.
 
     Raises:
@@ -95,7 +95,7 @@ def gather(
     usable = [row for row, why in enumerate(reasons) if why is None]
     other = {row for row, why in enumerate(reasons) if not listed_files and _is_other(labelled[row].member.name, why)}
     unusable = [
-        SetAside(labelled[row].member.name, why, other=row in other)
+        Rejected(labelled[row].member.name, why, other=row in other)
         for row, why in enumerate(reasons)
         if why is not None
     ]
@@ -123,8 +123,8 @@ def gather(
         given=given,
         groups=_groups(kept),
         times=read_times([each.time for each in kept], "the column `time`"),
-        split_cures=split_cures,
-        set_aside=(*aside, *unusable),
+        split_fixes=split_fixes,
+        set_aside=(*rejected, *unusable),
         parts=[decoded.pixels],
         rows=np.array(usable, dtype=np.int64),
         resize=source.settings.image.resize,
@@ -198,13 +198,15 @@ def _groups(kept: Sequence[Labelled]) -> list[str] | None:
 
 def _labelled(
     members: Sequence[Member], wanted: set[str] | None, splits: bool
-) -> tuple[list[Labelled], list[SetAside]]:
+) -> tuple[list[Labelled], list[Rejected]]:
     labelled: list[Labelled] = []
-    aside: list[SetAside] = []
+    rejected: list[Rejected] = []
     for member in members:
         parts = member.name.split("/")
         if len(parts) < 2 + splits:
-            aside.append(SetAside(member.name, "it lies in no class folder", other=not has_image_ending(member.name)))
+            rejected.append(
+                Rejected(member.name, "it lies in no class folder", other=not has_image_ending(member.name))
+            )
         elif wanted is None or parts[0] in wanted:
             labelled.append(Labelled(member, class_name(parts[splits]), split_of(parts[0]) if splits else None))
-    return labelled, aside
+    return labelled, rejected

@@ -20,7 +20,7 @@ from samebits.data.readers.reader import Source
 from samebits.data.readers.sample_hashes import sample_hashes
 
 _UNSIGNED_BYTE = 0x08
-_CURE = "the file is damaged or of another format: replace it with the one whose sha256 the card names"
+_FIX = "the file is damaged or of another format: replace it with the one whose sha256 the card names"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def read(source: Source) -> RawImages:
     train, test = (_read_half(card, source.files, split) for split in ("train", "test"))
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UserError(
-            f"{card.name}: training images are {train.images.shape[2:]}, test images {test.images.shape[2:]}", _CURE
+            f"{card.name}: training images are {train.images.shape[2:]}, test images {test.images.shape[2:]}", _FIX
         )
     halves = (train, test)
     return RawImages(
@@ -73,20 +73,20 @@ def read_array(path: Path, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
         raise UserError(
             f"{name}: begins with {head[:4].hex(' ') or 'nothing'}, "
             f"an IDX file of bytes in {dimensions} dimension(s) with 00 00 08 {dimensions:02x}",
-            _CURE,
+            _FIX,
         )
     if len(head) < header:
-        raise UserError(f"{name}: ends inside its header, after {len(head)} bytes", _CURE)
+        raise UserError(f"{name}: ends inside its header, after {len(head)} bytes", _FIX)
     shape = tuple(int.from_bytes(head[at : at + 4], "big") for at in range(4, header, 4))
     expected, found = header + int(np.prod(shape, dtype=object)), path.stat().st_size
     if expected != found:
         state = "truncated" if found < expected else "too long"
         raise UserError(
             f"{name}: {state}, {found} bytes where its header says {expected} ({' x '.join(map(str, shape))})",
-            _CURE,
+            _FIX,
         )
     if 0 in shape:
-        raise UserError(f"{name}: holds nothing, its shape is {' x '.join(map(str, shape))}", _CURE)
+        raise UserError(f"{name}: holds nothing, its shape is {' x '.join(map(str, shape))}", _FIX)
     return np.memmap(path, dtype=np.uint8, mode="r", offset=header, shape=shape)
 
 
@@ -95,7 +95,7 @@ def _read_half(card: Card, files: Mapping[str, Path], split: str) -> _Half:
     images = read_array(files[image_name], image_name, dimensions=3)[:, None]
     labels = read_array(files[label_name], label_name, dimensions=1).astype(np.int64)
     if len(images) != len(labels):
-        raise UserError(f"{image_name} holds {len(images)} images, {label_name} {len(labels)} labels", _CURE)
+        raise UserError(f"{image_name} holds {len(images)} images, {label_name} {len(labels)} labels", _FIX)
     wrong = np.flatnonzero(labels >= len(card.classes))
     if len(wrong):
         at = int(wrong[0])

@@ -47,7 +47,7 @@ class RawImages(Raw):
             value_range=self.value_range,
         )
         signature = Signature(inputs=inputs, target=ClassTarget(classes=list(self.classes)))
-        return Encoded(signature, {name: self.take(rows, self.read) for name, rows in splits.items()})
+        return Encoded(signature, {name: self.subset(rows, self.read) for name, rows in splits.items()})
 
     def read(self, rows: Int64) -> Array:
         """Images by number: uint8 [len(rows), C, H, W]."""

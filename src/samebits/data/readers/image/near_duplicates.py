@@ -25,14 +25,14 @@ MOST_PAIRS = 200_000
 _SIDE = 8
 _BANDS = 4
 _BITS = 3
-"""Hashes that differ in so many bits agree in one of four bands of 16 bits: only those are compared."""
+"""Hashes that differ in at most this many bits agree in one of four bands of 16 bits: only those are compared."""
 _APART = 0.12
 """Largest distance of two images' low frequencies, relative to the larger norm."""
 _CHUNK = 128
 """Images whose frequencies are computed at once: few enough to stay in a core's cache."""
 _BLOCK = 2048
 _FEW = 16
-"""Buckets of at most so many are compared all at once: a call a bucket took longer than all that was in it."""
+"""Buckets up to this size are compared in one vectorised pass; a numpy call per bucket cost more than comparing."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,14 +56,14 @@ def find_pairs(
         keys = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
         order = np.argsort(keys, kind="stable")
         order = order[~flat[order]]
-        for pair, bits in _in_buckets(order, keys[order], hashes, low):
+        for pair, bits in _pairs_in_buckets(order, keys[order], hashes, low):
             found[pair] = bits
             if len(found) >= MOST_PAIRS:
-                return _sorted(found), True
-    return _sorted(found), False
+                return _sorted_pairs(found), True
+    return _sorted_pairs(found), False
 
 
-def _in_buckets(
+def _pairs_in_buckets(
     order: Int64, keys: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], low: Floats
 ) -> Iterator[tuple[tuple[int, int], int]]:
     """Pairs among images of equal key, key by key.
@@ -80,7 +80,7 @@ def _in_buckets(
     for bucket in np.flatnonzero(sizes > 1).tolist():
         start, size = int(starts[bucket]), int(sizes[bucket])
         if size > _FEW:
-            yield from _alike(order[start : start + size], hashes, low)
+            yield from _confirmed_pairs(order[start : start + size], hashes, low)
             continue
         while at < len(small) and small[at, 0] == bucket:
             _, first, second, bits = small[at].tolist()
@@ -108,11 +108,11 @@ def _near_in_small(order: Int64, starts: Int64, sizes: Int64, hashes: npt.NDArra
     return pairs[np.lexsort((pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
 
 
-def _sorted(found: dict[tuple[int, int], int]) -> list[tuple[int, int, int]]:
+def _sorted_pairs(found: dict[tuple[int, int], int]) -> list[tuple[int, int, int]]:
     return sorted((first, second, bits) for (first, second), bits in found.items())
 
 
-def _alike(rows: Int64, hashes: npt.NDArray[np.uint64], low: Floats) -> Iterator[tuple[tuple[int, int], int]]:
+def _confirmed_pairs(rows: Int64, hashes: npt.NDArray[np.uint64], low: Floats) -> Iterator[tuple[tuple[int, int], int]]:
     """Pairs among a bucket's rows, a block against a block."""
     if len(rows) < 2:
         return

@@ -120,7 +120,7 @@ def encode(
     remarks = (*notes, *_remarks(features, fitted, gaps, marks, leaks))
     return Encoded(
         signature,
-        {name: raw.take(of, lambda at: rows[at]) for name, of in splits.items()},
+        {name: raw.subset(of, lambda at: rows[at]) for name, of in splits.items()},
         audit=audit,
         remarks=remarks,
     )
@@ -135,7 +135,7 @@ def _select(column: Column, rows: Int64) -> Column:
 
 def _require_categories(columns: Sequence[Column], settings: TableParams, decimal: Decimal) -> None:
     """Refuse free text: a category that hardly ever comes again teaches nothing."""
-    lines, cures, names = [], [], []
+    lines, fixes, names = [], [], []
     for column in columns:
         if column.kind != "category" or column.name in settings.categories:
             continue
@@ -147,10 +147,10 @@ def _require_categories(columns: Sequence[Column], settings: TableParams, decima
         what = "an id" if len(different) == len(present) else "text"
         if odd := odd_texts(texts, decimal):
             what = f"numbers, but for {', '.join(map(repr, odd))}"
-            cures.append(f"marks of missing values: add them to data.table.missing ({', '.join(map(repr, odd))})")
+            fixes.append(f"marks of missing values: add them to data.table.missing ({', '.join(map(repr, odd))})")
         elif formats := formats_of(texts):
             what = "dates"
-            cures.append(
+            fixes.append(
                 f"dates: data.table.dates: [{column.name}] and .date_format: {' or '.join(map(repr, formats))}"
             )
         else:
@@ -160,12 +160,12 @@ def _require_categories(columns: Sequence[Column], settings: TableParams, decima
             f"such as {texts[0][:40]!r}"
         )
     if names:
-        cures.append(
+        fixes.append(
             f"leave out what is no category: data.table.drop: [{', '.join([*settings.drop, *names])}]; categories all "
             "the same: data.table.categories; dates: data.table.dates and .date_format"
         )
     if lines:
-        raise UserError("\n    ".join(lines), "; ".join(cures))
+        raise UserError("\n    ".join(lines), "; ".join(fixes))
 
 
 def _counts_rows(values: npt.NDArray[Any]) -> bool:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from samebits.base.errors import UserError
 from samebits.data.readers.csv_file import open_csv
-from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source
+from samebits.data.readers.reader import Encoded, Int64, Raw, Rejected, Source
 from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes
 from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.table.choice import Chosen, named_columns
@@ -36,7 +36,7 @@ from samebits.data.readers.table.parquet_file import pandas_index, read_parquet
 from samebits.data.readers.table.target import Target, read_target
 from samebits.params.data import DataParams
 
-_SPLIT_CURES = {
+_SPLIT_FIXES = {
     "group": "name the column whose equal values stay together: data.group_column",
     "time": "name the column to sort by: data.time_column",
 }
@@ -51,7 +51,7 @@ class _Table:
 
     columns: dict[str, Column]
     rows: Int64
-    broken: list[SetAside]
+    broken: list[Rejected]
     decimal: Any
     notes: list[str]
 
@@ -98,7 +98,7 @@ def read(source: Source) -> RawTable:
     reasons = _reasons(inputs, target.bad, source.settings, columns)
     good = np.setdiff1d(np.arange(len(table.rows)), np.fromiter(reasons, dtype=np.int64, count=len(reasons)))
     ids = [f"row/{number:07d}" for number in table.rows.tolist()]
-    aside = [*table.broken, *(SetAside(ids[row], reason) for row, reason in sorted(reasons.items()))]
+    rejected = [*table.broken, *(Rejected(ids[row], reason) for row, reason in sorted(reasons.items()))]
     notes = [f"target {chosen.target}: {target.meaning}" + ("" if settings.target else " (the last column)")]
     if chosen.index:
         notes.append(f"left out, pandas wrote them as the labels of the rows: {', '.join(chosen.index)}")
@@ -111,8 +111,8 @@ def read(source: Source) -> RawTable:
         given=_given(columns, source.settings.split_column, good),
         groups=None if (group := source.settings.group_column) is None else columns[group].texts[good].tolist(),
         times=None if (time := source.settings.time_column) is None else columns[time].values[good],
-        split_cures=_SPLIT_CURES,
-        set_aside=tuple(aside),
+        split_fixes=_SPLIT_FIXES,
+        set_aside=tuple(rejected),
         features=Features.select(inputs, good, settings, table.decimal),
         target=target.select(good),
         settings=source.settings,
@@ -127,12 +127,12 @@ def _read_csv(source: Source, chosen: Chosen) -> _Table:
     places = [file.header.index(each) for each in kept]
     chunks: list[list[Any]] = [[] for _ in kept]
     rows: list[int] = []
-    broken: list[SetAside] = []
+    broken: list[Rejected] = []
 
     def good() -> Iterable[list[str]]:
         for number, (line, row) in enumerate(file.rows(), start=1):
             if isinstance(row, str):
-                broken.append(SetAside(f"row/{number:07d}", f"line {line}: {row}"))
+                broken.append(Rejected(f"row/{number:07d}", f"line {line}: {row}"))
                 continue
             rows.append(number)
             yield row

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
 from samebits.data.readers.csv_file import CsvFile, open_csv
-from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.reader import Rejected, Source
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 from samebits.params.data import DataParams
 
-_SPLIT_CURES = {
+_SPLIT_FIXES = {
     "group": "name the column whose equal values stay together: data.group_column",
     "time": "name the column with the date of a text: data.time_column",
 }
@@ -32,13 +32,13 @@ def read(source: Source) -> RawTexts:
     wanted = _wanted(source.settings)
     file = open_csv(source, set(wanted.values()))
     items = _items(file, source.name, _places(file.header, wanted, source.name))
-    return collect(source, items, file.encodings, split_cures=_SPLIT_CURES, cure="look at data.text.label")
+    return collect(source, items, file.encodings, split_fixes=_SPLIT_FIXES, fix="look at data.text.label")
 
 
-def _items(file: CsvFile, name: str, places: Mapping[str, int]) -> Iterator[Item | SetAside]:
+def _items(file: CsvFile, name: str, places: Mapping[str, int]) -> Iterator[Item | Rejected]:
     for line, row in file.rows():
         if isinstance(row, str):
-            yield SetAside(f"line {line}", row)
+            yield Rejected(f"line {line}", row)
             continue
         cells = {key: row[at] for key, at in places.items()}
         yield Item(

@@ -9,7 +9,7 @@ from pathlib import Path
 from samebits.base.errors import UserError
 from samebits.data.fetching.archives import list_folder
 from samebits.data.readers.decoding import NotText, decode, require_unmixed
-from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.reader import Rejected, Source
 
 SUFFIXES = (".txt", ".text", ".md")
 LARGEST = 1 << 30
@@ -18,7 +18,7 @@ LARGEST = 1 << 30
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
-def documents(source: Source, set_aside: list[SetAside]) -> Iterator[tuple[str, Path]]:
+def documents(source: Source, set_aside: list[Rejected]) -> Iterator[tuple[str, Path]]:
     """Name and path of each document, sorted by name.
 
     Raises:
@@ -42,7 +42,7 @@ def documents(source: Source, set_aside: list[SetAside]) -> Iterator[tuple[str, 
         )
     for name, path in found:
         if path.suffix.lower() not in SUFFIXES:
-            set_aside.append(SetAside(name, f"no text file; {', '.join(SUFFIXES)} are read", other=True))
+            set_aside.append(Rejected(name, f"no text file; {', '.join(SUFFIXES)} are read", other=True))
     yield from texts
 
 

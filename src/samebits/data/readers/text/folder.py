@@ -17,12 +17,12 @@ from pathlib import PurePosixPath
 from samebits.base.errors import UserError
 from samebits.data.fetching.archives import Member, list_tree
 from samebits.data.readers.decoding import LONGEST, NotText, check_encoding, decode, require_unmixed
-from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.reader import Rejected, Source
 from samebits.data.readers.splits import are_splits, first_folders, require_filled
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 
 _TABLE = "put the texts into a CSV or JSON Lines file that says its {} (data.{}_column), or set data.split: hash"
-_SPLIT_CURES = {key: _TABLE.format(key, key) for key in ("group", "time")}
+_SPLIT_FIXES = {key: _TABLE.format(key, key) for key in ("group", "time")}
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -73,8 +73,8 @@ def read_files(
         found,
         encodings,
         named=known or {folder for each in members if (folder := _place(each.name, splits)[1])},
-        split_cures=_SPLIT_CURES,
-        cure="put the texts of each class into a folder of its name",
+        split_fixes=_SPLIT_FIXES,
+        fix="put the texts of each class into a folder of its name",
     )
 
 
@@ -87,27 +87,27 @@ def _place(name: str, splits: bool) -> tuple[str | None, str | None]:
 
 def _item(
     member: Member, source: Source, splits: bool, known: Sequence[str], text_of: Callable[[bytes], str]
-) -> Item | SetAside:
+) -> Item | Rejected:
     given, folder = _place(member.name, splits)
     if folder is None:
-        return SetAside(member.name, "it lies in no folder of a class")
+        return Rejected(member.name, "it lies in no folder of a class")
     label: str | None = folder
     if known:
         label = next((word for word in _WORD.findall(folder) if word in known), None)
         if label is None:
-            return SetAside(member.name, f"its folder {folder!r} names none of the classes {', '.join(known)}")
+            return Rejected(member.name, f"its folder {folder!r} names none of the classes {', '.join(known)}")
     if member.size > LONGEST:
-        return SetAside(
+        return Rejected(
             member.name, f"{member.size >> 20} MiB are more than the {LONGEST >> 20} MiB of one text", label
         )
     try:
         text = text_of(member.read())
     except NotText as error:
-        return SetAside(member.name, str(error), label)
+        return Rejected(member.name, str(error), label)
     except OSError as error:
-        return SetAside(member.name, f"it cannot be read: {error.strerror}", label)
+        return Rejected(member.name, f"it cannot be read: {error.strerror}", label)
     except UserError:  # the setting is wrong, not the file
         raise
     except Exception as error:  # whatever a library runs into in one file costs that file alone
-        return SetAside(member.name, f"it cannot be read ({type(error).__name__}: {error})", label)
+        return Rejected(member.name, f"it cannot be read ({type(error).__name__}: {error})", label)
     return Item(member.name, f"{source.name}/{member.name}", text, label, given)

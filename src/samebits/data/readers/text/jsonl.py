@@ -12,11 +12,11 @@ from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.data.readers.decoding import NotText, read_lines
-from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.reader import Rejected, Source
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 from samebits.params.data import DataParams
 
-_SPLIT_CURES = {
+_SPLIT_FIXES = {
     "group": "name the key whose equal values stay together: data.group_column",
     "time": "name the key with the date of a text: data.time_column",
 }
@@ -35,17 +35,17 @@ def read(source: Source) -> RawTexts:
         raise UserError(f"data.text.text and data.text.label are both {source.settings.text.text!r}", "name two keys")
     encodings: Counter[str] = Counter()
     return collect(
-        source, _items(source, encodings), encodings, split_cures=_SPLIT_CURES, cure="look at data.text.label"
+        source, _items(source, encodings), encodings, split_fixes=_SPLIT_FIXES, fix="look at data.text.label"
     )
 
 
-def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]:
+def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | Rejected]:
     settings, seen = source.settings, False
     for number, line in read_lines(source.own, source.name, settings.encoding, encodings):
         name = f"line {number}"
         if isinstance(line, NotText):
             seen = True
-            yield SetAside(name, str(line))
+            yield Rejected(name, str(line))
             continue
         if not line.strip():
             continue
@@ -57,35 +57,35 @@ def _items(source: Source, encodings: Counter[str]) -> Iterator[Item | SetAside]
         try:
             value = json.loads(line)
         except ValueError as error:
-            yield SetAside(name, f"no valid JSON: {error}")
+            yield Rejected(name, f"no valid JSON: {error}")
             continue
         except RecursionError:
-            yield SetAside(name, "its JSON is nested too deeply")
+            yield Rejected(name, "its JSON is nested too deeply")
             continue
         yield _item(value, name, f"{source.name}:{number}", settings)
     if not seen:
         raise UserError(f"{source.name} is empty", "look at data.source")
 
 
-def _item(value: Any, name: str, origin: str, settings: DataParams) -> Item | SetAside:
+def _item(value: Any, name: str, origin: str, settings: DataParams) -> Item | Rejected:
     if not isinstance(value, dict):
-        return SetAside(name, f"{_kind(value)}, not an object")
+        return Rejected(name, f"{_kind(value)}, not an object")
     of_text, of_label, given = settings.text.text, settings.text.label, settings.split_column
     text, label = value.get(of_text), _plain(value.get(of_label))
     if of_text not in value:
         keys = ", ".join(repr(key[:40]) for key in list(value)[:8]) or "none"
-        return SetAside(name, f"no key {of_text!r}; its keys: {keys}", label)
+        return Rejected(name, f"no key {of_text!r}; its keys: {keys}", label)
     if not isinstance(text, str):
-        return SetAside(name, f"{of_text!r} is {_kind(text)}, not a text", label)
+        return Rejected(name, f"{of_text!r} is {_kind(text)}, not a text", label)
     if of_label in value and value[of_label] is not None and label is None:
-        return SetAside(name, f"{of_label!r} is {_kind(value[of_label])}, neither a name nor whole number")
+        return Rejected(name, f"{of_label!r} is {_kind(value[of_label])}, neither a name nor whole number")
     if given is not None and given not in value:
-        return SetAside(name, f"no key {given!r} (data.split_column)", label)
+        return Rejected(name, f"no key {given!r} (data.split_column)", label)
     if settings.group_column is not None and _plain(value.get(settings.group_column)) is None:
-        return SetAside(name, f"no name under {settings.group_column!r} (data.group_column)", label)
+        return Rejected(name, f"no name under {settings.group_column!r} (data.group_column)", label)
     time = value.get(settings.time_column) if settings.time_column is not None else None
     if settings.time_column is not None and (isinstance(time, bool) or not isinstance(time, str | int | float)):
-        return SetAside(name, f"no date and no number under {settings.time_column!r} (data.time_column)", label)
+        return Rejected(name, f"no date and no number under {settings.time_column!r} (data.time_column)", label)
     return Item(
         id=name,
         origin=origin,

@@ -19,10 +19,10 @@ from samebits.base.files import sha256_bytes
 from samebits.base.registry import nearest
 from samebits.data.readers.decoding import NotText, clean
 from samebits.data.readers.labels import LONGEST_NAME, class_name
-from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, require_kept
+from samebits.data.readers.reader import Encoded, Int64, Raw, Rejected, Source, require_kept
 from samebits.data.readers.sample_hashes import HASH_BYTES
 from samebits.data.readers.splits import split_of
-from samebits.data.readers.text.tokenizer import Given, encode_texts, fit_tokenizer
+from samebits.data.readers.text.tokenizer import PretrainedTokenizer, encode_texts, fit_tokenizer
 from samebits.data.readers.times import no_time, read_times
 from samebits.params.text import TextParams
 from samebits.signature.signature import TOKENIZER, ClassTarget, Signature, TokenInputs
@@ -92,7 +92,7 @@ class RawTexts(Raw):
     store: TextStore
     rows: Int64
     settings: TextParams
-    tokenizer: Given | None
+    tokenizer: PretrainedTokenizer | None
     scratch: Path
     encodings: Mapping[str, int] = field(default_factory=dict)
 
@@ -115,7 +115,7 @@ class RawTexts(Raw):
         )
         return Encoded(
             signature=Signature(inputs=inputs, target=ClassTarget(classes=list(self.classes))),
-            splits={name: self.take(rows, encoded.read) for name, rows in splits.items()},
+            splits={name: self.subset(rows, encoded.read) for name, rows in splits.items()},
             files={TOKENIZER: fitted.json},
             audit={"texts": encoded.audit() | {"encodings": dict(sorted(self.encodings.items()))}},
             remarks=(*self._encoding_remarks(), *encoded.remarks(self.settings.length)),
@@ -130,34 +130,34 @@ class RawTexts(Raw):
 
 def collect(
     source: Source,
-    found: Iterable[Item | SetAside],
+    found: Iterable[Item | Rejected],
     encodings: Counter[str] | None = None,
     *,
     named: Collection[str] = (),
-    split_cures: Mapping[str, str] | None = None,
-    cure: str = "",
+    split_fixes: Mapping[str, str] | None = None,
+    fix: str = "",
 ) -> RawTexts:
     """Clean the texts, set aside those that cannot be used, and name the classes.
 
     Args:
         encodings: filled while `found` is read.
         named: classes that the source says it has, by its folders or its card; each needs a text.
-        split_cures: as in `Raw`.
-        cure: what to do where there is only one class.
+        split_fixes: as in `Raw`.
+        fix: what to do where there is only one class.
 
     Raises:
         UserError: for a class without a usable text, fewer than two classes, or as many as only free text has.
     """
     kept: list[Item] = []
     hashes: list[bytes] = []
-    aside: list[SetAside] = []
+    rejected: list[Rejected] = []
     store = TextStore(source.scratch / "texts")
 
     def usable() -> Iterator[str]:
         for each in found:
-            text, reason = ("", each.reason) if isinstance(each, SetAside) else _checked(each)
-            if reason or isinstance(each, SetAside):
-                aside.append(SetAside(each.id, reason, _canonical(each.label)))
+            text, reason = ("", each.reason) if isinstance(each, Rejected) else _checked(each)
+            if reason or isinstance(each, Rejected):
+                rejected.append(Rejected(each.id, reason, _canonical(each.label)))
                 continue
             # The text itself lies in the store.
             given = None if each.given is None else split_of(each.given)
@@ -170,13 +170,13 @@ def collect(
         pass
     counts = Counter(str(item.label) for item in kept)
     if kept:
-        require_kept(source.name, {class_name(each) for each in named}, counts, aside)
+        require_kept(source.name, {class_name(each) for each in named}, counts, rejected)
     # A label that occurs once can be learnt or judged, not both; most often it is a slip of the pen.
     once = {label for label, n in counts.items() if n == 1}
-    single = [SetAside(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
+    single = [Rejected(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
     classes = _ordered(set(counts) - once)
-    if kept or aside:
-        _require_classes(source, classes, counts, len(kept), aside, single, cure)
+    if kept or rejected:
+        _require_classes(source, classes, counts, len(kept), rejected, single, fix)
     rows = np.array([k for k, item in enumerate(kept) if item.label not in once], dtype=np.int64)
     chosen = [kept[k] for k in rows.tolist()]
     index = {name: k for k, name in enumerate(classes)}
@@ -190,12 +190,12 @@ def collect(
         given=_column([item.given for item in chosen], default="train"),
         groups=_column([item.group for item in chosen], default=""),
         times=read_times([item.time for item in chosen], "data.time_column"),
-        split_cures=split_cures or {},
-        set_aside=(*aside, *single),
+        split_fixes=split_fixes or {},
+        set_aside=(*rejected, *single),
         store=store,
         rows=rows,
         settings=source.settings.text,
-        tokenizer=Given.find(source),
+        tokenizer=PretrainedTokenizer.find(source),
         scratch=source.scratch,
         encodings={} if encodings is None else encodings,
     )
@@ -245,26 +245,26 @@ def _require_classes(
     classes: Sequence[str],
     counts: Counter[str],
     total: int,
-    aside: Sequence[SetAside],
-    single: Sequence[SetAside],
-    cure: str,
+    rejected: Sequence[Rejected],
+    single: Sequence[Rejected],
+    fix: str,
 ) -> None:
     if total > 100 and len(single) > total / 2:
         raise UserError(
             f"{source.name}: {len(single):,} of {total:,} samples have a label of their own, such as "
             f"{str(next(iter(counts)))[:40]!r}: that is no class",
-            cure or "name the one that holds the class",
+            fix or "name the one that holds the class",
         )
     if len(classes) > MAX_CLASSES:
-        raise UserError(f"{source.name}: {len(classes):,} classes are more than {MAX_CLASSES:,}", cure or "join some")
+        raise UserError(f"{source.name}: {len(classes):,} classes are more than {MAX_CLASSES:,}", fix or "join some")
     if len(classes) < 2 and total:
-        first = [*aside[:3], *single[:3]]
+        first = [*rejected[:3], *single[:3]]
         reasons = "".join(f"\n    {sample.id}: {sample.reason}" for sample in first)
         names = ", ".join(repr(name) for name in classes) or "none"
         raise UserError(
             f"{source.name}: a classifier needs two classes with two samples each, found: {names}"
             + (f"; set aside:{reasons}" if reasons else ""),
-            cure or "add samples of another class",
+            fix or "add samples of another class",
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 from samebits.data.fetching.archives import Member, list_members
 from samebits.data.readers.decoding import NotText, check_encoding
-from samebits.data.readers.reader import SetAside, Source
+from samebits.data.readers.reader import Rejected, Source
 from samebits.data.readers.text.documents import LARGEST, whole_text
 from samebits.data.readers.text.labelled import Item, RawTexts, collect
 
@@ -42,7 +42,7 @@ def read(source: Source) -> RawTexts:
         _items(source, members, encodings, other),
         encodings,
         named=known,
-        cure="name the files AUTHOR-title.txt",
+        fix="name the files AUTHOR-title.txt",
     )
     # A line in set_aside.csv for each would be most of that file: titles, lines of a dialogue, verses.
     if other.total():
@@ -62,29 +62,29 @@ def _author(name: str) -> str | None:
 
 def _items(
     source: Source, members: list[Member], encodings: Counter[str], other: Counter[str]
-) -> Iterator[Item | SetAside]:
+) -> Iterator[Item | Rejected]:
     """The books' paragraphs. `other` counts those that are too `short` or too `long`."""
     known = set() if source.card is None else set(source.card.classes)
     for member in members:
         author, title = _author(member.name), PurePosixPath(member.name).stem
         if author is None:
             if not known:
-                yield SetAside(member.name, "it is not called AUTHOR-title.txt")
+                yield Rejected(member.name, "it is not called AUTHOR-title.txt")
             continue
         if known and author not in known:
             continue
         if member.size > LARGEST:
-            yield SetAside(
+            yield Rejected(
                 member.name, f"{member.size:,} bytes; files of at most {LARGEST:,} are read: split it", author
             )
             continue
         try:
             text, encoding = whole_text(member.read(), source.settings.encoding)
         except NotText as error:
-            yield SetAside(member.name, str(error), author)
+            yield Rejected(member.name, str(error), author)
             continue
         except OSError as error:
-            yield SetAside(member.name, f"it cannot be read: {error.strerror}", author)
+            yield Rejected(member.name, f"it cannot be read: {error.strerror}", author)
             continue
         encodings[encoding] += 1
         numbered = list(enumerate(paragraphs(text), start=1))
@@ -93,7 +93,7 @@ def _items(
         other["long"] += sum(len(part) > LONGEST for _, part in numbered)
         if not of_use:
             why = f"no paragraph of {SHORTEST} to {LONGEST:,} characters stands between empty lines"
-            yield SetAside(member.name, why, author)
+            yield Rejected(member.name, why, author)
         for number, paragraph in of_use:
             yield Item(
                 id=f"{title}/{number:05d}",

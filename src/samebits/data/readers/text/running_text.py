@@ -21,12 +21,12 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.data.readers.decoding import NotText, check_encoding
-from samebits.data.readers.reader import Encoded, Int64, Raw, SetAside, Source, SplitData
+from samebits.data.readers.reader import Encoded, Int64, Raw, Rejected, Source, SplitData
 from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes
 from samebits.data.readers.text.bpe import encode_all, separator_of, tokenizer_bytes, train_bpe
 from samebits.data.readers.text.chunks import segments
 from samebits.data.readers.text.documents import documents, read_text
-from samebits.data.readers.text.tokenizer import Given, read_tokenizer
+from samebits.data.readers.text.tokenizer import PretrainedTokenizer, read_tokenizer
 from samebits.params.text import TextParams
 from samebits.signature.signature import NextTokenTarget, Signature, TokenInputs
 
@@ -53,7 +53,7 @@ def read(source: Source) -> RawText:
         )
     if settings.encoding is not None:
         check_encoding(settings.encoding)
-    set_aside: list[SetAside] = []
+    set_aside: list[Rejected] = []
     names: list[str] = []
     places: list[tuple[int, int, int, int]] = []  # document, line, first byte, last byte + 1
     hashes, encodings = [], Counter[str]()
@@ -63,7 +63,7 @@ def read(source: Source) -> RawText:
             try:
                 text, encoding = read_text(path, settings.encoding)
             except NotText as error:
-                set_aside.append(SetAside(name, str(error)))
+                set_aside.append(Rejected(name, str(error)))
                 continue
             encodings[encoding] += 1
             line = 1
@@ -92,7 +92,7 @@ def read(source: Source) -> RawText:
         store=source.scratch / "text",
         spans=np.array(places, dtype=np.int64).reshape(-1, 4),
         scratch=source.scratch,
-        tokenizer=Given.find(source),
+        tokenizer=PretrainedTokenizer.find(source),
         encodings=dict(sorted(encodings.items())),
     )
 
@@ -112,7 +112,7 @@ class RawText(Raw):
     store: Path
     spans: Int64
     scratch: Path
-    tokenizer: Given | None
+    tokenizer: PretrainedTokenizer | None
     encodings: dict[str, int]
 
     def encode(self, splits: Mapping[str, Int64]) -> Encoded:
@@ -189,7 +189,7 @@ class RawText(Raw):
         total = sum(audit["tokens"].values())
         yield (
             f"{audit['documents']:,} documents, {total:,} tokens of {inputs.vocabulary:,} kinds, "
-            f"{audit['bytes_per_token']['test']:.2f} bytes a token; rows of {inputs.length} + 1 tokens"
+            f"{audit['bytes_per_token']['test']:.2f} bytes per token; rows of {inputs.length} + 1 tokens"
         )
         odd = [f"{count} as {name}" for name, count in self.encodings.items() if not name.startswith("utf-8")]
         if odd:

@@ -39,14 +39,14 @@ Texts = Callable[[], Iterator[str]]
 
 
 @dataclass(frozen=True)
-class Given:
-    """A tokeniser that somebody else trained."""
+class PretrainedTokenizer:
+    """A tokenizer that was trained elsewhere."""
 
     path: Path
     name: str
 
     @classmethod
-    def find(cls, source: Source) -> Given | None:
+    def find(cls, source: Source) -> PretrainedTokenizer | None:
         """The one that `data.text.tokenizer` names; None where one is to be trained.
 
         Raises:
@@ -109,7 +109,7 @@ class EncodedTexts:
         n, total = len(self.lengths), max(1, found["tokens"])
         ninth = int(np.quantile(self.lengths, 0.9)) if n else 0
         yield (
-            f"tokens a text: median {found['length_median']:,}, 90 % up to {ninth:,}, "
+            f"tokens per text: median {found['length_median']:,}, 90 % up to {ninth:,}, "
             f"longest {found['length_longest']:,}"
         )
         if found["longer"]:
@@ -121,7 +121,7 @@ class EncodedTexts:
             yield f"{self.unknown / total:.0%} of the tokens are unknown to the tokenizer"
 
 
-def fit_tokenizer(settings: TextParams, given: Given | None, texts: Texts) -> Fitted:
+def fit_tokenizer(settings: TextParams, pretrained: PretrainedTokenizer | None, texts: Texts) -> Fitted:
     """Train a tokeniser, or read the given one, and set how it cuts and fills.
 
     Args:
@@ -130,9 +130,9 @@ def fit_tokenizer(settings: TextParams, given: Given | None, texts: Texts) -> Fi
     Raises:
         UserError: for a file that is no tokeniser, or has no token to fill rows up with.
     """
-    tokenizer = train_tokenizer(settings, texts()) if given is None else read_tokenizer(given)
-    _prepend_normalizers(tokenizer, lowercase=given is not None and settings.lowercase)
-    pad, pad_token = _pad(tokenizer, given)
+    tokenizer = train_tokenizer(settings, texts()) if pretrained is None else read_tokenizer(pretrained)
+    _prepend_normalizers(tokenizer, lowercase=pretrained is not None and settings.lowercase)
+    pad, pad_token = _pad(tokenizer, pretrained)
     special = tokenizer.num_special_tokens_to_add(False)
     if special >= settings.length:
         raise UserError(
@@ -175,7 +175,7 @@ def train_tokenizer(settings: TextParams, texts: Iterator[str]) -> Tokenizer:
     return tokenizer
 
 
-def read_tokenizer(given: Given) -> Tokenizer:
+def read_tokenizer(pretrained: PretrainedTokenizer) -> Tokenizer:
     """A tokeniser from its file.
 
     Raises:
@@ -184,15 +184,15 @@ def read_tokenizer(given: Given) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
-        text = given.path.read_text(encoding="utf-8")
+        text = pretrained.path.read_text(encoding="utf-8")
         if "model" not in json.loads(text):
             raise ValueError("it has no model")
-        require_harmless("tokenizer", given.path)
+        require_harmless("tokenizer", pretrained.path)
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises a bare Exception for what it cannot read
         reason = error.problem if isinstance(error, UserError) else str(error)[:200]
         raise UserError(
-            f"data.text.tokenizer {given.name} is no tokenizer.json: {reason}",
+            f"data.text.tokenizer {pretrained.name} is no tokenizer.json: {reason}",
             "name a file that the library tokenizers wrote (Tokenizer.save, or save_pretrained of a fast tokenizer)",
         ) from None
 
@@ -256,7 +256,7 @@ def _prepend_normalizers(tokenizer: Tokenizer, *, lowercase: bool) -> None:
     tokenizer.normalizer = normalizers.Sequence([*cleaning(), *lower, *([] if own is None else [own])])
 
 
-def _pad(tokenizer: Tokenizer, given: Given | None) -> tuple[int, str]:
+def _pad(tokenizer: Tokenizer, pretrained: PretrainedTokenizer | None) -> tuple[int, str]:
     set_by_file = tokenizer.padding
     if set_by_file is not None:
         return int(set_by_file["pad_id"]), str(set_by_file["pad_token"])
@@ -264,6 +264,6 @@ def _pad(tokenizer: Tokenizer, given: Given | None) -> tuple[int, str]:
         if (token := tokenizer.token_to_id(name)) is not None:
             return token, name
     raise UserError(
-        f"data.text.tokenizer {given.name if given else ''} has no token to fill short texts up with",
+        f"data.text.tokenizer {pretrained.name if pretrained else ''} has no token to fill short texts up with",
         f"add one of {', '.join(_PADS)} to it",
     )

@@ -79,7 +79,7 @@ def test_broken_files_are_named(case: str, tmp_path: Path) -> None:
     breaking, message = BROKEN[case]
     with pytest.raises(UserError, match=message) as caught:
         read(breaking(make_source(30, 12).contents()), tmp_path)
-    assert caught.value.cure
+    assert caught.value.fix
 
 
 def test_one_wrong_label_is_found_at_its_place(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from samebits.data.loading.prepared import open_split, read_info
 from samebits.data.readers.image.decode import decode
 from samebits.data.readers.image.pixels import load_pixels
 from samebits.params.image import ImageParams
-from tests.helpers.pictures import SIDE, aside, encoded, picture, run
+from tests.helpers.pictures import SIDE, encoded, picture, rejected, run
 
 PNG = encoded(picture(0))
 
@@ -189,7 +189,7 @@ def test_a_bad_file_is_set_aside_with_its_reason(case: str, home: Path) -> None:
     data, reason = BAD_FILES[case]
     (home / "data/raw/pets/cat/bad.png").write_bytes(data)
     folder = run(home, bad_limit=0.1)
-    found = aside(folder)
+    found = rejected(folder)
     assert list(found) == ["cat/bad.png"]
     assert reason in found["cat/bad.png"]
     assert found["cat/bad.png"]
@@ -206,7 +206,7 @@ def test_whatever_pillow_raises_on_one_file_sets_it_aside(home: Path, monkeypatc
 
     monkeypatch.setattr(Image, "open", failing)
     (home / "data/raw/pets/cat/odd.png").write_bytes(b"odd")
-    assert aside(run(home, bad_limit=0.1)) == {
+    assert rejected(run(home, bad_limit=0.1)) == {
         "cat/odd.png": "it is damaged (error: unpack requires a buffer of 4 bytes)"
     }
 
@@ -233,7 +233,7 @@ def test_other_files_beside_images_are_counted_apart(home: Path) -> None:
     folder = run(home, said, bad_limit=0.0)
     assert read_info(folder).classes == ("cat", "dog")
     assert sum(read_info(folder).counts.values()) == 60
-    assert len(aside(folder)) == 7
+    assert len(rejected(folder)) == 7
     assert any("7 other files are no samples: 2 .txt, 1 .md, 1 .mp3" in line for line in said)
 
 
@@ -260,7 +260,7 @@ def test_12_bits_in_16_are_not_read_as_black(home: Path) -> None:
     deepen(home, 4095, np.uint16, "PNG")
     with pytest.raises(UserError, match=r"16-bit images end at 4,\d+ of 65,535|end at 3,") as caught:
         run(home, image={"channels": 1})
-    assert "data.image.value_range: [0, 4095]" in caught.value.cure
+    assert "data.image.value_range: [0, 4095]" in caught.value.fix
     bright = read_info(run(home, image={"channels": 1, "value_range": [0, 4095]}))
     assert bright.signature.images.mean[0] > 0.3
     assert bright.signature.images.value_range == [0, 4095]
@@ -273,7 +273,7 @@ def test_values_without_a_range_of_their_own_are_refused(home: Path, dtype: Any)
     deepen(home, 255, dtype, "TIFF")
     with pytest.raises(UserError, match=r"60 images have .* values, from \d+ to 2\d\d") as caught:
         run(home, image={"channels": 1})
-    assert "set data.image.value_range" in caught.value.cure
+    assert "set data.image.value_range" in caught.value.fix
     assert read_info(run(home, image={"channels": 1, "value_range": [0, 255]})).signature.images.mean[0] > 0.3
 
 
@@ -393,7 +393,7 @@ def test_a_bad_folder_is_named(case: str, home: Path) -> None:
         run(home, **settings)
     text = str(caught.value)
     assert any(part in text for part in message.split("|")), text
-    assert caught.value.cure
+    assert caught.value.fix
     assert not (home / "data/prepared/dataset.json").exists()
 
 
@@ -416,7 +416,7 @@ CSV = {"source": "data/raw/pets/list.csv", "format": "image_csv"}
 def test_a_class_of_one_image_is_set_aside_and_no_class(home: Path) -> None:
     _once(home / "data/raw/pets")
     folder = run(home, bad_limit=0.1)
-    assert aside(folder) == {"bird/only.png": "the only image of its class 'bird'"}
+    assert rejected(folder) == {"bird/only.png": "the only image of its class 'bird'"}
     assert read_info(folder).classes == ("cat", "dog")
 
 
@@ -462,7 +462,7 @@ BAD_ROWS: dict[str, tuple[str, str]] = {
 def test_a_bad_row_is_set_aside_with_its_reason(case: str, home: Path) -> None:
     row, reason = BAD_ROWS[case]
     write_csv(home, table(row))
-    found = aside(run(home, bad_limit=0.1, **CSV))
+    found = rejected(run(home, bad_limit=0.1, **CSV))
     assert len(found) == 1
     assert reason in next(iter(found.values()))
 
@@ -494,7 +494,7 @@ def test_a_bad_csv_is_named(case: str, home: Path) -> None:
     with pytest.raises(UserError) as caught:
         run(home, **CSV)
     assert message in str(caught.value)
-    assert caught.value.cure
+    assert caught.value.fix
     assert not (home / "data/prepared/dataset.json").exists()
 
 
@@ -507,7 +507,7 @@ def test_copies_are_dropped_and_contradictions_set_aside(home: Path) -> None:
     (pets / "cat/false.png").write_bytes((pets / "dog/01.png").read_bytes())
     assert read_json(run(home) / "dataset.json")["audit"]["label_conflicts"] == 1
     folder = run(home, duplicates="drop")
-    assert aside(folder) == {
+    assert rejected(folder) == {
         "cat/copy.png": "duplicate of cat/00.png",
         "cat/false.png": "the same content is of the classes cat, dog",
         "dog/01.png": "the same content is of the classes cat, dog",
@@ -528,11 +528,11 @@ def test_lookalikes_are_counted_listed_and_dropped(home: Path) -> None:
     assert any("1 pairs of images look the same" in line for line in said)
     rows = list(csv.DictReader(io.StringIO((folder / "near_duplicates.csv").read_text())))
     assert [(row["first"], row["second"]) for row in rows] == [("cat/04.png", "cat/again.jpg")]
-    dropped = aside(run(home, image={"near_duplicates": "drop"}))
+    dropped = rejected(run(home, image={"near_duplicates": "drop"}))
     assert dropped["cat/again.jpg"].startswith("looks like cat/04.png")
     ignored = run(home, image={"near_duplicates": "ignore"})
     assert not any(read_json(ignored / "dataset.json")["audit"]["near_duplicates"]["within"].values())
-    assert not aside(ignored)
+    assert not rejected(ignored)
 
 
 def test_of_given_splits_the_tests_copy_stays(home: Path) -> None:
@@ -543,7 +543,7 @@ def test_of_given_splits_the_tests_copy_stays(home: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(picture(k)))
     folder = run(home, source="data/raw/cut", duplicates="drop")
-    assert aside(folder) == {"train/cat/4.png": "duplicate of test/cat/4.png"}
+    assert rejected(folder) == {"train/cat/4.png": "duplicate of test/cat/4.png"}
     assert read_info(folder).counts["test"] == 2
 
 

@@ -373,7 +373,7 @@ def test_points_that_may_group_thousands_are_asked_for(
     if decimal is None:
         with pytest.raises(UserError, match=r"column sold: '1\.234' may be 1234 or 1\.234") as caught:
             prepare(path)
-        assert "data.table.decimal" in caught.value.cure
+        assert "data.table.decimal" in caught.value.fix
         assert stored(prepare(path, decimal=",")[1])[:, 1].max() == 1234
     else:
         assert prepare(path)[1].signature.table.decimal == decimal
@@ -399,7 +399,7 @@ def test_a_format_of_dates_that_is_found_works(form: str, tmp_path: Path) -> Non
     if form == "%b %d %Y":
         with pytest.raises(UserError, match="column sold looks like dates") as caught:
             prepare(path)
-        assert f"data.table.dates: [sold] and .date_format: '{form}'" in caught.value.cure
+        assert f"data.table.dates: [sold] and .date_format: '{form}'" in caught.value.fix
     assert "sold.year" in [c.name for c in prepare(path, dates=["sold"], date_format=form)[1].signature.table.columns]
 
 

@@ -1,4 +1,4 @@
-"""Broken tables: each is refused with a message that names the place and the cure."""
+"""Broken tables: each is refused with a message that names the place and the fix."""
 
 from __future__ import annotations
 
@@ -212,12 +212,12 @@ CSV: dict[str, Broken] = {
 
 @pytest.mark.parametrize("case", list(CSV))
 def test_a_broken_csv(case: str, tmp_path: Path) -> None:
-    content, table, problem, cure = CSV[case]
+    content, table, problem, fix = CSV[case]
     path = raw_folder(tmp_path) / "x.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     error = refused(tmp_path, settings(**table))
     assert re.search(problem, str(error)), str(error)
-    assert re.search(cure, error.cure), error.cure
+    assert re.search(fix, error.fix), error.fix
 
 
 N = 60

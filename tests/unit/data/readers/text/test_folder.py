@@ -152,7 +152,7 @@ def test_each_class_of_a_card_needs_a_text(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="tiny: no usable sample of the class neu") as caught:
         read("neg", "neu", "pos")
-    assert "`classes`" in caught.value.cure
+    assert "`classes`" in caught.value.fix
     (tmp_path / "texts").unlink()
     assert read("neg", "pos") == ("neg", "pos")
 

@@ -1,4 +1,4 @@
-"""Broken books: each case ends in a message that names the place and the cure."""
+"""Broken books: each case ends in a message that names the place and the fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broken running text: each case ends in a message that names the place and the cure."""
+"""Broken running text: each case ends in a message that names the place and the fix."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_broken_input_is_refused_with_a_cure(tmp_path: Path, case: str) -> None:
+def test_a_broken_input_is_refused_with_a_fix(tmp_path: Path, case: str) -> None:
     make, changed, said = CASES[case]
     make(raw_folder(tmp_path))
     error = str(refused(tmp_path, settings(**changed)))

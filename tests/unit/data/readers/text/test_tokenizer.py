@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
 from samebits.data.readers.decoding import clean
-from samebits.data.readers.text.tokenizer import SPECIAL, Given, cleaning, encode_texts
+from samebits.data.readers.text.tokenizer import SPECIAL, PretrainedTokenizer, cleaning, encode_texts
 from samebits.signature.signature import TokenInputs
 from tests.helpers.texts import SAMPLES, texts_of
 from tests.helpers.tokenizer import fit
@@ -63,7 +63,7 @@ def test_texts_as_they_come_get_the_tokens_of_clean_ones(own: str, tmp_path: Pat
     words = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "fox": 2, "dog": 3}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
     words.save(str(path))
-    fitted = fit() if own == "bpe" else fit(given=Given(path, "own"))
+    fitted = fit() if own == "bpe" else fit(pretrained=PretrainedTokenizer(path, "own"))
     raw = "\ufeff  fox \t\u00a0 dog\x00\r\n fox  "
     served = Tokenizer.from_str(fitted.json.decode())
     assert clean(raw) == "fox dog\nfox"
@@ -94,11 +94,11 @@ def test_bytes_do_not_depend_on_the_process() -> None:
 
 def test_what_is_longer_and_cut_is_counted(tmp_path: Path) -> None:
     words = {"[PAD]": 0, "[UNK]": 1, "dog": 2, "<s>": 3}
-    given = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
-    given.pre_tokenizer = pre_tokenizers.Whitespace()
-    given.post_processor = processors.TemplateProcessing(single="<s> $A <s>", special_tokens=[("<s>", 3)])
-    given.save(str(tmp_path / "tokenizer.json"))
-    fitted = fit(given=Given(tmp_path / "tokenizer.json", "own"), length=4)
+    pretrained = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    pretrained.pre_tokenizer = pre_tokenizers.Whitespace()
+    pretrained.post_processor = processors.TemplateProcessing(single="<s> $A <s>", special_tokens=[("<s>", 3)])
+    pretrained.save(str(tmp_path / "tokenizer.json"))
+    fitted = fit(pretrained=PretrainedTokenizer(tmp_path / "tokenizer.json", "own"), length=4)
     texts = ["dog", "dog dog", "dog dog dog dog dog", "Ω"]
     encoded = encode_texts(fitted, 4, lambda: iter(texts), tmp_path / "rows.npy", 10)
     assert encoded.lengths.tolist() == [3, 4, 7, 3]
@@ -124,14 +124,14 @@ def test_lowercase_is_part_of_the_file(tmp_path: Path) -> None:
     assert lower.tokenizer.encode("FOX").ids == lower.tokenizer.encode("fox").ids
     assert fit().tokenizer.encode("FOX").ids != fit().tokenizer.encode("fox").ids
     path.write_bytes(fit().json)
-    given = fit(given=Given(path, "own"), lowercase=True)
-    assert given.tokenizer.encode("FOX").ids == given.tokenizer.encode("fox").ids
+    pretrained = fit(pretrained=PretrainedTokenizer(path, "own"), lowercase=True)
+    assert pretrained.tokenizer.encode("FOX").ids == pretrained.tokenizer.encode("fox").ids
 
 
 def test_a_given_tokenizer_is_cut_to_our_length(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(fit(length=16).json)
-    again = fit(given=Given(path, "own"), length=6)
+    again = fit(pretrained=PretrainedTokenizer(path, "own"), length=6)
     assert json.loads(again.json)["truncation"]["max_length"] == 6
     assert json.loads(again.json)["model"] == json.loads(path.read_bytes())["model"]
 
@@ -141,14 +141,14 @@ def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content)
     with pytest.raises(UserError, match="is no tokenizer"):
-        fit(given=Given(path, "data/raw/tokenizer.json"))
+        fit(pretrained=PretrainedTokenizer(path, "data/raw/tokenizer.json"))
 
 
 def test_a_tokenizer_without_padding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a")).save(str(path))
     with pytest.raises(UserError, match="no token to fill short texts up with"):
-        fit(given=Given(path, "own"))
+        fit(pretrained=PretrainedTokenizer(path, "own"))
 
 
 def test_the_test_split_does_not_shape_the_tokenizer(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
-"""Ensembles inside one model: in training, each member has a loss of its own."""
+"""Ensembles inside one model: each member has its own loss in training."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 
-def each_member(outputs: Tensor, targets: Tensor, axes: int) -> tuple[Tensor, Tensor]:
-    """Outputs of a model that gives those of its members one by one, as a larger batch.
+def flatten_ensemble(outputs: Tensor, targets: Tensor, axes: int) -> tuple[Tensor, Tensor]:
+    """Flatten the outputs of the members of an ensemble into a larger batch.
 
     Args:
         outputs: [N, members, ...], or [N, ...] of a model that is no ensemble.
