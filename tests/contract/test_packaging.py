@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.helpers.schedule import TOGETHER, scope
-from tests.helpers.workspace import ROOT
+from tests.helpers.workspace import ROOT, tracked_files
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -56,15 +56,6 @@ def load(name: str) -> ModuleType:
 def locked() -> dict[str, str]:
     """Version of each locked package."""
     return dict(re.findall(r"^([a-z0-9][a-z0-9.-]*)==(\S+)", LOCK, re.MULTILINE))
-
-
-def tracked_files() -> list[Path]:
-    """Files that git has or would take; in a copy without git, everything outside the ignored folders."""
-    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        pytest.skip("no git work tree")
-    return [path for name in result.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
 # --- the lock
@@ -407,66 +398,3 @@ def test_a_python_that_does_not_fit_gives_one_clear_message(tmp_path: Path) -> N
     assert result.returncode == 1
     assert f"{old} does not fit (Python 3.9.1)" in result.stderr
     assert "fix:" in result.stderr
-
-
-# --- the checks before a commit
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "key = AKIA" + "ABCDEFGHIJKLMNOP",
-        "-----BEGIN OPENSSH PRIVATE" + " KEY-----",
-        "token: ghp_" + "a" * 36,
-        "uri: postgresql://user:hunter22" + "@db.acme.net/mlflow",
-        "hf_" + "A" * 34,
-    ],
-)
-def test_a_credential_is_refused(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "params.yaml"
-    path.write_text(f"a: 1\n{line}\n", encoding="utf-8")
-    check = load("check_commit")
-    assert check.main(["secrets", str(path)]) == 1
-    assert check.check_secrets(path)[0].startswith(f"{path}:2: ")
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "see https://example.org/a:b@c",
-        "postgresql://user@db/mlflow",
-        "postgresql://$USER:$PASSWORD@db/mlflow",
-        "http://me:secret@127.0.0.1:9",
-    ],
-)
-def test_what_is_no_credential_passes(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "notes.md"
-    path.write_text(line + "\n", encoding="utf-8")
-    assert load("check_commit").main(["secrets", str(path)]) == 0
-
-
-def test_a_credential_in_the_dvc_configuration_is_refused_by_the_name_of_its_option(tmp_path: Path) -> None:
-    path = tmp_path / ".dvc" / "config"
-    path.parent.mkdir()
-    path.write_text("['remote \"team\"']\n    url = s3://bucket\n    secret_access_key = x\n", encoding="utf-8")
-    check = load("check_commit")
-    assert check.main(["secrets", str(path)]) == 1
-    assert "secret_access_key" in check.check_secrets(path)[0]
-    path.write_text("['remote \"team\"']\n    url = s3://bucket\n    verify = true\n", encoding="utf-8")
-    assert check.main(["secrets", str(path)]) == 0
-
-
-def test_a_large_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.bin"
-    path.write_bytes(bytes((1 << 20) + 1))
-    check = load("check_commit")
-    assert check.main(["sizes", str(path)]) == 1
-    path.write_bytes(bytes(1 << 20))
-    assert check.main(["sizes", str(path)]) == 0
-
-
-def test_the_repository_itself_passes_both_checks() -> None:
-    names = [str(path) for path in tracked_files()]
-    check = load("check_commit")
-    assert check.main(["secrets", *names]) == 0
-    assert check.main(["sizes", *names]) == 0
