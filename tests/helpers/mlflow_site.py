@@ -30,8 +30,11 @@ STAGE = '''
 import sys, time
 from samebits.params.runtime import RuntimeParams
 from samebits.base.paths import current_project
+from samebits.tracking.journal import tracker as journal_tracker
 from samebits.tracking.journal.tracker import open_tracker
 
+# The wait ends as soon as the sender has an answer: on a busy machine, where it takes longer to start, later.
+journal_tracker.WAIT_S = 120.0
 stage, seed, first, last, pause, end = sys.argv[1:]
 tracker = open_tracker(current_project(), RuntimeParams(), stage=stage, params={"seed": int(seed)})
 for step in range(int(first), int(last)):

@@ -60,7 +60,7 @@ def of_numbers(mean: float, actual: Floats) -> Baseline:
     Args:
         actual: [N], the targets of the test split.
     """
-    constant = regression.Numbers(actual, np.full_like(actual, mean))
+    constant = regression.RegressionPredictions(actual, np.full_like(actual, mean))
     return Baseline(f"always {mean:.6g}, the mean of the training split", _measured(regression.METRICS, constant))
 
 

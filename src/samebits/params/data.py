@@ -33,7 +33,7 @@ class DataParams(Section):
         encoding: of text files, as Python names it; null: a byte order mark decides, else UTF-8, else Windows-1252 for
             what is no UTF-8, which is reported.
         limit_per_class: most training samples of a class, chosen by their hash; the others are left out. null: all.
-        bad_limit: largest share of samples that may be set aside because they cannot be read.
+        max_rejected_fraction: largest share of samples that may be set aside because they cannot be read.
         shard_mib: target size of a shard in MiB.
         csv: how a CSV file is written.
         table: how a table is read.
@@ -52,7 +52,7 @@ class DataParams(Section):
     duplicates: Literal["keep", "drop"] = "keep"
     encoding: str | None = Field(default=None, min_length=1)
     limit_per_class: int | None = Field(default=None, ge=1)
-    bad_limit: float = Field(default=0.01, ge=0.0, le=1.0)
+    max_rejected_fraction: float = Field(default=0.01, ge=0.0, le=1.0)
     shard_mib: float = Field(default=8.0, gt=0.0, le=1024.0)
     csv: CsvParams = CsvParams()
     table: TableParams = TableParams()

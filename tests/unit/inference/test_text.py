@@ -24,8 +24,8 @@ from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.data.preparation.prepare import prepare
 from samebits.evaluation.classification import evaluate
+from samebits.evaluation.inputs import EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
-from samebits.evaluation.subject import Subject
 from samebits.export.export import export
 from samebits.inference.session import open_model
 from samebits.inference.text import predict_texts
@@ -194,8 +194,8 @@ def test_the_report_shows_mistakes_as_text(project: Project) -> None:
     split = open_split(project.prepared, "test", in_memory=True)
     (project.workspace / "curves.csv").write_text("step,train/loss\n1,2.0\n2,1.0\n")
     curves = read_curves(project.workspace / "curves.csv")
-    subject = Subject(checkpoint, serving, info, split, project.prepared, curves, lambda: None)
-    found = evaluate(subject, EvaluateParams(bootstrap=100, top_k=2))
+    evaluated = EvaluationInputs(checkpoint, serving, info, split, project.prepared, curves, lambda: None)
+    found = evaluate(evaluated, EvaluateParams(bootstrap=100, top_k=2))
     page = found.files["report.html"].decode()
     assert "the dog of house" in page
     assert "[CLS]" not in page

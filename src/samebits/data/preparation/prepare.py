@@ -178,11 +178,11 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
     more = f"\n    and {len(bad) - 5} more" if len(bad) > 5 else ""
     if not len(raw):
         raise UserError(f"{settings.source} holds no usable sample{first}{more}", "look at data.source and data.format")
-    if len(bad) > settings.bad_limit * total:
+    if len(bad) > settings.max_rejected_fraction * total:
         raise UserError(
-            f"{len(bad):,} of {total:,} samples of {settings.source} cannot be used, data.bad_limit is "
-            f"{settings.bad_limit:g}:{first}{more}",
-            "fix or remove them, or raise data.bad_limit; nothing was written",
+            f"{len(bad):,} of {total:,} samples of {settings.source} cannot be used, data.max_rejected_fraction is "
+            f"{settings.max_rejected_fraction:g}:{first}{more}",
+            "fix or remove them, or raise data.max_rejected_fraction; nothing was written",
         )
 
 

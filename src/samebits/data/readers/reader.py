@@ -127,7 +127,7 @@ class Rejected:
     Attributes:
         label: its class, where that is known: a class of which nothing is left must be reported.
         other: a file of another kind that lies beside the samples: it is no fault of the data, and does not count
-            towards `data.bad_limit`.
+            towards `data.max_rejected_fraction`.
     """
 
     id: str

@@ -292,4 +292,4 @@ def test_a_class_of_images_that_are_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "data/raw/own/given.csv"
     path.write_text(path.read_text() + "\nlost.png,bird,train\ngone.png,bird,train\n")
     with pytest.raises(UserError, match=r"sample of the class bird; given\.csv#122 lost\.png: it does not exist"):
-        run(tmp_path, "own/given.csv", "image_csv", bad_limit=1.0)
+        run(tmp_path, "own/given.csv", "image_csv", max_rejected_fraction=1.0)

@@ -127,7 +127,7 @@ def test_too_many_samples_set_aside_are_refused(limit: float, refused: bool, tmp
     raw = RawImages(
         ids=ids, origins=ids, hashes=sample_hashes(images), targets=np.zeros(343), parts=[images], set_aside=rejected
     )
-    settings = DataParams(bad_limit=limit)
+    settings = DataParams(max_rejected_fraction=limit)
     if not refused:
         require_usable(raw, settings)
         return
@@ -139,7 +139,7 @@ def test_a_source_without_samples(tmp_path: Path) -> None:
     images = np.zeros((0, 1, 2, 2), dtype=np.uint8)
     raw = RawImages(ids=[], origins=[], hashes=sample_hashes(images), targets=np.zeros(0), parts=[images])
     with pytest.raises(UserError, match="holds no usable sample"):
-        require_usable(raw, DataParams(bad_limit=1.0))
+        require_usable(raw, DataParams(max_rejected_fraction=1.0))
 
 
 @pytest.mark.parametrize("stage", ["train-00002.npy", "manifest.parquet", "dataset.json"])

@@ -157,7 +157,7 @@ def _require_range(source: Source, found: Decoded) -> None:
     Raises:
         UserError: with the range that they seem to have.
     """
-    if len(found.unranged) > source.settings.bad_limit * len(found.reasons):
+    if len(found.unranged) > source.settings.max_rejected_fraction * len(found.reasons):
         low, high = min(low for low, _ in found.unranged), max(high for _, high in found.unranged)
         raise UserError(
             f"{source.settings.source}: {len(found.unranged):,} images have signed, 32-bit or floating-point values, "

@@ -107,7 +107,7 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "no label": (GOOD + "words,\n", {}, "line 42: it has no label"),
     "a class of empty texts": (
         GOOD + " ,neu\n,neu\n",
-        {"bad_limit": 1.0},
+        {"max_rejected_fraction": 1.0},
         "sample of the class neu; line 42: the text is empty",
     ),
     "a label that occurs once": (GOOD + "words,posi\n", {}, "the only sample of its label 'posi'; was 'pos' meant?"),
@@ -178,7 +178,7 @@ def test_a_line_without_end_takes_bounded_memory(
             file.write("x" * (1 << 20))
         file.write(",pos\n" + GOOD.split("\n", 1)[1].replace("number", "count"))
     tracemalloc.start()
-    raw = texts_of(path, "text_csv", bad_limit=0.1)
+    raw = texts_of(path, "text_csv", max_rejected_fraction=0.1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [each.id for each in raw.set_aside] == ["line 42"]
@@ -188,6 +188,6 @@ def test_a_line_without_end_takes_bounded_memory(
 
 
 def test_a_label_of_one_broken_row_is_set_aside_with_it(tmp_path: Path) -> None:
-    raw = texts_of(write(tmp_path, GOOD + " ,posi\n"), "text_csv", bad_limit=0.1)
+    raw = texts_of(write(tmp_path, GOOD + " ,posi\n"), "text_csv", max_rejected_fraction=0.1)
     assert [(each.id, each.reason) for each in raw.set_aside] == [("line 42", "the text is empty")]
     assert raw.classes == ("neg", "pos")

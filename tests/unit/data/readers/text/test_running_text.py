@@ -193,5 +193,5 @@ def test_a_bad_file_beside_good_ones_is_set_aside(tmp_path: Path) -> None:
         "empty.txt": "is empty",
         "scan.pdf": "no text file",
     }
-    with pytest.raises(UserError, match=r"1 of \d+ samples .* data.bad_limit"):
-        require_usable(raw, settings(bad_limit=0.0))
+    with pytest.raises(UserError, match=r"1 of \d+ samples .* data.max_rejected_fraction"):
+        require_usable(raw, settings(max_rejected_fraction=0.0))

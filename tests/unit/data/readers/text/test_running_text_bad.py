@@ -89,7 +89,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
     "too much set aside": (
         lambda folder: books(folder, a_txt=book(1, 20), b_txt=b"\0", c_md=b"", d_pdf=b"x"),
         {},
-        r"2 of \d+ samples .*cannot be used, data.bad_limit is 0.01",
+        r"2 of \d+ samples .*cannot be used, data.max_rejected_fraction is 0.01",
     ),
 }
 
