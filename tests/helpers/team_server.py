@@ -30,7 +30,7 @@ from tests.helpers.workspace import ROOT
 
 ADMIN, FIRST = "admin", "a-first-password-1"
 
-USER, PASSWORD = "ada", "a-long-password-2"
+USER, PASSWORD = "ada", "a-long-password-2"  # pragma: allowlist secret
 
 # Of the loopback, but not among the names for it that MLflow lets pass whatever its options say.
 NAME = "127.0.0.2"
@@ -67,6 +67,7 @@ class Bucket:
         folder.mkdir()
         data.mkdir(exist_ok=True)
         self.folder = folder
+        # pragma: allowlist nextline secret
         identity = {"name": "mlflow", "credentials": [{"accessKey": "key", "secretKey": "secret"}]}
         config = folder / "s3.json"
         config.write_text(json.dumps({"identities": [identity | {"actions": ["Admin", "Read", "Write", "List"]}]}))
