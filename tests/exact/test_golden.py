@@ -11,6 +11,7 @@ import pytest
 
 from samebits.base.files import read_json
 from samebits.base.paths import Project
+from samebits.data.fetching.catalog import card_of
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import recipe_names
 from samebits.provenance.golden.golden import (
@@ -49,7 +50,7 @@ def test_the_first_steps_of_a_recipe(recipe: str, project: Project, capsys: pyte
             trace = trace_copy(copy, steps)
             assert len(trace["losses"]) == steps
             assert 0.0 < float.fromhex(trace["losses"][0]) < 12.0
-            named = read_yaml(ROOT / "recipes" / f"{recipe}.yaml")["data"]["source"]
+            named = card_of(read_yaml(ROOT / "recipes" / f"{recipe}.yaml")["data"]["source"])
             assert read_json(copy / "data" / "prepared" / "dataset.json")["name"] == named
             assert trace["facts"]["deterministic"] == "strict"
             file = golden_file(ROOT, recipe, trace["kind"])

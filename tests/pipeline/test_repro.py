@@ -36,7 +36,7 @@ def test_one_execution_is_one_complete_run(finished: Repository) -> None:
     assert [run["status"] for run in runs] == ["FINISHED"]
     run = runs[0]
     assert run["params"]["train.optimizer.lr"] == "0.25"
-    assert run["params"]["data.source"] == "mnist"
+    assert run["params"]["data.source"] == "data/catalog/mnist.yaml"
     assert [step for step, _ in run["history"]["val/loss"]] == [118]
     assert len(run["history"]["train/loss"]) > 50
     info = read_json(finished.folder / "data" / "prepared" / "dataset.json")
