@@ -74,7 +74,8 @@ def wanted() -> dict[str, object]:
 
 def entries() -> set[str]:
     """Names in site-packages and beside the interpreter."""
-    return {f"{path.parent.name}/{path.name}" for path in [*VENV.glob("[Ll]ib/**/site-packages/*"), *BIN.iterdir()]}
+    patterns = ("lib/python*/site-packages/*", "Lib/site-packages/*", f"{BIN.name}/*")
+    return {f"{path.parent.name}/{path.name}" for pattern in patterns for path in VENV.glob(pattern)}
 
 
 def is_sound(stamp: dict[str, object]) -> bool:
