@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from samebits.base.files import read_json
 from samebits.data.fetching.catalog import load_card
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import use
+from samebits.provenance.golden.loss_trace import trace_steps
 from tests.helpers.books import book
 from tests.helpers.pictures import encoded, picture
 from tests.helpers.refusals import raw_folder
 from tests.helpers.tables import csv_text, rows
 from tests.helpers.texts import SAMPLES
-from tests.helpers.workspace import ROOT, make_workspace, run_stage, set_params, stage_environment
+from tests.helpers.workspace import ROOT, make_workspace, run_stage, set_params
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 IMAGES = {"cifar", "idx", "image_folder"}
+
+pytestmark = pytest.mark.usefixtures("restored")
 
 QUICK = {
     "train": {"threads": 1},
@@ -42,15 +42,7 @@ def of_images(recipe: str) -> bool:
 
 def first_step(workspace: Path) -> float:
     """The loss of one step, from the train stage's own code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "samebits.provenance.golden.loss_trace", "1", "trace.json"],
-        cwd=workspace,
-        env=stage_environment(PYTHONPATH=str(workspace / "src")),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    (loss,) = read_json(workspace / "trace.json")["losses"]
+    (loss,) = trace_steps(workspace, 1)["losses"]
     return float.fromhex(loss)
 
 

@@ -87,7 +87,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         figures=pictures,
         table=[
             *number_lines(metrics, baseline, settings.confidence),
-            *lines(baseline, "accuracy", metrics.values["accuracy"]),
+            *lines(baseline, metrics.values),
         ],
     )
 

@@ -98,7 +98,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         figures=pictures,
         table=[
             *number_lines(metrics, baseline, settings.confidence),
-            *lines(baseline, "loss", document["test"]["loss"]),
+            *lines(baseline, document["test"]),
         ],
     )
 

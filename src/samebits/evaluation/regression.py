@@ -101,7 +101,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         table=[
             *number_lines(metrics, baseline, settings.confidence),
             *_importance_line(importances),
-            *lines(baseline, first, metrics.values[first]),
+            *lines(baseline, metrics.values),
         ],
     )
 

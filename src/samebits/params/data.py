@@ -17,7 +17,8 @@ class DataParams(Section):
     """Where the samples come from, and how they are split and stored.
 
     Attributes:
-        source: a card of data/catalog by its name (`mnist`), or a file or folder of your own below data/raw.
+        source: a path, on which the stage `prepare` depends: a card (`data/catalog/mnist.yaml`), or a file or folder of
+            your own below data/raw.
         format: how data of your own are laid out; null for a card, which says it.
         split: how samples are assigned where the source does not: by `hash` of the content (new samples never move
             old ones), `stratified` (the same share of every class), by `group` (samples of one group stay together)
@@ -41,7 +42,7 @@ class DataParams(Section):
         text: for texts.
     """
 
-    source: str = Field(default="mnist", min_length=1)
+    source: str = Field(default="data/catalog/mnist.yaml", min_length=1)
     format: str | None = Field(default=None, min_length=1)
     split: Literal["hash", "stratified", "group", "time"] = "hash"
     split_column: str | None = Field(default=None, min_length=1)

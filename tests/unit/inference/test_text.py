@@ -140,6 +140,15 @@ def test_files_lines_and_texts_on_the_command_line(
     assert main([*arguments, "--top", "0"]) == 2
 
 
+def test_the_rows_of_a_csv_are_texts(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,text\n1,the cat\n2,the dog\n")
+    assert main(["predict", "--model", str(project.exported / "model.onnx"), str(rows), "--top", "1"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{rows}:2: cat")
+    assert second.startswith(f"{rows}:3: dog")
+
+
 BROKEN: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "an empty text": (lambda folder: {"texts": ["good", " \n"]}, "1 of 2 texts cannot be used"),
     "half of a surrogate pair": (lambda folder: {"texts": ["\ud800"]}, "half of a surrogate pair"),

@@ -54,7 +54,7 @@ def test_labels_of_a_list_that_look_alike_are_one_class(tmp_path: Path) -> None:
     images(tmp_path, "x")
     rows = [f"x/{k}.png,{('bar', *ALIKE)[k % 2 * (1 + k // 2 % 6)]}" for k in range(12)]
     (raw_folder(tmp_path) / "pets/list.csv").write_text("\n".join(["path,label", *rows]), encoding="utf-8")
-    folder = run(tmp_path, source="data/raw/pets/list.csv", format="image_csv", split="stratified")
+    folder = run(tmp_path, source="data/raw/pets", format="image_csv", split="stratified")
     assert read_info(folder).classes == ("bar", COMPOSED)
 
 

@@ -134,7 +134,7 @@ def test_a_changed_source_is_read_or_refused(kind: str, tmp_path: Path) -> None:
     name, content, settings = SOURCES[kind]
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    root = path if "/" not in name else tmp_path / "x"
+    root = tmp_path / name.partition("/")[0]
     form = kind.partition(" ")[0]
     _write_beside(kind, tmp_path, content)
     data = DataParams.model_validate(

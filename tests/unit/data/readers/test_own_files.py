@@ -33,7 +33,7 @@ ROWS = "\n".join(["text,label", *(f"{text},{label}" for text, label in SAMPLES)]
 SOURCES: dict[str, tuple[str, dict[str, bytes], str]] = {
     # format: data.source below data/raw, files, and one that changes
     "image_folder": ("own", IMAGES, "own/cat/00.png"),
-    "image_csv": ("own/list.csv", {**IMAGES, "list.csv": LISTED}, "own/cat/00.png"),
+    "image_csv": ("own", {**IMAGES, "list.csv": LISTED}, "own/cat/00.png"),
     "text_folder": ("own", TEXTS, "own/neg/00.txt"),
     "mail": ("own", TEXTS, "own/neg/00.txt"),
     "text_csv": ("own/rows.csv", {"rows.csv": ROWS}, "own/rows.csv"),

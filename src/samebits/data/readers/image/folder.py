@@ -113,7 +113,7 @@ def gather(
     index = {name: number for number, name in enumerate(classes)}
     given = None
     if any(each.split for each in labelled):
-        given = [each.split or "train" for each in kept]
+        given = [each.split or "" for each in kept]
     return RawImages(
         ids=[each.member.name for each in kept],
         origins=[each.member.name for each in kept],

@@ -349,6 +349,11 @@ def _same(pets: Path) -> None:
         path.write_bytes(encoded(Image.new("RGB", (12, 12), "red")))
 
 
+def _two_lists(pets: Path) -> None:
+    for name in ("a.csv", "b.TSV"):
+        (pets / name).write_text(table())
+
+
 BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "nothing in it": (_nothing, {}, "holds no file"),
     "an empty class": (lambda pets: (pets / "bird").mkdir(), {}, "no file in the class folder bird"),
@@ -386,7 +391,13 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "above data/raw": (lambda _: None, {"source": "data/raw/../../x"}, "is not below data/raw"),
     "missing": (lambda _: None, {"source": "data/raw/pest"}, "does not exist"),
     "a file": (lambda _: None, {"source": "data/raw/pets/cat/00.png"}, "no folder, tar or zip archive"),
-    "another reader": (lambda _: None, {"format": "image_csv"}, "is a folder"),
+    "another reader": (lambda _: None, {"format": "image_csv"}, "data/raw/pets has no CSV file"),
+    "two lists": (_two_lists, {"format": "image_csv"}, "has 2 CSV files: a.csv, b.TSV"),
+    "a list alone": (
+        _two_lists,
+        {"source": "data/raw/pets/a.csv", "format": "image_csv"},
+        "DVC would not see its images change",
+    ),
     "unknown reader": (lambda _: None, {"format": "imagefolder"}, "did you mean image_folder"),
     "no reader": (lambda _: None, {"format": None}, "data.format does not say"),
     "a reader of cards": (lambda _: None, {"format": "cifar"}, "is for catalogued data"),
@@ -418,7 +429,7 @@ def table(*extra: str, header: str = "path,label", cut: int = 60) -> str:
     return "\n".join([header, *rows, *extra]) + "\n"
 
 
-CSV = {"source": "data/raw/pets/list.csv", "format": "image_csv"}
+CSV = {"source": "data/raw/pets", "format": "image_csv"}
 
 
 def test_a_class_of_one_image_is_set_aside_and_no_class(home: Path) -> None:

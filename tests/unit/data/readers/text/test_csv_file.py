@@ -9,6 +9,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from samebits.base.errors import UserError
@@ -30,6 +31,13 @@ def write(tmp_path: Path, content: str | bytes) -> Path:
     path = tmp_path / "reviews.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+def test_the_model_will_know_the_column(tmp_path: Path) -> None:
+    path = write(tmp_path, table(list(SAMPLES), header=("review", "stars")))
+    raw = texts_of(path, "text_csv", text="review", label="stars")
+    encoded = raw.encode({"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)})
+    assert encoded.signature.tokens.column == "review"
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
