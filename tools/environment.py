@@ -151,7 +151,7 @@ def install() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
     environment |= {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     hashed: list[str | Path] = ["--require-hashes", "--only-binary", ":all:"]
-    pip: list[str | Path] = [PYTHON, "-I", "-m", "pip", "install", "--quiet", "--no-deps", "-r", VENV / "first.lock"]
+    pip: list[str | Path] = [PYTHON, "-I", "-m", "pip", "install", "-qq", "--no-deps", "-r", VENV / "first.lock"]
     run("installing uv", [*pip, *hashed], environment)
 
     environment, index = for_uv()
