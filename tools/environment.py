@@ -74,7 +74,8 @@ def wanted() -> dict[str, object]:
 
 def entries() -> set[str]:
     """Names in site-packages and beside the interpreter."""
-    return {f"{path.parent.name}/{path.name}" for path in [*VENV.glob("[Ll]ib/**/site-packages/*"), *BIN.iterdir()]}
+    patterns = ("lib/python*/site-packages/*", "Lib/site-packages/*", f"{BIN.name}/*")
+    return {f"{path.parent.name}/{path.name}" for pattern in patterns for path in VENV.glob(pattern)}
 
 
 def is_sound(stamp: dict[str, object]) -> bool:
@@ -150,7 +151,7 @@ def install() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
     environment |= {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     hashed: list[str | Path] = ["--require-hashes", "--only-binary", ":all:"]
-    pip: list[str | Path] = [PYTHON, "-I", "-m", "pip", "install", "--quiet", "--no-deps", "-r", VENV / "first.lock"]
+    pip: list[str | Path] = [PYTHON, "-I", "-m", "pip", "install", "-qq", "--no-deps", "-r", VENV / "first.lock"]
     run("installing uv", [*pip, *hashed], environment)
 
     environment, index = for_uv()
