@@ -19,18 +19,19 @@ _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _LITTLE = 1 << 16
 """Bytes; a file system with less is full: writers other than Python's do not say so."""
 
-_RETRY = "then run dvc repro: it goes on from what was saved"
+_RERUN = "then run dvc repro: it goes on from what was saved"
 
 
-def as_user_error(error: BaseException, folders: Iterable[Path]) -> UserError | None:
+def as_user_error(error: BaseException, folders: Iterable[Path], retry: str = _RERUN) -> UserError | None:
     """What a user can do about an error that no code of ours foresaw; None for a bug.
 
     Args:
-        folders: those that a stage writes into.
+        folders: those that are written into.
+        retry: what to do once the disk is in order.
     """
     if not isinstance(error, Exception):
-        return None
-    return _of_disk(error, folders) or _of_compiler(error) or _of_own_code(error)
+        return _of_panic(error)
+    return _of_disk(error, folders, retry) or _of_compiler(error) or _of_own_code(error)
 
 
 def own_place(error: BaseException) -> str | None:
@@ -62,13 +63,23 @@ def _of_compiler(error: Exception) -> UserError | None:
     )
 
 
-def _of_disk(error: Exception, folders: Iterable[Path]) -> UserError | None:
+def _of_panic(error: BaseException) -> UserError | None:
+    """A panic of a library in Rust is no Exception; `tokenizers` panics on a text that its pattern gives up on."""
+    if type(error).__module__ != "pyo3_runtime":
+        return None
+    return UserError(
+        f"the library that reads the tokenizer fails: {str(error).partition(chr(10))[0]}",
+        "use another tokenizer.json (data.text.tokenizer); this one has a pattern that does not get through the texts",
+    )
+
+
+def _of_disk(error: Exception, folders: Iterable[Path], retry: str) -> UserError | None:
     number = error.errno if isinstance(error, OSError) else None
     named = str(error.filename) if isinstance(error, OSError) and error.filename is not None else ""
     if number in _CLOSED and named:
         return UserError(
             f"{named} cannot be written or read: {os.strerror(number or 0)}",
-            f"fix its permissions or remount its disk for writing, {_RETRY}",
+            f"fix its permissions or remount its disk for writing, {retry}",
         )
     full = [f"{folder}" for folder in folders if _is_full(folder)]
     if number in _FULL or full:
@@ -76,7 +87,7 @@ def _of_disk(error: Exception, folders: Iterable[Path]) -> UserError | None:
         what = "" if number in _FULL else f" ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
         return UserError(
             f"no space left on the disk of {place}{what}",
-            f"free some space or inodes (df -h, df -i), {_RETRY}",
+            f"free some space or inodes (df -h, df -i), {retry}",
         )
     return None
 

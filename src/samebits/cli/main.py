@@ -6,11 +6,14 @@ import argparse
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from samebits import __version__
+from samebits.base.boundary import as_user_error
 from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from samebits.base.redaction import without_secrets
 from samebits.base.terminal import escape_unprintable
 from samebits.cli.options import positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
@@ -18,6 +21,9 @@ from samebits.cli.sharing import add_commands as add_sharing
 
 _TOP = 3
 """Classes that `predict` gives for an image or a text."""
+
+_WRITTEN = ("models", "reports", "data", ".samebits", ".dvc", "mlruns")
+"""Folders of the project that commands write into; each may be a disk of its own."""
 
 _EXIT_UNREAD = 141
 """Nobody reads the output any more (128 + SIGPIPE, as shells report it)."""
@@ -308,6 +314,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read what we print has ended (`samebits … | head -1`). Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _EXIT_UNREAD
+    except BaseException as error:
+        written = (Path.cwd(), *(Path.cwd() / name for name in _WRITTEN), Path(tempfile.gettempdir()))
+        explained = as_user_error(error, written, "then try again")
+        if explained is None:
+            raise
+        print(f"samebits {arguments.command}: error: {without_secrets(str(explained))}", file=sys.stderr)
+        return EXIT_USER_ERROR
     return code or 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -77,9 +77,38 @@ def validate(model: type[T], value: object, key: str, problems: Problems) -> T |
     try:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
-        for item in error.errors(include_url=False):
-            _note(item, model, value, key, problems)
+        errors = error.errors(include_url=False)
+        locations = [item["loc"] for item in errors]
+        for item in errors:
+            if _of_its_kind(item["loc"], value, locations):
+                _note(item, model, value, key, problems)
         return None
+
+
+def _is_branch(part: object, here: object) -> bool:
+    """Whether a part of a location is pydantic's name of a branch of a union, as `dict[str,float]`: no key."""
+    return isinstance(part, str) and "[" in part and not (isinstance(here, Mapping) and part in here)
+
+
+def _of_its_kind(location: tuple[str | int, ...], value: object, locations: Collection[tuple[str | int, ...]]) -> bool:
+    """False for what another branch of a union has to say: whoever writes a mapping means no name."""
+    here = value
+    for at, part in enumerate(location):
+        if _is_branch(part, here):
+            branches = {str(each[at]) for each in locations if len(each) > at and each[:at] == location[:at]}
+            wanted = "dict" if isinstance(here, Mapping) else "list" if isinstance(here, list) else "literal"
+            if not any(each.startswith(wanted) for each in branches):
+                wanted = "literal"
+            return str(part).startswith(wanted)
+        here = _below(here, part)
+    return True
+
+
+def _below(here: object, part: str | int) -> object:
+    """The value at one part of a location; the value itself where that is the tag of a union."""
+    if isinstance(here, Mapping):
+        return here if part not in here and part == here.get("name") else here.get(part)
+    return here[part] if isinstance(here, list) and isinstance(part, int) and part < len(here) else here
 
 
 def _note(item: Mapping[str, Any], model: type[BaseModel], value: object, key: str, problems: Problems) -> None:
@@ -88,13 +117,10 @@ def _note(item: Mapping[str, Any], model: type[BaseModel], value: object, key: s
     path: list[str] = []
     here: object = value
     for part in item["loc"]:
-        if isinstance(here, Mapping) and part not in here and part == here.get("name"):
-            continue
-        path.append(str(part))
-        if isinstance(here, Mapping):
-            here = here.get(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            here = here[part]
+        tag = isinstance(here, Mapping) and part not in here and part == here.get("name")
+        if not tag and not _is_branch(part, here):
+            path.append(str(part))
+            here = _below(here, part)
     full = ".".join([key, *path])
     kind, context = item["type"], item.get("ctx", {})
     if kind == "extra_forbidden" and full in _RENAMED:
@@ -112,7 +138,8 @@ def _note(item: Mapping[str, Any], model: type[BaseModel], value: object, key: s
     elif kind in ("model_type", "dict_type", "model_attributes_type"):
         problems.add(full, item["input"], "must be a section with keys of its own")
     else:
-        problems.add(full, item["input"], item["msg"][0].lower() + item["msg"][1:])
+        said = item["msg"].removeprefix("Value error, ")
+        problems.add(full, item["input"], said[:1].lower() + said[1:])
 
 
 def _known_keys(model: type[BaseModel], value: object, path: list[str]) -> list[str]:

@@ -52,7 +52,7 @@ def _files(folder: Path) -> list[Path]:
     from dvc.fs import localfs
     from dvc.ignore import DvcIgnoreFilter
 
-    top = folder.absolute()
+    top = Path(os.path.normpath(folder.absolute()))  # as DVC's walk names it: without `..`
     found = DvcIgnoreFilter(localfs, str(_root_of(top))).find(localfs, str(top))
     return [folder / file.relative_to(top) for file in map(Path, found) if file.is_file()]
 

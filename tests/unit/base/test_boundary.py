@@ -89,3 +89,15 @@ def test_a_missing_compiler_has_a_fix() -> None:
 @pytest.mark.parametrize("error", [KeyError("x"), KeyboardInterrupt(), FileNotFoundError(2, "No such file", "x")])
 def test_a_bug_stays_one(error: BaseException) -> None:
     assert as_user_error(error, []) is None
+
+
+def test_a_panic_of_a_library_in_rust_is_a_message() -> None:
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("(a+|b|a)+(a+)+$"), "isolated")
+    found = as_user_error(raised(lambda: tokenizer.encode("a" * 3000 + "!")), [])
+    assert found is not None
+    assert "retry-limit-in-match over" in found.problem
+    assert "data.text.tokenizer" in found.fix
+    assert as_user_error(KeyboardInterrupt(), []) is None

@@ -183,3 +183,23 @@ def test_a_key_of_another_variant_is_refused_and_the_way_is_named(path: str, val
     with pytest.raises(UserError) as raised:
         parse_params(changed(path, value))
     assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"a": -1.0, "b": "x"}, ["class_weights.a = -1.0: input should be greater", "class_weights.b = 'x': input"]),
+        ("blanced", ["class_weights = 'blanced': input should be 'none' or 'balanced'"]),
+        ([1.0], ["class_weights = [1.0]: "]),
+    ],
+)
+def test_a_value_is_judged_as_the_kind_that_it_is(value: object, told: list[str]) -> None:
+    """A mapping of weights is no name: one problem per mistake, without the words of the library that checks."""
+    with pytest.raises(UserError) as raised:
+        parse_params(changed("task.class_weights", value))
+    lines = [line for line in str(raised.value).splitlines() if "class_weights" in line]
+    assert len(lines) == len(told), lines
+    for line, part in zip(lines, told, strict=True):
+        assert part in line
+        assert "literal[" not in line
+        assert "dict[" not in line

@@ -36,6 +36,10 @@ def test_hashes_are_those_of_dvc(project: Path) -> None:
     assert dvc_md5(project / "data" / "b.txt") == "c81e728d9d4c2f636f067f89cc14862c"
 
 
+def test_a_path_may_go_up_and_down_again(project: Path) -> None:
+    assert dvc_md5(project / "data" / "b" / ".." / ".." / "data") == dvc_md5(project / "data")
+
+
 def test_without_dvc_dvcignore_holds_too(project: Path) -> None:
     before = dvc_md5(project / "data")
     (project / "data" / "__pycache__" / "b.pyc").write_text("8")

@@ -35,9 +35,10 @@ def find(project: Project, name: str) -> Found:
     """Look for a run id, an experiment of DVC's, a commit (or branch, or tag), the name of a run, in this order.
 
     Raises:
-        UserError: if there is nothing of that name, or its commit is gone from this repository.
+        UserError: if there is nothing of that name, its commit is gone from this repository, or git does not read it.
     """
     root = project.workspace
+    git(root, "rev-parse", "--git-dir")  # below, a failing command means that there is no such name
     runs: Runs | None = None
     if RUN_ID.fullmatch(name):
         runs = Runs(project)

@@ -14,7 +14,7 @@ from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256_file
-from samebits.base.git import git
+from samebits.base.git import GitError, git
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.pipeline.dvc_cache import Objects, open_objects
@@ -135,8 +135,17 @@ def _made(run: Run, digests: set[str], weights: set[str]) -> bool:
 def locked_in(root: Path, digests: Iterable[str]) -> list[str]:
     """Commits whose dvc.lock has one of the hashes, the newest first; those on no branch any more, too.
 
-    A line each: commit, date, the branches, tags or experiments that hold it, subject.
+    A line each: commit, date, the branches, tags or experiments that hold it, subject. None outside a repository.
+
+    Raises:
+        UserError: if git does not read the repository.
     """
+    try:
+        git(root, "rev-parse", "--git-dir")
+    except GitError as error:
+        if error.distrusted:
+            raise
+        return []
     found: dict[str, str] = {}
     for digest in sorted(digests):
         log = git(
