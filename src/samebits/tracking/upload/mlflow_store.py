@@ -60,6 +60,8 @@ _AT_ONCE = 100
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "MALFORMED_REQUEST", "INVALID_STATE"}
 _DIGEST_SHOWN = 16
 
+DISK_FIX = "look at the disk of mlruns and .samebits (df -h, df -i) and at their permissions, then run this again"
+
 
 @contextlib.contextmanager
 def _translated(uri: str) -> Iterator[None]:
@@ -150,7 +152,7 @@ def explain_broken(database: Path, error: Exception) -> UserError:
             "the runs of before",
         )
     return UserError(
-        f"{database} cannot be opened: {text[:300] or type(error).__name__}", "samebits doctor looks at it"
+        f"{database} cannot be opened: {text.partition(' [SQL')[0][:300] or type(error).__name__}", DISK_FIX
     )
 
 
