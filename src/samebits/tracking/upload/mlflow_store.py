@@ -34,6 +34,7 @@ from samebits.tracking.upload.delivery import (
 )
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 
 import mlflow
 from mlflow import MlflowClient
@@ -92,7 +93,7 @@ def set_up_local(project: Project, target: Target, experiment: str) -> str:
     with filelock.FileLock(project.state / "mlflow.lock", timeout=_SET_UP_S):
         if not database.exists():
             _create_database(database, experiment)
-        client = _open(target, project)
+        client = open_client(target, project)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return _active(client, found.experiment_id, found.lifecycle_stage)
@@ -122,7 +123,7 @@ def _create_database(database: Path, experiment: str) -> None:
         whole.replace(database)
 
 
-def _open(target: Target, project: Project) -> MlflowClient:
+def open_client(target: Target, project: Project) -> MlflowClient:
     """A client.
 
     Raises:
@@ -198,7 +199,7 @@ class MlflowStore:
     @functools.cached_property
     def client(self) -> MlflowClient:
         """Made after `prepare`: MLflow creates missing tables as soon as there is a client."""
-        return _open(self._target, self._project)
+        return open_client(self._target, self._project)
 
     def prepare(self, experiment: str) -> str:
         """The id of the experiment, which is made where it is missing."""
