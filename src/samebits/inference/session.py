@@ -141,7 +141,7 @@ def open_model(path: Path) -> Opened:
         try:
             metadata[key] = json.loads(stored[key])
             check(metadata[key])
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else _line(error)
             raise UserError(f"{path}: {key!r} in its metadata is not what export writes: {reason}", _FIX) from None
     return Session(path, session), metadata
@@ -214,7 +214,6 @@ def _check_tokens(value: dict[str, Any]) -> None:
 
 
 def _check_table(value: dict[str, Any]) -> None:
-    from samebits.data.readers.decoding import is_encoding
     from samebits.signature.signature import DATE_PARTS
 
     _check_texts(value["missing"], "missing")
@@ -222,7 +221,8 @@ def _check_table(value: dict[str, Any]) -> None:
     separator, encoding = value.get("separator"), value.get("encoding")
     _require(separator is None or (isinstance(separator, str) and len(separator) == 1), "separator")
     _require(isinstance(value.get("quotes", True), bool), "quotes")
-    _require(encoding is None or (isinstance(encoding, str) and is_encoding(encoding)), "encoding")
+    _require(encoding is None or isinstance(encoding, str), "encoding")
+    "".encode(encoding or "utf-8")  # raises for what is no encoding of text
     _require(isinstance(value["columns"], list) and bool(value["columns"]), "columns")
     for column in value["columns"]:
         _require(isinstance(column, dict) and isinstance(column["name"], str), "a column has no name")

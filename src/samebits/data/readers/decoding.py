@@ -171,19 +171,14 @@ def check_encoding(encoding: str) -> None:
     Raises:
         UserError: with the name.
     """
-    if not is_encoding(encoding):
+    try:
+        if not codecs.lookup(encoding)._is_text_encoding:
+            raise LookupError
+        "".encode(encoding)
+    except (LookupError, ValueError):  # ValueError: a NUL in the name, or Python's own "undefined"
         raise UserError(
             f"data.encoding {encoding!r} is no encoding that Python knows", "as utf-8, cp1252, utf-16 or null"
-        )
-
-
-def is_encoding(name: str) -> bool:
-    """Whether Python knows an encoding of text by this name."""
-    try:
-        "".encode(name)
-        return bool(codecs.lookup(name)._is_text_encoding)
-    except (LookupError, ValueError):  # ValueError: a NUL in the name, or Python's own "undefined"
-        return False
+        ) from None
 
 
 def _keeps_line_feeds(encoding: str) -> bool:
