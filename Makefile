@@ -7,6 +7,7 @@ SHELL := /bin/sh
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
+OUTSIDE := $(PATH)
 BIN := $(CURDIR)/.venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 export PATH := $(BIN):$(PATH)
 # A PYTHONPATH or PYTHONHOME of the caller's would put foreign packages before the locked ones.
@@ -33,8 +34,8 @@ step = { $(2); } || { code=$$?; echo "make $@: $(1) failed (exit code $$code)" >
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: ## make .venv and install requirements.lock into it, where that is not done
-	@$(call step,the set-up,tools/environment.sh)
+setup: ## install requirements.lock into .venv with uv, where that is not done
+	@$(call step,the set-up,PATH='$(OUTSIDE)' tools/environment.sh)
 
 repro: setup ## run the pipeline (prepare, train, evaluate, export) and show what came out
 	@$(call step,dvc repro,dvc repro)
@@ -83,13 +84,13 @@ BENCH ?=
 bench: setup ## measure speed next to other trainers, and write docs/performance.md (over an hour)
 	@$(call step,the benchmark,python bench/performance.py $(BENCH))
 
-# Only for whoever changes pyproject.toml; needs uv (pip install uv). Versions already locked stay as they are:
+# Only for whoever changes pyproject.toml, with the uv of .venv or another one. Versions already locked stay as they are:
 #   make lock                                   after an edit of the ranges
 #   make lock UPGRADE='--upgrade-package mlflow' or UPGRADE=--upgrade for everything
 UV ?= uv
 UPGRADE ?=
-lock: ## write requirements.lock anew from pyproject.toml (needs uv)
-	@command -v $(UV) >/dev/null || { echo "make lock: there is no uv; get it with: pip install uv" >&2; exit 1; }
+lock: ## write requirements.lock anew from pyproject.toml
+	@command -v $(UV) >/dev/null || { echo "make lock: there is no uv; get it with: make setup" >&2; exit 1; }
 	@$(call step,uv,$(UV) pip compile pyproject.toml --extra dev --output-file requirements.lock \
 	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet $(UPGRADE))

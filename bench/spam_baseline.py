@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     card = load_card(ROOT / "data" / "catalog", "spam_assassin")
-    data = DataParams(source="spam_assassin", split="hash", validation_fraction=0.05)
+    data = DataParams(source="data/catalog/spam_assassin.yaml", split="hash", validation_fraction=0.05)
     with tempfile.TemporaryDirectory() as scratch:
         raw = read(Source(card.name, data, card, fetch(card), None, Path(scratch), print))
         texts = np.array(list(raw.store.texts(raw.rows.tolist())), dtype=object)

@@ -62,6 +62,18 @@ def postgres() -> Iterator[Postgres]:
     server.close()
 
 
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """What a stage that runs in this process sets for all of it is set back."""
+    import torch
+
+    before = torch.get_deterministic_debug_mode()
+    yield
+    torch.set_deterministic_debug_mode(before)
+    torch.backends.cudnn.benchmark = False
+    torch.set_num_threads(1)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Start the longest tests first where tests run side by side, so that none is left for the end."""
     for item in items:

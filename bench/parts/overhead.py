@@ -17,12 +17,12 @@ def measure(options: Options) -> dict[str, Any]:
     """Whole trainings of the recipe `mnist`'s model, seconds from the first to the last step; and some profiled."""
     off = {"checkpoint_seconds": 1e9, "progress": "off", "tracking": {"enabled": False}}
     contenders = []
+    data = workspaces.random_images(2_100, (1, 28, 28)) if options.quick else workspaces.fashion()
     on = {"progress": "lines"}
     often = {**on, "profile": True, "checkpoint_seconds": _SAVED_EVERY}
     for name, slug, runtime in ((ON, "on", on), (OFF, "off", off), (PROFILED, "profile", often)):
-        train = {"epochs": 1, "batch_size": 2048} if options.quick else {"epochs": 5}
-        override = {"train": train, "runtime": runtime}
-        folder = workspaces.workspace(f"overhead-{slug}", "mnist", override, workspaces.fashion())
+        override = {"train": {"epochs": 1 if options.quick else 5}, "runtime": runtime}
+        folder = workspaces.workspace(f"overhead-{slug}", "mnist", override, data)
         contenders.append(workspaces.ours(name, folder, "--whole", stops=(0,)))
     rows = alternate(contenders, options.steps(options.rounds + 2, 1), _SUBJECT)
     return {"rows": rows, "saved_every": _SAVED_EVERY}

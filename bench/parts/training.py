@@ -85,10 +85,15 @@ def counted(model: str, options: Options) -> list[str]:
     return clock(*(_QUICK if options.quick else _CLOCKS)[model])
 
 
+def batch(options: Options) -> int:
+    """Samples per step."""
+    return options.steps(BATCH, 16)
+
+
 def ours(model: str, augment: bool, options: Options, **runtime: Any) -> Contender:
     """Our stage with everything on: tracking, saved states (every 5 s instead of 30), strict determinism, progress."""
     prepared = workspaces.fashion()
-    train = read_info(prepared).counts["train"] // BATCH
+    train = read_info(prepared).counts["train"] // batch(options)
     override = {
         "seed": 0,
         "reproducibility": "strict",
@@ -97,7 +102,7 @@ def ours(model: str, augment: bool, options: Options, **runtime: Any) -> Contend
         "augment": {"shift": 2 if augment else 0, "flip": augment},
         "train": {
             "epochs": -(-400 * workspaces.CURVE_STEPS // train),
-            "batch_size": BATCH,
+            "batch_size": batch(options),
             "ema_decay": None,
             "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0},
             "schedule": {"name": "constant", "warmup": 0.0},
@@ -106,12 +111,12 @@ def ours(model: str, augment: bool, options: Options, **runtime: Any) -> Contend
     }
     name = f"train-{model}-{'augmented' if augment else 'plain'}"
     folder = workspaces.workspace(name, "mnist", override, prepared)
-    return workspaces.ours(OURS, folder, "--batch", str(BATCH), *counted(model, options))
+    return workspaces.ours(OURS, folder, "--batch", str(batch(options)), *counted(model, options))
 
 
 def peers(model: str, augment: bool, options: Options) -> list[Contender]:
     data: Path = workspaces.arrays(workspaces.fashion())
-    fixed = ["--data", data, "--model", model, "--batch", str(BATCH), *counted(model, options)]
+    fixed = ["--data", data, "--model", model, "--batch", str(batch(options)), *counted(model, options)]
     fixed += ["--augment"] if augment else []
     return [
         Contender(name, [PEER_PYTHON, BENCH / "peers" / script, *fixed, "--precision", precision, *more])

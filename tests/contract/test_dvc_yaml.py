@@ -112,7 +112,7 @@ def _keys(value: object, prefix: str = "") -> set[str]:
 def test_plots_and_artifacts_are_made_by_a_stage() -> None:
     declared = read_yaml(ROOT / "dvc.yaml")
     plots = {name: plot for entry in declared["plots"] if isinstance(entry, dict) for name, plot in entry.items()}
-    assert set(plots) == {"loss", "accuracy", "confusion"}
+    assert set(plots) == {"loss", "validation", "predictions"}
     for plot in plots.values():
         for file in plot["y"]:
             assert any(file == out or file.startswith(f"{out}/") for out in OUTPUTS), file

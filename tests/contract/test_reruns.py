@@ -18,7 +18,7 @@ from tests.helpers.workspace import ROOT, set_params, stage_environment
 ALL = {"prepare", "train", "evaluate", "export"}
 MODEL = {"train", "evaluate", "export"}
 
-# A dict is merged into params.yaml; a path gets a comment appended.
+# A dict is merged into params.yaml; a path gets a comment appended. OWN is what is set before, and locked.
 EDITS: list[tuple[object, set[str]]] = [
     ({"train": {"optimizer": {"lr": 0.123}}}, {"train"}),
     ({"train": {"epochs": 99}}, {"train"}),
@@ -60,7 +60,22 @@ EDITS: list[tuple[object, set[str]]] = [
     ("data/catalog/mnist.yaml", {"prepare"}),
     ("src/samebits/training/__pycache__/loop.cpython-311.pyc", set()),
     ("README.md", set()),
+    ("data/raw/other.csv", set()),
+    ("data/raw/pets/list.csv", set()),
+    ("custom/notes.txt", set()),
+    ("custom/blocks/notes.txt", set()),
+    ("custom/blocks/residual.py", MODEL),
 ]
+OWN_DATA = {"data": {"source": "data/raw/pets", "format": "image_csv"}}
+OWN_EDITS: list[tuple[str, set[str]]] = [
+    ("data/raw/pets/list.csv", {"prepare"}),
+    ("data/raw/pets/cat/1.png", {"prepare"}),
+    ("data/raw/pets/cat/new.png", {"prepare"}),
+    ("data/raw/other.csv", set()),
+    ("data/raw/other.csv.dvc", set()),
+    ("data/raw/pets/.DS_Store", set()),
+]
+OWN_MODEL = {"model": {"name": "own"}}
 
 
 def dvc(folder: Path, *arguments: str) -> str:
@@ -92,6 +107,9 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for name in ("params.yaml", "dvc.yaml", ".dvcignore", "README.md"):
         shutil.copy(ROOT / name, folder / name)
+    for name in ("pets/list.csv", "pets/cat/1.png", "other.csv"):
+        (folder / "data/raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "data/raw" / name).write_text("x")
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     for stage in read_yaml(folder / "dvc.yaml")["stages"].values():
         for kind in ("outs", "metrics", "plots"):
@@ -116,10 +134,32 @@ def test_an_edit_reruns_exactly(edit: object, stages: set[str], committed: Path,
     if isinstance(edit, dict):
         set_params(project, edit)
     else:
-        file = project / str(edit)
-        file.parent.mkdir(exist_ok=True)
-        with file.open("a") as stream:
-            stream.write("\n# a comment\n")
+        append(project / str(edit))
+    assert changed(project) == stages
+
+
+def append(file: Path) -> None:
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a") as stream:
+        stream.write("\n# a comment\n")
+
+
+@pytest.fixture(scope="module")
+def own(committed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with data and a model of one's own."""
+    project = tmp_path_factory.mktemp("own") / "project"
+    shutil.copytree(committed, project, symlinks=True)
+    set_params(project, OWN_DATA | OWN_MODEL)
+    assert changed(project) == ALL
+    dvc(project, "commit", "--force")
+    return project
+
+
+@pytest.mark.parametrize(("edit", "stages"), OWN_EDITS, ids=[edit for edit, _ in OWN_EDITS])
+def test_an_edit_of_ones_own_files_reruns_exactly(edit: str, stages: set[str], own: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(own, project, symlinks=True)
+    append(project / edit)
     assert changed(project) == stages
 
 

@@ -24,8 +24,8 @@ def moments(seed: int, count: int, longest: float = 2.5) -> list[float]:
 
 
 def test_sigkill_at_random_moments(long: Path, straight: dict[str, str]) -> None:
-    """A few; test_fifty_kills.py has many."""
-    codes = interrupt(long, moments(seed=0, count=4))
+    """Two; test_fifty_kills.py has many."""
+    codes = interrupt(long, moments(seed=3, count=2))
     assert -signal.SIGKILL in codes, "no kill fell into the training"
     assert outputs(long) == straight
     assert not list((long / ".samebits" / "resume").glob("*/*")), "a finished training leaves no state"

@@ -64,23 +64,6 @@ def test_the_same_bits(way: str, reference: dict[str, str], tmp_path: Path, smal
     assert train(tmp_path / "another folder", small_mnist, override, **environment) == reference
 
 
-CHANGES: dict[str, dict[str, Any]] = {
-    "seed": {"seed": 1},
-    "learning rate": {"train": {"optimizer": {"lr": 0.11}}},
-    "augmentation": {"augment": {"shift": 1}},
-    "order": {"train": {"shuffle": "window", "shuffle_window": 2}},
-    "label smoothing": {"task": {"label_smoothing": 0.2}},
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_what_must_change_the_bits_does(
-    change: str, reference: dict[str, str], tmp_path: Path, small_mnist: Path
-) -> None:
-    found = train(tmp_path / "w", small_mnist, CHANGES[change])
-    assert found["models/checkpoint/model.safetensors"] != reference["models/checkpoint/model.safetensors"]
-
-
 @pytest.mark.slow
 def test_windowed_order_is_the_same_from_memory_and_from_disk(tmp_path: Path, small_mnist: Path) -> None:
     order = {"train": {"shuffle": "window", "shuffle_window": 2, "epochs": 1}}

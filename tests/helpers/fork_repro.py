@@ -31,7 +31,7 @@ from samebits import stage
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
 from samebits.params.schema import read_params
-from samebits.tracking.journal import record, spawn, tracker
+from samebits.tracking.journal import journal_tracker, record, spawn
 from samebits.tracking.journal.record import read_records
 
 met: list[str] = []
@@ -80,9 +80,9 @@ def run_stage(name: str, environment: dict[str, str], moment: tuple[str, str, in
     before(StopRequest, "install", lambda: meet(place, who, number, f"{name}:starts"))
     after(StopRequest, "install", lambda: meet(place, who, number, f"{name}:stoppable"))
     before(record, "new_segment", lambda: meet(place, who, number, f"{name}:recorded"))
-    after(tracker.JournalTracker, "begin", lambda: meet(place, who, number, f"{name}:begun"))
-    before(tracker.JournalTracker, "flush", lambda: meet(place, who, number, f"{name}:computes"))
-    after(tracker.JournalTracker, "close", lambda: meet(place, who, number, f"{name}:ended"))
+    after(journal_tracker.JournalTracker, "begin", lambda: meet(place, who, number, f"{name}:begun"))
+    before(journal_tracker.JournalTracker, "flush", lambda: meet(place, who, number, f"{name}:computes"))
+    after(journal_tracker.JournalTracker, "close", lambda: meet(place, who, number, f"{name}:ended"))
     sys.path.insert(0, str(Path.cwd()))
     code = 1
     try:

@@ -30,7 +30,7 @@ STAGE = '''
 import sys, time
 from samebits.params.runtime import RuntimeParams
 from samebits.base.paths import current_project
-from samebits.tracking.journal import tracker as journal_tracker
+from samebits.tracking.journal import journal_tracker
 from samebits.tracking.journal.tracker import open_tracker
 
 # The wait ends as soon as the sender has an answer: on a busy machine, where it takes longer to start, later.
@@ -82,10 +82,11 @@ class Site:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline, pause = time.monotonic() + PATIENCE_S, 0.02
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.5)  # to ask a store or a server all the time slows down what is waited for
 
 
 def runs_of(uri: str) -> list[Any]:

@@ -66,6 +66,12 @@ class Postgres:
                 db.execute(f'CREATE DATABASE "{database}"')
         return f"postgresql+psycopg://samebits@127.0.0.1:{self.port}/{database}"
 
+    def execute(self, database: str, statement: str, *values: str) -> None:
+        import psycopg
+
+        with psycopg.connect(f"host=127.0.0.1 port={self.port} user=samebits dbname={database}") as db:
+            db.execute(statement, values)
+
     def tablespace(self, name: str, folder: Path, databases: tuple[str, ...]) -> None:
         """A place of its own for the tables of databases, which are made."""
         import psycopg

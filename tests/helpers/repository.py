@@ -7,10 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.helpers.workspace import AUTHOR, MODEL, ROOT, set_params, stage_environment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 QUICK: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 24, "threads": 1},
@@ -39,35 +44,54 @@ class Repository:
     def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "dvc", *arguments, **environment)
 
+    def work_off_the_queue(self, timeout: float = 600) -> list[str]:
+        """Start two workers of `dvc queue`, wait, and end them; how the tasks ended: `Success`, `Failed`."""
+        from dvc.repo import Repo
+
+        # The workers outlive the command and would hold a pipe open.
+        start = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
+        quiet = subprocess.DEVNULL
+        subprocess.run(start, cwd=self.folder, env=self.environment(), stdout=quiet, stderr=quiet, check=True)
+        deadline = time.monotonic() + timeout
+        while True:
+            with Repo(str(self.folder)) as repo:  # each `dvc queue status` would keep a core busy for a second
+                status = [str(task["status"]) for task in repo.experiments.celery_queue.status()]
+            if not {"Queued", "Running"} & set(status):
+                break
+            assert time.monotonic() < deadline, status
+            time.sleep(1)
+        self.dvc("queue", "stop", "--kill")
+        return status
+
     def git(self, *arguments: str) -> str:
         done = self.run("git", *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def runs(self) -> list[dict[str, Any]]:
-        """Every MLflow run: name, status, params, metrics (last values), histories, tags. Asked in another process."""
-        asked = self.run(sys.executable, "-c", _RUNS)
-        assert asked.returncode == 0, asked.stderr
-        found: list[dict[str, Any]] = json.loads(asked.stdout.splitlines()[-1])
-        return found
+        """Every MLflow run: name, status, params, metrics (last values), histories, tags."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.folder}/mlruns/mlflow.db")
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        return [_plain(client, run, self.folder) for run in client.search_runs(experiments)]
 
 
-_RUNS = """
-import json, mlflow
-mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")
-client = mlflow.MlflowClient()
-ids = [each.experiment_id for each in client.search_experiments()]
-found = []
-for run in client.search_runs(ids):
-    keys = run.data.metrics
-    history = {key: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, key)] for key in keys
-               if not key.startswith("system/")}
-    found.append({"id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
-                  "params": run.data.params, "metrics": run.data.metrics, "history": history, "tags": run.data.tags,
-                  "artifacts": [a.path for a in client.list_artifacts(run.info.run_id)],
-                  "inputs": [i.dataset.digest for i in run.inputs.dataset_inputs]})
-print(json.dumps(found))
-"""
+def _plain(client: MlflowClient, run: Run, folder: Path) -> dict[str, Any]:
+    keys = [key for key in run.data.metrics if not key.startswith("system/")]
+    history = {key: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, key)] for key in keys}
+    return {
+        "id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "params": run.data.params,
+        "metrics": run.data.metrics,
+        "history": history,
+        "tags": run.data.tags,
+        # Not the client: it keeps absolute paths by run, and copies of a repository have runs of the same id.
+        "artifacts": sorted(path.name for path in (folder / run.info.artifact_uri).glob("*")),
+        "inputs": [each.dataset.digest for each in run.inputs.dataset_inputs],
+    }
 
 
 def make_repository(folder: Path, card: Path) -> Repository:
@@ -96,6 +120,25 @@ def make_repository(folder: Path, card: Path) -> Repository:
     repository.git("add", "-A")
     repository.git("commit", "-q", "-m", "start")
     return repository
+
+
+_EACH = """
+import contextlib, io, json, sys
+from samebits.cli.main import main
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(arguments)
+    print(json.dumps([arguments, code, out.getvalue(), err.getvalue()]))
+"""
+
+
+def samebits_each(repository: Repository, *commands: list[str]) -> list[subprocess.CompletedProcess[str]]:
+    """Several commands in one process: each start of one imports MLflow, which takes seconds."""
+    source = str(repository.folder / "src")
+    done = repository.run(sys.executable, "-c", _EACH, json.dumps(commands), PYTHONPATH=source)
+    assert done.returncode == 0, done.stderr
+    return [subprocess.CompletedProcess(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def samebits(repository: Repository, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

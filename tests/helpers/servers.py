@@ -25,7 +25,7 @@ import pytest
 
 from tests.helpers.ports import free_port
 
-KEY, SECRET = "samebitskey", "samebits-secret-planted-1"  # of a server that lives for one test
+KEY, SECRET = "samebitskey", "samebits-secret-planted-1"  # pragma: allowlist secret (its server lives for one test)
 _UP_S = 60.0
 
 
@@ -125,7 +125,7 @@ def s3(base: Path, data: Path | None = None) -> Iterator[S3]:
         {"name": "team", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]},
         {
             "name": "reader",
-            "credentials": [{"accessKey": "reader", "secretKey": "reader-secret"}],
+            "credentials": [{"accessKey": "reader", "secretKey": "reader-secret"}],  # pragma: allowlist secret
             "actions": ["Read:bucket", "List:bucket"],
         },
     ]
@@ -239,7 +239,7 @@ def web(base: Path, store: Path | None = None) -> Iterator[Web]:
     import hashlib
     from base64 import b64encode
 
-    password = "dav-secret-planted-1"
+    password = "dav-secret-planted-1"  # pragma: allowlist secret
     hashed = b64encode(hashlib.sha1(password.encode(), usedforsecurity=False).digest()).decode()
     (base / "users").write_text(f"team:{{SHA}}{hashed}\n")
     if os.geteuid() == 0:

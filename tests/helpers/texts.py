@@ -14,17 +14,17 @@ SAMPLES = [(f"{'good and fine' if k % 2 else 'bad and poor'} number {k}", "pos" 
 """Forty texts, twenty of each label."""
 
 
-def settings(source: str, format_name: str, *, bad_limit: float = 0.0, **text: Any) -> DataParams:
+def settings(source: str, format_name: str, *, max_rejected_fraction: float = 0.0, **text: Any) -> DataParams:
     """`data` for texts; not one may be set aside. What is no key of `data` is one of `data.text`."""
     own = {key: text.pop(key) for key in list(text) if key in DataParams.model_fields and key != "text"}
     return DataParams.model_validate(
-        {"source": source, "format": format_name, "bad_limit": bad_limit, "text": text, **own}
+        {"source": source, "format": format_name, "max_rejected_fraction": max_rejected_fraction, "text": text, **own}
     )
 
 
-def texts_of(path: Path, format_name: str, *, bad_limit: float = 0.0, **text: Any) -> RawTexts:
+def texts_of(path: Path, format_name: str, *, max_rejected_fraction: float = 0.0, **text: Any) -> RawTexts:
     """Read a source as `prepare` does, up to the check of what was set aside."""
-    data = settings("data/raw/x", format_name, bad_limit=bad_limit, **text)
+    data = settings("data/raw/x", format_name, max_rejected_fraction=max_rejected_fraction, **text)
     scratch = path.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     raw = read_source(format_name, Source(path.name, data, None, {}, path, scratch, print))

@@ -27,7 +27,6 @@ TRAIN = '''
 import math, os, time
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_json
-from samebits.training.resume.store import StateStore
 
 def loss(lr, epoch):
     return round((math.log10(lr) + 1) ** 2 + 1 / (epoch + 1), 6)
@@ -89,8 +88,8 @@ class TinyRepository(Repository):
         return super().environment(**extra) | {"PYTHONPATH": str(ROOT / "src")}
 
 
-def make_tiny(folder: Path, *, evaluate: bool = False) -> TinyRepository:
-    """A git repository with one stage or two, committed."""
+def make_tiny(folder: Path, *, evaluate: bool = False, tracking: bool = True) -> TinyRepository:
+    """A git repository with one stage or two, committed. Without `tracking` none starts MLflow, which takes seconds."""
     (folder / "stages").mkdir(parents=True)
     (folder / "sweeps").mkdir()
     stages = dict(PIPELINE["stages"]) | ({"evaluate": EVALUATE} if evaluate else {})
@@ -102,7 +101,8 @@ def make_tiny(folder: Path, *, evaluate: bool = False) -> TinyRepository:
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local"))
     with (folder / "dvc.yaml").open("w") as file:
         YAML().dump({"stages": stages}, file)
-    set_params(folder, {"train": {"epochs": 3}}, replace={"model": MODEL})
+    quick = {"train": {"epochs": 3}, "runtime": {"tracking": {"enabled": tracking}}}
+    set_params(folder, quick, replace={"model": MODEL})
     repository = TinyRepository(folder)
     repository.git("init", "-q", "-b", "main")
     repository.git("add", "-A")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
 from samebits.base.files import sha256_file
@@ -101,3 +102,12 @@ OUTPUTS = ("models/checkpoint/model.safetensors", "models/checkpoint/config.json
 
 def outputs(workspace: Path) -> dict[str, str]:
     return {name: sha256_file(workspace / name) for name in OUTPUTS}
+
+
+def tracked_files() -> list[Path]:
+    """Files that git has or would take; in a copy without git, everything outside the ignored folders."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        pytest.skip("no git work tree")
+    return [path for name in result.stdout.split("\0") if name and (path := ROOT / name).is_file()]

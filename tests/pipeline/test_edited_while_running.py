@@ -40,10 +40,7 @@ write_record(Path.cwd(), "train", inputs)
 
 @pytest.fixture
 def repository(tmp_path: Path) -> TinyRepository:
-    repository = make_tiny(tmp_path / "project")
-    set_params(repository.folder, {"runtime": {"tracking": {"enabled": False}}})
-    repository.git("commit", "-qam", "no records")
-    return repository
+    return make_tiny(tmp_path / "project", tracking=False)
 
 
 def start(repository: TinyRepository, began: Callable[[], object]) -> subprocess.Popen[str]:

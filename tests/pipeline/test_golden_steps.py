@@ -9,7 +9,7 @@ import pytest
 
 from samebits.base.files import read_json, write_json
 from samebits.params.yaml_file import read_yaml
-from tests.helpers.repository import Repository, samebits
+from tests.helpers.repository import Repository, samebits, samebits_each
 from tests.helpers.workspace import set_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -57,7 +57,7 @@ def test_where_the_losses_part_is_told(traced: Repository, tmp_path: Path) -> No
     repository.git("commit", "-qam", "another machine's")
     done = samebits(repository, "verify", "--steps", "5")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "the losses part at step 3 of 5" in done.stdout
+    assert "the losses diverge at step 3 of 5" in done.stdout
     assert "onednn_isa: another one -> " in done.stdout
     assert samebits(repository, "verify", "--steps", "2").returncode == 0, "up to there they are the same"
 
@@ -66,25 +66,29 @@ def test_what_no_trace_can_answer_is_2(traced: Repository, tmp_path: Path) -> No
     shutil.copytree(traced.folder, tmp_path / "project", symlinks=True)
     repository = Repository(tmp_path / "project")
 
-    def refused(expected: str, *arguments: str, commit: str = "") -> None:
+    def refused(*cases: tuple[str, list[str]], commit: str = "") -> None:
         if commit:
             repository.git("add", "-A")
             repository.git("commit", "-q", "-m", commit)
-        done = samebits(repository, *arguments)
-        assert done.returncode == 2, done.stdout
-        assert expected in done.stderr
-        assert "fix:" in done.stderr
-        assert "Traceback" not in done.stderr
+        asked = samebits_each(repository, *(arguments for _, arguments in cases))
+        for (expected, _), done in zip(cases, asked, strict=True):
+            assert done.returncode == 2, done.stdout
+            assert expected in done.stderr
+            assert "fix:" in done.stderr
+            assert "Traceback" not in done.stderr
 
-    refused("golden traces of quick have 50 steps, not 51", "verify", "--steps", "51")
-    refused("there is no recipe 'quik'", "golden", "quik")
-    refused("name recipes, or --all of them", "golden")
-    refused("name recipes, or --all of them", "golden", "quick", "--all")
+    verify = ["verify", "--steps", "5"]
+    refused(
+        ("golden traces of quick have 50 steps, not 51", ["verify", "--steps", "51"]),
+        ("there is no recipe 'quik'", ["golden", "quik"]),
+        ("name recipes, or --all of them", ["golden"]),
+        ("name recipes, or --all of them", ["golden", "quick", "--all"]),
+    )
     set_params(repository.folder, {"seed": 3})
-    refused("the working tree differs from its commit: params.yaml", "verify", "--steps", "5")
-    refused("params.yaml follows none of the recipes", "verify", "--steps", "5", commit="another seed")
+    refused(("the working tree differs from its commit: params.yaml", verify))
+    refused(("params.yaml follows none of the recipes", verify), commit="another seed")
     set_params(repository.folder, {"seed": 0})
     trace_file(repository).write_text("{}")
-    refused("is no golden trace", "verify", "--steps", "5", commit="damaged")
+    refused(("is no golden trace", verify), commit="damaged")
     trace_file(repository).unlink()
-    refused("there is no golden trace of quick for any kind of hardware", "verify", "--steps", "5", commit="none")
+    refused(("there is no golden trace of quick for any kind of hardware", verify), commit="none")

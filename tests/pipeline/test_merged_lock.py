@@ -10,25 +10,29 @@ from pathlib import Path
 import pytest
 
 from samebits.pipeline.dvc_lock import never_ran
+from tests.helpers.shared import shared
 from tests.helpers.tiny import TinyRepository, make_tiny
 from tests.helpers.workspace import set_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def branches(tmp_path_factory: pytest.TempPathFactory) -> TinyRepository:
     """`code` edits the code, which makes the same outputs; `params`, checked out, has another learning rate."""
-    repository = make_tiny(tmp_path_factory.mktemp("branches") / "project")
-    run(repository, "base")
-    repository.git("checkout", "-q", "-b", "code")
-    with (repository.folder / "tiny.py").open("a") as file:
-        file.write("# a note\n")
-    run(repository, "code")
-    repository.git("checkout", "-q", "-b", "params", "main")
-    set_params(repository.folder, {"train": {"optimizer": {"lr": 0.02}}})
-    run(repository, "params")
-    return repository
+
+    def make(folder: Path) -> None:
+        repository = make_tiny(folder, tracking=False)
+        run(repository, "base")
+        repository.git("checkout", "-q", "-b", "code")
+        with (repository.folder / "tiny.py").open("a") as file:
+            file.write("# a note\n")
+        run(repository, "code")
+        repository.git("checkout", "-q", "-b", "params", "main")
+        set_params(repository.folder, {"train": {"optimizer": {"lr": 0.02}}})
+        run(repository, "params")
+
+    return TinyRepository(shared(tmp_path_factory, "branches", make))
 
 
 def run(repository: TinyRepository, message: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from samebits.base.files import read_json, sha256_file
 from samebits.pipeline.dvc_hashes import dvc_md5
-from tests.helpers.repository import Repository, samebits
+from tests.helpers.repository import Repository, samebits, samebits_each
 from tests.helpers.workspace import set_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -41,20 +39,11 @@ def history(committed: Repository, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def run_named(repository: Repository, **wanted: str) -> str:
     """The id of the newest run whose tags or parameters have these values (`__` for a dot)."""
-    asked = repository.run(sys.executable, "-c", _RUNS)
-    assert asked.returncode == 0, asked.stderr
-    for run_id, facts in json.loads(asked.stdout.splitlines()[-1]):
+    for run in repository.runs():
+        facts = run["params"] | run["tags"]
         if all(facts.get(key.replace("__", ".")) == value for key, value in wanted.items()):
-            return str(run_id)
+            return str(run["id"])
     raise AssertionError(f"no run has {wanted}")
-
-
-_RUNS = """
-import json, mlflow
-client = mlflow.MlflowClient("sqlite:///mlruns/mlflow.db")
-found = client.search_runs([each.experiment_id for each in client.search_experiments()])
-print(json.dumps([[run.info.run_id, {**run.data.params, **run.data.tags}] for run in found]))
-"""
 
 
 def test_a_commit(history: Repository, tmp_path: Path) -> None:
@@ -126,25 +115,12 @@ def test_a_rebased_commit_is_found_until_git_collects_it(history: Repository, tm
         repository.git("update-ref", "-d", name)
     (repository.folder / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
     repository.git("gc", "-q", "--prune=now")
-    for name in (run_id, old):
-        gone = samebits(repository, "restore", name, "--into", str(tmp_path / "gone"))
+    into = ["--into", str(tmp_path / "gone")]
+    for gone in samebits_each(repository, ["restore", run_id, *into], ["restore", old, *into]):
         assert gone.returncode == 2, gone.stdout
         assert f"commit {old}" in gone.stderr
         assert f"git fetch REMOTE {old}" in gone.stderr
         assert not (tmp_path / "gone").exists()
-
-
-def test_missing_objects_are_named_and_can_be_made_again(history: Repository, tmp_path: Path) -> None:
-    shutil.copytree(history.folder, tmp_path / "project", symlinks=True)
-    repository = Repository(tmp_path / "project")
-    md5 = dvc_md5(repository.folder / "models/checkpoint").removesuffix(".dir")
-    (repository.folder / ".dvc/cache/files/md5" / md5[:2] / f"{md5[2:]}.dir").unlink()
-    done = samebits(repository, "restore", "HEAD", "--into", str(tmp_path / "there"))
-    assert done.returncode == 2
-    assert "code and parameters are restored in" in done.stderr
-    assert f"models/checkpoint (md5 {md5}.dir)" in done.stderr
-    assert "dvc push" in done.stderr
-    assert (tmp_path / "there" / "params.yaml").is_file()
 
 
 BAD = {
@@ -155,55 +131,33 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_name_that_nothing_has_is_2(name: str, history: Repository, tmp_path: Path) -> None:
-    done = samebits(history, "restore", "--into", str(tmp_path / "there"), "--", name)
-    assert done.returncode == 2, done.stdout
-    assert BAD[name] in done.stderr
-    assert "fix:" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_name_that_nothing_has_is_2(history: Repository, tmp_path: Path) -> None:
+    there = str(tmp_path / "there")
+    asked = samebits_each(history, *(["restore", "--into", there, "--", name] for name in BAD))
+    for name, done in zip(BAD, asked, strict=True):
+        assert done.returncode == 2, done.stdout
+        assert BAD[name] in done.stderr
+        assert "fix:" in done.stderr
+        assert "Traceback" not in done.stderr
     assert not (tmp_path / "there").exists()
-
-
-def test_a_folder_that_is_in_use_is_refused(history: Repository, tmp_path: Path) -> None:
-    (tmp_path / "mine").write_text("keep")
-    done = samebits(history, "restore", "HEAD", "--into", str(tmp_path))
-    assert done.returncode == 2
-    assert "is not empty" in done.stderr
-    assert (tmp_path / "mine").read_text() == "keep"
 
 
 MODELS = ["models/export/model.onnx", "models/export/model.pt2", "models/checkpoint/model.safetensors"]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_file_tells_where_it_comes_from(name: str, history: Repository, tmp_path: Path) -> None:
-    elsewhere = tmp_path / f"copied{Path(name).suffix}"
-    shutil.copy(history.folder / name, elsewhere)
+def test_a_model_file_tells_where_it_comes_from(history: Repository, tmp_path: Path) -> None:
+    files = []
+    for name in MODELS:
+        elsewhere = tmp_path / f"copied{Path(name).suffix}"
+        shutil.copy(history.folder / name, elsewhere)
+        files += [history.folder / name, elsewhere]
     info = read_json(history.folder / "data/prepared/dataset.json")
     first = history.git("rev-list", "--max-parents=0", "HEAD").strip()
-    for file in (history.folder / name, elsewhere):
-        done = samebits(history, "trace", str(file))
+    for file, done in zip(files, samebits_each(history, *(["trace", str(file)] for file in files)), strict=True):
         assert done.returncode == 0, done.stderr
-        assert f"sha256 {sha256_file(history.folder / name)}" in done.stdout
+        assert f"sha256 {sha256_file(file)}" in done.stdout
         assert f"code: {first[:12]}" in done.stdout, "the run that made it ran on the first commit"
         assert history.git("rev-parse", "HEAD").strip()[:12] in done.stdout, "whose dvc.lock the second one has"
         assert info["digest"] in done.stdout
         assert "train.epochs 1" in done.stdout
         assert "samebits restore" in done.stdout
-
-
-def test_a_file_that_nobody_knows_is_2(history: Repository, tmp_path: Path) -> None:
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    save_file({"x": np.zeros(3, dtype=np.float32)}, tmp_path / "other.safetensors")
-    (tmp_path / "broken.onnx").write_bytes(b"no model")
-    (tmp_path / "text.txt").write_text("x")
-    cases = {"other.safetensors": "is unknown here", "broken.onnx": "cannot be read as .onnx",
-             "text.txt": "is no model file", "absent.onnx": "does not exist"}  # fmt: skip
-    for name, expected in cases.items():
-        done = samebits(history, "trace", str(tmp_path / name))
-        assert done.returncode == 2, done.stdout
-        assert expected in done.stderr
-        assert "Traceback" not in done.stderr

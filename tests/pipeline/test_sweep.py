@@ -175,7 +175,7 @@ def test_tpe_prunes_what_is_worse_than_the_median(tmp_path: Path) -> None:
 
 def test_two_machines_share_a_sweep_on_postgresql(tmp_path: Path, postgres: Postgres) -> None:
     first = make_tiny(tmp_path / "one")
-    values = [0.001, 0.01, 0.05, 0.1, 0.5, 1.0]
+    values = [0.001, 0.01, 0.1, 1.0]
     write_sweep(first, "lr", method="grid", space={"train.optimizer.lr": values}, storage=postgres.url("sweep"))
     second = clone(first, tmp_path / "two")
     both = [start(each, "sweeps/lr.yaml", log=tmp_path / f"log{n}") for n, each in enumerate((first, second))]
@@ -183,12 +183,12 @@ def test_two_machines_share_a_sweep_on_postgresql(tmp_path: Path, postgres: Post
     logs = [(tmp_path / f"log{n}").read_text() for n in range(2)]
     assert codes == [0, 0], logs
     shares = [experiments(first), experiments(second)]
-    assert sorted(shares[0] + shares[1]) == [f"lr-{number:03d}" for number in range(6)]
+    assert sorted(shares[0] + shares[1]) == [f"lr-{number:03d}" for number in range(4)]
     assert all(shares), "one of them did nothing"
     for log in logs:
         assert "Traceback" not in log
     finished = sweep(first, "sweeps/lr.yaml")
-    assert "6 complete of 6" in finished.stdout
+    assert "4 complete of 4" in finished.stdout
     assert os.environ.get("SAMEBITS_SWEEP_STORAGE") is None
 
 
@@ -220,15 +220,7 @@ def test_dvcs_own_ways_land_in_the_one_store_under_their_names(tmp_path: Path) -
         assert done.returncode == 0, done.stderr
     queued = repository.dvc("exp", "run", "--queue", "-n", "many", "-S", f"{lr}=0.1,0.01,20.0")
     assert queued.returncode == 0, queued.stderr
-    # The workers outlive the command and would hold a pipe open.
-    command = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
-    quiet = subprocess.DEVNULL
-    subprocess.run(command, cwd=repository.folder, env=repository.environment(), stdout=quiet, stderr=quiet, check=True)
-    deadline = time.monotonic() + 240
-    while "Queued" in (status := repository.dvc("queue", "status").stdout) or "Running" in status:
-        assert time.monotonic() < deadline, status
-        time.sleep(1)
-    repository.dvc("queue", "stop", "--kill")
+    assert sorted(repository.work_off_the_queue(timeout=240)) == ["Failed", "Success", "Success"]
     settle(repository.folder)
     runs = {run["name"]: run for run in repository.runs()}
     assert len(runs) == len(repository.runs()) == 5

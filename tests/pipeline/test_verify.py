@@ -59,6 +59,6 @@ def test_other_bits_are_found_and_explained(repository: Repository) -> None:
     assert found[("train", "models/checkpoint")] == "different"
     assert "params.yaml: seed" in done.stdout, "what explains the difference is named"
     assert "tensors differ; the first is " in done.stdout
-    assert "the curves part at step 1: train/loss" in done.stdout
+    assert "the curves diverge at step 1: train/loss" in done.stdout
     assert "threads: 64 -> 1" in done.stdout
     assert "torch: 1.0 -> " in done.stdout

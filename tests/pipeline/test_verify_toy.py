@@ -11,6 +11,7 @@ import pytest
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
+from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.provenance.restore.find import find
 from samebits.provenance.restore.restore import restore
 from samebits.provenance.restore.trace import trace_file
@@ -111,7 +112,7 @@ def test_other_bits_are_told_tensor_by_tensor(project: Project, monkeypatch: pyt
     assert (
         "models/checkpoint/model.safetensors: 1 of 2 tensors differ; the first is b, by up to 1 (relative 0.5)" in text
     )
-    assert "reports/train/curves.csv: the curves part at step 2: train/loss 1.25 -> 2.25" in text
+    assert "reports/train/curves.csv: the curves diverge at step 2: train/loss 1.25 -> 2.25" in text
     assert "metrics.json: digest was " in text
     assert "is not on record here" in text
 
@@ -259,10 +260,11 @@ def test_a_commit_that_a_rebase_dropped(project: Project, repository: Repository
 
 
 def test_missing_objects_are_named_and_made_again(project: Project, tmp_path: Path) -> None:
+    md5 = dvc_md5(project.workspace / "models/checkpoint")
     shutil.rmtree(project.workspace / ".dvc" / "cache")
     with pytest.raises(UserError, match="code and parameters are restored in") as error:
         restore(project, "HEAD", tmp_path / "there", say=print)
-    assert "models/checkpoint (md5 " in error.value.problem
+    assert f"models/checkpoint (md5 {md5})" in error.value.problem
     assert "dvc push" in error.value.fix
     assert (tmp_path / "there" / "stages/train.py").is_file()
     assert restore(project, "HEAD", tmp_path / "again", check=True, say=print)
@@ -323,8 +325,10 @@ def test_a_name_that_nothing_has(name: str, project: Project, tmp_path: Path) ->
 
 
 def test_a_folder_that_is_in_use(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("keep")
     with pytest.raises(UserError, match="is not empty"):
         restore(project, "HEAD", tmp_path, say=print)
+    assert (tmp_path / "mine").read_text() == "keep"
 
 
 def test_trace_in_and_outside_of_the_project(project: Project, repository: Repository, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_run_records_no_credential(tmp_path: Path) -> None:
         (".dvc/config", "['remote \"team\"']\n    url = s3://bucket\n    secret_access_key = short\n"),
         ("params.yaml", "password: planted-77-abc\n"),
         ("notebooks/try.ipynb", '{"cells": [{"source": ["api_key = \'planted-77-abc\'"], "outputs": []}]}'),
-        ("uncommitted.patch", "+secret_key = 'planted-77-abc'\n"),
+        ("uncommitted.patch", "+secret_key = 'planted-77-abc'\n"),  # pragma: allowlist secret
     ],
 )
 def test_the_hook_stops_the_commit(tmp_path: Path, name: str, text: str) -> None:

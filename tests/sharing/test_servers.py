@@ -133,7 +133,7 @@ def test_http_gives_and_does_not_take(team: Team, web: servers.Web) -> None:
 
 S3_FAULTS: dict[str, tuple[dict[str, str], str]] = {
     "wrong key": ({"access_key_id": "nobody"}, "refuses the credentials"),
-    "wrong secret": ({"secret_access_key": "wrong-planted-2"}, "refuses the credentials"),
+    "wrong secret": ({"secret_access_key": "wrong-planted-2"}, "refuses the credentials"),  # pragma: allowlist secret
     "no such bucket": ({"url": "s3://nothing-here/x"}, "has no such bucket"),
     "reads only": ({"access_key_id": "reader", "secret_access_key": "reader-secret"}, "does not allow this"),
     "down": ({"endpointurl": "http://127.0.0.1:9"}, "cannot be reached"),
@@ -293,7 +293,7 @@ def test_each_fault_of_ssh_is_one_clear_message(team: Team, ssh: servers.Ssh, fa
 def test_each_fault_of_webdav_is_one_clear_message(team: Team, web: servers.Web, fault: str) -> None:
     url, options = web.dav, dict(web.options)
     if fault == "wrong password":
-        options["password"] = "wrong-planted-2"
+        options["password"] = "wrong-planted-2"  # pragma: allowlist secret
     elif fault == "no such folder":
         url = url.replace("/dav", "/nothing")
     else:
@@ -301,7 +301,7 @@ def test_each_fault_of_webdav_is_one_clear_message(team: Team, web: servers.Web,
     team.add_remote(url, **options)
     message = team.ann.refused("share")
     wanted = {
-        "wrong password": "refuses the credentials",
+        "wrong password": "refuses the credentials",  # pragma: allowlist secret
         "no such folder": "can be read but not written",
         "down": "cannot be reached",
     }[fault]

@@ -21,6 +21,7 @@ from tests.helpers.team_server import (
     Team,
     TeamServer,
     become,
+    hash_quickly,
 )
 
 
@@ -51,6 +52,8 @@ def _team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
             from mlflow.server import get_app_client
 
             get_app_client("basic-auth", uri).create_user(USER, PASSWORD)
+        hash_quickly(postgres, ADMIN, FIRST)
+        hash_quickly(postgres, USER, PASSWORD)
         yield Team(uri, server, bucket, postgres, authority, disks)
     finally:
         for close in reversed(closing):

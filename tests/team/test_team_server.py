@@ -19,7 +19,7 @@ from samebits.tracking.journal.spawn import read_sent
 from samebits.tracking.ui.housekeeping import JournalState, journal_states
 from tests.helpers.mlflow_site import Site, eventually, once, runs_of
 from tests.helpers.registry import go_through_the_gate, make_project
-from tests.helpers.team_server import ADMIN, FIRST, PASSWORD, USER, Authority, Team, become, send
+from tests.helpers.team_server import ADMIN, FIRST, PASSWORD, USER, Authority, Team, become, hash_quickly, send
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -113,6 +113,7 @@ def test_a_password_that_expires_under_a_training_is_set_anew_and_synced(
     finally:
         become(monkeypatch, team.authority, ADMIN, FIRST)
         get_app_client("basic-auth", team.uri).update_user_password(USER, PASSWORD)
+        hash_quickly(team.postgres, USER, PASSWORD)
 
 
 def test_a_wrong_authority_costs_a_warning_that_names_the_fix(

@@ -211,7 +211,12 @@ def parser() -> argparse.ArgumentParser:
     predict = _command(
         commands, "predict", _predict, "answers of the exported model for images, texts, or the rows of a CSV"
     )
-    predict.add_argument("files", nargs="*", metavar="FILE", help="images or texts; one CSV, for a model of a table")
+    predict.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="images or texts; a CSV, JSONL or Parquet file with a text per row; or a table",
+    )
     predict.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
     predict.add_argument("--lines", metavar="FILE", help="a file with a text a line")
     predict.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")

@@ -17,7 +17,7 @@ _KEPT = "__dynamo_disable"
 """Where a shield (torch/_compile.py) keeps the shielded function once it has made it."""
 
 
-def spare_compiler() -> None:
+def avoid_dynamo_import() -> None:
     """Let methods of torch's optimisers stand for their own shielded forms. Before an optimiser is built."""
     for method in vars(Optimizer).values():
         inner = getattr(method, "__wrapped__", None)

@@ -60,7 +60,7 @@ def of_numbers(mean: float, actual: Floats) -> Baseline:
     Args:
         actual: [N], the targets of the test split.
     """
-    constant = regression.Numbers(actual, np.full_like(actual, mean))
+    constant = regression.RegressionPredictions(actual, np.full_like(actual, mean))
     return Baseline(f"always {mean:.6g}, the mean of the training split", _measured(regression.METRICS, constant))
 
 
@@ -80,20 +80,24 @@ def of_tokens(training: Ints, test: Ints, bytes_per_token: float | None) -> Base
     )
 
 
-def lines(baseline: Baseline, metric: str, value: float | None) -> list[str]:
-    """What is said of it: what it answers, and a warning where the model does no better.
+def lines(baseline: Baseline, values: Mapping[str, float | None]) -> list[str]:
+    """What is said of it: what it answers, and a warning with each number in which the model is no better.
+
+    Accuracy alone would warn of a good model where one class is most of the data, and pass one whose probabilities are
+    worse than the classes' shares.
 
     Args:
-        metric: the name of the number that decides.
-        value: the model's.
+        values: the model's metrics of the test split; None where undefined.
     """
-    said = [f"baseline: {baseline.answer}"]
-    reached = baseline.values.get(metric)
-    if value is None or reached is None:
-        return said
-    if not (value > reached if directions().get(metric) == "higher" else value < reached):
-        said.append(f"warning: the model is no better than the baseline ({metric} {shown(value)}, {shown(reached)})")
-    return said
+    worse = []
+    for name, better in directions().items():
+        value, reached = values.get(name), baseline.values.get(name)
+        if value is None or reached is None:
+            continue
+        if not (value > reached if better == "higher" else value < reached):
+            worse.append(f"{name} ({shown(value)}, baseline {shown(reached)})")
+    warning = [f"warning: the model is no better than the baseline in {', '.join(worse)}"] if worse else []
+    return [f"baseline: {baseline.answer}", *warning]
 
 
 def _measured(metrics: Sequence[Metric[P]], constant: P) -> dict[str, float]:

@@ -9,20 +9,20 @@ import numpy as np
 from samebits.base.decimals import rounded
 from samebits.base.files import csv_bytes
 from samebits.evaluation.baseline import lines, of_classes
-from samebits.evaluation.preview import show_samples
-from samebits.evaluation.report import figures
-from samebits.evaluation.report.classification import Mistake, render_report
-from samebits.evaluation.report.figures import drawn_name
-from samebits.evaluation.report.numbers import number_lines
-from samebits.evaluation.subject import (
+from samebits.evaluation.inputs import (
     Evaluation,
+    EvaluationInputs,
     Origin,
-    Subject,
-    facts,
+    details,
     metrics_document,
     raw_outputs,
-    read_origins,
+    read_provenance,
 )
+from samebits.evaluation.preview import previews
+from samebits.evaluation.report import figures
+from samebits.evaluation.report.classification import Misclassification, render_report
+from samebits.evaluation.report.figures import drawn_name
+from samebits.evaluation.report.numbers import number_lines
 from samebits.metrics.classification import (
     Metrics,
     Predictions,
@@ -33,14 +33,14 @@ from samebits.metrics.classification import (
 from samebits.params.evaluate import EvaluateParams
 
 
-def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
+def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluation:
     """Judge a classifier on the test split.
 
     Raises:
         UserError: if an output is not finite.
     """
-    classes = subject.info.classes
-    predictions = predictions_from_logits(raw_outputs(subject, settings.batch_size), subject.split.labels)
+    classes = evaluated.info.classes
+    predictions = predictions_from_logits(raw_outputs(evaluated, settings.batch_size), evaluated.split.labels)
     metrics = evaluate_predictions(
         predictions,
         top_k=settings.top_k,
@@ -48,14 +48,14 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         bootstrap=settings.bootstrap,
         confidence=settings.confidence,
     )
-    baseline = of_classes(subject.info.class_counts["train"], predictions.labels, classes)
-    origins = read_origins(subject)
-    mistakes = _mistakes(subject, predictions, origins, settings.mistakes)
+    baseline = of_classes(evaluated.info.class_counts["train"], predictions.labels, classes)
+    origins = read_provenance(evaluated)
+    mistakes = _mistakes(evaluated, predictions, origins, settings.mistakes)
     error = metrics.values["calibration_error"] or 0.0
     pictures = {
         "confusion.png": figures.confusion_figure(metrics.confusion, classes),
         "calibration.png": figures.calibration_figure(metrics.bins, error),
-        **figures.curve_pictures(subject.curves),
+        **figures.curve_pictures(evaluated.curves),
     }
     page = render_report(
         metrics,
@@ -63,15 +63,15 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         predictions,
         classes=classes,
         mistakes=mistakes,
-        facts=facts(subject, settings),
-        title=subject.title,
+        details=details(evaluated, settings),
+        title=evaluated.title,
         confidence=settings.confidence,
         resamples=settings.bootstrap,
         pictures=pictures,
     )
-    images = [each.shown.image for each in mistakes if each.shown.image is not None]
-    if subject.info.signature.inputs.kind == "image":
-        gallery = np.array(images, dtype=np.uint8).reshape(-1, *subject.info.signature.row_shape)
+    images = [each.preview.image for each in mistakes if each.preview.image is not None]
+    if evaluated.info.signature.inputs.kind == "image":
+        gallery = np.array(images, dtype=np.uint8).reshape(-1, *evaluated.info.signature.row_shape)
         captions = [
             f"{drawn_name(each.predicted)} {each.confidence:.0%}\ntrue {drawn_name(each.true)}" for each in mistakes
         ]
@@ -87,26 +87,28 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         figures=pictures,
         table=[
             *number_lines(metrics, baseline, settings.confidence),
-            *lines(baseline, "accuracy", metrics.values["accuracy"]),
+            *lines(baseline, metrics.values),
         ],
     )
 
 
-def _mistakes(subject: Subject, predictions: Predictions, origins: Sequence[Origin], limit: int) -> list[Mistake]:
+def _mistakes(
+    evaluated: EvaluationInputs, predictions: Predictions, origins: Sequence[Origin], limit: int
+) -> list[Misclassification]:
     worst = most_confident_mistakes(predictions, limit)
-    classes = subject.info.classes
+    classes = evaluated.info.classes
     of_truth = np.exp(predictions.log_probabilities[worst, predictions.labels[worst]])
     return [
-        Mistake(
+        Misclassification(
             index=int(index),
             source=origins[index].source,
-            shown=shown,
+            preview=preview,
             true=classes[predictions.labels[index]],
             predicted=classes[predictions.predicted[index]],
             confidence=float(predictions.confidence[index]),
             probability=float(probability),
         )
-        for index, shown, probability in zip(worst, show_samples(subject, worst), of_truth, strict=True)
+        for index, preview, probability in zip(worst, previews(evaluated, worst), of_truth, strict=True)
     ]
 
 

@@ -17,8 +17,8 @@ from samebits.checkpoints.checkpoint import load_checkpoint
 from samebits.checkpoints.serving import ServingModel
 from samebits.compute.determinism import set_threads
 from samebits.data.loading.prepared import open_split, read_info
+from samebits.evaluation.inputs import EVALUATORS, Evaluation, EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
-from samebits.evaluation.subject import EVALUATORS, Evaluation, Subject
 from samebits.params.evaluate import EvaluateParams
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
         if context.stop.requested:
             raise Interrupted("evaluate was stopped")
 
-    subject = Subject(
+    evaluated = EvaluationInputs(
         checkpoint=checkpoint,
         serving=ServingModel(checkpoint.model, checkpoint.task, info.signature).eval(),
         info=info,
@@ -60,7 +60,7 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
     )
     context.tracker.computes()
     module = load_module("kind of target", info.signature.target.kind, EVALUATORS)
-    evaluation: Evaluation = module.evaluate(subject, evaluate)
+    evaluation: Evaluation = module.evaluate(evaluated, evaluate)
     folder = project.reports / "evaluation"
     _write(folder, evaluation)
     for line in evaluation.table:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.evaluation.subject import Subject
+from samebits.evaluation.inputs import EvaluationInputs
 from samebits.metrics.bootstrap import BOOTSTRAP_SEED
 from samebits.signature.signature import NumberColumn, TableInputs
 
@@ -32,7 +32,7 @@ class Importance:
 
 
 def permutation_importance(
-    subject: Subject,
+    evaluated: EvaluationInputs,
     inputs: TableInputs,
     score: Callable[[npt.NDArray[np.float32], npt.NDArray[np.int64]], float],
     batch_size: int,
@@ -46,27 +46,27 @@ def permutation_importance(
         score: answers [n] or [n, K] and the rows of the split that they are for -> a number, higher is better.
         batch_size: rows a forward pass.
     """
-    rows = np.arange(min(len(subject.split), _ROWS), dtype=np.int64)
-    samples = subject.split.rows(rows)
+    rows = np.arange(min(len(evaluated.split), _ROWS), dtype=np.int64)
+    samples = evaluated.split.rows(rows)
     generator = np.random.Generator(np.random.Philox(BOOTSTRAP_SEED))
     together: dict[str, list[int]] = {}
     for at, column in enumerate(inputs.columns):
         source = column.source if isinstance(column, NumberColumn) else None
         together.setdefault(source or column.name, []).append(at)
-    whole = score(_answers(subject, samples, batch_size), rows)
+    whole = score(_answers(evaluated, samples, batch_size), rows)
     found = []
     for name, places in together.items():
         drops = []
         for _ in range(_REPEATS):
-            subject.check()
+            evaluated.check()
             changed = samples.copy()
             changed[:, places] = samples[generator.permutation(len(rows))][:, places]
-            drops.append(whole - score(_answers(subject, changed, batch_size), rows))
+            drops.append(whole - score(_answers(evaluated, changed, batch_size), rows))
         found.append(Importance(name, float(np.mean(drops)), float(np.std(drops))))
     return sorted(found, key=lambda each: (-each.drop, each.name))
 
 
-def _answers(subject: Subject, samples: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:
+def _answers(evaluated: EvaluationInputs, samples: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:
     with torch.inference_mode():
-        parts = [subject.serving(part).numpy() for part in torch.from_numpy(samples).split(batch_size)]
+        parts = [evaluated.serving(part).numpy() for part in torch.from_numpy(samples).split(batch_size)]
     return np.concatenate(parts)

@@ -17,10 +17,10 @@ from samebits.base.files import csv_bytes
 from samebits.checkpoints.serving import GeneratingModel, build_serving
 from samebits.data.loading.prepared import open_split
 from samebits.evaluation.baseline import Baseline, lines, of_tokens
+from samebits.evaluation.inputs import Evaluation, EvaluationInputs, Origin, details, metrics_document, read_provenance
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.numbers import number_cards, number_lines
 from samebits.evaluation.report.page import data_url, render
-from samebits.evaluation.subject import Evaluation, Origin, Subject, facts, metrics_document, read_origins
 from samebits.inference.sampling import Sampling, decode_after, generate
 from samebits.metrics.language_model import METRICS, TokenLosses
 from samebits.metrics.metric import measure
@@ -43,7 +43,7 @@ _MOST_SURPRISED = 8.0
 """Nats at which a token has the full colour: a probability of 1 in 3,000."""
 
 
-def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
+def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluation:
     """Judge a language model on the test split.
 
     Raises:
@@ -51,25 +51,25 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
     """
     from tokenizers import Tokenizer
 
-    surprise = token_losses(subject, settings.batch_size)
-    path = subject.prepared / TOKENIZER
+    surprise = token_losses(evaluated, settings.batch_size)
+    path = evaluated.prepared / TOKENIZER
     if not path.is_file():
         raise UserError(f"{path} does not exist", "make it again: dvc repro prepare")
     tokenizer = Tokenizer.from_file(str(path))
-    baseline = _baseline(subject)
+    baseline = _baseline(evaluated)
     metrics = measure(METRICS, surprise, bootstrap=settings.bootstrap, confidence=settings.confidence)
     document = metrics_document(metrics, baseline, settings, len(surprise)) | {"tokens": surprise.losses.size}
     if surprise.bytes_per_token is None:
         document["undefined"] = {"bits_per_byte": "the tokeniser does not give texts back as they were"}
-    origins = read_origins(subject)
+    origins = read_provenance(evaluated)
     by_position = surprise.losses.mean(axis=0)
     pictures = {
         "position.png": figures.position_figure(by_position),
-        **figures.curve_pictures(subject.curves),
+        **figures.curve_pictures(evaluated.curves),
     }
     page = render(
         "language_model.html.j2",
-        title=subject.title,
+        title=evaluated.title,
         rows=len(surprise.losses),
         tokens=surprise.losses.size,
         numbers=number_cards(metrics, baseline),
@@ -78,9 +78,9 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         resamples=settings.bootstrap,
         position=data_url(pictures["position.png"]),
         curves=data_url(pictures.get("curves.png")),
-        samples=_samples(subject, tokenizer),
-        passages=_passages(subject, surprise, tokenizer, origins, settings.mistakes),
-        facts=facts(subject, settings),
+        samples=_samples(evaluated, tokenizer),
+        passages=_passages(evaluated, surprise, tokenizer, origins, settings.mistakes),
+        details=details(evaluated, settings),
     )
     rows = zip(surprise.losses.mean(axis=1), surprise.hits.mean(axis=1), origins, strict=True)
     return Evaluation(
@@ -98,26 +98,26 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         figures=pictures,
         table=[
             *number_lines(metrics, baseline, settings.confidence),
-            *lines(baseline, "loss", document["test"]["loss"]),
+            *lines(baseline, document["test"]),
         ],
     )
 
 
-def token_losses(subject: Subject, batch_size: int) -> TokenLosses:
+def token_losses(evaluated: EvaluationInputs, batch_size: int) -> TokenLosses:
     """Losses and hits of every token, in eager fp32 on the CPU, up to `batch_size` rows at a time.
 
     Raises:
         UserError: if a score is not finite.
     """
-    tokens = subject.info.signature.tokens
+    tokens = evaluated.info.signature.tokens
     size = max(1, min(batch_size, _LARGEST // (tokens.length * tokens.vocabulary)))
     losses, hits = [], []
     with torch.inference_mode():
-        for start in range(0, len(subject.split), size):
-            subject.check()
-            rows = np.arange(start, min(start + size, len(subject.split)), dtype=np.int64)
-            inputs, targets = subject.split.samples(rows)
-            scores = subject.serving.outputs(torch.from_numpy(inputs.astype(np.int32))).flatten(0, 1)
+        for start in range(0, len(evaluated.split), size):
+            evaluated.check()
+            rows = np.arange(start, min(start + size, len(evaluated.split)), dtype=np.int64)
+            inputs, targets = evaluated.split.samples(rows)
+            scores = evaluated.serving.outputs(torch.from_numpy(inputs.astype(np.int32))).flatten(0, 1)
             wanted = torch.from_numpy(targets).flatten()
             loss = functional.cross_entropy(scores, wanted, reduction="none")
             losses.append(loss.double().numpy().reshape(targets.shape))
@@ -132,9 +132,9 @@ def token_losses(subject: Subject, batch_size: int) -> TokenLosses:
     return TokenLosses(found, np.concatenate(hits), tokens.bytes_per_token)
 
 
-def _baseline(subject: Subject) -> Baseline:
+def _baseline(evaluated: EvaluationInputs) -> Baseline:
     """Counted in the whole training split."""
-    tokens = subject.info.signature.tokens
+    tokens = evaluated.info.signature.tokens
     counts = [
         sum(
             (
@@ -144,18 +144,18 @@ def _baseline(subject: Subject) -> Baseline:
             ),
             start=np.zeros(tokens.vocabulary, dtype=np.int64),
         )
-        for split in (open_split(subject.prepared, "train", in_memory=False), subject.split)
+        for split in (open_split(evaluated.prepared, "train", in_memory=False), evaluated.split)
     ]
     return of_tokens(counts[0], counts[1], tokens.bytes_per_token)
 
 
 def _passages(
-    subject: Subject, surprise: TokenLosses, tokenizer: Tokenizer, origins: Sequence[Origin], limit: int
+    evaluated: EvaluationInputs, surprise: TokenLosses, tokenizer: Tokenizer, origins: Sequence[Origin], limit: int
 ) -> list[dict[str, Any]]:
     """The rows with the highest losses, token by token, each with the share of the full colour it gets."""
     order = np.argsort(-surprise.losses.mean(axis=1), kind="stable")[:limit]
     shown = []
-    for row, tokens in zip(order.tolist(), subject.split.rows(order), strict=True):
+    for row, tokens in zip(order.tolist(), evaluated.split.rows(order), strict=True):
         losses = surprise.losses[row]
         row_tokens = tokens.tolist()
         pieces = [
@@ -176,9 +176,9 @@ def _passages(
     return shown
 
 
-def _samples(subject: Subject, tokenizer: Tokenizer) -> list[dict[str, str]]:
+def _samples(evaluated: EvaluationInputs, tokenizer: Tokenizer) -> list[dict[str, str]]:
     """What the model writes after the beginnings of some test rows: a function of the weights alone."""
-    serving = build_serving(subject.checkpoint.model, subject.checkpoint.task, subject.info.signature)
+    serving = build_serving(evaluated.checkpoint.model, evaluated.checkpoint.task, evaluated.info.signature)
     if not isinstance(serving, GeneratingModel):
         return []
 
@@ -186,12 +186,12 @@ def _samples(subject: Subject, tokenizer: Tokenizer) -> list[dict[str, str]]:
         with torch.inference_mode():
             return [each.numpy() for each in serving(*map(torch.from_numpy, inputs))]
 
-    context = subject.info.signature.tokens.length
-    places = np.linspace(0, len(subject.split) - 1, min(_SAMPLES, len(subject.split))).astype(np.int64)
+    context = evaluated.info.signature.tokens.length
+    places = np.linspace(0, len(evaluated.split) - 1, min(_SAMPLES, len(evaluated.split))).astype(np.int64)
     ends = {tokenizer.token_to_id(name) for name in SEPARATORS}
     written = []
-    for seed, row in enumerate(subject.split.rows(places)):
-        subject.check()
+    for seed, row in enumerate(evaluated.split.rows(places)):
+        evaluated.check()
         prompt = row[: min(_PROMPT_TOKENS, context)].tolist()
         made: list[int] = []
         for token in islice(

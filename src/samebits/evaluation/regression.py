@@ -11,23 +11,23 @@ from samebits.base.decimals import rounded, significant
 from samebits.base.files import csv_bytes
 from samebits.evaluation.baseline import lines, of_numbers
 from samebits.evaluation.importance import Importance, permutation_importance
-from samebits.evaluation.preview import Shown, show_samples
+from samebits.evaluation.inputs import (
+    Evaluation,
+    EvaluationInputs,
+    Origin,
+    details,
+    metrics_document,
+    raw_outputs,
+    read_provenance,
+)
+from samebits.evaluation.preview import Preview, previews
 from samebits.evaluation.report import regression_figures
 from samebits.evaluation.report.classification import image_png
 from samebits.evaluation.report.figures import curve_pictures
 from samebits.evaluation.report.numbers import number_cards, number_lines
 from samebits.evaluation.report.page import data_url, render
-from samebits.evaluation.subject import (
-    Evaluation,
-    Origin,
-    Subject,
-    facts,
-    metrics_document,
-    raw_outputs,
-    read_origins,
-)
 from samebits.metrics.metric import measure
-from samebits.metrics.regression import METRICS, Numbers, check_numbers
+from samebits.metrics.regression import METRICS, RegressionPredictions, check_numbers
 from samebits.metrics.scores import r2
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.signature import NumberTarget, TableInputs
@@ -36,26 +36,26 @@ _DIGITS = 6
 _COLUMNS = 12  # that matter most, on the page
 
 
-def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
+def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluation:
     """Judge a regression on the test split, in the unit of the data.
 
     Raises:
         UserError: if an output is not finite.
     """
-    target = subject.info.signature.target
-    assert isinstance(target, NumberTarget) and subject.split.targets is not None
-    outputs = raw_outputs(subject, settings.batch_size).astype(np.float64)
-    numbers = check_numbers(subject.split.targets, outputs * target.std + target.mean)
+    target = evaluated.info.signature.target
+    assert isinstance(target, NumberTarget) and evaluated.split.targets is not None
+    outputs = raw_outputs(evaluated, settings.batch_size).astype(np.float64)
+    numbers = check_numbers(evaluated.split.targets, outputs * target.std + target.mean)
     metrics = measure(METRICS, numbers, bootstrap=settings.bootstrap, confidence=settings.confidence)
     first = "rmse" if metrics.values["r2"] is None else "r2"
     baseline = of_numbers(target.mean, numbers.actual)
     worst = np.argsort(-np.abs(numbers.residuals), kind="stable")[: settings.mistakes].astype(np.int64)
-    inputs = subject.info.signature.inputs
-    origins, shown = read_origins(subject), show_samples(subject, worst)
+    inputs = evaluated.info.signature.inputs
+    origins, samples = read_provenance(evaluated), previews(evaluated, worst)
     importances: list[Importance] = []
     if isinstance(inputs, TableInputs) and first == "r2":  # a drop of what is undefined is undefined
         importances = permutation_importance(
-            subject,
+            evaluated,
             inputs,
             lambda answers, rows: float(r2(numbers.actual[rows], answers.astype(np.float64))),
             settings.batch_size,
@@ -64,11 +64,11 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         "predicted.png": regression_figures.predicted_figure(numbers, target.name),
         "residuals.png": regression_figures.residuals_figure(numbers, target.name),
         "residual_histogram.png": regression_figures.histogram_figure(numbers, target.name),
-        **curve_pictures(subject.curves),
+        **curve_pictures(evaluated.curves),
     }
     files = {
         "predictions.csv": _predictions_csv(numbers, origins),
-        "worst.csv": _worst_csv(numbers, worst, origins, shown),
+        "worst.csv": _worst_csv(numbers, worst, origins, samples),
     }
     if importances:
         pictures["importance.png"] = regression_figures.importance_figure(importances)
@@ -78,7 +78,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         )
     files["report.html"] = render(
         "regression.html.j2",
-        title=subject.title,
+        title=evaluated.title,
         target=target.name,
         samples=len(numbers),
         level=f"{settings.confidence:.0%}",
@@ -91,8 +91,8 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         importances=list(_bars(importances[:_COLUMNS])),
         columns=len(importances),
         curves=data_url(pictures.get("curves.png")),
-        worst=_worst(numbers, worst, origins, shown),
-        facts=facts(subject, settings),
+        worst=_worst(numbers, worst, origins, samples),
+        details=details(evaluated, settings),
     ).encode()
     return Evaluation(
         metrics=metrics_document(metrics, baseline, settings, len(numbers)),
@@ -101,7 +101,7 @@ def evaluate(subject: Subject, settings: EvaluateParams) -> Evaluation:
         table=[
             *number_lines(metrics, baseline, settings.confidence),
             *_importance_line(importances),
-            *lines(baseline, first, metrics.values[first]),
+            *lines(baseline, metrics.values),
         ],
     )
 
@@ -123,7 +123,9 @@ def _bars(importances: Sequence[Importance]) -> Iterator[dict[str, str]]:
         }
 
 
-def _worst(numbers: Numbers, worst: Any, origins: Sequence[Origin], shown: Sequence[Shown]) -> list[dict[str, str]]:
+def _worst(
+    numbers: RegressionPredictions, worst: Any, origins: Sequence[Origin], samples: Sequence[Preview]
+) -> list[dict[str, str]]:
     return [
         {
             "index": f"{index}",
@@ -134,11 +136,11 @@ def _worst(numbers: Numbers, worst: Any, origins: Sequence[Origin], shown: Seque
             "image": data_url(image_png(sample.image)) if sample.image is not None else "",
             "text": sample.text,
         }
-        for index, sample in zip(worst.tolist(), shown, strict=True)
+        for index, sample in zip(worst.tolist(), samples, strict=True)
     ]
 
 
-def _predictions_csv(numbers: Numbers, origins: Sequence[Origin]) -> bytes:
+def _predictions_csv(numbers: RegressionPredictions, origins: Sequence[Origin]) -> bytes:
     rows = zip(origins, numbers.actual.tolist(), numbers.predicted.tolist(), numbers.residuals.tolist(), strict=True)
     return csv_bytes(
         ("index", *Origin._fields, "actual", "predicted", "residual"),
@@ -149,7 +151,9 @@ def _predictions_csv(numbers: Numbers, origins: Sequence[Origin]) -> bytes:
     )
 
 
-def _worst_csv(numbers: Numbers, worst: Any, origins: Sequence[Origin], shown: Sequence[Shown]) -> bytes:
+def _worst_csv(
+    numbers: RegressionPredictions, worst: Any, origins: Sequence[Origin], samples: Sequence[Preview]
+) -> bytes:
     return csv_bytes(
         ("index", *Origin._fields, "actual", "predicted", "residual", "sample"),
         (
@@ -161,6 +165,6 @@ def _worst_csv(numbers: Numbers, worst: Any, origins: Sequence[Origin], shown: S
                 f"{numbers.residuals[index]:.{_DIGITS}g}",
                 sample.text,
             )
-            for index, sample in zip(worst.tolist(), shown, strict=True)
+            for index, sample in zip(worst.tolist(), samples, strict=True)
         ),
     )

@@ -27,9 +27,9 @@ from samebits.data.loading.tensors import as_tensor
 from samebits.export import EXPORTERS, int8
 from samebits.export import onnx as onnx_format
 from samebits.export.card import model_card
-from samebits.export.language_model import TokenProof
+from samebits.export.language_model import LanguageModelParity
 from samebits.export.metadata import export_metadata
-from samebits.export.parity import Predictor, answers, measure_parity, stored
+from samebits.export.parity import Predictor, answers, measure_parity, served_inputs
 from samebits.export.usage import reader_files
 from samebits.inference.latency import median_milliseconds
 from samebits.metrics.scores import accuracy, r2
@@ -82,7 +82,7 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
     if settings.int8 or "onnx" in settings.formats:
         onnx_format.require_size(serving)
     # Scores of every token at every position of a split would fill the memory: they are compared as they are made.
-    tokens = TokenProof(serving, split, settings, check) if isinstance(serving, GeneratingModel) else None
+    tokens = LanguageModelParity(serving, split, settings, check) if isinstance(serving, GeneratingModel) else None
     if isinstance(info.signature.target, NextTokenTarget) and not tokens:
         raise UserError(
             f"the model {config.model.get('name')} has no cache, and a language model is exported with one",
@@ -174,7 +174,7 @@ def _quantized(
     training = open_split(context.project.prepared, "train", in_memory=False)
     int8.quantize(folder / onnx_format.FILE, path, training, settings.int8_samples)
     predict = onnx_format.load(path)
-    judged = int8.judge(predict, reference, split, _score, settings.int8_loss)
+    judged = int8.measure_quantized(predict, reference, split, _score, settings.int8_loss)
     context.say(
         f"{int8.FILE}: {path.stat().st_size / 1024:,.0f} KiB, test score {judged.score:.4f}, {judged.loss:.4f} "
         f"below the checkpoint's ({settings.int8_loss:g} is allowed)"
@@ -216,7 +216,7 @@ def _latencies(predictors: dict[str, Predictor], split: Split, context: StageCon
     """`name/batch size` -> median milliseconds, said in a short table."""
     times: dict[str, float] = {}
     for size in LATENCY_BATCH_SIZES:
-        samples = stored(split, np.arange(size, dtype=np.int64) % len(split))
+        samples = served_inputs(split, np.arange(size, dtype=np.int64) % len(split))
         for name, predict in predictors.items():
             times[f"{name}/latency_ms_batch_{size}"] = round(median_milliseconds(partial(predict, samples))[0], 4)
     first, large = LATENCY_BATCH_SIZES

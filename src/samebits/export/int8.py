@@ -19,14 +19,14 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file, write_bytes
 from samebits.data.loading.prepared import Array, Split
-from samebits.export.parity import Predictor, answers, stored
+from samebits.export.parity import Predictor, answers, served_inputs
 
 FILE = "model.int8.onnx"
 _BATCH = 64
 
 
 @dataclass(frozen=True)
-class Judged:
+class QuantizationResult:
     """How a quantised model does on the test split.
 
     Attributes:
@@ -87,20 +87,22 @@ class _Ranges:
     def __init__(self, name: str, split: Split, samples: int) -> None:
         count = min(samples, len(split))
         starts = range(0, count, _BATCH)
-        self._batches = ({name: stored(split, np.arange(at, min(at + _BATCH, count), dtype=np.int64))} for at in starts)
+        self._batches = (
+            {name: served_inputs(split, np.arange(at, min(at + _BATCH, count), dtype=np.int64))} for at in starts
+        )
 
     def get_next(self) -> dict[str, Array] | None:
         """The next batch; None after the last."""
         return next(self._batches, None)
 
 
-def judge(
+def measure_quantized(
     predict: Predictor,
     reference: npt.NDArray[np.float32],
     split: Split,
     score: Callable[[npt.NDArray[np.float32], Split], dict[str, float]],
     largest_loss: float,
-) -> Judged:
+) -> QuantizationResult:
     """Compare the quantised model with the checkpoint on the whole test split.
 
     Args:
@@ -127,10 +129,10 @@ def judge(
             "was written",
         )
     same = float((given.argmax(axis=1) == reference.argmax(axis=1)).mean()) if reference.ndim > 1 else None
-    return Judged(found, round(loss, 6), None if same is None else round(same, 6))
+    return QuantizationResult(found, round(loss, 6), None if same is None else round(same, 6))
 
 
-def facts(judged: Judged, path: Path) -> dict[str, Any]:
+def facts(judged: QuantizationResult, path: Path) -> dict[str, Any]:
     """What `export.json` says of it."""
     values: dict[str, Any] = {"file": path.name, "score": judged.score, "loss": judged.loss}
     if judged.agreement is not None:

@@ -18,7 +18,7 @@ from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.checkpoints.serving import GeneratingModel
 from samebits.data.loading.prepared import Array, Split
-from samebits.export.parity import Check, Parity, stored
+from samebits.export.parity import Check, Parity, served_inputs
 from samebits.inference.latency import median_milliseconds
 from samebits.inference.sampling import GREEDY, generate
 from samebits.metrics.scores import token_metrics
@@ -34,7 +34,7 @@ _LARGEST = 1 << 27
 """Scores computed at once, at most: 512 MiB."""
 
 
-class TokenProof:
+class LanguageModelParity:
     """Compares exported files with one checkpoint on one split."""
 
     def __init__(self, serving: GeneratingModel, split: Split, settings: ExportParams, check: Check) -> None:
@@ -81,7 +81,7 @@ class TokenProof:
         differences: dict[int, float] = {}
         for rows in self._batches(self.settings.batch_sizes):
             self.check()
-            tokens = stored(self.split, rows)
+            tokens = served_inputs(self.split, rows)
             gap = float(np.abs(run(tokens, *self._empty(len(rows)))[0] - self.scores(tokens)).max())
             if not gap <= self.settings.tolerance:  # NaN included
                 raise UserError(
@@ -138,7 +138,7 @@ class TokenProof:
     def latencies(self, runs: Mapping[str, RunAll], say: Callable[[str], None]) -> dict[str, float]:
         """`name/...` -> median milliseconds: reading a full context, and one more token after half of it."""
         times: dict[str, float] = {}
-        row = stored(self.split, np.zeros(1, dtype=np.int64))
+        row = served_inputs(self.split, np.zeros(1, dtype=np.int64))
         half = self.serving.cache(1, self.context // 2).numpy()
         for name, run in runs.items():
             [prompt] = median_milliseconds(partial(run, row, *self._empty(1)))

@@ -106,7 +106,7 @@ def _decisions(reference: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.bool_
     return best[:, 1] - best[:, 0] > _TIE, reference.argmax(axis=1)
 
 
-def stored(split: Split, indices: npt.NDArray[np.int64]) -> Array:
+def served_inputs(split: Split, indices: npt.NDArray[np.int64]) -> Array:
     """Samples in the type in which a model is served."""
     return as_tensor(split.samples(indices)[0]).numpy()
 
@@ -115,14 +115,14 @@ def answers(predict: Predictor, split: Split) -> npt.NDArray[np.float32]:
     """Answers for the whole split, in order: probabilities [samples, K], or numbers [samples]."""
     starts = range(0, len(split), _ANSWERED)
     rows = (np.arange(at, min(at + _ANSWERED, len(split)), dtype=np.int64) for at in starts)
-    return np.concatenate([predict(stored(split, each)) for each in rows])
+    return np.concatenate([predict(served_inputs(split, each)) for each in rows])
 
 
 def _batches(split: Split, size: int) -> Iterator[Array]:
     """Samples in order, in batches of `size` and a last smaller one, read in larger pieces."""
     step = max(1, _ROWS // size) * size
     for start in range(0, len(split), step):
-        samples = stored(split, np.arange(start, min(start + step, len(split)), dtype=np.int64))
+        samples = served_inputs(split, np.arange(start, min(start + step, len(split)), dtype=np.int64))
         for first in range(0, len(samples), size):
             yield samples[first : first + size]
 

@@ -16,6 +16,7 @@ import numpy as np
 from samebits.base.errors import UserError
 from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
 from samebits.inference.session import Opened, Session, open_model, open_tokenizer
+from samebits.inference.text_rows import DEFAULT_COLUMN, has_rows, read_rows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -44,12 +45,14 @@ class TextModel:
 
     Attributes:
         length: tokens that it sees of a text.
+        column: that held the texts of its training data.
     """
 
     session: Session
     tokenizer: Tokenizer
     labels: tuple[str, ...]
     length: int
+    column: str = DEFAULT_COLUMN
 
     def classify(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[TextPrediction]:
         """Answers for (name, text) in order.
@@ -97,7 +100,7 @@ def predict_texts(
     Args:
         model: an .onnx file of the export stage, with tokenizer.json beside it.
         texts: as they are.
-        files: a text each, in any encoding.
+        files: a text each, in any encoding; of a CSV, JSON Lines or Parquet file, a text per row.
         lines: a file with a text a line; empty lines are passed over.
         top: how many classes to give.
         opened: the model, where it is open already.
@@ -107,12 +110,14 @@ def predict_texts(
     """
     if top < 1:
         raise UserError(f"top is {top}", "ask for at least one class")
+    opened_model = open_text_model(model, opened)
     found = [(_shown(text), text) for text in texts]
-    found += [(str(path), _read(path)) for path in files]
+    for path in files:
+        found += read_rows(path, opened_model.column) if has_rows(path) else [(str(path), _read(path))]
     found += list(_lines(lines)) if lines is not None else []
     if not found:
         raise UserError("no text was given", "name files, or give --text or --lines")
-    results = list(open_text_model(model, opened).classify(found, top))
+    results = list(opened_model.classify(found, top))
     for each in results:
         answers = "   ".join(f"{label} {probability:.1%}" for label, probability in each.classes)
         print(f"{each.name}: {answers}")
@@ -132,7 +137,8 @@ def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
     if inputs.get("kind") != "tokens" or not labels:
         raise UserError(f"{path} is no classifier of texts", "name one, or give it what it takes")
     session.require_inputs({"tokens": ("int32", 2)})
-    return TextModel(session, open_tokenizer(path, inputs), tuple(map(str, labels)), int(inputs["length"]))
+    column = inputs.get("column") or DEFAULT_COLUMN
+    return TextModel(session, open_tokenizer(path, inputs), tuple(map(str, labels)), int(inputs["length"]), column)
 
 
 def _read(path: Path) -> str:

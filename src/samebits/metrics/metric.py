@@ -13,7 +13,7 @@ from samebits.base.decimals import significant
 from samebits.metrics.bootstrap import Interval, Statistic, percentile_intervals, whole
 
 
-class Judged(Protocol):
+class SplitPredictions(Protocol):
     """What a model said about each sample of a split, with what it should have said."""
 
     def __len__(self) -> int: ...
@@ -24,7 +24,7 @@ class Judged(Protocol):
         ...
 
 
-P = TypeVar("P", bound=Judged)
+P = TypeVar("P", bound=SplitPredictions)
 
 
 @dataclass(frozen=True)

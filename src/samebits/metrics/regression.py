@@ -17,7 +17,7 @@ from samebits.metrics.scores import r2
 
 
 @dataclass(frozen=True)
-class Numbers:
+class RegressionPredictions:
     """What the model said about each sample, in the target's own unit; float64 [N] each."""
 
     actual: Floats
@@ -33,7 +33,7 @@ class Numbers:
         return self.predicted - self.actual
 
 
-def check_numbers(actual: npt.NDArray[np.floating], predicted: npt.NDArray[np.floating]) -> Numbers:
+def check_numbers(actual: npt.NDArray[np.floating], predicted: npt.NDArray[np.floating]) -> RegressionPredictions:
     """Both as float64.
 
     Raises:
@@ -47,22 +47,22 @@ def check_numbers(actual: npt.NDArray[np.floating], predicted: npt.NDArray[np.fl
             f"{wrong[0]}",
             "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
         )
-    return Numbers(np.asarray(actual, dtype=np.float64), said)
+    return RegressionPredictions(np.asarray(actual, dtype=np.float64), said)
 
 
-def _r2(numbers: Numbers) -> Statistic:
+def _r2(numbers: RegressionPredictions) -> Statistic:
     return lambda drawn: r2(numbers.actual[drawn.picks], numbers.predicted[drawn.picks])
 
 
-def _rmse(numbers: Numbers) -> Statistic:
+def _rmse(numbers: RegressionPredictions) -> Statistic:
     return lambda drawn: np.sqrt(drawn.mean(numbers.residuals**2))
 
 
-def _median_absolute_error(numbers: Numbers) -> Statistic:
+def _median_absolute_error(numbers: RegressionPredictions) -> Statistic:
     return lambda drawn: np.median(np.abs(numbers.residuals)[drawn.picks], axis=1)
 
 
-METRICS: list[Metric[Numbers]] = [
+METRICS: list[Metric[RegressionPredictions]] = [
     Metric(
         "r2", "R²", four_decimals, "higher", _r2, headline=True, undefined="all targets of the test split are equal"
     ),

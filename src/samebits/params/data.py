@@ -17,7 +17,8 @@ class DataParams(Section):
     """Where the samples come from, and how they are split and stored.
 
     Attributes:
-        source: a card of data/catalog by its name (`mnist`), or a file or folder of your own below data/raw.
+        source: a path, on which the stage `prepare` depends: a card (`data/catalog/mnist.yaml`), or a file or folder of
+            your own below data/raw.
         format: how data of your own are laid out; null for a card, which says it.
         split: how samples are assigned where the source does not: by `hash` of the content (new samples never move
             old ones), `stratified` (the same share of every class), by `group` (samples of one group stay together)
@@ -33,7 +34,7 @@ class DataParams(Section):
         encoding: of text files, as Python names it; null: a byte order mark decides, else UTF-8, else Windows-1252 for
             what is no UTF-8, which is reported.
         limit_per_class: most training samples of a class, chosen by their hash; the others are left out. null: all.
-        bad_limit: largest share of samples that may be set aside because they cannot be read.
+        max_rejected_fraction: largest share of samples that may be set aside because they cannot be read.
         shard_mib: target size of a shard in MiB.
         csv: how a CSV file is written.
         table: how a table is read.
@@ -41,7 +42,7 @@ class DataParams(Section):
         text: for texts.
     """
 
-    source: str = Field(default="mnist", min_length=1)
+    source: str = Field(default="data/catalog/mnist.yaml", min_length=1)
     format: str | None = Field(default=None, min_length=1)
     split: Literal["hash", "stratified", "group", "time"] = "hash"
     split_column: str | None = Field(default=None, min_length=1)
@@ -52,7 +53,7 @@ class DataParams(Section):
     duplicates: Literal["keep", "drop"] = "keep"
     encoding: str | None = Field(default=None, min_length=1)
     limit_per_class: int | None = Field(default=None, ge=1)
-    bad_limit: float = Field(default=0.01, ge=0.0, le=1.0)
+    max_rejected_fraction: float = Field(default=0.01, ge=0.0, le=1.0)
     shard_mib: float = Field(default=8.0, gt=0.0, le=1024.0)
     csv: CsvParams = CsvParams()
     table: TableParams = TableParams()

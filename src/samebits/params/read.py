@@ -15,6 +15,7 @@ T = TypeVar("T", bound=BaseModel)
 _MOST_LINES = 100
 
 _RENAMED = {
+    "data.bad_limit": "data.max_rejected_fraction",
     "data.image.size": "data.image.resolution",
     "data.table.split": "data.split_column",
     "data.text.given": "data.split_column",

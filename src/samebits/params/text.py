@@ -15,6 +15,7 @@ class TextParams(Section):
         label: the one that holds the class.
         tokenizer: `bpe`, trained on the training split alone; or a given one: the card of some weights (`minilm`), or
             a `tokenizer.json` below data/raw.
+        tokenizer_sha256: of a `tokenizer.json` of your own, which pins it; the message names it.
         vocabulary: the most tokens of a trained tokenizer.
         length: tokens a text is cut to.
         lowercase: make letters small first.
@@ -23,6 +24,7 @@ class TextParams(Section):
     text: str = Field(default="text", min_length=1)
     label: str = Field(default="label", min_length=1)
     tokenizer: str = Field(default="bpe", min_length=1)
+    tokenizer_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     vocabulary: int = Field(default=8000, ge=300, le=1 << 20)
     length: int = Field(default=128, ge=4, le=1 << 16)
     lowercase: bool = False

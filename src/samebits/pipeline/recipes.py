@@ -47,6 +47,9 @@ def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
     kept = {key: params[key] for key in _KEPT if key in params}
     values = parse_params({**kept, **read_yaml(path)}, f"recipes/{name}.yaml").dump()
     hints = list(_pin_weights(values["transfer"], workspace, name))
+    source = values["data"]["source"]
+    if source.startswith("data/raw/") and not (workspace / source).exists():
+        hints.append(f"but first set data.source to your own file or folder: {source} does not exist")
     assign(params, values)
     buffer = io.StringIO()
     yaml.dump(params, buffer)

@@ -50,6 +50,7 @@ class TokenInputs(Section):
         pad: the token that fills short rows up, or null where rows are all full.
         bytes_per_token: UTF-8 bytes of the text behind one token, the mean over the test split; for bits per byte.
         tokenizer_sha256: of `tokenizer.json`, which lies beside whatever holds this.
+        column: the column or key that held the texts, where the data had such.
     """
 
     kind: Literal["tokens"] = "tokens"
@@ -58,6 +59,7 @@ class TokenInputs(Section):
     pad: int | None = None
     bytes_per_token: float | None = None
     tokenizer_sha256: str
+    column: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 DATE_PARTS = ("year", "month", "day", "weekday", "hour", "minute", "second", "day_of_year")

@@ -19,7 +19,7 @@ from samebits.base.paths import Project
 
 _TIMEOUT_S = 5.0
 _CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
-_PASSWORD_FIX = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
+_LOGIN_FIX = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
 _SCHEMES = ("http", "https", "databricks", "databricks-uc", "uc", "sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -101,7 +101,7 @@ def check_reachable(target: Target, environ: Mapping[str, str] = os.environ) -> 
             return
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            fix = _PASSWORD_FIX
+            fix = _LOGIN_FIX
         raise UserError(f"MLflow at {bare} refuses: {error.code} {error.reason}", fix) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
@@ -161,7 +161,7 @@ def explain(uri: str, text: str) -> str:
     if any(word in text for word in ("Max retries", "Connection refused", "timed out", "Name or service")):
         return f"{where} cannot be reached"
     if "error code 401" in text:
-        return f"{where} refuses user and password (401): {_PASSWORD_FIX}"
+        return f"{where} refuses user and password (401): {_LOGIN_FIX}"
     if "Permission denied" in text:
         return f"{where} denies it to this user (403): its admin gives permissions"
     return f"{where} does not take the records: {text[:500]}"

@@ -110,7 +110,7 @@ def _report_speed(training: Training, samples_per_second: float, context: StageC
     if operations:
         speed = operations * samples_per_second
         peak = peak_flops(context.project.state, training.device, training.precision) * training.group.size
-        measured |= {"train/gflop_per_second": speed / 1e9, "train/share_of_peak": speed / peak}
+        measured |= {"train/gflop_per_second": speed / 1e9, "train/mfu": speed / peak}
         line += f", {speed / 1e9:,.0f} GFLOP/s, {speed / peak:.0%} of the {training.precision.name} peak measured here"
     context.say(line)
     context.tracker.summary(measured)

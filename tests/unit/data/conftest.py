@@ -49,7 +49,7 @@ def run_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         context = SimpleNamespace(
             project=Project(workspace=root, home=root), runtime=RuntimeParams(progress="off"), say=said.append
         )
-        params = {"source": "tiny", "validation_fraction": 0.2, "shard_mib": 30 * 30 / 2**20, **data}
+        params = {"source": "data/catalog/tiny.yaml", "validation_fraction": 0.2, "shard_mib": 30 * 30 / 2**20, **data}
         prepare(DataParams(**params), context=context)  # type: ignore[arg-type]
         return root / "data/prepared"
 

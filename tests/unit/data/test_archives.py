@@ -42,7 +42,7 @@ def spoil(data: bytearray, name: str) -> bytearray:
 def test_a_damaged_member_is_set_aside_and_named(kind: str, tmp_path: Path) -> None:
     path = raw_folder(tmp_path) / "mine.zip"
     path.write_bytes(spoil(zipped(FILES, KINDS[kind]), "dog/05.png"))
-    folder = run(tmp_path, source="data/raw/mine.zip", bad_limit=0.1)
+    folder = run(tmp_path, source="data/raw/mine.zip", max_rejected_fraction=0.1)
     found = rejected(folder)
     assert list(found) == ["dog/05.png"]
     assert found["dog/05.png"].startswith("it is damaged: ")
@@ -53,7 +53,7 @@ def test_a_damaged_member_is_set_aside_and_named(kind: str, tmp_path: Path) -> N
 def test_a_damaged_text_is_set_aside_too(kind: str, tmp_path: Path) -> None:
     files = {f"{label}/{k:02d}.txt": text.encode() * 9 for k, (text, label) in enumerate(SAMPLES)}
     (tmp_path / "mine.zip").write_bytes(spoil(zipped(files, KINDS[kind]), "pos/05.txt"))
-    raw = texts_of(tmp_path / "mine.zip", "text_folder", bad_limit=0.1)
+    raw = texts_of(tmp_path / "mine.zip", "text_folder", max_rejected_fraction=0.1)
     assert [each.id for each in raw.set_aside] == ["pos/05.txt"]
     assert "it is damaged: " in raw.set_aside[0].reason
 
@@ -140,7 +140,7 @@ def test_a_folder_packed_whole_is_read_from_inside(beside: dict[str, bytes], tmp
     (raw_folder(tmp_path) / "pets.zip").write_bytes(
         zipped({f"pets/{name}": data for name, data in FILES.items()} | beside)
     )
-    folder = run(tmp_path, source="data/raw/pets.zip", bad_limit=0.1)
+    folder = run(tmp_path, source="data/raw/pets.zip", max_rejected_fraction=0.1)
     packed = read_info(folder)
     assert packed.classes == ("cat", "dog")
     (raw_folder(tmp_path) / "flat.zip").write_bytes(zipped(FILES))

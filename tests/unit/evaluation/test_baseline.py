@@ -40,18 +40,30 @@ def test_tokens_by_their_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "warns"),
+    ("values", "worse"),
     [
-        ("accuracy", 0.5, True),
-        ("accuracy", 0.51, False),
-        ("loss", 2.0, True),
-        ("loss", 1.9, False),
-        ("loss", None, False),
+        (
+            {"accuracy": 0.5, "log_loss": 2.0},
+            ["accuracy (0.5000, baseline 0.5000)", "log_loss (2.0000, baseline 2.0000)"],
+        ),
+        ({"accuracy": 0.51, "log_loss": 1.9}, []),
+        # most samples are of one class: as often right, and yet it has learnt something
+        ({"accuracy": 0.5, "log_loss": 1.9}, ["accuracy (0.5000, baseline 0.5000)"]),
+        # sure of what is wrong
+        ({"accuracy": 0.6, "log_loss": 2.5}, ["log_loss (2.5000, baseline 2.0000)"]),
+        ({"accuracy": None, "log_loss": None}, []),
+        ({"accuracy": 0.6, "macro_f1": 0.1}, []),
     ],
 )
-def test_a_model_that_is_no_better_is_warned_of(metric: str, value: float | None, warns: bool) -> None:
-    said = lines(Baseline("always b", {"accuracy": 0.5, "loss": 2.0}), metric, value)
-    assert said[0] == "baseline: always b"
-    assert len(said) == 1 + warns
-    if warns:
-        assert said[1].startswith(f"warning: the model is no better than the baseline ({metric} ")
+def test_a_model_that_is_no_better_is_warned_of(values: dict[str, float | None], worse: list[str]) -> None:
+    first, *warning = lines(Baseline("always b", {"accuracy": 0.5, "log_loss": 2.0}), values)
+    assert first == "baseline: always b"
+    assert warning == ([f"warning: the model is no better than the baseline in {', '.join(worse)}"] if worse else [])
+
+
+def test_each_kind_of_target_is_warned_of() -> None:
+    numbers = of_numbers(3.0, np.array([1.0, 2.0, 6.0]))
+    tokens = of_tokens(np.array([5, 1, 0]), np.array([2, 1, 1]), bytes_per_token=2.0)
+    classes = of_classes([3, 7, 0], np.array([1, 1, 0, 2]), ["a", "b", "c"])
+    for baseline in (numbers, tokens, classes):
+        assert len(lines(baseline, baseline.values)) == 2

@@ -21,9 +21,9 @@ from samebits.base.paths import Project
 from samebits.checkpoints.checkpoint import CONFIG
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.evaluate import evaluate
-from samebits.evaluation.preview import Shown
+from samebits.evaluation.preview import Preview
 from samebits.evaluation.report import figures
-from samebits.evaluation.report.classification import Mistake, render_report
+from samebits.evaluation.report.classification import Misclassification, render_report
 from samebits.metrics.classification import evaluate_predictions, predictions_from_logits
 from samebits.params.evaluate import EvaluateParams
 
@@ -132,7 +132,7 @@ def test_stop_is_granted(tiny_context: Any) -> None:
     assert not (tiny_context.project.reports / "evaluation").exists()
 
 
-def page_for(classes: list[str], mistakes: list[Mistake]) -> str:
+def page_for(classes: list[str], mistakes: list[Misclassification]) -> str:
     labels = np.arange(len(classes))
     predictions = predictions_from_logits(np.eye(len(classes)) * 9, labels)
     metrics = evaluate_predictions(predictions, top_k=3, bins=5, bootstrap=100, confidence=0.95)
@@ -142,7 +142,7 @@ def page_for(classes: list[str], mistakes: list[Mistake]) -> str:
         predictions,
         classes=classes,
         mistakes=mistakes,
-        facts=[("Data", [("name", "<b>x</b>")])],
+        details=[("Data", [("name", "<b>x</b>")])],
         title="t",
         confidence=0.95,
         resamples=100,
@@ -152,8 +152,8 @@ def page_for(classes: list[str], mistakes: list[Mistake]) -> str:
 
 def test_class_names_cannot_inject_markup() -> None:
     bad = "<script>alert(1)</script>"
-    mistake = Mistake(0, bad, Shown(image=np.zeros((3, 2, 2), np.uint8)), bad, bad, 0.9, 0.1)
-    page = page_for([bad, "b", "c"], [mistake, Mistake(1, bad, Shown(text=bad), "b", "c", 0.9, 0.1)])
+    mistake = Misclassification(0, bad, Preview(image=np.zeros((3, 2, 2), np.uint8)), bad, bad, 0.9, 0.1)
+    page = page_for([bad, "b", "c"], [mistake, Misclassification(1, bad, Preview(text=bad), "b", "c", 0.9, 0.1)])
     assert "<script" not in page
     assert "<b>x</b>" not in page
     assert "<i>x</i>" not in page

@@ -173,7 +173,9 @@ def test_int8_that_loses_too_much_is_refused(project: Project) -> None:
     assert split.targets is not None
     perfect = np.eye(len(split.info.classes), dtype=np.float32)[split.targets]
     answers = iter(np.array_split(perfect, range(500, len(split), 500)))
-    assert int8.judge(lambda _: next(answers), perfect, split, _score, 0.0) == int8.Judged(1.0, 0.0, 1.0)
+    assert int8.measure_quantized(lambda _: next(answers), perfect, split, _score, 0.0) == int8.QuantizationResult(
+        1.0, 0.0, 1.0
+    )
 
     def first_class(images: Any) -> Any:
         return np.tile(np.float32([1] + [0] * (perfect.shape[1] - 1)), (len(images), 1))
@@ -181,10 +183,10 @@ def test_int8_that_loses_too_much_is_refused(project: Project) -> None:
     with pytest.raises(
         UserError, match=r"int8 model reaches a test accuracy of 0\.\d+, the checkpoint 1\.0000"
     ) as error:
-        int8.judge(first_class, perfect, split, _score, 0.002)
+        int8.measure_quantized(first_class, perfect, split, _score, 0.002)
     assert "export.int8_loss" in error.value.fix
     share = float((split.targets == 0).mean())
-    assert int8.judge(first_class, perfect, split, _score, 1.0).agreement == pytest.approx(share, abs=1e-6)
+    assert int8.measure_quantized(first_class, perfect, split, _score, 1.0).agreement == pytest.approx(share, abs=1e-6)
 
 
 def test_int8_that_cannot_be_made_leaves_nothing(tiny_context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +205,7 @@ def test_a_score_that_is_undefined_is_left_out_and_int8_is_refused_without_one(c
     split: Any = SimpleNamespace(targets=np.full(count, 0.1, np.float32), info=SimpleNamespace(classes=()))
     assert _score(np.zeros(count, np.float32), split) == {}
     with pytest.raises(UserError, match="all of its targets are equal"):
-        int8.judge(lambda x: x, np.zeros(count, np.float32), split, _score, 0.1)
+        int8.measure_quantized(lambda x: x, np.zeros(count, np.float32), split, _score, 0.1)
 
 
 def test_int8_is_made_from_onnx() -> None:

@@ -15,7 +15,7 @@ from samebits.base.errors import UserError
 from samebits.checkpoints.serving import GeneratingModel, build_serving
 from samebits.data.loading.prepared import Array, Split
 from samebits.export import language_model
-from samebits.export.language_model import Floats, TokenProof
+from samebits.export.language_model import Floats, LanguageModelParity
 from samebits.models import build_model
 from samebits.models.gpt import Settings
 from samebits.params.export import ExportParams
@@ -28,7 +28,7 @@ Run = Callable[..., list[Floats]]
 
 
 @pytest.fixture
-def proof(monkeypatch: pytest.MonkeyPatch) -> TokenProof:
+def proof(monkeypatch: pytest.MonkeyPatch) -> LanguageModelParity:
     """Of a small gpt whose next token depends on all that it has read, on seven rows."""
     monkeypatch.setattr(language_model, "GREEDY_TOKENS", 30)
     torch.set_num_threads(1)
@@ -44,10 +44,10 @@ def proof(monkeypatch: pytest.MonkeyPatch) -> TokenProof:
     rows = np.random.Generator(np.random.Philox(2)).integers(0, VOCABULARY, (ROWS, CONTEXT + 1), dtype=np.uint16)
     info = cast(Any, SimpleNamespace(signature=signature))
     settings = ExportParams(batch_sizes=[2, 3], tolerance=1e-4)
-    return TokenProof(serving, Split(info, "test", None, [rows], (ROWS,)), settings, lambda: None)
+    return LanguageModelParity(serving, Split(info, "test", None, [rows], (ROWS,)), settings, lambda: None)
 
 
-def changed(proof: TokenProof, change: Callable[[Floats], None]) -> Run:
+def changed(proof: LanguageModelParity, change: Callable[[Floats], None]) -> Run:
     """The checkpoint, but for a change of its scores [N, L, V]."""
 
     def run(*inputs: Array) -> list[Floats]:
@@ -59,7 +59,7 @@ def changed(proof: TokenProof, change: Callable[[Floats], None]) -> Run:
     return run
 
 
-def test_the_checkpoint_with_its_cache_passes(proof: TokenProof) -> None:
+def test_the_checkpoint_with_its_cache_passes(proof: LanguageModelParity) -> None:
     parity = proof.compare("made", proof.eager)
     assert set(parity.difference) == {2, 3}
     assert parity.worst < 1e-5
@@ -75,13 +75,15 @@ def spoil(scores: Floats) -> None:
 
 
 @pytest.mark.parametrize(("change", "shown"), [(shift, "0.001"), (spoil, "nan")])
-def test_one_score_that_differs_is_refused(change: Callable[[Floats], None], shown: str, proof: TokenProof) -> None:
+def test_one_score_that_differs_is_refused(
+    change: Callable[[Floats], None], shown: str, proof: LanguageModelParity
+) -> None:
     with pytest.raises(UserError, match=rf"made export .* a score differs by {shown}.* in test rows 0 to 1") as error:
         proof.compare("made", changed(proof, change))
     assert "remove made from export.formats; nothing was written" in error.value.fix
 
 
-def test_a_score_that_differs_in_the_last_batch_alone_is_refused(proof: TokenProof) -> None:
+def test_a_score_that_differs_in_the_last_batch_alone_is_refused(proof: LanguageModelParity) -> None:
     looked: list[int] = []
 
     def late(scores: Floats) -> None:
@@ -94,7 +96,7 @@ def test_a_score_that_differs_in_the_last_batch_alone_is_refused(proof: TokenPro
     assert looked == [2, 3, 2]
 
 
-def test_a_cache_that_is_not_read_is_found_by_what_is_written(proof: TokenProof) -> None:
+def test_a_cache_that_is_not_read_is_found_by_what_is_written(proof: LanguageModelParity) -> None:
     """Scores of whole rows need no cache: they are equal."""
 
     def forgetful(*inputs: Array) -> list[Floats]:
@@ -113,13 +115,13 @@ def second_best(scores: Floats) -> None:
     scores[0, -1, best] = scores[0, -1].min() - 1.0
 
 
-def test_a_greedy_token_that_differs_is_named(proof: TokenProof) -> None:
+def test_a_greedy_token_that_differs_is_named(proof: LanguageModelParity) -> None:
     prompt = proof.split.rows(np.array([0]))[:, :CONTEXT].astype(np.int32)
     best, other = proof.scores(prompt)[0, -1].argsort()[::-1][:2]
     with pytest.raises(UserError, match=rf"greedy token 1 is {other}, not {best}"):
         proof.greedy("made", changed(proof, second_best))
 
 
-def test_a_tie_within_the_tolerance_may_be_broken_either_way(proof: TokenProof) -> None:
+def test_a_tie_within_the_tolerance_may_be_broken_either_way(proof: LanguageModelParity) -> None:
     proof.settings = proof.settings.model_copy(update={"tolerance": 1e3})
     assert proof.greedy("made", changed(proof, second_best)) == 3

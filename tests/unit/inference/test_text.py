@@ -24,8 +24,8 @@ from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.data.preparation.prepare import prepare
 from samebits.evaluation.classification import evaluate
+from samebits.evaluation.inputs import EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
-from samebits.evaluation.subject import Subject
 from samebits.export.export import export
 from samebits.inference.session import open_model
 from samebits.inference.text import predict_texts
@@ -140,6 +140,15 @@ def test_files_lines_and_texts_on_the_command_line(
     assert main([*arguments, "--top", "0"]) == 2
 
 
+def test_the_rows_of_a_csv_are_texts(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,text\n1,the cat\n2,the dog\n")
+    assert main(["predict", "--model", str(project.exported / "model.onnx"), str(rows), "--top", "1"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{rows}:2: cat")
+    assert second.startswith(f"{rows}:3: dog")
+
+
 BROKEN: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "an empty text": (lambda folder: {"texts": ["good", " \n"]}, "1 of 2 texts cannot be used"),
     "half of a surrogate pair": (lambda folder: {"texts": ["\ud800"]}, "half of a surrogate pair"),
@@ -194,8 +203,8 @@ def test_the_report_shows_mistakes_as_text(project: Project) -> None:
     split = open_split(project.prepared, "test", in_memory=True)
     (project.workspace / "curves.csv").write_text("step,train/loss\n1,2.0\n2,1.0\n")
     curves = read_curves(project.workspace / "curves.csv")
-    subject = Subject(checkpoint, serving, info, split, project.prepared, curves, lambda: None)
-    found = evaluate(subject, EvaluateParams(bootstrap=100, top_k=2))
+    evaluated = EvaluationInputs(checkpoint, serving, info, split, project.prepared, curves, lambda: None)
+    found = evaluate(evaluated, EvaluateParams(bootstrap=100, top_k=2))
     page = found.files["report.html"].decode()
     assert "the dog of house" in page
     assert "[CLS]" not in page

@@ -8,7 +8,7 @@ from sklearn.metrics import mean_absolute_error, median_absolute_error, r2_score
 
 from samebits.base.errors import UserError
 from samebits.metrics.metric import Scores, measure
-from samebits.metrics.regression import METRICS, Numbers, check_numbers
+from samebits.metrics.regression import METRICS, RegressionPredictions, check_numbers
 
 
 def made(n: int = 300, noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -17,7 +17,7 @@ def made(n: int = 300, noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
     return actual, actual + random.normal(1.0, noise, n)
 
 
-def measure_numbers(numbers: Numbers, **settings: float) -> Scores:
+def measure_numbers(numbers: RegressionPredictions, **settings: float) -> Scores:
     return measure(METRICS, numbers, **settings)  # type: ignore[arg-type]
 
 

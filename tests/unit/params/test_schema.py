@@ -34,7 +34,7 @@ def test_defaults_fill_what_is_left_out() -> None:
     params = parse_params(valid())
     assert params.sections["train"].batch_size == 256
     assert params.runtime.device == "auto"
-    assert params.dump()["data"]["source"] == "mnist"
+    assert params.dump()["data"]["source"] == "data/catalog/mnist.yaml"
 
 
 def test_numbers_are_yaml_1_2(tmp_path: Path) -> None:

@@ -142,3 +142,16 @@ def test_defaults_of_another_optimizer_are_written_out(project: Path) -> None:
 def test_merge(base: dict[str, Any], override: dict[str, Any], merged: dict[str, Any]) -> None:
     merge(base, override)
     assert base == merged
+
+
+def test_a_recipe_for_own_data_says_what_to_set(project: Path) -> None:
+    data = {"source": "data/raw/own.csv", "format": "table"}
+    add_recipe(project, "own", recipe(data=data))
+    said: list[str] = []
+    use(project, "own", said.append)
+    assert said[1:] == ["but first set data.source to your own file or folder: data/raw/own.csv does not exist"]
+    (project / "data/raw").mkdir(parents=True)
+    (project / "data/raw/own.csv").write_text("a,b\n1,2\n")
+    said.clear()
+    use(project, "own", said.append)
+    assert len(said) == 1

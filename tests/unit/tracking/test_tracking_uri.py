@@ -51,13 +51,15 @@ def test_passwords_are_not_shown() -> None:
 
 def test_the_right_password_opens(server: str) -> None:
     check_reachable(
-        Target(f"http://{server}", local=False), {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "pw"}
+        Target(f"http://{server}", local=False),
+        {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "pw"},  # pragma: allowlist secret
     )
     check_reachable(Target(f"http://me:pw@{server}", local=False), {})
 
 
 @pytest.mark.parametrize(
     "environ",
+    # pragma: allowlist nextline secret
     [{}, {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "wrong"}, {"MLFLOW_TRACKING_TOKEN": "t"}],
 )
 def test_a_wrong_password_says_what_to_set(server: str, environ: dict[str, str]) -> None:

@@ -61,12 +61,20 @@ def context(prepared: Any, tmp_path: Path) -> Any:
     return type(prepared)(**given)
 
 
-def run(context: Any, *, augment: AugmentParams = NO_AUGMENT, weights: Any = "none", **changes: Any) -> str:
+def run(
+    context: Any,
+    *,
+    seed: int = 3,
+    augment: AugmentParams = NO_AUGMENT,
+    weights: Any = "none",
+    smoothing: float = 0.0,
+    **changes: Any,
+) -> str:
     """Train with `BASE` and `changes`; the hash of the weights."""
     train(
-        3,
+        seed,
         "strict",
-        TaskSettings(name="classification", class_weights=weights),
+        TaskSettings(name="classification", class_weights=weights, label_smoothing=smoothing),
         Settings(name="convnet", stages=[[4, 8]]),
         augment,
         TrainParams.model_validate(BASE | changes),
@@ -132,6 +140,21 @@ def test_a_setting_changes_the_weights(key: str, context: Any) -> None:
     if repr(old) not in _BEFORE:
         _BEFORE[repr(old)] = run(context, **old)
     assert run(context, **new) != _BEFORE[repr(old)]
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "seed": {"seed": 4},
+    "augmentation": {"augment": AugmentParams(shift=1)},
+    "label smoothing": {"smoothing": 0.2},
+}
+"""Of other sections than `train`."""
+
+
+@pytest.mark.parametrize("change", OTHERS)
+def test_other_sections_change_the_weights_too(change: str, context: Any) -> None:
+    if repr({}) not in _BEFORE:
+        _BEFORE[repr({})] = run(context)
+    assert run(context, **OTHERS[change]) != _BEFORE[repr({})]
 
 
 _BEFORE: dict[str, str] = {}
@@ -206,7 +229,7 @@ def test_the_speed_and_its_share_of_the_peak_are_recorded(context: Any) -> None:
     values = context.tracker.values
     assert values["train/samples_per_second"] > 0
     (peak,) = read_json(context.project.state / PEAKS).values()
-    assert values["train/gflop_per_second"] * 1e9 / peak == pytest.approx(values["train/share_of_peak"])
+    assert values["train/gflop_per_second"] * 1e9 / peak == pytest.approx(values["train/mfu"])
     said = next(line for line in context.said if "GFLOP/s" in line)
     assert f"{values['train/samples_per_second']:,.0f} samples/s" in said
 

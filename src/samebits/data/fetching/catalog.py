@@ -100,7 +100,7 @@ class Card(_Strict):
     """A data set.
 
     Attributes:
-        name: the card's own name, as in `data.source`.
+        name: the card's own name, as in `data/catalog/NAME.yaml`.
         format: the reader, a key of `samebits.data.readers.reader.SOURCES`.
         classes: class names where the files hold indices into them, or the folders to read; else the reader finds them.
         root: of an archive, the folder in it that is read.
@@ -145,6 +145,8 @@ class Card(_Strict):
         return next(file for file in self.files if file.role == role)
 
 
+CATALOG = "data/catalog"
+
 WEIGHTS = "weights"
 """Format of a card whose files are a pretrained model's; the one with the role `model` holds its tensors: safetensors
 if its name ends so, else as torch.save writes them."""
@@ -171,7 +173,7 @@ def load_card(catalog: Path, name: str) -> Card:
 
     Args:
         catalog: the folder `data/catalog`.
-        name: as in `data.source`.
+        name: as in `data/catalog/NAME.yaml`.
 
     Raises:
         UserError: unknown name (with the nearest one), or a card with mistakes (all of them).
@@ -207,13 +209,19 @@ def is_path(name: str) -> bool:
     return "/" in name or "\\" in name or "." in name
 
 
+def card_of(source: str) -> str | None:
+    """The card's name where `data.source` is `data/catalog/NAME.yaml`; None for another path."""
+    path = PurePosixPath(source)
+    return path.stem if str(path.parent) == CATALOG and path.suffix == ".yaml" else None
+
+
 def _unknown(catalog: Path, name: str) -> tuple[str, str]:
     known = card_names(catalog)
     if not known:
-        return f"data.source {name!r}: there are no cards in {catalog}", "restore them: git checkout data/catalog"
+        return f"there are no cards in {catalog}", "restore them: git checkout data/catalog"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     fix = f"did you mean {near[0]!r}? " if near else ""
     return (
-        f"data.source {name!r} is no card of data/catalog",
+        f"{name!r} is no card of data/catalog",
         f"{fix}known: {', '.join(known)}; or add data/catalog/NAME.yaml",
     )

@@ -70,7 +70,7 @@ def audit_raw(raw: Raw, settings: DataParams, scratch: Path | None = None) -> Au
 
 def _rank(raw: Raw, row: int) -> tuple[int, int]:
     """Which of several copies stays: the lowest."""
-    return (_KEPT_FIRST[raw.given[row]] if raw.given is not None else 0, row)
+    return (_KEPT_FIRST[raw.given[row] or "train"] if raw.given is not None else 0, row)
 
 
 def _copies(raw: Raw) -> dict[int, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
-from samebits.data.fetching.catalog import WEIGHTS, Card, is_path, load_card
+from samebits.data.fetching.catalog import CATALOG, WEIGHTS, Card, card_names, card_of, is_path, load_card
 from samebits.data.fetching.fetch import fetch
 from samebits.data.loading.prepared import SPLITS
 from samebits.data.preparation.audit import (
@@ -78,8 +78,9 @@ def locate(
     def find_asset(name: str, file: str, key: str) -> Path:
         return _asset(name, file, key, project, context, own)
 
-    if is_path(data.source):
-        path = _own_path(data.source, project)
+    name = card_of(data.source)
+    if name is None:
+        path = own_path(data.source, project)
         own.add(path)
         if data.format is None:
             raise UserError(
@@ -91,9 +92,9 @@ def locate(
         return (
             data.format,
             about,
-            Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project), find_asset, own.add),
+            Source(path.stem, data, None, {}, path, scratch, context.say, _raw(project), find_asset),
         )
-    card = _card(data.source, project, own)
+    card = _card(name, project, own)
     if card.format == WEIGHTS:
         raise UserError(
             f"data.source {card.name!r} is a card of pretrained weights, not of data",
@@ -133,9 +134,9 @@ def _card(name: str, project: Project, own: OwnFiles) -> Card:
 
 
 def _asset(name: str, file: str, key: str, project: Project, context: StageContext, own: OwnFiles) -> Path:
-    """A file of a card of weights, or one of the user's own."""
+    """A file of a card of weights, or one of the user's own, which no dependency of the stage covers: it is pinned."""
     if is_path(name):
-        path = _own_path(name, project, key)
+        path = own_path(name, project, key)
         own.add(path)
         return path
     card = _card(name, project, own)
@@ -144,14 +145,20 @@ def _asset(name: str, file: str, key: str, project: Project, context: StageConte
     return fetch(card, say=context.say, progress=context.runtime.progress)[file]
 
 
-def _own_path(source: str, project: Project, key: str = "data.source") -> Path:
-    """The user's file or folder. It lies below data/raw, which is a dependency of the stage: DVC sees it change."""
+def own_path(source: str, project: Project, key: str = "data.source") -> Path:
+    """The user's file or folder, below data/raw.
+
+    Raises:
+        UserError: if it is not there.
+    """
     # A link to a file is followed by DVC, too: it may point anywhere. One to a folder is refused (OwnFiles).
     path = Path(os.path.normpath(project.workspace / source))
     home = project.workspace / "data" / "raw"
+    if source in card_names(project.catalog):
+        raise UserError(f"{key} {source} is no path", f"name the card's file: {CATALOG}/{source}.yaml")
     if not path.is_relative_to(home) or path == home:
         raise UserError(
-            f"{key} {source} is not below data/raw, so DVC would not see it change",
+            f"{key} {source} is not below data/raw, and no card of {CATALOG}",
             "copy or move it there (data/raw/NAME), then keep it with: dvc add data/raw/NAME",
         )
     if not path.exists():
@@ -178,11 +185,11 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
     more = f"\n    and {len(bad) - 5} more" if len(bad) > 5 else ""
     if not len(raw):
         raise UserError(f"{settings.source} holds no usable sample{first}{more}", "look at data.source and data.format")
-    if len(bad) > settings.bad_limit * total:
+    if len(bad) > settings.max_rejected_fraction * total:
         raise UserError(
-            f"{len(bad):,} of {total:,} samples of {settings.source} cannot be used, data.bad_limit is "
-            f"{settings.bad_limit:g}:{first}{more}",
-            "fix or remove them, or raise data.bad_limit; nothing was written",
+            f"{len(bad):,} of {total:,} samples of {settings.source} cannot be used, data.max_rejected_fraction is "
+            f"{settings.max_rejected_fraction:g}:{first}{more}",
+            "fix or remove them, or raise data.max_rejected_fraction; nothing was written",
         )
 
 
@@ -212,6 +219,8 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
     encoded = raw.encode(splits)
     found, lines = facts(audited, raw, splits)
+    if left_open := sum(not each for each in raw.given or ()):
+        lines.append(f"{left_open:,} samples have no split of the source's: data.split decides")
     drawn = set(found.get("empty_classes", ())) - set(raw.given or ())
     if drawn and settings.split == "hash":
         lines.append("audit: data.split: stratified holds out some samples of every class")

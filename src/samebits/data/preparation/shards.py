@@ -188,7 +188,7 @@ def _set_aside_csv(samples: Sequence[Rejected]) -> bytes:
 def dataset_digest(signature: Signature, splits: dict[str, SplitData]) -> str:
     """SHA-256 over the signature and, of each split in order, every sample's hash and target. How the file that they
     come from was written does not count."""
-    signed = signature.model_dump(exclude={"inputs": {"separator", "quotes", "encoding"}})
+    signed = signature.model_dump(exclude={"inputs": {"separator", "quotes", "encoding", "column"}})
     digest = hashlib.sha256(json_bytes({"format_version": FORMAT_VERSION, "signature": signed}))
     for name in SPLITS:
         split = splits[name]

@@ -53,14 +53,14 @@ def assign(
     Args:
         hashes: uint8 [n, 32].
         labels: classes, for `stratified`.
-        given: `train`, `validation` or `test` of each sample.
+        given: `train`, `validation` or `test` of each sample; "" is open.
         groups, times: for `group` and `time`.
         fixes: what to do where the split is `group` or `time` and none are known; left out where the source has none.
 
     Raises:
         UserError: if the split needs what the source does not have.
     """
-    where = np.full(len(hashes), "train", dtype="<U10") if given is None else np.array(given, dtype="<U10")
+    where = np.array(["train"] * len(hashes) if given is None else [each or "train" for each in given], dtype="<U10")
     for name, fraction in (("test", settings.test_fraction), ("validation", settings.validation_fraction)):
         if (where == name).any():
             continue
@@ -158,7 +158,7 @@ def check_splits(
     empty = [k for k in range(len(classes)) if not counts["train"][k]]
     if not empty:
         return
-    in_train = None if given is None else {int(k) for k in labels[np.array(given) == "train"]}
+    in_train = None if given is None else {int(k) for k in labels[np.isin(given, ("train", ""))]}
     held_out = [k for k in empty if any(counts[name][k] for name in counts)]
     if in_train is not None and (outside := [k for k in held_out if k not in in_train]):
         where = "; ".join(

@@ -58,7 +58,6 @@ class Source:
         say: prints a line.
         raw: the folder data/raw of the workspace, for what a setting names beside the source.
         find_asset: see `asset`.
-        watch: to be called with each of the user's files beside `path`, before it is read: see `OwnFiles.add`.
     """
 
     name: str
@@ -70,7 +69,6 @@ class Source:
     say: Callable[[str], None]
     raw: Path = Path("data/raw")
     find_asset: Callable[[str, str, str], Path] | None = None
-    watch: Callable[[Path], None] = lambda path: None
 
     @property
     def catalogued(self) -> Card:
@@ -127,7 +125,7 @@ class Rejected:
     Attributes:
         label: its class, where that is known: a class of which nothing is left must be reported.
         other: a file of another kind that lies beside the samples: it is no fault of the data, and does not count
-            towards `data.bad_limit`.
+            towards `data.max_rejected_fraction`.
     """
 
     id: str
@@ -221,7 +219,8 @@ class Raw(ABC):
         hashes: SHA-256 of each sample's content without its target, uint8 [n, 32].
         targets: class indices int64 [n], numbers float32 [n]; None where the inputs hold them.
         classes: class names, where targets are classes.
-        given: `train`, `validation` or `test` of each sample, where the source decides it.
+        given: `train`, `validation` or `test` of each sample, where the source decides it; ""
+            where it leaves one open.
         groups: for `data.split: group`, n keys; samples of one key stay together.
         times: for `data.split: time`, n sortable values.
         split_fixes: how the user can say what `group` or `time` a sample is of, where the reader can be told.

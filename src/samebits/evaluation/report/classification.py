@@ -17,7 +17,7 @@ from samebits.evaluation.report.page import data_url, render
 from samebits.metrics.classification import ClassScores, Metrics, Predictions
 
 if TYPE_CHECKING:
-    from samebits.evaluation.preview import Shown
+    from samebits.evaluation.preview import Preview
 
 _TABLE_UP_TO = 40  # classes; a larger confusion matrix is a picture, not a table
 _PAIRS = 8
@@ -25,19 +25,19 @@ _LETTERS = 24  # of a class's name in the heads of the confusion table
 
 
 @dataclass(frozen=True)
-class Mistake:
+class Misclassification:
     """A wrong prediction, for the gallery.
 
     Attributes:
         index: in the test split.
         source: the file or row it was.
-        shown: the sample.
+        preview: the sample.
         probability: what the model gave the true class.
     """
 
     index: int
     source: str
-    shown: Shown
+    preview: Preview
     true: str
     predicted: str
     confidence: float
@@ -50,8 +50,8 @@ def render_report(
     predictions: Predictions,
     *,
     classes: Sequence[str],
-    mistakes: Sequence[Mistake],
-    facts: Sequence[tuple[str, Sequence[tuple[str, str]]]],
+    mistakes: Sequence[Misclassification],
+    details: Sequence[tuple[str, Sequence[tuple[str, str]]]],
     title: str,
     confidence: float,
     resamples: int,
@@ -60,7 +60,7 @@ def render_report(
     """The page; a function of its arguments alone.
 
     Args:
-        facts: tables of (name, value) under a heading each.
+        details: tables of (name, value) under a heading each.
         confidence: level of the intervals.
         pictures: `calibration.png`, `curves.png` and `confusion.png`: that in place of the table when there are many
             classes.
@@ -96,8 +96,8 @@ def render_report(
         curves=data_url(pictures.get("curves.png")),
         mistakes=[
             {
-                "image": data_url(image_png(each.shown.image)) if each.shown.image is not None else "",
-                "text": each.shown.text,
+                "image": data_url(image_png(each.preview.image)) if each.preview.image is not None else "",
+                "text": each.preview.text,
                 "place": f"test sample {each.index}, {each.source}",
                 "true": each.true,
                 "predicted": each.predicted,
@@ -106,7 +106,7 @@ def render_report(
             }
             for each in mistakes
         ],
-        facts=facts,
+        details=details,
     )
 
 

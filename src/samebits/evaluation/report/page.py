@@ -15,7 +15,7 @@ def render(template: str, **values: Any) -> str:
 
     Args:
         template: a file of `templates/`, `classification.html.j2`.
-        values: for the template; `title` and `facts` among them.
+        values: for the template; `title` and `details` among them.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 

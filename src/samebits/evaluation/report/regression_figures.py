@@ -9,7 +9,7 @@ import numpy as np
 
 from samebits.base.decimals import significant
 from samebits.evaluation.report.figures import BLUE, GREY, ORANGE, Canvas, drawn_name
-from samebits.metrics.regression import Numbers
+from samebits.metrics.regression import RegressionPredictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ _POINTS = 5000
 _COLUMNS = 30
 
 
-def predicted_figure(numbers: Numbers, target: str) -> bytes:
+def predicted_figure(numbers: RegressionPredictions, target: str) -> bytes:
     """Predicted against actual values, a dot a sample (at most 5,000, evenly taken)."""
     rows = _some(len(numbers))
     actual, predicted = numbers.actual[rows], numbers.predicted[rows]
@@ -36,7 +36,7 @@ def predicted_figure(numbers: Numbers, target: str) -> bytes:
         return canvas.png()
 
 
-def residuals_figure(numbers: Numbers, target: str) -> bytes:
+def residuals_figure(numbers: RegressionPredictions, target: str) -> bytes:
     """Residuals against predicted values: a funnel or a bend is structure that the model missed."""
     rows = _some(len(numbers))
     target = drawn_name(target)
@@ -49,7 +49,7 @@ def residuals_figure(numbers: Numbers, target: str) -> bytes:
         return canvas.png()
 
 
-def histogram_figure(numbers: Numbers, target: str) -> bytes:
+def histogram_figure(numbers: RegressionPredictions, target: str) -> bytes:
     """How the residuals are spread, with their mean."""
     target = drawn_name(target)
     with Canvas(5.4, 3.6) as canvas:

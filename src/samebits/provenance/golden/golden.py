@@ -37,8 +37,8 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Parting:
-    """Where two traces part.
+class Divergence:
+    """Where two traces diverge.
 
     Attributes:
         step: the first step, from 1, whose losses differ; 0 if none does.
@@ -79,13 +79,13 @@ def read_trace(file: Path) -> Trace:
     raise UserError(f"{file} is no golden trace", f"git checkout {file}, or make it again: samebits golden RECIPE")
 
 
-def part(golden: Trace, now: Trace, steps: int | None = None) -> Parting:
+def first_divergence(golden: Trace, now: Trace, steps: int | None = None) -> Divergence:
     """The first of `steps` steps (all that both have) at which two traces differ."""
     pairs = list(zip(golden["losses"], now["losses"], strict=False))[:steps]
     for step, (was, is_now) in enumerate(pairs, start=1):
         if was != is_now:
-            return Parting(step, float.fromhex(was), float.fromhex(is_now))
-    return Parting(0)
+            return Divergence(step, float.fromhex(was), float.fromhex(is_now))
+    return Divergence(0)
 
 
 def trace_copy(copy: Path, steps: int = STEPS) -> Trace:
@@ -115,7 +115,7 @@ def record(project: Project, recipe: str, *, replace: bool = False, say: Say = p
         file = golden_file(project.workspace, recipe, first["kind"])
         shown = f"{file.relative_to(project.workspace)}"
         old = read_trace(file) if file.is_file() and not replace else None
-        if old and not part(old, first).step:
+        if old and not first_divergence(old, first).step:
             return _judge(old, first, STEPS, shown, say)
         # What a machine does not repeat is neither worth recording nor the fault of the code.
         require_repeated(recipe, first, trace_copy(copy))
@@ -128,15 +128,15 @@ def record(project: Project, recipe: str, *, replace: bool = False, say: Say = p
 
 
 def require_repeated(recipe: str, first: Trace, second: Trace) -> None:
-    """Refuse two traces of one machine that part.
+    """Refuse two traces of one machine that diverge.
 
     Raises:
         UserError: naming the step.
     """
-    if (parting := part(first, second)).step:
+    if (divergence := first_divergence(first, second)).step:
         raise UserError(
-            f"{recipe}: two runs on this machine part at step {parting.step} ({parting.was!r}, {parting.now!r}): "
-            "a golden trace would mean nothing",
+            f"{recipe}: two runs on this machine diverge at step {divergence.step} "
+            f"({divergence.was!r}, {divergence.now!r}): a golden trace would mean nothing",
             "find the operation that is not repeatable; other work on the machine must not change a bit",
         )
 
@@ -224,12 +224,15 @@ def _require_on_record(root: Path, recipes: list[str], steps: int) -> None:
 
 def _judge(golden: Trace, now: Trace, steps: int, name: str, say: Say) -> bool:
     count = min(steps, len(golden["losses"]), len(now["losses"]))
-    parting = part(golden, now, steps)
-    if not parting.step:
+    divergence = first_divergence(golden, now, steps)
+    if not divergence.step:
         say(f"{name}: {count} of {count} losses have the same bits")
         return True
-    gap = abs(parting.now - parting.was)
-    say(f"{name}: the losses part at step {parting.step} of {count}: {parting.was!r} -> {parting.now!r} ({gap:.3g})")
+    gap = abs(divergence.now - divergence.was)
+    say(
+        f"{name}: the losses diverge at step {divergence.step} of {count}: "
+        f"{divergence.was!r} -> {divergence.now!r} ({gap:.3g})"
+    )
     for key, what in (("data", "the prepared data"), ("params", "the parameters")):
         if golden.get(key) != now.get(key):
             say(f"  {what} differ: {golden.get(key)} -> {now.get(key)}")

@@ -14,7 +14,7 @@ from typing import Any
 from samebits.base.errors import UserError
 from samebits.base.git import head_commit
 from samebits.base.paths import Project
-from samebits.data.fetching.catalog import is_path, load_card
+from samebits.data.fetching.catalog import card_of, is_path, load_card
 from samebits.data.fetching.fetch import fetch
 from samebits.data.fetching.hub import CONFIG, TENSORS, fetch_hub
 from samebits.params.schema import Params, parse_params
@@ -68,7 +68,7 @@ def _require_inputs(copy: Path, recipe: str) -> None:
     params = recipe_params(copy, recipe)
     data, transfer = params.sections["data"], params.sections["transfer"]
     wanted = {
-        "data.source": data.source,
+        "data.source": card_of(data.source) or data.source,
         "data.text.tokenizer": data.text.tokenizer,
         "transfer.weights": transfer.weights,
     }

@@ -1,4 +1,4 @@
-"""Two files that should be equal and are not: where they part first, and by how much."""
+"""Two files that should be equal and are not: where they diverge first, and by how much."""
 
 from __future__ import annotations
 
@@ -152,6 +152,6 @@ def _table(old: Path, new: Path) -> list[str]:
             continue
         changed = [name for name in was.keys() | now.keys() if was.get(name) != now.get(name)]
         shown = ", ".join(f"{name} {was.get(name)} -> {now.get(name)}" for name in sorted(map(str, changed)))
-        place = f"the curves part at step {was['step']}" if "step" in was else f"row {index + 1} differs"
+        place = f"the curves diverge at step {was['step']}" if "step" in was else f"row {index + 1} differs"
         return [f"{place}: {shown}"]
     return [f"had {len(left)} rows and has {len(right)}"] if len(left) != len(right) else []

@@ -11,6 +11,7 @@ from pathlib import Path
 from samebits.base.errors import UserError, listed
 from samebits.base.git import head_commit, names
 from samebits.base.paths import Project
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_cache import (
     Objects,
     bring_outputs,
@@ -22,6 +23,7 @@ from samebits.pipeline.dvc_cache import (
 )
 from samebits.pipeline.dvc_files import added_data
 from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, never_ran, overlap, pick_stages, read_lock
+from samebits.pipeline.dvc_yaml import param_at
 from samebits.pipeline.ran import record_path
 from samebits.provenance.verify.compare import describe_output
 from samebits.provenance.verify.copies import copy_commit, record_nothing, run_command, scratch
@@ -145,7 +147,14 @@ def own_data(copy: Path, chosen: list[LockedStage], everything: list[LockedStage
         if not any(overlap(dep, out) for out in written)
     }
     lost = {dep: digest for dep, digest in wanted.items() if digest and not (copy / dep).exists()}
-    return lost | added_data(copy, wanted)
+    return lost | added_data(copy, [*wanted, *_pinned(copy)])
+
+
+def _pinned(copy: Path) -> list[str]:
+    """Files of the user's own that no stage depends on: params.yaml has their paths and hashes."""
+    params = read_yaml(copy / "params.yaml") if (copy / "params.yaml").is_file() else {}
+    named = [str(param_at(params, key) or "") for key in ("data.text.tokenizer", "transfer.weights")]
+    return [name for name in named if name.startswith("data/raw/")]
 
 
 def _remove(path: Path) -> None:

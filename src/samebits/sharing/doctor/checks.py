@@ -18,6 +18,7 @@ from samebits.base.errors import UserError, listed
 from samebits.base.git import git, head_commit, knows_author
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
+from samebits.data.fetching.catalog import card_of, load_card
 from samebits.pipeline.dvc_lock import LOCK, never_ran, never_ran_text, read_lock
 from samebits.sharing.doctor.finding import Line
 from samebits.sharing.git import is_published, not_committed, uncommitted
@@ -85,6 +86,20 @@ def torch_and_device(project: Project) -> Iterator[Line]:
         return
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores"
     yield Line("torch", "ok", f"{torch.__version__}, device {device} ({name})")
+
+
+def data_source(project: Project) -> Iterator[Line]:
+    """Whether what `data.source` names is there: DVC stops without it, and names no fix."""
+    from samebits.data.preparation.prepare import own_path
+    from samebits.params.schema import read_params
+
+    source = read_params(project.params_file).sections["data"].source
+    card = card_of(source)
+    if card is None:
+        own_path(source, project)
+    else:
+        load_card(project.catalog, card)
+    yield Line("data", "ok", source)
 
 
 def git_state(project: Project) -> Iterator[Line]:

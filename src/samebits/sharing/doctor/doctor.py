@@ -40,6 +40,7 @@ def examine(project: Project, timeout: float = 30.0) -> Iterator[Line]:
         "python": checks.python,
         "versions": lambda: checks.versions(project),
         "torch": lambda: checks.torch_and_device(project),
+        "data": lambda: checks.data_source(project),
         "git": lambda: checks.git_state(project),
         "dvc": lambda: checks.dvc_and_plugins(project),
         "lock": lambda: checks.lock(project),

@@ -1,7 +1,7 @@
 """System metrics over time, under MLflow's own names, so that its page "System metrics" shows them.
 
-MLflow's monitor is not used: it ends for good when the server is away once, one GPU reading that is not supported
-costs all the others, and it reads GPUs that `CUDA_VISIBLE_DEVICES` hides (MLflow 3.17.2).
+MLflow's monitor is not used: it ends for good when the server is away once, and it reads GPUs that
+`CUDA_VISIBLE_DEVICES` hides (MLflow 3.17.2).
 """
 
 from __future__ import annotations

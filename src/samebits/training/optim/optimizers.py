@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn, optim
 
-from samebits.compute.lazy_dynamo import spare_compiler, step_without_compiler
+from samebits.compute.lazy_dynamo import avoid_dynamo_import, step_without_compiler
 from samebits.params.train import AdamParams, MuonParams, SGDParams
 
 _LR_SCALE = "samebits_rate"
@@ -27,7 +27,7 @@ def build_optimizer(
     Args:
         rates: learning rate of a parameter, by name, as a multiple of the common one; 1 where it is left out.
     """
-    spare_compiler()
+    avoid_dynamo_import()
     matrices = _matrices(model)
     trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
     decayed = {name: each in matrices for name, each in trained.items()}

@@ -50,15 +50,13 @@ def files(name: str, content: Callable[[int], bytes]) -> Make:
 
 
 def image_csv(raw: Path) -> None:
-    (raw / "own").mkdir()
-    for k in range(N):
-        (raw / "own" / f"{k}.png").write_bytes(image(k))
-    rows = [f"{k}.png,{label(k)},{part(k)}" for k in range(N)]
-    (raw / "own" / "given.csv").write_text("\n".join(["path,label,split", *rows]))
-    rows = [f"{k}.png,{label(k)},{group(k)}" for k in range(N)]
-    (raw / "own" / "group.csv").write_text("\n".join(["path,label,group", *rows]))
-    rows = [f"{k}.png,{label(k)},{day(k)}" for k in range(N)]
-    (raw / "own" / "time.csv").write_text("\n".join(["path,label,time", *rows]))
+    for column, of in (("split", part), ("group", group), ("time", day)):
+        folder = raw / column
+        folder.mkdir()
+        for k in range(N):
+            (folder / f"{k}.png").write_bytes(image(k))
+        rows = [f"{k}.png,{label(k)},{of(k)}" for k in range(N)]
+        (folder / "list.csv").write_text("\n".join([f"path,label,{column}", *rows]))
 
 
 def jsonl(raw: Path) -> None:
@@ -83,9 +81,9 @@ TEXTS = lines("own.csv", "text,label,who,part,at", lambda k: f"{text(k)},{label(
 
 CASES: dict[str, tuple[Make, str, str, dict[str, Any]]] = {
     "images, given": (files(".png", image), "own", "image_folder", {}),
-    "listed images, given": (image_csv, "own/given.csv", "image_csv", {}),
-    "listed images, group": (image_csv, "own/group.csv", "image_csv", {"split": "group"}),
-    "listed images, time": (image_csv, "own/time.csv", "image_csv", {"split": "time"}),
+    "listed images, given": (image_csv, "split", "image_csv", {}),
+    "listed images, group": (image_csv, "group", "image_csv", {"split": "group"}),
+    "listed images, time": (image_csv, "time", "image_csv", {"split": "time"}),
     "texts, given": (TEXTS, "own.csv", "text_csv", {"split_column": "part"}),
     "texts, group": (TEXTS, "own.csv", "text_csv", {"split": "group", "group_column": "who"}),
     "texts, time": (TEXTS, "own.csv", "text_csv", {"split": "time", "time_column": "at"}),
@@ -210,7 +208,7 @@ def test_a_split_by_what_a_source_does_not_say_names_the_fix(
 
 def test_images_of_one_group_stay_together(tmp_path: Path) -> None:
     image_csv(raw_folder(tmp_path))
-    prepared, _ = run(tmp_path, "own/group.csv", "image_csv", split="group")
+    prepared, _ = run(tmp_path, "group", "image_csv", split="group")
     where: dict[str, set[str]] = {}
     for each in pq.read_table(prepared / "manifest.parquet").to_pylist():
         where.setdefault(group(int(each["id"].removesuffix(".png"))), set()).add(each["split"])
@@ -220,14 +218,14 @@ def test_images_of_one_group_stay_together(tmp_path: Path) -> None:
 
 def test_an_image_without_a_group_is_set_aside(tmp_path: Path) -> None:
     image_csv(raw_folder(tmp_path))
-    path = tmp_path / "data/raw/own/group.csv"
+    path = tmp_path / "data/raw/group/list.csv"
     path.write_text(path.read_text().replace("3.png,dog,g3\n", "3.png,dog,\n", 1))
-    prepared, _ = run(tmp_path, "own/group.csv", "image_csv", split="group")
+    prepared, _ = run(tmp_path, "group", "image_csv", split="group")
     assert (prepared / "set_aside.csv").read_text() == (
-        'id,reason\ngroup.csv#5 3.png,"it has no group, data.split is group"\n'
+        'id,reason\nlist.csv#5 3.png,"it has no group, data.split is group"\n'
     )
     # Where it is not asked for, it need not be there.
-    prepared, _ = run(tmp_path, "own/group.csv", "image_csv")
+    prepared, _ = run(tmp_path, "group", "image_csv")
     assert read_json(prepared / "dataset.json")["audit"]["set_aside"] == 0
 
 
@@ -259,23 +257,23 @@ def test_the_latest_samples_are_the_test(case: str, first: int, tmp_path: Path) 
 )
 def test_an_image_without_a_time_is_set_aside(cell: str, reason: str, tmp_path: Path) -> None:
     image_csv(raw_folder(tmp_path))
-    path = tmp_path / "data/raw/own/time.csv"
+    path = tmp_path / "data/raw/time/list.csv"
     path.write_text(path.read_text().replace(f"3.png,dog,{day(3)}\n", f"3.png,dog,{cell}\n", 1))
-    prepared, _ = run(tmp_path, "own/time.csv", "image_csv", split="time")
+    prepared, _ = run(tmp_path, "time", "image_csv", split="time")
     rejected = (prepared / "set_aside.csv").read_text().splitlines()[1:]
     assert len(rejected) == 1
     assert reason in rejected[0]
     # Where it is not asked for, it need not be there.
-    prepared, _ = run(tmp_path, "own/time.csv", "image_csv")
+    prepared, _ = run(tmp_path, "time", "image_csv")
     assert read_json(prepared / "dataset.json")["audit"]["set_aside"] == 0
 
 
 def test_dates_among_numbers_cannot_be_sorted(tmp_path: Path) -> None:
     image_csv(raw_folder(tmp_path))
-    path = tmp_path / "data/raw/own/time.csv"
+    path = tmp_path / "data/raw/time/list.csv"
     path.write_text(path.read_text().replace(f"3.png,dog,{day(3)}\n", "3.png,dog,17\n", 1))
     with pytest.raises(UserError, match=f"times are dates, such as '{day(0)}', and numbers, such as '17'"):
-        run(tmp_path, "own/time.csv", "image_csv", split="time")
+        run(tmp_path, "time", "image_csv", split="time")
 
 
 @pytest.mark.parametrize("key", ["split_column", "group_column", "time_column"])
@@ -289,7 +287,7 @@ def test_a_column_of_a_source_that_has_none_is_refused(case: str, key: str, tmp_
 
 def test_a_class_of_images_that_are_not_there_is_named(tmp_path: Path) -> None:
     image_csv(raw_folder(tmp_path))
-    path = tmp_path / "data/raw/own/given.csv"
+    path = tmp_path / "data/raw/split/list.csv"
     path.write_text(path.read_text() + "\nlost.png,bird,train\ngone.png,bird,train\n")
-    with pytest.raises(UserError, match=r"sample of the class bird; given\.csv#122 lost\.png: it does not exist"):
-        run(tmp_path, "own/given.csv", "image_csv", bad_limit=1.0)
+    with pytest.raises(UserError, match=r"sample of the class bird; list\.csv#122 lost\.png: it does not exist"):
+        run(tmp_path, "split", "image_csv", max_rejected_fraction=1.0)

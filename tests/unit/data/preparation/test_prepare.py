@@ -49,7 +49,7 @@ BAD: dict[str, tuple[Callable[[Source], None], dict[str, Any], str]] = {
         {"validation_fraction": 0.49},
         "(train|validation) split is empty|has no",
     ),
-    "unknown card": (lambda source: None, {"source": "tinny"}, "'tinny' is no card"),
+    "unknown card": (lambda source: None, {"source": "data/catalog/tinny.yaml"}, "'tinny' is no card"),
     "label out of range": (lambda s: s.labels.__setitem__(4, 3), {}, "label 3 at index 4"),
     "counts differ": (lambda s: setattr(s, "labels", s.labels[:-1]), {}, "holds 300 images, tr-labels 299"),
     "no test images": (lambda s: setattr(s, "test_images", s.test_images[:0]), {}, "te-images: holds nothing"),
@@ -97,6 +97,7 @@ def test_a_constant_training_set_is_refused() -> None:
 OWN: dict[str, tuple[dict[str, Any], str, str]] = {
     "not below data/raw": ({"source": "../mine", "format": "idx"}, "is not below data/raw", "dvc add"),
     "data/raw itself": ({"source": "data/raw", "format": "idx"}, "is not below data/raw", "copy or move it"),
+    "a card by its name": ({"source": "tiny"}, "data.source tiny is no path", "data/catalog/tiny.yaml"),
     "not there": ({"source": "data/raw/birdz", "format": "idx"}, "does not exist", "did you mean data/raw/birds"),
     "no format": ({"source": "data/raw/birds"}, "data.format does not say", "idx"),
     "a card's format": ({"source": "data/raw/birds", "format": "idx"}, "'idx' is for catalogued data", "docs/data.md"),
@@ -105,7 +106,11 @@ OWN: dict[str, tuple[dict[str, Any], str, str]] = {
         "'idxx' is no format",
         "did you mean idx",
     ),
-    "another than the card's": ({"source": "tiny", "format": "table"}, "is of format 'idx'", "data.format: null"),
+    "another than the card's": (
+        {"source": "data/catalog/tiny.yaml", "format": "table"},
+        "is of format 'idx'",
+        "data.format: null",
+    ),
 }
 
 
@@ -127,7 +132,7 @@ def test_too_many_samples_set_aside_are_refused(limit: float, refused: bool, tmp
     raw = RawImages(
         ids=ids, origins=ids, hashes=sample_hashes(images), targets=np.zeros(343), parts=[images], set_aside=rejected
     )
-    settings = DataParams(bad_limit=limit)
+    settings = DataParams(max_rejected_fraction=limit)
     if not refused:
         require_usable(raw, settings)
         return
@@ -139,7 +144,7 @@ def test_a_source_without_samples(tmp_path: Path) -> None:
     images = np.zeros((0, 1, 2, 2), dtype=np.uint8)
     raw = RawImages(ids=[], origins=[], hashes=sample_hashes(images), targets=np.zeros(0), parts=[images])
     with pytest.raises(UserError, match="holds no usable sample"):
-        require_usable(raw, DataParams(bad_limit=1.0))
+        require_usable(raw, DataParams(max_rejected_fraction=1.0))
 
 
 @pytest.mark.parametrize("stage", ["train-00002.npy", "manifest.parquet", "dataset.json"])

@@ -54,7 +54,7 @@ def test_labels_of_a_list_that_look_alike_are_one_class(tmp_path: Path) -> None:
     images(tmp_path, "x")
     rows = [f"x/{k}.png,{('bar', *ALIKE)[k % 2 * (1 + k // 2 % 6)]}" for k in range(12)]
     (raw_folder(tmp_path) / "pets/list.csv").write_text("\n".join(["path,label", *rows]), encoding="utf-8")
-    folder = run(tmp_path, source="data/raw/pets/list.csv", format="image_csv", split="stratified")
+    folder = run(tmp_path, source="data/raw/pets", format="image_csv", split="stratified")
     assert read_info(folder).classes == ("bar", COMPOSED)
 
 
@@ -79,7 +79,7 @@ def test_a_label_of_nothing_that_is_seen_is_none(tmp_path: Path) -> None:
     rows = [*((f"film {k}", ("bar", "foo")[k % 2]) for k in range(40)), ("film", "\u200b")]
     path = tmp_path / "reviews.csv"
     path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows), encoding="utf-8")
-    raw = texts_of(path, "text_csv", bad_limit=0.1)
+    raw = texts_of(path, "text_csv", max_rejected_fraction=0.1)
     assert [each.reason for each in raw.set_aside] == ["it has no label"]
 
 
@@ -89,7 +89,7 @@ def test_a_label_of_half_a_character_is_set_aside(tmp_path: Path) -> None:
     ]
     path = tmp_path / "reviews.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    raw = texts_of(path, "text_jsonl", bad_limit=0.1)
+    raw = texts_of(path, "text_jsonl", max_rejected_fraction=0.1)
     assert [each.reason for each in raw.set_aside] == ["its label or group holds half of a surrogate pair"]
 
 

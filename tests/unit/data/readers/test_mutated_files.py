@@ -134,11 +134,17 @@ def test_a_changed_source_is_read_or_refused(kind: str, tmp_path: Path) -> None:
     name, content, settings = SOURCES[kind]
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    root = path if "/" not in name else tmp_path / "x"
+    root = tmp_path / name.partition("/")[0]
     form = kind.partition(" ")[0]
     _write_beside(kind, tmp_path, content)
     data = DataParams.model_validate(
-        {"source": "data/raw/x", "format": form, "bad_limit": 1.0, "test_fraction": 0.2, "validation_fraction": 0.2}
+        {
+            "source": "data/raw/x",
+            "format": form,
+            "max_rejected_fraction": 1.0,
+            "test_fraction": 0.2,
+            "validation_fraction": 0.2,
+        }
         | {"image": {"resolution": 8}, "text": {"length": 8, "vocabulary": 300}}
         | settings
     )

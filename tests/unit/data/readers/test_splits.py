@@ -88,7 +88,7 @@ def test_a_cell_names_a_split_by_the_same_words(tmp_path: Path) -> None:
         for k in range(20)
     ]
     (raw_folder(tmp_path) / "pets/list.csv").write_text("\n".join(["path,label,split", *rows]))
-    info = read_info(run(tmp_path, source="data/raw/pets/list.csv", format="image_csv"))
+    info = read_info(run(tmp_path, source="data/raw/pets", format="image_csv"))
     assert info.counts == {"train": 20, "validation": 10, "test": 10}
 
 

@@ -40,7 +40,7 @@ CASES: dict[str, tuple[Make, str, str, dict[str, Any]]] = {
     "images, hash": (files(".png", image), "own", "image_folder", {}),
     "images, stratified": (files(".png", image), "own", "image_folder", {"split": "stratified"}),
     "images, given": (files(".png", unlike, given=True), "own", "image_folder", {}),
-    "listed images, given": (image_csv, "own/list.csv", "image_csv", {}),
+    "listed images, given": (image_csv, "own", "image_csv", {}),
     "texts, hash": (TEXTS, "own.csv", "text_csv", {}),
     "texts, stratified": (TEXTS, "own.csv", "text_csv", {"split": "stratified"}),
     "texts, group": (TEXTS, "own.csv", "text_csv", {"split": "group", "group_column": "who"}),
@@ -72,16 +72,21 @@ CASES: dict[str, tuple[Make, str, str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_no_content_is_in_two_splits(case: str, tmp_path: Path) -> None:
-    make, source, format_name, changed = CASES[case]
-    make(raw_folder(tmp_path))
+def prepared(home: Path, case: tuple[Make, str, str, dict[str, Any]], said: list[str]) -> Project:
+    make, source, format_name, changed = case
+    make(raw_folder(home))
     settings = {"validation_fraction": 0.2, "test_fraction": 0.2, "image": {"resolution": 8, "smallest": 4}, **changed}
     settings["text"] = {"vocabulary": 300, "length": 12, **settings.get("text", {})}
-    project = Project(tmp_path, tmp_path)
-    context = SimpleNamespace(project=project, runtime=RuntimeParams(progress="off"), say=lambda line: None)
+    project = Project(home, home)
+    context = SimpleNamespace(project=project, runtime=RuntimeParams(progress="off"), say=said.append)
     data = DataParams.model_validate({"source": f"data/raw/{source}", "format": format_name, **settings})
     prepare(data, context=context)  # type: ignore[arg-type]
+    return project
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_content_is_in_two_splits(case: str, tmp_path: Path) -> None:
+    project = prepared(tmp_path, CASES[case], [])
 
     info = read_info(project.prepared)
     assert all(info.counts[name] for name in SPLITS)
@@ -91,8 +96,52 @@ def test_no_content_is_in_two_splits(case: str, tmp_path: Path) -> None:
     for each in rows:
         where.setdefault(each["sha256"], set()).add(each["split"])
     assert not [key for key, splits in where.items() if len(splits) > 1]
-    if format_name != "running_text":
+    if "books" not in case:
         assert len(rows) == N
     if "stratified" in case:
         test = info.class_counts["test"]
         assert max(test) - min(test) <= 2
+
+
+def only_tests(k: int) -> str:
+    """A column that says which samples are the test, and leaves the others open."""
+    return "test" if share(k) == "test" else ""
+
+
+def listed_tests(raw: Path) -> None:
+    files(".png", image)(raw)
+    rows = [f"{label(k)}/{k:03d}.png,{label(k)},{only_tests(k)}" for k in range(N)]
+    (raw / "own/list.csv").write_text("\n".join(["path,label,split", *rows]))
+
+
+def json_tests(raw: Path) -> None:
+    rows = ({"text": text(k), "label": label(k), "part": only_tests(k) or (None, "")[k % 2]} for k in range(N))
+    (raw / "own.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+
+
+UNASSIGNED: dict[str, tuple[Make, str, str, dict[str, Any]]] = {
+    "listed images": (listed_tests, "own", "image_csv", {}),
+    "texts": (
+        lines("own.csv", "text,label,part", lambda k: f"{text(k)},{label(k)},{only_tests(k)}"),
+        "own.csv",
+        "text_csv",
+        {"split_column": "part"},
+    ),
+    "JSON": (json_tests, "own.jsonl", "text_jsonl", {"split_column": "part"}),
+    "rows": (
+        lines("own.csv", "size,rooms,kind,part", lambda k: f"{k // 2},{k // 2 % 7},{label(k * 3)},{only_tests(k)}"),
+        "own.csv",
+        "table",
+        {"table": {"target": "kind"}, "split_column": "part"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNASSIGNED)
+def test_samples_without_a_given_split_are_split_by_the_setting(case: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    info = read_info(prepared(tmp_path, UNASSIGNED[case], said).prepared)
+    assert info.counts["test"] == sum(only_tests(k) == "test" for k in range(N)) == 20
+    assert info.counts["train"] + info.counts["validation"] == 100
+    assert 5 <= info.counts["validation"] <= 40
+    assert "100 samples have no split of the source's: data.split decides" in said

@@ -1,4 +1,4 @@
-"""Golden traces: exact numbers under a name for the hardware, and what is said where they part."""
+"""Golden traces: exact numbers under a name for the hardware, and what is said where they diverge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from samebits.base.paths import Project
 from samebits.data.fetching.catalog import Card
 from samebits.provenance.golden import golden as module
 from samebits.provenance.golden import recipe_copy
-from samebits.provenance.golden.golden import Parting, golden_file, kind_name, part, read_trace, record, record_all
+from samebits.provenance.golden.golden import (
+    Divergence,
+    first_divergence,
+    golden_file,
+    kind_name,
+    read_trace,
+    record,
+    record_all,
+)
 from samebits.provenance.golden.recipe_copy import UnavailableError, recipe_params
 from tests.helpers.image_project import make_project
 from tests.helpers.workspace import ROOT
@@ -38,9 +46,9 @@ def test_a_kind_has_a_name_that_people_and_files_can_have() -> None:
 
 def test_traces_part_at_the_first_other_bit() -> None:
     one = trace(1.0, 0.5, 0.25)
-    assert part(one, trace(1.0, 0.5, 0.25)) == Parting(0)
-    assert part(one, trace(1.0, 0.5000000000000001, 0.25)) == Parting(2, 0.5, 0.5000000000000001)
-    assert part(one, trace(1.0, 0.6), steps=1) == Parting(0)
+    assert first_divergence(one, trace(1.0, 0.5, 0.25)) == Divergence(0)
+    assert first_divergence(one, trace(1.0, 0.5000000000000001, 0.25)) == Divergence(2, 0.5, 0.5000000000000001)
+    assert first_divergence(one, trace(1.0, 0.6), steps=1) == Divergence(0)
 
 
 @pytest.mark.parametrize("bad", ["[]", "{}", '{"format": 1, "losses": []}', '{"format": 1, "losses": ["x"]}',
@@ -71,7 +79,7 @@ def test_recording_checking_and_replacing(traces: list[dict[str, Any]], tmp_path
     traces[:] = [trace(1.0, 0.25, facts={"threads": "2", "onednn_isa": "AVX512"}, data="other")]
     assert not record(project, "mnist", say=said.append)
     text = "\n".join(said)
-    assert "part at step 2 of 2: 0.5 -> 0.25" in text
+    assert "diverge at step 2 of 2: 0.5 -> 0.25" in text
     assert "the prepared data differ: d -> other" in text
     assert "onednn_isa: AVX2 -> AVX512" in text
     assert record(project, "mnist", replace=True, say=said.append)
@@ -86,7 +94,7 @@ def test_a_trace_on_record_is_checked_by_one_run(traces: list[dict[str, Any]], t
     assert record(project, "mnist", say=print)
     assert traces == [trace(2.0)], "only a run that parts is repeated"
     traces[:] = [trace(2.0), trace(3.0)]
-    with pytest.raises(UserError, match="two runs on this machine part at step 1"):
+    with pytest.raises(UserError, match="two runs on this machine diverge at step 1"):
         record(project, "mnist", say=print)
 
 
@@ -178,7 +186,7 @@ def test_a_recipe_is_traced_with_its_own_parameters(tmp_path: Path) -> None:
 def test_a_machine_that_disagrees_with_itself_records_nothing(traces: list[dict[str, Any]], tmp_path: Path) -> None:
     project = make_project(tmp_path / "p")
     traces[:] = [trace(1.0, 0.5), trace(1.0, 0.5000001)]
-    with pytest.raises(UserError, match="part at step 2"):
+    with pytest.raises(UserError, match="diverge at step 2"):
         record(project, "mnist", say=print)
     assert not (project.workspace / "golden").exists()
 

@@ -1,4 +1,4 @@
-"""Where two files part, by kind of file; tensors to the last bit."""
+"""Where two files diverge, by kind of file; tensors to the last bit."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_curves_part_at_a_step(tmp_path: Path) -> None:
     old = b"step,train/loss,val/loss\n5,2.5,\n10,2.0,1.9\n"
     new = b"step,train/loss,val/loss\n5,2.5,\n10,2.0000002,1.9\n"
     (line,) = describe("curves.csv", *write(tmp_path, "curves.csv", old, new))
-    assert line == "the curves part at step 10: train/loss 2.0 -> 2.0000002"
+    assert line == "the curves diverge at step 10: train/loss 2.0 -> 2.0000002"
 
 
 def test_tables_json_and_arrays(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from samebits.base.paths import Project
 from samebits.sharing.doctor import checks, doctor
 from samebits.sharing.doctor.finding import Line
 from samebits.sharing.share import share
-from tests.helpers.workspace import AUTHOR
+from tests.helpers.workspace import AUTHOR, ROOT
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
 
@@ -274,7 +275,16 @@ def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
         raise RuntimeError("cannot open https://ann:planted-77@host.org/x")
         yield
 
-    for name in ("torch_and_device", "git_state", "dvc_and_plugins", "lock", "remote", "mlflow_store", "disk"):
+    for name in (
+        "torch_and_device",
+        "data_source",
+        "git_state",
+        "dvc_and_plugins",
+        "lock",
+        "remote",
+        "mlflow_store",
+        "disk",
+    ):
         monkeypatch.setattr(checks, name, lambda *_: iter([Line("x", "ok", "fine")]))
     monkeypatch.setattr(checks, "versions", lambda *_: iter([Line("x", "warning", "old", "renew")]))
     assert doctor.doctor(project, as_json=True)  # a warning is no error
@@ -283,7 +293,29 @@ def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
     assert not doctor.doctor(project)
     said = capsys.readouterr().out
     assert [line.split()[0] for line in said.splitlines() if not line.startswith(" ")] == [
-        "ok", "warning", "ok", "error", "ok", "ok", "ok", "ok", "ok",
+        "ok", "warning", "ok", "ok", "error", "ok", "ok", "ok", "ok", "ok",
     ]  # fmt: skip
     assert "RuntimeError" in said
     assert "planted" not in said
+
+
+def test_a_data_source_that_is_not_there_is_named(project: Project) -> None:
+    project.catalog.mkdir(parents=True)
+    shutil.copy(ROOT / "data/catalog/mnist.yaml", project.catalog)
+    (project.workspace / "data/raw/pets").mkdir(parents=True)
+    for source, problem in {
+        "data/catalog/mnist.yaml": "",
+        "data/raw/pets": "",
+        "data/raw/pats": "data.source data/raw/pats does not exist",
+        "mnist": "data.source mnist is no path",
+        "data/catalog/minst.yaml": "'minst' is no card",
+    }.items():
+        params = (ROOT / "params.yaml").read_text()
+        project.params_file.write_text(params.replace("source: data/catalog/mnist.yaml", f"source: {source}"))
+        if not problem:
+            assert states(checks.data_source(project)) == ["ok"]
+            continue
+        with pytest.raises(UserError) as caught:
+            list(checks.data_source(project))
+        assert caught.value.problem.startswith(problem)
+        assert caught.value.fix

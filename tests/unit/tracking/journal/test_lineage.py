@@ -15,7 +15,7 @@ from samebits.tracking.journal.record import Execution, ProcessId
 from tests.helpers.git_repository import git
 
 EXECUTION = Execution(ProcessId("host", 1, "x"), "", "dvc repro")
-PASSWORD = "pass" + "word"
+PASSWORD = "pass" + "word"  # pragma: allowlist secret
 
 
 @pytest.fixture

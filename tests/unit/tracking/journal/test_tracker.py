@@ -89,7 +89,7 @@ def test_points_are_held_back_for_half_a_second_and_keep_their_order(
     project: Project, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000_000_000_000
-    monkeypatch.setattr("samebits.tracking.journal.tracker.time.time_ns", lambda: now)
+    monkeypatch.setattr("samebits.tracking.journal.journal_tracker.time.time_ns", lambda: now)
     tracker.metrics({"loss": 1.0}, step=0)
     now += 400_000_000
     tracker.metrics({"loss": 0.5}, step=1)
@@ -186,7 +186,7 @@ def test_a_folder_of_artifacts_keeps_its_shape(project: Project, tracker: Tracke
 def test_a_large_artifact_is_only_named(
     project: Project, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("samebits.tracking.journal.tracker._ARTIFACT_LIMIT", 10)
+    monkeypatch.setattr("samebits.tracking.journal.journal_tracker._ARTIFACT_LIMIT", 10)
     (tmp_path / "big.bin").write_bytes(b"x" * 11)
     tracker.artifact(tmp_path / "big.bin")
     assert "over the limit" in tags(project)["not_uploaded.big.bin"]

@@ -1,10 +1,10 @@
-"""A CSV with the columns `path` and `label`, and if one likes `split` (train, validation, test), `group` and `time`,
-which data.split_column, data.group_column and data.time_column may call otherwise.
+"""A folder of images and one CSV file with the columns `path` and `label`, and if one likes `split` (train, validation,
+test), `group` and `time`, which data.split_column, data.group_column and data.time_column may call otherwise.
 
     path,label,split
     photos/1.jpg,cat,train
 
-Paths are relative to the CSV file's folder and stay below it, so that DVC sees the images change. With
+Paths are relative to the folder and stay below it: the stage depends on the folder, so DVC sees the images change. With
 `data.split: group`, images of one group (a patient, a place, a film) are in one split; with `data.split: time`, the
 latest are the test.
 """
@@ -12,11 +12,13 @@ latest are the test.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.data.fetching.archives import Member
+from samebits.data.fetching.leftovers import is_leftover
 from samebits.data.readers.csv_file import open_csv
 from samebits.data.readers.image.folder import Labelled, gather
 from samebits.data.readers.image.images import RawImages
@@ -25,6 +27,7 @@ from samebits.data.readers.reader import Rejected, Source, require_kept
 from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.times import no_time
 
+_SUFFIXES = {".csv", ".tsv"}
 _SPLIT_FIXES = {
     "group": "add a column `group` to the CSV: images of one group stay together",
     "time": "add a column `time` to the CSV: dates such as 2025-12-31, or numbers",
@@ -32,17 +35,13 @@ _SPLIT_FIXES = {
 
 
 def read(source: Source) -> RawImages:
-    """Read the images that the CSV `data.source` lists.
+    """Read the images that the CSV file in the folder `data.source` lists.
 
     Raises:
-        UserError: if the file is no such CSV: each message names the line.
+        UserError: if there is no such CSV file: each message names the line.
     """
-    path = source.own
-    if path.is_dir():
-        raise UserError(
-            f"data.source {source.settings.source} is a folder",
-            "name the CSV file in it, or set data.format: image_folder",
-        )
+    path = _list_in(source)
+    source = replace(source, path=path)
     labelled: list[Labelled] = []
     rejected: list[Rejected] = []
     grouped, timed = source.settings.split == "group", source.settings.split == "time"
@@ -58,7 +57,7 @@ def read(source: Source) -> RawImages:
         if split and split_of(split) is None:
             raise UserError(f"{path.name}, line {number}: split is {split!r}", f"it is {KNOWN}; or empty")
         try:
-            member = _member(path.parent, name, source.watch)
+            member = _member(path.parent, name)
         except (OSError, ValueError) as error:
             rejected.append(Rejected(file, str(error), label))
             continue
@@ -80,7 +79,25 @@ def read(source: Source) -> RawImages:
     return gather(source, labelled, rejected, _SPLIT_FIXES)
 
 
-def _member(folder: Path, name: str, watch: Callable[[Path], None]) -> Member:
+def _list_in(source: Source) -> Path:
+    """The one CSV file of the folder."""
+    folder, shown = source.own, source.settings.source
+    if not folder.is_dir():
+        raise UserError(
+            f"data.source {shown} is a file, and DVC would not see its images change",
+            f"name the folder that holds it and them: {Path(shown).parent.as_posix()}; one of its own, below data/raw",
+        )
+    lists = sorted(each for each in folder.iterdir() if each.suffix.lower() in _SUFFIXES and not is_leftover(each.name))
+    if len(lists) != 1:
+        found = f"{len(lists)} CSV files: {listed([each.name for each in lists])}" if lists else "no CSV file"
+        raise UserError(
+            f"data.source {shown} has {found}",
+            "put one there that lists its images" if not lists else "keep the one that lists the images",
+        )
+    return lists[0]
+
+
+def _member(folder: Path, name: str) -> Member:
     """The file of a row.
 
     Raises:
@@ -95,7 +112,6 @@ def _member(folder: Path, name: str, watch: Callable[[Path], None]) -> Member:
         raise ValueError("its path leaves the folder of the CSV")
     if not path.is_file():
         raise ValueError("it is a folder" if path.is_dir() else "it does not exist")
-    watch(path)
     return Member(name, path, 0, path.stat().st_size)
 
 

@@ -113,7 +113,7 @@ def gather(
     index = {name: number for number, name in enumerate(classes)}
     given = None
     if any(each.split for each in labelled):
-        given = [each.split or "train" for each in kept]
+        given = [each.split or "" for each in kept]
     return RawImages(
         ids=[each.member.name for each in kept],
         origins=[each.member.name for each in kept],
@@ -157,7 +157,7 @@ def _require_range(source: Source, found: Decoded) -> None:
     Raises:
         UserError: with the range that they seem to have.
     """
-    if len(found.unranged) > source.settings.bad_limit * len(found.reasons):
+    if len(found.unranged) > source.settings.max_rejected_fraction * len(found.reasons):
         low, high = min(low for low, _ in found.unranged), max(high for _, high in found.unranged)
         raise UserError(
             f"{source.settings.source}: {len(found.unranged):,} images have signed, 32-bit or floating-point values, "

@@ -185,7 +185,8 @@ def _reasons(
     for key in ("group_column", "time_column", "split_column"):
         value = getattr(settings, key)
         if value is not None:
-            for row in np.flatnonzero(columns[value].missing).tolist():
+            # A row without a split is split by data.split.
+            for row in np.flatnonzero(columns[value].missing).tolist() if key != "split_column" else ():
                 reasons.setdefault(row, f"column {value} (data.{key}) is missing")
             for row, cell in columns[value].bad.items():
                 reasons.setdefault(
@@ -195,19 +196,20 @@ def _reasons(
 
 
 def _given(columns: Mapping[str, Column], column: str | None, good: Int64) -> list[str] | None:
-    """The split of each sample, where a column says it.
+    """The split of each sample, where a column says it; None if it says none.
 
     Raises:
         UserError: for a word that is no split.
     """
     if column is None:
         return None
-    texts = [str(text) for text in columns[column].texts[good].tolist()]
-    known = {text: split for text in set(texts) if (split := split_of(text))}
+    found = columns[column]
+    texts = np.where(found.missing[good], "", found.texts[good].astype(str)).tolist()
+    known = {text: split for text in set(texts) if (split := split_of(text))} | {"": ""}
     wrong = sorted(set(texts) - set(known))
     if wrong:
         raise UserError(f"column {column} (data.split_column) holds {wrong[0]!r}", f"its cells are {KNOWN}")
-    return [known[text] for text in texts]
+    return [known[text] for text in texts] if any(texts) else None
 
 
 def _hashes(columns: Iterable[Column], good: Int64) -> Hashes:

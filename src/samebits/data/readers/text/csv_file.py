@@ -32,7 +32,10 @@ def read(source: Source) -> RawTexts:
     wanted = _wanted(source.settings)
     file = open_csv(source, set(wanted.values()))
     items = _items(file, source.name, _places(file.header, wanted, source.name))
-    return collect(source, items, file.encodings, split_fixes=_SPLIT_FIXES, fix="look at data.text.label")
+    column = source.settings.text.text
+    return collect(
+        source, items, file.encodings, split_fixes=_SPLIT_FIXES, fix="look at data.text.label", column=column
+    )
 
 
 def _items(file: CsvFile, name: str, places: Mapping[str, int]) -> Iterator[Item | Rejected]:

@@ -35,7 +35,12 @@ def read(source: Source) -> RawTexts:
         raise UserError(f"data.text.text and data.text.label are both {source.settings.text.text!r}", "name two keys")
     encodings: Counter[str] = Counter()
     return collect(
-        source, _items(source, encodings), encodings, split_fixes=_SPLIT_FIXES, fix="look at data.text.label"
+        source,
+        _items(source, encodings),
+        encodings,
+        split_fixes=_SPLIT_FIXES,
+        fix="look at data.text.label",
+        column=source.settings.text.text,
     )
 
 
@@ -91,7 +96,7 @@ def _item(value: Any, name: str, origin: str, settings: DataParams) -> Item | Re
         origin=origin,
         text=text,
         label=label,
-        given=None if given is None else str(value[given]),
+        given=None if given is None or value[given] is None else str(value[given]),
         group=None if settings.group_column is None else _plain(value.get(settings.group_column)),
         time=None if time is None else str(time),
     )

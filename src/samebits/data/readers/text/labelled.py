@@ -87,6 +87,7 @@ class RawTexts(Raw):
         tokenizer: a given one, or None to train one.
         scratch: folder for the rows of tokens.
         encodings: of how many texts or lines each encoding was, where it had to be found out.
+        column: that held the texts; None where each was a file.
     """
 
     store: TextStore
@@ -95,6 +96,7 @@ class RawTexts(Raw):
     tokenizer: PretrainedTokenizer | None
     scratch: Path
     encodings: Mapping[str, int] = field(default_factory=dict)
+    column: str | None = None
 
     def encode(self, splits: Mapping[str, Int64]) -> Encoded:
         """Train the tokeniser on the training split (or take the given one) and tokenise all.
@@ -112,6 +114,7 @@ class RawTexts(Raw):
             vocabulary=fitted.vocabulary,
             pad=fitted.pad,
             tokenizer_sha256=sha256_bytes(fitted.json),
+            column=self.column,
         )
         return Encoded(
             signature=Signature(inputs=inputs, target=ClassTarget(classes=list(self.classes))),
@@ -136,6 +139,7 @@ def collect(
     named: Collection[str] = (),
     split_fixes: Mapping[str, str] | None = None,
     fix: str = "",
+    column: str | None = None,
 ) -> RawTexts:
     """Clean the texts, set aside those that cannot be used, and name the classes.
 
@@ -144,6 +148,7 @@ def collect(
         named: classes that the source says it has, by its folders or its card; each needs a text.
         split_fixes: as in `Raw`.
         fix: what to do where there is only one class.
+        column: that holds the texts, if each is no file.
 
     Raises:
         UserError: for a class without a usable text, fewer than two classes, or as many as only free text has.
@@ -187,8 +192,8 @@ def collect(
         hashes=digests[rows],
         targets=np.array([index[str(item.label)] for item in chosen], dtype=np.int64),
         classes=tuple(classes),
-        given=_column([item.given for item in chosen], default="train"),
-        groups=_column([item.group for item in chosen], default=""),
+        given=_column([item.given for item in chosen]),
+        groups=_column([item.group for item in chosen]),
         times=read_times([item.time for item in chosen], "data.time_column"),
         split_fixes=split_fixes or {},
         set_aside=(*rejected, *single),
@@ -198,6 +203,7 @@ def collect(
         tokenizer=PretrainedTokenizer.find(source),
         scratch=source.scratch,
         encodings={} if encodings is None else encodings,
+        column=column,
     )
 
 
@@ -214,7 +220,7 @@ def _checked(item: Item) -> tuple[str, str]:
         text = clean(item.text)
     except NotText as error:
         return "", str(error)
-    if item.given is not None and split_of(item.given) is None:
+    if item.given and item.given.strip() and split_of(item.given) is None:
         return "", f"its split is {item.given[:40]!r}, neither train nor validation nor test"
     if item.group is not None and not class_name(item.group):
         return "", "it has no group (data.group_column)"
@@ -274,5 +280,5 @@ def _ordered(names: Iterable[str]) -> list[str]:
     return sorted(found, key=int) if all(name.isascii() and name.isdigit() for name in found) else found
 
 
-def _column(values: Sequence[str | None], default: str) -> list[str] | None:
-    return None if all(value is None for value in values) else [value or default for value in values]
+def _column(values: Sequence[str | None]) -> list[str] | None:
+    return None if all(value is None for value in values) else [value or "" for value in values]

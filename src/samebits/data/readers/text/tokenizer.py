@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samebits.base.errors import UserError
+from samebits.base.files import sha256_file
 from samebits.base.sandbox import require_harmless
+from samebits.data.fetching.catalog import is_path
 from samebits.data.readers.decoding import BLANKS, CONTROLS
 from samebits.data.readers.reader import Array, Int64, Source
 from samebits.data.readers.text.bpe import train
@@ -50,10 +52,20 @@ class PretrainedTokenizer:
         """The one that `data.text.tokenizer` names; None where one is to be trained.
 
         Raises:
-            UserError: if it does not exist.
+            UserError: if it does not exist, or is one of the user's own that `data.text.tokenizer_sha256` does not pin.
         """
-        name = source.settings.text.tokenizer
-        return None if name == TRAINED else cls(source.asset(name, "tokenizer.json", "data.text.tokenizer"), name)
+        settings = source.settings.text
+        name, pinned = settings.tokenizer, settings.tokenizer_sha256
+        if name == TRAINED:
+            return None
+        path = source.asset(name, "tokenizer.json", "data.text.tokenizer")
+        if pinned is not None or is_path(name):
+            # The stage does not depend on the file: its hash in params.yaml says that it is another one.
+            found = sha256_file(path)
+            if pinned != found:
+                wrong = "which nothing pins" if pinned is None else f"whose sha256 is not {pinned}"
+                raise UserError(f"data.text.tokenizer is {name}, {wrong}", f"set data.text.tokenizer_sha256: {found}")
+        return cls(path, name)
 
 
 @dataclass(frozen=True)

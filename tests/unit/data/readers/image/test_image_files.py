@@ -188,7 +188,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
 def test_a_bad_file_is_set_aside_with_its_reason(case: str, home: Path) -> None:
     data, reason = BAD_FILES[case]
     (home / "data/raw/pets/cat/bad.png").write_bytes(data)
-    folder = run(home, bad_limit=0.1)
+    folder = run(home, max_rejected_fraction=0.1)
     found = rejected(folder)
     assert list(found) == ["cat/bad.png"]
     assert reason in found["cat/bad.png"]
@@ -206,7 +206,7 @@ def test_whatever_pillow_raises_on_one_file_sets_it_aside(home: Path, monkeypatc
 
     monkeypatch.setattr(Image, "open", failing)
     (home / "data/raw/pets/cat/odd.png").write_bytes(b"odd")
-    assert rejected(run(home, bad_limit=0.1)) == {
+    assert rejected(run(home, max_rejected_fraction=0.1)) == {
         "cat/odd.png": "it is damaged (error: unpack requires a buffer of 4 bytes)"
     }
 
@@ -230,7 +230,7 @@ def test_other_files_beside_images_are_counted_apart(home: Path) -> None:
         (pets / name).parent.mkdir(exist_ok=True)
         (pets / name).write_bytes(b"<svg> no image")
     said: list[str] = []
-    folder = run(home, said, bad_limit=0.0)
+    folder = run(home, said, max_rejected_fraction=0.0)
     assert read_info(folder).classes == ("cat", "dog")
     assert sum(read_info(folder).counts.values()) == 60
     assert len(rejected(folder)) == 7
@@ -349,6 +349,11 @@ def _same(pets: Path) -> None:
         path.write_bytes(encoded(Image.new("RGB", (12, 12), "red")))
 
 
+def _two_lists(pets: Path) -> None:
+    for name in ("a.csv", "b.TSV"):
+        (pets / name).write_text(table())
+
+
 BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "nothing in it": (_nothing, {}, "holds no file"),
     "an empty class": (lambda pets: (pets / "bird").mkdir(), {}, "no file in the class folder bird"),
@@ -369,16 +374,30 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
         "dogs/01.png: the only image of its class 'dogs'; was 'dog' meant?",
     ),
     "only bad files": (_spoil(1), {}, "holds no usable sample"),
-    "a class of bad files": (_spoil_class, {"bad_limit": 1.0}, "class 'dog' has no sample in the training split"),
+    "a class of bad files": (
+        _spoil_class,
+        {"max_rejected_fraction": 1.0},
+        "class 'dog' has no sample in the training split",
+    ),
     "a class of one image": (_once, {}, "bird/only.png: the only image of its class 'bird'"),
-    "two classes, one of one image": (_one_dog, {"bad_limit": 0.1}, "one class of more than one image, 'cat'"),
+    "two classes, one of one image": (
+        _one_dog,
+        {"max_rejected_fraction": 0.1},
+        "one class of more than one image, 'cat'",
+    ),
     "all alike": (_same, {}, "are equal|split is empty|no sample in the training"),
     "all copies dropped": (_same, {"duplicates": "drop"}, "split is empty"),
     "not below data/raw": (lambda _: None, {"source": "pets/x"}, "is not below data/raw"),
     "above data/raw": (lambda _: None, {"source": "data/raw/../../x"}, "is not below data/raw"),
     "missing": (lambda _: None, {"source": "data/raw/pest"}, "does not exist"),
     "a file": (lambda _: None, {"source": "data/raw/pets/cat/00.png"}, "no folder, tar or zip archive"),
-    "another reader": (lambda _: None, {"format": "image_csv"}, "is a folder"),
+    "another reader": (lambda _: None, {"format": "image_csv"}, "data/raw/pets has no CSV file"),
+    "two lists": (_two_lists, {"format": "image_csv"}, "has 2 CSV files: a.csv, b.TSV"),
+    "a list alone": (
+        _two_lists,
+        {"source": "data/raw/pets/a.csv", "format": "image_csv"},
+        "DVC would not see its images change",
+    ),
     "unknown reader": (lambda _: None, {"format": "imagefolder"}, "did you mean image_folder"),
     "no reader": (lambda _: None, {"format": None}, "data.format does not say"),
     "a reader of cards": (lambda _: None, {"format": "cifar"}, "is for catalogued data"),
@@ -410,12 +429,12 @@ def table(*extra: str, header: str = "path,label", cut: int = 60) -> str:
     return "\n".join([header, *rows, *extra]) + "\n"
 
 
-CSV = {"source": "data/raw/pets/list.csv", "format": "image_csv"}
+CSV = {"source": "data/raw/pets", "format": "image_csv"}
 
 
 def test_a_class_of_one_image_is_set_aside_and_no_class(home: Path) -> None:
     _once(home / "data/raw/pets")
-    folder = run(home, bad_limit=0.1)
+    folder = run(home, max_rejected_fraction=0.1)
     assert rejected(folder) == {"bird/only.png": "the only image of its class 'bird'"}
     assert read_info(folder).classes == ("cat", "dog")
 
@@ -462,7 +481,7 @@ BAD_ROWS: dict[str, tuple[str, str]] = {
 def test_a_bad_row_is_set_aside_with_its_reason(case: str, home: Path) -> None:
     row, reason = BAD_ROWS[case]
     write_csv(home, table(row))
-    found = rejected(run(home, bad_limit=0.1, **CSV))
+    found = rejected(run(home, max_rejected_fraction=0.1, **CSV))
     assert len(found) == 1
     assert reason in next(iter(found.values()))
 

@@ -99,7 +99,7 @@ def test_bad_cells_are_set_aside(tmp_path: Path) -> None:
     table = rows()
     table[3][0], table[9][4] = "big", "NaN"
     text = csv_text(table) + "1,2\n"
-    raw, _ = prepare(write(tmp_path, text), bad_limit=0.05)
+    raw, _ = prepare(write(tmp_path, text), max_rejected_fraction=0.05)
     assert [(each.id, each.reason) for each in raw.set_aside] == [
         ("row/0000201", "line 202: 2 fields, the header has 5"),
         ("row/0000004", "column size: 'big' is no finite number"),

@@ -66,9 +66,9 @@ CSV: dict[str, Broken] = {
     "not in the given encoding": (GOOD.encode("latin-1"), {"encoding": "utf-8"}, "line .*: byte .* is no utf-8", ""),
     "two encodings in a line": (
         GOOD.encode() + "80,Größe Köln ".encode() + b"\xe9,2020-01-01,no,3\n",
-        {"bad_limit": 0.0},
+        {"max_rejected_fraction": 0.0},
         "line 202: mixes encodings: 3 characters are UTF-8, 1 bytes are not",
-        "bad_limit",
+        "max_rejected_fraction",
     ),
     "an unknown encoding": (GOOD, {"encoding": "utf8000"}, "data.encoding 'utf8000' is no encoding", "cp1252"),
     "bytes for an encoding": (GOOD, {"encoding": "rot13"}, "'rot13' is no encoding", "cp1252"),
@@ -76,11 +76,16 @@ CSV: dict[str, Broken] = {
     "NUL in an encoding": (GOOD, {"encoding": "utf\0"}, "is no encoding", "cp1252"),
     "an open quote": (
         GOOD + '"1,Ulm,2020-01-01,no,3\n1,Ulm,2020-01-01,no,4\n',
-        {"bad_limit": 0.0},
+        {"max_rejected_fraction": 0.0},
         "1 of 202 samples .*\n.*row/0000201: line 202: a quote is opened here and not closed",
-        "bad_limit",
+        "max_rejected_fraction",
     ),
-    "many short lines": (GOOD + "1,Ulm\n" * 50, {}, "50 of 250 samples .* cannot be used", "data.bad_limit"),
+    "many short lines": (
+        GOOD + "1,Ulm\n" * 50,
+        {},
+        "50 of 250 samples .* cannot be used",
+        "data.max_rejected_fraction",
+    ),
     "an unknown target": (GOOD, {"target": "prize"}, "names 'prize', which is no column", "did you mean 'price'"),
     "an unknown column to drop": (GOOD, {"drop": ["twon"]}, "data.table.drop names 'twon'", "'town'"),
     "columns of a recipe's table": (
@@ -99,15 +104,15 @@ CSV: dict[str, Broken] = {
         body(put(4, lambda _: "NaN", 4)),
         {},
         "50 of 200 samples.*\n.*target price is missing",
-        "bad_limit",
+        "max_rejected_fraction",
     ),
-    "infinite targets": (body(put(4, lambda _: "inf", 4)), {}, "'inf' is no finite number", "bad_limit"),
-    "huge targets": (body(put(4, lambda _: "1e300", 4)), {}, "beyond float32", "bad_limit"),
+    "infinite targets": (body(put(4, lambda _: "inf", 4)), {}, "'inf' is no finite number", "max_rejected_fraction"),
+    "huge targets": (body(put(4, lambda _: "1e300", 4)), {}, "beyond float32", "max_rejected_fraction"),
     "text for a number": (GOOD, {"target": "town", "target_kind": "number"}, "target town holds text", "class"),
     "one class": (body(put(1, lambda _: "Ulm")), {"target": "town"}, "one class, 'Ulm'", "another"),
     "a class called None": (
         body(put(1, lambda k: "None" if k % 3 else ("Ulm", "Bonn")[k % 2])),
-        {"target": "town", "bad_limit": 1.0},
+        {"target": "town", "max_rejected_fraction": 1.0},
         "the target town is 'None' in 133 of 200 rows; data.table.missing lists it",
         r'set data.table.missing: \["", "NA", .*"null", "\?"\]',
     ),
@@ -115,7 +120,7 @@ CSV: dict[str, Broken] = {
         body(put(1, lambda k: "NA" if k % 20 == 0 else ("Ulm", "Bonn")[k % 2])),
         {"target": "town"},
         "target town is missing: its cell says 'NA', which data.table.missing lists; if that is a class, take it out",
-        "bad_limit",
+        "max_rejected_fraction",
     ),
     "one class of more than one row": (
         body(put(1, lambda k: "Ulm" if k else "Rom")),
@@ -127,7 +132,7 @@ CSV: dict[str, Broken] = {
         body(put(0, lambda k: "-", 15)),
         {},
         "column size: '-' is no finite number; if it marks a missing value, add it to data.table.missing",
-        "bad_limit",
+        "max_rejected_fraction",
     ),
     "marks that make text of numbers": (
         body(put(0, lambda k: "-", 5)),
@@ -161,9 +166,9 @@ CSV: dict[str, Broken] = {
     ),
     "a class of one row": (
         body(put(1, lambda k: "Rom" if k == 150 else "Ulm" if k % 2 else "Bonn")),
-        {"target": "town", "bad_limit": 0.0},
+        {"target": "town", "max_rejected_fraction": 0.0},
         "row/0000151: target town: the only row of the class 'Rom'",
-        "bad_limit",
+        "max_rejected_fraction",
     ),
     "free text to predict": (body(put(1, lambda k: f"text {k}")), {"target": "town"}, "200 different texts", "another"),
     "free text": (body(put(1, lambda k: f"a house, no. {k}".replace(",", ""))), {}, "town looks like an id", "town"),
@@ -179,7 +184,7 @@ CSV: dict[str, Broken] = {
         body(put(0, lambda k: "big", 15)),
         {},
         "column size: 'big' is no finite number",
-        "bad_limit",
+        "max_rejected_fraction",
     ),
     "commas": (body(put(0, lambda k: f'"1,{100 + k}"')), {}, "'1,100' may be 1100 or 1.100", "data.table.decimal"),
     "two parts of the target": (LEAKING, {}, "one \\+ rest is the target in 100.0%|rest: correlation", "rest"),
@@ -316,4 +321,4 @@ def test_a_line_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path = tmp_path / "x.csv"
     path.write_text(GOOD + "x" * 20_000)
     with pytest.raises(UserError, match="line 202: the line is longer than"):
-        prepare(path, bad_limit=0.0)
+        prepare(path, max_rejected_fraction=0.0)

@@ -9,6 +9,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from samebits.base.errors import UserError
@@ -30,6 +31,13 @@ def write(tmp_path: Path, content: str | bytes) -> Path:
     path = tmp_path / "reviews.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+def test_the_model_will_know_the_column(tmp_path: Path) -> None:
+    path = write(tmp_path, table(list(SAMPLES), header=("review", "stars")))
+    raw = texts_of(path, "text_csv", text="review", label="stars")
+    encoded = raw.encode({"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)})
+    assert encoded.signature.tokens.column == "review"
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
@@ -107,7 +115,7 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "no label": (GOOD + "words,\n", {}, "line 42: it has no label"),
     "a class of empty texts": (
         GOOD + " ,neu\n,neu\n",
-        {"bad_limit": 1.0},
+        {"max_rejected_fraction": 1.0},
         "sample of the class neu; line 42: the text is empty",
     ),
     "a label that occurs once": (GOOD + "words,posi\n", {}, "the only sample of its label 'posi'; was 'pos' meant?"),
@@ -178,7 +186,7 @@ def test_a_line_without_end_takes_bounded_memory(
             file.write("x" * (1 << 20))
         file.write(",pos\n" + GOOD.split("\n", 1)[1].replace("number", "count"))
     tracemalloc.start()
-    raw = texts_of(path, "text_csv", bad_limit=0.1)
+    raw = texts_of(path, "text_csv", max_rejected_fraction=0.1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [each.id for each in raw.set_aside] == ["line 42"]
@@ -188,6 +196,6 @@ def test_a_line_without_end_takes_bounded_memory(
 
 
 def test_a_label_of_one_broken_row_is_set_aside_with_it(tmp_path: Path) -> None:
-    raw = texts_of(write(tmp_path, GOOD + " ,posi\n"), "text_csv", bad_limit=0.1)
+    raw = texts_of(write(tmp_path, GOOD + " ,posi\n"), "text_csv", max_rejected_fraction=0.1)
     assert [(each.id, each.reason) for each in raw.set_aside] == [("line 42", "the text is empty")]
     assert raw.classes == ("neg", "pos")

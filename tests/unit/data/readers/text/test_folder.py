@@ -80,12 +80,12 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], str]] = {
     "a class of train without a file": ({**CUT, "train/none/": b""}, {}, "no file in the class folder train/none"),
     "a class of broken files": (
         {**GOOD, "none/x.txt": b"a\0", "none/y.txt": b""},
-        {"bad_limit": 1.0},
+        {"max_rejected_fraction": 1.0},
         "no usable sample of the class none; none/x.txt: it holds NUL bytes",
     ),
     "a class of one broken file": (
         {**GOOD, "none/x.txt": b""},
-        {"bad_limit": 1.0},
+        {"max_rejected_fraction": 1.0},
         "class none; none/x.txt: the text is",
     ),
     "one class": ({name: data for name, data in GOOD.items() if name[0] == "p"}, {}, "needs two classes"),
@@ -134,7 +134,7 @@ def test_whatever_a_library_raises_on_one_file_sets_it_aside(tmp_path: Path, mon
         return read(data, encoding)
 
     monkeypatch.setattr(folder, "decode", failing)
-    raw = texts_of(write(tmp_path, {**GOOD, "pos/odd.txt": b"odd"}), "text_folder", bad_limit=0.1)
+    raw = texts_of(write(tmp_path, {**GOOD, "pos/odd.txt": b"odd"}), "text_folder", max_rejected_fraction=0.1)
     assert {each.id: each.reason for each in raw.set_aside} == {
         "pos/odd.txt": "it cannot be read (AssertionError: unknown status keyword)"
     }
@@ -146,7 +146,7 @@ def test_each_class_of_a_card_needs_a_text(tmp_path: Path) -> None:
 
     def read(*classes: str) -> tuple[str, ...]:
         card = Card.model_validate(made | {"classes": list(classes)})
-        data = settings("tiny", "text_folder", bad_limit=1.0)
+        data = settings("tiny", "text_folder", max_rejected_fraction=1.0)
         source = Source("tiny", data, card, {"tr-images": folder}, None, tmp_path, print)
         return read_source("text_folder", source).classes
 

@@ -106,7 +106,7 @@ def test_labels_groups_and_numbers_of_hostile_json_lines_are_set_aside(tmp_path:
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join(good + bad), encoding="utf-8")
     with bounded(10):
-        raw = texts_of(path, "text_jsonl", bad_limit=0.5, split="group", group_column="group")
+        raw = texts_of(path, "text_jsonl", max_rejected_fraction=0.5, split="group", group_column="group")
     assert len(raw) == len(good)
     assert [each.id for each in raw.set_aside] == [f"line {len(good) + k}" for k in range(1, len(bad) + 1)]
     assert raw.classes == ("neg", "pos")

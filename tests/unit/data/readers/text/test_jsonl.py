@@ -73,7 +73,7 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a label that is an object": (line({"text": "a", "label": {}}), {}, "'label' is an object"),
     "a class of broken texts": (
         line({"text": "", "label": "neu"}) + json.dumps({"text": 3, "label": "neu"}),
-        {"bad_limit": 1.0},
+        {"max_rejected_fraction": 1.0},
         "no usable sample of the class neu; line 41: the text is empty",
     ),
     "a label that occurs once": (line({"text": "a", "label": "ne"}), {}, "was 'neg' meant?"),

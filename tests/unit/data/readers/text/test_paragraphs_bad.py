@@ -31,7 +31,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
     "an author of one paragraph": (two(verne__x_txt=book("verne", 1)), {}, "the only sample of its label 'verne'"),
     "an author of verse": (
         two(verne__x_txt=b"short\n\n" * 99),
-        {"bad_limit": 1.0},
+        {"max_rejected_fraction": 1.0},
         r"no usable sample of the class verne; verne-x\.txt: no paragraph of 200",
     ),
     "a name without a dash": (two(notes_txt=book("x")), {}, r"notes\.txt: it is not called AUTHOR-title\.txt"),

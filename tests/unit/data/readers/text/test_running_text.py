@@ -11,6 +11,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from samebits.base.errors import UserError
+from samebits.base.files import sha256_file
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.data.preparation.prepare import require_usable, split_and_encode
 from samebits.data.preparation.shards import write_prepared
@@ -158,7 +159,8 @@ def test_a_given_tokenizer_is_used_as_it_is(tmp_path: Path) -> None:
     books(tmp_path, a_txt=book(1), b_txt=book(2))
     _, first = prepared(tmp_path, text={"vocabulary": 320})
     (tmp_path / "given.json").write_bytes(first.files["tokenizer.json"])
-    _, second = prepared(tmp_path, text={"tokenizer": "given.json", "vocabulary": 300})
+    pin = sha256_file(tmp_path / "given.json")
+    _, second = prepared(tmp_path, text={"tokenizer": "given.json", "tokenizer_sha256": pin, "vocabulary": 300})
     assert second.signature.tokens.vocabulary == first.signature.tokens.vocabulary == 320
     assert second.files == first.files
 
@@ -193,5 +195,5 @@ def test_a_bad_file_beside_good_ones_is_set_aside(tmp_path: Path) -> None:
         "empty.txt": "is empty",
         "scan.pdf": "no text file",
     }
-    with pytest.raises(UserError, match=r"1 of \d+ samples .* data.bad_limit"):
-        require_usable(raw, settings(bad_limit=0.0))
+    with pytest.raises(UserError, match=r"1 of \d+ samples .* data.max_rejected_fraction"):
+        require_usable(raw, settings(max_rejected_fraction=0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,10 @@ def good(folder: Path) -> None:
     books(folder, a_txt=book(1))
 
 
-GIVEN: dict[str, Any] = {"text": {"tokenizer": "data/raw/given.json"}}
+def pinned(data: bytes) -> dict[str, Any]:
+    return {"text": {"tokenizer": "data/raw/given.json", "tokenizer_sha256": hashlib.sha256(data).hexdigest()}}
+
+
 MIXED = ("Größe, Maß, Café. " * 20).encode() + "Ende: Übung".encode("cp1252") + book(1).encode()
 
 CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
@@ -78,18 +82,28 @@ CASES: dict[str, tuple[Make, dict[str, Any], str]] = {
     "a tokenizer that is not there": (good, {"text": {"tokenizer": "data/raw/lost.json"}}, r"lost.json does not exist"),
     "a tokenizer that is no JSON": (
         given(b"oops"),
-        {"text": {"tokenizer": "data/raw/given.json"}},
+        pinned(b"oops"),
         r"is no tokenizer.json",
     ),
     "a tokenizer without a model": (
         given(b"{}"),
-        {"text": {"tokenizer": "data/raw/given.json"}},
+        pinned(b"{}"),
         r"is no tokenizer.json",
+    ),
+    "a tokenizer that nothing pins": (
+        given(b"{}"),
+        {"text": {"tokenizer": "data/raw/given.json"}},
+        r"which nothing pins[^$]*set data\.text\.tokenizer_sha256: 44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c",
+    ),
+    "another tokenizer than the pinned one": (
+        given(b"[]"),
+        pinned(b"{}"),
+        r"whose sha256 is not 44136fa355b3",
     ),
     "too much set aside": (
         lambda folder: books(folder, a_txt=book(1, 20), b_txt=b"\0", c_md=b"", d_pdf=b"x"),
         {},
-        r"2 of \d+ samples .*cannot be used, data.bad_limit is 0.01",
+        r"2 of \d+ samples .*cannot be used, data.max_rejected_fraction is 0.01",
     ),
 }
 

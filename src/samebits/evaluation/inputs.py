@@ -1,6 +1,6 @@
 """What an evaluator gets and what it gives back; one evaluator for each kind of target.
 
-An evaluator is a module with `evaluate(subject, settings) -> Evaluation`. To add one: write the file, add its line to
+An evaluator is a module with `evaluate(evaluated, settings) -> Evaluation`. To add one: write the file, add its line to
 `EVALUATORS`.
 """
 
@@ -33,12 +33,12 @@ EVALUATORS: dict[str, str] = {
 }
 """Kind of target -> module."""
 
-Facts = list[tuple[str, list[tuple[str, str]]]]
+Details = list[tuple[str, list[tuple[str, str]]]]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is judged.
+class EvaluationInputs:
+    """A checkpoint and the split that it is evaluated on.
 
     Attributes:
         serving: the checkpoint's model with its preprocessing, fp32, on the CPU.
@@ -78,7 +78,7 @@ class Evaluation:
     table: list[str] = field(default_factory=list)
 
 
-def raw_outputs(subject: Subject, batch_size: int) -> npt.NDArray[np.float32]:
+def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.float32]:
     """Raw outputs of the whole split in eager fp32 on the CPU, where a checkpoint gives the same numbers everywhere.
 
     Raises:
@@ -86,9 +86,9 @@ def raw_outputs(subject: Subject, batch_size: int) -> npt.NDArray[np.float32]:
     """
     parts = []
     with torch.inference_mode():
-        for batch in sequential(subject.split, batch_size):
-            subject.check()
-            parts.append(subject.serving.outputs(batch.inputs).numpy())
+        for batch in sequential(evaluated.split, batch_size):
+            evaluated.check()
+            parts.append(evaluated.serving.outputs(batch.inputs).numpy())
     if not parts:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
     return np.concatenate(parts)
@@ -101,7 +101,7 @@ class Origin(NamedTuple):
     source: str
 
 
-def read_origins(subject: Subject) -> list[Origin]:
+def read_provenance(evaluated: EvaluationInputs) -> list[Origin]:
     """Of each row of the split.
 
     Raises:
@@ -110,26 +110,26 @@ def read_origins(subject: Subject) -> list[Origin]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = subject.prepared / "manifest.parquet"
+    path = evaluated.prepared / "manifest.parquet"
     try:
         table = pq.read_table(path, columns=["split", "id", "source"], filters=[("split", "=", "test")])
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} cannot be read: {error}", "make it again: dvc repro prepare") from None
     ids, sources = (table.column(name).to_pylist() for name in ("id", "source"))
-    if len(ids) != len(subject.split):
-        raise UserError(f"{path} names {len(ids):,} test samples of {len(subject.split):,}", "run dvc repro prepare")
+    if len(ids) != len(evaluated.split):
+        raise UserError(f"{path} names {len(ids):,} test samples of {len(evaluated.split):,}", "run dvc repro prepare")
     return [Origin(*each) for each in zip(ids, sources, strict=True)]
 
 
-def facts(subject: Subject, settings: EvaluateParams) -> Facts:
+def details(evaluated: EvaluationInputs, settings: EvaluateParams) -> Details:
     """Tables for the end of a report: data, model, how it was evaluated."""
-    info, config = subject.info, subject.checkpoint.config
+    info, config = evaluated.info, evaluated.checkpoint.config
     data = [("name", info.title), ("licence", info.licence), ("samples", describe_inputs(info))]
     if info.classes:
         data.append(("classes", f"{len(info.classes)}"))
     data.append(("splits", ", ".join(f"{count:,} {split}" for split, count in info.counts.items())))
     data.append(("digest", info.digest))
-    parameters = sum(parameter.numel() for parameter in subject.checkpoint.model.parameters())
+    parameters = sum(parameter.numel() for parameter in evaluated.checkpoint.model.parameters())
     model = [("model", str(config.model.get("name"))), ("parameters", f"{parameters:,}")]
     model += [(name, _text(value)) for name, value in sorted(config.model.items()) if name != "name"]
     model += [(f"task.{name}", _text(value)) for name, value in sorted(config.task.items())]
