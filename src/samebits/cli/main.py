@@ -144,7 +144,7 @@ def _sync(_: argparse.Namespace) -> None:
     for name, events in report.waiting.items():
         print(f"waiting: {name}, {events} events")
     if report.problem:
-        raise UserError(report.problem, "bring the server up, then run this again; nothing is lost")
+        raise UserError(report.problem, "samebits doctor looks at the store; then run this again: nothing is lost")
     print(f"{len(report.sent) + len(report.replayed)} runs brought up to date, nothing waits")
 
 

@@ -141,7 +141,7 @@ def open_model(path: Path) -> Opened:
         try:
             metadata[key] = json.loads(stored[key])
             check(metadata[key])
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else _line(error)
             raise UserError(f"{path}: {key!r} in its metadata is not what export writes: {reason}", _FIX) from None
     return Session(path, session), metadata
@@ -202,6 +202,11 @@ def _check_image(value: dict[str, Any]) -> None:
     _require(shape[0] in {1, 3}, f"shape is {shape}, images have one channel (grey) or three (RGB)")
     _require(isinstance(mean, list) and len(mean) == shape[0] and all(map(_is_number, mean)), "mean")
     _require(value.get("resize", "pad") in {"pad", "crop", "stretch"}, "resize")
+    bounds = value.get("value_range")
+    _require(
+        bounds is None or (isinstance(bounds, list) and len(bounds) == 2 and all(map(_is_number, bounds))),
+        "value_range",
+    )
 
 
 def _check_tokens(value: dict[str, Any]) -> None:
@@ -213,6 +218,11 @@ def _check_table(value: dict[str, Any]) -> None:
 
     _check_texts(value["missing"], "missing")
     _require(value["decimal"] in {".", ","}, "decimal")
+    separator, encoding = value.get("separator"), value.get("encoding")
+    _require(separator is None or (isinstance(separator, str) and len(separator) == 1), "separator")
+    _require(isinstance(value.get("quotes", True), bool), "quotes")
+    _require(encoding is None or isinstance(encoding, str), "encoding")
+    "".encode(encoding or "utf-8")  # raises for what is no encoding of text
     _require(isinstance(value["columns"], list) and bool(value["columns"]), "columns")
     for column in value["columns"]:
         _require(isinstance(column, dict) and isinstance(column["name"], str), "a column has no name")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from samebits.base.boundary import OWN_CODE, own_place
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
-from samebits.params.section import Section
+from samebits.params.section import Section, matching
 from samebits.preprocess import build_preprocess
 from samebits.signature.signature import Signature, TokenInputs
 
@@ -27,6 +27,8 @@ _SHOWN = {
     "table": "rows, float [N, numbers + indicators + categories]",
     "tokens": "tokens, int64 [N, L]",
 }
+
+_FILE = r"custom/([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.py"
 
 
 class Settings(Section):
@@ -40,8 +42,8 @@ class Settings(Section):
     """
 
     name: Literal["own"]
-    file: str = Field(default="custom/example.py", pattern=r"^custom/([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.py$")
-    class_name: str = Field(default="Net", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    file: Annotated[str, matching(_FILE, "a path as custom/mine.py, of letters, digits, _ and -")] = "custom/example.py"
+    class_name: Annotated[str, matching("[A-Za-z_][A-Za-z0-9_]*", "the name of a class")] = "Net"
     arguments: dict[str, Any] = Field(default={})
 
 

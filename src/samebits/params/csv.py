@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from samebits.params.section import Section
+from samebits.params.section import Section, matching
+
+_SEPARATOR = 'one character, no letter, digit, quote or line end; a tab is "\\t" in double quotes'
 
 
 class CsvParams(Section):
@@ -19,6 +21,6 @@ class CsvParams(Section):
         columns: names of the columns, where the file has no first line of names.
     """
 
-    separator: str | None = Field(default=None, pattern=r"^[^\"\r\nA-Za-z0-9]$")
+    separator: Annotated[str, matching(r"[^\"\r\nA-Za-z0-9]", _SEPARATOR)] | None = None
     quotes: bool = True
     columns: list[Annotated[str, Field(min_length=1)]] = Field(default=[])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from samebits.params.section import Section
+from samebits.params.section import Section, matching
 
 
 class TrackingParams(Section):
@@ -39,7 +39,9 @@ class RuntimeParams(Section):
         progress: a bar (`auto`: if the output is a terminal, else plain lines).
     """
 
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")
+    device: Annotated[
+        str, matching(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", "auto, cpu, mps, cuda or xpu; cuda:1 is the second")
+    ] = "auto"
     processes: int = Field(default=1, ge=1, le=64)
     workers: int | None = Field(default=None, ge=0, le=64)
     memory_mib: int = Field(default=4096, ge=1)

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import re
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Section(BaseModel):
     """Unknown keys are refused, values are not coerced ("3" is no number), instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def matching(pattern: str, allowed: str) -> AfterValidator:
+    """A text of one form. What is allowed is said in words: a pattern is no message."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(f"must be {allowed}")
+        return text
+
+    return AfterValidator(check)

@@ -29,13 +29,12 @@ def summary_of(project: Project, experiment: str) -> dict[str, Any] | None:
     target = pick_target(project)
     if target.local and not (project.mlruns / "mlflow.db").is_file():
         return None
-    from mlflow import MlflowClient
+    # Before MLflow: it switches MLflow's telemetry off.
+    from samebits.tracking.upload.mlflow_store import open_client  # isort: skip
     from mlflow.exceptions import MlflowException
 
-    import samebits.tracking.upload.mlflow_store  # noqa: F401  # switches MLflow's telemetry off before it is imported
-
     try:
-        client = MlflowClient(target.uri)
+        client = open_client(target, project)
         folders = [each.experiment_id for each in client.search_experiments()]
         # A name with a quote in it is no name of DVC's.
         found = client.search_runs(folders, f"tags.`dvc.exp_name` = '{experiment}'", max_results=1)

@@ -26,7 +26,8 @@ class Settings(Section):
     Attributes:
         label_smoothing: share of the target spread evenly over all classes (Szegedy et al., 2016), in training only.
         class_weights: how much a sample of each class counts in training: `none` (alike), `balanced` (the less, the
-            more samples its class has; 1 on average), or a mapping of class names to weights, 1 where left out.
+            more samples its class has; 1 on average), or a mapping of class names to weights, 1 where left out; a name
+            such as 0 or true in quotes, since DVC stops at a mix of numbers and texts.
     """
 
     name: Literal["classification"]

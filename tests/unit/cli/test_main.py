@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -205,3 +207,22 @@ def test_a_limit_of_the_gate_that_is_none_is_refused(
         main(["register", option, value])
     assert ended.value.code == 2
     assert option in capsys.readouterr().err
+
+
+def test_a_full_disk_is_a_message_and_a_bug_stays_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(project / "params.yaml"))
+
+    def broken(_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(cli, "_use", full)
+    assert main(["use", "mnist"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"samebits use: error: no space left on the disk of {project / 'params.yaml'}"
+    assert told[1].endswith("then try again")
+    monkeypatch.setattr(cli, "_use", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["use", "mnist"])

@@ -125,6 +125,10 @@ TAMPERED: dict[str, Callable[[Path], Any]] = {
     "a table without columns": lambda p: write(p, metadata=table(columns=[])),
     "a column without a name": lambda p: write(p, metadata=table(columns=[{"kind": "number"}])),
     "an unknown part of a date": lambda p: write(p, metadata=table(columns=[COLUMN | {"part": "eon"}])),
+    "an encoding that is no text": lambda p: write(p, metadata=table(columns=[COLUMN], encoding=[])),
+    "an encoding of no text": lambda p: write(p, metadata=table(columns=[COLUMN], encoding="rot13")),
+    "a separator of three letters": lambda p: write(p, metadata=table(columns=[COLUMN], separator="abc")),
+    "quotes that are no switch": lambda p: write(p, metadata=table(columns=[COLUMN], quotes="yes")),
     "texts of no length": lambda p: write(p, metadata={"preprocessing": '{"kind": "tokens", "length": 0}'}),
     "an input of floats": lambda p: write(
         p, [helper.make_node("ReduceMean", ["images"], ["answer"], axes=[2, 3])], [("images", FLOAT, [2, 2, 1, 1])]

@@ -86,7 +86,9 @@ WRONG = [
     ("transfer", {"weights": "acme/bert", "revision": "main"}, "transfer = ", "acme/bert/commits/main lists"),
     ("transfer", {"weights": "minilm", "revision": "0" * 40}, "transfer = ", "set revision: null"),
     ("transfer", {"weights": "data/raw/bert", "revision": "0" * 40}, "transfer = ", "set revision: null"),
-    ("runtime.device", "gpu", "runtime.device = 'gpu'", "pattern"),
+    ("runtime.device", "gpu", "runtime.device = 'gpu'", "must be auto, cpu, mps, cuda or xpu"),
+    ("data.csv.separator", "\\t", "data.csv.separator = ", "must be one character"),
+    ("transfer.sha256", "abc", "transfer.sha256 = 'abc'", "must be 64 hex digits"),
     ("runtime.tracking.enable", 1, "runtime.tracking.enable = 1", "did you mean enabled?"),
 ]
 

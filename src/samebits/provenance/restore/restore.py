@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def restore(project: Project, name: str, into: Path | None, *, check: bool = Fal
     """
     root = project.workspace
     found = find(project, name)
-    target = (into or root.parent / f"{root.name}-{_slug(name)}").absolute()
+    target = Path(os.path.normpath((into or root.parent / f"{root.name}-{_slug(name)}").absolute()))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty", "name another folder: --into DIR")
     workspace = _worktree(root, found.commit, target)

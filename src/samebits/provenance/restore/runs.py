@@ -59,7 +59,7 @@ class Runs:
     """The runs of a project, in its own store or on the server that `MLFLOW_TRACKING_URI` names.
 
     Raises:
-        UserError: if that server cannot be reached.
+        UserError: if that server cannot be reached, or the project's own store is damaged.
     """
 
     def __init__(self, project: Project) -> None:
@@ -69,11 +69,10 @@ class Runs:
         if target.local and not (project.mlruns / "mlflow.db").is_file():
             return  # nothing was recorded here, and reading makes no store
         check_reachable(target)
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        from mlflow import MlflowClient
+        from samebits.tracking.upload.mlflow_store import open_client
 
-        self._client = MlflowClient(target.uri)
+        self._client = open_client(target, project)
 
     def by_id(self, run_id: str) -> Run | None:
         """The run, also if it was deleted in the UI; None if there is none."""

@@ -243,9 +243,13 @@ def mlflow_store(project: Project) -> Iterator[Line]:
         return
     target = pick_target(project)
     check_reachable(target)
-    from samebits.tracking.upload.mlflow_store import probe
+    from samebits.tracking.upload.delivery import StoreUnavailable
+    from samebits.tracking.upload.mlflow_store import DISK_FIX, probe
 
-    seconds = probe(project, target, params.runtime.tracking.experiment)
+    try:
+        seconds = probe(project, target, params.runtime.tracking.experiment)
+    except StoreUnavailable as error:
+        raise UserError(str(error), DISK_FIX if target.local else "look at the server and its log") from None
     yield Line("mlflow", "ok", f"{target.shown}: wrote and read back in {seconds:.1f} s")
 
 

@@ -114,7 +114,7 @@ def clean(project: Project, say: Callable[[str], None] = print, silent_s: float 
     check_reachable(target)
     if target.local and not (project.mlruns / "mlflow.db").exists():
         return 0
-    from samebits.tracking.upload.mlflow_store import RECORD_TAG, MlflowStore
+    from samebits.tracking.upload.mlflow_store import DISK_FIX, RECORD_TAG, MlflowStore
     from samebits.tracking.upload.sender import deliver_left_over
 
     os.chdir(project.home)
@@ -133,7 +133,7 @@ def clean(project: Project, say: Callable[[str], None] = print, silent_s: float 
                 say(f"closed {run.info.run_name}: {reason}")
                 closed += 1
     except StoreUnavailable as error:
-        raise UserError(str(error), "start the server, then run this again") from None
+        raise UserError(str(error), DISK_FIX if target.local else "start the server, then run this again") from None
     return closed
 
 

@@ -34,6 +34,7 @@ from samebits.tracking.upload.delivery import (
 )
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 
 import mlflow
 from mlflow import MlflowClient
@@ -59,6 +60,8 @@ _SET_UP_S = 120.0
 _AT_ONCE = 100
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "MALFORMED_REQUEST", "INVALID_STATE"}
 _DIGEST_SHOWN = 16
+
+DISK_FIX = "look at the disk of mlruns and .samebits (df -h, df -i) and at their permissions, then run this again"
 
 
 @contextlib.contextmanager
@@ -90,7 +93,7 @@ def set_up_local(project: Project, target: Target, experiment: str) -> str:
     with filelock.FileLock(project.state / "mlflow.lock", timeout=_SET_UP_S):
         if not database.exists():
             _create_database(database, experiment)
-        client = _open(target, project)
+        client = open_client(target, project)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return _active(client, found.experiment_id, found.lifecycle_stage)
@@ -120,7 +123,7 @@ def _create_database(database: Path, experiment: str) -> None:
         whole.replace(database)
 
 
-def _open(target: Target, project: Project) -> MlflowClient:
+def open_client(target: Target, project: Project) -> MlflowClient:
     """A client.
 
     Raises:
@@ -150,7 +153,7 @@ def explain_broken(database: Path, error: Exception) -> UserError:
             "the runs of before",
         )
     return UserError(
-        f"{database} cannot be opened: {text[:300] or type(error).__name__}", "samebits doctor looks at it"
+        f"{database} cannot be opened: {text.partition(' [SQL')[0][:300] or type(error).__name__}", DISK_FIX
     )
 
 
@@ -196,7 +199,7 @@ class MlflowStore:
     @functools.cached_property
     def client(self) -> MlflowClient:
         """Made after `prepare`: MLflow creates missing tables as soon as there is a client."""
-        return _open(self._target, self._project)
+        return open_client(self._target, self._project)
 
     def prepare(self, experiment: str) -> str:
         """The id of the experiment, which is made where it is missing."""

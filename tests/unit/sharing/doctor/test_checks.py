@@ -246,6 +246,28 @@ def test_torch_and_mlflow(monkeypatch: pytest.MonkeyPatch, project: Project, sta
     assert states(checks.torch_and_device(project)) == ["error"]
 
 
+@pytest.mark.parametrize(("uri", "told"), [("sqlite:///mlruns/mlflow.db", "df -h"), ("http://team:5000", "its log")])
+def test_a_store_that_takes_nothing_is_told_with_what_to_look_at(
+    monkeypatch: pytest.MonkeyPatch, project: Project, uri: str, told: str
+) -> None:
+    from samebits.tracking import tracking_uri
+    from samebits.tracking.upload import delivery, mlflow_store
+    from tests.helpers.workspace import ROOT
+
+    def full(*_: Any) -> float:
+        raise delivery.StoreUnavailable("MLflow does not take the records: No space left on device")
+
+    (project.home / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    local = uri.startswith("sqlite")
+    monkeypatch.setattr(tracking_uri, "pick_target", lambda _: SimpleNamespace(uri=uri, local=local, shown=uri))
+    monkeypatch.setattr(tracking_uri, "check_reachable", lambda _: None)
+    monkeypatch.setattr(mlflow_store, "probe", full)
+    with pytest.raises(UserError) as raised:
+        list(checks.mlflow_store(project))
+    assert "No space left" in raised.value.problem
+    assert told in raised.value.fix
+
+
 def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
     monkeypatch: pytest.MonkeyPatch, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
