@@ -11,6 +11,7 @@ from pathlib import Path
 from samebits.base.errors import UserError
 from samebits.base.git import head_commit, names
 from samebits.base.paths import Project
+from samebits.pipeline.dvc_files import added_data
 from samebits.pipeline.dvc_yaml import read_pipeline
 
 
@@ -19,6 +20,8 @@ def untracked_inputs(project: Project) -> list[tuple[str, str]]:
     stages = read_pipeline(project.workspace).values()
     made = {path for stage in stages for path in stage.paths()}
     wanted = sorted({dep for stage in stages for dep in stage.deps if dep not in made})
+    # DVC also brings what `dvc add` keeps, which git ignores.
+    made |= added_data(project.workspace, wanted).keys()
     wanted = [path for path in wanted if not any(Path(path).is_relative_to(out) for out in made)]
     present = [path for path in [*wanted, "params.yaml", "dvc.yaml"] if (project.workspace / path).exists()]
     problems = {path: "is missing: restore it, or take it out of dvc.yaml" for path in wanted if path not in present}
