@@ -148,19 +148,31 @@ def dvc_and_plugins(project: Project) -> Iterator[Line]:
 
 
 def _lock_file(file: Path) -> Iterator[Line]:
-    """DVC writes what it works on into a JSON file; a full disk, or a power cut, leaves a part of it."""
-    if not file.exists():
+    """DVC writes what it works on into a JSON file; a full disk, or a power cut, leaves a part of it, with which every
+    command says "Unable to read RWLock-file". It holds nothing that outlives a command, and DVC makes a new one."""
+    if _is_whole(file):
+        return
+    time.sleep(0.5)  # a command that runs now may just be writing it
+    if _is_whole(file):
         return
     try:
-        whole = isinstance(json.loads(file.read_bytes()), dict)
-    except (OSError, ValueError):
-        whole = False
-    if not whole:
-        shown = shlex.quote(str(file))
+        file.unlink()
+    except OSError as error:
         yield Line(
-            "dvc", "error", f'its lock file {file} is damaged: every command says "Unable to read RWLock-file"',
-            f"when no dvc command runs here, remove it, DVC makes a new one: rm {shown}",
+            "dvc", "error", f"its lock file {file} is damaged and cannot be removed: {error.strerror}",
+            f"remove it, DVC makes a new one: rm {shlex.quote(str(file))}",
         )  # fmt: skip
+    else:
+        yield Line("dvc", "ok", f"its lock file {file} was damaged and is removed: DVC makes a new one")
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        return isinstance(json.loads(file.read_bytes()), dict)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 def _installed(package: str) -> bool:
