@@ -11,7 +11,9 @@ import pytest
 from samebits.data.fetching.catalog import card_of, load_card
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import use
-from samebits.provenance.golden.loss_trace import trace_steps
+from samebits.provenance.golden.golden import read_trace
+from samebits.provenance.golden.loss_trace import params_digest, trace_steps
+from samebits.provenance.golden.recipe_copy import recipe_params
 from tests.helpers.books import book
 from tests.helpers.pictures import encoded, picture
 from tests.helpers.refusals import raw_folder
@@ -57,6 +59,12 @@ def test_a_recipe_for_images_trains_a_step(recipe: str, tmp_path: Path, small_mn
 def test_a_recipe_for_other_data_has_a_golden_trace(recipe: str) -> None:
     """tests/exact/test_golden.py prepares its data and trains its first steps, which takes longer."""
     assert list((ROOT / "golden" / recipe).glob("*.json"))
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "golden").glob("*/*.json")), ids=lambda file: file.parent.name)
+def test_a_golden_trace_is_of_the_recipe_as_it_is(file: Path) -> None:
+    """Else whoever finds other losses would be told that the parameters differ. samebits golden RECIPE --replace."""
+    assert read_trace(file)["params"] == params_digest(recipe_params(ROOT, file.parent.name))
 
 
 def pets(raw: Path) -> None:

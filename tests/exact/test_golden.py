@@ -25,11 +25,7 @@ from samebits.provenance.golden.golden import (
     trace_copy,
 )
 from samebits.provenance.golden.recipe_copy import UnavailableError, prepared_copy
-from tests.helpers.amount import FULL
 from tests.helpers.workspace import ROOT
-
-LARGE = ("pretrain_resnet18", "spam_bert")
-"""Recipes of which 50 steps take a minute: only `make test-full` makes all of them."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -44,11 +40,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 @pytest.mark.parametrize("recipe", sorted(path.name for path in (ROOT / FOLDER).iterdir()))
 def test_the_first_steps_of_a_recipe(recipe: str, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    steps = 20 if recipe in LARGE and not FULL else STEPS
     try:
         with prepared_copy(project, recipe) as copy:
-            trace = trace_copy(copy, steps)
-            assert len(trace["losses"]) == steps
+            trace = trace_copy(copy, STEPS)
+            assert len(trace["losses"]) == STEPS
             assert 0.0 < float.fromhex(trace["losses"][0]) < 12.0
             named = card_of(read_yaml(ROOT / "recipes" / f"{recipe}.yaml")["data"]["source"])
             assert read_json(copy / "data" / "prepared" / "dataset.json")["name"] == named
@@ -56,7 +51,7 @@ def test_the_first_steps_of_a_recipe(recipe: str, project: Project, capsys: pyte
             file = golden_file(ROOT, recipe, trace["kind"])
             if not file.is_file():
                 # Nothing to compare with: a second run is the weaker test that is left.
-                require_repeated(recipe, trace, trace_copy(copy, steps))
+                require_repeated(recipe, trace, trace_copy(copy, STEPS))
                 with capsys.disabled():
                     print(f"\n{recipe}: no golden trace for {kind_name(trace['kind'])}: two runs agree; add one: "
                           f"samebits golden {recipe}")  # fmt: skip

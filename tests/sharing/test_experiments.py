@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import sys
 from pathlib import Path
@@ -40,7 +41,8 @@ print(json.dumps([[r.info.run_name, r.info.status, r.data.params, r.data.metrics
 
 
 def give_params(team: Team) -> None:
-    """The sections of the real params.yaml beside the toy's own, for whoever reads `runtime`."""
+    """The sections of the real params.yaml beside the toy's own, for whoever reads `runtime`, and the card it names."""
+    shutil.copytree(ROOT / "data" / "catalog", team.ann.folder / "data" / "catalog")
     file = team.ann.folder / "params.yaml"
     real = (ROOT / "params.yaml").read_text()
     (team.ann.folder / "toy.yaml").write_text(file.read_text())
@@ -117,7 +119,7 @@ def test_doctor_says_what_is_wrong_and_exits_by_it(team: Team, local: Path, tmp_
     report = json.loads(done.stdout)
     assert report["healthy"]
     states = {line["name"]: line["state"] for line in report["lines"]}
-    assert list(states) == ["python", "versions", "torch", "git", "dvc", "lock", "remote", "mlflow", "disk"]
+    assert list(states) == ["python", "versions", "torch", "data", "git", "dvc", "lock", "remote", "mlflow", "disk"]
     assert {name for name, state in states.items() if state != "ok"} == {"versions", "git"}
     assert "numpy" in next(line["text"] for line in report["lines"] if line["name"] == "versions")
     # It leaves nothing behind, neither on the remote nor in MLflow.
