@@ -9,12 +9,12 @@ import numpy as np
 
 from samebits.base.decimals import significant
 from samebits.evaluation.report.figures import BLUE, GREY, ORANGE, Canvas, drawn_name
+from samebits.metrics.bootstrap import Floats
 from samebits.metrics.regression import RegressionPredictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-if TYPE_CHECKING:
     from samebits.evaluation.importance import Importance
 
 _POINTS = 5000
@@ -30,7 +30,7 @@ def predicted_figure(numbers: RegressionPredictions, target: str) -> bytes:
     with Canvas(5.4, 5.0) as canvas:
         axes = canvas.axes()
         _few_ticks(axes)
-        axes.scatter(actual, predicted, s=6, alpha=0.35, color=BLUE, linewidths=0)
+        _dots(axes, actual, predicted)
         axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=1)
         axes.set(xlabel=f"{target}, actual", ylabel=f"{target}, predicted", title="Predicted and actual")
         return canvas.png()
@@ -43,7 +43,7 @@ def residuals_figure(numbers: RegressionPredictions, target: str) -> bytes:
     with Canvas(5.4, 5.0) as canvas:
         axes = canvas.axes()
         _few_ticks(axes)
-        axes.scatter(numbers.predicted[rows], numbers.residuals[rows], s=6, alpha=0.35, color=BLUE, linewidths=0)
+        _dots(axes, numbers.predicted[rows], numbers.residuals[rows])
         axes.axhline(0.0, color=GREY, linestyle="--", linewidth=1)
         axes.set(xlabel=f"{target}, predicted", ylabel="predicted - actual", title="Residuals")
         return canvas.png()
@@ -78,6 +78,12 @@ def importance_figure(importances: Sequence[Importance]) -> bytes:
         axes.set_yticks(places, [drawn_name(each.name) for each in shown])
         axes.set(xlabel="R² lost when the column is shuffled", title="Columns that matter")
         return canvas.png()
+
+
+def _dots(axes: Axes, x: Floats, y: Floats) -> None:
+    """Large and opaque where they are few, small and pale where they lie on each other."""
+    few = len(x) < 300
+    axes.scatter(x, y, s=20 if few else 6, alpha=0.7 if few else 0.35, color=BLUE, linewidths=0)
 
 
 def _few_ticks(axes: Axes) -> None:
