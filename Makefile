@@ -42,7 +42,7 @@ repro: setup ## run the pipeline (prepare, train, evaluate, export) and show wha
 	@$(call step,the summary,samebits summary)
 
 # mypy keeps one core busy while pytest begins.
-test: setup lint ## ruff, mypy and the fast tests: 281 s on 2 cores
+test: setup lint ## ruff, mypy and the fast tests: under 5 minutes on 2 cores
 	@{ $(call step,mypy,$(TYPES)); } & types=$$!; \
 	failed=0; ($(call step,pytest,$(FAST))) || failed=$$?; \
 	wait $$types || failed=$$?; exit $$failed
