@@ -273,9 +273,9 @@ def disk(project: Project) -> Iterator[Line]:
     while not cache.exists():
         cache = cache.parent
     want = 2 * outputs + _SPARE
-    for storage in {cache.stat().st_dev: cache, project.home.stat().st_dev: project.home}.values():
-        free = shutil.disk_usage(storage).free
-        text = f"{mib(free)} free at {storage}, a run like the last wants about {mib(want)}"
+    for folder in {cache.stat().st_dev: cache, project.home.stat().st_dev: project.home}.values():
+        free = shutil.disk_usage(folder).free
+        text = f"{mib(free)} free at {folder}, a run like the last wants about {mib(want)}"
         if free < outputs:
             yield Line("disk", "error", text, "make room: samebits gc, or move the cache (dvc cache dir)")
         elif free < want:
