@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from samebits.params.section import Section
+from samebits.params.section import Section, Sha256
 
 
 class TextParams(Section):
@@ -24,7 +24,7 @@ class TextParams(Section):
     text: str = Field(default="text", min_length=1)
     label: str = Field(default="label", min_length=1)
     tokenizer: str = Field(default="bpe", min_length=1)
-    tokenizer_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    tokenizer_sha256: Sha256 | None = None
     vocabulary: int = Field(default=8000, ge=300, le=1 << 20)
     length: int = Field(default=128, ge=4, le=1 << 16)
     lowercase: bool = False

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from samebits.params.section import Section, matching
+from samebits.params.section import Section, Sha256
 
 # What lies below data/raw has more slashes than one.
 _HUB_NAME = re.compile(r"(?!data/)[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -34,7 +34,7 @@ class TransferParams(Section):
 
     weights: str | None = Field(default=None, min_length=1)
     revision: str | None = None
-    sha256: Annotated[str, matching("[0-9a-f]{64}", "64 hex digits")] | None = None
+    sha256: Sha256 | None = None
     freeze: list[str] = Field(default=[])
     layer_decay: float = Field(default=1.0, gt=0.0, le=1.0)
     head_lr: float = Field(default=1.0, gt=0.0)

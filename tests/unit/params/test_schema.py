@@ -89,6 +89,7 @@ WRONG = [
     ("runtime.device", "gpu", "runtime.device = 'gpu'", "must be auto, cpu, mps, cuda or xpu"),
     ("data.csv.separator", "\\t", "data.csv.separator = ", "must be one character"),
     ("transfer.sha256", "abc", "transfer.sha256 = 'abc'", "must be 64 hex digits"),
+    ("data.text.tokenizer_sha256", "abc", "data.text.tokenizer_sha256 = 'abc'", "must be 64 hex digits"),
     ("runtime.tracking.enable", 1, "runtime.tracking.enable = 1", "did you mean enabled?"),
 ]
 
