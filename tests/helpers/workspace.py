@@ -66,7 +66,7 @@ def make_workspace(folder: Path, prepared: Path, quick: bool = True) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("custom", "src", "stages", "recipes"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("params.yaml", "dvc.yaml", ".dvcignore"):
+    for name in ("params.yaml", "dvc.yaml", "packages.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     for name in ("catalog", "raw"):
         shutil.copytree(ROOT / "data" / name, folder / "data" / name)

@@ -1,4 +1,4 @@
-"""The commands about same bits for `samebits`: verify, restore, trace, golden."""
+"""The commands about same bits for `samebits`: verify, restore, trace, golden, packages."""
 
 from __future__ import annotations
 
@@ -48,6 +48,18 @@ def _golden(arguments: argparse.Namespace) -> int:
     return _difference(record_all(project, recipes, replace=arguments.replace, say=say))
 
 
+def _packages(arguments: argparse.Namespace) -> None:
+    from samebits.pipeline.packages import PACKAGES, differences, differences_text, write_packages
+
+    workspace = project_here().workspace
+    if arguments.write:
+        write_packages(workspace, say)
+    elif found := differences(workspace):
+        raise UserError(*differences_text(found))
+    else:
+        print(f"{PACKAGES} is as installed")
+
+
 def _difference(same: bool) -> int:
     return 0 if same else EXIT_DIFFERENT
 
@@ -78,3 +90,6 @@ def add_commands(
     golden.add_argument("recipes", nargs="*", metavar="RECIPE", help="as `mnist` for recipes/mnist.yaml")
     golden.add_argument("--all", action="store_true", help="every recipe whose data can be had, one after the other")
     golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")
+
+    packages = add(commands, "packages", _packages, "compare the installed packages with packages.yaml")
+    packages.add_argument("--write", action="store_true", help="write the installed releases into it")

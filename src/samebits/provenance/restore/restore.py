@@ -18,7 +18,7 @@ from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_cache import bring_outputs, open_objects, share_cache
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_lock import LOCK, read_lock
-from samebits.pipeline.dvc_yaml import PipelineStage, read_pipeline, stage_files
+from samebits.pipeline.dvc_yaml import PipelineStage, param_at, read_pipeline, stage_files
 from samebits.provenance.restore.find import Found, apply_patch, find
 from samebits.provenance.restore.runs import Run, Runs
 from samebits.provenance.verify.copies import copy_tree, scratch
@@ -160,11 +160,13 @@ def _entry(
 ) -> dict[str, Any]:
     """A stage's entry: recorded hashes for data, those of the files here for code."""
     hashes = {dep: recorded.get(dep) or existing_md5(workspace / dep) for dep in stage.deps}
-    params = read_yaml(workspace / "params.yaml")
+    params = {
+        file: {key: param_at(read_yaml(workspace / file), key) for key in keys} for file, keys in stage.params.items()
+    }
     return {
         "cmd": stage.commands[0] if len(stage.commands) == 1 else list(stage.commands),
         "deps": [{"path": dep, "hash": "md5", "md5": digest} for dep, digest in sorted(hashes.items()) if digest],
-        "params": {"params.yaml": {key: params.get(key) for key in stage.params.get("params.yaml", ())}},
+        "params": params,
         "outs": [{"path": path, "hash": "md5", "md5": digest} for path, digest in sorted(outs.items())],
     }
 
