@@ -107,14 +107,17 @@ def rerun(
     everything: list[LockedStage],
     folder: Path,
     say: Callable[[str], None],
+    python: Path | None = None,
 ) -> Verification:
     """Run the chosen stages in a copy and compare their outputs with what the stages name.
 
     Args:
         root: the project that has the cache, and the repository that has `commit`.
         folder: for what is needed aside.
+        python: the interpreter of another environment than this one.
     """
-    require_environment(copy, chosen)
+    if python is None:
+        require_environment(copy, chosen)
     objects = open_objects(root)
     found = Verification()
     recorded = {stage.name: recorded_facts(copy, stage.name, dict(stage.outs)) for stage in chosen}
@@ -131,7 +134,7 @@ def rerun(
             _remove(copy / path)
         for command in stage.commands:
             say(f"verify: {stage.name}: {command}")
-            run_command(command, stage.name, copy)
+            run_command(command, stage.name, copy, python=python)
         now = digests(copy, stage.outs)
         # The record repeats what else is compared: outputs here, code and data by `drift`.
         compared = {path: digest for path, digest in stage.outs.items() if path != record_path(stage.name)}
