@@ -26,7 +26,8 @@ PARAMS = {name: [each for each in stage["params"] if isinstance(each, str)] for 
 """Sections of params.yaml."""
 USED = {name: next(each for each in stage["params"] if isinstance(each, dict)) for name, stage in STAGES.items()}
 """`packages.yaml: [...]`"""
-LOCKED = dict(re.findall(r"^([a-z0-9][a-z0-9.-]*)==([^\s;]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCKED = dict(re.findall(r"^([a-z0-9][a-z0-9.-]*)==([^\s;]+)", LOCK, re.MULTILINE))
 
 
 def script(stage: str) -> Path:
@@ -116,6 +117,7 @@ def test_packages_yaml_names_the_locked_releases_of_what_stages_use() -> None:
     for name, version in [*written.items(), *(pair for some in models.values() for pair in some.items())]:
         assert version == LOCKED[name].partition("+")[0], f"{name}: make setup"
         assert "." not in name, "DVC would look for a section"
+        assert f"\n{name}=={LOCKED[name]} \\\n" in f"\n{LOCK}", "it is not there on every system"
 
 
 def test_every_section_but_runtime_belongs_to_a_stage() -> None:

@@ -45,12 +45,9 @@ def from_index(index: Path) -> dict[str, str]:
 
 def installed(environment: Path) -> str:
     """What each package of an environment says of itself."""
-    code = (
-        "import importlib.util as u\nfor n in ('alpha', 'beta'):\n if u.find_spec(n): print(n, __import__(n).VERSION)"
-    )
-    done = subprocess.run(
-        [environment / "bin" / "python", "-I", "-c", code], capture_output=True, text=True, check=True
-    )
+    code = "import alpha, beta; print(f'alpha {alpha.VERSION}, beta {beta.VERSION}')"
+    python = environment / "bin" / "python"
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
@@ -74,20 +71,14 @@ def test_an_environment_is_restored_from_the_remote_alone(locked: Team, index: P
     shutil.move(index, folder / "gone")
 
     ben = locked.clone("ben")
-    before = (
-        {path.name for path in (ben.folder / ".dvc" / "cache").rglob("*")}
-        if (ben.folder / ".dvc/cache").exists()
-        else set()
-    )
-    assert not before, "a clone and what it pulls have none of it"
     ben.ok("receive")
-    assert not [path for path in ben.cache().values() if path.read_bytes()[:2] == b"PK"]
+    assert not kept_objects(ben.folder / ".dvc" / "cache"), "nobody gets them unasked"
     ben.ok("restore", "HEAD", "--into", str(folder / "code"), "--environment", str(folder / "env"), PIP_NO_INDEX="1")
-    assert installed(folder / "env") == "alpha 1.0\nbeta 0.5"
+    assert installed(folder / "env") == "alpha 1.0, beta 0.5"
     # From the cache, without the remote.
     shutil.move(local, folder / "away")
     ben.ok("restore", "HEAD", "--into", str(folder / "code2"), "--environment", str(folder / "env2"))
-    assert installed(folder / "env2") == "alpha 1.0\nbeta 0.5"
+    assert installed(folder / "env2") == "alpha 1.0, beta 0.5"
 
 
 def test_an_older_lock_is_kept_and_restored_by_its_commit_and_gc_leaves_it(
@@ -105,7 +96,7 @@ def test_an_older_lock_is_kept_and_restored_by_its_commit_and_gc_leaves_it(
     for commit, version in (("HEAD~1", "1.0"), ("HEAD", "2.0")):
         target = folder / f"env-{version}"
         ann.ok("restore", commit, "--into", str(folder / version), "--environment", str(target))
-        assert installed(target) == f"alpha {version}\nbeta 0.5"
+        assert installed(target) == f"alpha {version}, beta 0.5"
 
 
 def test_what_was_left_out_is_named_and_may_come_from_the_index(locked: Team, index: Path) -> None:
@@ -117,7 +108,7 @@ def test_what_was_left_out_is_named_and_may_come_from_the_index(locked: Team, in
     assert "--online" in message
     assert not (folder / "code").exists()
     ann.ok("restore", "HEAD", *where, "--online", **from_index(index))
-    assert installed(folder / "env") == "alpha 1.0\nbeta 0.5"
+    assert installed(folder / "env") == "alpha 1.0, beta 0.5"
 
 
 def test_what_cannot_be_kept_is_one_message_and_leaves_no_tag(locked: Team, index: Path) -> None:
@@ -170,4 +161,4 @@ def test_what_cannot_be_restored_is_one_message_and_leaves_nothing(locked: Team,
     # Damaged in the cache here: it is fetched anew.
     wheel.write_bytes(content)
     ben.ok("restore", "HEAD", *where)
-    assert installed(folder / "env") == "alpha 1.0\nbeta 0.5"
+    assert installed(folder / "env") == "alpha 1.0, beta 0.5"
