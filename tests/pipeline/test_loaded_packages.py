@@ -37,6 +37,9 @@ CANNOT_CHANGE_RESULTS = {
 }  # fmt: skip
 """Names to the reason."""
 
+OPTIONAL_OF_TRANSFORMERS = {"charset-normalizer", "jinja2", "markupsafe", "pillow", "scipy", "torchvision"}
+"""It loads them where they are there, for other models."""
+
 OF_STAGES = {"prepare": {"torch"}}
 """torch names the machine in reports/facts.json."""
 
@@ -89,7 +92,7 @@ def test_what_a_stage_loads_is_listed_or_explained(recipe: str, write: Any, tmp_
     known = metadata.packages_distributions()
     explained = {name for names in CANNOT_CHANGE_RESULTS for name in names.split()} | OBSERVING_PACKAGES.keys()
     if "transformers" in stage_packages(folder, "train"):
-        explained |= required_by("transformers")  # what it could load files with; of it, BERT's modules alone compute
+        explained |= required_by("transformers") | OPTIONAL_OF_TRANSFORMERS  # of it, BERT's modules alone compute
     for stage in ("prepare", "train", "evaluate", "export"):
         modules = loaded(folder, stage)
         names = {canonicalize_name(each) for module in modules if len(set(known.get(module, []))) == 1
