@@ -40,8 +40,10 @@ CANNOT_CHANGE_RESULTS = {
 OPTIONAL_OF_TRANSFORMERS = {"charset-normalizer", "jinja2", "markupsafe", "pillow", "scipy", "torchvision"}
 """It loads them where they are there, for other models."""
 
-OF_STAGES = {"prepare": {"torch"}}
-"""torch names the machine in reports/facts.json."""
+OF_STAGES = {
+    "prepare": {"torch"},  # it names the machine in reports/facts.json
+    "evaluate": {"networkx", "sympy"},  # torch's compiler, which transformers loads and nobody uses
+}
 
 QUICK: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 16, "threads": 1},

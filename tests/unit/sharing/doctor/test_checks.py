@@ -278,6 +278,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
         yield
 
     for name in (
+        "stage_packages",
         "torch_and_device",
         "data_source",
         "git_state",
@@ -295,7 +296,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
     assert not doctor.doctor(project)
     said = capsys.readouterr().out
     assert [line.split()[0] for line in said.splitlines() if not line.startswith(" ")] == [
-        "ok", "warning", "ok", "ok", "error", "ok", "ok", "ok", "ok", "ok",
+        "ok", "warning", "ok", "ok", "ok", "error", "ok", "ok", "ok", "ok", "ok",
     ]  # fmt: skip
     assert "RuntimeError" in said
     assert "planted" not in said
