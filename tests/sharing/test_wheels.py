@@ -77,8 +77,8 @@ def test_an_environment_is_restored_from_the_remote_alone(locked: Team, index: P
     assert installed(folder / "env") == "alpha 1.0, beta 0.5"
     # From the cache, without the remote.
     shutil.move(local, folder / "away")
-    ben.ok("restore", "HEAD", "--into", str(folder / "code2"), "--environment", str(folder / "env2"))
-    assert installed(folder / "env2") == "alpha 1.0, beta 0.5"
+    ben.ok("restore", "HEAD", "--into", str(folder / "code2"), "--environment", str(folder / "code2" / ".venv"))
+    assert installed(folder / "code2" / ".venv") == "alpha 1.0, beta 0.5"
 
 
 def test_an_older_lock_is_kept_and_restored_by_its_commit_and_gc_leaves_it(
@@ -147,6 +147,8 @@ def test_what_cannot_be_restored_is_one_message_and_leaves_nothing(locked: Team,
     assert f"{folder / 'env'} exists and is not empty" in ann.refused("restore", "HEAD", *where)
     assert (folder / "env" / "mine").read_text() == "x"
     shutil.rmtree(folder / "env")
+    message = ann.refused("restore", "HEAD", "--into", str(folder / "code"), "--environment", str(folder / "code"))
+    assert f"--environment {folder / 'code' / '.venv'}" in message
     # Missing, then damaged on the remote.
     ben = locked.clone("ben")
     wheel = kept_objects(local)[0]

@@ -55,7 +55,8 @@ def restore(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty", "name another folder: --into DIR")
     if environment:
-        require_free(environment)
+        environment = Path(os.path.normpath(environment.absolute()))
+        require_free(environment, target)
     fetched = fetch_environment(root, found.commit, online=online, say=say) if environment else None
     workspace = _worktree(root, found.commit, target)
     try:
@@ -68,7 +69,11 @@ def restore(
         _put_lock(found.run, workspace)
     python = None
     if environment and fetched:
-        python = install_environment(fetched, workspace, environment.absolute(), say)
+        try:
+            python = install_environment(fetched, workspace, environment, say)
+        except UserError as error:
+            problem = f"code and parameters are restored in {workspace}, but no environment: {error.problem}"
+            raise UserError(problem, error.fix) from None
     if not (workspace / LOCK).is_file():
         say(f"the commit has no {LOCK}: nothing says which data and model belong to it; make them: dvc repro")
         return True

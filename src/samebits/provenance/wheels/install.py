@@ -83,8 +83,14 @@ def install_environment(fetched: Fetched, workspace: Path, target: Path, say: Sa
     return python
 
 
-def require_free(target: Path) -> None:
-    """Raises UserError if something lies there already."""
+def require_free(target: Path, code: Path) -> None:
+    """Refuse a folder for the environment in which something lies already, or the code would; it may lie in the code's.
+
+    Raises:
+        UserError: naming it.
+    """
+    if code.is_relative_to(target):
+        raise UserError(f"{target} would hold the code as well", f"name another folder: --environment {code / '.venv'}")
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise UserError(f"{target} exists and is not empty", "name another folder: --environment DIR")
 
@@ -139,5 +145,5 @@ def _run(command: list[str | Path], what: str, *, settings: bool) -> None:
         said = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "no reason was given")
         raise UserError(
             f"cannot {what}: {said[:1000]}",
-            "correct that (disk, permissions), and run it again; the environment was removed",
+            "correct that (disk, permissions), and restore into another folder: what was installed was removed again",
         )
