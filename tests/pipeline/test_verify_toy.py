@@ -111,7 +111,7 @@ def test_another_environment_than_the_commits_is_refused(project: Project, repos
     assert repository.dvc("commit", "--force").returncode == 0
     repository.git("add", "-A")
     repository.git("commit", "-q", "-m", "of another environment")
-    with pytest.raises(UserError, match=r"packages.yaml names 1.0") as raised:
+    with pytest.raises(UserError, match=r"packages.yaml: 1.0") as raised:
         verify(project, [], say=lambda _: None)
     assert "samebits restore" in raised.value.fix
 

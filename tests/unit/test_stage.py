@@ -273,7 +273,7 @@ def test_another_release_of_a_package_stops_before_anything_runs(
     (workspace / "packages.yaml").write_text('numpy: "1.0"\n')
     assert run(lambda *, context: pytest.fail("it ran")) == 2
     said = capsys.readouterr().err
-    assert f"numpy {metadata.version('numpy')} is installed, packages.yaml names 1.0" in said
+    assert f"numpy {metadata.version('numpy')} is installed (packages.yaml: 1.0)" in said
     assert "samebits packages --write" in said
     assert tracker.opened == {}
 

@@ -50,11 +50,8 @@ class Difference:
     installed: str
 
     def __str__(self) -> str:
-        if not self.written:
-            return f"{PACKAGES} does not name {self.name}, which is used ({self.installed or 'not'} installed)"
-        if not self.installed:
-            return f"{self.name} is not installed, {PACKAGES} names {self.written}"
-        return f"{self.name} {self.installed} is installed, {PACKAGES} names {self.written}"
+        have = f"{self.name} {self.installed} is installed" if self.installed else f"{self.name} is not installed"
+        return f"{have} ({PACKAGES}: {self.written or 'not named'})"
 
 
 def release(version: str) -> str:

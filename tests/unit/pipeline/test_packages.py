@@ -88,7 +88,7 @@ def test_another_release_stops_the_stages_that_use_it_and_no_other(
     with pytest.raises(UserError) as raised:
         require_packages(workspace, "train")
     assert raised.value.problem == (
-        "torch 2.15.0 is installed, packages.yaml names 2.14.1, transformers is not installed, packages.yaml names 5.1"
+        "torch 2.15.0 is installed (packages.yaml: 2.14.1), transformers is not installed (packages.yaml: 5.1)"
     )
     assert "make setup" in raised.value.fix
     assert "samebits packages --write" in raised.value.fix
@@ -100,7 +100,7 @@ def test_another_release_stops_the_stages_that_use_it_and_no_other(
     ("text", "problem"),
     [
         (None, "does not exist"),
-        ('numpy: "2.1"\nmodels: {bert: {}}\n', "packages.yaml does not name torch, which is used (2.14.1 installed)"),
+        ('numpy: "2.1"\nmodels: {bert: {}}\n', "torch 2.14.1 is installed (packages.yaml: not named)"),
         ('numpy: "2.1"\ntorch: "2.14.1"\n', "packages.yaml has no section models.bert"),
         ('numpy: "2.1"\ntorch: "2.14.1"\nmodels: {bert: 5}\n', "packages.yaml has no section models.bert"),
         ("numpy: [\n", "packages.yaml, line"),
@@ -164,7 +164,7 @@ def test_the_packages_of_ones_own_model_are_those_that_its_code_imports(workspac
         (workspace / "custom" / "blocks" / name).write_text(text)
     require_packages(workspace, "train")  # the model is another one
     choose(workspace, "own")
-    with pytest.raises(UserError, match=r"does not name pillow, which is used \(12.0 installed\), .* timm"):
+    with pytest.raises(UserError, match=r"pillow 12.0 is installed \(packages.yaml: not named\), timm"):
         require_packages(workspace, "train")
     write_packages(workspace, lambda _: None)
     assert read_yaml(workspace / PACKAGES)["models"]["own"] == {"pillow": "12.0", "timm": "1.10"}

@@ -329,6 +329,6 @@ def test_a_package_of_another_release_than_packages_yaml_names_is_an_error(proje
     (project.workspace / "packages.yaml").write_text('numpy: "1.0"\n')
     found = list(checks.stage_packages(project))
     assert [line.state for line in found] == ["error"]
-    assert "packages.yaml names 1.0" in found[0].text
+    assert "(packages.yaml: 1.0)" in found[0].text
     (project.workspace / "packages.yaml").write_text(f'numpy: "{importlib.metadata.version("numpy")}"\n')
     assert states(checks.stage_packages(project)) == ["ok"]
