@@ -31,6 +31,7 @@ from samebits.sharing.share import mib, send
 
 Say = Callable[[str], None]
 _LARGEST = 5
+_CONFIG = ".dvc/config"
 
 
 def keep(
@@ -138,12 +139,20 @@ def _commit(root: Path, folder: Path, repo: Any, lock: Lock, left: Iterable[Pack
         f"{FOLDER}.dvc": (folder / f"{FOLDER}.dvc").read_bytes(),
         ABOUT: json.dumps(about, sort_keys=True, indent=1).encode() + b"\n",
     }
-    entries = b"".join(
-        f"100644 blob {git(root, 'hash-object', '-w', '--stdin', stdin=data)}\t{name}\n".encode()
-        for name, data in sorted(files.items())
-    )
-    tree = git(root, "mktree", stdin=entries)
+    entries = [
+        f"100644 blob {git(root, 'hash-object', '-w', '--stdin', stdin=data)}\t{name}" for name, data in files.items()
+    ]
+    # DVC reads the names of remotes from each revision: a clone without the files asks one when it collects garbage.
+    if config := git(root, "rev-parse", "--verify", "--quiet", f"HEAD:./{_CONFIG}", check=False):
+        inside, _, name = _CONFIG.partition("/")
+        settings = _tree(root, [f"100644 blob {config}\t{name}"])
+        entries.append(f"040000 tree {settings}\t{inside}")
+    tree = _tree(root, entries)
     for part in reversed(Path(git(root, "rev-parse", "--show-prefix")).parts):
-        tree = git(root, "mktree", stdin=os.fsencode(f"040000 tree {tree}\t{part}\n"))
+        tree = _tree(root, [f"040000 tree {tree}\t{part}"])
     identity = ("-c", "user.name=samebits", "-c", "user.email=samebits@localhost")
     return git(root, *identity, "commit-tree", tree, "-m", f"Files of requirements.lock {lock.key}")
+
+
+def _tree(root: Path, entries: list[str]) -> str:
+    return git(root, "mktree", stdin=os.fsencode("".join(f"{entry}\n" for entry in entries)))
