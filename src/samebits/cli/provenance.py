@@ -42,10 +42,10 @@ def _golden(arguments: argparse.Namespace) -> int:
     project = project_here()
     if arguments.all == bool(arguments.recipes):
         raise UserError("name recipes, or --all of them", f"known: {', '.join(recipe_names(project.workspace))}")
+    how = {"mode": arguments.reproducibility, "replace": arguments.replace, "say": say}
     if len(arguments.recipes) == 1:
-        return _difference(record(project, arguments.recipes[0], replace=arguments.replace, say=say))
-    recipes = arguments.recipes or recipe_names(project.workspace)
-    return _difference(record_all(project, recipes, replace=arguments.replace, say=say))
+        return _difference(record(project, arguments.recipes[0], **how))
+    return _difference(record_all(project, arguments.recipes or recipe_names(project.workspace), **how))
 
 
 def _difference(same: bool) -> int:
@@ -77,4 +77,8 @@ def add_commands(
     golden = add(commands, "golden", _golden, "record this hardware's golden trace, or check it", codes)
     golden.add_argument("recipes", nargs="*", metavar="RECIPE", help="as `mnist` for recipes/mnist.yaml")
     golden.add_argument("--all", action="store_true", help="every recipe whose data can be had, one after the other")
+    golden.add_argument(
+        "--reproducibility", choices=("strict", "portable", "portable-v4"), default="strict",
+        help="strict: of this kind of hardware; portable: of every processor of the class",
+    )  # fmt: skip
     golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")

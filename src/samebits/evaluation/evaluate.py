@@ -15,7 +15,7 @@ from samebits.base.files import remove_unfinished, write_bytes, write_json
 from samebits.base.registry import load_module
 from samebits.checkpoints.checkpoint import load_checkpoint
 from samebits.checkpoints.serving import ServingModel
-from samebits.compute.determinism import set_threads
+from samebits.compute.determinism import THREADS, set_threads
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.evaluation.inputs import EVALUATORS, Evaluation, EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
@@ -32,7 +32,7 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
         UserError: missing or damaged inputs, a checkpoint of other data, outputs that are not finite.
         Interrupted: if asked to stop.
     """
-    set_threads(None)
+    set_threads(THREADS)
     project = context.project
     checkpoint = load_checkpoint(project.checkpoint)
     info = read_info(project.prepared)

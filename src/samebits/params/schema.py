@@ -26,7 +26,7 @@ from samebits.params.transfer import TransferParams
 from samebits.params.variants import Variants, settle, variants_of
 from samebits.params.yaml_file import read_yaml
 
-Reproducibility = Literal["strict", "warn", "off"]
+Reproducibility = Literal["portable", "portable-v4", "strict", "warn", "off"]
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataParams,

@@ -101,17 +101,17 @@ class TrainParams(Section):
         shuffle_window: shards a window.
         bucket_by_length: sort texts by length within windows of so many batches, so that a batch holds texts of like
             length and little is computed for padding; the order of the batches stays random. null is off.
-        precision: `auto` is bf16 where the hardware computes in it, else fp32.
+        precision: `auto` is bf16 where the device is faster in it, else fp32; fp32 in portable arithmetic.
         channels_last: keep images as [N, H, W, C] in memory, which convolutions of most hardware prefer.
         compile: `torch.compile` the model; pays on long runs.
-        threads: CPU threads for one operation; null: as many as the cores this process may use.
+        threads: CPU threads for one operation. Another number gives other bits; another number of cores does not.
         gradient_clip: largest global L2 norm of the gradient; null is off.
         ema_decay: decay of the exponential moving average of weights that is evaluated and saved; null is off.
         select: save the weights of the `last` epoch, or of the epoch with the `best` validation loss.
         patience: stop after so many epochs without a better validation loss; null is off.
         elastic: the same bits for any number of processes (`runtime.processes`): each micro-batch is computed alone
             and what they give is added in one fixed order. Needs `micro_batch_size`, with a power of two of them a
-            batch; `threads: null` is then 1.
+            batch.
         on_out_of_memory: `stop` with the size to try, or `halve` the micro-batch (same effective batch).
     """
 
@@ -124,7 +124,7 @@ class TrainParams(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     compile: bool = False
-    threads: int | None = Field(default=None, ge=1)
+    threads: int = Field(default=2, ge=1)
     optimizer: OptimizerParams
     schedule: ScheduleParams = ScheduleParams()
     gradient_clip: float | None = Field(default=None, gt=0.0)

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
 import torch
 
@@ -16,6 +15,7 @@ from samebits.base.registry import load_module
 from samebits.compute import determinism
 from samebits.compute.distributed import ProcessGroup, init_process_group, local_device
 from samebits.compute.hardware import Precision, hardware_kind, pick_device, resolve_precision
+from samebits.compute.portable import set_portable
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import DatasetInfo, open_split, read_info
 from samebits.models import build_model, tokens_read
@@ -30,6 +30,7 @@ from samebits.pipeline.fingerprint import digest
 from samebits.preprocess import build_preprocess
 from samebits.tasks import build_task
 from samebits.training.batch_norm import require_enough_for_batch_norm
+from samebits.training.kind import kind_lines
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.mixup import require_mixable
@@ -49,7 +50,7 @@ class Plan:
     """What the trained weights are a function of: parameters, data, kind of hardware (and the code)."""
 
     seed: int
-    reproducibility: Literal["strict", "warn", "off"]
+    reproducibility: str
     task: Section
     model: Section
     augment: AugmentParams
@@ -94,7 +95,7 @@ class Plan:
 
 def train(
     seed: int,
-    reproducibility: Literal["strict", "warn", "off"],
+    reproducibility: str,
     task: Section,
     model: Section,
     augment: AugmentParams,
@@ -104,10 +105,9 @@ def train(
     context: StageContext,
 ) -> None:
     """Train, or go on where an interrupted training with the same fingerprint stopped."""
-    # Elastic: as many threads per process as it has on its own, whatever the number of processes.
-    threads = train.threads or (1 if train.elastic else None)
-    determinism.set_determinism(reproducibility, threads, compiles=train.compile)
+    determinism.set_determinism(reproducibility, train.threads, compiles=train.compile)
     device = local_device(pick_device(context.runtime.device))
+    own_kind = set_portable(reproducibility, device, train.threads, compiles=train.compile)
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)
     require_mixable(augment, info.signature)
@@ -120,6 +120,9 @@ def train(
         fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
         context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
         context.say(plan.headline())
+        fixed = train.precision != "auto" or own_kind is None
+        for line in kind_lines(context.project.workspace, hardware_kind(device), own_kind, fixed=fixed):
+            context.say(line)
         store = StateStore(context.project.state / "resume", fingerprint, context.say)
         if group.is_rank_zero:
             _run_rank_zero(plan, micro, store, group, context)
@@ -186,7 +189,7 @@ def _micro_batch_size(plan: Plan, context: StageContext) -> int:
     if processes == 1:
         return micro
     if not settings.elastic:
-        if plan.reproducibility == "strict":
+        if plan.reproducibility not in ("warn", "off"):
             raise UserError(
                 f"{processes} processes without train.elastic give other bits than one",
                 "set train.elastic: true (with train.micro_batch_size), or reproducibility: warn",

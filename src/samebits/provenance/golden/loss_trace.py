@@ -94,6 +94,7 @@ def trace_in_process(workspace: Path, steps: int, source: Path, environ: Mapping
         UserError: with what that process said, if it fails.
     """
     from samebits.base.launch import environment
+    from samebits.training.launch import arithmetic_variables
 
     file = workspace / ".samebits" / "trace.json"
     file.parent.mkdir(exist_ok=True)
@@ -101,7 +102,7 @@ def trace_in_process(workspace: Path, steps: int, source: Path, environ: Mapping
     done = subprocess.run(
         [sys.executable, "-m", "samebits.provenance.golden.loss_trace", str(steps), str(file)],
         cwd=workspace,
-        env={**environ, **environment(), "PYTHONPATH": str(source)},
+        env={**environ, **environment(arithmetic_variables(workspace / "params.yaml")), "PYTHONPATH": str(source)},
         capture_output=True,
         encoding="utf-8",
         errors="replace",
