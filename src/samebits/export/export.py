@@ -250,8 +250,7 @@ def _record(
         for key, value in entry.items():
             if isinstance(value, dict):  # of each batch size
                 values |= {f"export/{name}/{key}_batch_{size}": each for size, each in value.items()}
-                value = max(value.values())
-            values[f"export/{name}/{key}"] = float(value)
+            values[f"export/{name}/{key}"] = float(max(value.values()) if isinstance(value, dict) else value)
     context.tracker.summary(values)
     for file in ("card.md", "export.json"):
         context.tracker.artifact(context.project.exported / file, "export")

@@ -17,6 +17,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnxruntime.quantization import calibrate
 
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import read_json, write_json
@@ -201,6 +202,32 @@ def test_what_was_measured_is_recorded_and_in_no_output(tiny_context: Any) -> No
     report = read_json(tiny_context.project.exported / "export.json")
     assert set(report["formats"]["onnx"]) == {"bytes", "file", "ir_version", "opset", "sha256", "within_tolerance"}
     assert set(report["int8"]) == {"bytes", "file", "loses_at_most", "sha256"}
+
+
+def test_int8_ranges_are_the_same_where_activations_differ_in_their_last_bits(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = open_split(project.prepared, "train", in_memory=True)
+    real = calibrate.MinMaxCalibrater.compute_data
+
+    def nearly(calibrator: Any) -> Any:
+        found = real(calibrator)
+        for data in found.values():
+            data.lowest, data.highest = data.lowest * np.float32(1 + 3e-7), data.highest * np.float32(1 - 3e-7)
+        return found
+
+    int8.quantize(project.exported / "model.onnx", tmp_path / "here.onnx", training, 40)
+    monkeypatch.setattr(calibrate.MinMaxCalibrater, "compute_data", nearly)
+    int8.quantize(project.exported / "model.onnx", tmp_path / "elsewhere.onnx", training, 40)
+    assert (tmp_path / "here.onnx").read_bytes() == (tmp_path / "elsewhere.onnx").read_bytes()
+
+
+def test_int8_ranges_hold_all_that_was_seen() -> None:
+    bounds = np.float32([0.0, 1.0, 0.1, 6.0, 3.14159, -0.7, -1e-30, 1e30])
+    wider = int8._coarser(bounds)
+    assert (wider >= bounds).all()
+    assert (wider - bounds <= np.abs(bounds) / 128).all()
+    assert wider[:2].tolist() == [0.0, 1.0]
 
 
 def test_int8_that_loses_too_much_is_refused(project: Project) -> None:
