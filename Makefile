@@ -85,7 +85,7 @@ bench: setup ## measure speed next to other trainers, and write docs/performance
 	@$(call step,the benchmark,python bench/performance.py $(BENCH))
 
 # Only for whoever changes pyproject.toml, with the uv of .venv or another one. Versions already locked stay as they are:
-#   make lock                                   after an edit of the ranges
+#   make lock                                   after an edit of the ranges; then make setup
 #   make lock UPGRADE='--upgrade-package mlflow' or UPGRADE=--upgrade for everything
 UV ?= uv
 UPGRADE ?=

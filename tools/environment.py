@@ -1,5 +1,7 @@
 """Install requirements.lock and this project into .venv with uv. `make` runs it before everything else.
 
+After an installation, packages.yaml gets the releases that the lock has: it is a parameter of the stages.
+
     python3 tools/environment.py            create or repair .venv; well under a second if nothing is to do
     python3 tools/environment.py --fits     exit 0 if this Python can be used, else 1
 
@@ -161,6 +163,8 @@ def install() -> None:
     run("installing requirements.lock", [*uv, "sync", *into, *hashed, *built, LOCK], environment)
     run("checking the packages against each other", [*uv, "check", "--python", PYTHON], environment)
     run("installing samebits", [*uv, "install", *into, "--no-deps", "--editable", ROOT], environment)
+    # Where it cannot (dvc.yaml is being edited), it says so, and a stage will.
+    subprocess.call([BIN / "samebits", "packages", "--write"], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
 
 
 def bring_up_to_date() -> None:

@@ -40,7 +40,7 @@ def workspace(name: str, recipe: str, override: Mapping[str, Any], prepared: Pat
     folder.mkdir(parents=True)
     for part in ("custom", "src", "stages", "recipes", "data/catalog", "data/raw"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for part in ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
+    for part in ("params.yaml", "dvc.yaml", "packages.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / part, folder / part)
     use(folder, recipe, say=lambda _: None)
     change_params(folder, override)

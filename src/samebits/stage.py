@@ -30,6 +30,7 @@ from samebits.compute.launcher import rank_and_size
 from samebits.pipeline.context import TIMES, StageContext, is_rank_zero
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_yaml import stage_files
+from samebits.pipeline.packages import require_packages
 from samebits.pipeline.ran import Record, inputs_now, record_path, write_record
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     try:
         stop.install()
         rank_and_size()  # what is_rank_zero reads is sound from here on
+        require_packages(workspace, name)
         from samebits.params.schema import read_params  # torch is imported here; an early Ctrl-C is handled by now
 
         params = read_params(project.params_file)

@@ -20,7 +20,7 @@ def test_the_parts_without_peers_run_and_are_rendered(tmp_path: Path) -> None:
     # In a copy: it writes beside itself.
     for part in CODE:
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
+    for name in ("params.yaml", "dvc.yaml", "packages.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "data" / "raw").mkdir(exist_ok=True)
     result = subprocess.run(

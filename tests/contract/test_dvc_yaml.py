@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,23 @@ import pytest
 from samebits.params.choices import MODELS, TASKS
 from samebits.params.schema import NAMED, SCALARS, SECTIONS, read_params
 from samebits.params.yaml_file import read_yaml
+from samebits.pipeline.packages import PACKAGES
 from samebits.stage import load_body, sections_of
-from tests.helpers.imports import closure
+from tests.helpers.imports import closure, direct_packages, with_reached
 from tests.helpers.workspace import ROOT
 from tools.document_params import page
 
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 NAMES = list(STAGES)
 OUTPUTS = [next(iter(out)) if isinstance(out, dict) else out for stage in STAGES.values() for out in stage["outs"]]
+
+
+PARAMS = {name: [each for each in stage["params"] if isinstance(each, str)] for name, stage in STAGES.items()}
+"""Sections of params.yaml."""
+USED = {name: next(each for each in stage["params"] if isinstance(each, dict)) for name, stage in STAGES.items()}
+"""`packages.yaml: [...]`"""
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCKED = dict(re.findall(r"^([a-z0-9][a-z0-9.-]*)==([^\s;]+)", LOCK, re.MULTILINE))
 
 
 def script(stage: str) -> Path:
@@ -78,19 +88,48 @@ def test_deps_hold_nothing_that_a_stage_does_not_import(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", NAMES)
 def test_params_are_what_the_stage_takes(stage: str) -> None:
-    assert STAGES[stage]["params"] == list(sections_of(load_body(target(stage))))
+    assert PARAMS[stage] == list(sections_of(load_body(target(stage))))
+
+
+def packages_of(stage: str) -> set[str]:
+    """Packages that a stage uses with every model, derived from its code."""
+    tasks = [] if stage == "prepare" else TASKS.values()
+    return with_reached(stage, direct_packages({script(stage), *closure(script(stage), tasks)}))
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_packages_are_what_the_stage_uses(stage: str) -> None:
+    models = [] if stage == "prepare" else ["models.${model.name}"]
+    assert USED[stage] == {PACKAGES: [*sorted(packages_of(stage)), *models]}
+
+
+def test_packages_yaml_has_what_single_models_use() -> None:
+    common = set.intersection(*(packages_of(stage) for stage in NAMES if stage != "prepare"))
+    used = {model: direct_packages(closure(script("train"), [module])) - common for model, module in MODELS.items()}
+    assert {name: set(some) for name, some in read_yaml(ROOT / PACKAGES)["models"].items()} == used
+
+
+def test_packages_yaml_names_the_locked_releases_of_what_stages_use() -> None:
+    """`make setup` writes it anew where it installs another lock."""
+    written = read_yaml(ROOT / PACKAGES)
+    models = written.pop("models")
+    assert set(written) == {name for used in USED.values() for name in used[PACKAGES]} - {"models.${model.name}"}
+    for name, version in [*written.items(), *(pair for some in models.values() for pair in some.items())]:
+        assert version == LOCKED[name].partition("+")[0], f"{name}: make setup"
+        assert "." not in name, "DVC would look for a section"
+        assert f"\n{name}=={LOCKED[name]} \\\n" in f"\n{LOCK}", "it is not there on every system"
 
 
 def test_every_section_but_runtime_belongs_to_a_stage() -> None:
-    used = {section for stage in STAGES.values() for section in stage["params"]}
+    used = {section for sections in PARAMS.values() for section in sections}
     assert used == {*SCALARS, *NAMED, *SECTIONS} - {"runtime"}
 
 
 def test_params_yaml_is_valid_and_names_every_section_a_stage_reads() -> None:
     raw = read_yaml(ROOT / "params.yaml")
     read_params(ROOT / "params.yaml")
-    for stage in STAGES.values():
-        assert set(stage["params"]) <= set(raw), "DVC fails on a parameter that params.yaml does not hold"
+    for sections in PARAMS.values():
+        assert set(sections) <= set(raw), "DVC fails on a parameter that params.yaml does not hold"
 
 
 def test_the_parameters_page_is_up_to_date() -> None:

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from samebits.params.schema import UNHASHED
 from samebits.params.yaml_file import read_yaml
+from samebits.pipeline.packages import PACKAGES
 from tests.helpers.workspace import ROOT, set_params, stage_environment
 
 ALL = {"prepare", "train", "evaluate", "export"}
 MODEL = {"train", "evaluate", "export"}
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """Another release of a package, written into packages.yaml."""
+
+    package: str
+
+    def write(self, project: Path) -> None:
+        file = project / PACKAGES
+        text, count = re.subn(rf'^( *{self.package}: )".*"$', r'\1"99.0"', file.read_text(), flags=re.MULTILINE)
+        assert count
+        file.write_text(text)
+
 
 # A dict is merged into params.yaml; a path gets a comment appended. OWN is what is set before, and locked.
 EDITS: list[tuple[object, set[str]]] = [
@@ -31,6 +48,12 @@ EDITS: list[tuple[object, set[str]]] = [
     ({"evaluate": {"confidence": 0.9}}, {"evaluate"}),
     ({"export": {"tolerance": 1e-2}}, {"export"}),
     ({"runtime": {"workers": 3}}, set()),
+    (Upgrade("torch"), MODEL),
+    (Upgrade("numpy"), ALL),
+    (Upgrade("pillow"), {"prepare", "evaluate", "export"}),
+    (Upgrade("tokenizers"), {"prepare", "evaluate", "export"}),
+    (Upgrade("onnx-ir"), {"export"}),
+    (Upgrade("transformers"), set()),  # the chosen model does not use it
     ("src/samebits/data/fetching/http.py", set()),  # what it brings is checked against a hash
     ("src/samebits/data/fetching/archives.py", {"prepare"}),
     ("src/samebits/data/readers/table/columns.py", {"prepare"}),
@@ -105,7 +128,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "prepared", "cache", "tmp", "*.local")
     for name in ("custom", "src", "stages", "data", ".dvc"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    for name in ("params.yaml", "dvc.yaml", ".dvcignore", "README.md"):
+    for name in ("params.yaml", "dvc.yaml", "packages.yaml", ".dvcignore", "README.md"):
         shutil.copy(ROOT / name, folder / name)
     for name in ("pets/list.csv", "pets/cat/1.png", "other.csv"):
         (folder / "data/raw" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -133,9 +156,24 @@ def test_an_edit_reruns_exactly(edit: object, stages: set[str], committed: Path,
     shutil.copytree(committed, project, symlinks=True)
     if isinstance(edit, dict):
         set_params(project, edit)
+    elif isinstance(edit, Upgrade):
+        edit.write(project)
     else:
         append(project / str(edit))
     assert changed(project) == stages
+
+
+def test_dvc_names_the_package_that_was_upgraded(committed: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(committed, project, symlinks=True)
+    set_params(project, {"model": {"name": "bert"}})
+    dvc(project, "commit", "--force")
+    Upgrade("torch").write(project)
+    Upgrade("transformers").write(project)
+    said = dvc(project, "status")
+    assert changed(project) == MODEL
+    assert re.findall(r"modified: +(\S+)\n\s+modified: +(\S+)\n", said) == [("torch", "models.bert")] * len(MODEL)
+    assert said.count(f"{PACKAGES}:\n") == len(MODEL)
 
 
 def append(file: Path) -> None:

@@ -1,12 +1,16 @@
-"""Which modules of samebits a script reaches, derived from the imports without running them."""
+"""Which modules of samebits and which packages a script reaches, derived from the imports without running them."""
 
 from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterable
 from functools import cache
+from importlib import metadata
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from tests.helpers.workspace import ROOT
 
@@ -39,6 +43,23 @@ DECIDING = {
     "train": ("samebits.compute.launcher",),
 }
 """Parts of observers that do change what a stage writes: the members of archives, what a card says of its files."""
+
+OBSERVING_PACKAGES = {
+    "filelock": "keeps two trainings apart",
+    "pydantic": "refuses values; those that it lets through are written down, in params.yaml or beside the data",
+    "ruamel-yaml": "reads values of which DVC compares what it reads itself",
+}
+"""What the code of stages imports and what cannot change what they write, with the reason."""
+
+REACHED = {
+    ("train", "torch"): {"networkx", "sympy"},  # torch.compile: shapes, and which parts are computed twice
+    ("export", "torch"): {"networkx", "onnxscript", "sympy"},  # torch.export: shapes; torch.onnx
+    ("export", "onnx"): {"protobuf"},  # writes the file
+    ("export", "onnxscript"): {"ml-dtypes", "onnx-ir"},  # the graph that is written, and its types
+    ("evaluate", "matplotlib"): {"kiwisolver", "pillow"},  # layout="constrained"; writes the PNG
+    ("evaluate", "jinja2"): {"markupsafe"},  # escapes
+}
+"""Packages that a package of a stage's code has write outputs for it, and that may be upgraded without it."""
 
 _NAME = re.compile(r"samebits(\.\w+)+(:\w+)?")
 
@@ -110,3 +131,36 @@ def _is_label(path: Path) -> bool:
         and not any(isinstance(node, ast.Name) and not node.id.startswith("__") for node in ast.walk(each))
         for each in body
     )
+
+
+def direct_packages(files: Iterable[Path]) -> set[str]:
+    """Packages that these files import and that can change a result."""
+    known = metadata.packages_distributions()
+    names = {name for file in files for name in _outside(file)}
+    return {canonicalize_name(known.get(name, [name])[0]) for name in names} - OBSERVING_PACKAGES.keys()
+
+
+def with_reached(stage: str, packages: Iterable[str]) -> set[str]:
+    """The same, with those that they have do the work."""
+    found, todo = set[str](), set(packages)
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        todo |= REACHED.get((stage, name), set()) - found
+    return found
+
+
+@cache
+def _outside(path: Path) -> frozenset[str]:
+    """Top-level names of what a file imports from other packages, not counting those for type checkers alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = _typing_only(tree)
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return frozenset(names - set(sys.stdlib_module_names) - {"samebits"})

@@ -61,15 +61,21 @@ def set_params(workspace: Path, override: Mapping[str, Any], replace: Mapping[st
         yaml.dump(params, stream)
 
 
-def make_workspace(folder: Path, prepared: Path, quick: bool = True) -> Path:
-    """A project in `folder`: the code, the prepared data, small parameters if `quick`; no git, no DVC."""
+def make_code(folder: Path) -> Path:
+    """A project in `folder` without prepared data: the code, the parameters, the catalogue; no git, no DVC."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("custom", "src", "stages", "recipes"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("params.yaml", "dvc.yaml", ".dvcignore"):
+    for name in ("params.yaml", "dvc.yaml", "packages.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     for name in ("catalog", "raw"):
         shutil.copytree(ROOT / "data" / name, folder / "data" / name)
+    return folder
+
+
+def make_workspace(folder: Path, prepared: Path, quick: bool = True) -> Path:
+    """A project in `folder` with the prepared data, and small parameters if `quick`."""
+    make_code(folder)
     shutil.copytree(prepared, folder / "data" / "prepared")
     if quick:
         set_params(folder, SMALL, replace={"model": MODEL})

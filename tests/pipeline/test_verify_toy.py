@@ -103,6 +103,19 @@ def test_the_same_bits(project: Project, repository: Repository, capfd: pytest.C
     assert not repository.git("status", "--short")
 
 
+def test_another_environment_than_the_commits_is_refused(project: Project, repository: Repository) -> None:
+    """What came out would say nothing about the commit's promise."""
+    text = (repository.folder / "dvc.yaml").read_text()
+    (repository.folder / "dvc.yaml").write_text(text.replace("[seed]", "[seed, packages.yaml: [numpy]]"))
+    (repository.folder / "packages.yaml").write_text('numpy: "1.0"\n')
+    assert repository.dvc("commit", "--force").returncode == 0
+    repository.git("add", "-A")
+    repository.git("commit", "-q", "-m", "of another environment")
+    with pytest.raises(UserError, match=r"packages.yaml names 1.0") as raised:
+        verify(project, [], say=lambda _: None)
+    assert "samebits restore" in raised.value.fix
+
+
 def test_other_bits_are_told_tensor_by_tensor(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOY_SHIFT", "1")
     said: list[str] = []

@@ -119,7 +119,19 @@ def test_doctor_says_what_is_wrong_and_exits_by_it(team: Team, local: Path, tmp_
     report = json.loads(done.stdout)
     assert report["healthy"]
     states = {line["name"]: line["state"] for line in report["lines"]}
-    assert list(states) == ["python", "versions", "torch", "data", "git", "dvc", "lock", "remote", "mlflow", "disk"]
+    assert list(states) == [
+        "python",
+        "versions",
+        "packages",
+        "torch",
+        "data",
+        "git",
+        "dvc",
+        "lock",
+        "remote",
+        "mlflow",
+        "disk",
+    ]
     assert {name for name, state in states.items() if state != "ok"} == {"versions", "git"}
     assert "numpy" in next(line["text"] for line in report["lines"] if line["name"] == "versions")
     # It leaves nothing behind, neither on the remote nor in MLflow.

@@ -6,6 +6,7 @@ import io
 import json
 import signal
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,18 @@ def test_wrong_parameters_stop_before_anything_runs(
     (workspace / "params.yaml").write_text(PARAMS + "evaluate: {confidense: 0.9}\n")
     assert run(lambda *, context: pytest.fail("it ran")) == 2
     assert "evaluate.confidense" in capsys.readouterr().err
+    assert tracker.opened == {}
+
+
+def test_another_release_of_a_package_stops_before_anything_runs(
+    run: Run, tracker: FakeTracker, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "dvc.yaml").write_text(DVC.replace("augment]", "augment, packages.yaml: [numpy]]"))
+    (workspace / "packages.yaml").write_text('numpy: "1.0"\n')
+    assert run(lambda *, context: pytest.fail("it ran")) == 2
+    said = capsys.readouterr().err
+    assert f"numpy {metadata.version('numpy')} is installed, packages.yaml names 1.0" in said
+    assert "samebits packages --write" in said
     assert tracker.opened == {}
 
 

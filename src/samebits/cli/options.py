@@ -42,3 +42,25 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
+
+
+def remote_options(command: argparse.ArgumentParser) -> None:
+    """Options of a command that talks to a DVC remote."""
+    command.add_argument("--remote", metavar="NAME", help="a DVC remote (default: the default one)")
+    command.add_argument(
+        "--timeout",
+        type=seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="for its first answer; a transfer may be without a byte four times as long (default: 30)",
+    )
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return value

@@ -1,4 +1,4 @@
-"""The commands about same bits for `samebits`: verify, restore, trace, golden."""
+"""The commands about same bits for `samebits`: verify, restore, trace, golden, packages, wheels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from samebits.base.errors import EXIT_DIFFERENT, UserError
-from samebits.cli.options import positive, project_here, say
+from samebits.cli.options import positive, project_here, remote_options, say
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -24,9 +24,23 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _restore(arguments: argparse.Namespace) -> int:
     from samebits.provenance.restore.restore import restore
 
-    into = Path(arguments.into) if arguments.into else None
-    project = project_here()
-    return _difference(restore(project, arguments.name, into, check=arguments.verify, say=say))
+    into, environment = (Path(each) if each else None for each in (arguments.into, arguments.environment))
+    if arguments.online and not environment:
+        raise UserError("--online is for the environment", "name a folder for it: --environment DIR")
+    same = restore(
+        project_here(), arguments.name, into, check=arguments.verify, environment=environment, online=arguments.online,
+        say=say,
+    )  # fmt: skip
+    return _difference(same)
+
+
+def _wheels_keep(arguments: argparse.Namespace) -> None:
+    from samebits.provenance.wheels.keep import keep
+
+    keep(
+        project_here(), arguments.commit, without=arguments.without, dry_run=arguments.dry_run, remote=arguments.remote,
+        git_remote=arguments.git_remote, quick=arguments.quick, timeout=arguments.timeout, say=say,
+    )  # fmt: skip
 
 
 def _trace(arguments: argparse.Namespace) -> None:
@@ -46,6 +60,18 @@ def _golden(arguments: argparse.Namespace) -> int:
     if len(arguments.recipes) == 1:
         return _difference(record(project, arguments.recipes[0], **how))
     return _difference(record_all(project, arguments.recipes or recipe_names(project.workspace), **how))
+
+
+def _packages(arguments: argparse.Namespace) -> None:
+    from samebits.pipeline.packages import PACKAGES, differences, differences_text, write_packages
+
+    workspace = project_here().workspace
+    if arguments.write:
+        write_packages(workspace, say)
+    elif found := differences(workspace):
+        raise UserError(*differences_text(found))
+    else:
+        print(f"{PACKAGES} is as installed")
 
 
 def _difference(same: bool) -> int:
@@ -71,6 +97,9 @@ def add_commands(
     restore.add_argument("--into", metavar="DIR", help="a folder that is not there yet (default: beside the project)")
     restore.add_argument("--verify", action="store_true", help="run it again in a clean copy, and compare every bit")
 
+    restore.add_argument("--environment", metavar="DIR", help="install its requirements.lock there, from kept files")
+    restore.add_argument("--online", action="store_true", help="packages that were not kept come from pip's index")
+
     trace = add(commands, "trace", _trace, "the run, commit, data and parameters behind a model file")
     trace.add_argument("file", metavar="FILE", help="model.onnx, model.pt2 or model.safetensors")
 
@@ -82,3 +111,18 @@ def add_commands(
         help="strict: of this kind of hardware; portable: of every processor of the class",
     )  # fmt: skip
     golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")
+
+    packages = add(commands, "packages", _packages, "compare the installed packages with packages.yaml")
+    packages.add_argument("--write", action="store_true", help="write the installed releases into it")
+
+    wheels = commands.add_parser("wheels", help="files to install an environment from").add_subparsers(
+        dest="subcommand", required=True, metavar="COMMAND"
+    )
+    text = "keep the files of requirements.lock, for this system and Python, on the DVC remote"
+    keep = add(wheels, "keep", _wheels_keep, text)
+    keep.add_argument("commit", nargs="?", metavar="COMMIT", help="whose lock (default: the one here)")
+    keep.add_argument("--without", action="append", default=[], metavar="NAME", help="leave out, as 'nvidia-*'")
+    keep.add_argument("--dry-run", action="store_true", help="say how much it is, and stop")
+    keep.add_argument("--git-remote", metavar="NAME", help="where the tag goes (default: origin)")
+    keep.add_argument("--quick", action="store_true", help="compare sizes only; do not read the files back")
+    remote_options(keep)

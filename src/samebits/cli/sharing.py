@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from samebits.cli.options import project_here
+from samebits.cli.options import project_here, remote_options, seconds
 
 
 def _share(arguments: argparse.Namespace) -> None:
@@ -72,7 +72,7 @@ def add_commands(
     receive.add_argument("--force", action="store_true", help="overwrite outputs that were changed here")
     doctor = add(commands, "doctor", _doctor, "check Python, torch, DVC, git, the remote, MLflow and the disk")
     doctor.add_argument("--json", action="store_true", help="for programs")
-    doctor.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")
+    doctor.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")
     data = commands.add_parser("data", help="look at the prepared data").add_subparsers(
         dest="subcommand", required=True, metavar="COMMAND"
     )
@@ -88,25 +88,4 @@ def add_commands(
         command.add_argument("--experiment", metavar="NAME", help="a DVC experiment with its MLflow run")
         command.add_argument("--git-remote", metavar="NAME", help="where experiments go by git (default: origin)")
     for command in (share, receive, gc):
-        _remote_options(command)
-
-
-def _remote_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--remote", metavar="NAME", help="a DVC remote (default: the default one)")
-    command.add_argument(
-        "--timeout",
-        type=_seconds,
-        default=30.0,
-        metavar="SECONDS",
-        help="for its first answer; a transfer may be without a byte four times as long (default: 30)",
-    )
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return value
+        remote_options(command)

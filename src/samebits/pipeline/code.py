@@ -1,4 +1,4 @@
-"""The code of a stage among its deps in dvc.yaml, and a digest of it."""
+"""The code of a stage among its deps in dvc.yaml, and a digest of it and of the packages that it uses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.pipeline.dvc_yaml import stage_files
+from samebits.pipeline.packages import stage_packages
 
 CODE = {".py", ".j2"}
 """Suffixes of deps that are code."""
@@ -25,7 +26,7 @@ def code_files(workspace: Path, stage: str) -> list[Path]:
 
 
 def code_digest(workspace: Path, stage: str) -> str:
-    """SHA-256 over the paths and contents of the stage's code, hex.
+    """SHA-256 over the paths and contents of the stage's code and the releases of its packages, hex.
 
     Raises:
         UserError: if a file that dvc.yaml lists is missing.
@@ -39,4 +40,6 @@ def code_digest(workspace: Path, stage: str) -> str:
                 f"{path} is listed in dvc.yaml and does not exist",
                 "commit it (a queued experiment sees only what git tracks: git add -N), or fix dvc.yaml",
             ) from None
+    for name, version in sorted(stage_packages(workspace, stage).items()):
+        digest.update(f"{name}=={version}\n".encode())
     return digest.hexdigest()

@@ -55,7 +55,7 @@ def test_a_recipe_that_starts_from_them_says_what_is_missing_and_pins_what_is_th
 ) -> None:
     root = tiny_project.workspace
     shutil.copytree(ROOT / "recipes", root / "recipes")
-    for name in ("params.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "dvc.yaml", "packages.yaml"):
         shutil.copy(ROOT / name, root)
     said: list[str] = []
     use(root, "transfer_resnet18", say=said.append)

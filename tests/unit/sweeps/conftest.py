@@ -14,7 +14,7 @@ from tests.helpers.workspace import ROOT
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    for name in ("params.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "dvc.yaml", "packages.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
     return Project(tmp_path, tmp_path)
 

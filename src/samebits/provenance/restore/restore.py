@@ -18,24 +18,30 @@ from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_cache import bring_outputs, open_objects, share_cache
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_lock import LOCK, read_lock
-from samebits.pipeline.dvc_yaml import PipelineStage, read_pipeline, stage_files
+from samebits.pipeline.dvc_yaml import PipelineStage, param_at, read_pipeline, stage_files
 from samebits.provenance.restore.find import Found, apply_patch, find
 from samebits.provenance.restore.runs import Run, Runs
 from samebits.provenance.verify.copies import copy_tree, scratch
 from samebits.provenance.verify.pipeline import own_data, rerun
+from samebits.provenance.wheels.install import fetch_environment, install_environment, require_free
 from samebits.tracking.journal.lineage import artefact_facts
 
 Say = Callable[[str], None]
 _CODE = "dvc.in.code."
 
 
-def restore(project: Project, name: str, into: Path | None, *, check: bool = False, say: Say = print) -> bool:
+def restore(
+    project: Project, name: str, into: Path | None, *, check: bool = False, environment: Path | None = None,
+    online: bool = False, say: Say = print,
+) -> bool:  # fmt: skip
     """Make a worktree of what `name` stands for.
 
     Args:
         name: run id, experiment, commit, or name of a run.
         into: a folder that does not exist or is empty; by default beside the project.
         check: run its pipeline again in a clean copy, and compare every output.
+        environment: a folder for the environment of its requirements.lock, made of the files that were kept for it.
+        online: pip may take what was left out of these from its index.
 
     Returns:
         False if `check` found other bits.
@@ -48,6 +54,10 @@ def restore(project: Project, name: str, into: Path | None, *, check: bool = Fal
     target = Path(os.path.normpath((into or root.parent / f"{root.name}-{_slug(name)}").absolute()))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty", "name another folder: --into DIR")
+    if environment:
+        environment = Path(os.path.normpath(environment.absolute()))
+        require_free(environment, target)
+    fetched = fetch_environment(root, found.commit, online=online, say=say) if environment else None
     workspace = _worktree(root, found.commit, target)
     try:
         whole = _put_code(found.run, found.runs, workspace, say) if found.run and found.runs else True
@@ -57,6 +67,13 @@ def restore(project: Project, name: str, into: Path | None, *, check: bool = Fal
     say(f"{found.title}: code and parameters are in {workspace} (commit {found.commit[:12]})")
     if found.run:
         _put_lock(found.run, workspace)
+    python = None
+    if environment and fetched:
+        try:
+            python = install_environment(fetched, workspace, environment, say)
+        except UserError as error:
+            problem = f"code and parameters are restored in {workspace}, but no environment: {error.problem}"
+            raise UserError(problem, error.fix) from None
     if not (workspace / LOCK).is_file():
         say(f"the commit has no {LOCK}: nothing says which data and model belong to it; make them: dvc repro")
         return True
@@ -76,7 +93,7 @@ def restore(project: Project, name: str, into: Path | None, *, check: bool = Fal
         return True
     if not whole:
         say("warning: uncommitted changes of the run are not there, so its bits may not come out")
-    return _check(project, workspace, found, say)
+    return _check(project, workspace, found, python, say)
 
 
 def _slug(name: str) -> str:
@@ -160,11 +177,13 @@ def _entry(
 ) -> dict[str, Any]:
     """A stage's entry: recorded hashes for data, those of the files here for code."""
     hashes = {dep: recorded.get(dep) or existing_md5(workspace / dep) for dep in stage.deps}
-    params = read_yaml(workspace / "params.yaml")
+    params = {
+        file: {key: param_at(read_yaml(workspace / file), key) for key in keys} for file, keys in stage.params.items()
+    }
     return {
         "cmd": stage.commands[0] if len(stage.commands) == 1 else list(stage.commands),
         "deps": [{"path": dep, "hash": "md5", "md5": digest} for dep, digest in sorted(hashes.items()) if digest],
-        "params": {"params.yaml": {key: params.get(key) for key in stage.params.get("params.yaml", ())}},
+        "params": params,
         "outs": [{"path": path, "hash": "md5", "md5": digest} for path, digest in sorted(outs.items())],
     }
 
@@ -182,12 +201,12 @@ def _cached_outputs(workspace: Path) -> dict[str, str]:
     return outputs | own_data(workspace, stages, stages)
 
 
-def _check(project: Project, workspace: Path, found: Found, say: Say) -> bool:
+def _check(project: Project, workspace: Path, found: Found, python: Path | None, say: Say) -> bool:
     """The restored pipeline once more in a copy of the worktree, uncommitted changes included."""
     stages = read_lock(workspace)
     with scratch(project, "verify") as folder:
         copy = copy_tree(workspace, folder / "copy")
-        verification = rerun(workspace, found.commit, copy, stages, stages, folder, say)
+        verification = rerun(workspace, found.commit, copy, stages, stages, folder, say, python=python)
     say("")
     say(verification.text())
     return verification.same

@@ -77,18 +77,21 @@ def record_nothing(copy: Path) -> None:
     change_params(copy, {"runtime": {"resume": "never", "tracking": {"enabled": False}}})
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's environment without DVC's and MLflow's variables; `python` is the one that runs now."""
+def clean_environment(python: Path | None = None) -> dict[str, str]:
+    """This process's environment without DVC's and MLflow's variables, where `python` is the given one, or this one."""
     dropped = ("DVC_", "MLFLOW_", "SAMEBITS_LAUNCHED")
     environ = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     # The copy runs its own code: stages put their own src first, and nothing else of this project's is to be found.
     environ.pop("PYTHONPATH", None)
-    environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
+    environ["PATH"] = os.pathsep.join([str((python or Path(sys.executable)).parent), environ.get("PATH", os.defpath)])
     return environ
 
 
-def run_command(command: str, stage: str, copy: Path, quiet: bool = False) -> None:
+def run_command(command: str, stage: str, copy: Path, quiet: bool = False, python: Path | None = None) -> None:
     """Run a stage's command in a copy. What it prints is shown, unless `quiet`.
+
+    Args:
+        python: the interpreter of another environment than this one.
 
     Raises:
         UserError: if it fails, with the end of what it said if that was not shown.
@@ -100,7 +103,7 @@ def run_command(command: str, stage: str, copy: Path, quiet: bool = False) -> No
         shlex.split(command) if plain else command,
         shell=not plain,
         cwd=copy,
-        env=clean_environment(),
+        env=clean_environment(python),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,

@@ -24,6 +24,7 @@ from samebits.pipeline.dvc_cache import (
 from samebits.pipeline.dvc_files import added_data
 from samebits.pipeline.dvc_lock import LOCK, LockedStage, drift, inputs_of, never_ran, overlap, pick_stages, read_lock
 from samebits.pipeline.dvc_yaml import param_at
+from samebits.pipeline.packages import differences, differences_text
 from samebits.pipeline.ran import record_path
 from samebits.provenance.verify.compare import describe_output
 from samebits.provenance.verify.copies import copy_commit, record_nothing, run_command, scratch
@@ -63,6 +64,19 @@ def verify(project: Project, stages: list[str], *, keep: bool = False, say: Call
     return found.same
 
 
+def require_environment(copy: Path, stages: list[LockedStage]) -> None:
+    """Refuse an environment other than the commit's: its stages would refuse it, one after the other.
+
+    Raises:
+        UserError: naming the packages.
+    """
+    if found := differences(copy, [stage.name for stage in stages]):
+        raise UserError(
+            differences_text(found)[0],
+            "run it in the environment of the commit: make setup, or samebits restore COMMIT --environment DIR",
+        )
+
+
 def require_clean(root: Path, stages: list[LockedStage]) -> None:
     """Refuse a tree whose files are not those of the commit: the copy would be of something else.
 
@@ -93,13 +107,17 @@ def rerun(
     everything: list[LockedStage],
     folder: Path,
     say: Callable[[str], None],
+    python: Path | None = None,
 ) -> Verification:
     """Run the chosen stages in a copy and compare their outputs with what the stages name.
 
     Args:
         root: the project that has the cache, and the repository that has `commit`.
         folder: for what is needed aside.
+        python: the interpreter of another environment than this one.
     """
+    if python is None:
+        require_environment(copy, chosen)
     objects = open_objects(root)
     found = Verification()
     recorded = {stage.name: recorded_facts(copy, stage.name, dict(stage.outs)) for stage in chosen}
@@ -116,7 +134,7 @@ def rerun(
             _remove(copy / path)
         for command in stage.commands:
             say(f"verify: {stage.name}: {command}")
-            run_command(command, stage.name, copy)
+            run_command(command, stage.name, copy, python=python)
         now = digests(copy, stage.outs)
         # The record repeats what else is compared: outputs here, code and data by `drift`.
         compared = {path: digest for path, digest in stage.outs.items() if path != record_path(stage.name)}

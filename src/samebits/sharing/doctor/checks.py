@@ -20,6 +20,7 @@ from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
 from samebits.data.fetching.catalog import card_of, load_card
 from samebits.pipeline.dvc_lock import LOCK, never_ran, never_ran_text, read_lock
+from samebits.pipeline.packages import PACKAGES, differences, differences_text
 from samebits.sharing.doctor.finding import Line
 from samebits.sharing.git import is_published, not_committed, uncommitted
 from samebits.sharing.remote.objects import open_repo
@@ -69,6 +70,15 @@ def locked_versions(text: str) -> dict[str, set[str]]:
     for name, version in re.findall(r"(?m)^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", text):
         found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), set()).add(version.partition("+")[0])
     return found
+
+
+def stage_packages(project: Project) -> Iterator[Line]:
+    """What the stages use against packages.yaml: one that differs stops them."""
+    if found := differences(project.workspace):
+        problem, fix = differences_text(found)
+        yield Line("packages", "error", problem, fix)
+    else:
+        yield Line("packages", "ok", f"what the stages use is as in {PACKAGES}")
 
 
 def torch_and_device(project: Project) -> Iterator[Line]:

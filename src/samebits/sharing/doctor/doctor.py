@@ -39,6 +39,7 @@ def examine(project: Project, timeout: float = 30.0) -> Iterator[Line]:
     parts: dict[str, Callable[[], Iterator[Line]]] = {
         "python": checks.python,
         "versions": lambda: checks.versions(project),
+        "packages": lambda: checks.stage_packages(project),
         "torch": lambda: checks.torch_and_device(project),
         "data": lambda: checks.data_source(project),
         "git": lambda: checks.git_state(project),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -277,6 +278,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
         yield
 
     for name in (
+        "stage_packages",
         "torch_and_device",
         "data_source",
         "git_state",
@@ -294,7 +296,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
     assert not doctor.doctor(project)
     said = capsys.readouterr().out
     assert [line.split()[0] for line in said.splitlines() if not line.startswith(" ")] == [
-        "ok", "warning", "ok", "ok", "error", "ok", "ok", "ok", "ok", "ok",
+        "ok", "warning", "ok", "ok", "ok", "error", "ok", "ok", "ok", "ok", "ok",
     ]  # fmt: skip
     assert "RuntimeError" in said
     assert "planted" not in said
@@ -320,3 +322,13 @@ def test_a_data_source_that_is_not_there_is_named(project: Project) -> None:
             list(checks.data_source(project))
         assert caught.value.problem.startswith(problem)
         assert caught.value.fix
+
+
+def test_a_package_of_another_release_than_packages_yaml_names_is_an_error(project: Project) -> None:
+    (project.workspace / "dvc.yaml").write_text("stages: {train: {cmd: x, params: [packages.yaml: [numpy]]}}\n")
+    (project.workspace / "packages.yaml").write_text('numpy: "1.0"\n')
+    found = list(checks.stage_packages(project))
+    assert [line.state for line in found] == ["error"]
+    assert "packages.yaml names 1.0" in found[0].text
+    (project.workspace / "packages.yaml").write_text(f'numpy: "{importlib.metadata.version("numpy")}"\n')
+    assert states(checks.stage_packages(project)) == ["ok"]
