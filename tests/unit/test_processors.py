@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from tools.processors import sites, table
+from tools.processors import catalogue, sites, table
 from tools.processors.__main__ import answering
 
 pytestmark = pytest.mark.skipif(
@@ -85,3 +89,40 @@ def test_a_cache_has_the_size_that_its_row_says(name: str) -> None:
         if at == leaf
     ]
     assert found == [size for size in (processor.l1, 32, processor.l2, processor.l3) if size]
+
+
+def test_a_catalogue_hashes_each_operator_and_names_the_one_that_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = torch.nn.Conv2d(2, 3, 3)
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+    with catalogue.Recorder() as recorder:
+        for _ in range(2):
+            optimizer.zero_grad()
+            layer(torch.rand(2, 2, 5, 5)).exp().log().mean().backward()
+            optimizer.step()
+    catalogue.save(recorder, tmp_path / "calls")
+    files = [tmp_path / name for name in ("here.json", "again.json", "other.json")]
+    for file in files:
+        if file.stem == "other":
+            monkeypatch.setattr(catalogue, "_operator", _inexact(catalogue._operator))
+        file.write_text(json.dumps(catalogue.hashes(tmp_path / "calls")))
+    lines, differing = catalogue.compare(files)
+    rows = {cells[0]: cells[2:] for cells in (line.strip("| ").split(" | ") for line in lines[2:])}
+    assert {name.split(".")[1] for name in rows if "aten" in name} > {
+        "convolution", "convolution_backward", "exp", "log", "mul", "_fused_adamw_",
+    }  # fmt: skip
+    assert differing == 1
+    assert [name for name, cells in rows.items() if "differ" in cells[1]] == ["aten.log.default"]
+    assert not any("differ" in cells[0] for cells in rows.values())
+
+
+def _inexact(operator: Callable[[str], Any]) -> Callable[[str], Any]:
+    """One operator's results differ in their last bit."""
+
+    def named(name: str) -> Any:
+        if name != "aten.log.default":
+            return operator(name)
+        return lambda *args: torch.nextafter(operator(name)(*args), torch.tensor(9.0))
+
+    return named

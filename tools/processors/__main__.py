@@ -1,4 +1,4 @@
-"""Run a Python script as on another processor: `python -m tools.processors [OPTIONS] SCRIPT [ARGUMENT ...]`.
+"""Run a Python script as on another processor: `python -m tools.processors [OPTIONS] -- SCRIPT [ARGUMENT ...]`.
 
 Two ways, of which each shows what the other cannot:
 
@@ -88,17 +88,20 @@ def main() -> int:
     parser.add_argument("--answers", metavar="NAME,…", help=f"all, or of {', '.join(PROCESSORS)}")
     parser.add_argument("--emulated", metavar="MODEL", action="append", help=f"all, or of {'; '.join(EMULATED)}")
     parser.add_argument("--cores", type=int, help="how many cores a process sees under --answers")
-    parser.add_argument("script", nargs=argparse.REMAINDER, help="a Python script and its arguments")
+    parser.add_argument(
+        "script", nargs=argparse.REMAINDER, help="a Python script, or -m and a module, and its arguments"
+    )
     given = parser.parse_args()
     named = list(PROCESSORS) if given.answers == "all" else (given.answers or "").split(",") if given.answers else []
+    script = given.script[1:] if given.script[:1] == ["--"] else given.script
     unknown = [name for name in named if name not in PROCESSORS]
-    if unknown or not given.script or not (named or given.emulated):
+    if unknown or not script or not (named or given.emulated):
         parser.error(f"no such processor: {unknown[0]}" if unknown else "name processors and a script")
     models = list(EMULATED) if given.emulated == ["all"] else given.emulated or []
     failed = False
     for name, emulated in [*((name, False) for name in named), *((name, True) for name in models)]:
         begun = time.monotonic()
-        code = run(name, given.script, emulated=emulated, cores=given.cores)
+        code = run(name, script, emulated=emulated, cores=given.cores)
         print(f"{name}: {'done' if code == 0 else f'exit code {code}'}, {time.monotonic() - begun:.0f} s", flush=True)
         failed = failed or code != 0
     return int(failed)
