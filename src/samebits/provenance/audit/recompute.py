@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from samebits.base.errors import EXIT_USER_ERROR, Interrupted, UserError, listed
 from samebits.base.files import read_json, write_json
+from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
 from samebits.base.terminal import escape_unprintable
@@ -103,7 +104,7 @@ def recompute(workspace: Path, job: Job) -> Result:
     ) as (plan, micro, _):
         origin = plan.origin(code_digest(workspace, STAGE))
         origin.parameters["train"]["precision"] = declared
-        if names := job.origin.differences(origin):
+        if names := differences(job.origin, origin):
             raise UserError(
                 f"the model is of another training than this commit's: {listed(names)}",
                 "check out the commit that has its dvc.lock, then audit it there",
@@ -129,6 +130,12 @@ def recompute(workspace: Path, job: Job) -> Result:
         except (_Unusable, UserError) as error:
             result.failed[job.last] = str(error)
     return result
+
+
+def differences(recorded: Origin, here: Origin) -> list[str]:
+    """What one has otherwise than the other: `code`, `data`, `parameters.train.optimizer.lr` and the like."""
+    one, two = (flatten(each.model_dump()) for each in (recorded, here))
+    return [name for name in sorted(one.keys() | two.keys()) if one.get(name) != two.get(name)]
 
 
 def _take_over(state: TrainingState, folder: Path, step: int) -> None:

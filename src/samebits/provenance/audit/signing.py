@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from samebits.base.errors import UserError, listed
+from samebits.base.files import sha256_file
 from samebits.pipeline.dvc_cache import files_below
 from samebits.training.commitment.record import read_record
 
@@ -69,16 +70,17 @@ def check_signature(folder: Path, key: Path, signature: Path) -> None:
         f"{signature} is no signature of {folder} by the owner of {key}",
         "ask the trainer for signature and key by a way you trust; do not trust this model before",
     ):
-        config.verify(folder.resolve(), signature)
         signed = _signed_files(text)
-    if left := sorted(files_below(folder).keys() - signed):
-        raise UserError(f"{signature} leaves out {listed(left)}", "have the whole folder signed: samebits sign")
+        files = {name: sha256_file(file) for name, file in files_below(folder).items()}
+        if other := sorted(name for name in signed.keys() | files.keys() if signed.get(name) != files.get(name)):
+            raise ValueError(f"it is of another {listed(other)}")
+        config.verify(folder.resolve(), signature)
 
 
-def _signed_files(signature: bytes) -> set[str]:
-    """The names in a signature that was verified; a signer can tell the library to ignore others."""
+def _signed_files(signature: bytes) -> dict[str, str]:
+    """Name to SHA-256 of the files that a signature covers. The library lets a signer leave files out."""
     statement = json.loads(base64.b64decode(json.loads(signature)["dsseEnvelope"]["payload"]))
-    return {each["name"] for each in statement["predicate"]["resources"]}
+    return {each["name"]: each["digest"] for each in statement["predicate"]["resources"]}
 
 
 def _read(path: Path, what: str) -> bytes:

@@ -116,7 +116,8 @@ def run_module(
     if done.returncode == EXIT_INTERRUPTED:
         raise KeyboardInterrupt
     if done.returncode:
-        raise UserError(f"{what} failed:\n{done.stderr.strip()[-2000:]}", "fix what it names")
+        problem, _, fix = done.stderr.strip()[-2000:].partition("\n  fix: ")
+        raise UserError(f"{what} failed:\n{problem}", fix or "fix what it names")
 
 
 def run_command(command: str, stage: str, copy: Path, quiet: bool = False) -> None:

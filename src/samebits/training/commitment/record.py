@@ -10,7 +10,6 @@ from pydantic import Field, ValidationError
 
 from samebits.base.errors import UserError
 from samebits.base.files import json_bytes, read_json
-from samebits.base.nested import flatten
 from samebits.params.section import Section, Sha256
 from samebits.training.commitment.merkle import merkle_root
 
@@ -51,11 +50,6 @@ class Origin(Section):
     parameters: dict[str, Any]
     precision: str
     weights: str | None
-
-    def differences(self, other: Origin) -> list[str]:
-        """What the other one has otherwise: `code`, `data`, `parameters.train.optimizer.lr` and the like."""
-        mine, theirs = (flatten(each.model_dump()) for each in (self, other))
-        return [name for name in sorted(mine.keys() | theirs.keys()) if mine.get(name) != theirs.get(name)]
 
 
 class AuditRecord(Section):
