@@ -9,23 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from samebits.base.errors import UserError
 from samebits.base.files import write_json
 from samebits.provenance.audit.signing import check_signature, sign, signature_of
 from samebits.training.commitment.record import AUDIT, AuditRecord, KeptState, Origin, root_of
-
-
-def write_keys(folder: Path, name: str, password: bytes | None = None) -> tuple[Path, Path]:
-    private = ec.generate_private_key(ec.SECP256R1())
-    pem, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    hidden = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    pem.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden))
-    spki = serialization.PublicFormat.SubjectPublicKeyInfo
-    public.write_bytes(private.public_key().public_bytes(serialization.Encoding.PEM, spki))
-    return pem, public
+from tests.helpers.keys import write_keys
 
 
 @pytest.fixture
