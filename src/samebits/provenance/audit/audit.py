@@ -209,8 +209,8 @@ def _compare(
     lines = []
     if last.step in forged:
         lines.append(forged[last.step])
-    elif last.step in result.failed:
-        lines.append(result.failed[last.step])
+    elif result.unusable:
+        lines.append(result.unusable)
     else:
         if not result.finished:
             lines.append(f"the training does not end with step {last.step}")

@@ -7,9 +7,10 @@ Each segment begins as a resumed training does: a new model and optimizer take t
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -58,12 +59,14 @@ class Result(BaseModel):
     """What came out, beside the states below `into` and the checkpoint in the copy.
 
     Attributes:
-        failed: last step of a segment (or the last step of all) to why its first state could not be gone on from.
+        failed: last step of a segment to why its first state could not be gone on from.
+        unusable: why the last state of all could not be used; empty if it could.
         finished: whether the training ends with its last state.
         facts: of the environment.
     """
 
     failed: dict[int, str] = {}
+    unusable: str = ""
     finished: bool = False
     facts: dict[str, str] = {}
 
@@ -115,8 +118,9 @@ def recompute(workspace: Path, job: Job) -> Result:
         for start, end in job.segments:
             training = build_training(plan, context, micro)
             try:
-                _take_over(training.state, job.states, start)
-                _run_until(training, end)
+                with _from_state(start):
+                    _take_over(training.state, job.states, start)
+                    _run_until(training, end)
             except (_Unusable, UserError) as error:
                 result.failed[end] = str(error)
                 continue
@@ -124,11 +128,12 @@ def recompute(workspace: Path, job: Job) -> Result:
             print(f"audit: steps {start:,} to {end:,} computed", flush=True)
         training = build_training(plan, context, micro)
         try:
-            _take_over(training.state, job.states, job.last)
-            result.finished = training.finished
-            write_outputs(training, plan.task, plan.model, plan.info, context)
+            with _from_state(job.last):
+                _take_over(training.state, job.states, job.last)
+                result.finished = training.finished
+                write_outputs(training, plan.task, plan.model, plan.info, context)
         except (_Unusable, UserError) as error:
-            result.failed[job.last] = str(error)
+            result.unusable = str(error)
     return result
 
 
@@ -138,14 +143,22 @@ def differences(recorded: Origin, here: Origin) -> list[str]:
     return [name for name in sorted(one.keys() | two.keys()) if one.get(name) != two.get(name)]
 
 
+@contextlib.contextmanager
+def _from_state(step: int) -> Iterator[None]:
+    """Whatever a committed state that is none leads to is its fault; the state of step 0 is ours."""
+    try:
+        yield
+    except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        if step == 0:
+            raise
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise _Unusable(f"the state of step {step} is none of this training: {reason}") from None
+
+
 def _take_over(state: TrainingState, folder: Path, step: int) -> None:
     if step == 0:
         return
-    try:
-        tensors, counters = load_state(state_folder(folder, step))
-        state.restore(tensors, counters)
-    except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError, AttributeError, UserError) as error:
-        raise _Unusable(f"the state of step {step} is none of this training: {error}") from None
+    state.restore(*load_state(state_folder(folder, step)))
     if state.step != step:
         raise _Unusable(f"the state of step {step} says that it is of step {state.step}")
 

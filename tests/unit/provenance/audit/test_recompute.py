@@ -135,12 +135,17 @@ def _no_counters(folder: Path) -> None:
     write_json(folder / COUNTERS, [])
 
 
+def _no_curve(folder: Path) -> None:
+    write_json(folder / COUNTERS, read_json(folder / COUNTERS) | {"curve": {"a": 1}})
+
+
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
         (_no_tensor, "is none of this training"),
         (_no_file, "is none of this training"),
         (_no_counters, "is none of this training"),
+        (_no_curve, "is none of this training"),
         (_other_step, "says that it is of step 3"),
     ],
 )
@@ -148,7 +153,17 @@ def test_what_is_no_state_of_this_training_is_told(harm: Callable[[Path], None],
     harm(state_folder(workspace / "models" / "states", 4))
     result = recompute(workspace, job(workspace, 4))
     assert why in result.failed[8]
+    assert result.unusable == ""
     assert computed(workspace) == [0]
+
+
+def test_a_last_state_that_is_none_makes_no_model(workspace: Path) -> None:
+    task = job(workspace, 12)
+    _no_curve(state_folder(workspace / "models" / "states", LAST))
+    result = recompute(workspace, task)
+    assert "the state of step 15 is none of this training" in result.unusable
+    assert result.failed == {}
+    assert state_folder(workspace / "computed", LAST).exists()
 
 
 @pytest.mark.parametrize(
