@@ -125,7 +125,7 @@ def test_an_auditor_fetches_single_states_and_finds_the_same_bits(trained: Path,
     (tmp_path / "store" / "files" / "md5" / lost[:2] / lost[2:]).unlink()
     done = audit(clone, "--start", "12")
     assert done.returncode == 2
-    assert f"models/states/{12:010d}/{STATE} (md5 {lost})" in done.stderr
+    assert f"models/states/{12:010d}/{STATE} (md5 {lost})" in done.stderr, done.stderr
     assert "a state that is kept back is not checked" in done.stderr
     assert audit(clone, "--start", "8").returncode == 0
 

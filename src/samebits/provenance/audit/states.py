@@ -63,16 +63,24 @@ class CommittedStates:
         Raises:
             UserError: naming what cannot be had.
         """
-        names = [f"{state_folder(Path(), step).name}/{name}" for step in wanted for name in (STATE, COUNTERS)]
+        folders = [state_folder(Path(), step).name for step in wanted]
+        names = [f"{folder}/{name}" for folder in folders for name in (STATE, COUNTERS)]
         said = ""
         if self._missing(names):
-            said = dvc(self._copy, "fetch", *(f"{STATES}/{name}" for name in names)).stderr.strip()
+            said = self._fetch(folders)
+        if not self._listing():
+            # DVC keeps the listing of a folder only from a fetch in which nothing was missing.
+            for folder in folders:
+                self._fetch([folder])
         if missing := self._missing(names):
             raise UserError(
                 missing_text(missing, said),
                 "dvc push where they were made; a state that is kept back is not checked, so do not trust this model",
             )
         return self._listing()
+
+    def _fetch(self, folders: Iterable[str]) -> str:
+        return dvc(self._copy, "fetch", *(f"{STATES}/{folder}" for folder in folders)).stderr.strip()
 
     def _listing(self) -> dict[str, str]:
         return self._objects.files(self._digest) or {}
