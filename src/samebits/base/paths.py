@@ -37,6 +37,11 @@ class Project:
         return self.workspace / "models" / "checkpoint"
 
     @property
+    def states(self) -> Path:
+        """States of a finished training that `train.audit_steps` keeps."""
+        return self.workspace / "models" / "states"
+
+    @property
     def exported(self) -> Path:
         return self.workspace / "models" / "export"
 

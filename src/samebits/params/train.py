@@ -113,6 +113,9 @@ class TrainParams(Section):
             and what they give is added in one fixed order. Needs `micro_batch_size`, with a power of two of them a
             batch.
         on_out_of_memory: `stop` with the size to try, or `halve` the micro-batch (same effective batch).
+        audit_steps: keep the state of the first step, of the last, and of every so many in `models/states`, and a
+            Merkle root over them in the checkpoint, for `samebits audit`; null keeps none. No bit of the weights
+            depends on it.
     """
 
     epochs: int = Field(default=4, ge=1)
@@ -133,3 +136,4 @@ class TrainParams(Section):
     patience: int | None = Field(default=None, ge=1)
     elastic: bool = False
     on_out_of_memory: Literal["stop", "halve"] = "stop"
+    audit_steps: int | None = Field(default=None, ge=1)

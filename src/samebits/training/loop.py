@@ -58,6 +58,7 @@ class Observer:
         progress: steps made, the latest loss if one was read, samples in the step.
         save: keep the state now.
         save_seconds: the longest time between two saves.
+        step_done: look at the state that a step leaves, validation and all.
         profiler: is called with the phase of a step that begins.
     """
 
@@ -65,6 +66,7 @@ class Observer:
     progress: Callable[[int, float | None, int], None]
     save: Callable[[], None]
     save_seconds: float
+    step_done: Callable[[TrainingState], None] = lambda _: None
     profiler: Profiler = field(default_factory=Profiler)
 
 
@@ -140,6 +142,8 @@ class Training:
                         self._train_mode()
                 with profiler("logging"):
                     observer.progress(state.step, shown, len(batch.targets))
+                with profiler("checkpoint"):
+                    observer.step_done(state)
                 profiler.step()
                 if self.group.any(stop.requested, self.device):
                     observer.save()
@@ -148,6 +152,11 @@ class Training:
                     with profiler("checkpoint"):
                         observer.save()
                     saved_at = time.monotonic()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training ends with the state it has."""
+        return self.state.step >= self.total_steps or self._stops_early()
 
     def _train_mode(self) -> None:
         """Layers as in training, but for frozen ones. Not at each step: it would take 2 % of a short one."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from samebits.base.errors import Interrupted
 from samebits.base.progress import Progress
 from samebits.pipeline.context import StageContext
+from samebits.training.commitment.states import KeptStates
 from samebits.training.flops import flops_a_sample, peak_flops
 from samebits.training.loop import Observer, Training
 from samebits.training.optim.finite import require_finite_state
@@ -21,10 +22,14 @@ _CURVES_SECONDS = 2.0
 """Between two writings of the curves of a running training."""
 
 
-def restore(state: TrainingState, store: StateStore, context: StageContext) -> None:
+def restore(state: TrainingState, store: StateStore, kept: KeptStates, context: StageContext) -> None:
     """Go on from the newest saved state, if there is one."""
     saved = store.load(state.damaged)
     if saved is None:
+        return
+    if not kept.covers(saved[1]["step"]):
+        context.say(f"states of before step {saved[1]['step']} that train.audit_steps keeps are gone: starting afresh")
+        store.clear()
         return
     state.restore(*saved)
     for row in state.curve:
@@ -34,9 +39,11 @@ def restore(state: TrainingState, store: StateStore, context: StageContext) -> N
     context.tracker.tags({"samebits.resumed_at_step": str(state.step)})
 
 
-def run_training(training: Training, store: StateStore, context: StageContext) -> None:
-    """Run the loop: progress, curves and saved states."""
+def run_training(training: Training, store: StateStore, kept: KeptStates, context: StageContext) -> None:
+    """Run the loop: progress, curves, saved and kept states."""
     state = training.state
+    if state.step == 0:
+        kept.step_done(state)
 
     def save() -> None:
         tensors = state.tensors()
@@ -50,15 +57,18 @@ def run_training(training: Training, store: StateStore, context: StageContext) -
         TorchProfiler(training.device, context.project.state / "profile") if context.runtime.profile else Profiler()
     )
     try:
-        speed = _run_loop(training, save, profiler, context)
+        speed = _run_loop(training, save, kept, profiler, context)
     except Interrupted:
         _keep_profile(profiler, context)
         raise
+    kept.finish(state)
     _keep_profile(profiler, context)
     _report_speed(training, speed, context)
 
 
-def _run_loop(training: Training, save: Callable[[], None], profiler: Profiler, context: StageContext) -> float:
+def _run_loop(
+    training: Training, save: Callable[[], None], kept: KeptStates, profiler: Profiler, context: StageContext
+) -> float:
     """The loop to its end; samples per second.
 
     Raises:
@@ -82,6 +92,7 @@ def _run_loop(training: Training, save: Callable[[], None], profiler: Profiler, 
             progress=progress.update,
             save=save,
             save_seconds=context.runtime.checkpoint_seconds,
+            step_done=kept.step_done,
             profiler=profiler,
         )
         with context.stop.deferred(), contextlib.closing(profiler):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +32,8 @@ from samebits.pipeline.fingerprint import digest
 from samebits.preprocess import build_preprocess
 from samebits.tasks import build_task
 from samebits.training.batch_norm import require_enough_for_batch_norm
+from samebits.training.commitment.record import Origin
+from samebits.training.commitment.states import KeptStates, publish, require_repeatable
 from samebits.training.kind import kind_lines
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optim.ema import ModelEma
@@ -62,26 +66,30 @@ class Plan:
     weights: Path | None = None
     """The file that `transfer.weights` names."""
     processes: int = 1
+    own_kind: str | None = None
+    """Why the arithmetic is this machine's own; None if it is portable."""
 
     def fingerprint(self, code: str) -> str:
         """One hash of all of it: the same one may resume, another starts afresh. `code` is the code's digest."""
         inputs = {
-            "seed": self.seed,
-            "reproducibility": self.reproducibility,
-            "task": self.task.model_dump(),
-            "model": self.model.model_dump(),
-            "augment": self.augment.model_dump(),
-            "train": self.train.model_dump(),
-            "data": self.info.digest,
-            "code": code,
+            "origin": self.origin(code).model_dump(),
             "hardware": hardware_kind(self.device),
-            "precision": self.precision.name,
             # With elastic training, their number cannot change a bit.
             "processes": 1 if self.train.elastic else self.processes,
-            "transfer": self.transfer.model_dump(),
-            "weights": sha256_file(self.weights) if self.weights else None,
         }
         return digest(inputs)[:32]
+
+    def origin(self, code: str) -> Origin:
+        """The part of it that no machine decides. `code` is the code's digest."""
+        sections = {name: getattr(self, name) for name in ("task", "model", "augment", "train", "transfer")}
+        plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
+        return Origin(
+            code=code,
+            data=self.info.digest,
+            parameters=plain | {"seed": self.seed, "reproducibility": self.reproducibility},
+            precision=self.precision.name,
+            weights=sha256_file(self.weights) if self.weights else None,
+        )
 
     def headline(self) -> str:
         """One line for people."""
@@ -105,6 +113,39 @@ def train(
     context: StageContext,
 ) -> None:
     """Train, or go on where an interrupted training with the same fingerprint stopped."""
+    sections = (seed, reproducibility, task, model, augment, train, transfer)
+    with open_plan(*sections, context=context) as (plan, micro, group):
+        code = code_digest(context.project.workspace, context.name)
+        info = plan.info
+        context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
+        context.say(plan.headline())
+        fixed = train.precision != "auto" or plan.own_kind is None
+        for line in kind_lines(context.project.workspace, hardware_kind(plan.device), plan.own_kind, fixed=fixed):
+            context.say(line)
+        store = StateStore(context.project.state / "resume", plan.fingerprint(code), context.say)
+        if group.is_rank_zero:
+            _run_rank_zero(plan, code, micro, store, group, context)
+        else:
+            _run_worker(plan, micro, store, group, context)
+
+
+@contextlib.contextmanager
+def open_plan(
+    seed: int,
+    reproducibility: str,
+    task: Section,
+    model: Section,
+    augment: AugmentParams,
+    train: TrainParams,
+    transfer: TransferParams = _FROM_SCRATCH,
+    *,
+    context: StageContext,
+) -> Iterator[tuple[Plan, int, ProcessGroup]]:
+    """Set this process up as the parameters want it: the plan, samples per forward pass, and the process group.
+
+    Raises:
+        UserError: for data, parameters or a machine that do not go together.
+    """
     determinism.set_determinism(reproducibility, train.threads, compiles=train.compile)
     device = local_device(pick_device(context.runtime.device))
     own_kind = set_portable(reproducibility, device, train.threads, compiles=train.compile)
@@ -114,20 +155,11 @@ def train(
     weights = find_weights(transfer, model, model_module(model), info.signature, context)
     with init_process_group(context.runtime.processes, device, context.project.state) as group:
         plan = Plan(
-            seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, group.size
-        )
-        micro = _micro_batch_size(plan, context)
-        fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
-        context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
-        context.say(plan.headline())
-        fixed = train.precision != "auto" or own_kind is None
-        for line in kind_lines(context.project.workspace, hardware_kind(device), own_kind, fixed=fixed):
-            context.say(line)
-        store = StateStore(context.project.state / "resume", fingerprint, context.say)
-        if group.is_rank_zero:
-            _run_rank_zero(plan, micro, store, group, context)
-        else:
-            _run_worker(plan, micro, store, group, context)
+            seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, group.size,
+            own_kind,
+        )  # fmt: skip
+        require_repeatable(reproducibility, train)
+        yield plan, _micro_batch_size(plan, context), group
 
 
 def _report_truncated_texts(plan: Plan, context: StageContext) -> None:
@@ -141,23 +173,27 @@ def _report_truncated_texts(plan: Plan, context: StageContext) -> None:
     context.tracker.summary({"train/texts_cut": share})
 
 
-def _run_rank_zero(plan: Plan, micro: int, store: StateStore, group: ProcessGroup, context: StageContext) -> None:
+def _run_rank_zero(
+    plan: Plan, code: str, micro: int, store: StateStore, group: ProcessGroup, context: StageContext
+) -> None:
     """Train, save and write on rank 0."""
     _report_truncated_texts(plan, context)
+    kept = KeptStates(store.folder, plan.train.audit_steps)
     with store:
         remove_stale_states(store.folder.parent, keep=store.folder.name)
         if context.runtime.resume == "never":
             store.clear()
         while True:
             training = build_training(plan, context, micro, group)
-            restore(training.state, store, context)
+            restore(training.state, store, kept, context)
             group.all_gather(torch.tensor([training.state.step], device=plan.device))
             try:
-                run_training(training, store, context)
+                run_training(training, store, kept, context)
                 break
             except OutOfMemory as error:
                 micro = _smaller_micro_batch(micro, plan, error, context)
         write_outputs(training, plan.task, plan.model, plan.info, context)
+        publish(kept, training.state.step, plan.origin(code), context)
         store.clear()
         group.barrier()
 

@@ -9,7 +9,6 @@ The state after it is left where an interrupted training leaves it, below `.same
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from samebits.base.signals import StopRequest
 from samebits.base.terminal import escape_unprintable
 from samebits.params.schema import Params, read_params
 from samebits.pipeline.context import StageContext, is_rank_zero
+from samebits.provenance.verify.copies import run_module
 from samebits.stage import load_body, sections_of
 from samebits.tracking.journal.tracker import NullTracker
 
@@ -93,22 +93,18 @@ def trace_in_process(workspace: Path, steps: int, source: Path, environ: Mapping
     Raises:
         UserError: with what that process said, if it fails.
     """
-    from samebits.base.launch import environment
-    from samebits.training.launch import arithmetic_variables
-
     file = workspace / ".samebits" / "trace.json"
     file.parent.mkdir(exist_ok=True)
     file.unlink(missing_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "samebits.provenance.golden.loss_trace", str(steps), str(file)],
-        cwd=workspace,
-        env={**environ, **environment(arithmetic_variables(workspace / "params.yaml")), "PYTHONPATH": str(source)},
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
+    arguments = (str(steps), str(file))
+    run_module(
+        "samebits.provenance.golden.loss_trace",
+        *arguments,
+        copy=workspace,
+        environ=environ,
+        source=source,
+        what="the training steps",
     )
-    if done.returncode:
-        raise UserError(f"the training steps failed:\n{done.stderr.strip()[-2000:]}", "fix what it names")
     trace: dict[str, Any] = read_json(file)
     return trace
 

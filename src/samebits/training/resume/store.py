@@ -24,8 +24,8 @@ from samebits.base.errors import UserError, listed
 from samebits.base.files import fsync_folder, read_json, sha256_file, write_bytes, write_json
 
 _KEPT = 2
-_STATE = "state.safetensors"
-_COUNTERS = "counters.json"
+STATE = "state.safetensors"
+COUNTERS = "counters.json"
 _COMPLETE = "complete.json"
 
 # A training that was told to stop by the death of its parent saves before it ends; the next one waits for it.
@@ -66,26 +66,7 @@ class StateStore:
         Raises:
             UserError: if the disk is full; the states written before are untouched.
         """
-        step = counters["step"]
-        target = self.folder / f"{step:010d}"
-        draft = self.folder / f"{step:010d}.tmp"
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(target, ignore_errors=True)
-        try:
-            draft.mkdir(parents=True)
-            write_bytes(draft / _STATE, save({name: value.cpu().contiguous() for name, value in tensors.items()}))
-            write_json(draft / _COUNTERS, counters)
-            write_json(draft / _COMPLETE, {name: sha256_file(draft / name) for name in (_STATE, _COUNTERS)})
-            draft.rename(target)
-            fsync_folder(self.folder)
-        except OSError as error:
-            shutil.rmtree(draft, ignore_errors=True)
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise UserError(
-                f"the disk is full: the training state of step {step} could not be written below {self.folder}",
-                "free some space, then dvc repro goes on from the state before it",
-            ) from None
+        save_state(self.folder, tensors, counters)
         for old in self._steps()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -99,13 +80,11 @@ class StateStore:
         """
         for folder in reversed(self._steps()):
             try:
-                hashes = read_json(folder / _COMPLETE)
-                if any(sha256_file(folder / name) != digest for name, digest in hashes.items()):
-                    raise UserError("its content does not match its hash")
-                tensors = load((folder / _STATE).read_bytes())
+                complete_hashes(folder)
+                tensors, counters = load_state(folder)
                 if names := damaged(tensors):
                     raise UserError(f"{listed(names)} is not finite")
-                return tensors, read_json(folder / _COUNTERS)
+                return tensors, counters
             except (UserError, OSError, SafetensorError, AttributeError) as error:
                 self._say(f"training state {folder.name} is damaged ({_first_line(error)}); trying the one before")
         return None
@@ -118,6 +97,60 @@ class StateStore:
         if not self.folder.is_dir():
             return []
         return sorted(path for path in self.folder.iterdir() if path.is_dir() and path.name.isdigit())
+
+
+def state_folder(folder: Path, step: int) -> Path:
+    """Where the state of a step lies below a folder of states."""
+    return folder / f"{step:010d}"
+
+
+def save_state(folder: Path, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
+    """Write a state durably below a folder of states.
+
+    Raises:
+        UserError: if the disk is full; what was there before is untouched.
+    """
+    step = counters["step"]
+    target = state_folder(folder, step)
+    draft = target.with_suffix(".tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        draft.mkdir(parents=True)
+        write_bytes(draft / STATE, save({name: value.cpu().contiguous() for name, value in tensors.items()}))
+        write_json(draft / COUNTERS, counters)
+        write_json(draft / _COMPLETE, {name: sha256_file(draft / name) for name in (STATE, COUNTERS)})
+        draft.rename(target)
+        fsync_folder(folder)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"the disk is full: the training state of step {step} could not be written below {folder}",
+            "free some space, then dvc repro goes on from the state before it",
+        ) from None
+
+
+def load_state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors and counters of one state, whose hashes the caller has looked at.
+
+    Raises:
+        UserError, OSError, SafetensorError: if a file is missing or damaged.
+    """
+    return load((folder / STATE).read_bytes()), read_json(folder / COUNTERS)
+
+
+def complete_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a state that is whole, by name.
+
+    Raises:
+        UserError, OSError, AttributeError: if it is not.
+    """
+    hashes: dict[str, str] = read_json(folder / _COMPLETE)
+    if any(sha256_file(folder / name) != digest for name, digest in hashes.items()):
+        raise UserError("its content does not match its hash")
+    return hashes
 
 
 def remove_stale_states(root: Path, keep: str, days: float = 14.0) -> None:
