@@ -37,6 +37,10 @@ class Project:
         return self.workspace / "models" / "checkpoint"
 
     @property
+    def kept_state(self) -> Path:
+        return self.workspace / "models" / "state"
+
+    @property
     def exported(self) -> Path:
         return self.workspace / "models" / "export"
 

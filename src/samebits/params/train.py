@@ -78,6 +78,7 @@ class ScheduleParams(Section):
     Attributes:
         name: shape of the decay after the warm-up.
         warmup: share of all steps over which the rate rises linearly from 0.
+        warmup_steps: steps over which it rises, in place of that share: as many for any number of epochs.
         decay: share of all steps over which it falls at the end, for `wsd` (warm-up, stable, decay) alone.
         final: rate at the last step, as a share of the peak. A fall to 0 of fewer than 10 steps gets there one step
             later, so that no update of a short training is lost.
@@ -85,6 +86,7 @@ class ScheduleParams(Section):
 
     name: Literal["linear", "cosine", "constant", "wsd"] = "cosine"
     warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
+    warmup_steps: int | None = Field(default=None, ge=0)
     decay: float = Field(default=0.2, gt=0.0, le=1.0)
     final: float = Field(default=0.0, ge=0.0, le=1.0)
 
@@ -113,6 +115,9 @@ class TrainParams(Section):
             and what they give is added in one fixed order. Needs `micro_batch_size`, with a power of two of them a
             batch; `threads: null` is then 1.
         on_out_of_memory: `stop` with the size to try, or `halve` the micro-batch (same effective batch).
+        keep_state: keep the training state in `models/state`, a DVC output, so that the same training with more epochs
+            goes on from it. Takes a schedule whose rates do not depend on the number of epochs (`constant`, or `wsd`
+            up to its decay) and `warmup_steps` or `warmup: 0.0`.
     """
 
     epochs: int = Field(default=4, ge=1)
@@ -133,3 +138,4 @@ class TrainParams(Section):
     patience: int | None = Field(default=None, ge=1)
     elastic: bool = False
     on_out_of_memory: Literal["stop", "halve"] = "stop"
+    keep_state: bool = False

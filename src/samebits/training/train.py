@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -37,9 +37,11 @@ from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
 from samebits.training.pretrained.find import find_weights, is_torchs_own
 from samebits.training.pretrained.load import load_pretrained, read_weights
+from samebits.training.resume.go_on import keep_at, take_over
+from samebits.training.resume.kept import write_kept
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore, remove_stale_states
-from samebits.training.runner import restore, run_training
+from samebits.training.runner import replay_curve, restore, run_training
 
 _FROM_SCRATCH = TransferParams()
 
@@ -62,9 +64,9 @@ class Plan:
     """The file that `transfer.weights` names."""
     processes: int = 1
 
-    def fingerprint(self, code: str) -> str:
-        """One hash of all of it: the same one may resume, another starts afresh. `code` is the code's digest."""
-        inputs = {
+    def inputs(self, code: str) -> dict[str, Any]:
+        """All of it as plain values. A training with the same ones may resume. `code` is the code's digest."""
+        return {
             "seed": self.seed,
             "reproducibility": self.reproducibility,
             "task": self.task.model_dump(),
@@ -80,7 +82,6 @@ class Plan:
             "transfer": self.transfer.model_dump(),
             "weights": sha256_file(self.weights) if self.weights else None,
         }
-        return digest(inputs)[:32]
 
     def headline(self) -> str:
         """One line for people."""
@@ -117,12 +118,12 @@ def train(
             seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, group.size
         )
         micro = _micro_batch_size(plan, context)
-        fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
+        inputs = plan.inputs(code_digest(context.project.workspace, context.name))
         context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
         context.say(plan.headline())
-        store = StateStore(context.project.state / "resume", fingerprint, context.say)
+        store = StateStore(context.project.state / "resume", digest(inputs)[:32], context.say)
         if group.is_rank_zero:
-            _run_rank_zero(plan, micro, store, group, context)
+            _run_rank_zero(plan, inputs, micro, store, group, context)
         else:
             _run_worker(plan, micro, store, group, context)
 
@@ -138,7 +139,9 @@ def _report_truncated_texts(plan: Plan, context: StageContext) -> None:
     context.tracker.summary({"train/texts_cut": share})
 
 
-def _run_rank_zero(plan: Plan, micro: int, store: StateStore, group: ProcessGroup, context: StageContext) -> None:
+def _run_rank_zero(
+    plan: Plan, inputs: dict[str, Any], micro: int, store: StateStore, group: ProcessGroup, context: StageContext
+) -> None:
     """Train, save and write on rank 0."""
     _report_truncated_texts(plan, context)
     with store:
@@ -147,14 +150,22 @@ def _run_rank_zero(plan: Plan, micro: int, store: StateStore, group: ProcessGrou
             store.clear()
         while True:
             training = build_training(plan, context, micro, group)
+            kept_after = keep_at(training)
+            store.describe(plan.train.epochs, training.total_steps, inputs)
+            if kept_after is not None and store.kept() is None:
+                store.drop_after(kept_after)
             restore(training.state, store, context)
+            if context.runtime.resume == "auto":
+                take_over(training, inputs, store, context)
+            replay_curve(training.state, context)
             group.all_gather(torch.tensor([training.state.step], device=plan.device))
             try:
-                run_training(training, store, context)
+                run_training(training, store, context, kept_after)
                 break
             except OutOfMemory as error:
                 micro = _smaller_micro_batch(micro, plan, error, context)
         write_outputs(training, plan.task, plan.model, plan.info, context)
+        write_kept(context.project.kept_state, store.kept())
         store.clear()
         group.barrier()
 
@@ -230,7 +241,6 @@ def build_training(
         optimizer=build_optimizer(network, settings.optimizer, transfer.rates),
         average=ModelEma(network, settings.ema_decay) if settings.ema_decay else None,
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
-        loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
     )
     training = Training(
         task=build_task(plan.task, info.signature, info.class_counts.get("train", ())),
