@@ -53,7 +53,7 @@ class Counters(BaseModel):
     def place(self) -> str:
         """For people: `step 300 (epoch 3 of 5)`."""
         done = self.step * self.training.epochs / self.training.total_steps
-        return f"step {self.step} (epoch {done:.6g} of {self.training.epochs})"
+        return f"step {self.step} (epoch {round(done, 2):g} of {self.training.epochs})"
 
 
 def steps_in(folder: Path) -> list[Path]:
