@@ -26,6 +26,7 @@ from samebits.tracking.journal.tracker import NullTracker
 from samebits.training import loop
 from samebits.training.flops import PEAKS
 from samebits.training.train import train
+from tests.helpers.interrupt import StopAfter
 
 BASE: dict[str, Any] = {
     "epochs": 2,
@@ -246,23 +247,6 @@ MIXING = {
 
 def test_each_kind_of_mixing_makes_other_weights(context: Any) -> None:
     assert len({run(context, augment=each) for each in (NO_AUGMENT, *MIXING.values())}) == 4
-
-
-class StopAfter(StopRequest):
-    """Asked for before the loop has looked so many times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self._left = looks
-
-    @property
-    def requested(self) -> bool:  # type: ignore[override]
-        self._left -= 1
-        return self._left <= 0
-
-    @requested.setter
-    def requested(self, value: bool) -> None:
-        """`StopRequest` begins with False."""
 
 
 @pytest.mark.parametrize("name", MIXING)
