@@ -16,7 +16,7 @@ from samebits.pipeline.dvc_hashes import dvc_md5, existing_md5
 
 
 def lock_kept(context: Any, epochs: int) -> Path:
-    """Lock and remove `models/state` of a training of so many epochs that has just ended; the folder of the cache."""
+    """Lock and remove what a training of so many epochs has just kept; the folder of the cache."""
     project, objects = context.project, Objects(context.project.workspace / "cache")
     folder, digest = project.kept_state, dvc_md5(project.kept_state)
     files = {path.name: existing_md5(path) for path in folder.iterdir()}
@@ -26,12 +26,12 @@ def lock_kept(context: Any, epochs: int) -> Path:
     objects.path(digest).parent.mkdir(parents=True, exist_ok=True)
     objects.path(digest).write_text(json.dumps([{"relpath": name, "md5": md5} for name, md5 in files.items()]))
     entry = {
-        "cmd": "", "outs": [{"path": "models/state", "md5": digest}],
+        "cmd": "", "outs": [{"path": "models/training_state", "md5": digest}],
         "params": {"params.yaml": {"train": {"epochs": epochs}}},
     }  # fmt: skip
     with (project.workspace / "dvc.lock").open("w") as stream:
         YAML().dump({"schema": "2.0", "stages": {context.name: entry}}, stream)
-    facts = {"outs": {"models/state": digest}, "facts": hardware_kind(pick_device("cpu"))}
+    facts = {"outs": {"models/training_state": digest}, "facts": hardware_kind(pick_device("cpu"))}
     write_json(project.reports / "facts.json", {"format": 1, "stages": {context.name: facts}})
     for path in (folder, project.checkpoint, project.reports / "train"):
         shutil.rmtree(path)

@@ -38,7 +38,7 @@ class Project:
 
     @property
     def kept_state(self) -> Path:
-        return self.workspace / "models" / "state"
+        return self.workspace / "models" / "training_state"
 
     @property
     def exported(self) -> Path:

@@ -115,9 +115,9 @@ class TrainParams(Section):
             and what they give is added in one fixed order. Needs `micro_batch_size`, with a power of two of them a
             batch; `threads: null` is then 1.
         on_out_of_memory: `stop` with the size to try, or `halve` the micro-batch (same effective batch).
-        keep_state: keep the training state in `models/state`, a DVC output, so that the same training with more epochs
-            goes on from it. Takes a schedule whose rates do not depend on the number of epochs (`constant`, or `wsd`
-            up to its decay) and `warmup_steps` or `warmup: 0.0`.
+        keep_state: keep the training state in `models/training_state`, a DVC output, so that the same training with
+            more epochs goes on from it. Takes a schedule whose rates do not depend on the number of epochs (`constant`,
+            or `wsd` up to its decay) and `warmup_steps` or `warmup: 0.0`.
     """
 
     epochs: int = Field(default=4, ge=1)

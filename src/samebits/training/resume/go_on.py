@@ -184,7 +184,7 @@ def _kept_source(epochs: int, context: StageContext) -> Source | None:
     then = param_at(locked.params.get("params.yaml", {}), "train.epochs") if locked else None
     if not digest or digest == NOTHING_KEPT or not isinstance(then, int) or then == epochs:
         return None
-    name = f"the finished training of {then} epochs in dvc.lock"
+    name = f"the finished training of {then} epoch{'s' * (then > 1)} in dvc.lock"
     if then > epochs:
         context.say(f"not going on from {name}: it has more epochs")
         return None

@@ -1,4 +1,4 @@
-"""`models/state`: the state that a finished training keeps (`train.keep_state`), as an output of the stage.
+"""`models/training_state`: the state that a finished training keeps (`train.keep_state`), as an output of the stage.
 
 It says nothing of the hardware (reports/facts.json does), so that equal bits are equal outputs. A training that keeps
 none writes the folder, too, since DVC misses an output that is not there.

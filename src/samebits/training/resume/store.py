@@ -36,7 +36,7 @@ from samebits.training.resume.saved import (
 )  # fmt: skip
 
 _LAST = 2
-KEPT = "kept"
+KEPT = "kept_state"
 
 # A training that was told to stop by the death of its parent saves before it ends; the next one waits for it.
 _WAIT_SECONDS = 60.0

@@ -97,7 +97,7 @@ WAYS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_some_epochs_and_then_more_are_the_bytes_of_all_at_once(way: str, new: Callable[[str], Any]) -> None:
     straight = run(new("straight"), MORE, **WAYS[way])
-    assert {"state/state.safetensors", "state/counters.json", "state/complete.json"} < set(straight)
+    assert {f"training_state/{name}" for name in (STATE, COUNTERS, COMPLETE)} < set(straight)
     context = new("split")
     assert run(context, FEW, **WAYS[way]) != straight
     lock_kept(context, FEW)
@@ -110,8 +110,8 @@ def test_a_training_that_kept_its_state_has_the_bytes_of_one_that_did_not(new: C
     context = new("one")
     kept = run(context, FEW)
     plain = run(context, FEW, keep_state=False)
-    assert {name: kept[name] for name in plain if not name.startswith("state/")} == {
-        name: value for name, value in plain.items() if not name.startswith("state/")
+    assert {name: kept[name] for name in plain if not name.startswith("training_state/")} == {
+        name: value for name, value in plain.items() if not name.startswith("training_state/")
     }
     assert [path.name for path in context.project.kept_state.iterdir()] == [COMPLETE]
     assert dvc_md5(context.project.kept_state) == NOTHING_KEPT
@@ -155,7 +155,7 @@ def test_a_kept_state_that_is_lost_is_computed_again(new: Callable[[str], Any]) 
     context.stop = StopAfter(19)
     with pytest.raises(Interrupted):
         run(context, MORE, schedule=WSD)
-    (kept,) = (context.project.state / "resume").glob("*/kept")
+    (kept,) = (context.project.state / "resume").glob("*/kept_state")
     shutil.rmtree(kept)
     context.stop = StopRequest()
     assert run(context, MORE, schedule=WSD) == straight
