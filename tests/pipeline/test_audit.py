@@ -15,7 +15,7 @@ from samebits.base.files import read_json, sha256_file, write_json
 from samebits.pipeline.code import code_digest
 from samebits.pipeline.dvc_lock import read_lock
 from samebits.training.commitment.record import AUDIT, KeptState, read_record, root_of
-from samebits.training.resume.store import COUNTERS, STATE, state_folder
+from samebits.training.resume.saved import COUNTERS, STATE, state_folder
 from tests.helpers.keys import write_keys
 from tests.helpers.repository import Repository, make_repository, samebits, samebits_each
 from tests.helpers.shared import shared

@@ -122,12 +122,13 @@ def hardware_kind(device: torch.device) -> dict[str, str]:
     }
     if (level := portable_level()) and device.type == "cpu":
         # The same on every processor of the class. numpy brings the library that multiplies matrices.
-        return kind | {"arithmetic": level, "numpy": np.__version__}
-    kind |= {
-        "cpu": cpu_model(),
-        "cpu_design": cpu_design(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-    }
+        kind |= {"arithmetic": level, "numpy": np.__version__}
+    else:
+        kind |= {
+            "cpu": cpu_model(),
+            "cpu_design": cpu_design(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        }
     for variable in KERNEL_VARIABLES:
         if variable in os.environ:
             kind[variable] = os.environ[variable]

@@ -78,6 +78,7 @@ class ScheduleParams(Section):
     Attributes:
         name: shape of the decay after the warm-up.
         warmup: share of all steps over which the rate rises linearly from 0.
+        warmup_steps: steps over which it rises, in place of that share: as many for any number of epochs.
         decay: share of all steps over which it falls at the end, for `wsd` (warm-up, stable, decay) alone.
         final: rate at the last step, as a share of the peak. A fall to 0 of fewer than 10 steps gets there one step
             later, so that no update of a short training is lost.
@@ -85,6 +86,7 @@ class ScheduleParams(Section):
 
     name: Literal["linear", "cosine", "constant", "wsd"] = "cosine"
     warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
+    warmup_steps: int | None = Field(default=None, ge=0)
     decay: float = Field(default=0.2, gt=0.0, le=1.0)
     final: float = Field(default=0.0, ge=0.0, le=1.0)
 
@@ -116,6 +118,9 @@ class TrainParams(Section):
         audit_steps: keep the state of the first step, of the last, and of every so many in `models/states`, and a
             Merkle root over them in the checkpoint, for `samebits audit`; null keeps none. No bit of the weights
             depends on it.
+        keep_state: keep the training state in `models/training_state`, a DVC output, so that the same training with
+            more epochs goes on from it. Takes a schedule whose rates do not depend on the number of epochs (`constant`,
+            or `wsd` up to its decay) and `warmup_steps` or `warmup: 0.0`.
     """
 
     epochs: int = Field(default=4, ge=1)
@@ -137,3 +142,4 @@ class TrainParams(Section):
     elastic: bool = False
     on_out_of_memory: Literal["stop", "halve"] = "stop"
     audit_steps: int | None = Field(default=None, ge=1)
+    keep_state: bool = False

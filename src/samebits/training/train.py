@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -42,9 +43,11 @@ from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
 from samebits.training.pretrained.find import find_weights, is_torchs_own
 from samebits.training.pretrained.load import load_pretrained, read_weights
+from samebits.training.resume.go_on import keep_at, take_over
+from samebits.training.resume.kept import write_kept
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore, remove_stale_states
-from samebits.training.runner import restore, run_training
+from samebits.training.runner import replay_curve, restore, run_training
 
 _FROM_SCRATCH = TransferParams()
 
@@ -69,15 +72,16 @@ class Plan:
     own_kind: str | None = None
     """Why the arithmetic is this machine's own; None if it is portable."""
 
-    def fingerprint(self, code: str) -> str:
-        """One hash of all of it: the same one may resume, another starts afresh. `code` is the code's digest."""
-        inputs = {
-            "origin": self.origin(code).model_dump(),
+    def inputs(self, code: str) -> dict[str, Any]:
+        """All of it as plain values. A training with the same ones may resume. `code` is the code's digest."""
+        origin = self.origin(code).model_dump()
+        return {
+            **origin.pop("parameters"),
+            **origin,
             "hardware": hardware_kind(self.device),
             # With elastic training, their number cannot change a bit.
             "processes": 1 if self.train.elastic else self.processes,
         }
-        return digest(inputs)[:32]
 
     def origin(self, code: str) -> Origin:
         """The part of it that no machine decides. `code` is the code's digest."""
@@ -122,9 +126,10 @@ def train(
         fixed = train.precision != "auto" or plan.own_kind is None
         for line in kind_lines(context.project.workspace, hardware_kind(plan.device), plan.own_kind, fixed=fixed):
             context.say(line)
-        store = StateStore(context.project.state / "resume", plan.fingerprint(code), context.say)
+        inputs = plan.inputs(code)
+        store = StateStore(context.project.state / "resume", digest(inputs)[:32], context.say)
         if group.is_rank_zero:
-            _run_rank_zero(plan, code, micro, store, group, context)
+            _run_rank_zero(plan, code, inputs, micro, store, group, context)
         else:
             _run_worker(plan, micro, store, group, context)
 
@@ -174,7 +179,13 @@ def _report_truncated_texts(plan: Plan, context: StageContext) -> None:
 
 
 def _run_rank_zero(
-    plan: Plan, code: str, micro: int, store: StateStore, group: ProcessGroup, context: StageContext
+    plan: Plan,
+    code: str,
+    inputs: dict[str, Any],
+    micro: int,
+    store: StateStore,
+    group: ProcessGroup,
+    context: StageContext,
 ) -> None:
     """Train, save and write on rank 0."""
     _report_truncated_texts(plan, context)
@@ -185,15 +196,24 @@ def _run_rank_zero(
             store.clear()
         while True:
             training = build_training(plan, context, micro, group)
+            kept_after = keep_at(training)
+            store.describe(plan.train.epochs, training.total_steps, inputs)
+            if kept_after is not None and store.kept() is None:
+                store.drop_after(kept_after)
             restore(training.state, store, kept, context)
+            # An audit needs the states from step 0 on, which another training's state does not bring.
+            if context.runtime.resume == "auto" and plan.train.audit_steps is None:
+                take_over(training, inputs, store, context)
+            replay_curve(training.state, context)
             group.all_gather(torch.tensor([training.state.step], device=plan.device))
             try:
-                run_training(training, store, kept, context)
+                run_training(training, store, kept, context, kept_after)
                 break
             except OutOfMemory as error:
                 micro = _smaller_micro_batch(micro, plan, error, context)
         write_outputs(training, plan.task, plan.model, plan.info, context)
         publish(kept, training.state.step, plan.origin(code), context)
+        write_kept(context.project.kept_state, store.kept())
         store.clear()
         group.barrier()
 
@@ -269,7 +289,6 @@ def build_training(
         optimizer=build_optimizer(network, settings.optimizer, transfer.rates),
         average=ModelEma(network, settings.ema_decay) if settings.ema_decay else None,
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
-        loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
     )
     training = Training(
         task=build_task(plan.task, info.signature, info.class_counts.get("train", ())),

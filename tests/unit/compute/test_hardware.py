@@ -80,6 +80,8 @@ def test_portable_arithmetic_is_fp32_on_a_cpu(requested: str, refused: bool, mon
 
 def test_the_kind_of_portable_arithmetic_names_no_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "portable_level", lambda: "x86-64-v3")
+    for name in hardware.KERNEL_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     kind = hardware_kind(torch.device("cpu"))
     assert kind.keys() == {"torch", "numpy", "platform", "threads", "device", "arithmetic"}
     assert kind["arithmetic"] == "x86-64-v3"

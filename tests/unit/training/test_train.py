@@ -120,13 +120,17 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "adam.weight_decay": ({"optimizer": ADAM}, {"optimizer": ADAM | {"weight_decay": 0.1}}),
     "schedule.name": ({}, schedule(name="cosine")),
     "schedule.warmup": ({}, schedule(warmup=0.6)),
+    "schedule.warmup_steps": ({}, schedule(warmup_steps=4)),
     "schedule.final": ({}, schedule(final=0.9)),
     "schedule.decay": ({"schedule": WSD}, {"schedule": WSD | {"decay": 0.8}}),
     "elastic": ({"micro_batch_size": 16}, {"micro_batch_size": 16, "elastic": True}),
 }
-ELSEWHERE = {"audit_steps", "bucket_by_length", "channels_last", "compile", "threads", "select", "patience",
-             "on_out_of_memory"}  # fmt: skip
-"""Have a test of their own below, in test_loop.py, commitment/ or, for the order of batches, data/test_order.py."""
+ELSEWHERE = {
+    "audit_steps", "bucket_by_length", "channels_last", "compile", "threads", "select", "patience",
+    "on_out_of_memory", "keep_state",
+}  # fmt: skip
+"""Have a test of their own below, in test_loop.py, commitment/, resume/test_go_on.py or, for the order of batches,
+data/test_order.py."""
 
 
 def test_every_setting_has_a_test() -> None:

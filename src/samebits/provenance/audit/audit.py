@@ -33,7 +33,7 @@ from samebits.provenance.verify.pipeline import own_data, require_clean
 from samebits.provenance.verify.report import changed_facts
 from samebits.tracking.environment.facts import recorded_facts
 from samebits.training.commitment.record import AUDIT, AuditRecord, KeptState, read_record
-from samebits.training.resume.store import COUNTERS, STATE, state_folder
+from samebits.training.resume.saved import COUNTERS, STATE, state_folder
 
 _RECOMPUTE = "samebits.provenance.audit.recompute"
 _FIRST, _LAST = "first state", "last state and model"

@@ -30,8 +30,8 @@ from samebits.tracking.journal.tracker import NullTracker
 from samebits.training.commitment.record import Origin
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.outputs import write_outputs
+from samebits.training.resume.saved import load_state, state_folder, write_state
 from samebits.training.resume.state import TrainingState
-from samebits.training.resume.store import load_state, save_state, state_folder
 from samebits.training.train import build_training, open_plan
 
 STAGE = "train"
@@ -113,7 +113,7 @@ def recompute(workspace: Path, job: Job) -> Result:
                 "check out the commit that has its dvc.lock, then audit it there",
             )
         first = build_training(plan, context, micro)
-        save_state(job.into, first.state.tensors(), first.state.counters())
+        write_state(state_folder(job.into, 0), first.state.tensors(), first.state.counters())
         result.facts = environment_facts(plan.device)
         for start, end in job.segments:
             training = build_training(plan, context, micro)
@@ -124,7 +124,7 @@ def recompute(workspace: Path, job: Job) -> Result:
             except (_Unusable, UserError) as error:
                 result.failed[end] = str(error)
                 continue
-            save_state(job.into, training.state.tensors(), training.state.counters())
+            write_state(state_folder(job.into, end), training.state.tensors(), training.state.counters())
             print(f"audit: steps {start:,} to {end:,} computed", flush=True)
         training = build_training(plan, context, micro)
         try:

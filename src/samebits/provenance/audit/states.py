@@ -12,7 +12,7 @@ from samebits.pipeline.dvc_hashes import read_md5
 from samebits.pipeline.dvc_lock import LOCK
 from samebits.training.commitment.record import KeptState
 from samebits.training.commitment.states import link_or_copy
-from samebits.training.resume.store import COUNTERS, STATE, state_folder
+from samebits.training.resume.saved import COUNTERS, STATE, state_folder
 
 STATES = "models/states"
 

@@ -55,7 +55,7 @@ def trace_steps(workspace: Path, steps: int) -> dict[str, Any]:
     """
     from samebits.compute.hardware import hardware_kind, pick_device
     from samebits.tracking.environment.facts import environment_facts
-    from samebits.training import loop
+    from samebits.training import curve
 
     project = Project(workspace, workspace)
     params = read_params(project.params_file)
@@ -63,13 +63,13 @@ def trace_steps(workspace: Path, steps: int) -> dict[str, Any]:
     stop = StopRequest()
     recorder = _LossRecorder(steps, stop)
     context = StageContext("train", project, params.runtime, recorder, stop)
-    points, loop.CURVE_POINTS = loop.CURVE_POINTS, sys.maxsize
+    points, curve.CURVE_POINTS = curve.CURVE_POINTS, sys.maxsize
     try:
         body(*(params.sections[section] for section in sections_of(body)), context=context)
     except Interrupted:
         pass  # after the last step, as was asked for
     finally:
-        loop.CURVE_POINTS = points
+        curve.CURVE_POINTS = points
     device = pick_device(params.runtime.device)
     return {
         "format": FORMAT,

@@ -12,8 +12,8 @@ from samebits.params.train import TrainParams
 from samebits.pipeline.context import StageContext
 from samebits.training.commitment.record import AUDIT, AuditRecord, KeptState, Origin, root_of
 from samebits.training.optim.finite import require_finite_state
+from samebits.training.resume.saved import COUNTERS, STATE, files_in, state_folder, whole_hashes, write_state
 from samebits.training.resume.state import TrainingState
-from samebits.training.resume.store import COUNTERS, STATE, complete_hashes, save_state, state_folder
 
 
 class KeptStates:
@@ -42,7 +42,7 @@ class KeptStates:
     def _keep(self, state: TrainingState) -> None:
         tensors = state.tensors()
         require_finite_state(state.damaged(tensors), state.step)
-        save_state(self.folder, tensors, state.counters())
+        write_state(state_folder(self.folder, state.step), tensors, state.counters())
 
     def covers(self, step: int) -> bool:
         """Whether every state that a training has to have kept before this step is here and whole."""
@@ -50,8 +50,8 @@ class KeptStates:
             return True
         try:
             for each in range(0, step + 1, self.every):
-                complete_hashes(state_folder(self.folder, each))
-        except (UserError, OSError, AttributeError):
+                whole_hashes(files_in(state_folder(self.folder, each)))
+        except UserError:
             return False
         return True
 
@@ -75,9 +75,9 @@ def entry_of(folder: Path, step: int) -> KeptState:
     """The tree's entry of a state below a folder of states.
 
     Raises:
-        UserError, OSError: if it is damaged.
+        UserError: if it is damaged.
     """
-    hashes = complete_hashes(state_folder(folder, step))
+    hashes = whole_hashes(files_in(state_folder(folder, step)))
     return KeptState(step=step, tensors=hashes[STATE], counters=hashes[COUNTERS])
 
 

@@ -21,7 +21,7 @@ from samebits.provenance.audit.recompute import Job, Result, recompute
 from samebits.stage import load_body, sections_of
 from samebits.tracking.journal.tracker import NullTracker
 from samebits.training.commitment.record import AuditRecord, read_record
-from samebits.training.resume.store import COUNTERS, STATE, state_folder
+from samebits.training.resume.saved import COUNTERS, STATE, state_folder
 from tests.helpers.workspace import ROOT, set_params
 
 TRAIN: dict[str, Any] = {

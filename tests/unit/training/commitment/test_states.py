@@ -20,7 +20,7 @@ from samebits.params.train import TrainParams
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.tasks.classification import Settings as TaskSettings
 from samebits.training.commitment.record import AUDIT, read_record
-from samebits.training.resume.store import COUNTERS, STATE, state_folder
+from samebits.training.resume.saved import COUNTERS, STATE, state_folder
 from samebits.training.train import train
 from tests.helpers.interrupt import StopAfter
 
