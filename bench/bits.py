@@ -45,7 +45,7 @@ from samebits.provenance.verify.compare import tensor_difference
 from samebits.provenance.verify.copies import change_params, clean_environment, copy_tree, record_nothing, run_command
 from samebits.stage import load_body, sections_of
 from samebits.tracking.journal.tracker import NullTracker
-from samebits.training import loop
+from samebits.training import curve
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -187,7 +187,7 @@ def strict_cost(copy: Path, recipe: str, pairs: int, block: int, threads: int, l
     tracker = _Alternating(pairs, block, threads, limit_s, stop)
     context = StageContext("train", Project(copy, copy), params.runtime, tracker, stop)
     body = load_body(TRAIN)
-    loop.CURVE_POINTS = sys.maxsize
+    curve.CURVE_POINTS = sys.maxsize
     os.environ.update(environment())
     with contextlib.suppress(Interrupted):
         body(*(params.sections[section] for section in sections_of(body)), context=context)

@@ -7,9 +7,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))  # a queued experiment runs its own code, not the installed one
 
 from samebits.base.launch import relaunch_once
+from samebits.training.launch import arithmetic_variables
 
 if __name__ == "__main__":
-    relaunch_once()
+    relaunch_once(arithmetic_variables(ROOT / "params.yaml"))
     from samebits.stage import run_stage
 
     raise SystemExit(run_stage("train", "samebits.training.train:train", ROOT))

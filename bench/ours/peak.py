@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1.0)
     seconds = parser.parse_args().seconds
-    determinism.set_determinism("strict", None)
+    determinism.set_determinism("strict", determinism.THREADS)
     best = partial(shortest_seconds, device=torch.device("cpu"), seconds=seconds)
     found: dict[str, float] = {}
     for size in PRODUCTS:

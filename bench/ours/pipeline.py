@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--flip", action="store_true")
     add_arguments(parser)
     arguments = parser.parse_args()
-    determinism.set_determinism("strict", None)
+    determinism.set_determinism("strict", determinism.THREADS)
     split = open_split(arguments.prepared, "train", in_memory=True)
     prepare = build_preprocess(read_info(arguments.prepared).signature)
     augment = AugmentParams(shift=arguments.shift, flip=arguments.flip)

@@ -49,7 +49,7 @@ def render(found: dict[str, Any]) -> list[str]:
         "",
         "28×28 images as stored (uint8) to probabilities, the median of the calls of 5 s in each round; the "
         "goal is 3× over eager PyTorch at batch 1, and 2× for int8 over fp32 at batch 256. What "
-        "int8 costs in accuracy is limited by `export.int8_loss` and is in `models/export/export.json`.",
+        "int8 costs in accuracy is limited by `export.int8_loss` and is in the run (`export/int8/loss`).",
         "",
     ]
     for subject in dict.fromkeys(row["subject"] for row in rows):

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.paths import Project
+from samebits.compute.arithmetic import ARITHMETIC, unsupported
 from samebits.data.fetching.catalog import card_of
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import recipe_names
 from samebits.provenance.golden.golden import (
     FOLDER,
+    PORTABLE,
+    PORTABLE_STEPS,
     STEPS,
     first_divergence,
     golden_file,
@@ -38,7 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(ROOT, tmp_path)
 
 
-@pytest.mark.parametrize("recipe", sorted(path.name for path in (ROOT / FOLDER).iterdir()))
+@pytest.mark.parametrize("recipe", sorted(path.name for path in (ROOT / FOLDER).iterdir() if path.name != PORTABLE))
 def test_the_first_steps_of_a_recipe(recipe: str, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         with prepared_copy(project, recipe) as copy:
@@ -71,6 +75,31 @@ def test_golden_files_belong_to_recipes_and_name_their_kind() -> None:
     assert files, "at least one kind of hardware is on record"
     for file in files:
         trace = read_trace(file)
-        assert file == golden_file(ROOT, file.parent.name, trace["kind"])
-        assert file.parent.name in recipe_names(ROOT)
-        assert len(trace["losses"]) == STEPS
+        portable = file.parent.name == PORTABLE
+        recipe = file.name.partition(".")[0] if portable else file.parent.name
+        assert file == golden_file(ROOT, recipe, trace["kind"])
+        assert recipe in recipe_names(ROOT)
+        assert len(trace["losses"]) == (PORTABLE_STEPS if portable else STEPS)
+
+
+@pytest.mark.parametrize("mode", ARITHMETIC)
+@pytest.mark.parametrize(
+    "recipe", sorted({path.name.partition(".")[0] for path in (ROOT / FOLDER / PORTABLE).iterdir()})
+)
+def test_the_first_steps_in_portable_arithmetic(recipe: str, mode: str, project: Project) -> None:
+    """The same on every processor of the class: there is no other trace that this machine might follow."""
+    try:
+        if why := unsupported(mode):
+            pytest.skip(why)
+        with prepared_copy(project, recipe, mode) as copy:
+            trace = trace_copy(copy, PORTABLE_STEPS)
+    except UnavailableError as error:
+        pytest.skip(f"{recipe} cannot be traced here: {error.problem}")
+    except UserError as error:
+        if mode in error.problem:  # this processor is not of the class
+            pytest.skip(error.problem)
+        raise
+    assert trace["kind"]["arithmetic"] == ARITHMETIC[mode].level
+    file = golden_file(ROOT, recipe, trace["kind"])
+    divergence = first_divergence(read_trace(file), trace)
+    assert divergence.step == 0, f"{file.name}: step {divergence.step}: {divergence.was!r} -> {divergence.now!r}"

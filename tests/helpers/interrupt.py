@@ -1,4 +1,4 @@
-"""Runs a training, hits it with a signal at chosen moments, and lets it finish."""
+"""Runs a training, hits it with a signal at chosen moments, and lets it finish; or stops it after some steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from samebits.base.signals import StopRequest
 from tests.helpers.workspace import run_stage, stage_environment
 
 STARTED = "train: convnet on mnist"
@@ -51,3 +52,20 @@ def interrupt(workspace: Path, delays: Iterable[float], number: signal.Signals =
     last = run_stage(workspace, "train")
     assert last.returncode == 0, last.stderr
     return codes
+
+
+class StopAfter(StopRequest):
+    """Asked for before the loop has looked so many times."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self._left = looks
+
+    @property
+    def requested(self) -> bool:  # type: ignore[override]
+        self._left -= 1
+        return self._left <= 0
+
+    @requested.setter
+    def requested(self, value: bool) -> None:
+        """`StopRequest` begins with False."""

@@ -1,4 +1,18 @@
-"""Metrics as they are written to files, and as they are shown."""
+"""Numbers as outputs of stages hold them, and as they are shown.
+
+How many digits an output holds: two machines that compute the same thing round single operations in another order or
+by other instructions, so that their numbers are a small d apart. Written in steps of q, the two texts differ where a
+boundary between steps lies in that gap: about d / q of all numbers. Fewer digits make that rarer and never impossible,
+so the digits follow from the arithmetic, and an output of many numbers is computed in float64:
+
+| computed in | d, relative | written | texts that differ |
+|---|---|---|---|
+| float64: all that `evaluate` writes | 1e-14 | 6 decimals or 4 significant digits | 1 in 10 million or fewer |
+| float32, one mean over a split: the score in `export.json` | 1e-8 | 5 significant digits | 1 in 1,000 or fewer |
+| anything that was measured: parity, latency, memory | all of it | in no output | none |
+
+What `train` writes (weights, curves) is the training's own arithmetic, and keeps every digit.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +20,30 @@ import math
 
 _DECIMALS = 6
 _SIGNIFICANT = 4
+_SINGLE_SIGNIFICANT = 5
 _SMALL = 1e-3
 
 
 def rounded(value: float | None) -> float | None:
-    """A metric as it is written: six decimals, or four significant digits where these go further.
+    """A metric computed in float64 as it is written: six decimals, or four significant digits where these go further.
 
-    What is beyond depends on how sums are split over threads. None for what is no finite number, which JSON has not.
+    None for what is no finite number, which JSON has not.
     """
     if value is None or not math.isfinite(value):
         return None
-    digits = _SIGNIFICANT - 1 - math.floor(math.log10(abs(value))) if value else 0
-    return round(value, max(_DECIMALS, digits))
+    return round(value, max(_DECIMALS, _places(value, _SIGNIFICANT)))
+
+
+def rounded_single(value: float | None) -> float | None:
+    """A metric computed in float32 as it is written: five significant digits. None as of `rounded`."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(value, _places(value, _SINGLE_SIGNIFICANT))
+
+
+def _places(value: float, significant: int) -> int:
+    """After the decimal point, for so many significant digits."""
+    return significant - 1 - math.floor(math.log10(abs(value))) if value else 0
 
 
 def shown(value: float | None) -> str:

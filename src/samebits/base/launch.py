@@ -14,6 +14,7 @@ import importlib.util
 import os
 import platform
 import sys
+from collections.abc import Mapping
 
 _MARK = "SAMEBITS_LAUNCHED"
 
@@ -21,21 +22,36 @@ _MARK = "SAMEBITS_LAUNCHED"
 # what is computed.
 _MALLOC = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296:glibc.malloc.hugetlb=1"
 
+# numpy's kernels and its BLAS follow the processor, and outputs of every stage are computed with them: AVX-512 and AVX2
+# have other logarithms and products. These are the kernels of every processor with AVX2; training in portable
+# arithmetic names its own (compute/arithmetic.py).
+_NUMPY = {
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+# Threads that wait for each other do not spin: beside other work on the machine, a step took 14 times as long with it.
+_OPENMP = {"OMP_WAIT_POLICY": "passive"}
+
 # One of the two workspace sizes with which cuBLAS is deterministic (CUDA documentation, cuBLAS, "Results
 # reproducibility"); torch refuses deterministic matrix products without it.
 _CUBLAS = ":4096:8"
 
 
-def environment() -> dict[str, str]:
-    """The variables a stage needs, without those that the user has set."""
-    wanted = {"CUBLAS_WORKSPACE_CONFIG": _CUBLAS}
+def environment(also: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables a stage needs, `also` among them, without those that the user has set."""
+    wanted = {"CUBLAS_WORKSPACE_CONFIG": _CUBLAS} | _OPENMP
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        wanted |= _NUMPY
+    wanted |= also or {}
     if platform.libc_ver()[0] == "glibc":
         wanted["GLIBC_TUNABLES"] = _MALLOC
     return {key: value for key, value in wanted.items() if key not in os.environ}
 
 
-def relaunch_once() -> None:
-    """Restart this process with `environment()`, unless that was done or there is nothing to set.
+def relaunch_once(also: Mapping[str, str] | None = None) -> None:
+    """Restart this process with `environment(also)`, unless that was done or there is nothing to set.
 
     Where there is no `execve` that keeps the process (Windows), only the variables are set.
 
@@ -49,7 +65,7 @@ def relaunch_once() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2)
-    missing = environment()
+    missing = environment(also)
     if not missing or _MARK in os.environ:
         return
     os.environ.update(missing)

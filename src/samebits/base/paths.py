@@ -37,6 +37,16 @@ class Project:
         return self.workspace / "models" / "checkpoint"
 
     @property
+    def states(self) -> Path:
+        """States of a finished training that `train.audit_steps` keeps."""
+        return self.workspace / "models" / "states"
+
+    @property
+    def kept_state(self) -> Path:
+        """The state of a finished training that `train.keep_state` keeps."""
+        return self.workspace / "models" / "training_state"
+
+    @property
     def exported(self) -> Path:
         return self.workspace / "models" / "export"
 

@@ -1,4 +1,4 @@
-"""The commands about same bits for `samebits`: verify, restore, trace, golden, packages, wheels."""
+"""The commands about same bits for `samebits`: verify, audit, sign, restore, trace, golden, packages, wheels."""
 
 from __future__ import annotations
 
@@ -19,6 +19,37 @@ def _verify(arguments: argparse.Namespace) -> int:
     from samebits.provenance.verify.pipeline import verify
 
     return _difference(verify(project, arguments.stage, keep=arguments.keep, say=say))
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from samebits.provenance.audit.audit import audit, find_model
+    from samebits.provenance.audit.signing import check_signature, signature_of
+
+    project = project_here()
+    model = find_model(project, Path(arguments.model) if arguments.model else None)
+    if arguments.root and arguments.root.lower() != model.record.root:
+        raise UserError(
+            f"{model.shown} has the root {model.record.root}, not {arguments.root}",
+            "the model is not of the training that was committed to",
+        )
+    signature = Path(arguments.signature) if arguments.signature else signature_of(model.folder)
+    if arguments.key:
+        check_signature(model.folder, Path(arguments.key), signature)
+        say(f"audit: {signature}: every file of {model.folder} is signed by the owner of {arguments.key}")
+    elif arguments.signature or signature.is_file():
+        say(f"audit: {signature} is not checked: name the trainer's public key with --key")
+    return _difference(
+        audit(project, model, count=arguments.segments, starts=arguments.start, keep=arguments.keep, say=say)
+    )
+
+
+def _sign(arguments: argparse.Namespace) -> None:
+    from samebits.provenance.audit.signing import sign, signature_of
+
+    folder = Path(arguments.folder) if arguments.folder else project_here().checkpoint
+    signature = Path(arguments.signature) if arguments.signature else signature_of(folder)
+    root = sign(folder, Path(arguments.key), signature)
+    say(f"signed: {folder}, root {root}; commit {signature}, and give your public key to whoever checks it")
 
 
 def _restore(arguments: argparse.Namespace) -> int:
@@ -56,10 +87,10 @@ def _golden(arguments: argparse.Namespace) -> int:
     project = project_here()
     if arguments.all == bool(arguments.recipes):
         raise UserError("name recipes, or --all of them", f"known: {', '.join(recipe_names(project.workspace))}")
+    how = {"mode": arguments.reproducibility, "replace": arguments.replace, "say": say}
     if len(arguments.recipes) == 1:
-        return _difference(record(project, arguments.recipes[0], replace=arguments.replace, say=say))
-    recipes = arguments.recipes or recipe_names(project.workspace)
-    return _difference(record_all(project, recipes, replace=arguments.replace, say=say))
+        return _difference(record(project, arguments.recipes[0], **how))
+    return _difference(record_all(project, arguments.recipes or recipe_names(project.workspace), **how))
 
 
 def _packages(arguments: argparse.Namespace) -> None:
@@ -92,6 +123,25 @@ def add_commands(
     )
     verify.add_argument("--keep", action="store_true", help="leave the copy below .samebits/verify")
 
+    audit = add(commands, "audit", _audit, "compute random stretches of the training again, and compare them", codes)
+    audit.add_argument("model", nargs="?", help="a checkpoint's folder or weights (default: models/checkpoint)")
+    audit.add_argument(
+        "--segments", type=positive, default=5, metavar="N", help="how many, drawn by chance (default: 5)"
+    )
+    audit.add_argument(
+        "--start", type=int, action="append", default=[], metavar="STEP",
+        help="the segment that begins there, in place of chance (may be repeated)",
+    )  # fmt: skip
+    audit.add_argument("--root", metavar="HEX", help="the root that was committed to, as you were told it before")
+    audit.add_argument("--key", metavar="PEM", help="the trainer's public key, to check the signature with")
+    audit.add_argument("--signature", metavar="FILE", help="default: beside the folder, as models/checkpoint.sig")
+    audit.add_argument("--keep", action="store_true", help="leave the copy below .samebits/audit")
+
+    sign = add(commands, "sign", _sign, "sign the checkpoint and the record of its training with your private key")
+    sign.add_argument("folder", nargs="?", help="default: models/checkpoint")
+    sign.add_argument("--key", required=True, metavar="PEM", help="your private key: PEM, elliptic curve")
+    sign.add_argument("--signature", metavar="FILE", help="default: beside the folder, as models/checkpoint.sig")
+
     restore = add(commands, "restore", _restore, "code, data and model of a run in a fresh worktree", codes)
     restore.add_argument("name", metavar="RUN_ID|EXP_NAME|COMMIT", help="a name of a run or a branch will do, too")
     restore.add_argument("--into", metavar="DIR", help="a folder that is not there yet (default: beside the project)")
@@ -106,6 +156,10 @@ def add_commands(
     golden = add(commands, "golden", _golden, "record this hardware's golden trace, or check it", codes)
     golden.add_argument("recipes", nargs="*", metavar="RECIPE", help="as `mnist` for recipes/mnist.yaml")
     golden.add_argument("--all", action="store_true", help="every recipe whose data can be had, one after the other")
+    golden.add_argument(
+        "--reproducibility", choices=("strict", "portable", "portable-v4"), default="strict",
+        help="strict: of this kind of hardware; portable: of every processor of the class",
+    )  # fmt: skip
     golden.add_argument("--replace", action="store_true", help="write it anew, after a change that was meant")
 
     packages = add(commands, "packages", _packages, "compare the installed packages with packages.yaml")

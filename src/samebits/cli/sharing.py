@@ -10,6 +10,14 @@ from samebits.cli.options import project_here, remote_options, seconds
 
 
 def _share(arguments: argparse.Namespace) -> None:
+    if arguments.state is not None:
+        from samebits.sharing.state import share_state
+
+        share_state(
+            project_here(), arguments.state, remote=arguments.remote, git_remote=arguments.git_remote,
+            timeout=arguments.timeout,
+        )  # fmt: skip
+        return
     if arguments.experiment:
         from samebits.sharing.experiments import share_experiment
 
@@ -24,6 +32,14 @@ def _share(arguments: argparse.Namespace) -> None:
 
 
 def _receive(arguments: argparse.Namespace) -> None:
+    if arguments.state is not None:
+        from samebits.sharing.state import receive_state
+
+        receive_state(
+            project_here(), arguments.state, remote=arguments.remote, git_remote=arguments.git_remote,
+            timeout=arguments.timeout,
+        )  # fmt: skip
+        return
     if arguments.experiment:
         from samebits.sharing.experiments import receive_experiment
 
@@ -85,7 +101,11 @@ def add_commands(
     gc.add_argument("--cloud", action="store_true", help="on the remote, too")
     gc.add_argument("--force", action="store_true", help="although something else still needs it")
     for command in (share, receive):
-        command.add_argument("--experiment", metavar="NAME", help="a DVC experiment with its MLflow run")
-        command.add_argument("--git-remote", metavar="NAME", help="where experiments go by git (default: origin)")
+        what = command.add_mutually_exclusive_group()
+        what.add_argument("--experiment", metavar="NAME", help="a DVC experiment with its MLflow run")
+        what.add_argument(
+            "--state", metavar="NAME", nargs="?", const="", help="the state of an interrupted training (one: no name)"
+        )
+        command.add_argument("--git-remote", metavar="NAME", help="where these go by git (default: origin)")
     for command in (share, receive, gc):
         remote_options(command)

@@ -9,7 +9,7 @@ import os
 import torch
 
 from samebits.base.errors import UserError
-from samebits.compute.cpu import available_cores, openmp_limit
+from samebits.compute.cpu import openmp_limit
 
 INITIALISATION = "initialisation"
 """Stream of the initial weights."""
@@ -18,15 +18,19 @@ STEP = "step"
 """Stream of what is drawn inside a step (dropout)."""
 
 
-_DEBUG_MODES = {"strict": "error", "warn": "warn", "off": "default"}
+THREADS = 2
+"""Of one operation on a CPU, by default. A sum that is split over threads has other bits with another number of them,
+so it is no number of the machine's. Two run on one core, too; four on two cores took over 30 times as long."""
+
+_DEBUG_MODES = {"warn": "warn", "off": "default"}
 
 
-def set_determinism(mode: str, threads: int | None, *, compiles: bool = False) -> None:
-    """Set torch's switches for `reproducibility: strict | warn | off` and the number of CPU threads.
+def set_determinism(mode: str, threads: int, *, compiles: bool = False) -> None:
+    """Set torch's switches for `reproducibility` and the number of CPU threads.
 
-    strict: an operation without a deterministic implementation stops the run. warn: it is used, with a warning.
-    off: cuDNN may choose its algorithms by timing them. The number of threads changes how sums are split, so it
-    is fixed in every mode.
+    portable, strict: an operation without a deterministic implementation stops the run. warn: it is used, with a
+    warning. off: cuDNN may choose its algorithms by timing them. The number of threads changes how sums are split, so
+    it is fixed in every mode.
 
     Args:
         compiles: whether torch's compiler is used, and has to be told, too.
@@ -39,7 +43,7 @@ def set_determinism(mode: str, threads: int | None, *, compiles: bool = False) -
         torch.use_deterministic_algorithms(mode != "off", warn_only=mode == "warn")
     else:
         # The same switch; it does not import the compiler (torch 2.14: over a second) to tell it.
-        torch.set_deterministic_debug_mode(_DEBUG_MODES[mode])
+        torch.set_deterministic_debug_mode(_DEBUG_MODES.get(mode, "error"))
     torch.backends.cudnn.benchmark = mode == "off"
     # fp32 means fp32: without this, cuDNN computes fp32 convolutions in TF32, with 10 bits of mantissa.
     torch.backends.cudnn.allow_tf32 = False
@@ -48,25 +52,25 @@ def set_determinism(mode: str, threads: int | None, *, compiles: bool = False) -
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def set_threads(threads: int | None) -> None:
-    """Set the number of threads that torch computes with; by default, one for each core that may be used.
+def set_threads(threads: int) -> None:
+    """Set the number of threads that torch computes with.
 
     Raises:
         UserError: where OpenMP would start fewer. torch 2.14's oneDNN then waits for the others for ever: a convolution
             of 2 threads under `OMP_THREAD_LIMIT=1` did not come back from its backward pass.
     """
-    wanted, limit = threads or available_cores(), openmp_limit()
-    if limit is not None and wanted > limit:
+    limit = openmp_limit()
+    if limit is not None and threads > limit:
         raise UserError(
-            f"{wanted} threads are wanted (train.threads), and OMP_THREAD_LIMIT={limit} allows fewer",
+            f"{threads} threads are wanted (train.threads), and OMP_THREAD_LIMIT={limit} allows fewer",
             f"unset OMP_THREAD_LIMIT, or set train.threads: {limit}",
         )
-    if wanted > 1 and os.environ.get("OMP_DYNAMIC", "").strip().lower() in ("true", "1"):
+    if threads > 1 and os.environ.get("OMP_DYNAMIC", "").strip().lower() in ("true", "1"):
         raise UserError(
             "OMP_DYNAMIC is set: the number of threads would follow the load of the machine, and the bits with it",
             "unset OMP_DYNAMIC",
         )
-    torch.set_num_threads(wanted)
+    torch.set_num_threads(threads)
 
 
 def derive_seed(seed: int, stream: str, *counters: int) -> int:

@@ -6,6 +6,7 @@ nothing else, and tables) and `figures/`.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,11 @@ from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import remove_unfinished, write_bytes, write_json
 from samebits.base.registry import load_module
 from samebits.checkpoints.checkpoint import load_checkpoint
-from samebits.checkpoints.serving import ServingModel
-from samebits.compute.determinism import set_threads
+from samebits.checkpoints.serving import build_serving
+from samebits.compute.cpu import available_cores
+from samebits.compute.determinism import THREADS, set_threads
 from samebits.data.loading.prepared import open_split, read_info
+from samebits.evaluation.double_precision import double_precision
 from samebits.evaluation.inputs import EVALUATORS, Evaluation, EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
 from samebits.params.evaluate import EvaluateParams
@@ -32,7 +35,8 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
         UserError: missing or damaged inputs, a checkpoint of other data, outputs that are not finite.
         Interrupted: if asked to stop.
     """
-    set_threads(None)
+    # In float64 no digit that is written shows how a sum was split.
+    set_threads(available_cores() if evaluate.precision == "fp64" else THREADS)
     project = context.project
     checkpoint = load_checkpoint(project.checkpoint)
     info = read_info(project.prepared)
@@ -49,7 +53,7 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
 
     evaluated = EvaluationInputs(
         checkpoint=checkpoint,
-        serving=ServingModel(checkpoint.model, checkpoint.task, info.signature).eval(),
+        serving=build_serving(checkpoint.model, checkpoint.task, info.signature),
         info=info,
         split=open_split(
             project.prepared, "test", in_memory=info.split_bytes("test") <= context.runtime.memory_mib << 20
@@ -60,7 +64,8 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
     )
     context.tracker.computes()
     module = load_module("kind of target", info.signature.target.kind, EVALUATORS)
-    evaluation: Evaluation = module.evaluate(evaluated, evaluate)
+    with double_precision(evaluated.serving) if evaluate.precision == "fp64" else contextlib.nullcontext():
+        evaluation: Evaluation = module.evaluate(evaluated, evaluate)
     folder = project.reports / "evaluation"
     _write(folder, evaluation)
     for line in evaluation.table:

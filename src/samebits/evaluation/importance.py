@@ -34,7 +34,7 @@ class Importance:
 def permutation_importance(
     evaluated: EvaluationInputs,
     inputs: TableInputs,
-    score: Callable[[npt.NDArray[np.float32], npt.NDArray[np.int64]], float],
+    score: Callable[[npt.NDArray[np.floating], npt.NDArray[np.int64]], float],
     batch_size: int,
 ) -> list[Importance]:
     """Columns by how much the score falls when their values are permuted among the test rows, largest first.
@@ -66,7 +66,9 @@ def permutation_importance(
     return sorted(found, key=lambda each: (-each.drop, each.name))
 
 
-def _answers(evaluated: EvaluationInputs, samples: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:
+def _answers(
+    evaluated: EvaluationInputs, samples: npt.NDArray[np.float32], batch_size: int
+) -> npt.NDArray[np.floating]:
     with torch.inference_mode():
         parts = [evaluated.serving(part).numpy() for part in torch.from_numpy(samples).split(batch_size)]
     return np.concatenate(parts)

@@ -41,7 +41,7 @@ class EvaluationInputs:
     """A checkpoint and the split that it is evaluated on.
 
     Attributes:
-        serving: the checkpoint's model with its preprocessing, fp32, on the CPU.
+        serving: the checkpoint's model with its preprocessing, on the CPU, in `evaluate.precision`.
         split: the test split.
         prepared: the prepared folder, for files beside the shards.
         curves: of the training.
@@ -78,8 +78,8 @@ class Evaluation:
     table: list[str] = field(default_factory=list)
 
 
-def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.float32]:
-    """Raw outputs of the whole split in eager fp32 on the CPU, where a checkpoint gives the same numbers everywhere.
+def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.floating]:
+    """Raw outputs of the whole split, eager on the CPU: logits [N, K] or standardised numbers [N].
 
     Raises:
         UserError: if the split is empty.

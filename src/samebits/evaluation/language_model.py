@@ -14,7 +14,7 @@ from torch.nn import functional
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.base.files import csv_bytes
-from samebits.checkpoints.serving import GeneratingModel, build_serving
+from samebits.checkpoints.serving import GeneratingModel
 from samebits.data.loading.prepared import open_split
 from samebits.evaluation.baseline import Baseline, lines, of_tokens
 from samebits.evaluation.inputs import Evaluation, EvaluationInputs, Origin, details, metrics_document, read_provenance
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 _LARGEST = 1 << 26
-"""Scores computed at once, at most: 256 MiB."""
+"""Scores computed at once, at most: 512 MiB in float64."""
 _COUNTED = 4096
 """Rows whose tokens are counted at a time."""
 _SAMPLES = 4
@@ -104,7 +104,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
 
 
 def token_losses(evaluated: EvaluationInputs, batch_size: int) -> TokenLosses:
-    """Losses and hits of every token, in eager fp32 on the CPU, up to `batch_size` rows at a time.
+    """Losses and hits of every token, eager on the CPU, up to `batch_size` rows at a time.
 
     Raises:
         UserError: if a score is not finite.
@@ -178,11 +178,11 @@ def _passages(
 
 def _samples(evaluated: EvaluationInputs, tokenizer: Tokenizer) -> list[dict[str, str]]:
     """What the model writes after the beginnings of some test rows: a function of the weights alone."""
-    serving = build_serving(evaluated.checkpoint.model, evaluated.checkpoint.task, evaluated.info.signature)
+    serving = evaluated.serving
     if not isinstance(serving, GeneratingModel):
         return []
 
-    def run(*inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
+    def run(*inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.floating]]:
         with torch.inference_mode():
             return [each.numpy() for each in serving(*map(torch.from_numpy, inputs))]
 

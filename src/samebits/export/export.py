@@ -2,6 +2,10 @@
 
 Run it by `dvc repro export`. Result: `models/export/` with one file a format, `card.md` and `export.json`. It is
 whole or absent: a file that is not the checkpoint's equal fails the stage and leaves nothing behind.
+
+The outputs hold results: the files, and that they are equal to the checkpoint within the tolerance. What was measured
+on the way (how far they are from it, how long a call takes) is of this machine: it goes to MLflow and to
+`.samebits/measured.json`, which no hash covers.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.base.decimals import rounded
+from samebits.base.decimals import rounded, rounded_single
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import sha256_file, write_bytes, write_json
 from samebits.base.registry import load_module
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
 
 LATENCY_BATCH_SIZES = (1, 256)
 
+MEASURED = "measured.json"
+"""Below `.samebits`, of the last export in this working tree; and in MLflow, of each run."""
+
 
 def export(export: ExportParams, *, context: StageContext) -> None:
     """Write `models/export/` from `models/checkpoint/`, checked on the test split.
@@ -53,8 +60,7 @@ def export(export: ExportParams, *, context: StageContext) -> None:
 
     threads = torch.get_num_threads()
     # One thread: operations on one image are too small to share, and on a busy machine waiting for each other made
-    # the parity check over 20 times slower. Also, what export.json says is then independent of the number of cores.
-    # They are used by comparing several batch sizes at a time.
+    # the parity check over 20 times slower. The cores are used by comparing several batch sizes at a time.
     torch.set_num_threads(1)
     try:
         _export(export, context, threads)
@@ -103,6 +109,7 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         "data_digest": info.digest,
         "formats": {},
     }
+    measured: dict[str, dict[str, Any]] = {}
     predictors: dict[str, Any] = {"eager": tokens.eager if tokens else _eager(serving)}
     project.exported.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=project.exported.parent, prefix=".export-"))
@@ -117,7 +124,7 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
             if tokens:
                 predictors[name] = module.load_all(path)
                 parity = tokens.compare(name, predictors[name])
-                facts |= {"greedy_tokens": tokens.greedy(name, predictors[name])}
+                measured[name] = {"greedy_tokens": tokens.greedy(name, predictors[name])}
             else:
                 assert reference is not None
                 predictors[name] = module.load(path)
@@ -131,13 +138,14 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
                     check=check,
                     workers=workers,
                 )
+                measured[name] = {"ties": parity.ties}
+            measured[name]["largest_difference"] = {str(size): gap for size, gap in parity.difference.items()}
             report["formats"][name] = {
                 **facts,
                 "file": module.FILE,
                 "bytes": path.stat().st_size,
                 "sha256": sha256_file(path),
-                "largest_difference": {str(size): float(f"{gap:.3g}") for size, gap in parity.difference.items()},
-                "ties": parity.ties,
+                "within_tolerance": True,
             }
             context.say(
                 f"{module.FILE}: {path.stat().st_size / 1024:,.0f} KiB, equal to the checkpoint on {len(split):,} test "
@@ -146,7 +154,9 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         if settings.int8:
             check()
             assert reference is not None
-            report["int8"], predictors["int8"] = _quantized(folder, reference, split, settings, context)
+            report["int8"], measured["int8"], predictors["int8"] = _quantized(
+                folder, reference, split, settings, context
+            )
         copy_tokenizer(project.checkpoint, folder, config.signature)
         for file, data in reader_files(config.signature.inputs.kind).items():
             write_bytes(folder / file, data)
@@ -159,7 +169,7 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         shutil.rmtree(folder, ignore_errors=True)
         raise
     times = tokens.latencies(predictors, context.say) if tokens else _latencies(predictors, split, context)
-    _record(context, report, times)
+    _record(context, report, measured, times)
 
 
 def _quantized(
@@ -168,8 +178,8 @@ def _quantized(
     split: Split,
     settings: ExportParams,
     context: StageContext,
-) -> tuple[dict[str, Any], Predictor]:
-    """The int8 copy of the ONNX model: what the report says of it, and the function that it is."""
+) -> tuple[dict[str, Any], dict[str, Any], Predictor]:
+    """The int8 copy of the ONNX model: what the report says of it, what was measured, and the function that it is."""
     path = folder / int8.FILE
     training = open_split(context.project.prepared, "train", in_memory=False)
     int8.quantize(folder / onnx_format.FILE, path, training, settings.int8_samples)
@@ -179,7 +189,8 @@ def _quantized(
         f"{int8.FILE}: {path.stat().st_size / 1024:,.0f} KiB, test score {judged.score:.4f}, {judged.loss:.4f} "
         f"below the checkpoint's ({settings.int8_loss:g} is allowed)"
     )
-    return int8.facts(judged, path), predict
+    report = {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    return report | {"loses_at_most": settings.int8_loss}, int8.measured(judged), predict
 
 
 def _example(split: Split) -> Array:
@@ -193,10 +204,10 @@ def _score(reference: npt.NDArray[np.float32], split: Split) -> dict[str, float]
     if split.targets is None:
         return {}
     if split.info.classes:
-        score = {"accuracy": accuracy(reference.argmax(axis=1), split.targets)}
+        score = {"accuracy": rounded(accuracy(reference.argmax(axis=1), split.targets))}  # a count
     else:
-        score = {"r2": float(r2(split.targets.astype(np.float64), reference.astype(np.float64)))}
-    return {name: value for name, each in score.items() if (value := rounded(each)) is not None}
+        score = {"r2": rounded_single(float(r2(split.targets.astype(np.float64), reference.astype(np.float64))))}
+    return {name: value for name, value in score.items() if value is not None}
 
 
 def _eager(serving: ServingModel) -> Predictor:
@@ -228,13 +239,24 @@ def _latencies(predictors: dict[str, Predictor], split: Split, context: StageCon
     return times
 
 
-def _record(context: StageContext, report: dict[str, Any], times: dict[str, float]) -> None:
+def _record(
+    context: StageContext, report: dict[str, Any], measured: dict[str, dict[str, Any]], times: dict[str, float]
+) -> None:
+    """Everything to MLflow, as numbers to compare runs by and as files to read."""
     values = {f"export/{name}": value for name, value in times.items()}
-    for name, entry in report["formats"].items():
+    for name, entry in (report["formats"] | ({"int8": report["int8"]} if "int8" in report else {})).items():
         values[f"export/{name}/bytes"] = float(entry["bytes"])
-        values[f"export/{name}/largest_difference"] = max(entry["largest_difference"].values())
-    if "int8" in report:
-        values |= {f"export/int8/{name}": float(report["int8"][name]) for name in ("bytes", "score", "loss")}
+    for name, entry in measured.items():
+        for key, value in entry.items():
+            if isinstance(value, dict):  # of each batch size
+                values |= {f"export/{name}/{key}_batch_{size}": each for size, each in value.items()}
+            values[f"export/{name}/{key}"] = float(max(value.values()) if isinstance(value, dict) else value)
     context.tracker.summary(values)
     for file in ("card.md", "export.json"):
         context.tracker.artifact(context.project.exported / file, "export")
+    noted = {"measured": measured, "latency_ms": times, "weights_sha256": report["weights_sha256"]}
+    with tempfile.TemporaryDirectory() as folder:
+        file_of_run = Path(folder) / MEASURED  # not the shared one: experiments run side by side
+        write_json(file_of_run, noted)
+        context.tracker.artifact(file_of_run, "export")
+    write_json(context.project.state / MEASURED, noted)

@@ -11,18 +11,18 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
-from samebits.base.files import sha256_file, write_bytes
+from samebits.base.files import write_bytes
 from samebits.data.loading.prepared import Array, Split
 from samebits.export.parity import Predictor, answers, served_inputs
 
 FILE = "model.int8.onnx"
 _BATCH = 64
+_STEPS = np.float32(256)
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,14 @@ def quantize(exact: Path, path: Path, split: Split, samples: int) -> None:
 
     model = onnx.load(str(exact))
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        prepared, quantized = Path(folder) / "prepared.onnx", Path(folder) / "quantized.onnx"
+        prepared, quantized, ranges = (Path(folder) / name for name in ("prepared.onnx", "quantized.onnx", "ranges"))
         try:
             quant_pre_process(str(exact), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
+            _write_ranges(ranges, prepared, _Samples(model.graph.input[0].name, split, samples))
             quantize_static(
                 str(prepared),
                 str(quantized),
-                _Ranges(model.graph.input[0].name, split, samples),
+                calibration_cache_path=ranges,
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
@@ -81,7 +82,31 @@ def quantize(exact: Path, path: Path, split: Split, samples: int) -> None:
     write_bytes(path, small.SerializeToString(deterministic=True))
 
 
-class _Ranges:
+def _write_ranges(path: Path, model: Path, samples: _Samples) -> None:
+    """The least and the largest value of every activation over the samples, for `quantize_static`."""
+    from onnxruntime.quantization.calibrate import TensorData, TensorsData, create_calibrator, save_tensors_data
+
+    calibrator = create_calibrator(model, augmented_model_path=str(path.with_name("augmented.onnx")))
+    calibrator.collect_data(samples)
+    found = calibrator.compute_data()
+    ranges = {
+        name: TensorData(lowest=-_coarser(-data.range_value[0]), highest=_coarser(data.range_value[1]))
+        for name, data in found.items()
+    }
+    save_tensors_data(TensorsData(found.calibration_method, ranges), path)
+
+
+def _coarser(bound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The next number up that has 8 significant bits.
+
+    ONNX Runtime's kernels, and so the last bits of an activation, are the processor's. Ranges are bytes of the
+    quantised model, and one of 8 bits is at most 1/128 wider: as coarse as the integers themselves.
+    """
+    fraction, exponent = np.frexp(bound)
+    return np.ldexp(np.ceil(fraction * _STEPS) / _STEPS, exponent).astype(np.float32)
+
+
+class _Samples:
     """Batches of training samples, as ONNX Runtime asks for them."""
 
     def __init__(self, name: str, split: Split, samples: int) -> None:
@@ -132,9 +157,7 @@ def measure_quantized(
     return QuantizationResult(found, round(loss, 6), None if same is None else round(same, 6))
 
 
-def facts(judged: QuantizationResult, path: Path) -> dict[str, Any]:
-    """What `export.json` says of it."""
-    values: dict[str, Any] = {"file": path.name, "score": judged.score, "loss": judged.loss}
-    if judged.agreement is not None:
-        values["same_class"] = judged.agreement
-    return values | {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+def measured(judged: QuantizationResult) -> dict[str, float]:
+    """How it did here, for the record: 8-bit products saturate on some processors and not on others."""
+    values = {"score": judged.score, "loss": judged.loss}
+    return values if judged.agreement is None else values | {"same_class": judged.agreement}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.base.decimals import rounded
+from samebits.base.decimals import rounded_single
 from samebits.base.errors import UserError
 from samebits.checkpoints.serving import GeneratingModel
 from samebits.data.loading.prepared import Array, Split
@@ -70,7 +70,7 @@ class LanguageModelParity:
             total += float(losses.double().mean()) * len(rows)
         loss = total / len(self.split)
         scores = token_metrics(loss, self.bytes_per_token)
-        return {name: value for name, each in scores.items() if (value := rounded(each)) is not None}
+        return {name: value for name, each in scores.items() if (value := rounded_single(each)) is not None}
 
     def compare(self, name: str, run: RunAll) -> Parity:
         """Scores of every row, in batches of the sizes of `export.batch_sizes` in turn.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating]
 Run = Callable[[npt.NDArray[np.int32], Floats, Floats], Sequence[Floats]]
 """Tokens int32 [1, L], keys and values [layers, 1, heads, P, size] -> scores [1, L, V], keys and values of P + L."""
 

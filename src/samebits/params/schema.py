@@ -21,12 +21,12 @@ from samebits.params.export import ExportParams
 from samebits.params.read import Problems, validate
 from samebits.params.runtime import RuntimeParams
 from samebits.params.section import Section
-from samebits.params.train import OptimizerParams, TrainParams
+from samebits.params.train import OptimizerParams, ScheduleParams, TrainParams
 from samebits.params.transfer import TransferParams
 from samebits.params.variants import Variants, settle, variants_of
 from samebits.params.yaml_file import read_yaml
 
-Reproducibility = Literal["strict", "warn", "off"]
+Reproducibility = Literal["portable", "portable-v4", "strict", "warn", "off"]
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataParams,
@@ -134,6 +134,20 @@ def _check_together(sections: Mapping[str, Any], problems: Problems) -> None:
         if parts < 2 or parts & (parts - 1):
             wanted = "train.elastic needs 2, 4, 8, … micro-batches per batch"
             problems.add("train.micro_batch_size", micro, f"{wanted}; train.batch_size is {train.batch_size}")
+    if train.keep_state:
+        _check_kept(train.schedule, problems)
+
+
+def _check_kept(schedule: ScheduleParams, problems: Problems) -> None:
+    """A state is kept where a training with more epochs has the same one at that step."""
+    if schedule.name in ("linear", "cosine"):
+        text = f"no longer training can go on: {schedule.name} lowers the rate from the warm-up on, faster for fewer "
+        text += "epochs; set train.schedule.name to wsd or constant"
+        problems.add("train.keep_state", True, text)
+    if schedule.warmup and schedule.warmup_steps is None:
+        text = f"no longer training can go on: train.schedule.warmup = {schedule.warmup:g} is a share of all steps, so "
+        text += "their rates part at the first step; set train.schedule.warmup_steps to a number, or warmup: 0.0"
+        problems.add("train.keep_state", True, text)
 
 
 def _check_hashed(sections: Mapping[str, Section], problems: Problems) -> None:

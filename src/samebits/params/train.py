@@ -78,6 +78,7 @@ class ScheduleParams(Section):
     Attributes:
         name: shape of the decay after the warm-up.
         warmup: share of all steps over which the rate rises linearly from 0.
+        warmup_steps: steps over which it rises, in place of that share: as many for any number of epochs.
         decay: share of all steps over which it falls at the end, for `wsd` (warm-up, stable, decay) alone.
         final: rate at the last step, as a share of the peak. A fall to 0 of fewer than 10 steps gets there one step
             later, so that no update of a short training is lost.
@@ -85,6 +86,7 @@ class ScheduleParams(Section):
 
     name: Literal["linear", "cosine", "constant", "wsd"] = "cosine"
     warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
+    warmup_steps: int | None = Field(default=None, ge=0)
     decay: float = Field(default=0.2, gt=0.0, le=1.0)
     final: float = Field(default=0.0, ge=0.0, le=1.0)
 
@@ -101,18 +103,24 @@ class TrainParams(Section):
         shuffle_window: shards a window.
         bucket_by_length: sort texts by length within windows of so many batches, so that a batch holds texts of like
             length and little is computed for padding; the order of the batches stays random. null is off.
-        precision: `auto` is bf16 where the hardware computes in it, else fp32.
+        precision: `auto` is bf16 where the device is faster in it, else fp32; fp32 in portable arithmetic.
         channels_last: keep images as [N, H, W, C] in memory, which convolutions of most hardware prefer.
         compile: `torch.compile` the model; pays on long runs.
-        threads: CPU threads for one operation; null: as many as the cores this process may use.
+        threads: CPU threads for one operation. Another number gives other bits; another number of cores does not.
         gradient_clip: largest global L2 norm of the gradient; null is off.
         ema_decay: decay of the exponential moving average of weights that is evaluated and saved; null is off.
         select: save the weights of the `last` epoch, or of the epoch with the `best` validation loss.
         patience: stop after so many epochs without a better validation loss; null is off.
         elastic: the same bits for any number of processes (`runtime.processes`): each micro-batch is computed alone
             and what they give is added in one fixed order. Needs `micro_batch_size`, with a power of two of them a
-            batch; `threads: null` is then 1.
+            batch.
         on_out_of_memory: `stop` with the size to try, or `halve` the micro-batch (same effective batch).
+        audit_steps: keep the state of the first step, of the last, and of every so many in `models/states`, and a
+            Merkle root over them in the checkpoint, for `samebits audit`; null keeps none. No bit of the weights
+            depends on it.
+        keep_state: keep the training state in `models/training_state`, a DVC output, so that the same training with
+            more epochs goes on from it. Takes a schedule whose rates do not depend on the number of epochs (`constant`,
+            or `wsd` up to its decay) and `warmup_steps` or `warmup: 0.0`.
     """
 
     epochs: int = Field(default=4, ge=1)
@@ -124,7 +132,7 @@ class TrainParams(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     compile: bool = False
-    threads: int | None = Field(default=None, ge=1)
+    threads: int = Field(default=2, ge=1)
     optimizer: OptimizerParams
     schedule: ScheduleParams = ScheduleParams()
     gradient_clip: float | None = Field(default=None, gt=0.0)
@@ -133,3 +141,5 @@ class TrainParams(Section):
     patience: int | None = Field(default=None, ge=1)
     elastic: bool = False
     on_out_of_memory: Literal["stop", "halve"] = "stop"
+    audit_steps: int | None = Field(default=None, ge=1)
+    keep_state: bool = False

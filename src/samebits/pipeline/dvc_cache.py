@@ -84,7 +84,20 @@ def share_cache(root: Path, copy: Path, objects: Objects) -> None:
     # By the library that DVC uses: `dvc cache dir` writes ASCII alone, and cannot name a folder with an é.
     settings = ConfigObj(str(target), encoding="utf-8")
     settings.setdefault("cache", {})["dir"] = str(objects.folder)
+    for section, url in _relative_urls(root).items():
+        settings.setdefault(section, {})["url"] = url
     settings.write()
+
+
+def _relative_urls(root: Path) -> dict[str, str]:
+    """Section to absolute path, of remotes that are folders named from the project's `.dvc`, where a copy is not."""
+    found = {}
+    for name in ("config", "config.local"):
+        for section, values in ConfigObj(str(root / ".dvc" / name), encoding="utf-8").items():
+            url = values.get("url", "") if section.startswith("remote ") else ""
+            if url and "://" not in url:
+                found[section] = os.path.normpath(root / ".dvc" / url)
+    return found
 
 
 def missing_outputs(outputs: Mapping[str, str], objects: Objects) -> dict[str, str]:

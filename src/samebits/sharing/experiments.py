@@ -7,14 +7,13 @@ of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from samebits.base.errors import UserError
 from samebits.base.git import git
 from samebits.base.paths import Project
-from samebits.sharing.git import pick_remote
+from samebits.sharing.git import keep_json, pick_remote
 from samebits.sharing.receive import fetch_checked
 from samebits.sharing.remote.objects import open_repo, required_objects_at
 from samebits.sharing.remote.remote import open_remote
@@ -57,7 +56,8 @@ def share_experiment(
     if summary is None:
         say("note: MLflow has no run of it here, so none goes with it")
     else:
-        _keep_summary(home, commit, summary)
+        # Its name bears the experiment's commit: two people never collide.
+        keep_json(home, f"{_RUNS}/{commit}", _FILE, summary, f"MLflow run of experiment {commit}")
         refs.insert(0, f"+{_RUNS}/{commit}:{_RUNS}/{commit}")
     # Atomic: both refs or none.
     git(home, "push", "--quiet", "--atomic", origin, *refs)
@@ -119,16 +119,6 @@ def _one(refs: dict[str, str], name: str, where: str) -> tuple[str, str]:
             "give one another name: dvc exp rename",
         )
     return next(iter(found.items()))
-
-
-def _keep_summary(home: Path, commit: str, summary: dict[str, object]) -> None:
-    """A commit with one file, under a ref that bears the experiment's commit in its name: two people never collide."""
-    text = json.dumps(summary, sort_keys=True, indent=1).encode()
-    blob = git(home, "hash-object", "-w", "--stdin", stdin=text).strip()
-    tree = git(home, "mktree", stdin=f"100644 blob {blob}\t{_FILE}\n".encode()).strip()
-    identity = ("-c", "user.name=samebits", "-c", "user.email=samebits@localhost")
-    made = git(home, *identity, "commit-tree", tree, "-m", f"MLflow run of experiment {commit}").strip()
-    git(home, "update-ref", f"{_RUNS}/{commit}", made)
 
 
 def _fetch_summary(project: Project, origin: str, commit: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.git import git, head_commit, names
@@ -68,3 +70,13 @@ def pick_remote(folder: Path, name: str | None) -> str:
     if "origin" in known or len(known) == 1:
         return "origin" if "origin" in known else known[0]
     raise UserError(f"there are several git remotes ({', '.join(known)})", "name one: --git-remote NAME")
+
+
+def keep_json(folder: Path, ref: str, file: str, value: Any, message: str) -> None:
+    """Point a ref at a commit with one file, whose content is JSON."""
+    text = json.dumps(value, sort_keys=True, indent=1).encode()
+    blob = git(folder, "hash-object", "-w", "--stdin", stdin=text).strip()
+    tree = git(folder, "mktree", stdin=f"100644 blob {blob}\t{file}\n".encode()).strip()
+    identity = ("-c", "user.name=samebits", "-c", "user.email=samebits@localhost")
+    made = git(folder, *identity, "commit-tree", tree, "-m", message).strip()
+    git(folder, "update-ref", ref, made)

@@ -28,16 +28,14 @@ from samebits.data.loading.sequential import Batch, sequential
 from samebits.params.augment import AugmentParams
 from samebits.params.train import TrainParams
 from samebits.tasks import DerivesMetrics, Task
-from samebits.training.optim.finite import finite, require_finite_step, require_scale
+from samebits.training.curve import CurveRows, as_row
+from samebits.training.optim.finite import require_finite_step, require_scale
 from samebits.training.optim.gradients import FlatGradients, all_reduce_grads, reduce_deterministic
 from samebits.training.optim.mixup import mix
 from samebits.training.optim.optimizers import set_learning_rate
 from samebits.training.optim.schedules import lr_multiplier
 from samebits.training.profiler import Profiler
 from samebits.training.resume.state import TrainingState
-
-CURVE_POINTS = 400
-"""Points of a training curve, whatever the number of steps; `golden.loss_trace` raises it to see each."""
 
 _VALIDATION_BATCH = 500
 
@@ -58,14 +56,19 @@ class Observer:
         progress: steps made, the latest loss if one was read, samples in the step.
         save: keep the state now.
         save_seconds: the longest time between two saves.
+        step_done: look at the state that a step leaves, validation and all.
         profiler: is called with the phase of a step that begins.
+        keep: keep the state for good now; called after step `keep_at`.
     """
 
     log_metrics: Callable[[dict[str, float], int], None]
     progress: Callable[[int, float | None, int], None]
     save: Callable[[], None]
     save_seconds: float
+    step_done: Callable[[TrainingState], None] = lambda _: None
     profiler: Profiler = field(default_factory=Profiler)
+    keep: Callable[[], None] = lambda: None
+    keep_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,10 @@ class Training:
     def total_steps(self) -> int:
         return self.settings.epochs * self.batches.steps_per_epoch
 
+    @property
+    def rows(self) -> CurveRows:
+        return CurveRows(self.settings, self.batches.steps_per_epoch)
+
     def run(self, observer: Observer, stop: StopRequest) -> None:
         """Train from `state.step` to the end, or to an early stop.
 
@@ -111,7 +118,8 @@ class Training:
         """
         state, settings, total, profiler = self.state, self.settings, self.total_steps, observer.profiler
         forward = torch.compile(state.model) if settings.compile else state.model
-        curve_every = max(1, total // CURVE_POINTS)
+        rows = self.rows
+        state.reserve(total, self.device)
         saved_at = time.monotonic()
         flat = FlatGradients(state.model)
         stream = self.batches.stream(state.step, total, self.workers)
@@ -121,26 +129,29 @@ class Training:
             for batch in profiler.iter_data(stream):
                 if self._stops_early():
                     break
-                lr_scale = lr_multiplier(settings.schedule, state.step, total)
-                set_learning_rate(state.optimizer, settings.optimizer.lr * lr_scale)
+                rate = lr_multiplier(settings.schedule, state.step, total)
+                set_learning_rate(state.optimizer, settings.optimizer.lr * rate)
 
                 loss = self._update(forward, batch, flat, profiler)
 
-                state.loss_sum += loss
-                state.loss_count += 1
+                state.losses[state.step] = loss
                 state.step += 1
                 epoch_ends = state.step % self.batches.steps_per_epoch == 0
                 shown = None
                 with profiler("logging"):
-                    if state.step % curve_every == 0 or epoch_ends:
-                        shown = self._log_row(observer, lr_scale)
+                    if rows.at(state.step):
+                        shown = self._log_row(observer)
                 if epoch_ends:
                     with profiler("validation"):
                         self._end_epoch(observer)
                         self._train_mode()
                 with profiler("logging"):
                     observer.progress(state.step, shown, len(batch.targets))
+                with profiler("checkpoint"):
+                    observer.step_done(state)
                 profiler.step()
+                if state.step == observer.keep_at:
+                    observer.keep()
                 if self.group.any(stop.requested, self.device):
                     observer.save()
                     raise Interrupted(f"stopped at step {state.step} of {total}; the state is saved")
@@ -148,6 +159,11 @@ class Training:
                     with profiler("checkpoint"):
                         observer.save()
                     saved_at = time.monotonic()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training ends with the state it has."""
+        return self.state.step >= self.total_steps or self._stops_early()
 
     def _train_mode(self) -> None:
         """Layers as in training, but for frozen ones. Not at each step: it would take 2 % of a short one."""
@@ -216,21 +232,15 @@ class Training:
         dtype = self.precision.dtype
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
-    def _log_row(self, observer: Observer, lr_scale: float) -> float:
-        """One row of the training curve: the mean loss since the row before."""
-        state = self.state
-        require_scale(state.scaler, state.step, self.total_steps)
-        loss = state.loss_sum.item() / state.loss_count
-        state.loss_sum.zero_()
-        state.loss_count = 0
-        row = {"train/loss": loss, "train/lr": self.settings.optimizer.lr * lr_scale}
+    def _log_row(self, observer: Observer) -> float:
+        require_scale(self.state.scaler, self.state.step, self.total_steps)
+        row = self.rows.values(self.state, self.state.step)
         self._record(observer, row)
-        return loss
+        return row["train/loss"]
 
     def _record(self, observer: Observer, row: dict[str, float]) -> None:
         state = self.state
-        # An empty cell: JSON, in which the state is saved, has no NaN.
-        state.curve.append({"step": state.step, **{name: finite(value) for name, value in row.items()}})
+        state.curve.append(as_row(state.step, row))
         observer.log_metrics({name: value for name, value in row.items() if name != "epoch"}, state.step)
 
     def _end_epoch(self, observer: Observer) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
+
+import torch
 
 from samebits.base.errors import Interrupted
 from samebits.base.progress import Progress
 from samebits.pipeline.context import StageContext
+from samebits.training.commitment.states import KeptStates
 from samebits.training.flops import flops_a_sample, peak_flops
 from samebits.training.loop import Observer, Training
 from samebits.training.optim.finite import require_finite_state
@@ -21,44 +25,72 @@ _CURVES_SECONDS = 2.0
 """Between two writings of the curves of a running training."""
 
 
-def restore(state: TrainingState, store: StateStore, context: StageContext) -> None:
+def restore(state: TrainingState, store: StateStore, kept: KeptStates, context: StageContext) -> None:
     """Go on from the newest saved state, if there is one."""
     saved = store.load(state.damaged)
     if saved is None:
         return
+    if not kept.covers(saved[1]["step"]):
+        context.say(f"states of before step {saved[1]['step']} that train.audit_steps keeps are gone: starting afresh")
+        store.clear()
+        return
     state.restore(*saved)
+    context.say(f"resuming at step {state.step}")
+
+
+def replay_curve(state: TrainingState, context: StageContext) -> None:
+    """Record what a state says of the steps before it."""
+    if not state.step:
+        return
     for row in state.curve:
         # Points that the run already has are dropped; a run that was begun anew gets its whole curve.
         context.tracker.metrics(metrics_of(row), step_of(row))
-    context.say(f"resuming at step {state.step}")
     context.tracker.tags({"samebits.resumed_at_step": str(state.step)})
 
 
-def run_training(training: Training, store: StateStore, context: StageContext) -> None:
-    """Run the loop: progress, curves and saved states."""
+def run_training(
+    training: Training, store: StateStore, kept: KeptStates, context: StageContext, keep_at: int | None = None
+) -> None:
+    """Run the loop: progress, curves and saved states, those for an audit, and the one kept after step `keep_at`."""
     state = training.state
+    if state.step == 0:
+        kept.step_done(state)
 
-    def save() -> None:
+    def save(write: Callable[[dict[str, torch.Tensor], dict[str, Any]], None] = store.save) -> None:
         tensors = state.tensors()
         require_finite_state(state.damaged(tensors), state.step)
         # The journal must hold every point that the saved state will not make again.
         context.tracker.flush()
-        store.save(tensors, state.counters())
+        write(tensors, state.counters())
+
+    def keep() -> None:
+        save(store.keep)
 
     context.tracker.computes()
     profiler = (
         TorchProfiler(training.device, context.project.state / "profile") if context.runtime.profile else Profiler()
     )
     try:
-        speed = _run_loop(training, save, profiler, context)
+        speed = _run_loop(training, save, keep, keep_at, kept, profiler, context)
     except Interrupted:
         _keep_profile(profiler, context)
         raise
+    kept.finish(state)
+    if keep_at is not None and store.kept() is None:
+        keep()  # it stopped early, before that step
     _keep_profile(profiler, context)
     _report_speed(training, speed, context)
 
 
-def _run_loop(training: Training, save: Callable[[], None], profiler: Profiler, context: StageContext) -> float:
+def _run_loop(
+    training: Training,
+    save: Callable[[], None],
+    keep: Callable[[], None],
+    keep_at: int | None,
+    kept: KeptStates,
+    profiler: Profiler,
+    context: StageContext,
+) -> float:
     """The loop to its end; samples per second.
 
     Raises:
@@ -82,7 +114,10 @@ def _run_loop(training: Training, save: Callable[[], None], profiler: Profiler, 
             progress=progress.update,
             save=save,
             save_seconds=context.runtime.checkpoint_seconds,
+            step_done=kept.step_done,
             profiler=profiler,
+            keep=keep,
+            keep_at=keep_at,
         )
         with context.stop.deferred(), contextlib.closing(profiler):
             training.run(observer, context.stop)

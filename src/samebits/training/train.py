@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any
 
 import torch
 
@@ -16,6 +18,7 @@ from samebits.base.registry import load_module
 from samebits.compute import determinism
 from samebits.compute.distributed import ProcessGroup, init_process_group, local_device
 from samebits.compute.hardware import Precision, hardware_kind, pick_device, resolve_precision
+from samebits.compute.portable import set_portable
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import DatasetInfo, open_split, read_info
 from samebits.models import build_model, tokens_read
@@ -30,6 +33,9 @@ from samebits.pipeline.fingerprint import digest
 from samebits.preprocess import build_preprocess
 from samebits.tasks import build_task
 from samebits.training.batch_norm import require_enough_for_batch_norm
+from samebits.training.commitment.record import Origin
+from samebits.training.commitment.states import KeptStates, publish, require_repeatable
+from samebits.training.kind import kind_lines
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.mixup import require_mixable
@@ -37,9 +43,11 @@ from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
 from samebits.training.pretrained.find import find_weights, is_torchs_own
 from samebits.training.pretrained.load import load_pretrained, read_weights
+from samebits.training.resume.go_on import keep_at, take_over
+from samebits.training.resume.kept import write_kept
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore, remove_stale_states
-from samebits.training.runner import restore, run_training
+from samebits.training.runner import replay_curve, restore, run_training
 
 _FROM_SCRATCH = TransferParams()
 
@@ -49,7 +57,7 @@ class Plan:
     """What the trained weights are a function of: parameters, data, kind of hardware (and the code)."""
 
     seed: int
-    reproducibility: Literal["strict", "warn", "off"]
+    reproducibility: str
     task: Section
     model: Section
     augment: AugmentParams
@@ -61,26 +69,31 @@ class Plan:
     weights: Path | None = None
     """The file that `transfer.weights` names."""
     processes: int = 1
+    own_kind: str | None = None
+    """Why the arithmetic is this machine's own; None if it is portable."""
 
-    def fingerprint(self, code: str) -> str:
-        """One hash of all of it: the same one may resume, another starts afresh. `code` is the code's digest."""
-        inputs = {
-            "seed": self.seed,
-            "reproducibility": self.reproducibility,
-            "task": self.task.model_dump(),
-            "model": self.model.model_dump(),
-            "augment": self.augment.model_dump(),
-            "train": self.train.model_dump(),
-            "data": self.info.digest,
-            "code": code,
+    def inputs(self, code: str) -> dict[str, Any]:
+        """All of it as plain values. A training with the same ones may resume. `code` is the code's digest."""
+        origin = self.origin(code).model_dump()
+        return {
+            **origin.pop("parameters"),
+            **origin,
             "hardware": hardware_kind(self.device),
-            "precision": self.precision.name,
             # With elastic training, their number cannot change a bit.
             "processes": 1 if self.train.elastic else self.processes,
-            "transfer": self.transfer.model_dump(),
-            "weights": sha256_file(self.weights) if self.weights else None,
         }
-        return digest(inputs)[:32]
+
+    def origin(self, code: str) -> Origin:
+        """The part of it that no machine decides. `code` is the code's digest."""
+        sections = {name: getattr(self, name) for name in ("task", "model", "augment", "train", "transfer")}
+        plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
+        return Origin(
+            code=code,
+            data=self.info.digest,
+            parameters=plain | {"seed": self.seed, "reproducibility": self.reproducibility},
+            precision=self.precision.name,
+            weights=sha256_file(self.weights) if self.weights else None,
+        )
 
     def headline(self) -> str:
         """One line for people."""
@@ -94,7 +107,7 @@ class Plan:
 
 def train(
     seed: int,
-    reproducibility: Literal["strict", "warn", "off"],
+    reproducibility: str,
     task: Section,
     model: Section,
     augment: AugmentParams,
@@ -104,27 +117,54 @@ def train(
     context: StageContext,
 ) -> None:
     """Train, or go on where an interrupted training with the same fingerprint stopped."""
-    # Elastic: as many threads per process as it has on its own, whatever the number of processes.
-    threads = train.threads or (1 if train.elastic else None)
-    determinism.set_determinism(reproducibility, threads, compiles=train.compile)
+    sections = (seed, reproducibility, task, model, augment, train, transfer)
+    with open_plan(*sections, context=context) as (plan, micro, group):
+        code = code_digest(context.project.workspace, context.name)
+        info = plan.info
+        context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
+        context.say(plan.headline())
+        fixed = train.precision != "auto" or plan.own_kind is None
+        for line in kind_lines(context.project.workspace, hardware_kind(plan.device), plan.own_kind, fixed=fixed):
+            context.say(line)
+        inputs = plan.inputs(code)
+        store = StateStore(context.project.state / "resume", digest(inputs)[:32], context.say)
+        if group.is_rank_zero:
+            _run_rank_zero(plan, code, inputs, micro, store, group, context)
+        else:
+            _run_worker(plan, micro, store, group, context)
+
+
+@contextlib.contextmanager
+def open_plan(
+    seed: int,
+    reproducibility: str,
+    task: Section,
+    model: Section,
+    augment: AugmentParams,
+    train: TrainParams,
+    transfer: TransferParams = _FROM_SCRATCH,
+    *,
+    context: StageContext,
+) -> Iterator[tuple[Plan, int, ProcessGroup]]:
+    """Set this process up as the parameters want it: the plan, samples per forward pass, and the process group.
+
+    Raises:
+        UserError: for data, parameters or a machine that do not go together.
+    """
+    determinism.set_determinism(reproducibility, train.threads, compiles=train.compile)
     device = local_device(pick_device(context.runtime.device))
+    own_kind = set_portable(reproducibility, device, train.threads, compiles=train.compile)
     precision = resolve_precision(train.precision, device)
     info = read_info(context.project.prepared)
     require_mixable(augment, info.signature)
     weights = find_weights(transfer, model, model_module(model), info.signature, context)
     with init_process_group(context.runtime.processes, device, context.project.state) as group:
         plan = Plan(
-            seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, group.size
-        )
-        micro = _micro_batch_size(plan, context)
-        fingerprint = plan.fingerprint(code_digest(context.project.workspace, context.name))
-        context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
-        context.say(plan.headline())
-        store = StateStore(context.project.state / "resume", fingerprint, context.say)
-        if group.is_rank_zero:
-            _run_rank_zero(plan, micro, store, group, context)
-        else:
-            _run_worker(plan, micro, store, group, context)
+            seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, group.size,
+            own_kind,
+        )  # fmt: skip
+        require_repeatable(reproducibility, train)
+        yield plan, _micro_batch_size(plan, context), group
 
 
 def _report_truncated_texts(plan: Plan, context: StageContext) -> None:
@@ -138,23 +178,42 @@ def _report_truncated_texts(plan: Plan, context: StageContext) -> None:
     context.tracker.summary({"train/texts_cut": share})
 
 
-def _run_rank_zero(plan: Plan, micro: int, store: StateStore, group: ProcessGroup, context: StageContext) -> None:
+def _run_rank_zero(
+    plan: Plan,
+    code: str,
+    inputs: dict[str, Any],
+    micro: int,
+    store: StateStore,
+    group: ProcessGroup,
+    context: StageContext,
+) -> None:
     """Train, save and write on rank 0."""
     _report_truncated_texts(plan, context)
+    kept = KeptStates(store.folder, plan.train.audit_steps)
     with store:
         remove_stale_states(store.folder.parent, keep=store.folder.name)
         if context.runtime.resume == "never":
             store.clear()
         while True:
             training = build_training(plan, context, micro, group)
-            restore(training.state, store, context)
+            kept_after = keep_at(training)
+            store.describe(plan.train.epochs, training.total_steps, inputs)
+            if kept_after is not None and store.kept() is None:
+                store.drop_after(kept_after)
+            restore(training.state, store, kept, context)
+            # An audit needs the states from step 0 on, which another training's state does not bring.
+            if context.runtime.resume == "auto" and plan.train.audit_steps is None:
+                take_over(training, inputs, store, context)
+            replay_curve(training.state, context)
             group.all_gather(torch.tensor([training.state.step], device=plan.device))
             try:
-                run_training(training, store, context)
+                run_training(training, store, kept, context, kept_after)
                 break
             except OutOfMemory as error:
                 micro = _smaller_micro_batch(micro, plan, error, context)
         write_outputs(training, plan.task, plan.model, plan.info, context)
+        publish(kept, training.state.step, plan.origin(code), context)
+        write_kept(context.project.kept_state, store.kept())
         store.clear()
         group.barrier()
 
@@ -186,7 +245,7 @@ def _micro_batch_size(plan: Plan, context: StageContext) -> int:
     if processes == 1:
         return micro
     if not settings.elastic:
-        if plan.reproducibility == "strict":
+        if plan.reproducibility not in ("warn", "off"):
             raise UserError(
                 f"{processes} processes without train.elastic give other bits than one",
                 "set train.elastic: true (with train.micro_batch_size), or reproducibility: warn",
@@ -230,7 +289,6 @@ def build_training(
         optimizer=build_optimizer(network, settings.optimizer, transfer.rates),
         average=ModelEma(network, settings.ema_decay) if settings.ema_decay else None,
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
-        loss_sum=torch.zeros((), dtype=torch.float64, device=plan.device),
     )
     training = Training(
         task=build_task(plan.task, info.signature, info.class_counts.get("train", ())),

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from samebits.base.decimals import rounded, shown
+from samebits.base.decimals import rounded, rounded_single, shown
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,11 @@ def test_written(value: float | None, written: float | None) -> None:
 )
 def test_shown(value: float | None, text: str) -> None:
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(0.943214999, 0.94321), (523.456789, 523.46), (-0.0012345678, -0.0012346), (0.0, 0.0)]
+)
+def test_written_of_float32(value: float, written: float) -> None:
+    assert rounded_single(value) == written
+    assert rounded_single(math.nan) is None

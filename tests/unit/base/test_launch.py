@@ -16,7 +16,11 @@ from samebits.base import launch
 from samebits.base.launch import environment, relaunch_once
 
 SRC = Path(__file__).resolve().parents[3] / "src"
-OURS = ("GLIBC_TUNABLES", "CUBLAS_WORKSPACE_CONFIG", "SAMEBITS_LAUNCHED")
+EVERY = {
+    "CUBLAS_WORKSPACE_CONFIG", "GLIBC_TUNABLES", "NPY_DISABLE_CPU_FEATURES", "OMP_WAIT_POLICY", "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS",
+}  # fmt: skip
+OURS = sorted({*EVERY, "MKL_CBWR", "SAMEBITS_LAUNCHED"})
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is nothing to restart for")
 
 SCRIPT = """
@@ -36,6 +40,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")  # so that whatever the test sets is undone
         monkeypatch.delenv(name)
     monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.39"))
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
 
 
 def test_everything_is_wanted_where_nothing_is_set() -> None:
@@ -44,16 +49,28 @@ def test_everything_is_wanted_where_nothing_is_set() -> None:
     assert "mmap_threshold" in wanted["GLIBC_TUNABLES"]
 
 
-@pytest.mark.parametrize("name", ["GLIBC_TUNABLES", "CUBLAS_WORKSPACE_CONFIG"])
+@pytest.mark.parametrize("name", sorted(EVERY))
 def test_what_the_user_set_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "theirs")
-    assert name not in environment()
-    assert len(environment()) == 1
+    assert environment().keys() == EVERY - {name}
 
 
 def test_other_c_libraries_have_no_tunables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    assert list(environment()) == ["CUBLAS_WORKSPACE_CONFIG"]
+    assert environment().keys() == EVERY - {"GLIBC_TUNABLES"}
+
+
+def test_other_processors_have_no_kernels_of_x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert environment().keys() == {"CUBLAS_WORKSPACE_CONFIG", "GLIBC_TUNABLES", "OMP_WAIT_POLICY"}
+
+
+def test_what_a_stage_needs_more_is_added_and_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment({"OPENBLAS_CORETYPE": "SkylakeX", "MKL_CBWR": "COMPATIBLE"}).items() >= {
+        ("OPENBLAS_CORETYPE", "SkylakeX"), ("MKL_CBWR", "COMPATIBLE")
+    }  # fmt: skip
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    assert "MKL_CBWR" not in environment({"MKL_CBWR": "COMPATIBLE"})
 
 
 def run_script(tmp_path: Path, *arguments: str, **extra: str) -> list[list[str]]:

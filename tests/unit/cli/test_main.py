@@ -18,7 +18,21 @@ from samebits.cli.main import main, parser
 from samebits.cli.options import find_project
 
 SRC = Path(__file__).resolve().parents[3] / "src"
-COMMANDS = ["predict", "use", "keep", "ui", "runs", "summary", "fetch", "verify", "restore", "trace", "golden"]
+COMMANDS = [
+    "predict",
+    "use",
+    "keep",
+    "ui",
+    "runs",
+    "summary",
+    "fetch",
+    "verify",
+    "audit",
+    "sign",
+    "restore",
+    "trace",
+    "golden",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import torch
 from samebits.base.errors import UserError
 from samebits.compute import determinism
 from samebits.compute.determinism import derive_seed, seed_torch, set_determinism, set_threads
+from samebits.params.train import TrainParams
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,13 @@ def _restored() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("mode", "deterministic", "warn_only", "benchmark"),
-    [("strict", True, False, False), ("warn", True, True, False), ("off", False, False, True)],
+    [
+        ("portable", True, False, False),
+        ("portable-v4", True, False, False),
+        ("strict", True, False, False),
+        ("warn", True, True, False),
+        ("off", False, False, True),
+    ],
 )
 def test_modes(mode: str, deterministic: bool, warn_only: bool, benchmark: bool) -> None:
     set_determinism("warn" if mode == "off" else "off", 1)  # each switch has to be turned
@@ -58,10 +65,9 @@ def test_strict_stops_at_an_operation_without_a_deterministic_implementation() -
     torch.zeros(3).put_(places, values)
 
 
-@pytest.mark.parametrize("threads", [None, 2])
-def test_threads_that_openmp_would_not_start_are_refused(threads: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_openmp_would_not_start_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch would wait for them for ever."""
-    monkeypatch.setattr(determinism, "available_cores", lambda: 2)
+    threads = 2
     for name in ("OMP_DYNAMIC", "OMP_THREAD_LIMIT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_THREAD_LIMIT", "1")
@@ -79,13 +85,15 @@ def test_threads_that_openmp_would_not_start_are_refused(threads: int | None, mo
     set_threads(threads)
 
 
-def test_threads_are_set_in_every_mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(determinism, "available_cores", lambda: 3)
-    for mode in ("strict", "warn", "off"):
-        set_determinism(mode, 2)
-        assert torch.get_num_threads() == 2
-        set_determinism(mode, None)
-        assert torch.get_num_threads() == 3
+def test_threads_are_set_in_every_mode() -> None:
+    for mode in ("portable", "portable-v4", "strict", "warn", "off"):
+        for threads in (2, 1):
+            set_determinism(mode, threads)
+            assert torch.get_num_threads() == threads
+
+
+def test_threads_do_not_follow_the_machine() -> None:
+    assert TrainParams.model_fields["threads"].default == determinism.THREADS
 
 
 def test_a_seed_is_the_same_on_every_machine() -> None:

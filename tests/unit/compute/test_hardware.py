@@ -32,12 +32,15 @@ TABLE = [
 ]
 
 
-def set_bf16(monkeypatch: pytest.MonkeyPatch, native: bool, flag: str = "avx512_bf16") -> None:
+def set_bf16(
+    monkeypatch: pytest.MonkeyPatch, native: bool, flag: str = "avx512_bf16", vendor: str = "AuthenticAMD"
+) -> None:
     def is_bf16_supported(including_emulation: bool = True) -> bool:
         return native or including_emulation
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
     monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx512f", flag} if native else {"avx512f"}))
+    monkeypatch.setattr(hardware, "cpu_design", lambda: f"{vendor} 25 17")
 
 
 @pytest.mark.parametrize(("requested", "device", "native", "expected"), TABLE)
@@ -48,10 +51,43 @@ def test_precision(
     assert resolve_precision(requested, torch.device(device)) == expected
 
 
-@pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16"])
-def test_either_instruction_set_is_enough_on_the_cpu(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_bf16(monkeypatch, True, flag)
-    assert resolve_precision("auto", torch.device("cpu")) == BF16
+@pytest.mark.parametrize(
+    ("flag", "vendor", "expected"),
+    [
+        ("avx512_bf16", "AuthenticAMD", BF16),
+        ("amx_bf16", "GenuineIntel", BF16),
+        ("avx512_bf16", "GenuineIntel", FP32),  # measured: fp32 is 1.4 times as fast there
+    ],
+)
+def test_a_cpu_computes_in_what_is_faster_on_it(
+    flag: str, vendor: str, expected: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_bf16(monkeypatch, True, flag, vendor)
+    assert resolve_precision("auto", torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize(("requested", "refused"), [("auto", False), ("fp32", False), ("bf16", True), ("fp16", True)])
+def test_portable_arithmetic_is_fp32_on_a_cpu(requested: str, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_bf16(monkeypatch, True)
+    monkeypatch.setattr(hardware, "portable_level", lambda: "x86-64-v3")
+    if not refused:
+        assert resolve_precision(requested, torch.device("cpu")) == FP32
+        return
+    with pytest.raises(UserError, match="x86-64-v3") as error:
+        resolve_precision(requested, torch.device("cpu"))
+    assert "reproducibility: strict" in error.value.fix
+
+
+def test_the_kind_of_portable_arithmetic_names_no_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "portable_level", lambda: "x86-64-v3")
+    for name in hardware.KERNEL_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    kind = hardware_kind(torch.device("cpu"))
+    assert kind.keys() == {"torch", "numpy", "platform", "threads", "device", "arithmetic"}
+    assert kind["arithmetic"] == "x86-64-v3"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "A GPU")
+    assert "arithmetic" not in hardware_kind(torch.device("cuda"))
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps"])

@@ -21,6 +21,7 @@ from samebits.base.paths import Project
 from samebits.checkpoints.checkpoint import CONFIG
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.evaluate import evaluate
+from samebits.evaluation.inputs import EvaluationInputs, raw_outputs
 from samebits.evaluation.preview import Preview
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Misclassification, render_report
@@ -44,6 +45,21 @@ def baseline(tmp_path_factory: pytest.TempPathFactory, contexts: Any) -> Any:
     context = contexts(tmp_path_factory.mktemp("baseline") / "project")
     evaluate(SETTINGS, context=context)
     return context
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp64", np.float64), ("fp32", np.float32)])
+def test_the_model_is_computed_in_the_precision_asked_for(
+    precision: Any, dtype: Any, tiny_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def spy(evaluated: EvaluationInputs, batch_size: int) -> Any:
+        found.append(raw_outputs(evaluated, batch_size))
+        return found[-1]
+
+    monkeypatch.setattr("samebits.evaluation.classification.raw_outputs", spy)
+    evaluate(SETTINGS.model_copy(update={"precision": precision}), context=tiny_context)
+    assert found[0].dtype == dtype
 
 
 def test_outputs_agree_with_each_other(baseline: Any) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnxruntime.quantization import calibrate
 
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import read_json, write_json
@@ -26,12 +28,13 @@ from samebits.data.loading.prepared import open_split
 from samebits.export import EXPORTERS, int8
 from samebits.export import onnx as onnx_format
 from samebits.export import torch_export as torch_format
-from samebits.export.export import _score, export
+from samebits.export.export import MEASURED, _score, export
 from samebits.export.parity import measure_parity
 from samebits.export.torch_export import load_exported
 from samebits.params.export import ExportParams
 from samebits.signature.signature import ClassTarget, ImageInputs, Signature
 from samebits.tasks.classification import Classification
+from samebits.tracking.journal.tracker import NullTracker
 
 SETTINGS = ExportParams(batch_sizes=[1, 7, 33])
 
@@ -117,7 +120,8 @@ def test_formats_are_those_asked_for_and_old_ones_go(tiny_context: Any) -> None:
     assert set(read(tiny_context.project)) == {"model.pt2", "card.md", "export.json", "pixels.py"}
     report = read_json(tiny_context.project.exported / "export.json")
     assert list(report["formats"]) == ["torch_export"]
-    assert list(report["formats"]["torch_export"]["largest_difference"]) == ["33"]
+    measured = read_json(tiny_context.project.state / MEASURED)["measured"]
+    assert list(measured["torch_export"]["largest_difference"]) == ["33"]
     assert "model.onnx" not in (tiny_context.project.exported / "card.md").read_text()
 
 
@@ -148,7 +152,7 @@ def test_int8_is_a_smaller_copy_that_was_judged(tiny_context: Any) -> None:
     exported = tiny_context.project.exported
     first = read(tiny_context.project)
     assert set(first) == {"model.onnx", "model.int8.onnx", "card.md", "export.json", "pixels.py"}
-    report = read_json(exported / "export.json")["int8"]
+    assert read_json(exported / "export.json")["int8"]["loses_at_most"] == 1.0
     quantized = onnx.load(str(exported / "model.int8.onnx"))
     kinds = {node.op_type for node in quantized.graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
@@ -158,7 +162,8 @@ def test_int8_is_a_smaller_copy_that_was_judged(tiny_context: Any) -> None:
     test = open_split(split, "test", in_memory=True)
     images, labels = test.samples(np.arange(len(test)))
     probabilities = session.run(None, {"images": images})[0]
-    assert report["score"] == pytest.approx((probabilities.argmax(axis=1) == labels).mean(), abs=1e-6)
+    measured = read_json(tiny_context.project.state / MEASURED)["measured"]["int8"]
+    assert measured["score"] == pytest.approx((probabilities.argmax(axis=1) == labels).mean(), abs=1e-6)
     # In 8 bits they would be multiples of one step, their sum off by up to half of it each.
     assert np.abs(probabilities.sum(axis=1) - 1.0).max() < 1e-6
     assert set(session.get_modelmeta().custom_metadata_map) >= {"labels", "preprocessing"}
@@ -166,6 +171,63 @@ def test_int8_is_a_smaller_copy_that_was_judged(tiny_context: Any) -> None:
     assert b"/tmp" not in first["model.int8.onnx"]
     export(settings, context=tiny_context)
     assert read(tiny_context.project) == first
+
+
+class Recorded(NullTracker):
+    """Keeps final values and files."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+        self.files: dict[str, bytes] = {}
+
+    def summary(self, values: Mapping[str, float]) -> None:
+        self.values |= values
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        self.files[f"{folder}/{path.name}"] = path.read_bytes()
+
+
+def test_what_was_measured_is_recorded_and_in_no_output(tiny_context: Any) -> None:
+    tiny_context.tracker = Recorded()
+    settings = ExportParams(formats=["onnx"], batch_sizes=[7, 33], int8=True, int8_samples=40, int8_loss=1.0)
+    export(settings, context=tiny_context)
+    recorded = tiny_context.tracker
+    assert {f"export/onnx/{name}" for name in ("bytes", "ties", "largest_difference", "latency_ms_batch_1")} | {
+        f"export/onnx/largest_difference_batch_{size}" for size in (7, 33)
+    } | {f"export/int8/{name}" for name in ("bytes", "score", "loss", "same_class")} <= set(recorded.values)
+    values = [recorded.values[f"export/onnx/largest_difference_batch_{size}"] for size in (7, 33)]
+    assert recorded.values["export/onnx/largest_difference"] == max(values) < settings.tolerance
+    assert set(recorded.files) == {f"export/{name}" for name in ("card.md", "export.json", "measured.json")}
+    assert recorded.files["export/measured.json"] == (tiny_context.project.state / MEASURED).read_bytes()
+    report = read_json(tiny_context.project.exported / "export.json")
+    assert set(report["formats"]["onnx"]) == {"bytes", "file", "ir_version", "opset", "sha256", "within_tolerance"}
+    assert set(report["int8"]) == {"bytes", "file", "loses_at_most", "sha256"}
+
+
+def test_int8_ranges_are_the_same_where_activations_differ_in_their_last_bits(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = open_split(project.prepared, "train", in_memory=True)
+    real = calibrate.MinMaxCalibrater.compute_data
+
+    def nearly(calibrator: Any) -> Any:
+        found = real(calibrator)
+        for data in found.values():
+            data.lowest, data.highest = data.lowest * np.float32(1 + 3e-7), data.highest * np.float32(1 - 3e-7)
+        return found
+
+    int8.quantize(project.exported / "model.onnx", tmp_path / "here.onnx", training, 40)
+    monkeypatch.setattr(calibrate.MinMaxCalibrater, "compute_data", nearly)
+    int8.quantize(project.exported / "model.onnx", tmp_path / "elsewhere.onnx", training, 40)
+    assert (tmp_path / "here.onnx").read_bytes() == (tmp_path / "elsewhere.onnx").read_bytes()
+
+
+def test_int8_ranges_hold_all_that_was_seen() -> None:
+    bounds = np.float32([0.0, 1.0, 0.1, 6.0, 3.14159, -0.7, -1e-30, 1e30])
+    wider = int8._coarser(bounds)
+    assert (wider >= bounds).all()
+    assert (wider - bounds <= np.abs(bounds) / 128).all()
+    assert wider[:2].tolist() == [0.0, 1.0]
 
 
 def test_int8_that_loses_too_much_is_refused(project: Project) -> None:

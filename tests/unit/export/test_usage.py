@@ -143,7 +143,7 @@ def test_names_of_the_data_are_shown_as_they_are() -> None:
         "model": {"name": "mlp", "epoch": 1, "step": 1, "weights_sha256": "0"},
         "dataset": {"title": "A <b>title</b>", "licence": "none", "digest": "0"},
     }
-    entry = {"file": "model.onnx", "bytes": 1, "sha256": "0" * 64, "largest_difference": {"1": 0.0}}
+    entry = {"file": "model.onnx", "bytes": 1, "sha256": "0" * 64}
     report = {
         "test": {"accuracy": 0.5},
         "test_samples": 1,

@@ -206,3 +206,27 @@ def test_a_value_is_judged_as_the_kind_that_it_is(value: object, told: list[str]
         assert part in line
         assert "literal[" not in line
         assert "dict[" not in line
+
+
+KEPT: list[tuple[dict[str, Any], list[str]]] = [
+    ({"name": "constant", "warmup_steps": 10}, []),
+    ({"name": "constant", "warmup": 0.0}, []),
+    ({"name": "wsd", "warmup_steps": 0}, []),
+    ({"name": "wsd"}, ["set train.schedule.warmup_steps to a number, or warmup: 0.0"]),
+    ({"name": "linear", "warmup_steps": 10}, ["set train.schedule.name to wsd or constant"]),
+    ({}, ["cosine lowers the rate", "train.schedule.warmup = 0.1 is a share of all steps"]),
+]
+
+
+@pytest.mark.parametrize(("schedule", "said"), KEPT)
+def test_a_state_is_kept_where_a_longer_training_can_go_on(schedule: dict[str, Any], said: list[str]) -> None:
+    raw = changed("train.schedule", schedule)
+    parse_params(raw)
+    raw["train"]["keep_state"] = True
+    if not said:
+        parse_params(raw)
+        return
+    with pytest.raises(UserError) as error:
+        parse_params(raw)
+    assert all(f"{each}" in str(error.value) for each in said)
+    assert str(error.value).count("train.keep_state") == len(said)

@@ -26,6 +26,7 @@ from samebits.tracking.journal.tracker import NullTracker
 from samebits.training import loop
 from samebits.training.flops import PEAKS
 from samebits.training.train import train
+from tests.helpers.interrupt import StopAfter
 
 BASE: dict[str, Any] = {
     "epochs": 2,
@@ -119,12 +120,17 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "adam.weight_decay": ({"optimizer": ADAM}, {"optimizer": ADAM | {"weight_decay": 0.1}}),
     "schedule.name": ({}, schedule(name="cosine")),
     "schedule.warmup": ({}, schedule(warmup=0.6)),
+    "schedule.warmup_steps": ({}, schedule(warmup_steps=4)),
     "schedule.final": ({}, schedule(final=0.9)),
     "schedule.decay": ({"schedule": WSD}, {"schedule": WSD | {"decay": 0.8}}),
     "elastic": ({"micro_batch_size": 16}, {"micro_batch_size": 16, "elastic": True}),
 }
-ELSEWHERE = {"bucket_by_length", "channels_last", "compile", "threads", "select", "patience", "on_out_of_memory"}
-"""Have a test of their own below, in test_loop.py or, for the order of batches, in data/test_order.py."""
+ELSEWHERE = {
+    "audit_steps", "bucket_by_length", "channels_last", "compile", "threads", "select", "patience",
+    "on_out_of_memory", "keep_state",
+}  # fmt: skip
+"""Have a test of their own below, in test_loop.py, commitment/, resume/test_go_on.py or, for the order of batches,
+data/test_order.py."""
 
 
 def test_every_setting_has_a_test() -> None:
@@ -243,23 +249,6 @@ MIXING = {
 
 def test_each_kind_of_mixing_makes_other_weights(context: Any) -> None:
     assert len({run(context, augment=each) for each in (NO_AUGMENT, *MIXING.values())}) == 4
-
-
-class StopAfter(StopRequest):
-    """Asked for before the loop has looked so many times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self._left = looks
-
-    @property
-    def requested(self) -> bool:  # type: ignore[override]
-        self._left -= 1
-        return self._left <= 0
-
-    @requested.setter
-    def requested(self, value: bool) -> None:
-        """`StopRequest` begins with False."""
 
 
 @pytest.mark.parametrize("name", MIXING)

@@ -18,7 +18,7 @@ from samebits.base.signals import StopRequest
 from samebits.checkpoints.checkpoint import load_checkpoint
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.evaluation.report.curves import read_curves
-from samebits.export.export import export
+from samebits.export.export import MEASURED, export
 from samebits.models import build_model, own
 from samebits.params.augment import AugmentParams
 from samebits.params.export import ExportParams
@@ -190,7 +190,7 @@ def test_the_next_token_with_a_cache(made: Any) -> None:
     context = made(make_running_text_context)
     run(context, LanguageModel(name="language_model"), "Writer")
     export(ExportParams(batch_sizes=[1, 33], formats=["onnx"]), context=context)
-    assert read_json(context.project.exported / "export.json")["formats"]["onnx"]["greedy_tokens"] > 0
+    assert read_json(context.project.state / MEASURED)["measured"]["onnx"]["greedy_tokens"] > 0
 
 
 @pytest.mark.parametrize("changes", [{"select": "best"}, {"elastic": True, "micro_batch_size": 8}], ids=str)

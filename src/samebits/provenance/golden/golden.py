@@ -19,18 +19,29 @@ from samebits.base.errors import UserError
 from samebits.base.files import json_bytes, read_json, write_json
 from samebits.base.git import head_commit
 from samebits.base.paths import Project
+from samebits.compute.arithmetic import ARITHMETIC
 from samebits.params.schema import read_params
 from samebits.pipeline.dvc_cache import bring_outputs, open_objects, share_cache
 from samebits.pipeline.dvc_lock import inputs_of, pick_stages, read_lock
 from samebits.pipeline.recipes import recipe_names
 from samebits.provenance.golden.loss_trace import FORMAT, params_digest, trace_in_process
-from samebits.provenance.golden.recipe_copy import PINNED, UnavailableError, prepared_copy, recipe_params, trace_alone
+from samebits.provenance.golden.recipe_copy import (
+    SEED,
+    STRICT,
+    UnavailableError,
+    prepared_copy,
+    recipe_params,
+    trace_alone,
+)
 from samebits.provenance.verify.copies import clean_environment, copy_commit, scratch
 from samebits.provenance.verify.pipeline import require_clean
 from samebits.provenance.verify.report import changed_facts
 
 STEPS = 50
 FOLDER = "golden"
+PORTABLE = "portable"
+"""Below it: traces of portable arithmetic, one per recipe and class of processors, checked on all of them."""
+PORTABLE_STEPS = 10
 
 Trace = dict[str, Any]
 Say = Callable[[str], None]
@@ -59,7 +70,9 @@ def kind_name(kind: Mapping[str, str]) -> str:
 
 
 def golden_file(root: Path, recipe: str, kind: Mapping[str, str]) -> Path:
-    """Where a recipe's trace for a kind of hardware stands."""
+    """Where a recipe's trace for a kind of hardware stands; one of portable arithmetic is every machine's."""
+    if level := kind.get("arithmetic"):
+        return root / FOLDER / PORTABLE / f"{recipe}.{level}.json"
     return root / FOLDER / recipe / f"{kind_name(kind)}.json"
 
 
@@ -97,10 +110,11 @@ def trace_copy(copy: Path, steps: int = STEPS) -> Trace:
     return trace_in_process(copy, steps, copy / "src", clean_environment())
 
 
-def record(project: Project, recipe: str, *, replace: bool = False, say: Say = print) -> bool:
+def record(project: Project, recipe: str, *, mode: str = STRICT, replace: bool = False, say: Say = print) -> bool:
     """Add this machine's golden trace of a recipe, or hold the one that is there against a new one.
 
     Args:
+        mode: the value of `reproducibility`.
         replace: write it anew, after a change of code or recipe that was meant to change bits.
 
     Returns:
@@ -110,17 +124,18 @@ def record(project: Project, recipe: str, *, replace: bool = False, say: Say = p
         UnavailableError: if the recipe's data or weights cannot be had.
         UserError: if two runs one after the other do not even agree with each other.
     """
-    with prepared_copy(project, recipe) as copy:
-        first = trace_copy(copy)
+    with prepared_copy(project, recipe, mode) as copy:
+        steps = STEPS if mode == STRICT else PORTABLE_STEPS
+        first = trace_copy(copy, steps)
         file = golden_file(project.workspace, recipe, first["kind"])
         shown = f"{file.relative_to(project.workspace)}"
         old = read_trace(file) if file.is_file() and not replace else None
         if old and not first_divergence(old, first).step:
-            return _judge(old, first, STEPS, shown, say)
+            return _judge(old, first, steps, shown, say)
         # What a machine does not repeat is neither worth recording nor the fault of the code.
-        require_repeated(recipe, first, trace_copy(copy))
+        require_repeated(recipe, first, trace_copy(copy, steps))
     if old:
-        return _judge(old, first, STEPS, shown, say)
+        return _judge(old, first, steps, shown, say)
     write_json(file, first)
     say(f"{shown}: {len(first['losses'])} losses, {float.fromhex(first['losses'][0]):.4f} to "
         f"{float.fromhex(first['losses'][-1]):.4f}; commit it")  # fmt: skip
@@ -141,7 +156,9 @@ def require_repeated(recipe: str, first: Trace, second: Trace) -> None:
         )
 
 
-def record_all(project: Project, recipes: Iterable[str], *, replace: bool = False, say: Say = print) -> bool:
+def record_all(
+    project: Project, recipes: Iterable[str], *, mode: str = STRICT, replace: bool = False, say: Say = print
+) -> bool:
     """`record` for one recipe after the other. One that cannot be traced here is named, and the rest go on.
 
     Raises:
@@ -151,7 +168,7 @@ def record_all(project: Project, recipes: Iterable[str], *, replace: bool = Fals
     for recipe in recipes:
         began = time.monotonic()
         try:
-            same = record(project, recipe, replace=replace, say=say)
+            same = record(project, recipe, mode=mode, replace=replace, say=say)
         except UnavailableError as error:
             say(f"{recipe}: not traced: {error.problem}")
             without.append(recipe)
@@ -185,10 +202,12 @@ def verify_steps(project: Project, steps: int, say: Say = print) -> bool:
     commit = head_commit(root)
     everything = read_lock(root)
     require_clean(root, everything)
-    digest = params_digest(read_params(project.params_file))
-    recipes = [name for name in recipe_names(root) if params_digest(recipe_params(root, name)) == digest]
+    params = read_params(project.params_file)
+    digest, own = params_digest(params), str(params.sections["reproducibility"])
+    mode = own if own in ARITHMETIC else STRICT
+    recipes = [name for name in recipe_names(root) if params_digest(recipe_params(root, name, mode)) == digest]
     if not recipes:
-        pinned = ", ".join(f"{key}: {value}" for key, value in PINNED.items())
+        pinned = f"seed: {SEED}, reproducibility: {mode}"
         raise UserError(
             f"params.yaml follows none of the recipes with {pinned}, so there is no golden trace of it",
             f"samebits use one of {', '.join(recipe_names(root))}, or verify whole stages: samebits verify",
@@ -212,7 +231,9 @@ def verify_steps(project: Project, steps: int, say: Say = print) -> bool:
 
 def _require_on_record(root: Path, recipes: list[str], steps: int) -> None:
     """Refuse at once what no trace on record could answer; which kind this machine is shows when torch runs."""
-    lengths = [len(read_trace(file)["losses"]) for name in recipes for file in (root / FOLDER / name).glob("*.json")]
+    own = (file for name in recipes for file in (root / FOLDER / name).glob("*.json"))
+    portable = (file for name in recipes for file in (root / FOLDER / PORTABLE).glob(f"{name}.*.json"))
+    lengths = [len(read_trace(file)["losses"]) for file in [*own, *portable]]
     if not lengths:
         raise UserError(
             f"there is no golden trace of {recipes[0]} for any kind of hardware",

@@ -9,7 +9,6 @@ The state after it is left where an interrupted training leaves it, below `.same
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from samebits.base.signals import StopRequest
 from samebits.base.terminal import escape_unprintable
 from samebits.params.schema import Params, read_params
 from samebits.pipeline.context import StageContext, is_rank_zero
+from samebits.provenance.verify.copies import run_module
 from samebits.stage import load_body, sections_of
 from samebits.tracking.journal.tracker import NullTracker
 
@@ -55,7 +55,7 @@ def trace_steps(workspace: Path, steps: int) -> dict[str, Any]:
     """
     from samebits.compute.hardware import hardware_kind, pick_device
     from samebits.tracking.environment.facts import environment_facts
-    from samebits.training import loop
+    from samebits.training import curve
 
     project = Project(workspace, workspace)
     params = read_params(project.params_file)
@@ -63,13 +63,13 @@ def trace_steps(workspace: Path, steps: int) -> dict[str, Any]:
     stop = StopRequest()
     recorder = _LossRecorder(steps, stop)
     context = StageContext("train", project, params.runtime, recorder, stop)
-    points, loop.CURVE_POINTS = loop.CURVE_POINTS, sys.maxsize
+    points, curve.CURVE_POINTS = curve.CURVE_POINTS, sys.maxsize
     try:
         body(*(params.sections[section] for section in sections_of(body)), context=context)
     except Interrupted:
         pass  # after the last step, as was asked for
     finally:
-        loop.CURVE_POINTS = points
+        curve.CURVE_POINTS = points
     device = pick_device(params.runtime.device)
     return {
         "format": FORMAT,
@@ -93,21 +93,18 @@ def trace_in_process(workspace: Path, steps: int, source: Path, environ: Mapping
     Raises:
         UserError: with what that process said, if it fails.
     """
-    from samebits.base.launch import environment
-
     file = workspace / ".samebits" / "trace.json"
     file.parent.mkdir(exist_ok=True)
     file.unlink(missing_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "samebits.provenance.golden.loss_trace", str(steps), str(file)],
-        cwd=workspace,
-        env={**environ, **environment(), "PYTHONPATH": str(source)},
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
+    arguments = (str(steps), str(file))
+    run_module(
+        "samebits.provenance.golden.loss_trace",
+        *arguments,
+        copy=workspace,
+        environ=environ,
+        source=source,
+        what="the training steps",
     )
-    if done.returncode:
-        raise UserError(f"the training steps failed:\n{done.stderr.strip()[-2000:]}", "fix what it names")
     trace: dict[str, Any] = read_json(file)
     return trace
 

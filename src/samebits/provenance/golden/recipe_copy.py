@@ -23,8 +23,9 @@ from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import use
 from samebits.provenance.verify.copies import change_params, copy_tree, record_nothing, run_command, scratch
 
-PINNED: dict[str, Any] = {"seed": 0, "reproducibility": "strict"}
-"""What a recipe leaves to params.yaml and a loss depends on."""
+SEED = 0
+STRICT = "strict"
+"""What a recipe leaves to params.yaml and a loss depends on; another `reproducibility` may be asked for."""
 
 _PREPARE = "prepare"
 
@@ -33,9 +34,14 @@ class UnavailableError(UserError):
     """A recipe cannot be traced here: its data, or the weights that it starts from, cannot be had."""
 
 
-def recipe_params(root: Path, recipe: str) -> Params:
+def recipe_params(root: Path, recipe: str, mode: str = STRICT) -> Params:
     """The parameters that a recipe is traced with."""
-    return parse_params({**PINNED, **read_yaml(root / "recipes" / f"{recipe}.yaml")}, f"recipes/{recipe}.yaml")
+    given = read_yaml(root / "recipes" / f"{recipe}.yaml") | _pinned(mode)
+    return parse_params(given, f"recipes/{recipe}.yaml")
+
+
+def _pinned(mode: str) -> dict[str, Any]:
+    return {"seed": SEED, "reproducibility": mode}
 
 
 def trace_alone(copy: Path) -> None:
@@ -45,7 +51,7 @@ def trace_alone(copy: Path) -> None:
 
 
 @contextlib.contextmanager
-def prepared_copy(project: Project, recipe: str) -> Iterator[Path]:
+def prepared_copy(project: Project, recipe: str, mode: str = STRICT) -> Iterator[Path]:
     """A copy of the working tree with the recipe's parameters and its data prepared, for as long as it is used.
 
     Raises:
@@ -55,8 +61,8 @@ def prepared_copy(project: Project, recipe: str) -> Iterator[Path]:
     head_commit(project.workspace)  # git says which files are the project's
     with scratch(project, "golden") as folder:
         copy = copy_tree(project.workspace, folder / "copy")
-        change_params(copy, PINNED)
         use(copy, recipe, say=lambda _: None)
+        change_params(copy, _pinned(mode))
         trace_alone(copy)
         _require_inputs(copy, recipe)
         run_command(f"python stages/{_PREPARE}.py", _PREPARE, copy, quiet=True)

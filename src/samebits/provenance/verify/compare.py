@@ -131,16 +131,23 @@ def _array(old: Path, new: Path) -> list[str]:
 
 def _json(old: Path, new: Path) -> list[str]:
     one, two = (_leaves(json.loads(path.read_text(encoding="utf-8"))) for path in (old, new))
-    changed = [key for key in one.keys() | two.keys() if one.get(key) != two.get(key)]
+    changed = [key for key in one | two if one.get(key) != two.get(key)]
     if not changed:
         return []
-    key = min(changed)
+    key = changed[0]
     more = f" (and {len(changed) - 1} more keys)" if len(changed) > 1 else ""
     return [f"{key} was {one.get(key)!r} and is {two.get(key)!r}{more}"]
 
 
 def _leaves(value: Any) -> dict[str, Any]:
-    return flatten(value) if isinstance(value, dict) else {"value": value}
+    return flatten(_without_lists(value)) if isinstance(value, dict | list) else {"value": value}
+
+
+def _without_lists(value: Any) -> Any:
+    """Lists as mappings of their places, so that what differs in a long one can be named."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    return {key: _without_lists(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
 
 def _table(old: Path, new: Path) -> list[str]:

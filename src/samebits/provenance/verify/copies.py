@@ -17,8 +17,10 @@ from ruamel.yaml import YAML
 
 from samebits.base.errors import EXIT_INTERRUPTED, UserError
 from samebits.base.git import git, names
+from samebits.base.launch import environment
 from samebits.base.paths import Project
 from samebits.pipeline.recipes import merge
+from samebits.training.launch import arithmetic_variables
 
 _SHELL = set("|&;<>()$`\\\"'*?[]#~=%{}!\n")
 
@@ -85,6 +87,38 @@ def clean_environment(python: Path | None = None) -> dict[str, str]:
     environ.pop("PYTHONPATH", None)
     environ["PATH"] = os.pathsep.join([str((python or Path(sys.executable)).parent), environ.get("PATH", os.defpath)])
     return environ
+
+
+def run_module(
+    module: str, *arguments: str, copy: Path, environ: Mapping[str, str], source: Path, what: str, quiet: bool = True
+) -> None:
+    """Run one of our modules in a copy, in a process of its own.
+
+    Args:
+        environ: with what must be set before torch starts added to it.
+        source: the folder whose `samebits` runs.
+        what: for the message, as `the training steps`.
+        quiet: what it prints is not shown.
+
+    Raises:
+        UserError: with its message, if it fails.
+        KeyboardInterrupt: if it was stopped.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=copy,
+        env={**environ, **environment(arithmetic_variables(copy / "params.yaml")), "PYTHONPATH": str(source)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if quiet else None,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if done.returncode:
+        problem, _, fix = done.stderr.strip()[-2000:].partition("\n  fix: ")
+        raise UserError(f"{what} failed:\n{problem}", fix or "fix what it names")
 
 
 def run_command(command: str, stage: str, copy: Path, quiet: bool = False, python: Path | None = None) -> None:

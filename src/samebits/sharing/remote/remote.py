@@ -187,6 +187,28 @@ class Remote:
             except FileNotFoundError:
                 return None
 
+    def download(self, oid: str, path: Path, size: int) -> bool:
+        """Write an object of a known size to a file; whether it was there.
+
+        Raises:
+            UserError: if it has other bytes than its name says, or more of them.
+            RemoteError: if the server cannot be read.
+        """
+        digest, left = hashlib.md5(usedforsecurity=False), size
+        with self.translated():
+            try:
+                source = self.odb.fs.open(self.odb.oid_to_path(oid), "rb", block_size=_BLOCK)
+            except FileNotFoundError:
+                return False
+            with source, path.open("wb") as file:
+                while left >= 0 and (block := source.read(_BLOCK)):
+                    digest.update(block)
+                    file.write(block)
+                    left -= len(block)
+        if left or digest.hexdigest() != oid:
+            raise UserError(f"object {oid} on {self.shown} is damaged", "whoever has a good copy shares it again")
+        return True
+
     def replace(self, oid: str, path: Path) -> None:
         """Put a file in the place of an object, whatever is there now.
 

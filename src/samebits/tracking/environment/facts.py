@@ -24,6 +24,7 @@ import torch
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project
+from samebits.compute.cpu import cpu_design, cpu_model
 from samebits.compute.hardware import hardware_kind, pick_device
 from samebits.pipeline.context import FACTS
 from samebits.pipeline.dvc_hashes import dvc_md5
@@ -46,6 +47,9 @@ def environment_facts(device: torch.device) -> dict[str, str]:
     """Hardware, libraries and switches of this process, as far as bits may depend on them. No times, no paths."""
     built = torch.__config__.show()
     facts = hardware_kind(device) | {
+        "cpu": cpu_model(),
+        "cpu_design": cpu_design(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cpu_flags": " ".join(notable_cpu_flags()),
         "mkl": _first(r"Math Kernel Library Version (\S+)", built),
         "onednn": _first(r"(?:MKL-DNN|oneDNN) v(\S+)", built),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn, optim
 
+from samebits.base.errors import listed
 from samebits.checkpoints.tied import load_weights, named_weights
 from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.finite import not_finite
@@ -29,8 +30,8 @@ class TrainingState:
 
     Attributes:
         step: updates made.
-        loss_sum: of the training loss since the last point of the curve, float64 on the device.
-        loss_count: steps in `loss_sum`.
+        losses: the training loss of each update, float64 [S] on the device with S of at least `step`. The curve is made
+            of them, whose points lie otherwise where the number of epochs is another.
         curve: rows of curves.csv so far; None where a metric was not finite.
         best: the weights of the epoch with the lowest validation loss, where they may be needed.
         best_loss, best_epoch: that epoch's.
@@ -42,8 +43,7 @@ class TrainingState:
     average: ModelEma | None
     scaler: torch.amp.GradScaler | None
     step: int = 0
-    loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-    loss_count: int = 0
+    losses: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     curve: list[Row] = field(default_factory=list)
     best: dict[str, torch.Tensor] | None = None
     best_loss: float = math.inf
@@ -67,23 +67,53 @@ class TrainingState:
             found |= {f"average.{name}": value for name, value in named_weights(self.average.model).items()}
         if self.best is not None:
             found |= {f"best.{name}": value for name, value in self.best.items()}
-        found["loss_sum"] = self.loss_sum
+        found["losses"] = self.losses[: self.step]
         return found
 
     def damaged(self, tensors: dict[str, torch.Tensor]) -> list[str]:
         """Names of the tensors of a state of this training that hold NaN or infinity, and should not."""
         return not_finite(tensors, {f"{part}.{name}" for part in _MODELS for name in self.unbounded})
 
+    def reserve(self, steps: int, device: torch.device) -> None:
+        """Make room for the losses of so many updates."""
+        losses = torch.zeros(steps, dtype=torch.float64, device=device)
+        losses[: self.step] = self.losses[: self.step]
+        self.losses = losses
+
     def counters(self) -> dict[str, Any]:
         """Everything else, as JSON values."""
         return {
             "step": self.step,
-            "loss_count": self.loss_count,
             "curve": self.curve,
             "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
             "best_epoch": self.best_epoch,
             "scaler": self.scaler.state_dict() if self.scaler else None,
         }
+
+    def unlike(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> str:
+        """Why a saved state cannot be one of this model and optimiser; empty if it can: then `restore` takes it."""
+        mine = {name: value for name, value in self.tensors().items() if name.startswith(("model.", "average."))}
+        best = {f"best.{name}": value for name, value in named_weights(self.eval_model).items()}
+        if any(name.startswith("best.") for name in tensors):
+            mine |= best
+        if missing := [name for name in (*mine, "losses") if name not in tensors]:
+            return f"it lacks {listed(missing)}"
+        slots = {f"optimizer.{index}": value.shape for index, value in enumerate(self._parameters())}
+        wrong = []
+        for name, value in tensors.items():
+            slot = slots.get(name.rpartition(".")[0])
+            if name in mine:
+                fits = (value.shape, value.dtype) == (mine[name].shape, mine[name].dtype)
+            elif name == "losses":
+                fits = value.shape == (counters["step"],) and value.dtype == torch.float64
+            else:
+                fits = slot is not None and value.shape in (slot, ())
+            wrong += [] if fits else [name]
+        if wrong:
+            return f"it is of another model: {listed(wrong)}"
+        if (counters["scaler"] is None) != (self.scaler is None):
+            return "it was computed in another precision"
+        return ""
 
     def restore(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
         """Take over a saved state, in place.
@@ -105,9 +135,8 @@ class TrainingState:
             }
         best = _below("best.", tensors)
         self.best = best or None
-        self.loss_sum = tensors["loss_sum"].to(self.loss_sum.device)
+        self.losses = tensors["losses"]
         self.step = counters["step"]
-        self.loss_count = counters["loss_count"]
         self.curve = counters["curve"]
         self.best_loss = math.inf if counters["best_loss"] is None else counters["best_loss"]
         self.best_epoch = counters["best_epoch"]

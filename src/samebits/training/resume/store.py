@@ -2,31 +2,37 @@
 
 Layout: `.samebits/resume/<fingerprint>/<step>/{state.safetensors, counters.json, complete.json}`. `complete.json` is
 written last and holds the hashes of the other two; a folder without it, or with other hashes, is passed over for the
-one before. The last two are kept. One process at a time trains a fingerprint: `flock` on `<fingerprint>.lock`.
+one before. The last two are kept, and beside them, in `kept`, the one that `train.keep_state` asks for. One process at
+a time trains a fingerprint: `flock` on `<fingerprint>.lock`.
 """
 
 from __future__ import annotations
 
-import errno
+import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from samebits.base.errors import UserError, listed
-from samebits.base.files import fsync_folder, read_json, sha256_file, write_bytes, write_json
+from samebits.training.resume.saved import (
+    COMPLETE,
+    Saved,
+    files_in,
+    first_line,
+    read_state,
+    state_folder,
+    steps_in,
+    write_state,
+)  # fmt: skip
 
-_KEPT = 2
-_STATE = "state.safetensors"
-_COUNTERS = "counters.json"
-_COMPLETE = "complete.json"
+_LAST = 2
+KEPT = "kept_state"
 
 # A training that was told to stop by the death of its parent saves before it ends; the next one waits for it.
 _WAIT_SECONDS = 60.0
@@ -37,6 +43,7 @@ class StateStore:
 
     def __init__(self, root: Path, fingerprint: str, say: Callable[[str], None]) -> None:
         self.folder = root / fingerprint
+        self._training: dict[str, Any] = {}
         self._lock = FileLock(root / f"{fingerprint}.lock")
         self._say = say
 
@@ -60,38 +67,41 @@ class StateStore:
     ) -> None:
         self._lock.release()
 
+    def describe(self, epochs: int, total_steps: int, inputs: Mapping[str, Any]) -> None:
+        """What each state says of the training that it is of, for trainings that go on from it (`resume.go_on`)."""
+        # As JSON gives it back: parameters have values, such as paths, that it does not know.
+        plain = json.loads(json.dumps(dict(inputs), default=str))
+        self._training = {"epochs": epochs, "total_steps": total_steps, "inputs": plain}
+
     def save(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
         """Write a state durably, then drop all but the last two.
 
         Raises:
             UserError: if the disk is full; the states written before are untouched.
         """
-        step = counters["step"]
-        target = self.folder / f"{step:010d}"
-        draft = self.folder / f"{step:010d}.tmp"
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(target, ignore_errors=True)
-        try:
-            draft.mkdir(parents=True)
-            write_bytes(draft / _STATE, save({name: value.cpu().contiguous() for name, value in tensors.items()}))
-            write_json(draft / _COUNTERS, counters)
-            write_json(draft / _COMPLETE, {name: sha256_file(draft / name) for name in (_STATE, _COUNTERS)})
-            draft.rename(target)
-            fsync_folder(self.folder)
-        except OSError as error:
-            shutil.rmtree(draft, ignore_errors=True)
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise UserError(
-                f"the disk is full: the training state of step {step} could not be written below {self.folder}",
-                "free some space, then dvc repro goes on from the state before it",
-            ) from None
-        for old in self._steps()[:-_KEPT]:
+        self._write(state_folder(self.folder, counters["step"]).name, tensors, counters)
+        for old in self._steps()[:-_LAST]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def load(
-        self, damaged: Callable[[dict[str, torch.Tensor]], list[str]] = lambda _: []
-    ) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    def keep(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
+        """Write the state that stays until the training ends, as `save` does."""
+        self._write(KEPT, tensors, counters)
+
+    def kept(self) -> Path | None:
+        """Where that state is, if it is."""
+        folder = self.folder / KEPT
+        return folder if (folder / COMPLETE).is_file() else None
+
+    def drop_after(self, step: int) -> None:
+        """Forget the states of later steps."""
+        for folder in self._steps():
+            if int(folder.name) > step:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _write(self, name: str, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
+        write_state(self.folder / name, tensors, counters | {"training": self._training})
+
+    def load(self, damaged: Callable[[dict[str, torch.Tensor]], list[str]] = lambda _: []) -> Saved | None:
         """The newest state that is whole, or None.
 
         Args:
@@ -99,15 +109,12 @@ class StateStore:
         """
         for folder in reversed(self._steps()):
             try:
-                hashes = read_json(folder / _COMPLETE)
-                if any(sha256_file(folder / name) != digest for name, digest in hashes.items()):
-                    raise UserError("its content does not match its hash")
-                tensors = load((folder / _STATE).read_bytes())
+                tensors, counters = read_state(files_in(folder))
                 if names := damaged(tensors):
                     raise UserError(f"{listed(names)} is not finite")
-                return tensors, read_json(folder / _COUNTERS)
-            except (UserError, OSError, SafetensorError, AttributeError) as error:
-                self._say(f"training state {folder.name} is damaged ({_first_line(error)}); trying the one before")
+                return tensors, counters
+            except UserError as error:
+                self._say(f"training state {folder.name} is damaged ({first_line(error)}); trying the one before")
         return None
 
     def clear(self) -> None:
@@ -115,9 +122,7 @@ class StateStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _steps(self) -> list[Path]:
-        if not self.folder.is_dir():
-            return []
-        return sorted(path for path in self.folder.iterdir() if path.is_dir() and path.name.isdigit())
+        return steps_in(self.folder)
 
 
 def remove_stale_states(root: Path, keep: str, days: float = 14.0) -> None:
@@ -128,7 +133,3 @@ def remove_stale_states(root: Path, keep: str, days: float = 14.0) -> None:
     for folder in root.iterdir():
         if folder.is_dir() and folder.name != keep and folder.stat().st_mtime < horizon:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -105,7 +105,7 @@ def test_all_recipes_one_after_the_other(
     project, said = make_project(tmp_path / "p"), []
     traces[:] = [trace(1.0)]
 
-    def prepared(_: Any, recipe: str) -> Any:
+    def prepared(_: Any, recipe: str, mode: str) -> Any:
         if recipe == "away":
             raise UnavailableError("away: no network", "get one")
         if recipe == "broken":

@@ -104,6 +104,11 @@ def test_tables_json_and_arrays(tmp_path: Path) -> None:
     assert describe("a.json", tmp_path / "old/a.json", tmp_path / "new/a.json") == [
         "a.b was 1 and is 1.5 (and 1 more keys)"
     ]
+    for side, last in (("old", 3.0), ("new", 3.5)):
+        (tmp_path / side / "a.json").write_text(
+            json.dumps({"curve": [{"step": 1, "loss": 2.0}, {"step": 2, "loss": last}]})
+        )
+    assert describe("a.json", tmp_path / "old/a.json", tmp_path / "new/a.json") == ["curve.1.loss was 3.0 and is 3.5"]
     for side, last in (("old", 3), ("new", 4)):
         np.save(tmp_path / side / "a.npy", np.array([[1, 2], [3, last]]))
     assert describe("a.npy", tmp_path / "old/a.npy", tmp_path / "new/a.npy") == [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from samebits.params.train import ScheduleParams
-from samebits.training.optim.schedules import lr_multiplier
+from samebits.training.optim.schedules import lr_multiplier, open_steps, parting_step
 
 SHAPES = ["linear", "cosine", "constant", "wsd"]
 
@@ -73,3 +73,39 @@ def test_wsd_without_room_to_stay_falls_at_once() -> None:
     rates = [lr_multiplier(settings, step, 20) for step in range(20)]
     assert rates[9] == 1.0
     assert rates[10:] == pytest.approx([1.0 - (k + 1) / 10 for k in range(10)])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_warm_up_in_steps_is_as_long_for_any_number_of_steps(name: str) -> None:
+    settings = ScheduleParams(name=name, warmup_steps=4)  # type: ignore[arg-type]
+    for total in (3, 10, 1000):
+        rates = [lr_multiplier(settings, step, total) for step in range(min(total, 4))]
+        assert rates == [0.25, 0.5, 0.75, 1.0][:total]
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({"name": "constant", "warmup_steps": 4}, 100), ({"name": "constant", "warmup": 0.0}, 100),
+        ({"name": "constant", "warmup": 0.1}, 0), ({"name": "wsd", "warmup_steps": 4, "decay": 0.2}, 80),
+        ({"name": "wsd", "warmup": 0.1, "decay": 0.2}, 0), ({"name": "wsd", "warmup_steps": 90, "decay": 0.2}, 90),
+        ({"name": "linear", "warmup_steps": 4}, 4), ({"name": "cosine", "warmup": 0.1}, 0),
+        ({"name": "constant", "warmup_steps": 1000}, 100), ({"name": "wsd", "warmup": 0.0, "decay": 1.0}, 0),
+    ],
+)  # fmt: skip
+def test_the_steps_up_to_which_any_longer_training_has_the_same_rates(settings: dict[str, object], steps: int) -> None:
+    schedule = ScheduleParams.model_validate(settings)
+    assert open_steps(schedule, 100) == steps
+    for longer in (101, 150, 1000):
+        assert parting_step(schedule, 100, schedule, longer) >= steps
+    # It is the last such step.
+    assert parting_step(schedule, 100, schedule, 10**4) == steps
+
+
+def test_two_schedules_part_at_the_first_rate_that_differs() -> None:
+    constant = ScheduleParams(name="constant", warmup_steps=4)
+    wsd = ScheduleParams(name="wsd", warmup_steps=4, decay=0.2)
+    assert parting_step(constant, 50, wsd, 100) == 50
+    assert parting_step(constant, 100, wsd, 100) == 80
+    assert parting_step(constant, 100, ScheduleParams(name="constant", warmup_steps=5), 100) == 0
+    assert parting_step(wsd, 100, wsd, 50) == 40

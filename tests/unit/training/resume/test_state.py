@@ -48,7 +48,8 @@ def advance(state: TrainingState, steps: int) -> None:
         state.optimizer.step()
         assert state.average is not None
         state.average.update(state.step)
-        state.loss_sum += loss.detach()
+        state.reserve(state.step + 1, loss.device)
+        state.losses[state.step] = loss.detach()
         state.step += 1
 
 

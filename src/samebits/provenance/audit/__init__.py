@@ -1,0 +1,1 @@
+"""Stretches of a training computed again from states that it kept and committed to."""
