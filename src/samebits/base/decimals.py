@@ -7,9 +7,12 @@ so the digits follow from the arithmetic, and an output of many numbers is compu
 
 | computed in | d, relative | written | texts that differ |
 |---|---|---|---|
-| float64: all that `evaluate` writes | 1e-14 | 6 decimals or 4 significant digits | 1 in 10 million or fewer |
+| float64: all that `evaluate` writes | 1e-14 | 6 decimals; 4 to 10 significant digits | 1 in 10,000 or fewer |
 | float32, one mean over a split: the score in `export.json` | 1e-8 | 5 significant digits | 1 in 1,000 or fewer |
 | anything that was measured: parity, latency, memory | all of it | in no output | none |
+
+An order (the worst samples first) has no digits to drop: answers that should be equal are a last bit apart. So the
+model's answers in float64 are rounded to `ANSWER_DECIMALS` before anything is made of them.
 
 What `train` writes (weights, curves) is the training's own arithmetic, and keeps every digit.
 """
@@ -18,20 +21,22 @@ from __future__ import annotations
 
 import math
 
+ANSWER_DECIMALS = 9
 _DECIMALS = 6
-_SIGNIFICANT = 4
+_SIGNIFICANT, _MOST_SIGNIFICANT = 4, 10
 _SINGLE_SIGNIFICANT = 5
 _SMALL = 1e-3
 
 
 def rounded(value: float | None) -> float | None:
-    """A metric computed in float64 as it is written: six decimals, or four significant digits where these go further.
+    """A metric computed in float64 as it is written: six decimals, with four to ten significant digits.
 
     None for what is no finite number, which JSON has not.
     """
     if value is None or not math.isfinite(value):
         return None
-    return round(value, max(_DECIMALS, _places(value, _SIGNIFICANT)))
+    most = max(0, _places(value, _MOST_SIGNIFICANT)) if value else _DECIMALS
+    return round(value, max(min(_DECIMALS, most), _places(value, _SIGNIFICANT)))
 
 
 def rounded_single(value: float | None) -> float | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from samebits.base.decimals import ANSWER_DECIMALS
 from samebits.evaluation.inputs import EvaluationInputs
 from samebits.metrics.bootstrap import BOOTSTRAP_SEED
 from samebits.signature.signature import NumberColumn, TableInputs
@@ -62,7 +63,8 @@ def permutation_importance(
             changed = samples.copy()
             changed[:, places] = samples[generator.permutation(len(rows))][:, places]
             drops.append(whole - score(_answers(evaluated, changed, batch_size), rows))
-        found.append(Importance(name, float(np.mean(drops)), float(np.std(drops))))
+        # Rounded here: a column without effect has nothing but last digits, which must not put it before another.
+        found.append(Importance(name, round(float(np.mean(drops)), 6) + 0.0, round(float(np.std(drops)), 6)))
     return sorted(found, key=lambda each: (-each.drop, each.name))
 
 
@@ -70,5 +72,8 @@ def _answers(
     evaluated: EvaluationInputs, samples: npt.NDArray[np.float32], batch_size: int
 ) -> npt.NDArray[np.floating]:
     with torch.inference_mode():
-        parts = [evaluated.serving(part).numpy() for part in torch.from_numpy(samples).split(batch_size)]
+        parts = [
+            evaluated.serving(part).numpy().round(ANSWER_DECIMALS)
+            for part in torch.from_numpy(samples).split(batch_size)
+        ]
     return np.concatenate(parts)

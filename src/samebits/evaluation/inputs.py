@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.base.decimals import rounded
+from samebits.base.decimals import ANSWER_DECIMALS, rounded
 from samebits.base.errors import UserError
 from samebits.checkpoints.checkpoint import Checkpoint
 from samebits.checkpoints.serving import ServingModel
@@ -88,7 +88,7 @@ def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.
     with torch.inference_mode():
         for batch in sequential(evaluated.split, batch_size):
             evaluated.check()
-            parts.append(evaluated.serving.outputs(batch.inputs).numpy())
+            parts.append(evaluated.serving.outputs(batch.inputs).numpy().round(ANSWER_DECIMALS))
     if not parts:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
     return np.concatenate(parts)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from samebits.base.decimals import rounded
+from samebits.base.decimals import ANSWER_DECIMALS, rounded
 from samebits.base.errors import UserError
 from samebits.base.files import csv_bytes
 from samebits.checkpoints.serving import GeneratingModel
@@ -120,7 +120,7 @@ def token_losses(evaluated: EvaluationInputs, batch_size: int) -> TokenLosses:
             scores = evaluated.serving.outputs(torch.from_numpy(inputs.astype(np.int32))).flatten(0, 1)
             wanted = torch.from_numpy(targets).flatten()
             loss = functional.cross_entropy(scores, wanted, reduction="none")
-            losses.append(loss.double().numpy().reshape(targets.shape))
+            losses.append(loss.double().numpy().round(ANSWER_DECIMALS).reshape(targets.shape))
             hits.append((scores.argmax(dim=1) == wanted).numpy().reshape(targets.shape))
     found = np.concatenate(losses)
     if not np.isfinite(found).all():

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_wine
 
 from samebits.base.decimals import significant
+from samebits.checkpoints.serving import ServingModel
 from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.importance import Importance
 from samebits.evaluation.regression import _bars
@@ -141,3 +143,23 @@ def test_few_columns_are_all_shown(judged: Any) -> None:
     bars = list(_bars([Importance("a", -0.00001, 0.0)]))
     assert bars[0]["drop"] == "0.0000"
     assert "importance.csv has them all" not in outputs(judged)["report/report.html"].decode()
+
+
+def test_equal_answers_keep_their_order_where_their_last_bits_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that says nearly the same of every row, on machines that round differently: no column has an effect."""
+    context = make_table_context(tmp_path / "project", steps=0)
+    noise = torch.Generator()
+
+    def equal(serving: ServingModel, samples: torch.Tensor) -> torch.Tensor:
+        return 0.3 + 1e-15 * torch.randn(len(samples), generator=noise)
+
+    monkeypatch.setattr(ServingModel, "outputs", equal)
+    found = []
+    for seed in (1, 2):
+        noise.manual_seed(seed)
+        evaluate(SETTINGS, context=context)
+        found.append(outputs(context))
+    assert found[0] == found[1]
+    assert [row["column"] for row in table(found[0], "importance.csv")] == ["garden", "size", "sold", "town"]
