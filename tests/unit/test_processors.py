@@ -101,7 +101,7 @@ def test_a_catalogue_hashes_each_operator_and_names_the_one_that_parts(
             optimizer.zero_grad()
             layer(torch.rand(2, 2, 5, 5)).exp().log().mean().backward()
             optimizer.step()
-    catalogue.save(recorder, tmp_path / "calls")
+    catalogue.save(recorder, tmp_path / "calls", "strict")
     files = [tmp_path / name for name in ("here.json", "again.json", "other.json")]
     for file in files:
         if file.stem == "other":

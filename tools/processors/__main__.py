@@ -1,4 +1,4 @@
-"""Run a Python script as on another processor: `python -m tools.processors [OPTIONS] -- SCRIPT [ARGUMENT ...]`.
+"""Run a Python script as on another processor: `python -m tools.processors OPTIONS -- SCRIPT [ARGUMENT ...]`.
 
 Two ways, of which each shows what the other cannot:
 
@@ -7,8 +7,8 @@ Two ways, of which each shows what the other cannot:
 - `--emulated`: qemu-user computes, from AVX2 up to no AVX-512; its RCPPS and RSQRTPS are exact, which no silicon's
   are. 30 to 60 times slower.
 
-The script's environment is kept, so settings of a numeric class are given as usual. `{}` in an argument becomes the
-processor's name.
+`--mode portable` sets the variables of that arithmetic, and `--answers native` runs the script as it is. `{}` in an
+argument becomes the processor's name.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from samebits.compute.arithmetic import ARITHMETIC
+
 from .sites import site_list
 from .table import PROCESSORS, text
 
@@ -30,6 +32,9 @@ EMULATED = (
     *("Haswell,l3-cache=off", "EPYC-Rome,host-cache-info=off", "EPYC-Rome,l3-cache=off"),
 )
 """Models of qemu that have AVX2; qemu 7.2 emulates no AVX-512."""
+
+NATIVE = "native"
+"""In place of a processor's name: the one at hand, as it is."""
 
 _KEPT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "samebits" / "processors"
 
@@ -70,14 +75,20 @@ def emulating(model: str) -> list[str]:
     return [qemu, "-cpu", model, "-0", sys.executable, str(Path(sys.executable).resolve())]
 
 
-def run(name: str, script: list[str], *, emulated: bool, cores: int | None = None) -> int:
-    """Run a script on a processor; its exit code. Lines on stderr of features that qemu lacks are left out."""
+def run(name: str, script: list[str], *, emulated: bool, mode: str | None = None, cores: int | None = None) -> int:
+    """Run a script on a processor; its exit code. Lines on stderr of features that qemu lacks are left out.
+
+    Args:
+        mode: a value of `reproducibility`, whose variables are set.
+    """
     script = [each.replace("{}", name) for each in script]
+    environ = {**os.environ, **(ARITHMETIC[mode].variables if mode else {})}
     if not emulated:
-        return subprocess.run([sys.executable, *script], env={**os.environ, **answering(name, cores)}).returncode
+        environ |= {} if name == NATIVE else answering(name, cores)
+        return subprocess.run([sys.executable, *script], env=environ).returncode
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with tempfile.TemporaryFile("w+") as errors:
-        code = subprocess.run([*emulating(name), *script], env={**os.environ, **threads}, stderr=errors).returncode
+        code = subprocess.run([*emulating(name), *script], env={**environ, **threads}, stderr=errors).returncode
         errors.seek(0)
         sys.stderr.writelines(line for line in errors if "TCG doesn't support" not in line)
     return code
@@ -85,23 +96,26 @@ def run(name: str, script: list[str], *, emulated: bool, cores: int | None = Non
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.processors", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip # noqa: E501
-    parser.add_argument("--answers", metavar="NAME,…", help=f"all, or of {', '.join(PROCESSORS)}")
+    parser.add_argument("--answers", metavar="NAME,…", help=f"all, or of {NATIVE}, {', '.join(PROCESSORS)}")
     parser.add_argument("--emulated", metavar="MODEL", action="append", help=f"all, or of {'; '.join(EMULATED)}")
+    parser.add_argument("--mode", choices=list(ARITHMETIC), help="set the variables of this reproducibility")
     parser.add_argument("--cores", type=int, help="how many cores a process sees under --answers")
     parser.add_argument(
         "script", nargs=argparse.REMAINDER, help="a Python script, or -m and a module, and its arguments"
     )
     given = parser.parse_args()
-    named = list(PROCESSORS) if given.answers == "all" else (given.answers or "").split(",") if given.answers else []
+    named = (
+        [NATIVE, *PROCESSORS] if given.answers == "all" else (given.answers or "").split(",") if given.answers else []
+    )
     script = given.script[1:] if given.script[:1] == ["--"] else given.script
-    unknown = [name for name in named if name not in PROCESSORS]
+    unknown = [name for name in named if name not in (NATIVE, *PROCESSORS)]
     if unknown or not script or not (named or given.emulated):
         parser.error(f"no such processor: {unknown[0]}" if unknown else "name processors and a script")
     models = list(EMULATED) if given.emulated == ["all"] else given.emulated or []
     failed = False
     for name, emulated in [*((name, False) for name in named), *((name, True) for name in models)]:
         begun = time.monotonic()
-        code = run(name, script, emulated=emulated, cores=given.cores)
+        code = run(name, script, emulated=emulated, mode=given.mode, cores=given.cores)
         print(f"{name}: {'done' if code == 0 else f'exit code {code}'}, {time.monotonic() - begun:.0f} s", flush=True)
         failed = failed or code != 0
     return int(failed)

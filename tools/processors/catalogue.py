@@ -1,8 +1,11 @@
 """The operators that a training uses, and a hash of what each computes here.
 
-    python -m tools.processors.catalogue record RECIPE FILE       two steps and a validation, in a copy of this tree
-    python -m tools.processors.catalogue hash FILE OUT [--work N] each operator on made inputs of the recorded shapes
-    python -m tools.processors.catalogue compare OUT OUT …        a table: operator, equal or not
+    catalogue record RECIPE FILE        two steps and a validation, in a copy of this tree
+    catalogue hash FILE OUT [--work N]  each operator on made inputs of the recorded shapes
+    catalogue compare OUT OUT …         a table: operator, equal or not
+
+`python -m tools.processors --mode portable --answers all -- -m tools.processors.catalogue hash FILE {}.json` hashes it
+on every processor.
 
 A recorded file holds shapes, strides and types, and whole tensors of integers (an embedding's indices); the numbers of
 other tensors are made from a seed by integer arithmetic, so that two machines hash the same inputs.
@@ -26,6 +29,8 @@ from torch.utils.flop_counter import flop_registry
 from samebits.base.errors import Interrupted
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
+from samebits.compute.arithmetic import ARITHMETIC
+from samebits.compute.portable import set_portable
 from samebits.provenance.golden.loss_trace import trace_steps
 from samebits.provenance.golden.recipe_copy import prepared_copy
 from samebits.provenance.verify.copies import change_params
@@ -117,10 +122,11 @@ def _made(found: dict[str, Any], seed: int) -> Any:
     return numbers.to(dtype).as_strided(found["sizes"], found["strides"])
 
 
-def record(recipe: str, file: Path, batch: int | None = None) -> int:
+def record(recipe: str, file: Path, mode: str, batch: int | None = None) -> int:
     """Record a recipe's operators; returns how many.
 
     Args:
+        mode: the value of `reproducibility`.
         batch: a batch size other than the recipe's, so that emulated processors compute every operator in time.
 
     Raises:
@@ -139,20 +145,21 @@ def record(recipe: str, file: Path, batch: int | None = None) -> int:
     root = Path.cwd()
     with prepared_copy(Project(root, root), recipe) as copy:
         settings: dict[str, Any] = {"precision": "fp32", "threads": 1}
+        change_params(copy, {"reproducibility": mode})
         change_params(copy, {"train": settings | ({"batch_size": batch} if batch else {})})
         loop.Training.run = run  # type: ignore[method-assign]
         try:
             trace_steps(copy, STEPS)
         finally:
             loop.Training.run = plain  # type: ignore[method-assign]
-    save(recorder, file)
+    save(recorder, file, mode)
     return len(recorder.calls)
 
 
-def save(recorder: Recorder, file: Path) -> None:
+def save(recorder: Recorder, file: Path, mode: str) -> None:
     """Write what was recorded, the least work first."""
     calls = sorted(recorder.calls.items(), key=lambda item: (item[1]["work"], item[0]))
-    torch.save(tree_map(_plain, {"calls": dict(calls)}), file)
+    torch.save(tree_map(_plain, {"calls": dict(calls), "mode": mode}), file)
 
 
 def _plain(value: Any) -> Any:
@@ -166,8 +173,11 @@ def _operator(name: str) -> Any:
 
 def hashes(file: Path, most_work: int | None = None, seconds: float | None = None) -> dict[str, dict[str, Any]]:
     """Hash each recorded operator, cheapest first; those above `most_work`, or begun after `seconds`, are left out."""
-    calls, found, begun = torch.load(file, weights_only=False)["calls"], {}, time.monotonic()
-    for key, call in calls.items():
+    recorded, found, begun = torch.load(file, weights_only=False), {}, time.monotonic()
+    reason = set_portable(recorded["mode"], torch.device("cpu"), 1)
+    if reason and recorded["mode"] in ARITHMETIC:
+        raise SystemExit(f"no {recorded['mode']} arithmetic here: {reason}")
+    for key, call in recorded["calls"].items():
         if (most_work and call["work"] > most_work) or (seconds and time.monotonic() - begun > seconds):
             break
         seed = int(key[:8], 16)
@@ -218,6 +228,7 @@ def main() -> int:
     recording = commands.add_parser("record")
     recording.add_argument("recipe")
     recording.add_argument("file", type=Path)
+    recording.add_argument("--mode", default="portable", help="the value of `reproducibility`")
     recording.add_argument("--batch", type=int, help="another batch size than the recipe's")
     hashing = commands.add_parser("hash")
     hashing.add_argument("file", type=Path)
@@ -228,7 +239,7 @@ def main() -> int:
     comparing.add_argument("files", type=Path, nargs="+")
     given = parser.parse_args()
     if given.command == "record":
-        print(f"{record(given.recipe, given.file, given.batch)} operators")
+        print(f"{record(given.recipe, given.file, given.mode, given.batch)} operators")
     elif given.command == "hash":
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)

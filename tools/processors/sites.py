@@ -6,6 +6,7 @@ kept per library and build, as disassembling torch takes a minute.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import re
@@ -19,6 +20,7 @@ _GPU = re.compile(r"cuda|nvrtc|nvshmem|tensorrt")
 _CPUID = b"\x0f\xa2"
 
 
+@functools.cache
 def site_list(kept: Path) -> str:
     """Lines "offset path" of every CPUID instruction.
 
