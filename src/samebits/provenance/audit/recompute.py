@@ -158,7 +158,14 @@ def _from_state(step: int) -> Iterator[None]:
 def _take_over(state: TrainingState, folder: Path, step: int) -> None:
     if step == 0:
         return
-    state.restore(*load_state(state_folder(folder, step)))
+    try:
+        tensors, counters = load_state(state_folder(folder, step))
+        problem = state.unlike(tensors, counters)
+    except UserError as error:
+        problem = error.problem
+    if problem:
+        raise _Unusable(f"the state of step {step} is none of this training: {problem}")
+    state.restore(tensors, counters)
     if state.step != step:
         raise _Unusable(f"the state of step {step} says that it is of step {state.step}")
 

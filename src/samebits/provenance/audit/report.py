@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from samebits.base.errors import listed
+
 _SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)
 _SHOWN_LINES = 20
 
@@ -50,6 +52,8 @@ class Audit:
     def _certainty(self) -> list[str]:
         n, m = self.segments, len(self.checked)
         lines = [f"{m} of {n} segments were computed again; all of it has the same bits"]
+        if self.facts:
+            lines.append(f"though the environment is another than the training's: {listed(list(self.facts))}")
         if m == n:
             return [*lines, "no segment was left out: the training made this model from its seed"]
         if not self.drawn:

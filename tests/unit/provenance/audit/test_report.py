@@ -24,6 +24,12 @@ def test_a_random_choice_says_what_it_would_have_found() -> None:
     assert "50 forged (50.0%): 75.3%" in text
 
 
+def test_the_same_bits_in_another_environment_are_worth_a_line() -> None:
+    text = Audit(3, [(0, 10)], drawn=True, facts={"cpu": ("a", "b"), "libc": ("1", "2")}).text()
+    assert "though the environment is another than the training's: cpu, libc" in text
+    assert "though" not in Audit(3, [(0, 10)], drawn=True, facts={}).text()
+
+
 def test_named_segments_and_all_of_them_need_no_probability() -> None:
     assert "named, not drawn by chance" in Audit(3, [(0, 10)], drawn=False).text()
     whole = Audit(2, [(0, 10), (10, 20)], drawn=True).text()
