@@ -18,13 +18,13 @@ from samebits.base.files import json_bytes
 from samebits.base.paths import Project
 from samebits.pipeline.fingerprint import digest
 from samebits.sharing.git import keep_json
-from samebits.sharing.state import receive_state
+from samebits.sharing.state import receive_state, share_state
 from samebits.training.resume.store import StateStore
 from tests.helpers.team import Person, Team, objects_in
 
 pytestmark = pytest.mark.slow
 
-INPUTS = {"seed": 1, "train": {"epochs": 5, "schedule": {"name": "constant"}}}
+INPUTS: dict[str, Any] = {"seed": 1, "train": {"epochs": 5, "schedule": {"name": "constant"}}}
 FINGERPRINT = digest(INPUTS)[:32]
 REF = f"refs/samebits/states/{FINGERPRINT}"
 
@@ -62,6 +62,13 @@ def test_a_state_goes_to_another_machine(team: Team, local: Path) -> None:
     interrupted(bob, 50)
     assert "is at step 50 here already" in bob.ok("receive", "--state")
     assert bob.git("status", "--porcelain") == ""
+
+
+def test_a_state_without_those_of_an_audit_stays(team: Team, local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(INPUTS, "train", {"audit_steps": 5})
+    interrupted(team.ann, 20)
+    with pytest.raises(UserError, match=r"train\.audit_steps keeps states from step 0 on"):
+        share_state(Project(team.ann.folder, team.ann.folder))
 
 
 def description(person: Person, change: Callable[[dict[str, Any]], object]) -> None:

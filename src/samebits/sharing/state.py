@@ -24,6 +24,7 @@ from samebits.base.paths import Project
 from samebits.pipeline.context import FACTS
 from samebits.pipeline.dvc_hashes import read_md5
 from samebits.pipeline.dvc_lock import LOCK
+from samebits.pipeline.dvc_yaml import param_at
 from samebits.pipeline.fingerprint import digest
 from samebits.sharing.git import is_published, keep_json, pick_remote, uncommitted
 from samebits.sharing.remote.objects import open_repo
@@ -86,6 +87,11 @@ def share_state(
     folder = _here(project.state / "resume", name)
     with tempfile.TemporaryDirectory(dir=project.state) as scratch, open_repo(home) as repo:
         counters = _copy(folder, Path(scratch))
+        if param_at(counters.training.inputs, "train.audit_steps") is not None:
+            raise UserError(
+                "train.audit_steps keeps states from step 0 on, and the newest one does not bring them",
+                "let the training end here; samebits share then carries all of them",
+            )
         files = {
             path.relative_to(scratch).as_posix(): path
             for path in Path(scratch).rglob("*")

@@ -58,7 +58,6 @@ class Observer:
         save_seconds: the longest time between two saves.
         step_done: look at the state that a step leaves, validation and all.
         profiler: is called with the phase of a step that begins.
-        keep: keep the state for good now; called after step `keep_at`.
     """
 
     log_metrics: Callable[[dict[str, float], int], None]
@@ -67,8 +66,6 @@ class Observer:
     save_seconds: float
     step_done: Callable[[TrainingState], None] = lambda _: None
     profiler: Profiler = field(default_factory=Profiler)
-    keep: Callable[[], None] = lambda: None
-    keep_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -150,8 +147,6 @@ class Training:
                 with profiler("checkpoint"):
                     observer.step_done(state)
                 profiler.step()
-                if state.step == observer.keep_at:
-                    observer.keep()
                 if self.group.any(stop.requested, self.device):
                     observer.save()
                     raise Interrupted(f"stopped at step {state.step} of {total}; the state is saved")

@@ -63,21 +63,23 @@ def run_training(
         context.tracker.flush()
         write(tensors, state.counters())
 
-    def keep() -> None:
-        save(store.keep)
+    def step_done(state: TrainingState) -> None:
+        kept.step_done(state)
+        if state.step == keep_at:
+            save(store.keep)
 
     context.tracker.computes()
     profiler = (
         TorchProfiler(training.device, context.project.state / "profile") if context.runtime.profile else Profiler()
     )
     try:
-        speed = _run_loop(training, save, keep, keep_at, kept, profiler, context)
+        speed = _run_loop(training, save, step_done, profiler, context)
     except Interrupted:
         _keep_profile(profiler, context)
         raise
     kept.finish(state)
     if keep_at is not None and store.kept() is None:
-        keep()  # it stopped early, before that step
+        save(store.keep)  # it stopped early, before that step
     _keep_profile(profiler, context)
     _report_speed(training, speed, context)
 
@@ -85,9 +87,7 @@ def run_training(
 def _run_loop(
     training: Training,
     save: Callable[[], None],
-    keep: Callable[[], None],
-    keep_at: int | None,
-    kept: KeptStates,
+    step_done: Callable[[TrainingState], None],
     profiler: Profiler,
     context: StageContext,
 ) -> float:
@@ -114,10 +114,8 @@ def _run_loop(
             progress=progress.update,
             save=save,
             save_seconds=context.runtime.checkpoint_seconds,
-            step_done=kept.step_done,
+            step_done=step_done,
             profiler=profiler,
-            keep=keep,
-            keep_at=keep_at,
         )
         with context.stop.deferred(), contextlib.closing(profiler):
             training.run(observer, context.stop)

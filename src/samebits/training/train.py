@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 
 from samebits.base.errors import UserError
-from samebits.base.files import sha256_file
 from samebits.base.registry import load_module
 from samebits.compute import determinism
 from samebits.compute.distributed import ProcessGroup, init_process_group, local_device
-from samebits.compute.hardware import Precision, hardware_kind, pick_device, resolve_precision
+from samebits.compute.hardware import hardware_kind, pick_device, resolve_precision
 from samebits.compute.portable import set_portable
 from samebits.data.loading.batches import Batches
-from samebits.data.loading.prepared import DatasetInfo, open_split, read_info
+from samebits.data.loading.prepared import open_split, read_info
 from samebits.models import build_model, tokens_read
 from samebits.params.augment import AugmentParams
 from samebits.params.choices import MODELS
@@ -33,7 +30,6 @@ from samebits.pipeline.fingerprint import digest
 from samebits.preprocess import build_preprocess
 from samebits.tasks import build_task
 from samebits.training.batch_norm import require_enough_for_batch_norm
-from samebits.training.commitment.record import Origin
 from samebits.training.commitment.states import KeptStates, publish, require_repeatable
 from samebits.training.kind import kind_lines
 from samebits.training.loop import Observer, OutOfMemory, Training
@@ -41,6 +37,7 @@ from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.mixup import require_mixable
 from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
+from samebits.training.plan import FROM_SCRATCH, Plan
 from samebits.training.pretrained.find import find_weights, is_torchs_own
 from samebits.training.pretrained.load import load_pretrained, read_weights
 from samebits.training.resume.go_on import keep_at, take_over
@@ -48,61 +45,6 @@ from samebits.training.resume.kept import write_kept
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore, remove_stale_states
 from samebits.training.runner import replay_curve, restore, run_training
-
-_FROM_SCRATCH = TransferParams()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the trained weights are a function of: parameters, data, kind of hardware (and the code)."""
-
-    seed: int
-    reproducibility: str
-    task: Section
-    model: Section
-    augment: AugmentParams
-    train: TrainParams
-    info: DatasetInfo
-    device: torch.device
-    precision: Precision
-    transfer: TransferParams = _FROM_SCRATCH
-    weights: Path | None = None
-    """The file that `transfer.weights` names."""
-    processes: int = 1
-    own_kind: str | None = None
-    """Why the arithmetic is this machine's own; None if it is portable."""
-
-    def inputs(self, code: str) -> dict[str, Any]:
-        """All of it as plain values. A training with the same ones may resume. `code` is the code's digest."""
-        origin = self.origin(code).model_dump()
-        return {
-            **origin.pop("parameters"),
-            **origin,
-            "hardware": hardware_kind(self.device),
-            # With elastic training, their number cannot change a bit.
-            "processes": 1 if self.train.elastic else self.processes,
-        }
-
-    def origin(self, code: str) -> Origin:
-        """The part of it that no machine decides. `code` is the code's digest."""
-        sections = {name: getattr(self, name) for name in ("task", "model", "augment", "train", "transfer")}
-        plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
-        return Origin(
-            code=code,
-            data=self.info.digest,
-            parameters=plain | {"seed": self.seed, "reproducibility": self.reproducibility},
-            precision=self.precision.name,
-            weights=sha256_file(self.weights) if self.weights else None,
-        )
-
-    def headline(self) -> str:
-        """One line for people."""
-        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
-        threads += f", {self.processes} processes" if self.processes > 1 else ""
-        return (
-            f"{getattr(self.model, 'name', 'model')} on {self.info.name}: {self.info.counts['train']:,} training "
-            f"samples, {self.device}, {self.precision.name}{threads}"
-        )
 
 
 def train(
@@ -112,7 +54,7 @@ def train(
     model: Section,
     augment: AugmentParams,
     train: TrainParams,
-    transfer: TransferParams = _FROM_SCRATCH,
+    transfer: TransferParams = FROM_SCRATCH,
     *,
     context: StageContext,
 ) -> None:
@@ -142,7 +84,7 @@ def open_plan(
     model: Section,
     augment: AugmentParams,
     train: TrainParams,
-    transfer: TransferParams = _FROM_SCRATCH,
+    transfer: TransferParams = FROM_SCRATCH,
     *,
     context: StageContext,
 ) -> Iterator[tuple[Plan, int, ProcessGroup]]:
@@ -201,8 +143,7 @@ def _run_rank_zero(
             if kept_after is not None and store.kept() is None:
                 store.drop_after(kept_after)
             restore(training.state, store, kept, context)
-            # An audit needs the states from step 0 on, which another training's state does not bring.
-            if context.runtime.resume == "auto" and plan.train.audit_steps is None:
+            if context.runtime.resume == "auto":
                 take_over(training, inputs, store, context)
             replay_curve(training.state, context)
             group.all_gather(torch.tensor([training.state.step], device=plan.device))

@@ -121,6 +121,8 @@ def misfit(counters: Counters, source: Source, training: Training, inputs: Mappi
         schedule = ScheduleParams.model_validate(param_at(saved.inputs, "train.schedule"))
     except ValidationError:
         return "it names no schedule of learning rates"
+    if training.settings.audit_steps is not None:
+        return "train.audit_steps needs the states from step 0 on"
     total = training.total_steps
     parting = parting_step(schedule, saved.total_steps, training.settings.schedule, total)
     if counters.step > parting:

@@ -194,6 +194,7 @@ def test_an_interrupted_training_goes_on_with_more_epochs(new: Callable[[str], A
 
 
 MISFITS: dict[str, tuple[dict[str, Any], str]] = {
+    "audit": ({"audit_steps": 4}, "train.audit_steps needs the states from step 0 on"),
     "lr": (
         {"optimizer": SGD | {"lr": 0.2}}, "it is of another training: its train.optimizer.lr is 0.05, here 0.2",
     ),
