@@ -14,6 +14,7 @@ other tensors are made from a seed by integer arithmetic, so that two machines h
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import sys
@@ -38,7 +39,14 @@ from samebits.training import loop
 
 STEPS = 2
 
+_KNOWN = 2_000
+"""Calls of a validation that bring nothing new, after which it is not looked at further."""
+
 _NOT_COMPUTED = ("aten::empty", "aten::new_empty", "aten::rand", "aten::is_", "aten::_local_scalar_dense", "profiler::")
+
+
+class NothingNew(Exception):
+    """A long row of calls was known already."""
 
 
 class Recorder(TorchDispatchMode):
@@ -47,6 +55,8 @@ class Recorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: dict[str, dict[str, Any]] = {}
+        self.patience: int | None = None
+        self._known = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -58,8 +68,12 @@ class Recorder(TorchDispatchMode):
         out = func(*args, **kwargs)
         if wanted:
             key = hashlib.sha256(repr((str(func), tree_map(_shown, described))).encode()).hexdigest()[:16]
+            self._known += 1
             if key not in self.calls:
+                self._known = 0
                 self.calls[key] = {"operator": str(func), "given": described, "work": _work(func, args, kwargs, out)}
+            if self.patience and self._known > self.patience:
+                raise NothingNew
         return out
 
 
@@ -139,7 +153,10 @@ def record(recipe: str, file: Path, mode: str, batch: int | None = None) -> int:
             try:
                 plain(self, observer, stop)
             except Interrupted:
-                self.validate()
+                # Batches after the first few have their shapes.
+                recorder.patience = _KNOWN
+                with contextlib.suppress(NothingNew):
+                    self.validate()
                 raise
 
     root = Path.cwd()
