@@ -30,8 +30,9 @@ its default. The file is YAML 1.2, as DVC reads it: `1e-3` is a number. A wrong 
 touches data, with every problem of the file in one message and exit code 2.
 
 `seed` (default 0) is the seed of everything random: initial weights, order, augmentation, dropout.
-`reproducibility` is `strict` (default: an operation without a deterministic implementation stops the run), `warn` or
-`off`.
+`reproducibility` is `strict` (default: an operation without a deterministic implementation stops the run), `warn`,
+`off`, or `portable` or `portable-v4`: as strict, and the same bits on every x86-64 processor with AVX2, or AVX-512
+([how](reproducibility.md#portable-the-same-bits-on-every-x86-64-processor)).
 
 DVC re-runs the stages that read a changed section:
 

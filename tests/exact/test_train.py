@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,20 @@ QUICK = ("again", "2 workers", "recorded in MLflow", "random hash seed and anoth
 def test_the_same_bits(way: str, reference: dict[str, str], tmp_path: Path, small_mnist: Path) -> None:
     override, environment = WAYS[way]
     assert train(tmp_path / "another folder", small_mnist, override, **environment) == reference
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.parametrize("mode", ["strict", "portable"])
+def test_cores_change_no_bit(mode: str, tmp_path: Path, small_mnist: Path) -> None:
+    settings = {"reproducibility": mode, "train": {"threads": 2, "epochs": 1}}
+    whole = train(tmp_path / "all cores", small_mnist, settings)
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        assert train(tmp_path / "one core", small_mnist, settings) == whole
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 @pytest.mark.slow
