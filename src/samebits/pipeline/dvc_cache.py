@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from configobj import ConfigObj  # type: ignore[import-untyped]
 
 from samebits.base.errors import UserError
 from samebits.base.git import git, git_bytes
-from samebits.pipeline.dvc_hashes import existing_md5
+from samebits.pipeline.dvc_hashes import existing_md5, read_md5
 
 _TIMEOUT_S = 3600.0
 
@@ -59,6 +60,20 @@ class Objects:
         """Whether the object, and each file of a folder's, is there."""
         files = self.files(digest)
         return files is not None and all(self.path(each).is_file() for each in files.values())
+
+    def require_intact(self, digest: str) -> None:
+        """Read an object that is here, and each file of a folder's, and hold it against its name.
+
+        Raises:
+            UserError: naming the object that has other bytes.
+        """
+        for each in {digest, *(self.files(digest) or {}).values()}:
+            name = each.removesuffix(".dir")
+            if not re.fullmatch(r"[0-9a-f]{32}", name) or read_md5(self.path(each)) != name:
+                raise UserError(
+                    f"{self.path(each)} in DVC's cache has other bytes than its name says",
+                    "remove it, then dvc fetch it again",
+                )
 
 
 def open_objects(root: Path) -> Objects:

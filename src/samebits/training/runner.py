@@ -27,7 +27,7 @@ _CURVES_SECONDS = 2.0
 
 def restore(state: TrainingState, store: StateStore, kept: KeptStates, context: StageContext) -> None:
     """Go on from the newest saved state, if there is one."""
-    saved = store.load(state.damaged)
+    saved = store.load(state.problem)
     if saved is None:
         return
     if not kept.covers(saved[1]["step"]):
@@ -69,6 +69,8 @@ def run_training(
             save(store.keep)
 
     context.tracker.computes()
+    if state.step == keep_at and store.kept() is None:
+        save(store.keep)  # it begins at this very step, gone on from another training
     profiler = (
         TorchProfiler(training.device, context.project.state / "profile") if context.runtime.profile else Profiler()
     )

@@ -145,6 +145,12 @@ def _run_rank_zero(
             restore(training.state, store, kept, context)
             if context.runtime.resume == "auto":
                 take_over(training, inputs, store, context)
+            if training.state.step > training.total_steps:
+                raise UserError(
+                    f"the saved state in {store.folder} is of step {training.state.step}, and this training has "
+                    f"{training.total_steps}",
+                    "remove that folder, then dvc repro",
+                )
             replay_curve(training.state, context)
             group.all_gather(torch.tensor([training.state.step], device=plan.device))
             try:
@@ -165,7 +171,7 @@ def _run_worker(plan: Plan, micro: int, store: StateStore, group: ProcessGroup, 
     # The first process saves no state before this one has read the newest.
     step = int(group.all_gather(torch.tensor([0], device=plan.device))[0])
     if step:
-        saved = store.load(training.state.damaged)
+        saved = store.load(training.state.problem)
         if saved is None or saved[1]["step"] != step:
             raise UserError(f"the state of step {step} cannot be read by process {group.rank}", "run dvc repro again")
         training.state.restore(*saved)

@@ -15,6 +15,8 @@ from samebits.base.files import read_json, sha256_file, write_bytes
 from samebits.base.git import head_commit
 from samebits.base.paths import Project
 from samebits.checkpoints.checkpoint import WEIGHTS
+from samebits.data.loading.prepared import read_info
+from samebits.pipeline.code import code_digest
 from samebits.pipeline.dvc_cache import bring_outputs, files_below, open_objects, share_cache
 from samebits.pipeline.dvc_lock import LOCK, LockedStage, inputs_of, pick_stages, read_lock
 from samebits.provenance.audit.recompute import STAGE, Job, Result
@@ -29,7 +31,7 @@ from samebits.provenance.verify.copies import (
     run_module,
     scratch,
 )
-from samebits.provenance.verify.pipeline import own_data, require_clean
+from samebits.provenance.verify.pipeline import own_data, require_clean, require_environment
 from samebits.provenance.verify.report import changed_facts
 from samebits.tracking.environment.facts import recorded_facts
 from samebits.training.commitment.record import AUDIT, AuditRecord, KeptState, read_record
@@ -113,7 +115,17 @@ def audit(
     say(f"audit: {model.shown}: {len(record.states)} states, root {record.root}")
     with scratch(project, "audit", keep) as folder:
         copy = copy_commit(root, commit, folder / "copy")
+        require_environment(copy, [stage])
         states = _open_states(root, copy, stage, everything, folder)
+        # By the auditor's own code: what runs in the copy is the trainer's.
+        if (
+            code_digest(copy, STAGE) != record.origin.code
+            or read_info(copy / "data/prepared").digest != record.origin.data
+        ):
+            raise UserError(
+                "the model is of another training than this commit's: its code or its data differ",
+                "check out the commit that has its dvc.lock, then audit it there",
+            )
         ends = [record.states[-1], *(start for start, _ in chosen if start.step)]
         forged = states.fetch(ends)
         say(f"audit: commit {commit[:12]} in a clean copy, {copy}; {len(chosen)} of {len(record.segments)} segments")

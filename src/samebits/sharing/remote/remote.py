@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from samebits.base.errors import UserError
 from samebits.base.redaction import without_secrets
@@ -203,7 +203,7 @@ class Remote:
             with source, path.open("wb") as file:
                 while left >= 0 and (block := source.read(_BLOCK)):
                     digest.update(block)
-                    file.write(block)
+                    _write_local(file, block, path)
                     left -= len(block)
         if left or digest.hexdigest() != oid:
             raise UserError(f"object {oid} on {self.shown} is damaged", "whoever has a good copy shares it again")
@@ -265,6 +265,13 @@ class Remote:
             raise
         except Exception as error:
             raise self.error_of(error) from error
+
+
+def _write_local(file: BinaryIO, block: bytes, path: Path) -> None:
+    try:
+        file.write(block)
+    except OSError as error:  # not the server's
+        raise UserError(f"{path.parent} cannot be written: {error.strerror}", "free some space, then again") from None
 
 
 def _raise(_: str, error: BaseException) -> None:

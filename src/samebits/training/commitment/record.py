@@ -100,12 +100,14 @@ def read_record(folder: Path) -> AuditRecord:
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(f"{file} is no record of kept states: {place}: {error.errors()[0]['msg']}", _FIX) from None
+    except ValueError as error:  # NaN, which JSON has not
+        raise UserError(f"{file} is no record of kept states: {error}", _FIX) from None
     if root_of(record.states) != record.root:
         raise UserError(f"{file}: its root is not the one of its states: one of them was changed afterwards", _FIX)
     steps = [state.step for state in record.states]
     # Whoever could leave states out would choose what is checked.
-    whole = [*range(0, steps[-1], record.every), steps[-1]] if steps else []
-    if len(steps) < 2 or steps != whole:
+    many = 1 - (-steps[-1] // record.every) if steps else 0  # counted first: a record from elsewhere may claim any step
+    if len(steps) < 2 or len(steps) != many or steps != [*range(0, steps[-1], record.every), steps[-1]]:
         raise UserError(f"{file} does not have a state for every {record.every} steps", _FIX)
     return record
 

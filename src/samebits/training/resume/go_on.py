@@ -103,10 +103,8 @@ def take_over(training: Training, inputs: Mapping[str, Any], store: StateStore, 
 def _restore(training: Training, saved: Saved) -> None:
     tensors, counters = saved
     state = training.state
-    if problem := state.unlike(tensors, counters):
+    if problem := state.problem(tensors, counters):
         raise UserError(problem)
-    if names := state.damaged(tensors):
-        raise UserError(f"{listed(names)} is not finite")
     state.restore(tensors, counters)
     training.rows.redraw(state)
 
@@ -146,7 +144,7 @@ def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], hardware: M
     left, right = dict(_flat(old)), dict(_flat(new))
     found = []
     for name in sorted(left.keys() | right.keys()):
-        if name.startswith(_FREE) or left.get(name) == right.get(name):
+        if name in _FREE or name.startswith("train.schedule.") or left.get(name) == right.get(name):
             continue
         short = not name.startswith(("code", "data", "weights"))
         found.append(f"its {name} is {left.get(name)}, here {right.get(name)}" if short else f"its {name} is another")
@@ -190,11 +188,17 @@ def _kept_source(epochs: int, context: StageContext) -> Source | None:
     if then > epochs:
         context.say(f"not going on from {name}: it has more epochs")
         return None
-    objects = open_objects(workspace)
+    objects, said = open_objects(workspace), []
     if not objects.has(digest):
-        dvc(workspace, "fetch", out)
+        said = dvc(workspace, "fetch", out).stderr.strip().splitlines()[-1:]
     if not objects.has(digest):
-        context.say(f"not going on from {name}: its {out} is neither in DVC's cache nor on the remote")
+        reason = f" ({said[0][:200]})" if said else ""
+        context.say(f"not going on from {name}: its {out} is neither in DVC's cache nor on the remote{reason}")
+        return None
+    try:
+        objects.require_intact(digest)
+    except UserError as error:
+        context.say(f"not going on from {name}: {error.problem}")
         return None
     files = {each: objects.path(md5) for each, md5 in (objects.files(digest) or {}).items()}
     return Source(name, files, hardware=recorded_facts(workspace, context.name, {out: digest}))

@@ -60,9 +60,10 @@ class Counters(BaseModel):
 
 def steps_in(folder: Path) -> list[Path]:
     """The states of a training, by step."""
-    if not folder.is_dir():
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit())
+    except (FileNotFoundError, NotADirectoryError):  # of a training that has just ended, too
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit())
 
 
 def newest(folder: Path) -> Path | None:
@@ -88,12 +89,12 @@ def write_state(folder: Path, tensors: Mapping[str, torch.Tensor], counters: Map
     """
     draft = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
     try:
         draft.mkdir(parents=True)
         write_bytes(draft / STATE, save({name: value.cpu().contiguous() for name, value in tensors.items()}))
         write_json(draft / COUNTERS, dict(counters))
         write_complete(draft)
+        shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
         fsync_folder(folder.parent)
     except OSError as error:

@@ -115,6 +115,16 @@ class TrainingState:
             return "it was computed in another precision"
         return ""
 
+    def problem(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> str:
+        """Why this training cannot go on from a saved state; empty if it can."""
+        try:
+            if problem := self.unlike(tensors, counters):
+                return problem
+        except (KeyError, TypeError) as error:
+            return f"its counters are no state's: {error}"
+        names = self.damaged(tensors)
+        return f"{listed(names)} is not finite" if names else ""
+
     def restore(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
         """Take over a saved state, in place.
 

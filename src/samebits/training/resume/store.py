@@ -19,15 +19,15 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from samebits.base.errors import UserError, listed
+from samebits.base.errors import UserError
 from samebits.training.resume.saved import (
-    COMPLETE,
     Saved,
     files_in,
     first_line,
     read_state,
     state_folder,
     steps_in,
+    whole_hashes,
     write_state,
 )  # fmt: skip
 
@@ -88,9 +88,13 @@ class StateStore:
         self._write(KEPT, tensors, counters)
 
     def kept(self) -> Path | None:
-        """Where that state is, if it is."""
+        """Where that state is, if it is there whole."""
         folder = self.folder / KEPT
-        return folder if (folder / COMPLETE).is_file() else None
+        try:
+            whole_hashes(files_in(folder))
+        except UserError:
+            return None
+        return folder
 
     def drop_after(self, step: int) -> None:
         """Forget the states of later steps."""
@@ -101,17 +105,17 @@ class StateStore:
     def _write(self, name: str, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
         write_state(self.folder / name, tensors, counters | {"training": self._training})
 
-    def load(self, damaged: Callable[[dict[str, torch.Tensor]], list[str]] = lambda _: []) -> Saved | None:
+    def load(self, problem: Callable[[dict[str, torch.Tensor], dict[str, Any]], str] = lambda *_: "") -> Saved | None:
         """The newest state that is whole, or None.
 
         Args:
-            damaged: names of tensors whose values no training can go on from.
+            problem: why a training cannot go on from a state; empty if it can.
         """
         for folder in reversed(self._steps()):
             try:
                 tensors, counters = read_state(files_in(folder))
-                if names := damaged(tensors):
-                    raise UserError(f"{listed(names)} is not finite")
+                if reason := problem(tensors, counters):
+                    raise UserError(reason)
                 return tensors, counters
             except UserError as error:
                 self._say(f"training state {folder.name} is damaged ({first_line(error)}); trying the one before")

@@ -137,7 +137,7 @@ def test_a_state_with_nan_in_its_weights_is_passed_over(tmp_path: Path) -> None:
         name, weight = next(iter(state.model.named_parameters()))
         weight.data.flatten()[0] = torch.nan
         store.save(state.tensors(), state.counters())
-        saved = store.load(fresh(OPTIMIZERS[0]).damaged)
+        saved = store.load(fresh(OPTIMIZERS[0]).problem)
     assert saved is not None
     assert saved[1]["step"] == 1
     assert f"0000000002 is damaged (model.{name} is not finite)" in said[0]
