@@ -1,4 +1,5 @@
-"""What portable arithmetic costs per recipe: `python bench/portable.py [--rounds 3] [--only RECIPE,RECIPE]`.
+"""What portable arithmetic costs per recipe: `python bench/portable.py [--rounds 3] [--threads 1]
+[--only RECIPE,RECIPE]`.
 
 Each round trains the same steps of each recipe in four ways, each in a process of its own, in rotated order: the
 fastest that this machine has (`strict`, `precision: auto`), `strict` in fp32, `portable` and `portable-v4`. A row of
@@ -24,7 +25,7 @@ from bench.parts.base import RESULTS, ROOT
 from samebits.base.files import read_json, write_json
 from samebits.base.launch import environment
 from samebits.base.paths import Project
-from samebits.compute.arithmetic import unsupported
+from samebits.compute.arithmetic import ARITHMETIC, unsupported
 from samebits.compute.cpu import cores, cpu_design, cpu_model
 from samebits.provenance.golden.recipe_copy import UnavailableError, prepared_copy
 from samebits.provenance.verify.copies import change_params, clean_environment
@@ -69,20 +70,13 @@ def seconds(copy: Path, way: str, steps: int, threads: int) -> float:
 
 def measure(recipe: str, rounds: int, threads: int) -> dict[str, list[float]]:
     """Milliseconds per step of each way, one number per round."""
-    ways = [way for way in WAYS if not way.startswith("portable") or _has(way)]
+    ways = [way for way in WAYS if way not in ARITHMETIC or unsupported(way) is None]
     found: dict[str, list[float]] = {way: [] for way in ways}
     with prepared_copy(Project(ROOT, ROOT), recipe) as copy:
         for number in range(rounds):
             for way in ways[number % len(ways) :] + ways[: number % len(ways)]:
                 found[way].append(round(1000 * seconds(copy, way, STEPS[recipe], threads), 2))
     return found
-
-
-def _has(way: str) -> bool:
-    try:
-        return unsupported(way) is None
-    except Exception:
-        return False
 
 
 def main() -> None:

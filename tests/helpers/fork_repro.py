@@ -109,7 +109,10 @@ def repro(project: Path, moment: tuple[str, str, int], log: Path, *arguments: st
         if not child:
             run_stage(name, options["env"], moment)
         meet(place, who, number, f"{name}:spawned")
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        # Not one long wait: a signal that comes just before it would be handled after it, and the stage waits for that.
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            time.sleep(0.001)
+        code = os.waitstatus_to_exitcode(ended[1])
         if code:
             raise StageCmdFailedError(command, code)
 

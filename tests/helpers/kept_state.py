@@ -24,7 +24,7 @@ def lock_kept(context: Any, epochs: int) -> Path:
         objects.path(md5).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / name, objects.path(md5))
     objects.path(digest).parent.mkdir(parents=True, exist_ok=True)
-    objects.path(digest).write_text(json.dumps([{"relpath": name, "md5": md5} for name, md5 in files.items()]))
+    objects.path(digest).write_text(json.dumps([{"md5": md5, "relpath": name} for name, md5 in sorted(files.items())]))
     entry = {
         "cmd": "", "outs": [{"path": "models/training_state", "md5": digest}],
         "params": {"params.yaml": {"train": {"epochs": epochs}}},

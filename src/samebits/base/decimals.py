@@ -43,7 +43,8 @@ def rounded_single(value: float | None) -> float | None:
     """A metric computed in float32 as it is written: five significant digits. None as of `rounded`."""
     if value is None or not math.isfinite(value):
         return None
-    return round(value, _places(value, _SINGLE_SIGNIFICANT))
+    # Of a score near 0, such as R², the error is that of 1.
+    return round(value, min(_SINGLE_SIGNIFICANT, _places(value, _SINGLE_SIGNIFICANT)))
 
 
 def _places(value: float, significant: int) -> int:

@@ -25,7 +25,7 @@ _MALLOC = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=42
 # numpy's kernels and its BLAS follow the processor, and outputs of every stage are computed with them: AVX-512 and AVX2
 # have other logarithms and products. These are the kernels of every processor with AVX2; training in portable
 # arithmetic names its own (compute/arithmetic.py).
-_NUMPY = {
+NUMPY = {
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
     "OPENBLAS_CORETYPE": "Haswell",
     "OPENBLAS_NUM_THREADS": "1",
@@ -43,7 +43,7 @@ def environment(also: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables a stage needs, `also` among them, without those that the user has set."""
     wanted = {"CUBLAS_WORKSPACE_CONFIG": _CUBLAS} | _OPENMP
     if platform.machine().lower() in ("x86_64", "amd64"):
-        wanted |= _NUMPY
+        wanted |= NUMPY
     wanted |= also or {}
     if platform.libc_ver()[0] == "glibc":
         wanted["GLIBC_TUNABLES"] = _MALLOC

@@ -10,7 +10,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from samebits.base.errors import UserError
+from samebits.base.launch import NUMPY
 from samebits.compute.cpu import cpu_flags, cpu_model
 
 
@@ -34,33 +34,22 @@ class Arithmetic:
 
 _V3 = frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"})
 _V4 = _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-_NUMPY_BEYOND_V3 = "X86_V4 AVX512_ICL AVX512_SPR"
+# A model of one's own may compile parts of itself for the processor at hand.
+_COMMON = NUMPY | {"MKL_CBWR": "COMPATIBLE", "TORCHDYNAMO_DISABLE": "1"}
 
 ARITHMETIC: Mapping[str, Arithmetic] = {
     "portable": Arithmetic(
-        "x86-64-v3",
-        _V3,
-        "AVX2",
-        {
-            "ATEN_CPU_CAPABILITY": "avx2",
-            "ONEDNN_MAX_CPU_ISA": "AVX2",
-            "MKL_CBWR": "COMPATIBLE",
-            "OPENBLAS_CORETYPE": "Haswell",
-            "OPENBLAS_NUM_THREADS": "1",
-            "NPY_DISABLE_CPU_FEATURES": _NUMPY_BEYOND_V3,
-        },
+        "x86-64-v3", _V3, "AVX2", _COMMON | {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
     ),
     "portable-v4": Arithmetic(
         "x86-64-v4",
         _V4,
         "AVX512",
-        {
+        _COMMON
+        | {
             "ATEN_CPU_CAPABILITY": "avx512",
             "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
-            "MKL_CBWR": "COMPATIBLE",
             "OPENBLAS_CORETYPE": "SkylakeX",
-            "OPENBLAS_NUM_THREADS": "1",
-            "NPY_DISABLE_CPU_FEATURES": _NUMPY_BEYOND_V3,
         },
     ),
 }
@@ -68,31 +57,18 @@ ARITHMETIC: Mapping[str, Arithmetic] = {
 
 
 def unsupported(mode: str) -> str | None:
-    """Why this machine's CPU is not of the class that a value of `reproducibility` names; None if it is.
-
-    Raises:
-        UserError: if the class was named by its level, and the processor lacks it.
-    """
+    """Why this machine's CPU is not of the class that a value of `reproducibility` names; None if it is."""
     if mode not in ARITHMETIC:
         return f"reproducibility: {mode}"
-    wanted = ARITHMETIC[mode]
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return f"{platform.machine()} is no x86-64"
-    lacking = sorted(wanted.flags - cpu_flags())
-    if not lacking:
-        return None
-    if mode != "portable":
-        raise UserError(
-            f"reproducibility = {mode!r} takes a processor of class {wanted.level}; {cpu_model()} lacks "
-            f"{', '.join(lacking)}",
-            "set reproducibility: portable (class x86-64-v3), or train on such a processor",
-        )
-    return f"{cpu_model()} lacks {', '.join(lacking)}"
+    flags = cpu_flags()
+    if not flags:
+        return f"{platform.system()} does not tell the instruction sets of its CPU"
+    lacking = sorted(ARITHMETIC[mode].flags - flags)
+    return f"{cpu_model()} lacks {', '.join(lacking)}" if lacking else None
 
 
 def portable_variables(mode: str) -> dict[str, str]:
     """What to set before torch starts for a value of `reproducibility`; nothing where it cannot hold."""
-    try:
-        return {} if unsupported(mode) else dict(ARITHMETIC[mode].variables)
-    except UserError:
-        return {}  # the stage says it, when it has read all parameters
+    return {} if unsupported(mode) else dict(ARITHMETIC[mode].variables)

@@ -103,6 +103,12 @@ def _computes_bf16(device: torch.device) -> bool:
     return False
 
 
+def _blas() -> str:
+    """The library that multiplies matrices, which numpy brings."""
+    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{found['name']} {found['version']}"
+
+
 KERNEL_VARIABLES = (
     "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA",
 )  # fmt: skip
@@ -121,8 +127,8 @@ def hardware_kind(device: torch.device) -> dict[str, str]:
         "device": device.type,
     }
     if (level := portable_level()) and device.type == "cpu":
-        # The same on every processor of the class. numpy brings the library that multiplies matrices.
-        kind |= {"arithmetic": level, "numpy": np.__version__}
+        # The same on every processor of the class.
+        kind |= {"arithmetic": level, "numpy": f"{np.__version__}, {_blas()}"}
     else:
         kind |= {
             "cpu": cpu_model(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import torch
 
 from samebits.base.errors import UserError
@@ -22,7 +23,7 @@ def portable_level() -> str | None:
 def set_portable(mode: str, device: torch.device, threads: int, *, compiles: bool = False) -> str | None:
     """Turn portable arithmetic on, if `reproducibility` asks for it and the device can.
 
-    A GPU, or a processor without AVX2, computes as in `strict`: its bits are those of its own kind.
+    A GPU, or a processor that is not of the class, computes as in `strict`: its bits are those of its own kind.
 
     Args:
         mode: the value of `reproducibility`.
@@ -33,9 +34,12 @@ def set_portable(mode: str, device: torch.device, threads: int, *, compiles: boo
         why it is off; None if it is on.
 
     Raises:
-        UserError: if variables of the environment ask for other kernels, or the class was named by its level and
-            cannot be had.
+        UserError: if variables of the environment or numpy's library ask for other kernels.
     """
+    if _active and (mode not in ARITHMETIC or ARITHMETIC[mode].level != _active[0]):
+        raise UserError(
+            f"this process computes portable arithmetic of class {_active[0]} already", "start another process"
+        )
     reason = unsupported(mode) if device.type == "cpu" or mode not in ARITHMETIC else f"device {device}"
     if reason:
         return reason
@@ -47,6 +51,12 @@ def set_portable(mode: str, device: torch.device, threads: int, *, compiles: boo
                 f"reproducibility = {mode!r} takes {name}={value} before torch starts, and it {shown}",
                 f"unset {name}, and run the stage: dvc repro" if found else "run the stage: dvc repro",
             )
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    if "openblas" not in blas["name"]:
+        raise UserError(
+            f"numpy multiplies with {blas['name']}, and portable arithmetic is OpenBLAS's",
+            "install numpy from PyPI: make setup",
+        )
     if (loaded := torch.backends.cpu.get_cpu_capability()) != arithmetic.aten:
         raise UserError(f"torch was started with its kernels for {loaded}", "run the stage: dvc repro")
     if compiles:

@@ -7,6 +7,7 @@ products         MKL has one branch for all vendors (`MKL_CBWR=COMPATIBLE`), 2 t
 sqrt, fp64 log   MKL starts from an approximation (`rsqrtps`) whose bits are the vendor's own. numpy's square root is
                  exact, and its logarithm one kernel for all.
 the rest         of what MKL approximates (log10, atan, tan, …), LAPACK and Fourier transforms: refused by name.
+products inside  a kernel (a convolution of one small image, which oneDNN does not get) stay MKL's compatible branch.
 
 Every other elementwise function, sum and normalisation is torch's own code, and agreed in every bit.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import re
 import warnings
 from collections.abc import Callable
@@ -33,14 +35,17 @@ _PART = 1 << 23
 threads."""
 
 _MOST_PARTS = 16
+_MATRIX = 2
+"""Axes."""
+
+Product = Callable[[Tensor, Tensor], Tensor]
 
 _APPROXIMATED = r"(acos|asin|atan|tan|log10|log2)_?"
 _LAPACK = (
     r"_?(linalg_(?!vector_norm|_powsum|cross)\w+|fft_\w+|cholesky\w*|lu_\w+|geqrf|ormqr|orgqr|svd|lstsq"
     r"|triangular_solve)"
 )
-_OWN_PRODUCTS = r"_scaled_dot_product_flash_attention_for_cpu\w*|_addmm_activation|slow_conv\w+|_slow_conv\w+|addbmm_?"
-_REFUSED = re.compile(f"aten::({_APPROXIMATED}|{_LAPACK}|{_OWN_PRODUCTS})")
+_REFUSED = re.compile(f"aten::({_APPROXIMATED}|{_LAPACK})")
 
 
 @functools.cache
@@ -51,8 +56,7 @@ def install(threads: int) -> None:
         threads: that compute the parts of a product; they change the speed alone.
     """
     library = torch.library.Library("aten", "IMPL")
-    pool = ThreadPoolExecutor(threads) if threads > 1 else None
-    replaced = _replacements(functools.partial(_product, pool))
+    replaced = _replacements(functools.partial(_product, threads))
     with warnings.catch_warnings():  # torch says of each that it had a kernel before
         warnings.simplefilter("ignore")
         for name, function in replaced.items():
@@ -83,30 +87,40 @@ def _refusal(name: str) -> Callable[..., Any]:
     return refuse
 
 
-Product = Callable[[Tensor, Tensor], Tensor]
-
-
-def _product(pool: ThreadPoolExecutor | None, a: Tensor, b: Tensor) -> Tensor:
+def _product(threads: int, a: Tensor, b: Tensor) -> Tensor:
     """`a @ b` of matrices [m, k] [k, n] or of batches of them [b, m, k] [b, k, n], by OpenBLAS.
 
     16-bit inputs are multiplied in float32.
+
+    Raises:
+        RuntimeError: for shapes or types that torch's own product refuses.
     """
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"expected two factors of one dtype, and got {a.dtype} and {b.dtype}")
+    if a.ndim != b.ndim or a.shape[-1] != b.shape[-2] or a.shape[:-2] != b.shape[:-2]:
+        raise RuntimeError(f"shapes {tuple(a.shape)} and {tuple(b.shape)} cannot be multiplied")
     left, right = _array(a), _array(b)
-    out = np.empty((*left.shape[:-1], right.shape[-1]), np.result_type(left, right))
+    out = np.empty((*left.shape[:-1], right.shape[-1]), left.dtype)
     rows = len(left)
-    work = out.size * left.shape[-1]
-    parts = max(1, min(_MOST_PARTS, rows, work // _PART))
+    parts = max(1, min(_MOST_PARTS, rows, out.size * left.shape[-1] // _PART))
     bounds = [rows * part // parts for part in range(parts + 1)]
 
     def compute(start: int, stop: int) -> None:
-        np.matmul(left[start:stop], right if right.ndim == 2 else right[start:stop], out=out[start:stop])
+        with np.errstate(all="ignore"):  # torch says nothing of infinities either
+            np.matmul(left[start:stop], right if right.ndim == _MATRIX else right[start:stop], out=out[start:stop])
 
-    if pool is None or parts == 1:
+    if threads == 1 or parts == 1:
         for start, stop in itertools.pairwise(bounds):
             compute(start, stop)
     else:
-        list(pool.map(compute, bounds, bounds[1:]))
+        list(_pool(threads, os.getpid()).map(compute, bounds, bounds[1:]))
     return torch.from_numpy(out).to(a.dtype)
+
+
+@functools.cache
+def _pool(threads: int, _process: int) -> ThreadPoolExecutor:
+    """Of each process one: a fork has none of its parent's threads."""
+    return ThreadPoolExecutor(threads)
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:
@@ -124,6 +138,7 @@ def _replacements(product: Product) -> dict[str, Callable[..., Any]]:
     """Operators and what computes them, functional, in-place and into `out`."""
 
     def add(base: Tensor, value: Tensor, beta: Any = 1, alpha: Any = 1) -> Tensor:
+        base = base.expand(value.shape)
         value = value if alpha == 1 else value * alpha
         return value if beta == 0 else value.add_(base, alpha=beta)
 
@@ -159,7 +174,7 @@ def _replacements(product: Product) -> dict[str, Callable[..., Any]]:
         for variant, make in ((name, _same), (f"{name}.out", _into), (f"{name}_", _in_place)):
             if f"aten::{variant}" in registered:
                 table[variant] = make(function)
-    return table | _powers(sqrt) | _logarithms() | _convolutions(product)
+    return table | _powers(sqrt) | _logarithms()
 
 
 def _same(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -168,24 +183,30 @@ def _same(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _into(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def compute(*args: Any, out: Tensor, **kwargs: Any) -> Tensor:
-        value = function(*args, **kwargs)
-        return out.resize_(value.shape).copy_(value)
+        return _write(out, function(*args, **kwargs))
 
     return compute
 
 
 def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def compute(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return self.copy_(function(self, *args, **kwargs))
+        return _write(self, function(self, *args, **kwargs))
 
     return compute
+
+
+def _write(target: Tensor, value: Tensor) -> Tensor:
+    if not torch.can_cast(value.dtype, target.dtype):
+        raise RuntimeError(f"result type {value.dtype} can't be cast to the output's {target.dtype}")
+    return target.resize_(value.shape).copy_(value)
 
 
 def _elementwise(function: Callable[..., Any], x: Tensor) -> Tensor:
     narrow = x.dtype in (torch.bfloat16, torch.float16)
     source = x.detach().float() if narrow else x.detach()
     out = torch.empty_like(source)
-    function(source.numpy(), out=out.numpy())
+    with np.errstate(all="ignore"):
+        function(source.numpy(), out=out.numpy())
     return out.to(x.dtype) if narrow else out
 
 
@@ -200,7 +221,7 @@ def _powers(sqrt: Callable[[Tensor], Tensor]) -> dict[str, Callable[..., Any]]:
                 return original.call_boxed(keys, self, exponent, **({} if out is None else {"out": out}))
             value = sqrt(self)
             target = self if name == "pow_.Scalar" else out
-            return value if target is None else target.resize_(value.shape).copy_(value)
+            return value if target is None else _write(target, value)
 
         return compute
 
@@ -218,45 +239,8 @@ def _logarithms() -> dict[str, Callable[..., Any]]:
                 return original.call_boxed(keys, self, **({} if out is None else {"out": out}))
             value = _elementwise(np.log, self)
             target = self if name == "log_" else out
-            return value if target is None else target.resize_(value.shape).copy_(value)
+            return value if target is None else _write(target, value)
 
         return compute
 
     return {name: logarithm(name) for name in ("log", "log_", "log.out")}
-
-
-def _convolutions(product: Product) -> dict[str, Callable[..., Any]]:
-    """Convolutions that torch does not give to oneDNN: those of a single small image."""
-
-    def columns(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
-        return torch.ops.aten.im2col(x, kernel, [1, 1], padding, stride)  # type: ignore[no-any-return]
-
-    def forward(
-        x: Tensor, weight: Tensor, kernel: list[int], bias: Tensor | None, stride: list[int], padding: list[int]
-    ) -> Tensor:
-        height, width = (
-            (size + 2 * pad - side) // step + 1
-            for size, pad, side, step in zip(x.shape[2:], padding, kernel, stride, strict=True)
-        )
-        flat = weight.reshape(len(weight), -1).expand(len(x), -1, -1)
-        out = product(flat, columns(x, kernel, stride, padding)).view(len(x), len(weight), height, width)
-        return out if bias is None else out.add_(bias.view(-1, 1, 1))
-
-    def backward(
-        grad: Tensor, x: Tensor, weight: Tensor, kernel: list[int], stride: list[int], padding: list[int],
-        output_mask: list[bool],
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
-        of_inputs = of_weight = None
-        rows = grad.reshape(len(grad), len(weight), -1)
-        if output_mask[0]:
-            flat = weight.reshape(len(weight), -1).t().expand(len(x), -1, -1)
-            of_inputs = torch.ops.aten.col2im(product(flat, rows), x.shape[2:], kernel, [1, 1], padding, stride)
-        if output_mask[1]:
-            of_weight = product(rows, columns(x, kernel, stride, padding).transpose(1, 2)).sum(0).view_as(weight)
-        return of_inputs, of_weight, grad.sum((0, 2, 3)) if output_mask[2] else None
-
-    return {
-        "_slow_conv2d_forward": forward,
-        "_slow_conv2d_forward.output": lambda *args, output: output.resize_((v := forward(*args)).shape).copy_(v),
-        "_slow_conv2d_backward.output_mask": backward,
-    }

@@ -10,8 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from configobj import ConfigObj  # type: ignore[import-untyped]
+from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.git import git, git_bytes
@@ -96,19 +95,26 @@ def share_cache(root: Path, copy: Path, objects: Objects) -> None:
     target.write_text(own.read_text(encoding="utf-8") if own.is_file() else "", encoding="utf-8")
     # It may hold a key of a remote.
     target.chmod(0o600)
-    # By the library that DVC uses: `dvc cache dir` writes ASCII alone, and cannot name a folder with an é.
-    settings = ConfigObj(str(target), encoding="utf-8")
+    settings = _config(target)
     settings.setdefault("cache", {})["dir"] = str(objects.folder)
     for section, url in _relative_urls(root).items():
         settings.setdefault(section, {})["url"] = url
     settings.write()
 
 
+def _config(file: Path) -> Any:
+    """A file of DVC's settings, by the library that DVC uses: `dvc cache dir` writes ASCII alone, and cannot name a
+    folder with an é."""
+    from configobj import ConfigObj  # type: ignore[import-untyped]  # a stage, which reads this module, needs none
+
+    return ConfigObj(str(file), encoding="utf-8")
+
+
 def _relative_urls(root: Path) -> dict[str, str]:
     """Section to absolute path, of remotes that are folders named from the project's `.dvc`, where a copy is not."""
     found = {}
     for name in ("config", "config.local"):
-        for section, values in ConfigObj(str(root / ".dvc" / name), encoding="utf-8").items():
+        for section, values in _config(root / ".dvc" / name).items():
             url = values.get("url", "") if section.startswith("remote ") else ""
             if url and "://" not in url:
                 found[section] = os.path.normpath(root / ".dvc" / url)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from samebits.base.errors import UserError
+from samebits.compute.hardware import KERNEL_VARIABLES
 from samebits.pipeline.dvc_lock import changed_params, read_lock
 from samebits.tracking.environment.facts import recorded_facts
 
@@ -22,13 +23,13 @@ def kind_lines(workspace: Path, kind: Mapping[str, str], why_not: str | None, *,
     """
     lines = [f"portable: no ({why_not})" if why_not else f"portable: yes ({kind.get('arithmetic')})"]
     made = _kind_of_lock(workspace)
-    # The record has more facts than those that bits depend on; of another arithmetic only that it is another.
-    names = kind.keys() | ({"arithmetic"} & made.keys()) if made else set()
+    # The record has more facts than those that bits depend on.
+    names = kind.keys() | (made.keys() & {"arithmetic", *KERNEL_VARIABLES}) if made else set()
     other = {name: made.get(name, "none") for name in sorted(names) if made.get(name) != kind.get(name)}
     if other:
         shown = ", ".join(f"{name} {was}, here {kind.get(name, 'none')}" for name, was in other.items())
         lines.append(f"dvc.lock was made on another kind of hardware ({shown}): expect other bits")
-        if why_not:
+        if why_not and why_not.startswith("reproducibility"):
             lines.append("for the same bits on every machine: reproducibility: portable in params.yaml")
         if not fixed:
             lines.append("train.precision: auto follows the machine, too: write bf16 or fp32 there")

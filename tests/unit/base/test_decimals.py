@@ -39,7 +39,7 @@ def test_shown(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "written"), [(0.943214999, 0.94321), (523.456789, 523.46), (-0.0012345678, -0.0012346), (0.0, 0.0)]
+    ("value", "written"), [(0.943214999, 0.94321), (523.456789, 523.46), (-0.0012345678, -0.00123), (0.0, 0.0)]
 )
 def test_written_of_float32(value: float, written: float) -> None:
     assert rounded_single(value) == written

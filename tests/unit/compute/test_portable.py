@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -78,6 +79,23 @@ for name, call in {"atan": x.atan, "atan_": x.clone().atan_, "inv": lambda: torc
         call()
     except UserError as error:
         result["refused"][name] = str(error)
+wrong = {
+    "two dtypes": lambda: torch.mm(x, x.double()), "inner": lambda: x @ torch.rand(5, 4),
+    "batches": lambda: torch.bmm(torch.rand(4, 2, 2), torch.rand(1, 2, 2)), "axes": lambda: torch.mm(x[None], x),
+    "out": lambda: torch.mm(x, x, out=torch.empty(4, 4, dtype=torch.int64)), "in place": torch.arange(4).sqrt_,
+    "bias": lambda: torch.addmm(torch.rand(7, 7), x, x, beta=0),
+}
+result["accepted"] = []
+for name, call in wrong.items():
+    try:
+        call()
+        result["accepted"].append(name)
+    except RuntimeError:
+        pass
+try:
+    set_portable("strict", torch.device("cpu"), 1)
+except UserError as error:
+    result["again"] = str(error)
 result["allowed"] = [x.norm().item(), x.exp().sum().item(), nn.LayerNorm(4)(x).sum().item()]
 print(json.dumps(result))
 """
@@ -101,13 +119,13 @@ def operators(mode: str, threads: int) -> dict[str, Any]:
 @needs_avx2
 @pytest.mark.parametrize("mode", ARITHMETIC)
 def test_operators_compute_what_they_did_and_no_thread_changes_a_bit(mode: str) -> None:
-    try:
-        unsupported(mode)
-    except UserError as error:
-        pytest.skip(str(error))
+    if why := unsupported(mode):
+        pytest.skip(why)
     one = operators(mode, 1)
     assert one["why"] is None
     assert one["far"] == []
+    assert one["accepted"] == []
+    assert "already" in one["again"]
     assert one["refused"].keys() == {"atan", "atan_", "inv", "fft", "log10"}
     assert "aten::linalg_inv_ex has no portable implementation" in one["refused"]["inv"]
     assert "reproducibility: strict" in one["refused"]["atan"]
@@ -118,7 +136,7 @@ def test_operators_compute_what_they_did_and_no_thread_changes_a_bit(mode: str) 
 def test_a_process_that_started_with_other_kernels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ARITHMETIC["portable"].variables:
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match=r"ATEN_CPU_CAPABILITY=avx2 before torch starts, and it is not set") as error:
+    with pytest.raises(UserError, match=r"takes [A-Z_]+=.* before torch starts, and it is not set") as error:
         set_portable("portable", CPU, 1)
     assert "dvc repro" in error.value.fix
     for name, value in ARITHMETIC["portable"].variables.items():
@@ -128,6 +146,11 @@ def test_a_process_that_started_with_other_kernels_is_refused(monkeypatch: pytes
         set_portable("portable", CPU, 1)
     assert "unset MKL_CBWR" in error.value.fix
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    config = {"Build Dependencies": {"blas": {"name": "mkl"}}}
+    with monkeypatch.context() as other:
+        other.setattr(np, "show_config", lambda mode: config)
+        with pytest.raises(UserError, match="numpy multiplies with mkl"):
+            set_portable("portable", CPU, 1)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     with pytest.raises(UserError, match=r"train\.compile"):
         set_portable("portable", CPU, 1, compiles=True)

@@ -47,6 +47,12 @@ def test_portable_bits_are_not_those_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -
     said = lines(PORTABLE | FACTS, HERE | {"device": "cuda"}, "device cuda", monkeypatch)
     assert "arithmetic x86-64-v3, here none" in said[1]
     assert "device cpu, here cuda" in said[1]
+    assert len(said) == 2, "it is set to portable already"
+
+
+def test_a_variable_that_picked_kernels_then_and_does_not_now_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = lines(HERE | FACTS | {"ONEDNN_MAX_CPU_ISA": "AVX2"}, HERE, "reproducibility: strict", monkeypatch)
+    assert "ONEDNN_MAX_CPU_ISA AVX2, here none" in said[1]
 
 
 def test_nothing_is_said_of_a_lock_that_is_not_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

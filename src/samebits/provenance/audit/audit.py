@@ -118,10 +118,8 @@ def audit(
         require_environment(copy, [stage])
         states = _open_states(root, copy, stage, everything, folder)
         # By the auditor's own code: what runs in the copy is the trainer's.
-        if (
-            code_digest(copy, STAGE) != record.origin.code
-            or read_info(copy / "data/prepared").digest != record.origin.data
-        ):
+        here = (code_digest(copy, STAGE), read_info(Project(copy, copy).prepared).digest)
+        if here != (record.origin.code, record.origin.data):
             raise UserError(
                 "the model is of another training than this commit's: its code or its data differ",
                 "check out the commit that has its dvc.lock, then audit it there",

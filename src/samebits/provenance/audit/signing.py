@@ -9,7 +9,6 @@ import base64
 import contextlib
 import getpass
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +24,7 @@ _KEYS = "docs/audit.md has the two openssl commands that make a pair"
 
 def signature_of(folder: Path) -> Path:
     """Where the signature of a checkpoint lies: beside it, for git to keep. DVC owns the folder itself."""
-    folder = Path(os.path.abspath(folder))  # `.` has no name
+    folder = folder if folder.name else folder.resolve()  # `.` has no name
     return folder.with_name(f"{folder.name}.sig")
 
 

@@ -127,6 +127,11 @@ def record(project: Project, recipe: str, *, mode: str = STRICT, replace: bool =
     with prepared_copy(project, recipe, mode) as copy:
         steps = STEPS if mode == STRICT else PORTABLE_STEPS
         first = trace_copy(copy, steps)
+        if mode in ARITHMETIC and first["kind"].get("arithmetic") != ARITHMETIC[mode].level:
+            raise UnavailableError(
+                f"{recipe}: this machine does not compute reproducibility: {mode}",
+                f"record it on a processor of class {ARITHMETIC[mode].level}",
+            )
         file = golden_file(project.workspace, recipe, first["kind"])
         shown = f"{file.relative_to(project.workspace)}"
         old = read_trace(file) if file.is_file() and not replace else None
@@ -212,7 +217,7 @@ def verify_steps(project: Project, steps: int, say: Say = print) -> bool:
             f"params.yaml follows none of the recipes with {pinned}, so there is no golden trace of it",
             f"samebits use one of {', '.join(recipe_names(root))}, or verify whole stages: samebits verify",
         )
-    _require_on_record(root, recipes, steps)
+    _require_on_record(root, recipes, mode, steps)
     with scratch(project, "verify") as folder:
         copy = copy_commit(root, commit, folder / "copy")
         objects = open_objects(root)
@@ -229,11 +234,13 @@ def verify_steps(project: Project, steps: int, say: Say = print) -> bool:
     return _judge(read_trace(files[0]), trace, steps, str(files[0].relative_to(root)), say)
 
 
-def _require_on_record(root: Path, recipes: list[str], steps: int) -> None:
+def _require_on_record(root: Path, recipes: list[str], mode: str, steps: int) -> None:
     """Refuse at once what no trace on record could answer; which kind this machine is shows when torch runs."""
-    own = (file for name in recipes for file in (root / FOLDER / name).glob("*.json"))
-    portable = (file for name in recipes for file in (root / FOLDER / PORTABLE).glob(f"{name}.*.json"))
-    lengths = [len(read_trace(file)["losses"]) for file in [*own, *portable]]
+    if mode in ARITHMETIC:
+        files = [root / FOLDER / PORTABLE / f"{name}.{ARITHMETIC[mode].level}.json" for name in recipes]
+    else:
+        files = [file for name in recipes for file in (root / FOLDER / name).glob("*.json")]
+    lengths = [len(read_trace(file)["losses"]) for file in files if file.is_file()]
     if not lengths:
         raise UserError(
             f"there is no golden trace of {recipes[0]} for any kind of hardware",
