@@ -17,10 +17,10 @@ from samebits.base.launch import environment, relaunch_once
 
 SRC = Path(__file__).resolve().parents[3] / "src"
 EVERY = {
-    "CUBLAS_WORKSPACE_CONFIG", "GLIBC_TUNABLES", "NPY_DISABLE_CPU_FEATURES", "OMP_WAIT_POLICY", "OPENBLAS_CORETYPE",
+    "CUBLAS_WORKSPACE_CONFIG", "GLIBC_TUNABLES", "GOMP_SPINCOUNT", "NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE",
     "OPENBLAS_NUM_THREADS",
 }  # fmt: skip
-OURS = sorted({*EVERY, "MKL_CBWR", "SAMEBITS_LAUNCHED"})
+OURS = sorted({*EVERY, "MKL_CBWR", "OMP_WAIT_POLICY", "SAMEBITS_LAUNCHED"})
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is nothing to restart for")
 
 SCRIPT = """
@@ -55,6 +55,11 @@ def test_what_the_user_set_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert environment().keys() == EVERY - {name}
 
 
+def test_how_threads_wait_is_the_users_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    assert environment().keys() == EVERY - {"GOMP_SPINCOUNT"}
+
+
 def test_other_c_libraries_have_no_tunables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert environment().keys() == EVERY - {"GLIBC_TUNABLES"}
@@ -62,7 +67,7 @@ def test_other_c_libraries_have_no_tunables(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_other_processors_have_no_kernels_of_x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert environment().keys() == {"CUBLAS_WORKSPACE_CONFIG", "GLIBC_TUNABLES", "OMP_WAIT_POLICY"}
+    assert environment().keys() == {"CUBLAS_WORKSPACE_CONFIG", "GLIBC_TUNABLES", "GOMP_SPINCOUNT"}
 
 
 def test_what_a_stage_needs_more_is_added_and_wins(monkeypatch: pytest.MonkeyPatch) -> None:
