@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from bench.parts.base import RESULTS, ROOT
+from parts.base import RESULTS, ROOT
+
 from samebits.base.files import read_json, write_json
 from samebits.base.launch import environment
 from samebits.base.paths import Project

@@ -58,7 +58,7 @@ def test_the_state_of_a_tied_model_is_saved_and_restored(tmp_path: Path) -> None
     state.best = {name: value.clone() for name, value in named_weights(state.eval_model).items()}
     with StateStore(tmp_path, "f", print) as store:
         store.save(state.tensors(), state.counters())
-        saved = store.load(other.damaged)
+        saved = store.load(other.problem)
     assert saved is not None
     other.restore(*saved)
     for name, value in state.model.state_dict().items():
