@@ -8,13 +8,14 @@ import shutil
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
 from samebits.base.files import read_json, sha256_file, write_json
 from samebits.pipeline.code import code_digest
 from samebits.pipeline.dvc_lock import read_lock
-from samebits.training.commitment.record import AUDIT, KeptState, read_record, root_of
+from samebits.training.commitment.record import AUDIT, AuditState, read_record, root_of
 from samebits.training.resume.saved import COUNTERS, STATE, state_folder
 from tests.helpers.keys import write_keys
 from tests.helpers.repository import Repository, make_repository, samebits, samebits_each
@@ -89,7 +90,7 @@ def record_again(repository: Repository) -> None:
     file, states = repository.folder / "models/checkpoint" / AUDIT, repository.folder / "models/states"
     old = read_record(file.parent)
     new = tuple(
-        KeptState(step=state.step, tensors=sha256_file(folder / STATE), counters=sha256_file(folder / COUNTERS))
+        AuditState(step=state.step, tensors=sha256_file(folder / STATE), counters=sha256_file(folder / COUNTERS))
         for state in old.states
         if (folder := state_folder(states, state.step))
     )
@@ -178,6 +179,29 @@ def test_another_order_of_the_data(repository: Repository) -> None:
     assert done.returncode == 1, done.stderr
     assert "first state           same" in done.stdout
     assert "tensors differ; the first is" in done.stdout
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_other_data_under_the_same_digest(named: bool, repository: Repository) -> None:
+    """The trainer changed a number in the prepared data, and `dataset.json` with it or not."""
+    prepared = repository.folder / "data" / "prepared"
+    about = read_json(prepared / "dataset.json")
+    shard = about["shards"]["train"][0]
+    file = prepared / shard["inputs"]
+    array = np.load(file)
+    array[0, -1] += 1.0
+    file.unlink()
+    np.save(file, array)
+    if named:
+        shard["inputs_sha256"] = sha256_file(file)
+        (prepared / "dataset.json").unlink()
+        write_json(prepared / "dataset.json", about)
+    assert repository.dvc("commit", "-fq", "prepare").returncode == 0
+    commit(repository)
+    done = audit(repository, "--segments", "1")
+    assert done.returncode == 2, done.stdout
+    message = "its code or its data differ" if named else "is not the file that its dataset.json names"
+    assert message in done.stderr
 
 
 def test_another_seed_is_seen_at_the_first_state(repository: Repository) -> None:

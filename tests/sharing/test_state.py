@@ -58,6 +58,8 @@ def test_a_state_goes_to_another_machine(team: Team, local: Path) -> None:
     # It can be shared on; a later state replaces it; an earlier one does not.
     interrupted(bob, 40)
     assert "at step 40 (epoch 4 of 5)" in bob.ok("share", "--state", FINGERPRINT[:6])
+    message = team.ann.refused("share", "--state")
+    assert "origin has step 40 of this training already, and here it is at step 30" in message
     assert "at step 40" in team.ann.ok("receive", "--state", FINGERPRINT[:6])
     interrupted(bob, 50)
     assert "is at step 50 here already" in bob.ok("receive", "--state")

@@ -107,6 +107,12 @@ def test_what_was_left_out_is_named_and_may_come_from_the_index(locked: Team, in
     assert not (folder / "code").exists()
     ann.ok("restore", "HEAD", *where, "--online", **from_index(index))
     assert installed(folder / "env") == "alpha 1.0, beta 0.5"
+    # A fuller set replaces it, and is not replaced by a smaller one.
+    keep(ann, index)
+    bob = locked.clone("bob")
+    bob.git("tag", "-d", ann.git("tag").strip())
+    message = bob.refused("wheels", "keep", "--without", "b*", **from_index(index))
+    assert "kept for this lock already, with beta, which would be lost" in message
 
 
 def test_what_cannot_be_kept_is_one_message_and_leaves_no_tag(locked: Team, index: Path) -> None:

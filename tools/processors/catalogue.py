@@ -222,8 +222,15 @@ def hashes(file: Path, most_work: int | None = None, seconds: float | None = Non
 
 
 def compare(files: list[Path]) -> tuple[list[str], int]:
-    """Lines of a Markdown table, one per operator: shapes compared, and those that differ from the first file's."""
+    """Lines of a Markdown table, one per operator: shapes compared, and those that differ from the first file's.
+
+    Raises:
+        SystemExit: if a file has nothing that the first one has.
+    """
     first, *rest = (json.loads(file.read_text()) for file in files)
+    for file, other in zip(files[1:], rest, strict=True):
+        if not first.keys() & other.keys():
+            raise SystemExit(f"{file} holds no operator of {files[0]}: they are of other recipes")
     lines = [f"| operator | shapes | {' | '.join(file.stem for file in files[1:])} |", "|---|---|" + "---|" * len(rest)]
     differing = 0
     for operator in sorted({each["operator"] for each in first.values()}):

@@ -62,8 +62,8 @@ def set_threads(threads: int) -> None:
     limit = openmp_limit()
     if limit is not None and threads > limit:
         raise UserError(
-            f"{threads} threads are wanted (train.threads), and OMP_THREAD_LIMIT={limit} allows fewer",
-            f"unset OMP_THREAD_LIMIT, or set train.threads: {limit}",
+            f"{threads} threads are wanted, and OMP_THREAD_LIMIT={limit} allows fewer",
+            f"unset OMP_THREAD_LIMIT; for training, train.threads: {limit} does, too, with other bits",
         )
     if threads > 1 and os.environ.get("OMP_DYNAMIC", "").strip().lower() in ("true", "1"):
         raise UserError(

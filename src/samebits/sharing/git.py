@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from samebits.base.errors import UserError, listed
+from samebits.base.files import json_bytes
 from samebits.base.git import git, head_commit, names
 from samebits.tracking.journal.lineage import stage_outputs
 
@@ -74,9 +76,24 @@ def pick_remote(folder: Path, name: str | None) -> str:
 
 def keep_json(folder: Path, ref: str, file: str, value: Any, message: str) -> None:
     """Point a ref at a commit with one file, whose content is JSON."""
-    text = json.dumps(value, sort_keys=True, indent=1).encode()
-    blob = git(folder, "hash-object", "-w", "--stdin", stdin=text).strip()
-    tree = git(folder, "mktree", stdin=f"100644 blob {blob}\t{file}\n".encode()).strip()
+    git(folder, "update-ref", ref, commit_alone(folder, {file: json_bytes(value)}, message))
+
+
+Tree = Mapping[str, "bytes | Tree"]
+"""Names to a file's content, or to a folder."""
+
+
+def commit_alone(folder: Path, files: Tree, message: str) -> str:
+    """A commit of these files, without parents, that no branch has; returns its hash."""
     identity = ("-c", "user.name=samebits", "-c", "user.email=samebits@localhost")
-    made = git(folder, *identity, "commit-tree", tree, "-m", message).strip()
-    git(folder, "update-ref", ref, made)
+    return git(folder, *identity, "commit-tree", _tree(folder, files), "-m", message).strip()
+
+
+def _tree(folder: Path, files: Tree) -> str:
+    lines = []
+    for name, content in files.items():
+        if isinstance(content, bytes):
+            lines.append(f"100644 blob {git(folder, 'hash-object', '-w', '--stdin', stdin=content).strip()}\t{name}\n")
+        else:
+            lines.append(f"040000 tree {_tree(folder, content)}\t{name}\n")
+    return git(folder, "mktree", stdin=os.fsencode("".join(lines))).strip()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from samebits.base.errors import UserError, listed
 from samebits.base.files import sha256_file
@@ -67,6 +67,7 @@ class _File(BaseModel):
 class _Description(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     format: Literal[1]
+    step: PositiveInt
     files: dict[str, _File]
 
 
@@ -101,11 +102,12 @@ def share_state(
             key: _File(md5=read_md5(path), sha256=sha256_file(path), size=path.stat().st_size)
             for key, path in files.items()
         }
+        ref = f"{_REFS}/{folder.name}"
+        _require_no_later(home, origin, ref, counters)
         storage = open_remote(repo, remote, timeout=timeout)
         storage.check_answers()
         _send(storage, {described[key].md5: path for key, path in files.items()})
-    ref = f"{_REFS}/{folder.name}"
-    description = _Description(format=1, files=described)
+    description = _Description(format=1, step=counters.step, files=described)
     keep_json(home, ref, _FILE, description.model_dump(), f"training state: {counters.place}")
     git(home, "push", "--quiet", origin, f"+{ref}:{ref}")
     size = mib(sum(each.size for each in described.values()))
@@ -134,8 +136,7 @@ def receive_state(
     known = [line.rpartition("/")[2] for line in lines]
     fingerprint = _one([each for each in known if re.fullmatch("[0-9a-f]{32}", each)], name, f"on {origin}")
     ref = f"{_REFS}/{fingerprint}"
-    git(home, "fetch", "--quiet", "--no-write-fetch-head", origin, f"+{ref}:{ref}")
-    files = _described(git(home, "show", f"{ref}:{_FILE}"), fingerprint)
+    files = _described(home, origin, ref).files
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=project.state) as scratch, open_repo(home) as repo:
         storage = open_remote(repo, remote, timeout=timeout)
@@ -205,15 +206,30 @@ def _send(remote: Remote, files: dict[str, Path]) -> None:
             remote.replace(oid, files[oid])
 
 
-def _described(text: str, fingerprint: str) -> dict[str, _File]:
-    """The files of a state, as its git ref names them."""
+def _described(home: Path, origin: str, ref: str) -> _Description:
+    """What a state's git ref says, as the git remote has it."""
+    git(home, "fetch", "--quiet", "--no-write-fetch-head", origin, f"+{ref}:{ref}")
     try:
-        files = _Description.model_validate(json.loads(text)).files
+        found = _Description.model_validate(json.loads(git(home, "show", f"{ref}:{_FILE}")))
+        if set(found.files) in (_ONE, _BOTH):
+            return found
     except (ValueError, RecursionError):  # pydantic's are ValueErrors
-        files = {}
-    if set(files) not in (_ONE, _BOTH):
-        raise UserError(f"the description of state {fingerprint[:_NAME]} is damaged", _AGAIN)
-    return files
+        pass
+    raise UserError(f"the description of state {ref.rpartition('/')[2][:_NAME]} is damaged", _AGAIN)
+
+
+def _require_no_later(home: Path, origin: str, ref: str, counters: Counters) -> None:
+    if not git(home, "ls-remote", origin, ref):
+        return
+    try:
+        there = _described(home, origin, ref).step
+    except UserError:
+        return  # one that nobody can receive may be replaced
+    if there > counters.step:
+        raise UserError(
+            f"{origin} has step {there} of this training already, and here it is at {counters.place}",
+            f"go on from there: samebits receive --state {ref.rpartition('/')[2][:_NAME]}",
+        )
 
 
 _AGAIN = "whoever has the training shares its state once more: samebits share --state"

@@ -12,7 +12,7 @@ import torch
 from samebits.base.errors import Interrupted
 from samebits.base.progress import Progress
 from samebits.pipeline.context import StageContext
-from samebits.training.commitment.states import KeptStates
+from samebits.training.commitment.states import AuditStates
 from samebits.training.flops import flops_a_sample, peak_flops
 from samebits.training.loop import Observer, Training
 from samebits.training.optim.finite import require_finite_state
@@ -25,7 +25,7 @@ _CURVES_SECONDS = 2.0
 """Between two writings of the curves of a running training."""
 
 
-def restore(state: TrainingState, store: StateStore, kept: KeptStates, context: StageContext) -> None:
+def restore(state: TrainingState, store: StateStore, kept: AuditStates, context: StageContext) -> None:
     """Go on from the newest saved state, if there is one."""
     saved = store.load(state.problem)
     if saved is None:
@@ -49,7 +49,7 @@ def replay_curve(state: TrainingState, context: StageContext) -> None:
 
 
 def run_training(
-    training: Training, store: StateStore, kept: KeptStates, context: StageContext, keep_at: int | None = None
+    training: Training, store: StateStore, kept: AuditStates, context: StageContext, keep_at: int | None = None
 ) -> None:
     """Run the loop: progress, curves and saved states, those for an audit, and the one kept after step `keep_at`."""
     state = training.state

@@ -30,7 +30,7 @@ from samebits.pipeline.fingerprint import digest
 from samebits.preprocess import build_preprocess
 from samebits.tasks import build_task
 from samebits.training.batch_norm import require_enough_for_batch_norm
-from samebits.training.commitment.states import KeptStates, publish, require_repeatable
+from samebits.training.commitment.states import AuditStates, publish, require_repeatable
 from samebits.training.kind import kind_lines
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optim.ema import ModelEma
@@ -131,7 +131,7 @@ def _run_rank_zero(
 ) -> None:
     """Train, save and write on rank 0."""
     _report_truncated_texts(plan, context)
-    kept = KeptStates(store.folder, plan.train.audit_steps)
+    kept = AuditStates(store.folder, plan.train.audit_steps)
     with store:
         remove_stale_states(store.folder.parent, keep=store.folder.name)
         if context.runtime.resume == "never":

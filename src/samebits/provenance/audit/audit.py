@@ -34,13 +34,13 @@ from samebits.provenance.verify.copies import (
 from samebits.provenance.verify.pipeline import own_data, require_clean, require_environment
 from samebits.provenance.verify.report import changed_facts
 from samebits.tracking.environment.facts import recorded_facts
-from samebits.training.commitment.record import AUDIT, AuditRecord, KeptState, read_record
+from samebits.training.commitment.record import AUDIT, AuditRecord, AuditState, read_record
 from samebits.training.resume.saved import COUNTERS, STATE, state_folder
 
 _RECOMPUTE = "samebits.provenance.audit.recompute"
 _FIRST, _LAST = "first state", "last state and model"
 
-Segment = tuple[KeptState, KeptState]
+Segment = tuple[AuditState, AuditState]
 Say = Callable[[str], None]
 
 
@@ -118,12 +118,7 @@ def audit(
         require_environment(copy, [stage])
         states = _open_states(root, copy, stage, everything, folder)
         # By the auditor's own code: what runs in the copy is the trainer's.
-        here = (code_digest(copy, STAGE), read_info(Project(copy, copy).prepared).digest)
-        if here != (record.origin.code, record.origin.data):
-            raise UserError(
-                "the model is of another training than this commit's: its code or its data differ",
-                "check out the commit that has its dvc.lock, then audit it there",
-            )
+        _require_same_origin(copy, record)
         ends = [record.states[-1], *(start for start, _ in chosen if start.step)]
         forged = states.fetch(ends)
         say(f"audit: commit {commit[:12]} in a clean copy, {copy}; {len(chosen)} of {len(record.segments)} segments")
@@ -172,6 +167,25 @@ def _open_states(
     record_nothing(copy)
     change_params(copy, {"runtime": {"processes": 1}})
     return CommittedStates(copy, objects, stage.outs[STATES], folder / "states")
+
+
+def _require_same_origin(copy: Path, record: AuditRecord) -> None:
+    """Hold the copy's code and prepared data, every shard of them, against the record."""
+    folder = Project(copy, copy).prepared
+    info = read_info(folder)
+    here = (code_digest(copy, STAGE), info.digest, sha256_file(folder / "dataset.json"))
+    if here != (record.origin.code, record.origin.data, record.dataset):
+        raise UserError(
+            "the model is of another training than this commit's: its code or its data differ",
+            "check out the commit that has its dvc.lock, then audit it there",
+        )
+    for shard in (each for split in info.shards.values() for each in split):
+        for name, expected in ((shard.inputs, shard.inputs_sha256), (shard.targets, shard.targets_sha256)):
+            if name is not None and sha256_file(folder / name) != expected:
+                raise UserError(
+                    f"data/prepared/{name} is not the file that its dataset.json names",
+                    f"fetch it again: dvc fetch data/prepared; if it stays so, {LOCK} has other data than the record",
+                )
 
 
 def _compute(
@@ -232,11 +246,11 @@ def _compare(
         found.different[_LAST] = lines
 
 
-def _is_state(folder: Path, entry: KeptState) -> bool:
+def _is_state(folder: Path, entry: AuditState) -> bool:
     return sha256_file(folder / STATE) == entry.tensors and sha256_file(folder / COUNTERS) == entry.counters
 
 
-def _details(entry: KeptState, states: CommittedStates, into: Path) -> list[str]:
+def _details(entry: AuditState, states: CommittedStates, into: Path) -> list[str]:
     """How a computed state differs from the committed one, if that can be had."""
     try:
         forged = states.fetch([entry])

@@ -7,10 +7,9 @@ Each segment begins as a resumed training does: a new model and optimizer take t
 
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -118,9 +117,8 @@ def recompute(workspace: Path, job: Job) -> Result:
         for start, end in job.segments:
             training = build_training(plan, context, micro)
             try:
-                with _from_state(start):
-                    _take_over(training.state, job.states, start)
-                    _run_until(training, end)
+                _take_over(training.state, job.states, start)
+                _run_until(training, end)
             except (_Unusable, UserError) as error:
                 result.failed[end] = str(error)
                 continue
@@ -128,10 +126,9 @@ def recompute(workspace: Path, job: Job) -> Result:
             print(f"audit: steps {start:,} to {end:,} computed", flush=True)
         training = build_training(plan, context, micro)
         try:
-            with _from_state(job.last):
-                _take_over(training.state, job.states, job.last)
-                result.finished = training.finished
-                write_outputs(training, plan.task, plan.model, plan.info, context)
+            _take_over(training.state, job.states, job.last)
+            result.finished = training.finished
+            write_outputs(training, plan.task, plan.model, plan.info, context)
         except (_Unusable, UserError) as error:
             result.unusable = str(error)
     return result
@@ -143,29 +140,24 @@ def differences(recorded: Origin, here: Origin) -> list[str]:
     return [name for name in sorted(one.keys() | two.keys()) if one.get(name) != two.get(name)]
 
 
-@contextlib.contextmanager
-def _from_state(step: int) -> Iterator[None]:
-    """Whatever a committed state that is none leads to is its fault; the state of step 0 is ours."""
-    try:
-        yield
-    except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-        if step == 0:
-            raise
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise _Unusable(f"the state of step {step} is none of this training: {reason}") from None
-
-
 def _take_over(state: TrainingState, folder: Path, step: int) -> None:
+    """Make a committed state this training's; the state of step 0 is made, not committed.
+
+    Raises:
+        _Unusable: if it is none of this training. What fails later is the auditor's fault, or unknown.
+    """
     if step == 0:
         return
     try:
         tensors, counters = load_state(state_folder(folder, step))
-        problem = state.unlike(tensors, counters)
+        if not (problem := state.problem(tensors, counters)):
+            state.restore(tensors, counters)
     except UserError as error:
         problem = error.problem
+    except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}".partition("\n")[0]
     if problem:
         raise _Unusable(f"the state of step {step} is none of this training: {problem}")
-    state.restore(tensors, counters)
     if state.step != step:
         raise _Unusable(f"the state of step {step} says that it is of step {state.step}")
 

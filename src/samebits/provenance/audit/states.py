@@ -10,7 +10,7 @@ from samebits.base.files import sha256_file
 from samebits.pipeline.dvc_cache import Objects, dvc, missing_text
 from samebits.pipeline.dvc_hashes import read_md5
 from samebits.pipeline.dvc_lock import LOCK
-from samebits.training.commitment.record import KeptState
+from samebits.training.commitment.record import AuditState
 from samebits.training.commitment.states import link_or_copy
 from samebits.training.resume.saved import COUNTERS, STATE, state_folder
 
@@ -32,7 +32,7 @@ class CommittedStates:
         self._digest = digest
         self.into = into
 
-    def fetch(self, entries: Iterable[KeptState]) -> dict[int, str]:
+    def fetch(self, entries: Iterable[AuditState]) -> dict[int, str]:
         """Put states below `into`.
 
         Returns:
@@ -57,7 +57,7 @@ class CommittedStates:
                     forged[step] = f"{name} of step {step} is not the file that the record commits to"
         return forged
 
-    def _files(self, wanted: Mapping[int, KeptState]) -> dict[str, str]:
+    def _files(self, wanted: Mapping[int, AuditState]) -> dict[str, str]:
         """Path below the states' folder to MD5, of the wanted ones, all of them in the cache.
 
         Raises:

@@ -9,8 +9,6 @@ one can be kept today.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -19,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError, listed
-from samebits.base.git import git, head_commit
+from samebits.base.files import json_bytes
+from samebits.base.git import git, git_bytes, head_commit
 from samebits.base.paths import Project
 from samebits.provenance.verify.copies import scratch
-from samebits.provenance.wheels.kept import ABOUT, FOLDER, system_and_python, tag_of
+from samebits.provenance.wheels.kept import ABOUT, FOLDER, kept_for, system_and_python, tag_of
 from samebits.provenance.wheels.lock import Lock, Package, lock_of
-from samebits.sharing.git import pick_remote
+from samebits.sharing.git import Tree, commit_alone, pick_remote
 from samebits.sharing.remote.objects import open_repo, required_objects_at
 from samebits.sharing.remote.remote import open_remote
 from samebits.sharing.share import mib, send
@@ -59,6 +58,7 @@ def keep(
     say(_amount(chosen, left))
     if dry_run:
         return ""
+    _require_no_fuller(root, lock, left)
     with open_repo(root) as repo:
         storage = open_remote(repo, remote, timeout=timeout)
         storage.check_answers()
@@ -71,15 +71,26 @@ def keep(
             push=lambda: repo.push(remote=storage.name, revs=[made], workspace=False),
         )  # fmt: skip
     tag = tag_of(lock)
-    git(root, "update-ref", tag, made)
     name = tag.removeprefix("refs/tags/")
     if git(root, "remote").split():
         origin = pick_remote(root, git_remote)
-        git(root, "push", "--quiet", origin, f"+{tag}:{tag}")
+        git(root, "push", "--quiet", origin, f"+{made}:{tag}")
+    git(root, "update-ref", tag, made)
+    if git(root, "remote").split():
         say(f"kept: tag {name}, here and on {origin}; samebits restore COMMIT --environment DIR installs it")
     else:
         say(f"kept: tag {name}; there is no git remote that others could fetch it from")
     return name
+
+
+def _require_no_fuller(root: Path, lock: Lock, left: Iterable[Package]) -> None:
+    known = kept_for(root, lock).get(tag_of(lock))
+    lost = {each.name for each in left} - set(known.left_out) if known else set()
+    if lost:
+        raise UserError(
+            f"kept for this lock already, with {listed(sorted(lost))}, which would be lost",
+            "nothing needs to be kept; or leave fewer packages out",
+        )
 
 
 def _amount(chosen: list[Package], left: list[Package]) -> str:
@@ -135,24 +146,14 @@ def _commit(root: Path, folder: Path, repo: Any, lock: Lock, left: Iterable[Pack
     with Repo(str(folder), config={"cache": cache}) as aside, contextlib.chdir(folder):
         aside.add([FOLDER])
     about = {"lock": lock.key, "for": system_and_python(), "left_out": [each.name for each in left]}
-    files = {
+    files: dict[str, Tree | bytes] = {
         f"{FOLDER}.dvc": (folder / f"{FOLDER}.dvc").read_bytes(),
-        ABOUT: json.dumps(about, sort_keys=True, indent=1).encode() + b"\n",
+        ABOUT: json_bytes(about),
     }
-    entries = [
-        f"100644 blob {git(root, 'hash-object', '-w', '--stdin', stdin=data)}\t{name}" for name, data in files.items()
-    ]
     # DVC reads the names of remotes from each revision: a clone without the files asks one when it collects garbage.
-    if config := git(root, "rev-parse", "--verify", "--quiet", f"HEAD:./{_CONFIG}", check=False):
+    if config := git_bytes(root, "show", f"HEAD:./{_CONFIG}", check=False):
         inside, _, name = _CONFIG.partition("/")
-        settings = _tree(root, [f"100644 blob {config}\t{name}"])
-        entries.append(f"040000 tree {settings}\t{inside}")
-    tree = _tree(root, entries)
-    for part in reversed(Path(git(root, "rev-parse", "--show-prefix")).parts):
-        tree = _tree(root, [f"040000 tree {tree}\t{part}"])
-    identity = ("-c", "user.name=samebits", "-c", "user.email=samebits@localhost")
-    return git(root, *identity, "commit-tree", tree, "-m", f"Files of requirements.lock {lock.key}")
-
-
-def _tree(root: Path, entries: list[str]) -> str:
-    return git(root, "mktree", stdin=os.fsencode("".join(f"{entry}\n" for entry in entries)))
+        files[inside] = {name: config}
+    for part in reversed(Path(git(root, "rev-parse", "--show-prefix").strip()).parts):
+        files = {part: files}
+    return commit_alone(root, files, f"Files of requirements.lock {lock.key}")

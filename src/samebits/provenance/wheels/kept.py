@@ -55,14 +55,8 @@ def find_kept(root: Path, lock: Lock, whose: str) -> Kept:
     Raises:
         UserError: if nothing was, or only for another system or Python.
     """
-    tag = tag_of(lock)
-    if tag not in _known(root, lock):
-        for remote in git(root, "remote").split():
-            # A tag of no branch comes with a clone, and not with every fetch. Whoever is offline has no other.
-            refs = f"+{_TAGS}/{lock.key}/*:{_TAGS}/{lock.key}/*"
-            git(root, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, refs, check=False)
-    known = _known(root, lock)
-    if tag not in known:
+    known = kept_for(root, lock)
+    if (found := known.get(tag_of(lock))) is None:
         others = [ref.rsplit("/", 1)[-1] for ref in known]
         fix = f"where such an environment can be had: samebits wheels keep {whose}"
         if others:
@@ -71,13 +65,21 @@ def find_kept(root: Path, lock: Lock, whose: str) -> Kept:
                 f"use such a machine and Python; or {fix}, on this kind",
             )
         raise UserError(f"no files were kept for {whose}'s requirements.lock ({lock.key})", fix)
-    about = json.loads(git(root, "show", f"{known[tag]}:./{ABOUT}"))
-    return Kept(known[tag], tuple(about["left_out"]))
+    return found
 
 
-def _known(root: Path, lock: Lock) -> dict[str, str]:
-    found = git(root, "for-each-ref", "--format=%(refname) %(objectname)", f"{_TAGS}/{lock.key}")
-    return {ref: commit for ref, _, commit in (line.partition(" ") for line in found.splitlines())}
+def kept_for(root: Path, lock: Lock) -> dict[str, Kept]:
+    """What was kept for a lock, by tag: one for each system and Python. Those of the git remotes win."""
+    for remote in git(root, "remote").split():
+        # A tag of no branch comes with a clone, and not with every fetch. Whoever is offline has no other.
+        refs = f"+{_TAGS}/{lock.key}/*:{_TAGS}/{lock.key}/*"
+        git(root, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, refs, check=False)
+    known = {}
+    for line in git(root, "for-each-ref", "--format=%(refname) %(objectname)", f"{_TAGS}/{lock.key}").splitlines():
+        ref, _, commit = line.partition(" ")
+        about = json.loads(git(root, "show", f"{commit}:./{ABOUT}"))
+        known[ref] = Kept(commit, tuple(about["left_out"]))
+    return known
 
 
 def bring(root: Path, kept: Kept, say: Say, *, remote: str | None = None, timeout: float = 30.0) -> dict[str, Path]:

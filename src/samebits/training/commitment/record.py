@@ -17,7 +17,7 @@ AUDIT = "audit.json"
 FORMAT = 1
 
 
-class KeptState(Section):
+class AuditState(Section):
     """One state: an entry of the Merkle tree.
 
     Attributes:
@@ -58,6 +58,7 @@ class AuditRecord(Section):
     Attributes:
         every: `train.audit_steps`.
         origin: what it was a training of.
+        dataset: SHA-256 of the prepared data's dataset.json, which has that of every shard.
         states: of step 0, of every so many steps, and of the last one, in order.
         root: RFC 6962 Merkle tree hash over the entries of the states, hex.
     """
@@ -65,16 +66,17 @@ class AuditRecord(Section):
     format: int = FORMAT
     every: int = Field(ge=1)
     origin: Origin
-    states: tuple[KeptState, ...]
+    dataset: Sha256
+    states: tuple[AuditState, ...]
     root: Sha256
 
     @property
-    def segments(self) -> list[tuple[KeptState, KeptState]]:
+    def segments(self) -> list[tuple[AuditState, AuditState]]:
         """Stretches between two states, from the first step on."""
         return list(pairwise(self.states))
 
 
-def root_of(states: tuple[KeptState, ...]) -> str:
+def root_of(states: tuple[AuditState, ...]) -> str:
     """The Merkle root over states, hex."""
     return merkle_root([state.entry() for state in states])
 

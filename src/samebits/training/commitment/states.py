@@ -7,16 +7,16 @@ import shutil
 from pathlib import Path
 
 from samebits.base.errors import UserError
-from samebits.base.files import write_json
+from samebits.base.files import sha256_file, write_json
 from samebits.params.train import TrainParams
 from samebits.pipeline.context import StageContext
-from samebits.training.commitment.record import AUDIT, AuditRecord, KeptState, Origin, root_of
+from samebits.training.commitment.record import AUDIT, AuditRecord, AuditState, Origin, root_of
 from samebits.training.optim.finite import require_finite_state
 from samebits.training.resume.saved import COUNTERS, STATE, files_in, state_folder, whole_hashes, write_state
 from samebits.training.resume.state import TrainingState
 
 
-class KeptStates:
+class AuditStates:
     """The states of one training at step 0, at every so many steps, and at the end.
 
     Args:
@@ -55,7 +55,7 @@ class KeptStates:
             return False
         return True
 
-    def copy_to(self, target: Path, last: int) -> tuple[KeptState, ...]:
+    def copy_to(self, target: Path, last: int) -> tuple[AuditState, ...]:
         """Make `target` the folder of the states up to the last step, and of nothing else; empty if none are kept.
 
         The files are linked where the file system can: they are large, and those beside the resume states go when the
@@ -71,24 +71,30 @@ class KeptStates:
         return tuple(entry_of(self.folder, step) for step in steps)
 
 
-def entry_of(folder: Path, step: int) -> KeptState:
+def entry_of(folder: Path, step: int) -> AuditState:
     """The tree's entry of a state below a folder of states.
 
     Raises:
         UserError: if it is damaged.
     """
     hashes = whole_hashes(files_in(state_folder(folder, step)))
-    return KeptState(step=step, tensors=hashes[STATE], counters=hashes[COUNTERS])
+    return AuditState(step=step, tensors=hashes[STATE], counters=hashes[COUNTERS])
 
 
-def publish(kept: KeptStates, last: int, origin: Origin, context: StageContext) -> None:
+def publish(kept: AuditStates, last: int, origin: Origin, context: StageContext) -> None:
     """Make the kept states an output, and write the record of them into the checkpoint."""
     states = kept.copy_to(context.project.states, last)
     file = context.project.checkpoint / AUDIT
     if kept.every is None:
         file.unlink(missing_ok=True)  # of a run without DVC, which removes outputs first
         return
-    record = AuditRecord(every=kept.every, origin=origin, states=states, root=root_of(states))
+    record = AuditRecord(
+        every=kept.every,
+        origin=origin,
+        dataset=sha256_file(context.project.prepared / "dataset.json"),
+        states=states,
+        root=root_of(states),
+    )
     write_json(file, record.model_dump(mode="json"))
     context.tracker.tags({"samebits.audit_root": record.root})
     context.say(f"kept {len(states)} states for samebits audit; their Merkle root is {record.root}")

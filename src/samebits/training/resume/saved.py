@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -40,15 +40,22 @@ class SavedTraining(BaseModel):
     inputs: dict[str, Any]
 
 
-class Counters(BaseModel):
-    """The counters of a state that comes from elsewhere."""
+class StateCounters(BaseModel):
+    """What `TrainingState.counters` gives."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-    step: PositiveInt
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    step: NonNegativeInt
     curve: list[dict[str, float | None]]
     best_loss: float | None
     best_epoch: int
     scaler: dict[str, float] | None
+
+
+class Counters(StateCounters):
+    """The counters of a state that comes from elsewhere."""
+
+    model_config = ConfigDict(extra="forbid")
+    step: PositiveInt
     training: SavedTraining
 
     @property
@@ -179,8 +186,13 @@ def read_checked(files: Mapping[str, Path]) -> Counters:
     try:
         return Counters.model_validate(read_counters(files))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"its counters are no state's: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UserError(no_counters(error)) from None
+
+
+def no_counters(error: ValidationError) -> str:
+    """Why a state's counters cannot be used."""
+    first = error.errors()[0]
+    return f"its counters are no state's: {'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def first_line(error: BaseException) -> str:

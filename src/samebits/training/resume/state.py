@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn, optim
 
 from samebits.base.errors import listed
 from samebits.checkpoints.tied import load_weights, named_weights
 from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.finite import not_finite
+from samebits.training.resume.saved import StateCounters, no_counters
 
 Row = dict[str, float | None]
 """Of the curve: `step`, and metrics by name."""
@@ -90,8 +92,12 @@ class TrainingState:
             "scaler": self.scaler.state_dict() if self.scaler else None,
         }
 
-    def unlike(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> str:
-        """Why a saved state cannot be one of this model and optimiser; empty if it can: then `restore` takes it."""
+    def problem(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> str:
+        """Why this training cannot go on from a saved state; empty if it can: then `restore` takes it."""
+        try:
+            StateCounters.model_validate(counters)
+        except ValidationError as error:
+            return no_counters(error)
         mine = {name: value for name, value in self.tensors().items() if name.startswith(("model.", "average."))}
         best = {f"best.{name}": value for name, value in named_weights(self.eval_model).items()}
         if any(name.startswith("best.") for name in tensors):
@@ -113,15 +119,6 @@ class TrainingState:
             return f"it is of another model: {listed(wrong)}"
         if (counters["scaler"] is None) != (self.scaler is None):
             return "it was computed in another precision"
-        return ""
-
-    def problem(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> str:
-        """Why this training cannot go on from a saved state; empty if it can."""
-        try:
-            if problem := self.unlike(tensors, counters):
-                return problem
-        except (KeyError, TypeError) as error:
-            return f"its counters are no state's: {error}"
         names = self.damaged(tensors)
         return f"{listed(names)} is not finite" if names else ""
 

@@ -2,8 +2,8 @@
 
 Layout: `.samebits/resume/<fingerprint>/<step>/{state.safetensors, counters.json, complete.json}`. `complete.json` is
 written last and holds the hashes of the other two; a folder without it, or with other hashes, is passed over for the
-one before. The last two are kept, and beside them, in `kept`, the one that `train.keep_state` asks for. One process at
-a time trains a fingerprint: `flock` on `<fingerprint>.lock`.
+one before. The last two are kept, and beside them, in `kept_state`, the one that `train.keep_state` asks for. One
+process at a time trains a fingerprint: `flock` on `<fingerprint>.lock`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class StateStore:
             UserError: if the disk is full; the states written before are untouched.
         """
         self._write(state_folder(self.folder, counters["step"]).name, tensors, counters)
-        for old in self._steps()[:-_LAST]:
+        for old in steps_in(self.folder)[:-_LAST]:
             shutil.rmtree(old, ignore_errors=True)
 
     def keep(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
@@ -98,7 +98,7 @@ class StateStore:
 
     def drop_after(self, step: int) -> None:
         """Forget the states of later steps."""
-        for folder in self._steps():
+        for folder in steps_in(self.folder):
             if int(folder.name) > step:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -111,7 +111,7 @@ class StateStore:
         Args:
             problem: why a training cannot go on from a state; empty if it can.
         """
-        for folder in reversed(self._steps()):
+        for folder in reversed(steps_in(self.folder)):
             try:
                 tensors, counters = read_state(files_in(folder))
                 if reason := problem(tensors, counters):
@@ -124,9 +124,6 @@ class StateStore:
     def clear(self) -> None:
         """Forget all states: the training is finished, or starts afresh."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _steps(self) -> list[Path]:
-        return steps_in(self.folder)
 
 
 def remove_stale_states(root: Path, keep: str, days: float = 14.0) -> None:

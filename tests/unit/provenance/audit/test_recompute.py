@@ -137,6 +137,10 @@ def _no_counters(folder: Path) -> None:
     write_json(folder / COUNTERS, [])
 
 
+def _no_loss(folder: Path) -> None:
+    (folder / COUNTERS).write_text((folder / COUNTERS).read_text().replace('"best_loss": ', '"best_loss": NaN, "x": '))
+
+
 def _no_curve(folder: Path) -> None:
     write_json(folder / COUNTERS, read_json(folder / COUNTERS) | {"curve": {"a": 1}})
 
@@ -148,6 +152,7 @@ def _no_curve(folder: Path) -> None:
         (_no_file, "is none of this training"),
         (_no_counters, "is none of this training"),
         (_no_curve, "is none of this training"),
+        (_no_loss, "its counters are no state's: best_loss"),
         (_other_step, "says that it is of step 3"),
     ],
 )
@@ -157,6 +162,15 @@ def test_what_is_no_state_of_this_training_is_told(harm: Callable[[Path], None],
     assert why in result.failed[8]
     assert result.unusable == ""
     assert computed(workspace) == [0]
+
+
+def test_a_fault_of_the_auditors_machine_is_no_finding(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr("samebits.training.loop.Training.run", run)
+    with pytest.raises(RuntimeError, match="could not create a primitive"):
+        recompute(workspace, job(workspace, 4))
 
 
 def test_a_last_state_that_is_none_makes_no_model(workspace: Path) -> None:

@@ -13,16 +13,16 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.base.files import write_json
 from samebits.provenance.audit.signing import check_signature, sign, signature_of
-from samebits.training.commitment.record import AUDIT, AuditRecord, KeptState, Origin, root_of
+from samebits.training.commitment.record import AUDIT, AuditRecord, AuditState, Origin, root_of
 from tests.helpers.keys import write_keys
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     folder = tmp_path / "checkpoint"
-    states = tuple(KeptState(step=step, tensors="0" * 64, counters="1" * 64) for step in (0, 3))
+    states = tuple(AuditState(step=step, tensors="0" * 64, counters="1" * 64) for step in (0, 3))
     origin = Origin(code="c", data="d", parameters={}, precision="fp32", weights=None)
-    record = AuditRecord(every=3, origin=origin, states=states, root=root_of(states))
+    record = AuditRecord(every=3, origin=origin, dataset="d" * 64, states=states, root=root_of(states))
     write_json(folder / AUDIT, record.model_dump(mode="json"))
     (folder / "model.safetensors").write_bytes(b"weights")
     return folder

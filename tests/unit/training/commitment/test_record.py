@@ -11,14 +11,14 @@ import pytest
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_json
-from samebits.training.commitment.record import AUDIT, AuditRecord, KeptState, Origin, read_record, root_of
+from samebits.training.commitment.record import AUDIT, AuditRecord, AuditState, Origin, read_record, root_of
 
 ORIGIN = Origin(code="c", data="d", parameters={"seed": 0}, precision="fp32", weights=None)
 
 
 def record(steps: list[int], every: int = 3) -> AuditRecord:
-    states = tuple(KeptState(step=step, tensors=f"{step:064x}", counters=f"{step + 1:064x}") for step in steps)
-    return AuditRecord(every=every, origin=ORIGIN, states=states, root=root_of(states))
+    states = tuple(AuditState(step=step, tensors=f"{step:064x}", counters=f"{step + 1:064x}") for step in steps)
+    return AuditRecord(every=every, origin=ORIGIN, dataset="d" * 64, states=states, root=root_of(states))
 
 
 def write(folder: Path, value: AuditRecord) -> Path:
