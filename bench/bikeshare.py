@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from samebits.data.loading.prepared import open_split
-from samebits.signature.signature import CategoryColumn
+from samebits.signature.table import CategoryColumn
 
 PREPARED = Path(__file__).resolve().parents[1] / "data" / "prepared"
 SEEDS = range(3)

@@ -18,7 +18,9 @@ from torch import nn
 
 from samebits.compute import determinism
 from samebits.models.layers import resnet
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 from samebits.training.flops import flops_a_sample, shortest_seconds
 
 BATCH = 128

@@ -83,9 +83,20 @@ def imported(path: Path) -> frozenset[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.JoinedStr):
+            found |= _named_at_run_time(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAME.fullmatch(node.value):
             found.add(node.value.partition(":")[0])
     return frozenset(name for name in found if name.startswith("samebits") and module_file(name))
+
+
+def _named_at_run_time(text: ast.JoinedStr) -> set[str]:
+    """All modules of the package of which `f"samebits.PACKAGE.{name}"` names one."""
+    first = text.values[0]
+    if len(text.values) != 2 or not isinstance(first, ast.Constant) or not re.fullmatch(r"(\w+\.)+", str(first.value)):
+        return set()
+    package = SRC.joinpath(*str(first.value).strip(".").split("."))
+    return {f"{first.value}{path.stem}" for path in package.glob("*.py") if path.stem != "__init__"}
 
 
 def _typing_only(tree: ast.Module) -> set[int]:

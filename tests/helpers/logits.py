@@ -6,7 +6,9 @@ import math
 
 import torch
 
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 3.0], [1.0, 1.5, 0.0], [0.0, 0.0, 0.0]])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 
 
 def images(shape: tuple[int, ...], classes: int) -> Signature:

@@ -11,7 +11,7 @@ import torch
 
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
-from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
+from samebits.checkpoints.checkpoint import CheckpointConfig, copy_files, save_checkpoint
 from samebits.data.loading.prepared import read_info
 from samebits.data.preparation.prepare import prepare
 from samebits.models import build_model
@@ -57,7 +57,7 @@ def save_untrained(context: Any, model: Section, task: dict[str, Any]) -> None:
         task=task, model=model.model_dump(), signature=info.signature, data_digest=info.digest, step=1, epoch=1
     )
     save_checkpoint(project.checkpoint, network.state_dict(), config)
-    copy_tokenizer(project.prepared, project.checkpoint, info.signature)
+    copy_files(project.prepared, project.checkpoint, info.signature)
     curves = project.reports / "train" / "curves.csv"
     curves.parent.mkdir(parents=True)
     curves.write_text("step,train/loss,train/lr,val/accuracy,val/loss\n1,2.5,0.1,0.25,2.4\n")

@@ -25,7 +25,7 @@ from samebits.checkpoints.tied import load_weights
 from samebits.models import build_model
 from samebits.params.choices import MODELS, TASKS
 from samebits.params.section import Section
-from samebits.signature.signature import TOKENIZER, Signature, TokenInputs
+from samebits.signature.signature import Signature
 from samebits.tasks import Task, build_task
 
 WEIGHTS = "model.safetensors"
@@ -71,23 +71,21 @@ def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], config: Chec
     write_json(folder / CONFIG, config.model_dump())
 
 
-def copy_tokenizer(source: Path, target: Path, signature: Signature) -> bytes | None:
-    """Of texts, copy `tokenizer.json` from one folder to another; its bytes, or None where there is none to copy.
+def copy_files(source: Path, target: Path, signature: Signature) -> None:
+    """Copy what belongs beside a model, such as the `tokenizer.json` of texts, from one folder to another.
 
     Raises:
-        UserError: if it is missing, or not the one that the signature names.
+        UserError: if a file is missing, or not the one that the signature names.
     """
-    if not isinstance(signature.inputs, TokenInputs):
-        return None
-    path = source / TOKENIZER
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", _FIX) from None
-    if sha256_bytes(data) != signature.inputs.tokenizer_sha256:
-        raise UserError(f"{path} is not the tokenizer that the data were encoded with", _FIX)
-    write_bytes(target / TOKENIZER, data)
-    return data
+    for name, sha256 in signature.inputs.files.items():
+        path = source / name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}", _FIX) from None
+        if sha256_bytes(data) != sha256:
+            raise UserError(f"{path} is not the one that the data were encoded with", _FIX)
+        write_bytes(target / name, data)
 
 
 def load_config(folder: Path) -> CheckpointConfig:

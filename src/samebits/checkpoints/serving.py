@@ -11,17 +11,11 @@ from samebits.preprocess import build_preprocess
 from samebits.signature.signature import Signature
 from samebits.tasks import Task
 
-INPUTS = {"image": "images", "tokens": "tokens", "table": "rows"}
-"""Kind of inputs -> name of the input in exported files."""
-
-OUTPUTS = {"class": "probabilities", "number": "values", "next_token": "logits"}
-"""Kind of target -> name of the output in exported files."""
-
 _LARGEST_BATCH = 1 << 20
 
 
 class ServingModel(nn.Module):
-    """Images uint8 [N, C, H, W], tokens int32 [N, L] or table rows float32 [N, columns] -> answers, float32.
+    """Stored samples, such as images uint8 [N, C, H, W] -> answers, float32.
 
     Args:
         model: preprocessed samples -> raw outputs.
@@ -34,16 +28,12 @@ class ServingModel(nn.Module):
         self.preprocess = build_preprocess(signature)
         self.model = model
         self.task = task
-        self.input_names: tuple[str, ...] = (INPUTS[signature.inputs.kind],)
-        self.output_names: tuple[str, ...] = (OUTPUTS[signature.target.kind],)
-        self.dynamic: tuple[dict[int, str], ...] = (
-            {0: "batch", 1: "length"} if signature.inputs.kind == "tokens" else {0: "batch"},
-        )
+        self.input_names: tuple[str, ...] = (signature.inputs.input_name,)
+        self.output_names: tuple[str, ...] = (signature.target.output_name,)
+        self.dynamic: tuple[dict[int, str], ...] = (signature.inputs.axes,)
         """Dynamic axes of each input, with their names."""
-        self.largest = {"batch": _LARGEST_BATCH}
+        self.largest = {"batch": _LARGEST_BATCH} | signature.inputs.largest
         """Largest length of each dynamic axis."""
-        if signature.inputs.kind == "tokens":
-            self.largest["length"] = signature.tokens.length
 
     def example(self, samples: Tensor) -> tuple[Tensor, ...]:
         """Every input, for stored samples, as the exporters trace the model with."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from samebits.base.decimals import shown
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
@@ -14,16 +16,8 @@ from samebits.pipeline.context import TIMES
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.ran import record_path
 from samebits.provenance.stale import stale_stages
+from samebits.signature.signature import Signature
 from samebits.tracking.journal.record import PIPELINE
-
-_PREDICTS = {
-    "image": "samebits predict IMAGE...",
-    "table": "samebits predict ROWS.csv",
-    "tokens": "samebits predict --text TEXT",
-}
-"""Kind of inputs -> command."""
-
-_GENERATES = "samebits generate PROMPT"
 
 
 def summarize(project: Project) -> str:
@@ -59,12 +53,12 @@ def summarize(project: Project) -> str:
 
 
 def _command(info: dict[str, Any]) -> str:
-    """How the exported model is asked, if there is a command for its kind of inputs."""
-    signature = info.get("signature", {})
-    command = _PREDICTS.get(signature.get("inputs", {}).get("kind"))
-    if signature.get("target", {}).get("kind") == "next_token":
-        command = _GENERATES
-    return f"   ({command})" if command else ""
+    """How the exported model is asked; empty for data of another release."""
+    try:
+        signature = Signature.model_validate(info.get("signature"))
+    except ValidationError:
+        return ""
+    return f"   ({signature.target.predict or signature.inputs.predict})"
 
 
 def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:

@@ -15,10 +15,10 @@ from samebits.evaluation.inputs import (
     Origin,
     details,
     metrics_document,
+    previews,
     raw_outputs,
     read_provenance,
 )
-from samebits.evaluation.preview import previews
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Misclassification, render_report
 from samebits.evaluation.report.figures import drawn_name
@@ -70,7 +70,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         pictures=pictures,
     )
     images = [each.preview.image for each in mistakes if each.preview.image is not None]
-    if evaluated.info.signature.inputs.kind == "image":
+    if evaluated.info.signature.inputs.pictures:
         gallery = np.array(images, dtype=np.uint8).reshape(-1, *evaluated.info.signature.row_shape)
         captions = [
             f"{drawn_name(each.predicted)} {each.confidence:.0%}\ntrue {drawn_name(each.true)}" for each in mistakes

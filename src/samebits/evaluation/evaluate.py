@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import remove_unfinished, write_bytes, write_json
-from samebits.base.registry import load_module
 from samebits.checkpoints.checkpoint import load_checkpoint
 from samebits.checkpoints.serving import build_serving
 from samebits.compute.cpu import available_cores
 from samebits.compute.determinism import THREADS, set_threads
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.evaluation.double_precision import double_precision
-from samebits.evaluation.inputs import EVALUATORS, Evaluation, EvaluationInputs
+from samebits.evaluation.inputs import Evaluation, EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
 from samebits.params.evaluate import EvaluateParams
 
@@ -63,7 +63,7 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
         check=check,
     )
     context.tracker.computes()
-    module = load_module("kind of target", info.signature.target.kind, EVALUATORS)
+    module = import_module(f"samebits.evaluation.{info.signature.target.evaluator}")
     with double_precision(evaluated.serving) if evaluate.precision == "fp64" else contextlib.nullcontext():
         evaluation: Evaluation = module.evaluate(evaluated, evaluate)
     folder = project.reports / "evaluation"

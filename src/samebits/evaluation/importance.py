@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ import torch
 from samebits.base.decimals import ANSWER_DECIMALS
 from samebits.evaluation.inputs import EvaluationInputs
 from samebits.metrics.bootstrap import BOOTSTRAP_SEED
-from samebits.signature.signature import NumberColumn, TableInputs
 
 _REPEATS = 5
 _ROWS = 5000
@@ -34,7 +33,7 @@ class Importance:
 
 def permutation_importance(
     evaluated: EvaluationInputs,
-    inputs: TableInputs,
+    columns: Mapping[str, Sequence[int]],
     score: Callable[[npt.NDArray[np.floating], npt.NDArray[np.int64]], float],
     batch_size: int,
 ) -> list[Importance]:
@@ -44,19 +43,16 @@ def permutation_importance(
     little loss while the other is there.
 
     Args:
+        columns: the name of each to its places in a row.
         score: answers [n] or [n, K] and the rows of the split that they are for -> a number, higher is better.
         batch_size: rows a forward pass.
     """
     rows = np.arange(min(len(evaluated.split), _ROWS), dtype=np.int64)
     samples = evaluated.split.rows(rows)
     generator = np.random.Generator(np.random.Philox(BOOTSTRAP_SEED))
-    together: dict[str, list[int]] = {}
-    for at, column in enumerate(inputs.columns):
-        source = column.source if isinstance(column, NumberColumn) else None
-        together.setdefault(source or column.name, []).append(at)
     whole = score(_answers(evaluated, samples, batch_size), rows)
     found = []
-    for name, places in together.items():
+    for name, places in columns.items():
         drops = []
         for _ in range(_REPEATS):
             evaluated.check()

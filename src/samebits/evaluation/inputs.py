@@ -1,13 +1,11 @@
-"""What an evaluator gets and what it gives back; one evaluator for each kind of target.
-
-An evaluator is a module with `evaluate(evaluated, settings) -> Evaluation`. To add one: write the file, add its line to
-`EVALUATORS`.
-"""
+"""What an evaluator gets and what it gives back: a module with `evaluate(evaluated, settings) -> Evaluation`, which a
+kind of target names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,13 +23,8 @@ from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.curves import Curve
 from samebits.metrics.metric import Scores
 from samebits.params.evaluate import EvaluateParams
-
-EVALUATORS: dict[str, str] = {
-    "class": "samebits.evaluation.classification",
-    "number": "samebits.evaluation.regression",
-    "next_token": "samebits.evaluation.language_model",
-}
-"""Kind of target -> module."""
+from samebits.signature.kind import Preview
+from samebits.signature.tokens import TOKENIZER
 
 Details = list[tuple[str, list[tuple[str, str]]]]
 
@@ -124,7 +117,7 @@ def read_provenance(evaluated: EvaluationInputs) -> list[Origin]:
 def details(evaluated: EvaluationInputs, settings: EvaluateParams) -> Details:
     """Tables for the end of a report: data, model, how it was evaluated."""
     info, config = evaluated.info, evaluated.checkpoint.config
-    data = [("name", info.title), ("licence", info.licence), ("samples", describe_inputs(info))]
+    data = [("name", info.title), ("licence", info.licence), ("samples", info.signature.inputs.described)]
     if info.classes:
         data.append(("classes", f"{len(info.classes)}"))
     data.append(("splits", ", ".join(f"{count:,} {split}" for split, count in info.counts.items())))
@@ -138,18 +131,20 @@ def details(evaluated: EvaluationInputs, settings: EvaluateParams) -> Details:
     return [("Data", data), ("Model", model), ("Evaluation", how)]
 
 
-def describe_inputs(info: DatasetInfo) -> str:
-    """One phrase: `grey images of 28 × 28 pixels`."""
-    inputs = info.signature.inputs
-    if inputs.kind == "image":
-        channels, height, width = inputs.shape
-        kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
-        return f"{kind} images of {width} × {height} pixels"
-    if inputs.kind == "tokens":
-        if info.signature.target.kind == "next_token":
-            return f"rows of {inputs.length:,} + 1 tokens, vocabulary {inputs.vocabulary:,}"
-        return f"texts of up to {inputs.length:,} tokens, vocabulary {inputs.vocabulary:,}"
-    return f"rows of {len(inputs.columns)} columns"
+def previews(evaluated: EvaluationInputs, indices: npt.NDArray[np.int64]) -> list[Preview]:
+    """Samples of the split by row, for galleries and tables of worst cases."""
+
+    def decode(tokens: list[int]) -> str:
+        return str(_tokenizer(evaluated.prepared / TOKENIZER).decode(tokens))
+
+    return evaluated.info.signature.inputs.previews(evaluated.split.rows(indices), decode)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(path: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(path))
 
 
 def metrics_document(metrics: Scores, baseline: Baseline, settings: EvaluateParams, samples: int) -> dict[str, Any]:

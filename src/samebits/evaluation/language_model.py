@@ -25,8 +25,8 @@ from samebits.inference.sampling import Sampling, decode_after, generate
 from samebits.metrics.language_model import METRICS, TokenLosses
 from samebits.metrics.metric import measure
 from samebits.params.evaluate import EvaluateParams
-from samebits.signature.signature import TOKENIZER
 from samebits.signature.special_tokens import SEPARATORS
+from samebits.signature.tokens import TOKENIZER
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

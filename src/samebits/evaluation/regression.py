@@ -17,10 +17,10 @@ from samebits.evaluation.inputs import (
     Origin,
     details,
     metrics_document,
+    previews,
     raw_outputs,
     read_provenance,
 )
-from samebits.evaluation.preview import Preview, previews
 from samebits.evaluation.report import regression_figures
 from samebits.evaluation.report.classification import image_png
 from samebits.evaluation.report.figures import curve_pictures
@@ -30,7 +30,8 @@ from samebits.metrics.metric import measure
 from samebits.metrics.regression import METRICS, RegressionPredictions, check_numbers
 from samebits.metrics.scores import r2
 from samebits.params.evaluate import EvaluateParams
-from samebits.signature.signature import NumberTarget, TableInputs
+from samebits.signature.kind import Preview
+from samebits.signature.number import NumberTarget
 
 _DIGITS = 6
 _COLUMNS = 12  # that matter most, on the page
@@ -50,13 +51,13 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     first = "rmse" if metrics.values["r2"] is None else "r2"
     baseline = of_numbers(target.mean, numbers.actual)
     worst = np.argsort(-np.abs(numbers.residuals), kind="stable")[: settings.mistakes].astype(np.int64)
-    inputs = evaluated.info.signature.inputs
+    columns = evaluated.info.signature.inputs.column_groups
     origins, samples = read_provenance(evaluated), previews(evaluated, worst)
     importances: list[Importance] = []
-    if isinstance(inputs, TableInputs) and first == "r2":  # a drop of what is undefined is undefined
+    if columns and first == "r2":  # a drop of what is undefined is undefined
         importances = permutation_importance(
             evaluated,
-            inputs,
+            columns,
             lambda answers, rows: float(r2(numbers.actual[rows], answers.astype(np.float64))),
             settings.batch_size,
         )

@@ -2,55 +2,54 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from samebits.export.usage import usage
+from samebits.signature.markdown import one_line
+from samebits.signature.signature import Signature
 
 _LABELS = 100
-_LETTERS = 60
-"""Shown of labels and of names from the data; the exported files hold them whole."""
-_MARKUP = re.compile(r"([\\`*\[\]<>|$~]|&(?=[#\w]+;))")
+"""Shown of labels; the exported files hold them all."""
 
 
-def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[str, int]) -> str:
+def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Signature, counts: dict[str, int]) -> str:
     """Markdown; a function of its arguments alone.
 
     Args:
         report: the contents of `export.json`.
         metadata: what the exported files carry.
+        signature: of the model.
         counts: samples of each split.
     """
-    dataset, model, inputs = metadata["dataset"], metadata["model"], metadata["preprocessing"]
+    dataset, model, inputs, target = metadata["dataset"], metadata["model"], signature.inputs, signature.target
     settings = ", ".join(
         f"{key} {_plain(model[key])}" for key in sorted(model) if key not in {"name", "step", "epoch", "weights_sha256"}
     )
-    labels, output, title = metadata["labels"], metadata["output"], _text(dataset["title"])
-    what = f"the probability of each of {len(labels)} classes" if labels else output["meaning"]
-    noun = "classifier" if labels else "model"
+    labels, title = target.labels, one_line(dataset["title"])
     lines = [
-        f"# {title} {noun} ({model['name']})",
+        f"# {title} {target.noun} ({model['name']})",
         "",
-        f"Takes {_samples(inputs)} and gives {what}. Everything between a raw file and the answer lies in this folder.",
+        f"Takes {inputs.served} and gives {target.answer}. Everything between a raw file and the answer lies in this "
+        "folder.",
         "",
         "| | |",
         "|---|---|",
         *(
-            f"| {_SCORES[name](value)} of {report['test_samples']:,} test samples |"
+            f"| {target.scores[name].format(value)} of {report['test_samples']:,} test samples |"
             for name, value in report["test"].items()
         ),
         f"| model | {model['name']}"
         + (f" ({settings})" if settings else "")
         + f"; {report['parameters']:,} parameters |",
         f"| trained | {model['epoch']} epochs, {model['step']:,} steps, task {metadata['task']} |",
-        f"| data | {title}, licence {_text(dataset['licence'])}: {counts['train']:,} training, "
+        f"| data | {title}, licence {one_line(dataset['licence'])}: {counts['train']:,} training, "
         f"{counts['validation']:,} validation, {counts['test']:,} test samples |",
         f"| data digest | `{dataset['digest']}` |",
         f"| weights | sha256 `{model['weights_sha256']}` |",
     ]
     if labels:
         more = f" and {len(labels) - _LABELS:,} more" if len(labels) > _LABELS else ""
-        lines.append(f"| labels | {', '.join(map(_text, labels[:_LABELS]))}{more} |")
+        lines.append(f"| labels | {', '.join(map(one_line, labels[:_LABELS]))}{more} |")
     lines += [
         "",
         "## Files",
@@ -64,32 +63,20 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], counts: dict[st
         "",
         f"Checked: each file's answers to all test samples, at batch sizes {_plain(report['batch_sizes'])}, are within "
         f"{report['tolerance']:g} of those of the checkpoint in PyTorch fp32"
-        + (
-            ". The predicted classes are the same (two probabilities within 1e-5 of each other count as a tie)."
-            if labels
-            else ", each read in one of these batches; 200 greedy tokens are the same with the cache and without."
-            if metadata["task"] == "language_model"
-            else ", as a share of the target's standard deviation."
-        )
-        + " How far they were, and how long a call took, is of the machine that exported them: its MLflow run has it "
-        "(`measured.json`).",
+        f"{target.checked} How far they were, and how long a call took, is of the machine that exported them: its "
+        "MLflow run has it (`measured.json`).",
         "",
         *_quantized(report),
         "## Use",
         "",
-        f"`{inputs['input']}` is {inputs['dtype']} {_layout(inputs)}, any N; `{output['name']}` is {output['dtype']} "
-        + (
-            f"[N, {len(labels)}], in the order of the labels."
-            if labels
-            else f"{'[N, L, V]' if metadata['task'] == 'language_model' else '[N]'}: {output['meaning']}."
-        ),
+        f"`{inputs.input_name}` is {inputs.served_dtype} {inputs.layout}, any N; `{target.output_name}` is float32 "
+        f"{target.answer_layout}",
         "",
-        *usage(metadata, report["formats"]),
-        *(_columns(inputs) if inputs["kind"] == "table" else []),
+        *usage(signature, report["formats"]),
+        *inputs.card_sections(),
         "## Limits",
         "",
-        f"- It knows samples like those of {title}. Anything else also gets an answer"
-        + (f", one of the {len(labels)} labels, often with high confidence." if labels else "."),
+        f"- It knows samples like those of {title}. Anything else also gets an answer{target.limits}.",
         "- The score above is that of the whole test split; the evaluation report has it in detail, with intervals.",
         "",
     ]
@@ -107,50 +94,6 @@ def _quantized(report: dict[str, Any]) -> list[str]:
         "the checkpoint's.",
         "",
     ]
-
-
-_SCORES = {
-    "accuracy": lambda value: f"accuracy | {value:.2%}",
-    "bits_per_byte": lambda value: f"bits per byte | {value:.4f}",
-    "perplexity": lambda value: f"perplexity | {value:.2f}",
-    "r2": lambda value: f"R² | {value:.4f}",
-}
-
-
-def _columns(inputs: dict[str, Any]) -> list[str]:
-    """What stands where in a row; `samebits predict ROWS.csv` makes rows of a CSV by it."""
-    lines = ["## Columns", "", "| place | column | kind | |", "|---:|---|---|---|"]
-    for place, column in enumerate(inputs["columns"]):
-        if column["kind"] == "category":
-            values = ", ".join(map(_text, column["values"][:12])) + (", …" if len(column["values"]) > 12 else "")
-            what = f"0 unknown or missing; then 1 to {len(column['values'])}: {values}"
-        else:
-            gap = "; NaN where missing" if column["missing"] else ""
-            what = f"mean {column['mean']:.6g}, standard deviation {column['std']:.6g}{gap}"
-        lines.append(f"| {place} | {_text(column['name'])} | {column['kind']} | {what} |")
-    return [*lines, ""]
-
-
-def _samples(inputs: dict[str, Any]) -> str:
-    if inputs["kind"] == "image":
-        channels, height, width = inputs["shape"]
-        kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
-        return f"{kind} images of {width}×{height} pixels as raw pixels"
-    if inputs["kind"] == "tokens":
-        return f"texts as up to {inputs['length']:,} tokens of `tokenizer.json`"
-    return f"rows of {len(inputs['columns'])} columns (numbers as they are, categories as codes)"
-
-
-def _layout(inputs: dict[str, Any]) -> str:
-    if inputs["kind"] == "image":
-        return f"[N, {', '.join(map(str, inputs['shape']))}]"
-    return f"[N, L ≤ {inputs['length']}]" if inputs["kind"] == "tokens" else f"[N, {len(inputs['columns'])}]"
-
-
-def _text(name: str) -> str:
-    """A name from the data as Markdown that shows it, on one line."""
-    line = " ".join(name.split())
-    return _MARKUP.sub(r"\\\1", line if len(line) <= _LETTERS else line[: _LETTERS - 1] + "…")
 
 
 def _plain(value: Any) -> str:

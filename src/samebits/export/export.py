@@ -20,11 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.base.decimals import rounded, rounded_single
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import sha256_file, write_bytes, write_json
 from samebits.base.registry import load_module
-from samebits.checkpoints.checkpoint import WEIGHTS, copy_tokenizer, load_checkpoint
+from samebits.checkpoints.checkpoint import WEIGHTS, copy_files, load_checkpoint
 from samebits.checkpoints.serving import GeneratingModel, ServingModel, build_serving
 from samebits.data.loading.prepared import Array, DatasetInfo, Split, open_split, read_info
 from samebits.data.loading.tensors import as_tensor
@@ -36,9 +35,7 @@ from samebits.export.metadata import export_metadata
 from samebits.export.parity import Predictor, answers, measure_parity, served_inputs
 from samebits.export.usage import reader_files
 from samebits.inference.latency import median_milliseconds
-from samebits.metrics.scores import accuracy, r2
 from samebits.params.export import ExportParams
-from samebits.signature.signature import NextTokenTarget
 
 if TYPE_CHECKING:
     from samebits.pipeline.context import StageContext
@@ -89,7 +86,7 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         onnx_format.require_size(serving)
     # Scores of every token at every position of a split would fill the memory: they are compared as they are made.
     tokens = LanguageModelParity(serving, split, settings, check) if isinstance(serving, GeneratingModel) else None
-    if isinstance(info.signature.target, NextTokenTarget) and not tokens:
+    if info.signature.target.generates and not tokens:
         raise UserError(
             f"the model {config.model.get('name')} has no cache, and a language model is exported with one",
             "give its class kv_cache_shape and decode_step, as docs/models.md says; train and evaluate work without",
@@ -157,11 +154,11 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
             report["int8"], measured["int8"], predictors["int8"] = _quantized(
                 folder, reference, split, settings, context
             )
-        copy_tokenizer(project.checkpoint, folder, config.signature)
-        for file, data in reader_files(config.signature.inputs.kind).items():
+        copy_files(project.checkpoint, folder, config.signature)
+        for file, data in reader_files(config.signature.inputs).items():
             write_bytes(folder / file, data)
         write_json(folder / "export.json", report)
-        write_bytes(folder / "card.md", model_card(report, metadata, info.counts).encode())
+        write_bytes(folder / "card.md", model_card(report, metadata, config.signature, info.counts).encode())
         if project.exported.exists():
             shutil.rmtree(project.exported)
         folder.rename(project.exported)
@@ -203,10 +200,7 @@ def _score(reference: npt.NDArray[np.float32], split: Split) -> dict[str, float]
     """How good the eager model is, as one number of its kind; none where it is undefined."""
     if split.targets is None:
         return {}
-    if split.info.classes:
-        score = {"accuracy": rounded(accuracy(reference.argmax(axis=1), split.targets))}  # a count
-    else:
-        score = {"r2": rounded_single(float(r2(split.targets.astype(np.float64), reference.astype(np.float64))))}
+    score = split.info.signature.target.score(reference, split.targets)
     return {name: value for name, value in score.items() if value is not None}
 
 

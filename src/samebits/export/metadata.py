@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from samebits.checkpoints.serving import INPUTS, OUTPUTS
-
 if TYPE_CHECKING:
     from samebits.checkpoints.checkpoint import CheckpointConfig
 
 FORMAT_VERSION = 2
-
-_SERVED_DTYPES = {"image": "uint8", "tokens": "int32", "table": "float32"}
-_MEANINGS = {
-    "class": "softmax probabilities, in the order of labels",
-    "number": "the predicted number, in the unit of the data",
-    "next_token": "scores of the next token, before softmax",
-}
 
 
 def export_metadata(config: CheckpointConfig, dataset: dict[str, Any], weights_sha256: str) -> dict[str, Any]:
@@ -36,14 +27,14 @@ def export_metadata(config: CheckpointConfig, dataset: dict[str, Any], weights_s
         "labels": list(signature.classes),
         "preprocessing": {
             "inside_the_model": True,
-            "input": INPUTS[signature.inputs.kind],
-            "dtype": _SERVED_DTYPES[signature.inputs.kind],
+            "input": signature.inputs.input_name,
+            "dtype": signature.inputs.served_dtype,
             **signature.inputs.model_dump(),
         },
         "output": {
-            "name": OUTPUTS[signature.target.kind],
+            "name": signature.target.output_name,
             "dtype": "float32",
-            "meaning": _MEANINGS[signature.target.kind],
+            "meaning": signature.target.meaning,
         },
         "model": {**config.model, "step": config.step, "epoch": config.epoch, "weights_sha256": weights_sha256},
         "dataset": dataset,

@@ -13,13 +13,11 @@ import torch
 from samebits.base.errors import UserError
 from samebits.data.loading.prepared import Array, Split
 from samebits.data.loading.tensors import as_tensor
-from samebits.signature.signature import NumberTarget
 
 Predictor = Callable[[Array], npt.NDArray[np.float32]]
 """Samples as they are served -> answers."""
 Check = Callable[[], None]
 
-_TIE = 1e-5  # rounding in fp32 moves a probability by up to 1e-6 here; other libraries and kernels by a little more
 _ANSWERED = 500  # samples of one call where the whole split is answered once
 _ROWS = 4096  # samples read at a time: 3 MB of 28x28 images
 
@@ -65,8 +63,7 @@ def measure_parity(
         UserError: if an answer differs by more than `tolerance`, is not finite, or the predicted class differs.
     """
     target = split.info.signature.target
-    unit = target.std if isinstance(target, NumberTarget) else 1.0
-    decided, expected = _decisions(reference)
+    decided, expected = target.decisions(reference)
 
     def compare(size: int) -> float:
         worst, at = 0.0, 0
@@ -77,7 +74,7 @@ def measure_parity(
             wanted = reference[rows]
             if output.shape != wanted.shape:
                 raise _failure(name, size, f"its output has shape {output.shape}, not {wanted.shape}")
-            gap = float(np.abs(output - wanted).max()) / unit
+            gap = float(np.abs(output - wanted).max()) / target.unit
             if not gap <= tolerance:  # NaN included
                 raise _failure(
                     name,
@@ -85,9 +82,11 @@ def measure_parity(
                     f"an answer differs by {gap:.3g} in test samples {_span(rows)}, export.tolerance is {tolerance:g}",
                 )
             if expected is not None:
-                moved = (output.argmax(axis=1) != expected[rows]) & decided[rows]
+                _, found = target.decisions(output)
+                moved = (found != expected[rows]) & decided[rows]
                 if moved.any():
-                    raise _failure(name, size, f"test sample {at + int(moved.argmax())} gets another class")
+                    first = at + int(np.argwhere(moved)[0, 0])
+                    raise _failure(name, size, f"test sample {first} gets another {target.decided}")
             worst = max(worst, gap)
             at += len(samples)
         return worst
@@ -96,14 +95,6 @@ def measure_parity(
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool:
         differences = dict(zip(batch_sizes, pool.map(compare, batch_sizes), strict=True))
     return Parity(differences, int((~decided).sum()))
-
-
-def _decisions(reference: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64] | None]:
-    """Of each sample, whether its class is clear of a tie, and which it is; numbers have none."""
-    if reference.ndim == 1:
-        return np.ones(len(reference), dtype=np.bool_), None
-    best = np.partition(reference, -2, axis=1)[:, -2:]
-    return best[:, 1] - best[:, 0] > _TIE, reference.argmax(axis=1)
 
 
 def served_inputs(split: Split, indices: npt.NDArray[np.int64]) -> Array:

@@ -214,7 +214,7 @@ def _check_tokens(value: dict[str, Any]) -> None:
 
 
 def _check_table(value: dict[str, Any]) -> None:
-    from samebits.signature.signature import DATE_PARTS
+    from samebits.signature.table import DATE_PARTS
 
     _check_texts(value["missing"], "missing")
     _require(value["decimal"] in {".", ","}, "decimal")

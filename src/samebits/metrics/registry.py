@@ -1,24 +1,20 @@
-"""All metrics of test splits. To add one: an entry in the list of its kind of target."""
+"""All metrics of test splits. To add one: an entry in `METRICS` of the evaluator's module of metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
-from samebits.metrics import classification, language_model, regression
 from samebits.metrics.metric import Metric
 
-METRICS: dict[str, list[Metric[Any]]] = {
-    "class": classification.METRICS,
-    "number": regression.METRICS,
-    "next_token": language_model.METRICS,
-}
-"""Kind of target -> its metrics, in the order in which they are shown; the first of them that is there decides."""
+_MODULES = ("classification", "regression", "language_model")
 
 
 def every_metric() -> Iterator[Metric[Any]]:
-    for metrics in METRICS.values():
-        yield from metrics
+    """Of each task, in the order in which they are shown; the first of them that a model has decides."""
+    for name in _MODULES:
+        yield from import_module(f"samebits.metrics.{name}").METRICS
 
 
 def directions() -> dict[str, str]:

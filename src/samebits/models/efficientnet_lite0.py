@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from samebits.models.layers.flip_tta import flip_tta
 from samebits.params.section import Section
-from samebits.signature.signature import ImageInputs, Signature
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 
 _STAGES = (
     # Times as many channels inside, channels, blocks, stride of the first, side of the depthwise kernel.

@@ -20,13 +20,7 @@ from samebits.base.errors import UserError
 from samebits.base.registry import nearest
 from samebits.params.section import Section, matching
 from samebits.preprocess import build_preprocess
-from samebits.signature.signature import Signature, TokenInputs
-
-_SHOWN = {
-    "image": "images, float [N, C, H, W], normalised",
-    "table": "rows, float [N, numbers + indicators + categories]",
-    "tokens": "tokens, int64 [N, L]",
-}
+from samebits.signature.signature import Signature
 
 _FILE = r"custom/([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.py"
 
@@ -90,14 +84,10 @@ def _try_out(model: nn.Module, name: str, signature: Signature) -> None:
     Raises:
         UserError: if it fails, or its outputs are not of the shape that the task takes.
     """
-    inputs = _two_samples(signature)
-    outputs: dict[str, tuple[int, ...]] = {
-        "class": (signature.outputs,),
-        "number": (),
-        "next_token": (*inputs.shape[1:], signature.outputs),
-    }
-    wanted = (len(inputs), *outputs[signature.target.kind])
-    given = f"{_SHOWN[signature.inputs.kind]}, here {list(inputs.shape)}"
+    stored = signature.inputs.two_samples().astype(signature.inputs.served_dtype)
+    inputs: Tensor = build_preprocess(signature)(torch.from_numpy(stored))
+    wanted = (len(inputs), *signature.output_shape)
+    given = f"{signature.inputs.batch}, here {list(inputs.shape)}"
     takes = f"its forward is given {given}, and has to give {list(wanted)}"
     strict, training = torch.get_deterministic_debug_mode(), model.training
     # What it draws and where it is not deterministic is the training's matter.
@@ -113,15 +103,6 @@ def _try_out(model: nn.Module, name: str, signature: Signature) -> None:
     if not isinstance(found, Tensor) or tuple(found.shape) != wanted:
         shown = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{name} gives {shown} for two samples", takes)
-
-
-def _two_samples(signature: Signature) -> Tensor:
-    """As the training gives them: of zeros; of tokens, the first that is no padding."""
-    if isinstance(signature.inputs, TokenInputs):
-        return torch.full((2, signature.inputs.length), int(signature.inputs.pad == 0), dtype=torch.int64)
-    dtype = torch.uint8 if signature.inputs.kind == "image" else torch.float32
-    samples: Tensor = build_preprocess(signature)(torch.zeros(2, *signature.row_shape, dtype=dtype))
-    return samples
 
 
 def _load(path: Path) -> ModuleType:

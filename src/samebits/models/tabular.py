@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from samebits.params.section import Section
-from samebits.signature.signature import ClassTarget, NumberColumn, Signature, TableInputs
+from samebits.signature.signature import Signature
+from samebits.signature.table import NumberColumn, TableInputs
 
 
 class Settings(Section):
@@ -184,5 +185,5 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
     Raises:
         UserError: for other data.
     """
-    of_class = isinstance(signature.target, ClassTarget)
+    of_class = bool(signature.output_shape)
     return Tabular(signature.table, signature.outputs, of_class, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from samebits.signature.signature import TableInputs
+from samebits.signature.table import TableInputs
 
 
 class Standardize(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from samebits.signature.signature import TokenInputs
+from samebits.signature.tokens import TokenInputs
 
 
 class Tokens(nn.Module):

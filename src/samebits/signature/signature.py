@@ -1,167 +1,30 @@
 """What goes into a model and what comes out of it.
 
 `prepare` fits it on the training split and writes it into `dataset.json`; the checkpoint and every exported file carry
-it on, so that a model file alone says how to feed it and how to read its answers.
+it on, so that a model file alone says how to feed it and how to read its answers. To add a kind of inputs or of
+target: write its class in a file here, add it to `Inputs` or `Target`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
 from samebits.base.errors import UserError
 from samebits.params.section import Section
-
-
-class ImageInputs(Section):
-    """Images, uint8 [C, H, W].
-
-    Attributes:
-        shape: [C, H, W].
-        mean: of each channel over the training split, of pixels scaled to [0, 1].
-        std: likewise; the population's. 0 for a constant channel.
-        resize: how files of another aspect ratio are brought to the shape (see `samebits.data.readers.image.pixels`).
-        value_range: the values of grey image files of more than 8 bits that become 0 and 255; left out where it is the
-            full range of 16 bits.
-    """
-
-    kind: Literal["image"] = "image"
-    shape: list[int] = Field(min_length=3, max_length=3)
-    mean: list[float]
-    std: list[float]
-    resize: Literal["pad", "crop", "stretch"] = "pad"
-    value_range: list[float] | None = Field(
-        default=None, min_length=2, max_length=2, exclude_if=lambda value: value is None
-    )
-
-    @property
-    def mean_pixel(self) -> tuple[int, ...]:
-        """The mean of each channel as a pixel value, 0 to 255."""
-        return tuple(round(value * 255) for value in self.mean)
-
-
-class TokenInputs(Section):
-    """Texts as token numbers, stored as uint16 or int32 [length], shorter ones padded at the end.
-
-    Attributes:
-        length: tokens of the longest row; for a language model, of the context.
-        vocabulary: number of different tokens.
-        pad: the token that fills short rows up, or null where rows are all full.
-        bytes_per_token: UTF-8 bytes of the text behind one token, the mean over the test split; for bits per byte.
-        tokenizer_sha256: of `tokenizer.json`, which lies beside whatever holds this.
-        column: the column or key that held the texts, where the data had such.
-    """
-
-    kind: Literal["tokens"] = "tokens"
-    length: int = Field(ge=1)
-    vocabulary: int = Field(ge=2)
-    pad: int | None = None
-    bytes_per_token: float | None = None
-    tokenizer_sha256: str
-    column: str | None = Field(default=None, exclude_if=lambda value: value is None)
-
-
-DATE_PARTS = ("year", "month", "day", "weekday", "hour", "minute", "second", "day_of_year")
-"""What a date is taken apart into; weekday counts from Monday = 0."""
-
-TOKENIZER = "tokenizer.json"
-"""Beside the shards, the checkpoint and the exported files of texts."""
-
-
-class NumberColumn(Section):
-    """A numeric column, or one part of a date. Missing values are NaN; they become `fill` and set an indicator.
-
-    Attributes:
-        name: of the column in the table; of a date, the date's column and the part (`when.hour`).
-        mean, std: over the training split, missing values left out; std is 0 for a constant column.
-        fill: what a missing value is taken for (the training split's median).
-        missing: whether the training split has missing values, so that there is an indicator to learn from.
-        edges: rising quantiles of the training split, the lowest and the highest value included.
-        grouped: whether thousands are grouped in the numbers that it was made of.
-        source: the date's column, where this is a part of one.
-        part: which part.
-        format: how the date is written, a strptime format; null: year first, as in ISO 8601.
-    """
-
-    kind: Literal["number"] = "number"
-    name: str
-    mean: float
-    std: float = Field(ge=0.0)
-    fill: float
-    missing: bool = False
-    edges: list[float] = Field(default=[])
-    grouped: bool = False
-    source: str | None = None
-    part: Literal["year", "month", "day", "weekday", "hour", "minute", "second", "day_of_year"] | None = None
-    format: str | None = None
-
-
-class CategoryColumn(Section):
-    """A column of categories, stored as codes: 0 for missing or unseen in training, k + 1 for `values[k]`."""
-
-    kind: Literal["category"] = "category"
-    name: str
-    values: list[str]
-
-
-class TableInputs(Section):
-    """Rows of a table, float32 [columns]: numbers as they are (NaN where missing), categories as codes.
-
-    Attributes:
-        columns: in the order of a row.
-        missing: texts that stand for a missing value.
-        decimal: the decimal mark of numbers that are written as text.
-        separator, quotes, encoding: of the CSV that it was made of, as in `data.csv` and `data.encoding`.
-    """
-
-    kind: Literal["table"] = "table"
-    columns: list[Annotated[NumberColumn | CategoryColumn, Field(discriminator="kind")]] = Field(min_length=1)
-    missing: list[str] = Field(default=[""])
-    decimal: Literal[".", ","] = "."
-    separator: str | None = None
-    quotes: bool = True
-    encoding: str | None = None
-
-    @property
-    def numbers(self) -> list[tuple[int, NumberColumn]]:
-        """Place in a row and column, of the numbers."""
-        return [(at, column) for at, column in enumerate(self.columns) if isinstance(column, NumberColumn)]
-
-    @property
-    def categories(self) -> list[tuple[int, CategoryColumn]]:
-        """Place in a row and column, of the categories."""
-        return [(at, column) for at, column in enumerate(self.columns) if isinstance(column, CategoryColumn)]
-
-
-class ClassTarget(Section):
-    """One of K classes; stored as int64 indices into `classes`."""
-
-    kind: Literal["class"] = "class"
-    classes: list[str] = Field(min_length=2)
-
-
-class NumberTarget(Section):
-    """A number; stored as float32, as it is. Models learn (value - mean) / std.
-
-    Attributes:
-        mean, std: over the training split.
-    """
-
-    kind: Literal["number"] = "number"
-    name: str
-    mean: float
-    std: float = Field(gt=0.0)
-
-
-class NextTokenTarget(Section):
-    """The token that follows each token of the inputs. Stored rows hold one token more than the context."""
-
-    kind: Literal["next_token"] = "next_token"
-
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.kind import InputKind
+from samebits.signature.next_token import NextTokenTarget
+from samebits.signature.number import NumberTarget
+from samebits.signature.table import TableInputs
+from samebits.signature.tokens import TokenInputs
 
 Inputs = Annotated[ImageInputs | TokenInputs | TableInputs, Field(discriminator="kind")]
 Target = Annotated[ClassTarget | NumberTarget | NextTokenTarget, Field(discriminator="kind")]
+
+_Kind = TypeVar("_Kind", bound=InputKind)
 
 
 class Signature(Section):
@@ -173,85 +36,49 @@ class Signature(Section):
     @property
     def row_shape(self) -> tuple[int, ...]:
         """Shape of one stored sample."""
-        if isinstance(self.inputs, ImageInputs):
-            return tuple(self.inputs.shape)
-        if isinstance(self.inputs, TokenInputs):
-            return (self.inputs.length + isinstance(self.target, NextTokenTarget),)
-        return (len(self.inputs.columns),)
+        held = int(self.target.stored_dtype is None)  # a row that holds its target, too, is one longer
+        first, *rest = self.inputs.row_shape
+        return (first + held, *rest)
 
     @property
     def row_dtype(self) -> str:
         """numpy name of the type of a stored sample, little-endian."""
-        if isinstance(self.inputs, ImageInputs):
-            return "|u1"
-        if isinstance(self.inputs, TokenInputs):
-            return "<u2" if self.inputs.vocabulary <= 1 << 16 else "<i4"
-        return "<f4"
-
-    @property
-    def target_dtype(self) -> str | None:
-        """numpy name of the type of a stored target; None where the inputs hold it."""
-        return {"class": "<i8", "number": "<f4", "next_token": None}[self.target.kind]
+        return self.inputs.row_dtype
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the outputs; none where the target is no class."""
-        return tuple(self.target.classes) if isinstance(self.target, ClassTarget) else ()
+        return self.target.labels
 
     @property
     def outputs(self) -> int:
         """Numbers that a model gives for one sample (for one position, where it predicts tokens)."""
-        if isinstance(self.target, ClassTarget):
-            return len(self.target.classes)
-        if isinstance(self.target, NextTokenTarget):
-            if not isinstance(self.inputs, TokenInputs):
-                raise UserError("a next token can be predicted from tokens alone", "make the data again: dvc repro")
-            return self.inputs.vocabulary
-        return 1
+        return self.target.width(self.inputs)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of a model's raw outputs for one sample of full length."""
+        return self.target.output_shape(self.inputs)
 
     @property
     def images(self) -> ImageInputs:
-        """The inputs, if they are images.
-
-        Raises:
-            UserError: if they are not.
-        """
-        if not isinstance(self.inputs, ImageInputs):
-            raise _wrong_kind("images", self.inputs.kind)
-        return self.inputs
+        """The inputs, if they are images; else UserError."""
+        return self._of(ImageInputs, "images")
 
     @property
     def tokens(self) -> TokenInputs:
-        """The inputs, if they are tokens.
-
-        Raises:
-            UserError: if they are not.
-        """
-        if not isinstance(self.inputs, TokenInputs):
-            raise _wrong_kind("tokens", self.inputs.kind)
-        return self.inputs
+        """The inputs, if they are tokens; else UserError."""
+        return self._of(TokenInputs, "tokens")
 
     @property
     def table(self) -> TableInputs:
-        """The inputs, if they are rows of a table.
+        """The inputs, if they are rows of a table; else UserError."""
+        return self._of(TableInputs, "rows of a table")
 
-        Raises:
-            UserError: if they are not.
-        """
-        if not isinstance(self.inputs, TableInputs):
-            raise _wrong_kind("rows of a table", self.inputs.kind)
-        return self.inputs
-
-
-_MODELS = {
-    "image": "convnet, resnet9, resnet18 or another for images",
-    "tokens": "bert or embedding_bag for classes, gpt for a language model",
-    "table": "tabular",
-}
-
-
-def _wrong_kind(wanted: str, found: str) -> UserError:
-    return UserError(
-        f"the model takes {wanted}, the prepared data are of kind {found}",
-        f"set model.name to one for such data ({_MODELS[found]}), or data.source to other data",
-    )
+    def _of(self, kind: type[_Kind], shown: str) -> _Kind:
+        if isinstance(self.inputs, kind):
+            return self.inputs
+        raise UserError(
+            f"the model takes {shown}, the prepared data are of kind {self.inputs.kind}",
+            f"set model.name to one for such data ({self.inputs.models}), or data.source to other data",
+        )

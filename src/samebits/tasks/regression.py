@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from samebits.params.section import Section
-from samebits.signature.signature import NumberTarget, Signature
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
 from samebits.tasks.ensemble import flatten_ensemble
 
 TARGET = "number"

@@ -8,7 +8,7 @@ from typing import Any
 from samebits.base.decimals import shown
 from samebits.base.errors import listed
 from samebits.base.files import csv_bytes, remove_unfinished, write_bytes, write_json
-from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, save_checkpoint
+from samebits.checkpoints.checkpoint import CheckpointConfig, copy_files, save_checkpoint
 from samebits.checkpoints.tied import named_weights
 from samebits.data.loading.prepared import DatasetInfo
 from samebits.params.section import Section
@@ -36,7 +36,7 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
         epoch=epoch,
     )
     save_checkpoint(context.project.checkpoint, weights, config)
-    copy_tokenizer(context.project.prepared, context.project.checkpoint, info.signature)
+    copy_files(context.project.prepared, context.project.checkpoint, info.signature)
 
     rows = _merged(state.curve)
     write_bytes(reports / "curves.csv", _csv(rows))

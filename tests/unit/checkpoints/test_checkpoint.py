@@ -15,7 +15,9 @@ from samebits.base.errors import UserError
 from samebits.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, load_config, save_checkpoint
 from samebits.models import build_model
 from samebits.models.convnet import Settings
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 
 SETTINGS = Settings(name="convnet", stages=[[4, 8]], dropout=0.5)
 CONFIG = CheckpointConfig(

@@ -13,6 +13,12 @@ from samebits.base.paths import Project
 from samebits.cli.summary import summarize
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.ran import record_path
+from samebits.signature.classes import ClassTarget
+from samebits.signature.next_token import NextTokenTarget
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
+from samebits.signature.table import NumberColumn, TableInputs
+from samebits.signature.tokens import TokenInputs
 
 TEST = {"accuracy": 0.98765, "macro_f1": None, "log_loss": 0.0456}
 INTERVAL = {"accuracy": {"low": 0.98, "high": 0.99}}
@@ -102,7 +108,9 @@ def test_without_results_the_fix_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_regression_shows_its_own_numbers(project: Project) -> None:
     test = {"r2": 0.93214, "rmse": 35.1, "mae": 22.25, "bias": 0.4, "median_absolute_error": 13.0}
     write_json(project.reports / "evaluation" / "metrics.json", {"test": test, "interval": {}})
-    info = {"title": "T", "counts": {"train": 1}, "signature": {"inputs": {"kind": "table"}}}
+    inputs = TableInputs(columns=[NumberColumn(name="x", mean=0.0, std=1.0, fill=0.0)])
+    signature = Signature(inputs=inputs, target=NumberTarget(name="y", mean=0.0, std=1.0)).model_dump()
+    info = {"title": "T", "counts": {"train": 1}, "signature": signature}
     write_json(project.prepared / "dataset.json", info)
     found = rows(project)
     assert (found["r2"], found["rmse"], found["mae"]) == ("0.9321", "35.1000", "22.2500")
@@ -111,12 +119,17 @@ def test_a_regression_shows_its_own_numbers(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "command"), [("class", "samebits predict --text TEXT"), ("next_token", "samebits generate PROMPT")]
+    ("target", "command"),
+    [
+        (ClassTarget(classes=["a", "b"]), "samebits predict --text TEXT"),
+        (NextTokenTarget(), "samebits generate PROMPT"),
+    ],
 )
-def test_models_of_texts_are_asked_in_their_own_way(project: Project, target: str, command: str) -> None:
+def test_models_of_texts_are_asked_in_their_own_way(project: Project, target: Any, command: str) -> None:
     test = {"loss": 3.2, "perplexity": 24.53, "bits_per_byte": 1.4, "accuracy": 0.31}
     write_json(project.reports / "evaluation" / "metrics.json", {"test": test, "interval": {}})
-    signature = {"inputs": {"kind": "tokens"}, "target": {"kind": target}}
+    inputs = TokenInputs(length=4, vocabulary=9, pad=0, tokenizer_sha256="0" * 64)
+    signature = Signature(inputs=inputs, target=target).model_dump()
     write_json(project.prepared / "dataset.json", {"title": "T", "counts": {"train": 1}, "signature": signature})
     found = rows(project)
     assert (found["perplexity"], found["bits_per_byte"]) == ("24.5300", "1.4000")

@@ -22,11 +22,11 @@ from samebits.checkpoints.checkpoint import CONFIG
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.inputs import EvaluationInputs, raw_outputs
-from samebits.evaluation.preview import Preview
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Misclassification, render_report
 from samebits.metrics.classification import evaluate_predictions, predictions_from_logits
 from samebits.params.evaluate import EvaluateParams
+from samebits.signature.kind import Preview
 
 SETTINGS = EvaluateParams(bootstrap=100, batch_size=16, mistakes=5)
 FILES = {

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from samebits.evaluation.sample_text import row_text, token_text
 from samebits.sharing.data_diff.version import PREPARED, Version, texts
+from samebits.signature.sample_text import row_text, token_text
 
 COLUMNS = [{"kind": "number", "name": "age"}, {"kind": "category", "name": "job", "values": ["clerk", "cook"]}]
 

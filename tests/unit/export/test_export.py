@@ -32,7 +32,10 @@ from samebits.export.export import MEASURED, _score, export
 from samebits.export.parity import measure_parity
 from samebits.export.torch_export import load_exported
 from samebits.params.export import ExportParams
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
 from samebits.tasks.classification import Classification
 from samebits.tracking.journal.tracker import NullTracker
 
@@ -263,8 +266,9 @@ def test_int8_that_cannot_be_made_leaves_nothing(tiny_context: Any, monkeypatch:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_score_that_is_undefined_is_left_out_and_int8_is_refused_without_one(count: int) -> None:
+    signature = SimpleNamespace(target=NumberTarget(name="y", mean=0.0, std=1.0))
     # The mean of three 0.1 is not 0.1.
-    split: Any = SimpleNamespace(targets=np.full(count, 0.1, np.float32), info=SimpleNamespace(classes=()))
+    split: Any = SimpleNamespace(targets=np.full(count, 0.1, np.float32), info=SimpleNamespace(signature=signature))
     assert _score(np.zeros(count, np.float32), split) == {}
     with pytest.raises(UserError, match="all of its targets are equal"):
         int8.measure_quantized(lambda x: x, np.zeros(count, np.float32), split, _score, 0.1)

@@ -13,7 +13,9 @@ from samebits.checkpoints.serving import build_serving
 from samebits.export import onnx, torch_export
 from samebits.models import bert, build_model
 from samebits.params.section import Section
-from samebits.signature.signature import ClassTarget, Signature, TokenInputs
+from samebits.signature.classes import ClassTarget
+from samebits.signature.signature import Signature
+from samebits.signature.tokens import TokenInputs
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings
 

@@ -19,7 +19,9 @@ from samebits.export.language_model import Floats, LanguageModelParity
 from samebits.models import build_model
 from samebits.models.gpt import Settings
 from samebits.params.export import ExportParams
-from samebits.signature.signature import NextTokenTarget, Signature, TokenInputs
+from samebits.signature.next_token import NextTokenTarget
+from samebits.signature.signature import Signature
+from samebits.signature.tokens import TokenInputs
 from samebits.tasks import build_task
 from samebits.tasks.language_model import Settings as Task
 

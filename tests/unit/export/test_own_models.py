@@ -17,7 +17,11 @@ from samebits.base.errors import UserError
 from samebits.checkpoints.serving import ServingModel, build_serving
 from samebits.export import onnx, torch_export
 from samebits.export.reason import reason
-from samebits.signature.signature import ClassTarget, ImageInputs, NextTokenTarget, Signature, Target, TokenInputs
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.next_token import NextTokenTarget
+from samebits.signature.signature import Signature, Target
+from samebits.signature.tokens import TokenInputs
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings as Classification
 from samebits.tasks.language_model import Settings as LanguageModel

@@ -19,7 +19,9 @@ from samebits.base.errors import UserError
 from samebits.checkpoints.serving import ServingModel
 from samebits.export import torch_export
 from samebits.export.pt2_archive import CONSTANTS, MODEL, SAMPLE_INPUTS, WEIGHTS, pack, unpack
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 from samebits.tasks.classification import Classification
 
 Members = dict[str, bytes]

@@ -19,7 +19,7 @@ from PIL import Image
 from samebits.cli.main import main
 from samebits.export.card import model_card
 from samebits.export.export import export
-from samebits.export.usage import READERS, reader_files
+from samebits.export.usage import reader_files
 from samebits.inference.generate import open_writer
 from samebits.inference.image import classify
 from samebits.inference.sampling import GREEDY
@@ -27,6 +27,11 @@ from samebits.inference.text import predict_texts
 from samebits.models.embedding_bag import Settings as Bag
 from samebits.models.gpt import Settings as Gpt
 from samebits.params.export import ExportParams
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.kind import InputKind
+from samebits.signature.signature import Signature
+from samebits.signature.table import TableInputs
 from tests.helpers.image_project import make_context
 from tests.helpers.table_project import make_table_context
 from tests.helpers.text_project import make_running_text_context, make_text_context, save_untrained
@@ -123,9 +128,9 @@ def test_language_models(tmp_path: Path, libraries: Path) -> None:
     assert found
 
 
-@pytest.mark.parametrize("kind", READERS)
-def test_what_lies_beside_a_model_stands_alone(kind: str) -> None:
-    ((name, data),) = reader_files(kind).items()
+@pytest.mark.parametrize("inputs", [ImageInputs, TableInputs])
+def test_what_lies_beside_a_model_stands_alone(inputs: type[InputKind]) -> None:
+    ((name, data),) = reader_files(inputs).items()
     assert name.endswith(".py")
     assert b"samebits import" not in data
     assert b"import samebits" not in data
@@ -135,11 +140,12 @@ HOSTILE = ["a|b", "<script>alert(1)</script>", "`x`", "[a](javascript:x)", "$1$"
 
 
 def test_names_of_the_data_are_shown_as_they_are() -> None:
+    signature = Signature(
+        inputs=ImageInputs(shape=[1, 4, 4], mean=[0.5], std=[0.2]),
+        target=ClassTarget(classes=HOSTILE + [f"class {k}" for k in range(3000)]),
+    )
     metadata = {
         "task": "classification",
-        "labels": HOSTILE + [f"class {k}" for k in range(3000)],
-        "preprocessing": {"kind": "image", "input": "images", "dtype": "uint8", "shape": [1, 4, 4], "resize": "pad"},
-        "output": {"name": "probabilities", "dtype": "float32", "meaning": "m"},
         "model": {"name": "mlp", "epoch": 1, "step": 1, "weights_sha256": "0"},
         "dataset": {"title": "A <b>title</b>", "licence": "none", "digest": "0"},
     }
@@ -152,7 +158,7 @@ def test_names_of_the_data_are_shown_as_they_are() -> None:
         "tolerance": 1e-5,
         "formats": {"onnx": entry},
     }
-    card = model_card(report, metadata, {"train": 1, "validation": 1, "test": 1})
+    card = model_card(report, metadata, signature, {"train": 1, "validation": 1, "test": 1})
     line = next(line for line in card.splitlines() if line.startswith("| labels"))
     shown = re.sub(r"\\(.)", r"\1", line.removeprefix("| labels | ").removesuffix(" |"))
     assert shown.startswith(", ".join(HOSTILE[:6]) + ", two lines, " + "x" * 59 + "…, class 0")

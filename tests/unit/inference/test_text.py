@@ -17,7 +17,7 @@ import torch
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
-from samebits.checkpoints.checkpoint import CheckpointConfig, copy_tokenizer, load_checkpoint, save_checkpoint
+from samebits.checkpoints.checkpoint import CheckpointConfig, copy_files, load_checkpoint, save_checkpoint
 from samebits.checkpoints.serving import ServingModel
 from samebits.cli.main import main
 from samebits.data.loading.batches import Batches
@@ -80,7 +80,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         epoch=1,
     )
     save_checkpoint(project.checkpoint, model.state_dict(), config)
-    copy_tokenizer(project.prepared, project.checkpoint, info.signature)
+    copy_files(project.prepared, project.checkpoint, info.signature)
     export(ExportParams(batch_sizes=[1, 5]), context=context)
     return project
 
@@ -188,10 +188,10 @@ def test_a_model_needs_its_own_tokenizer(project: Project, tmp_path: Path) -> No
 def test_a_checkpoint_takes_no_other_tokenizer(project: Project, tmp_path: Path) -> None:
     signature = read_info(project.prepared).signature
     with pytest.raises(UserError, match="cannot be read"):
-        copy_tokenizer(tmp_path, tmp_path / "to", signature)
+        copy_files(tmp_path, tmp_path / "to", signature)
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(UserError, match="is not the tokenizer"):
-        copy_tokenizer(tmp_path, tmp_path / "to", signature)
+    with pytest.raises(UserError, match="is not the one that the data were encoded with"):
+        copy_files(tmp_path, tmp_path / "to", signature)
     assert not (tmp_path / "to").exists()
 
 

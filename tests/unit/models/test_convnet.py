@@ -9,7 +9,9 @@ from torch import nn
 from samebits.base.errors import UserError
 from samebits.models import build_model
 from samebits.models.convnet import ConvNet, Settings, build
-from samebits.signature.signature import ClassTarget, NumberColumn, Signature, TableInputs
+from samebits.signature.classes import ClassTarget
+from samebits.signature.signature import Signature
+from samebits.signature.table import NumberColumn, TableInputs
 from tests.helpers.signatures import images
 
 

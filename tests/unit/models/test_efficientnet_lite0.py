@@ -14,7 +14,9 @@ from samebits.data.fetching.catalog import load_card
 from samebits.data.fetching.fetch import fetch
 from samebits.models import build_model, efficientnet_lite0, resnet9
 from samebits.params.transfer import TransferParams
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 from samebits.training.pretrained.find import is_torchs_own
 from samebits.training.pretrained.load import load_pretrained, read_weights
 from tests.helpers.signatures import images

@@ -11,7 +11,9 @@ from torch import nn
 
 from samebits.base.errors import UserError
 from samebits.models.gpt import Gpt, Settings, build, rotary_angles, rotate
-from samebits.signature.signature import NextTokenTarget, Signature, TokenInputs
+from samebits.signature.next_token import NextTokenTarget
+from samebits.signature.signature import Signature
+from samebits.signature.tokens import TokenInputs
 
 CONTEXT, VOCABULARY = 24, 50
 

@@ -15,7 +15,9 @@ from samebits.base.errors import UserError
 from samebits.models import build_model, efficientnet_lite0, mlp, own, resnet9
 from samebits.models.layers import resnet
 from samebits.params.transfer import TransferParams
-from samebits.signature.signature import NumberColumn, NumberTarget, Signature, TableInputs
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
+from samebits.signature.table import NumberColumn, TableInputs
 from samebits.training.pretrained.load import load_pretrained
 from tests.helpers.signatures import images
 from tests.helpers.workspace import ROOT

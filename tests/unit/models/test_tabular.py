@@ -11,15 +11,11 @@ import torch
 from samebits.base.errors import UserError
 from samebits.models import build_model
 from samebits.models.tabular import Periodic, Piecewise, Settings
-from samebits.signature.signature import (
-    CategoryColumn,
-    ClassTarget,
-    ImageInputs,
-    NumberColumn,
-    NumberTarget,
-    Signature,
-    TableInputs,
-)
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
+from samebits.signature.table import CategoryColumn, NumberColumn, TableInputs
 
 SMALL: dict[str, Any] = {"name": "tabular", "embedding": 4, "width": 16, "members": 3, "frequencies": 5}
 NUMBER = NumberTarget(name="y", mean=5.0, std=2.0)

@@ -10,7 +10,9 @@ from samebits.base.errors import UserError
 from samebits.models import bert, build_model, embedding_bag
 from samebits.params.section import Section
 from samebits.params.transfer import TransferParams
-from samebits.signature.signature import ClassTarget, Signature, TokenInputs
+from samebits.signature.classes import ClassTarget
+from samebits.signature.signature import Signature
+from samebits.signature.tokens import TokenInputs
 from samebits.training.pretrained.load import load_pretrained
 
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from samebits.preprocess.table import build
-from samebits.signature.signature import CategoryColumn, NumberColumn, TableInputs
+from samebits.signature.table import CategoryColumn, NumberColumn, TableInputs
 
 NAN = math.nan
 

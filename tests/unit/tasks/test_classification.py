@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from samebits.base.errors import UserError
-from samebits.signature.signature import NumberTarget, Signature
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings
 from tests.helpers.logits import IMAGES, LOGITS, SIGNATURE, TARGETS, by_hand

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from samebits.base.errors import UserError
-from samebits.signature.signature import ClassTarget, NumberColumn, NumberTarget, Signature, TableInputs
+from samebits.signature.classes import ClassTarget
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
+from samebits.signature.table import NumberColumn, TableInputs
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings as ClassSettings
 from samebits.tasks.regression import Settings

@@ -22,7 +22,9 @@ from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import Split
 from samebits.params.train import TrainParams
 from samebits.preprocess.image import Normalize
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 from samebits.tasks.classification import Classification
 from samebits.training.loop import Observer, OutOfMemory, Training, out_of_memory
 from samebits.training.optim.ema import ModelEma

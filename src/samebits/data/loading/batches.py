@@ -18,7 +18,6 @@ from samebits.data.loading.prepared import Split
 from samebits.data.loading.sequential import Batch
 from samebits.data.loading.tensors import as_tensor
 from samebits.params.augment import AugmentParams
-from samebits.signature.signature import ImageInputs
 
 _STEPS_DRAWN = 32
 """Steps whose random numbers are drawn at once: those of 32 batches of 256 images fit a core's second-level cache."""
@@ -75,8 +74,8 @@ class Batches:
         indices = self.indices(step)
         inputs, targets = self.split.samples(indices)
         kind = self.split.info.signature.inputs
-        if self.augment is not None and isinstance(kind, ImageInputs):
-            inputs = apply(inputs, self._random_draws(step, self.augment), self.augment, fill=kind.mean_pixel)
+        if self.augment is not None and kind.augments:
+            inputs = apply(inputs, self._random_draws(step, self.augment), self.augment, fill=kind.fill)
         return Batch(as_tensor(inputs), as_tensor(targets), indices)
 
     def stream(self, start: int, stop: int, workers: int = 1) -> Generator[Batch]:

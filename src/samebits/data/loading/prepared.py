@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature, TokenInputs
+from samebits.signature.signature import Signature
 
 FORMAT_VERSION = 2
 SPLITS = ("train", "validation", "test")
@@ -138,24 +138,16 @@ class Split:
         """
         rows = self.rows(indices)
         if self.targets is None:
-            return rows[:, :-1], rows[:, 1:].astype(np.int64)
-        inputs = self.info.signature.inputs
-        if isinstance(inputs, TokenInputs) and inputs.pad is not None:
-            used = np.flatnonzero((rows != inputs.pad).any(axis=0))
-            rows = rows[:, : int(used[-1]) + 1 if len(used) else 1]
-        return rows, self.targets[indices]
+            return self.info.signature.target.from_rows(rows)
+        return self.info.signature.inputs.used(rows), self.targets[indices]
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Unpadded length of each text in tokens; 1 for other inputs: int64 [n]."""
-        inputs = self.info.signature.inputs
-        if not isinstance(inputs, TokenInputs) or inputs.pad is None:
-            return np.ones(len(self), dtype=np.int64)
         found = [np.empty(0, dtype=np.int64)]
         for start in range(0, len(self), _CHUNK):
             rows = self.rows(np.arange(start, min(start + _CHUNK, len(self)), dtype=np.int64))
-            used = rows != inputs.pad
-            found.append(np.where(used.any(axis=1), rows.shape[1] - used[:, ::-1].argmax(axis=1), 0))
-        return np.concatenate(found).astype(np.int64)
+            found.append(self.info.signature.inputs.lengths(rows))
+        return np.concatenate(found)
 
     def rows(self, indices: npt.NDArray[np.int64]) -> Array:
         """Gather samples as they are stored, in the order asked for: [len(indices), *row_shape], a copy.
@@ -212,7 +204,9 @@ def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
     shards = info.shards[split]
     rows = tuple(shard.rows for shard in shards)
     shape, dtype = signature.row_shape, np.dtype(signature.row_dtype)
-    targets = None if signature.target_dtype is None else np.empty(sum(rows), dtype=signature.target_dtype)
+    target = signature.target
+    stored = None if target.stored_dtype is None else (sum(rows), *target.stored_shape)
+    targets = None if stored is None else np.empty(stored, dtype=target.stored_dtype)
     whole = np.empty((sum(rows), *shape), dtype=dtype) if in_memory else None
     mapped: list[Array] = []
     at = 0
@@ -237,11 +231,8 @@ def _targets(folder: Path, shard: ShardInfo, dtype: np.dtype[Any]) -> Array:
 
 
 def _check_targets(folder: Path, split: str, targets: Array, info: DatasetInfo) -> None:
-    if isinstance(info.signature.target, ClassTarget):
-        if targets.min() < 0 or targets.max() >= len(info.classes):
-            raise UserError(f"{folder}: a label of split {split} is none of the {len(info.classes)} classes", _FIX)
-    elif not np.isfinite(targets).all():
-        raise UserError(f"{folder}: a target of split {split} is not finite", _FIX)
+    if problem := info.signature.target.problem(targets):
+        raise UserError(f"{folder}, split {split}: {problem}", _FIX)
 
 
 def _load(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], sha256: str) -> Array:
@@ -287,7 +278,4 @@ def _parse(value: dict[str, Any]) -> DatasetInfo:
     for split in SPLITS:
         if sum(shard.rows for shard in info.shards[split]) != info.counts[split]:
             raise ValueError(f"the shards of {split} do not add up to its count")
-    inputs = info.signature.inputs
-    if isinstance(inputs, ImageInputs) and {len(inputs.mean), len(inputs.std)} != {inputs.shape[0]}:
-        raise ValueError("the statistics are not one value a channel")
     return info

@@ -22,7 +22,6 @@ from samebits.data.loading.order import epoch_order, steps_in_epoch
 from samebits.data.loading.prepared import Split, SplitName, open_split, read_info
 from samebits.data.loading.tensors import as_tensor
 from samebits.params.augment import AugmentParams
-from samebits.signature.signature import ImageInputs
 
 Item = tuple[torch.Tensor, torch.Tensor]
 
@@ -140,8 +139,8 @@ class _AugmentedBatches(PreparedDataset):
         rows = np.array(indices, dtype=np.int64)
         inputs, targets = self.samples.samples(rows)
         kind = self.samples.info.signature.inputs
-        if self.augment is not None and isinstance(kind, ImageInputs):
-            fill = kind.mean_pixel
+        if self.augment is not None and kind.augments:
+            fill = kind.fill
             inputs = augment_batch(inputs, rows, self.augment, seed=self.seed, epoch=self.epoch, fill=fill)
         return as_tensor(inputs), as_tensor(targets)
 

@@ -31,7 +31,6 @@ from samebits.data.readers.labels import differ_in_case
 from samebits.data.readers.own_files import OwnFiles
 from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, others_line, read_source
 from samebits.params.data import DataParams
-from samebits.signature.signature import ClassTarget
 
 if TYPE_CHECKING:
     from samebits.base.paths import Project
@@ -240,10 +239,9 @@ def describe(info: Mapping[str, Any], encoded: Encoded, duplicates: str) -> Iter
     """The lines that the stage prints. `duplicates`: the setting."""
     counts, audit = info["counts"], info["audit"]
     yield f"{info['title']}: " + ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
-    target = encoded.signature.target
-    if isinstance(target, ClassTarget):
-        yield f"{len(target.classes):,} classes: {listed([_short(name) for name in target.classes], 20)}"
-        if alike := differ_in_case(target.classes):
+    if classes := encoded.signature.classes:
+        yield f"{len(classes):,} classes: {listed([_short(name) for name in classes], 20)}"
+        if alike := differ_in_case(classes):
             shown = listed([" and ".join(map(_short, group)) for group in alike], 5)
             yield f"classes that differ in case alone: {shown}; if they are one class, write them alike"
     found = [f"{n:,} duplicates in {split}" for split, n in audit["duplicates"].items() if n]

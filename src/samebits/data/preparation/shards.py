@@ -129,8 +129,8 @@ def _write_split(folder: Path, name: str, split: SplitData, target: int, signatu
         inputs = npy_bytes(split.read(np.arange(start, end, dtype=np.int64)).astype(signature.row_dtype, copy=False))
         write_bytes(folder / f"shards/{name}-{k:05d}.npy", inputs)
         targets = None
-        if split.targets is not None and signature.target_dtype is not None:
-            targets = npy_bytes(split.targets[start:end].astype(signature.target_dtype))
+        if split.targets is not None:
+            targets = npy_bytes(split.targets[start:end].astype(signature.target.stored_dtype))
             write_bytes(folder / f"shards/{name}-{k:05d}-targets.npy", targets)
         shards.append(
             ShardInfo(
@@ -194,8 +194,8 @@ def dataset_digest(signature: Signature, splits: dict[str, SplitData]) -> str:
         split = splits[name]
         digest.update(f"{name} {len(split)}\n".encode())
         digest.update(np.ascontiguousarray(split.hashes).data)
-        if split.targets is not None and signature.target_dtype is not None:
-            digest.update(np.ascontiguousarray(split.targets.astype(signature.target_dtype)).data)
+        if split.targets is not None:
+            digest.update(np.ascontiguousarray(split.targets.astype(signature.target.stored_dtype)).data)
     return digest.hexdigest()
 
 

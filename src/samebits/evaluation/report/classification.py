@@ -17,7 +17,7 @@ from samebits.evaluation.report.page import data_url, render
 from samebits.metrics.classification import ClassScores, Metrics, Predictions
 
 if TYPE_CHECKING:
-    from samebits.evaluation.preview import Preview
+    from samebits.signature.kind import Preview
 
 _TABLE_UP_TO = 40  # classes; a larger confusion matrix is a picture, not a table
 _PAIRS = 8

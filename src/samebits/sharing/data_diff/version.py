@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from samebits.base.errors import UserError
-from samebits.evaluation.sample_text import row_text, token_text
 from samebits.sharing.remote.captured_logs import captured_logs
 from samebits.sharing.remote.objects import files_at, whole_message
-from samebits.signature.signature import TOKENIZER
+from samebits.signature.sample_text import row_text, token_text
+from samebits.signature.tokens import TOKENIZER
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -163,4 +163,4 @@ def texts(version: Version, rows: Iterable[npt.NDArray[Any]], longest: int = 300
     tokenizer = version.tokenizer()
     if tokenizer is None:
         return [" ".join(map(str, row.tolist()))[:longest] for row in rows]
-    return [token_text(tokenizer, row, inputs.get("pad"), longest) for row in rows]
+    return [token_text(tokenizer.decode, row, inputs.get("pad"), longest) for row in rows]

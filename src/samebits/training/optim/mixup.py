@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from samebits.base.errors import UserError
 from samebits.params.augment import AugmentParams
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.signature import Signature
 
 
 def require_mixable(params: AugmentParams, signature: Signature) -> None:
@@ -24,7 +24,7 @@ def require_mixable(params: AugmentParams, signature: Signature) -> None:
         UserError: if something is to be mixed that is no image of a class.
     """
     mixes = params.mixup or params.cutmix
-    if mixes and not (isinstance(signature.inputs, ImageInputs) and isinstance(signature.target, ClassTarget)):
+    if mixes and not (signature.inputs.augments and signature.target.mixes):
         raise UserError(
             "augment.mixup and augment.cutmix are for images of classes", "set both to 0.0, or data.source to such data"
         )

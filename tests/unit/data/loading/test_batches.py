@@ -50,7 +50,7 @@ def test_a_batch_is_a_slice_of_its_epochs_order(split: Split) -> None:
     assert np.array_equal(batch.indices, order[3 * 32 : 4 * 32])
     assert torch.equal(batch.targets, torch.from_numpy(split.labels[batch.indices]))
     images = split.rows(batch.indices)
-    expected = augment(images, batch.indices, AUGMENT, seed=3, epoch=2, fill=split.info.signature.images.mean_pixel)
+    expected = augment(images, batch.indices, AUGMENT, seed=3, epoch=2, fill=split.info.signature.images.fill)
     assert np.array_equal(batch.inputs.numpy(), expected)
     assert (batch.inputs.dtype, batch.targets.dtype, batch.indices.dtype) == (torch.uint8, torch.int64, np.int64)
 
@@ -61,7 +61,7 @@ def test_numbers_drawn_for_many_steps_are_those_of_each(split: Split) -> None:
     per = batches.steps_per_epoch
     assert per > 2 * _STEPS_DRAWN
     order = [epoch_order(len(split), 3, epoch, shard_rows=split.shard_rows) for epoch in (0, 1)]
-    fill = split.info.signature.images.mean_pixel
+    fill = split.info.signature.images.fill
     border = _STEPS_DRAWN
     for step in (border - 1, border, 2 * border, border - 2, per - 1, per, per + border, per - 2, 0, per + per - 1):
         epoch, place = divmod(step, per)

@@ -78,7 +78,7 @@ def test_info(prepared: Path) -> None:
     inputs = info.signature.images
     assert inputs.mean == pytest.approx([pixels.mean()], abs=1e-12)
     assert inputs.std == pytest.approx([pixels.std()], abs=1e-12)
-    assert inputs.mean_pixel == (round(pixels.mean() * 255),)
+    assert inputs.fill == (round(pixels.mean() * 255),)
     assert info.counts["train"] + info.counts["validation"] == 300
     assert info.class_counts["train"] == tuple(np.bincount(train.labels))
     assert info.split_bytes("test") == 40 * 30

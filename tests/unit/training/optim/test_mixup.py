@@ -7,7 +7,8 @@ import torch
 
 from samebits.base.errors import UserError
 from samebits.params.augment import AugmentParams
-from samebits.signature.signature import NumberTarget, Signature
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings
 from samebits.training.optim.mixup import mix, require_mixable

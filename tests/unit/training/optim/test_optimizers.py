@@ -10,7 +10,9 @@ from torch import nn, optim
 
 from samebits.models import tabular
 from samebits.params.train import AdamParams, MuonParams, SGDParams
-from samebits.signature.signature import CategoryColumn, NumberColumn, NumberTarget, Signature, TableInputs
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
+from samebits.signature.table import CategoryColumn, NumberColumn, TableInputs
 from samebits.training.optim.optimizers import MuonWithAdamW, build_optimizer, set_learning_rate
 from samebits.training.resume.state import TrainingState
 

@@ -27,7 +27,9 @@ from samebits.params.data import DataParams
 from samebits.params.runtime import RuntimeParams
 from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams
-from samebits.signature.signature import ClassTarget, Signature, TokenInputs
+from samebits.signature.classes import ClassTarget
+from samebits.signature.signature import Signature
+from samebits.signature.tokens import TokenInputs
 from samebits.tasks.classification import Settings as TaskSettings
 from samebits.tracking.journal.tracker import NullTracker
 from samebits.training.pretrained.find import find_weights

@@ -12,7 +12,9 @@ import torch
 from samebits.base.errors import UserError
 from samebits.models.convnet import Settings, build
 from samebits.params.train import AdamParams, SGDParams
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.resume.state import TrainingState

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.data.readers.image.pixels import Resize
 from samebits.data.readers.reader import Array, Encoded, Int64, Raw
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 
 _CHUNK = 4096
 

@@ -17,15 +17,10 @@ from samebits.data.readers.table.leakage import require_no_leaks
 from samebits.data.readers.table.target import Target
 from samebits.params.data import DataParams
 from samebits.params.table import TableParams
-from samebits.signature.signature import (
-    DATE_PARTS,
-    CategoryColumn,
-    ClassTarget,
-    NumberColumn,
-    NumberTarget,
-    Signature,
-    TableInputs,
-)
+from samebits.signature.classes import ClassTarget
+from samebits.signature.number import NumberTarget
+from samebits.signature.signature import Signature
+from samebits.signature.table import DATE_PARTS, CategoryColumn, NumberColumn, TableInputs
 
 _MOST_VALUES = 10_000
 _DIVERSE_FROM, _DIVERSE_SHARE = 50, 0.2

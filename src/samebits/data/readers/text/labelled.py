@@ -25,7 +25,9 @@ from samebits.data.readers.splits import split_of
 from samebits.data.readers.text.tokenizer import PretrainedTokenizer, encode_texts, fit_tokenizer
 from samebits.data.readers.times import no_time, read_times
 from samebits.params.text import TextParams
-from samebits.signature.signature import TOKENIZER, ClassTarget, Signature, TokenInputs
+from samebits.signature.classes import ClassTarget
+from samebits.signature.signature import Signature
+from samebits.signature.tokens import TOKENIZER, TokenInputs
 
 MAX_CLASSES = 10_000
 

@@ -28,7 +28,9 @@ from samebits.data.readers.text.chunks import segments
 from samebits.data.readers.text.documents import documents, read_text
 from samebits.data.readers.text.tokenizer import PretrainedTokenizer, read_tokenizer
 from samebits.params.text import TextParams
-from samebits.signature.signature import NextTokenTarget, Signature, TokenInputs
+from samebits.signature.next_token import NextTokenTarget
+from samebits.signature.signature import Signature
+from samebits.signature.tokens import TokenInputs
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

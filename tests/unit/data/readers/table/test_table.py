@@ -15,7 +15,9 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.data.preparation.shards import dataset_digest, write_prepared
 from samebits.data.readers.reader import Encoded, Raw
-from samebits.signature.signature import CategoryColumn, ClassTarget, NumberColumn, NumberTarget
+from samebits.signature.classes import ClassTarget
+from samebits.signature.number import NumberTarget
+from samebits.signature.table import CategoryColumn, NumberColumn
 from tests.helpers.tables import COLUMNS, csv_text, prepare, rows, write_parquet
 
 

@@ -19,7 +19,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
 from samebits.data.readers.decoding import clean
 from samebits.data.readers.text.tokenizer import SPECIAL, PretrainedTokenizer, cleaning, encode_texts
-from samebits.signature.signature import TokenInputs
+from samebits.signature.tokens import TokenInputs
 from tests.helpers.texts import SAMPLES, texts_of
 from tests.helpers.tokenizer import fit
 

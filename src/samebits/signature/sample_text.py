@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 
 def row_text(columns: Sequence[Mapping[str, Any]], row: npt.NDArray[Any]) -> str:
@@ -28,14 +25,15 @@ def row_text(columns: Sequence[Mapping[str, Any]], row: npt.NDArray[Any]) -> str
     return ", ".join(cells)
 
 
-def token_text(tokenizer: Tokenizer, row: npt.NDArray[Any], pad: int | None, longest: int) -> str:
+def token_text(decode: Callable[[list[int]], str], row: npt.NDArray[Any], pad: int | None, longest: int) -> str:
     """Tokens, [L], as their text without special ones; one that was cut, to the row or to `longest` letters, ends with
     an ellipsis.
 
     Args:
+        decode: tokens to their text, without special ones.
         pad: the token that fills short rows up; None: rows are all full.
     """
     used = row if pad is None else row[row != pad]
-    text = tokenizer.decode(used.tolist(), skip_special_tokens=True).strip()
+    text = decode(used.tolist()).strip()
     cut = len(used) == len(row) or len(text) > longest
     return text[:longest] + (" …" if cut else "")

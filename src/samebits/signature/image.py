@@ -1,0 +1,90 @@
+"""Images."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from samebits.signature.kind import Array, Decode, InputKind, Preview, ReadingCode
+
+
+class ImageInputs(InputKind):
+    """Images, uint8 [C, H, W].
+
+    Attributes:
+        shape: [C, H, W].
+        mean: of each channel over the training split, of pixels scaled to [0, 1].
+        std: likewise; the population's. 0 for a constant channel.
+        resize: how files of another aspect ratio are brought to the shape (see `samebits.data.readers.image.pixels`).
+        value_range: the values of grey image files of more than 8 bits that become 0 and 255; left out where it is the
+            full range of 16 bits.
+    """
+
+    kind: Literal["image"] = "image"
+    shape: list[int] = Field(min_length=3, max_length=3)
+    mean: list[float]
+    std: list[float]
+    resize: Literal["pad", "crop", "stretch"] = "pad"
+    value_range: list[float] | None = Field(
+        default=None, min_length=2, max_length=2, exclude_if=lambda value: value is None
+    )
+
+    input_name: ClassVar[str] = "images"
+    served_dtype: ClassVar[str] = "uint8"
+    models: ClassVar[str] = "convnet, resnet9, resnet18 or another for images"
+    predict: ClassVar[str] = "samebits predict IMAGE..."
+    batch: ClassVar[str] = "images, float [N, C, H, W], normalised"
+    pictures: ClassVar[bool] = True
+    augments: ClassVar[bool] = True
+    reader: ClassVar[str | None] = "pixels.py"
+
+    @model_validator(mode="after")
+    def _of_each_channel(self) -> ImageInputs:
+        if {len(self.mean), len(self.std)} != {self.shape[0]}:
+            raise ValueError("the statistics are not one value a channel")
+        return self
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return tuple(self.shape)
+
+    @property
+    def row_dtype(self) -> str:
+        return "|u1"
+
+    @property
+    def described(self) -> str:
+        _, height, width = self.shape
+        return f"{self._colours} images of {width} × {height} pixels"
+
+    @property
+    def served(self) -> str:
+        _, height, width = self.shape
+        return f"{self._colours} images of {width}×{height} pixels as raw pixels"
+
+    @property
+    def _colours(self) -> str:
+        return {1: "grey", 3: "RGB"}.get(self.shape[0], f"{self.shape[0]}-channel")
+
+    @property
+    def fill(self) -> tuple[int, ...]:
+        """The mean of each channel as a pixel value, 0 to 255."""
+        return tuple(round(value * 255) for value in self.mean)
+
+    def previews(self, rows: Array, decode: Decode) -> list[Preview]:
+        return [Preview(image=row) for row in rows]
+
+    def reading_code(self) -> ReadingCode:
+        channels, height, width = self.shape
+        arguments = f'{channels}, ({width}, {height}), "{self.resize}"'
+        if self.value_range:
+            arguments += f", value_range={self.value_range}"
+        return ReadingCode(
+            ["from pathlib import Path", "import numpy", "from pixels import load_pixels"],
+            [
+                'paths = [Path("first.png"), Path("second.png")]',
+                f"images = numpy.stack([load_pixels(path, {arguments}) for path in paths])",
+            ],
+            documented="read_image",
+        )

@@ -1,0 +1,240 @@
+"""What the code asks of a kind of inputs, and of a kind of target. Each kind answers in its class, and nowhere else.
+
+A kind is written into `dataset.json`, the checkpoint and every exported file, so it holds values alone. Code that needs
+torch, Pillow or a plotting library lies in modules that have the kind's name: `preprocess/KIND.py`,
+`inference/KIND.py` and `evaluation/KIND.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.params.section import Section
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+Decode = Callable[[list[int]], str]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A stored sample for people: an image, uint8 [C, H, W], or a text."""
+
+    image: npt.NDArray[np.uint8] | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class ReadingCode:
+    """Lines of a model card that make the model's input of files.
+
+    Attributes:
+        imports: the first lines of the block.
+        read: lines that leave the input in a variable of its name.
+        metadata: whether they need the file's metadata, as `inputs`.
+        documented: a function of the kind's `reader` whose documentation says how a file is read; empty for none.
+    """
+
+    imports: Sequence[str]
+    read: Sequence[str]
+    metadata: bool = False
+    documented: str = ""
+
+
+class InputKind(Section):
+    """A kind of inputs.
+
+    Attributes:
+        input_name: of the input in exported files.
+        served_dtype: numpy's name of its type there.
+        models: for the message to someone whose model takes another kind.
+        predict: a command for the summary.
+        batch: for people, what a model gets.
+        pictures: whether a preview is an image.
+        augments: whether `augment` changes the samples, and mixup mixes them.
+        reader: a file beside exported models that reads files as the training data were read (`export/usage.py`); None
+            where something else does that.
+    """
+
+    input_name: ClassVar[str]
+    served_dtype: ClassVar[str]
+    models: ClassVar[str]
+    predict: ClassVar[str]
+    batch: ClassVar[str]
+    pictures: ClassVar[bool] = False
+    augments: ClassVar[bool] = False
+    reader: ClassVar[str | None] = None
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one sample as it is stored."""
+        raise NotImplementedError
+
+    @property
+    def row_dtype(self) -> str:
+        """numpy's name of the type of a stored sample, little-endian."""
+        raise NotImplementedError
+
+    @property
+    def described(self) -> str:
+        """One phrase: `grey images of 28 × 28 pixels`."""
+        raise NotImplementedError
+
+    @property
+    def served(self) -> str:
+        """What an exported file takes: `grey images of 28 × 28 pixels as raw pixels`."""
+        raise NotImplementedError
+
+    @property
+    def layout(self) -> str:
+        """Axes of the input in exported files: `[N, 1, 28, 28]`."""
+        return f"[N, {', '.join(map(str, self.row_shape))}]"
+
+    @property
+    def axes(self) -> dict[int, str]:
+        """Axes of the input that may have any length, with their names."""
+        return {0: "batch"}
+
+    @property
+    def largest(self) -> dict[str, int]:
+        """The largest length of such axes other than `batch`."""
+        return {}
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Files that travel beside a model of such inputs: name -> SHA-256."""
+        return {}
+
+    @property
+    def fill(self) -> tuple[int, ...]:
+        """What augmentation writes where there is no pixel, of each channel."""
+        return ()
+
+    @property
+    def column_groups(self) -> dict[str, list[int]]:
+        """Of inputs that have columns: the name of each to its places in a row."""
+        return {}
+
+    def used(self, rows: Array) -> Array:
+        """Stored rows without what fills them up: [n, L] as long as the longest."""
+        return rows
+
+    def lengths(self, rows: Array) -> npt.NDArray[np.int64]:
+        """What the length buckets sort by, int64 [n]."""
+        return np.ones(len(rows), dtype=np.int64)
+
+    def two_samples(self) -> Array:
+        """Two stored samples of zeros, to try a model out with."""
+        return np.zeros((2, *self.row_shape), dtype=self.row_dtype)
+
+    def previews(self, rows: Array, decode: Decode) -> list[Preview]:
+        """Stored samples for people. `decode`: of texts, tokens to the text."""
+        raise NotImplementedError
+
+    def reading_code(self) -> ReadingCode:
+        """How a model card shows that files become inputs."""
+        raise NotImplementedError
+
+    def card_sections(self) -> list[str]:
+        """More Markdown lines for the model card."""
+        return []
+
+
+class TargetKind(Section):
+    """A kind of target.
+
+    Attributes:
+        evaluator: the module of `samebits.evaluation` that judges it.
+        output_name: of the answers in exported files.
+        meaning: of the answers, for the metadata of exported files.
+        stored_dtype: numpy's name of the type of a stored target; None where the rows of the inputs hold it.
+        decided: what a sample gets by its answer, for messages.
+        predict: a command for the summary, where it is not that of the inputs.
+        mixes: whether mixup can mix it.
+        generates: whether a model of it is exported with a cache, to write one step after the other.
+    """
+
+    evaluator: ClassVar[str]
+    output_name: ClassVar[str]
+    meaning: ClassVar[str]
+    stored_dtype: ClassVar[str | None]
+    decided: ClassVar[str] = "answer"
+    predict: ClassVar[str] = ""
+    mixes: ClassVar[bool] = False
+    generates: ClassVar[bool] = False
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Shape of one stored target."""
+        return ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the outputs; none where the target is no class."""
+        return ()
+
+    def width(self, inputs: InputKind) -> int:
+        """Numbers that a model gives for one sample, or for each of its positions."""
+        raise NotImplementedError
+
+    def output_shape(self, inputs: InputKind) -> tuple[int, ...]:
+        """Shape of a model's raw outputs for one sample of full length."""
+        return (self.width(inputs),)
+
+    def problem(self, targets: Array) -> str:
+        """Why stored targets cannot be right; empty if they can."""
+        raise NotImplementedError
+
+    def from_rows(self, rows: Array) -> tuple[Array, Array]:
+        """Inputs and targets of stored rows that hold both."""
+        raise NotImplementedError
+
+    def in_manifest(self, targets: Array) -> list[Any]:
+        """Stored targets as numbers or texts, one each, for the manifest."""
+        return list(targets.astype(np.float64))
+
+    # What follows is of the answers of an exported file, float32 [n, ...].
+
+    @property
+    def unit(self) -> float:
+        """What a difference of two answers is a share of."""
+        return 1.0
+
+    def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
+        """Whether rounding cannot change what is decided, and what that is; None: nothing is. Both [n, ...]."""
+        return np.ones(len(answers), dtype=np.bool_), None
+
+    def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
+        """How good answers are, as one number under the metric's name."""
+        raise NotImplementedError
+
+    # For the model card.
+
+    noun: ClassVar[str] = "model"
+    scores: ClassVar[dict[str, str]] = {}
+    """Names that `score` uses -> how each is shown, in two cells."""
+
+    @property
+    def answer(self) -> str:
+        """What a model of it gives: `the probability of each of 10 classes`."""
+        return self.meaning
+
+    @property
+    def answer_layout(self) -> str:
+        """Axes of the answers and what stands where: `[N, 10], in the order of the labels.`"""
+        return f"[N]: {self.meaning}."
+
+    @property
+    def checked(self) -> str:
+        """How the answers of exported files were compared, after `... are within 1e-5 of the checkpoint's`."""
+        return ""
+
+    @property
+    def limits(self) -> str:
+        """What kind of answer it also gives to anything that it does not know; begins with `, ` or is empty."""
+        return ""
