@@ -45,7 +45,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     """
     target = evaluated.info.signature.target
     assert isinstance(target, NumberTarget) and evaluated.split.targets is not None
-    outputs = raw_outputs(evaluated, settings.batch_size).astype(np.float64)
+    outputs = raw_outputs(evaluated, settings.batch_size).astype(np.float64).ravel()
     numbers = check_numbers(evaluated.split.targets, outputs * target.std + target.mean)
     metrics = measure(METRICS, numbers, bootstrap=settings.bootstrap, confidence=settings.confidence)
     first = "rmse" if metrics.values["r2"] is None else "r2"

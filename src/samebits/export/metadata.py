@@ -31,6 +31,7 @@ def export_metadata(config: CheckpointConfig, dataset: dict[str, Any], weights_s
             "dtype": signature.inputs.served_dtype,
             **signature.inputs.model_dump(),
         },
+        "target": signature.target.model_dump(),
         "output": {
             "name": signature.target.output_name,
             "dtype": "float32",

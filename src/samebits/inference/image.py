@@ -16,6 +16,7 @@ import numpy as np
 from samebits.base.errors import UserError
 from samebits.data.readers.image.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, reason
 from samebits.inference.session import Opened, Session, open_model
+from samebits.signature.kind import TargetKind
 
 DEFAULT_MODEL = Path("models/export/model.onnx")
 
@@ -25,12 +26,14 @@ class Prediction:
     """The answer for one image.
 
     Attributes:
-        classes: (label, probability), the most probable first.
+        classes: (label, probability), the most probable first; empty where the answer is none of labels.
+        shown: the answer for people.
         notes: what the user should know about this image.
     """
 
     path: Path
     classes: tuple[tuple[str, float], ...]
+    shown: str
     notes: tuple[str, ...]
 
 
@@ -73,7 +76,7 @@ def classify(
         raise UserError("no image was given", "name one or more image files")
     if top < 1:
         raise UserError(f"top is {top}", "ask for at least one class")
-    session, labels, preprocessing = _of_images(model, opened or open_model(model))
+    session, target, preprocessing = _of_images(model, opened or open_model(model))
     channels, height, width = preprocessing["shape"]
     images, notes, bad = [], [], []
     for path in paths:
@@ -98,17 +101,15 @@ def classify(
         )
     results = []
     for path, image, said in zip(paths, images, notes, strict=True):
-        probabilities = session.answers(image[None], len(labels))[0]
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        results.append(Prediction(path, tuple((labels[k], float(probabilities[k])) for k in order), said))
+        answer = session.answers(image[None], target)[0]
+        results.append(Prediction(path, target.ranked(answer, top), target.shown(answer, top), said))
     return results
 
 
 def describe(predictions: Sequence[Prediction]) -> Iterator[str]:
     """One line per image, its notes below it."""
     for entry in predictions:
-        answers = "   ".join(f"{label} {probability:.1%}" for label, probability in entry.classes)
-        yield f"{entry.path}: {answers}"
+        yield f"{entry.path}: {entry.shown}"
         for note in entry.notes:
             yield f"  note: {note}"
 
@@ -140,11 +141,11 @@ def _notes(image: Pixels, mean: Sequence[float]) -> Iterator[str]:
         yield "its background is dark, the model knows light ones: try --invert"
 
 
-def _of_images(path: Path, opened: Opened) -> tuple[Session, list[str], dict[str, Any]]:
-    """Session, labels and preprocessing of an exported model that takes images."""
+def _of_images(path: Path, opened: Opened) -> tuple[Session, TargetKind, dict[str, Any]]:
+    """Session, target and preprocessing of an exported model that takes images."""
     session, metadata = opened
-    preprocessing, labels = metadata["preprocessing"], metadata["labels"]
-    if preprocessing.get("kind", "image") != "image" or not labels:
-        raise UserError(f"{path} is no classifier of images", "name one, or give it what it takes")
+    preprocessing = metadata["preprocessing"]
+    if preprocessing.get("kind", "image") != "image":
+        raise UserError(f"{path} is no model of images", "name one, or give it what it takes")
     session.require_inputs({"images": ("uint8", 4)})
-    return session, labels, preprocessing
+    return session, metadata["target"], preprocessing

@@ -11,13 +11,14 @@ import json
 import math
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.base.sandbox import require_harmless
+from samebits.signature.kind import TargetKind
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -59,20 +60,14 @@ class Session:
             late.cancel()
         return answers
 
-    def answers(self, samples: npt.NDArray[Any], labels: int) -> npt.NDArray[np.float32]:
-        """The first output for samples of the first input.
-
-        Args:
-            labels: K, or 0 for numbers.
-
-        Returns:
-            float32 [N, K], or [N].
+    def answers(self, samples: npt.NDArray[Any], target: TargetKind) -> npt.NDArray[np.float32]:
+        """The first output for samples of the first input: float32 [N, ...].
 
         Raises:
             UserError: as `run`; or for an answer of another shape or type, or one that is not finite.
         """
         found = self.run([self.get_outputs()[0].name], {self.get_inputs()[0].name: samples})[0]
-        shape = (len(samples), labels) if labels else (len(samples),)
+        shape = (len(samples), *target.answer_shape)
         if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != np.float32:
             given = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
             raise UserError(f"{self.path} answers {given} where its metadata say float32 {list(shape)}", _FIX)
@@ -115,7 +110,7 @@ def onnx_session(path: Path, threads: int = 0) -> Any:
 
 
 Opened = tuple[Session, dict[str, Any]]
-"""A session and the file's metadata: `labels` and `preprocessing`, parsed and checked."""
+"""A session and the file's metadata: `labels`, `preprocessing` and `target`, parsed and checked."""
 
 
 def open_model(path: Path) -> Opened:
@@ -144,7 +139,25 @@ def open_model(path: Path) -> Opened:
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else _line(error)
             raise UserError(f"{path}: {key!r} in its metadata is not what export writes: {reason}", _FIX) from None
+    metadata["target"] = _target(path, stored.get("target"), metadata["labels"])
     return Session(path, session), metadata
+
+
+def _target(path: Path, stored: str | None, labels: list[str]) -> TargetKind:
+    """What the answers are. Files of earlier releases do not say it: of labels, their probabilities, else numbers."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from samebits.signature.classes import ClassTarget
+    from samebits.signature.number import NumberTarget
+    from samebits.signature.signature import Target
+
+    try:
+        if stored is not None:
+            return cast(TargetKind, TypeAdapter(Target).validate_json(stored))
+        return ClassTarget(classes=labels) if labels else NumberTarget(name="value", mean=0.0, std=1.0)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise UserError(f"{path}: 'target' in its metadata is not what export writes: {reason}", _FIX) from None
 
 
 def open_tokenizer(model: Path, preprocessing: dict[str, Any]) -> Tokenizer:

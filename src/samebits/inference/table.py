@@ -63,7 +63,7 @@ def predict_table(path: Path, session: Session, metadata: dict[str, Any]) -> Tab
     rows, more = encode(found, preprocessing, str(path))
     notes += more
     session.require_inputs({"rows": ("float", 2)})
-    parts = [session.answers(rows[at : at + _BATCH], len(labels)) for at in range(0, len(rows), _BATCH)]
+    parts = [session.answers(rows[at : at + _BATCH], metadata["target"]) for at in range(0, len(rows), _BATCH)]
     answers = np.concatenate(parts)
     if not labels:
         return TablePrediction(("prediction",), [(f"{value:.7g}",) for value in answers.tolist()], tuple(notes))

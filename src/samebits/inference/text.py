@@ -17,6 +17,7 @@ from samebits.base.errors import UserError
 from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
 from samebits.inference.session import Opened, Session, open_model, open_tokenizer
 from samebits.inference.text_rows import DEFAULT_COLUMN, has_rows, read_rows
+from samebits.signature.kind import TargetKind
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,12 +31,14 @@ class TextPrediction:
 
     Attributes:
         name: of the text: its file, its line, or its beginning.
-        classes: (label, probability), the most probable first.
+        classes: (label, probability), the most probable first; empty where the answer is none of labels.
+        shown: the answer for people.
         notes: what the user should know about this text.
     """
 
     name: str
     classes: tuple[tuple[str, float], ...]
+    shown: str
     notes: tuple[str, ...]
 
 
@@ -50,7 +53,7 @@ class TextModel:
 
     session: Session
     tokenizer: Tokenizer
-    labels: tuple[str, ...]
+    target: TargetKind
     length: int
     column: str = DEFAULT_COLUMN
 
@@ -78,12 +81,11 @@ class TextModel:
     def _batch(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[TextPrediction]:
         encoded = self.tokenizer.encode_batch([text for _, text in texts])
         tokens = np.array([each.ids for each in encoded], dtype=np.int32)
-        answer = self.session.answers(tokens, len(self.labels))
-        for (name, _), encoding, probabilities in zip(texts, encoded, answer, strict=True):
-            order = np.argsort(-probabilities, kind="stable")[:top]
+        answers = self.session.answers(tokens, self.target)
+        for (name, _), encoding, answer in zip(texts, encoded, answers, strict=True):
             rest = sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
             notes = (f"only its first {self.length} tokens were read, {rest:,} more were cut",) if rest else ()
-            yield TextPrediction(name, tuple((self.labels[k], float(probabilities[k])) for k in order), notes)
+            yield TextPrediction(name, self.target.ranked(answer, top), self.target.shown(answer, top), notes)
 
 
 def predict_texts(
@@ -119,8 +121,7 @@ def predict_texts(
         raise UserError("no text was given", "name files, or give --text or --lines")
     results = list(opened_model.classify(found, top))
     for each in results:
-        answers = "   ".join(f"{label} {probability:.1%}" for label, probability in each.classes)
-        print(f"{each.name}: {answers}")
+        print(f"{each.name}: {each.shown}")
         for note in each.notes:
             print(f"  note: {note}")
     return results
@@ -133,12 +134,12 @@ def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
         UserError: a missing or damaged file, a model of another kind, a tokeniser that is not the model's.
     """
     session, metadata = opened or open_model(path)
-    labels, inputs = metadata["labels"], metadata["preprocessing"]
-    if inputs.get("kind") != "tokens" or not labels:
-        raise UserError(f"{path} is no classifier of texts", "name one, or give it what it takes")
+    target, inputs = metadata["target"], metadata["preprocessing"]
+    if inputs.get("kind") != "tokens" or target.generates:
+        raise UserError(f"{path} is no model that judges texts", "name one, or give it what it takes")
     session.require_inputs({"tokens": ("int32", 2)})
     column = inputs.get("column") or DEFAULT_COLUMN
-    return TextModel(session, open_tokenizer(path, inputs), tuple(map(str, labels)), int(inputs["length"]), column)
+    return TextModel(session, open_tokenizer(path, inputs), target, int(inputs["length"]), column)
 
 
 def _read(path: Path) -> str:

@@ -20,6 +20,8 @@ class DataParams(Section):
         source: a path, on which the stage `prepare` depends: a card (`data/catalog/mnist.yaml`), or a file or folder of
             your own below data/raw.
         format: how data of your own are laid out; null for a card, which says it.
+        target_kind: what is learnt of a column or key of labels: `class` or `number`; `auto`: of images and texts a
+            class, of a table a number if the column is numeric with more than two values, else a class.
         split: how samples are assigned where the source does not: by `hash` of the content (new samples never move
             old ones), `stratified` (the same share of every class), by `group` (samples of one group stay together)
             or by `time` (the latest are the test split).
@@ -44,6 +46,7 @@ class DataParams(Section):
 
     source: str = Field(default="data/catalog/mnist.yaml", min_length=1)
     format: str | None = Field(default=None, min_length=1)
+    target_kind: str = Field(default="auto", min_length=1)
     split: Literal["hash", "stratified", "group", "time"] = "hash"
     split_column: str | None = Field(default=None, min_length=1)
     group_column: str | None = Field(default=None, min_length=1)

@@ -20,7 +20,6 @@ class TableParams(Section):
 
     Attributes:
         target: the column to predict; null: the last one.
-        target_kind: `number`, `class`, or `auto`: a number if the column is numeric with more than two values.
         drop: columns that are no inputs.
         categories: numeric columns that are categories all the same, such as an hour or a postal code.
         dates: columns that are dates though they do not look like it; each date becomes year, month, day, weekday,
@@ -33,7 +32,6 @@ class TableParams(Section):
     """
 
     target: Column | None = None
-    target_kind: Literal["auto", "number", "class"] = "auto"
     drop: list[Column] = Field(default=[])
     categories: list[Column] = Field(default=[])
     dates: list[Column] = Field(default=[])

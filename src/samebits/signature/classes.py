@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ class ClassTarget(TargetKind):
 
     kind: Literal["class"] = "class"
     classes: list[str] = Field(min_length=2)
+    in_label_column: ClassVar[bool] = True
     evaluator: ClassVar[str] = "classification"
     output_name: ClassVar[str] = "probabilities"
     meaning: ClassVar[str] = "softmax probabilities, in the order of labels"
@@ -28,6 +30,14 @@ class ClassTarget(TargetKind):
     decided: ClassVar[str] = "class"
     noun: ClassVar[str] = "classifier"
     scores: ClassVar[dict[str, str]] = {"accuracy": "accuracy | {:.2%}"}
+
+    @classmethod
+    def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
+        return cls(classes=list(classes))
+
+    @classmethod
+    def class_counts(cls, targets: Array, classes: int) -> list[int]:
+        return [int(n) for n in np.bincount(targets.astype(np.int64), minlength=classes)]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -46,6 +56,17 @@ class ClassTarget(TargetKind):
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         return {"accuracy": rounded(accuracy(answers.argmax(axis=1), targets))}  # a count
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        return (len(self.classes),)
+
+    def ranked(self, answer: Floats, top: int) -> tuple[tuple[str, float], ...]:
+        order = np.argsort(-answer, kind="stable")[:top]
+        return tuple((self.classes[k], float(answer[k])) for k in order.tolist())
+
+    def shown(self, answer: Floats, top: int) -> str:
+        return "   ".join(f"{label} {probability:.1%}" for label, probability in self.ranked(answer, top))
 
     @property
     def answer(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -149,6 +149,7 @@ class TargetKind(Section):
     """A kind of target.
 
     Attributes:
+        in_label_column: whether a column of labels can hold it, so that `data.target_kind` may name it.
         evaluator: the module of `samebits.evaluation` that judges it.
         output_name: of the answers in exported files.
         meaning: of the answers, for the metadata of exported files.
@@ -159,6 +160,7 @@ class TargetKind(Section):
         generates: whether a model of it is exported with a cache, to write one step after the other.
     """
 
+    in_label_column: ClassVar[bool] = False
     evaluator: ClassVar[str]
     output_name: ClassVar[str]
     meaning: ClassVar[str]
@@ -167,6 +169,38 @@ class TargetKind(Section):
     predict: ClassVar[str] = ""
     mixes: ClassVar[bool] = False
     generates: ClassVar[bool] = False
+
+    @classmethod
+    def parse(cls, text: str) -> Any:
+        """What a cell of the label column says.
+
+        Raises:
+            ValueError: with the reason why it is no such target.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def gather(cls, values: Sequence[Any]) -> tuple[Array, tuple[str, ...]]:
+        """Parsed cells as they are stored, [n, ...], and the names of the classes, if they are of classes.
+
+        Raises:
+            UserError: if there is nothing to learn in them.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
+        """The kind with what is known of it from the training split's targets, [n, ...].
+
+        Args:
+            name: of the column.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def class_counts(cls, targets: Array, classes: int) -> list[int]:
+        """Samples of each class; empty where the target is no class."""
+        return []
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -195,8 +229,12 @@ class TargetKind(Section):
         raise NotImplementedError
 
     def in_manifest(self, targets: Array) -> list[Any]:
-        """Stored targets as numbers or texts, one each, for the manifest."""
-        return list(targets.astype(np.float64))
+        """Stored targets for the manifest: numbers, or of those with axes of their own, texts."""
+        return (
+            list(targets.astype(np.float64))
+            if targets.ndim == 1
+            else [" ".join(map(str, row.ravel())) for row in targets]
+        )
 
     # What follows is of the answers of an exported file, float32 [n, ...].
 
@@ -211,6 +249,19 @@ class TargetKind(Section):
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         """How good answers are, as one number under the metric's name."""
+        raise NotImplementedError
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """Shape of the answer for one sample, where its length is not that of the sample."""
+        return ()
+
+    def ranked(self, answer: Floats, top: int) -> tuple[tuple[str, float], ...]:
+        """The best labels of one sample's answer with their probabilities; empty where there are none."""
+        return ()
+
+    def shown(self, answer: Floats, top: int) -> str:
+        """One sample's answer for people."""
         raise NotImplementedError
 
     # For the model card.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from samebits.base.decimals import rounded_single
+from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
 from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+
+_LEAST_SPREAD, _MOST_SPREAD = 1e-30, 1e30
+"""Its inverse, its square and ten times its values must be numbers of float32, too."""
 
 
 class NumberTarget(TargetKind):
@@ -23,11 +29,45 @@ class NumberTarget(TargetKind):
     name: str
     mean: float
     std: float = Field(gt=0.0)
+    in_label_column: ClassVar[bool] = True
     evaluator: ClassVar[str] = "regression"
     output_name: ClassVar[str] = "values"
     meaning: ClassVar[str] = "the predicted number, in the unit of the data"
     stored_dtype: ClassVar[str | None] = "<f4"
     scores: ClassVar[dict[str, str]] = {"r2": "R² | {:.4f}"}
+
+    @classmethod
+    def parse(cls, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not abs(value) <= float(np.finfo(np.float32).max):
+            raise ValueError(f"{text[:40]!r} is no finite number" if text else "it has no number")
+        return value
+
+    @classmethod
+    def gather(cls, values: Sequence[float]) -> tuple[Array, tuple[str, ...]]:
+        targets = np.array(values, dtype=np.float32)
+        if len(targets) and targets.min() == targets.max():
+            raise UserError(f"all targets are {targets[0]:g}: there is nothing to learn", "look at the labels")
+        return targets, ()
+
+    @classmethod
+    def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
+        exact = targets.astype(np.float64)
+        spread = float(exact.std())
+        if spread and not _LEAST_SPREAD < spread < _MOST_SPREAD:
+            raise UserError(
+                f"the target {name} spreads by {spread:g} (standard deviation), which float32 cannot compute with",
+                "multiply it by a power of ten",
+            )
+        if spread == 0.0:
+            raise UserError(
+                f"the target {name} is {exact[0]:g} in every training row: there is nothing to learn",
+                "set data.split or data.validation_fraction and data.test_fraction to something else",
+            )
+        return cls(name=name, mean=float(exact.mean()), std=spread)
 
     def width(self, inputs: InputKind) -> int:
         return 1
@@ -44,6 +84,9 @@ class NumberTarget(TargetKind):
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         return {"r2": rounded_single(float(r2(targets.astype(np.float64), answers.astype(np.float64))))}
+
+    def shown(self, answer: Floats, top: int) -> str:
+        return f"{self.name} {float(answer):.7g}"
 
     @property
     def checked(self) -> str:

@@ -7,7 +7,7 @@ target: write its class in a file here, add it to `Inputs` or `Target`.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from samebits.base.errors import UserError
 from samebits.params.section import Section
 from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
-from samebits.signature.kind import InputKind
+from samebits.signature.kind import InputKind, TargetKind
 from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import TableInputs
@@ -23,6 +23,11 @@ from samebits.signature.tokens import TokenInputs
 
 Inputs = Annotated[ImageInputs | TokenInputs | TableInputs, Field(discriminator="kind")]
 Target = Annotated[ClassTarget | NumberTarget | NextTokenTarget, Field(discriminator="kind")]
+
+TARGETS: dict[str, type[TargetKind]] = {
+    each.model_fields["kind"].default: each for each in get_args(get_args(Target)[0])
+}
+"""By the name of the kind."""
 
 _Kind = TypeVar("_Kind", bound=InputKind)
 

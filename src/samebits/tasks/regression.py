@@ -33,7 +33,8 @@ class Settings(Section):
 
 @dataclass(frozen=True)
 class Regression:
-    """Standardised outputs [N] (of an ensemble in training, [N, members]) against targets [N], in their own unit.
+    """Standardised outputs [N] or [N, 1] (of an ensemble in training, [N, members]) against targets [N], in their own
+    unit.
 
     `metric_sums` gives, beside the loss, `mae` and `mse` in the target's own unit (squared), so that over any split
     R² = 1 - mse / variance of the targets.
@@ -48,7 +49,7 @@ class Regression:
         return self._losses(outputs, targets).mean()
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        outputs, standardised = outputs.float(), self._standardised(targets)
+        outputs, standardised = outputs.float().flatten(), self._standardised(targets)
         # Squares of numbers in the millions, summed: fp32 would lose digits.
         wrong = (outputs - standardised).double() * self.std
         return {
@@ -58,7 +59,7 @@ class Regression:
         }
 
     def postprocess(self, outputs: Tensor) -> Tensor:
-        return outputs.float() * self.std + self.mean
+        return outputs.float().flatten() * self.std + self.mean
 
     def _standardised(self, targets: Tensor) -> Tensor:
         return (targets.float() - self.mean) / self.std

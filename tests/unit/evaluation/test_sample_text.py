@@ -39,9 +39,9 @@ def padded(tokenizer: Tokenizer, text: str, length: int = 40) -> np.ndarray:
 
 def test_a_text_ends_with_an_ellipsis_where_it_was_cut(tokenizer: Tokenizer) -> None:
     row = padded(tokenizer, "the café is open")
-    assert token_text(tokenizer, row, 0, 300) == "the café is open"
-    assert token_text(tokenizer, row, 0, 8) == "the café …"
-    assert token_text(tokenizer, row[row != 0], None, 300) == "the café is open …"
+    assert token_text(tokenizer.decode, row, 0, 300) == "the café is open"
+    assert token_text(tokenizer.decode, row, 0, 8) == "the café …"
+    assert token_text(tokenizer.decode, row[row != 0], None, 300) == "the café is open …"
 
 
 class Files:

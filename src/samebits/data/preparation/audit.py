@@ -15,6 +15,7 @@ import numpy as np
 
 from samebits.base.files import csv_bytes
 from samebits.data.loading.prepared import SPLITS
+from samebits.data.preparation.shards import target_ids
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.near_duplicates import MOST_PAIRS, find_pairs
 from samebits.data.readers.reader import Array, Int64, Raw, Rejected
@@ -74,19 +75,20 @@ def _rank(raw: Raw, row: int) -> tuple[int, int]:
 
 
 def _copies(raw: Raw) -> dict[int, str]:
-    """Samples that repeat another, or contradict it; where targets are numbers, only repeated pairs of both."""
-    targets = raw.targets
-    groups: dict[tuple[bytes, float], list[int]] = {}
+    """Samples that repeat another, or contradict it; where a target is not one class, only repeated pairs of both."""
+    labels = raw.labels
+    ids = None if raw.targets is None or labels is not None else target_ids(raw.targets)
+    groups: dict[tuple[bytes, int], list[int]] = {}
     for row in range(len(raw)):
-        number = 0.0 if targets is None or raw.classes else float(targets[row])
+        number = 0 if ids is None else int(ids[row])
         groups.setdefault((raw.hashes[row].tobytes(), number), []).append(row)
     reasons: dict[int, str] = {}
     for rows in groups.values():
         if len(rows) == 1:
             continue
-        labels = sorted({raw.classes[int(targets[row])] for row in rows}) if targets is not None and raw.classes else []
-        if len(labels) > 1:
-            reasons |= dict.fromkeys(rows, f"the same content is of the classes {', '.join(labels)}")
+        named = set() if labels is None else {raw.classes[int(labels[row])] for row in rows}
+        if len(named) > 1:
+            reasons |= dict.fromkeys(rows, f"the same content is of the classes {', '.join(sorted(named))}")
             continue
         first = min(rows, key=lambda row: _rank(raw, row))
         reasons |= {row: f"duplicate of {raw.ids[first]}" for row in rows if row != first}
@@ -105,12 +107,12 @@ def _near_duplicates(raw: Raw, pairs: Sequence[tuple[int, int, int]], gone: Mapp
 
 def limit_classes(splits: dict[str, Int64], raw: Raw, most: int | None) -> tuple[dict[str, Int64], int]:
     """The splits with at most `most` training samples per class, those of lowest hash; how many were left out."""
-    if most is None or raw.targets is None or not raw.classes:
+    if most is None or raw.labels is None:
         return splits, 0
     train = splits["train"]
     # The last word of the hash: the others choose the splits and the shards' borders.
     order = train[np.argsort(hash_words(raw.hashes[train])[:, 3], kind="stable")]
-    labels = np.asarray(raw.targets)[order]
+    labels = raw.labels[order]
     kept = np.sort(np.concatenate([order[labels == label][:most] for label in np.unique(labels)]))
     return {**splits, "train": kept}, len(train) - len(kept)
 
@@ -131,8 +133,8 @@ def facts(audited: Audited, raw: Raw, splits: Mapping[str, Int64]) -> tuple[dict
             lines.append(
                 f"audit: {total:,} pairs of images look the same{more} (across splits: {across}); {NEAR_DUPLICATES}"
             )
-    if raw.classes and raw.targets is not None:
-        counts = {name: _counts(raw.targets[rows], len(raw.classes)) for name, rows in splits.items()}
+    if raw.classes:
+        counts = {name: raw.class_counts(rows) for name, rows in splits.items()}
         train = counts["train"]
         found["imbalance"] = round(max(train) / max(1, min(train)), 2)
         if found["imbalance"] > _IMBALANCE:
@@ -150,10 +152,6 @@ def facts(audited: Audited, raw: Raw, splits: Mapping[str, Int64]) -> tuple[dict
             for name, classes in empty.items()
         ]
     return found, lines
-
-
-def _counts(targets: Array, classes: int) -> list[int]:
-    return [int(n) for n in np.bincount(targets.astype(np.int64), minlength=classes)]
 
 
 def _near_counts(audited: Audited, where: Array) -> dict[str, Any]:

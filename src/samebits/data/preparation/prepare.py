@@ -203,7 +203,7 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
     """
     audited = audited or audit_raw(raw, settings)
     kept = audited.kept
-    labels = raw.targets if raw.classes else None
+    labels = raw.labels
     of_kept = assign(
         settings,
         raw.hashes[kept],
@@ -214,7 +214,7 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
         fixes=raw.split_fixes,
     )
     splits = {name: kept[rows] for name, rows in of_kept.items()}
-    check_splits(splits, labels, raw.classes, settings, raw.given)
+    check_splits(splits, raw.class_counts, raw.classes, settings, raw.given)
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
     encoded = raw.encode(splits)
     found, lines = facts(audited, raw, splits)

@@ -25,20 +25,24 @@ from samebits.base.files import csv_bytes, json_bytes, write_bytes, write_json
 from samebits.data.loading.prepared import FORMAT_VERSION, SPLITS, ShardInfo
 from samebits.data.readers.reader import Encoded, Rejected, SplitData
 from samebits.data.readers.sample_hashes import Hashes, hash_words
+from samebits.signature.kind import Array, TargetKind
 from samebits.signature.signature import Signature
 
 _MANIFEST_ROWS = 65536
-_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("split", pa.string()),
-        ("target", pa.float64()),
-        ("source", pa.string()),
-        ("sha256", pa.string()),
-        ("shard", pa.int32()),
-        ("row", pa.int32()),
-    ]
-)
+
+
+def _schema(target: TargetKind) -> pa.Schema:
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("split", pa.string()),
+            ("target", pa.string() if target.stored_shape else pa.float64()),
+            ("source", pa.string()),
+            ("sha256", pa.string()),
+            ("shard", pa.int32()),
+            ("row", pa.int32()),
+        ]
+    )
 
 
 def shard_borders(hashes: Hashes, target: int) -> list[int]:
@@ -87,7 +91,6 @@ def write_prepared(
     signature, splits = encoded.signature, encoded.splits
     item = np.dtype(signature.row_dtype).itemsize * math.prod(signature.row_shape)
     target = max(1, round(shard_mib * 2**20 / item))
-    classes = len(signature.classes)
     try:
         # A folder without dataset.json is none: readers refuse it until everything is there.
         (folder / "dataset.json").unlink(missing_ok=True)
@@ -95,7 +98,7 @@ def write_prepared(
             shutil.rmtree(folder / "shards")
         (folder / "shards").mkdir(parents=True)
         shards = {name: _write_split(folder, name, splits[name], target, signature) for name in SPLITS}
-        write_bytes(folder / "manifest.parquet", manifest_bytes(splits, shards))
+        write_bytes(folder / "manifest.parquet", manifest_bytes(splits, shards, signature.target))
         write_bytes(folder / "set_aside.csv", _set_aside_csv(set_aside))
         for name, data in encoded.files.items():
             write_bytes(folder / name, data)
@@ -105,9 +108,9 @@ def write_prepared(
             "signature": signature.model_dump(),
             "counts": {name: len(splits[name]) for name in SPLITS},
             "class_counts": {
-                name: np.bincount(_target_values(splits[name]).astype(np.int64), minlength=classes).tolist()
+                name: signature.target.class_counts(targets, len(signature.classes))
                 for name in SPLITS
-                if classes
+                if signature.classes and (targets := splits[name].targets) is not None
             },
             "shards": {name: [vars(shard) for shard in shards[name]] for name in SPLITS},
             "audit": {**audit(splits), **encoded.audit, "set_aside": len(set_aside)},
@@ -152,12 +155,12 @@ def npy_bytes(array: npt.NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInfo]]) -> bytes:
+def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInfo]], target: TargetKind) -> bytes:
     """The manifest: a row per sample, in the order of splits and rows, as Parquet."""
-    sink = io.BytesIO()
+    sink, schema = io.BytesIO(), _schema(target)
     # Ids and hashes do not repeat: a dictionary of them is dead weight.
     with pq.ParquetWriter(
-        sink, _SCHEMA, version="2.6", compression="zstd", use_dictionary=["split", "target", "shard"]
+        sink, schema, version="2.6", compression="zstd", use_dictionary=["split", "target", "shard"]
     ) as writer:
         for name in SPLITS:
             split = splits[name]
@@ -170,14 +173,14 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
                 columns = [
                     ids,
                     [name] * len(ids),
-                    [None] * len(ids) if split.targets is None else split.targets[part].astype(np.float64),
+                    [None] * len(ids) if split.targets is None else target.in_manifest(split.targets[part]),
                     list(split.origins[part]),
                     [bytes(digest).hex() for digest in split.hashes[part]],
                     shard[part],
                     row[part],
                 ]
-                arrays = [pa.array(values, kind) for values, kind in zip(columns, _SCHEMA.types, strict=True)]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA))
+                arrays = [pa.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
     return sink.getvalue()
 
 
@@ -208,7 +211,9 @@ def audit(splits: dict[str, SplitData]) -> dict[str, Any]:
         occur under more than one target.
     """
     words = np.concatenate([hash_words(splits[name].hashes) for name in SPLITS])
-    values = np.concatenate([_target_values(splits[name]) for name in SPLITS])
+    parts = [splits[name].targets for name in SPLITS]
+    targets = [each for each in parts if each is not None]
+    values = target_ids(np.concatenate(targets)) if targets else np.zeros(len(words))
     where = np.repeat(np.arange(len(SPLITS)), [len(splits[name]) for name in SPLITS])
     order = np.lexsort(words.T[::-1])
     changes = np.any(words[order][1:] != words[order][:-1], axis=1)
@@ -227,9 +232,10 @@ def audit(splits: dict[str, SplitData]) -> dict[str, Any]:
     }
 
 
-def _target_values(split: SplitData) -> npt.NDArray[np.float64]:
-    """Targets as numbers, float64 [n]; all 0 where there are none, so that none contradict."""
-    return np.zeros(len(split)) if split.targets is None else split.targets.astype(np.float64)
+def target_ids(targets: Array) -> npt.NDArray[np.int64]:
+    """Targets, [n, ...], as numbers that are equal where they are, int64 [n]."""
+    _, ids = np.unique(targets.reshape(len(targets), -1), axis=0, return_inverse=True)
+    return np.asarray(ids, dtype=np.int64).reshape(-1)
 
 
 def _sha256(data: bytes) -> str:

@@ -8,7 +8,7 @@ one sample land on the same side.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,7 +124,7 @@ def _stratified(words: npt.NDArray[np.uint64], labels: npt.NDArray[np.int64], fr
 
 def check_splits(
     splits: Mapping[str, Int64],
-    labels: npt.NDArray[np.int64] | None,
+    class_counts: Callable[[Int64], list[int]],
     classes: Sequence[str],
     settings: DataParams,
     given: Sequence[str] | None = None,
@@ -132,7 +132,7 @@ def check_splits(
     """Refuse splits that cannot be trained on, selected by or judged by.
 
     Args:
-        labels: classes of all samples, int64 [n], where the target is a class.
+        class_counts: of some samples, how many each class has; empty where the target is no class.
         given: the split of all samples, where the source decides it.
 
     Raises:
@@ -152,15 +152,15 @@ def check_splits(
         raise UserError(
             f"the {name} split is empty: {fraction:g} ({key}) of {total} samples", f"raise {key}, or add samples"
         )
-    if labels is None:
+    counts = {name: class_counts(rows) for name, rows in splits.items()}
+    if not counts["train"]:
         return
-    counts = {name: np.bincount(labels[rows], minlength=len(classes)) for name, rows in splits.items()}
     empty = [k for k in range(len(classes)) if not counts["train"][k]]
     if not empty:
         return
-    in_train = None if given is None else {int(k) for k in labels[np.isin(given, ("train", ""))]}
     held_out = [k for k in empty if any(counts[name][k] for name in counts)]
-    if in_train is not None and (outside := [k for k in held_out if k not in in_train]):
+    in_train = [] if given is None else class_counts(np.flatnonzero(np.isin(given, ("train", ""))))
+    if given is not None and (outside := [k for k in held_out if not in_train[k]]):
         where = "; ".join(
             f"{classes[k]!r}: " + ", ".join(f"{counts[name][k]:,} in {name}" for name in counts if counts[name][k])
             for k in outside[:5]

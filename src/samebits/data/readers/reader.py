@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from samebits.base.registry import load_module, nearest
 from samebits.data.fetching.catalog import Card
 from samebits.data.readers.sample_hashes import Hashes
 from samebits.params.data import DataParams
-from samebits.signature.signature import Signature
+from samebits.signature.signature import TARGETS, Signature, Target
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
@@ -219,6 +219,8 @@ class Raw(ABC):
         hashes: SHA-256 of each sample's content without its target, uint8 [n, 32].
         targets: class indices int64 [n], numbers float32 [n]; None where the inputs hold them.
         classes: class names, where targets are classes.
+        target_kind: the kind of target.
+        target_name: of the column that holds it.
         given: `train`, `validation` or `test` of each sample, where the source decides it; ""
             where it leaves one open.
         groups: for `data.split: group`, n keys; samples of one key stay together.
@@ -232,6 +234,8 @@ class Raw(ABC):
     hashes: Hashes
     targets: Array | None
     classes: tuple[str, ...] = ()
+    target_kind: str = "class"
+    target_name: str = "label"
     given: Sequence[str] | None = None
     groups: Sequence[str] | None = None
     times: Array | None = None
@@ -240,6 +244,22 @@ class Raw(ABC):
 
     def __len__(self) -> int:
         return len(self.hashes)
+
+    @property
+    def labels(self) -> Int64 | None:
+        """The class of each sample, int64 [n]; None where a sample has not one class."""
+        return self.targets if self.target_kind == "class" else None
+
+    def class_counts(self, rows: Int64) -> list[int]:
+        """Samples of each class among some; empty without classes."""
+        if self.targets is None:
+            return []
+        return TARGETS[self.target_kind].class_counts(self.targets[rows], len(self.classes))
+
+    def fitted_target(self, training: Int64) -> Target:
+        """The kind of target with what the training samples say of it."""
+        targets = np.empty(0) if self.targets is None else self.targets[training]
+        return cast(Target, TARGETS[self.target_kind].fit(targets, self.classes, self.target_name))
 
     @abstractmethod
     def encode(self, splits: Mapping[str, Int64]) -> Encoded:

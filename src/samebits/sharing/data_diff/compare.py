@@ -114,7 +114,11 @@ def _numbers(version: Version) -> dict[str, str]:
         for key in ("shape", "mean", "std", "length", "vocabulary", "bytes_per_token"):
             if inputs.get(key) is not None:
                 found[key] = inputs[key]
-    if not version.classes and version.samples["target"].notna().any():
+    if (
+        not version.classes
+        and version.samples["target"].dtype == np.float64
+        and version.samples["target"].notna().any()
+    ):
         found |= {
             "target: mean": float(np.nanmean(version.samples["target"])),
             "target: std": float(np.nanstd(version.samples["target"])),

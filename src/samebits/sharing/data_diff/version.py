@@ -61,8 +61,10 @@ class Version:
         signature = self.info.get("signature")
         return list(signature["target"].get("classes", ()) if signature else self.info["classes"])
 
-    def label(self, target: float) -> str:
-        """A target for people: the class's name, or the number."""
+    def label(self, target: float | str) -> str:
+        """A target for people: the class's name, the number, or what else the manifest says."""
+        if isinstance(target, str):
+            return target
         if np.isnan(target):
             return ""
         classes = self.classes

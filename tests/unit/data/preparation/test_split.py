@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from samebits.base.errors import UserError
 from samebits.data.preparation.split import assign, check_splits, hash_mask
 from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.params.data import DataParams
+from samebits.signature.classes import ClassTarget
 
 
 def some(n: int, seed: int = 0) -> np.typing.NDArray[np.uint8]:
@@ -66,6 +68,10 @@ def test_a_fraction_outside_is_refused(fraction: float) -> None:
 DOG_AND_CAT = np.array([0, 1, 0, 1, 0, 1])
 
 
+def counts_of(classes: int) -> Callable[[Any], list[int]]:
+    return lambda rows: ClassTarget.class_counts(DOG_AND_CAT[rows], classes)
+
+
 def rows(*values: int) -> np.typing.NDArray[np.int64]:
     return np.array(values, dtype=np.int64)
 
@@ -89,15 +95,15 @@ def rows(*values: int) -> np.typing.NDArray[np.int64]:
 def test_splits_that_cannot_be_used(train: Any, validation: Any, test: Any, problem: str, fix: str) -> None:
     splits = {"train": train, "validation": validation, "test": test}
     with pytest.raises(UserError, match=problem) as caught:
-        check_splits(splits, DOG_AND_CAT, ("dog", "cat"), DataParams())
+        check_splits(splits, counts_of(2), ("dog", "cat"), DataParams())
     assert fix in caught.value.fix
 
 
 def test_a_class_of_the_card_that_nobody_has() -> None:
     splits = {"train": rows(0, 2, 1), "validation": rows(4), "test": rows(3)}
-    check_splits(splits, DOG_AND_CAT, ("dog", "cat"), DataParams())
+    check_splits(splits, counts_of(2), ("dog", "cat"), DataParams())
     with pytest.raises(UserError, match="class 'eel' has no sample") as caught:
-        check_splits(splits, DOG_AND_CAT, ("dog", "cat", "eel"), DataParams())
+        check_splits(splits, counts_of(3), ("dog", "cat", "eel"), DataParams())
     assert "add samples" in caught.value.fix
 
 

@@ -25,6 +25,7 @@ from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.labels import class_name
 from samebits.data.readers.reader import Rejected, Source, require_kept
 from samebits.data.readers.splits import KNOWN, split_of
+from samebits.data.readers.targets import target_kind
 from samebits.data.readers.times import no_time
 
 _SUFFIXES = {".csv", ".tsv"}
@@ -44,6 +45,7 @@ def read(source: Source) -> RawImages:
     source = replace(source, path=path)
     labelled: list[Labelled] = []
     rejected: list[Rejected] = []
+    kind = target_kind(source.settings)
     grouped, timed = source.settings.split == "group", source.settings.split == "time"
     for number, row in _rows(source):
         if isinstance(row, str):
@@ -51,7 +53,9 @@ def read(source: Source) -> RawImages:
             continue
         if not any(row.values()):
             continue  # spreadsheets leave rows of nothing but separators
-        name, label, split = row["path"], class_name(row["label"]), row.get("split", "")
+        name, label, split = row["path"], row["label"], row.get("split", "")
+        if kind is None:
+            label = class_name(label)
         group = class_name(row.get("group", ""))
         file = f"{path.name}#{number} {name}".rstrip()
         if split and split_of(split) is None:
@@ -61,7 +65,7 @@ def read(source: Source) -> RawImages:
         except (OSError, ValueError) as error:
             rejected.append(Rejected(file, str(error), label))
             continue
-        if not label:
+        if kind is None and not label:
             rejected.append(Rejected(file, "it has no label"))
             continue
         if grouped and "group" in row and not group:
@@ -75,7 +79,8 @@ def read(source: Source) -> RawImages:
     if not labelled:
         first = f"; the first: {rejected[0].id}: {rejected[0].reason}" if rejected else ""
         raise UserError(f"{source.settings.source} lists no usable image{first}", "look at its `path` and `label`")
-    require_kept(source.settings.source, (), {each.label for each in labelled}, rejected)
+    if kind is None:
+        require_kept(source.settings.source, (), {each.label for each in labelled}, rejected)
     return gather(source, labelled, rejected, _SPLIT_FIXES)
 
 

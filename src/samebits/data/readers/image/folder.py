@@ -7,9 +7,10 @@ data/raw/NAME/dog/a/2.jpg                                            data/raw/NA
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,10 @@ from samebits.data.readers.image.decode import Decoded, decode
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.pixels import has_image_ending
 from samebits.data.readers.labels import class_name
-from samebits.data.readers.reader import Rejected, Source
+from samebits.data.readers.reader import Array, Rejected, Source
 from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.data.readers.splits import are_splits, first_folders, require_filled, split_of
+from samebits.data.readers.targets import parse_cells, target_kind
 from samebits.data.readers.times import read_times
 
 _FEWEST_CLASSES = 2
@@ -81,8 +83,9 @@ def gather(
     Raises:
         UserError: if there are fewer than two classes.
     """
+    kind = target_kind(source.settings) if listed_files else None
     classes = sorted({each.label for each in labelled})
-    if len(classes) < _FEWEST_CLASSES:
+    if kind is None and len(classes) < _FEWEST_CLASSES:
         found = f"one class, {classes[0]!r}" if classes else "no class"
         raise UserError(
             f"{source.settings.source} has {found}; a classifier needs two",
@@ -91,7 +94,12 @@ def gather(
         )
     decoded = decode([each.member for each in labelled], source.settings.image, source.scratch)
     _require_range(source, decoded)
-    reasons = _with_single_ones(labelled, decoded.reasons)
+    if kind is None:
+        reasons = _with_single_ones(labelled, decoded.reasons)
+        values: list[Any] = []
+    else:
+        values, wrong = parse_cells(kind, [each.label for each in labelled])
+        reasons = [first or second for first, second in zip(decoded.reasons, wrong, strict=True)]
     usable = [row for row, why in enumerate(reasons) if why is None]
     other = {row for row, why in enumerate(reasons) if not listed_files and _is_other(labelled[row].member.name, why)}
     unusable = [
@@ -100,17 +108,12 @@ def gather(
         if why is not None
     ]
     kept = [labelled[row] for row in usable]
-    # A folder of other files alone is no class.
-    classes = sorted({each.label for row, each in enumerate(labelled) if row not in other})
-    # A name that one image has is no class; one of which no image can be used stays, and is told.
-    single = {labelled[row].label for row, why in enumerate(reasons) if why and why.startswith(_SINGLE)}
-    classes = [each for each in classes if each not in single]
-    if usable and len(classes) < _FEWEST_CLASSES:
-        raise UserError(
-            f"{source.settings.source} has one class of more than one image, {classes[0]!r}; a classifier needs two",
-            f"add images to {', '.join(sorted(single)[:5])}",
-        )
-    index = {name: number for number, name in enumerate(classes)}
+    if kind is None:
+        names = _class_names(source, labelled, reasons, other)
+        index = {name: number for number, name in enumerate(names)}
+        targets: Array = np.array([index[each.label] for each in kept], dtype=np.int64)
+    else:
+        targets, names = kind.gather([values[row] for row in usable])
     given = None
     if any(each.split for each in labelled):
         given = [each.split or "" for each in kept]
@@ -118,8 +121,9 @@ def gather(
         ids=[each.member.name for each in kept],
         origins=[each.member.name for each in kept],
         hashes=sample_hashes(decoded.pixels, usable),
-        targets=np.array([index[each.label] for each in kept], dtype=np.int64),
-        classes=tuple(classes),
+        targets=targets,
+        classes=names,
+        target_kind=source.settings.target_kind if kind else "class",
         given=given,
         groups=_groups(kept),
         times=read_times([each.time for each in kept], "the column `time`"),
@@ -130,6 +134,22 @@ def gather(
         resize=source.settings.image.resize,
         value_range=source.settings.image.value_range,
     )
+
+
+def _class_names(
+    source: Source, labelled: Sequence[Labelled], reasons: Sequence[str | None], other: Collection[int]
+) -> tuple[str, ...]:
+    # A folder of other files alone is no class.
+    classes = {each.label for row, each in enumerate(labelled) if row not in other}
+    # A name that one image has is no class; one of which no image can be used stays, and is told.
+    single = {labelled[row].label for row, why in enumerate(reasons) if why and why.startswith(_SINGLE)}
+    names = tuple(sorted(classes - single))
+    if None in reasons and len(names) < _FEWEST_CLASSES:
+        raise UserError(
+            f"{source.settings.source} has one class of more than one image, {names[0]!r}; a classifier needs two",
+            f"add images to {', '.join(sorted(single)[:5])}",
+        )
+    return names
 
 
 def _above(source: Source, labelled: Sequence[Labelled]) -> str:

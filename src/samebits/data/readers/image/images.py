@@ -12,7 +12,6 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.data.readers.image.pixels import Resize
 from samebits.data.readers.reader import Array, Encoded, Int64, Raw
-from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
 from samebits.signature.signature import Signature
 
@@ -48,7 +47,7 @@ class RawImages(Raw):
             resize=self.resize,
             value_range=self.value_range,
         )
-        signature = Signature(inputs=inputs, target=ClassTarget(classes=list(self.classes)))
+        signature = Signature(inputs=inputs, target=self.fitted_target(splits["train"]))
         return Encoded(signature, {name: self.subset(rows, self.read) for name, rows in splits.items()})
 
     def read(self, rows: Int64) -> Array:

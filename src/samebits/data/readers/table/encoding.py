@@ -17,8 +17,6 @@ from samebits.data.readers.table.leakage import require_no_leaks
 from samebits.data.readers.table.target import Target
 from samebits.params.data import DataParams
 from samebits.params.table import TableParams
-from samebits.signature.classes import ClassTarget
-from samebits.signature.number import NumberTarget
 from samebits.signature.signature import Signature
 from samebits.signature.table import DATE_PARTS, CategoryColumn, NumberColumn, TableInputs
 
@@ -98,7 +96,7 @@ def encode(
         quotes=data.csv.quotes,
         encoding=data.encoding,
     )
-    signature = Signature(inputs=inputs, target=_fit_target(target, train))
+    signature = Signature(inputs=inputs, target=raw.fitted_target(train))
     gaps = {column.name: int(column.missing.sum()) for column in features.columns if column.missing.any()}
     marks = {column.name: {mark: len(of) for mark, of in column.marks.items()} for column in features.columns}
     marks = {name: found for name, found in marks.items() if found}
@@ -247,24 +245,6 @@ def _date_parts(column: Column) -> Iterator[tuple[str, Floats]]:
         values = of_moment[place]
         values[column.missing] = np.nan
         yield part, values
-
-
-def _fit_target(target: Target, train: Int64) -> ClassTarget | NumberTarget:
-    if target.kind == "class":
-        return ClassTarget(classes=list(target.classes))
-    seen = target.values[train].astype(np.float64)
-    spread = float(seen.std())
-    if spread and not _LEAST_SPREAD < spread < _MOST_SPREAD:
-        raise UserError(
-            f"the target {target.name} spreads by {spread:g} (standard deviation), which float32 cannot compute with",
-            "multiply it by a power of ten",
-        )
-    if spread == 0.0:
-        raise UserError(
-            f"the target {target.name} is {seen[0]:g} in every training row: there is nothing to learn",
-            "set data.split or data.validation_fraction and data.test_fraction to something else",
-        )
-    return NumberTarget(name=target.name, mean=float(seen.mean()), std=spread)
 
 
 def _remarks(

@@ -93,7 +93,7 @@ def read(source: Source) -> RawTable:
         is_parquet = file.read(4) == b"PAR1"
     table = _read_parquet(path, chosen) if is_parquet else _read_csv(source, chosen)
     columns = table.columns
-    target = read_target(columns[chosen.target], settings)
+    target = read_target(columns[chosen.target], settings, source.settings.target_kind)
     inputs = {each: columns[each] for each in chosen.inputs}
     reasons = _reasons(inputs, target.bad, source.settings, columns)
     good = np.setdiff1d(np.arange(len(table.rows)), np.fromiter(reasons, dtype=np.int64, count=len(reasons)))
@@ -108,6 +108,8 @@ def read(source: Source) -> RawTable:
         hashes=_hashes(inputs.values(), good),
         targets=target.values[good],
         classes=target.classes,
+        target_kind=target.kind,
+        target_name=target.name,
         given=_given(columns, source.settings.split_column, good),
         groups=None if (group := source.settings.group_column) is None else columns[group].texts[good].tolist(),
         times=None if (time := source.settings.time_column) is None else columns[time].values[good],

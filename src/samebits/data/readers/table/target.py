@@ -13,6 +13,7 @@ from samebits.base.errors import UserError, listed
 from samebits.data.readers.table.columns import Column, Int64, as_category, odd_texts
 from samebits.params.table import TableParams
 
+_KINDS = ("auto", "number", "class")
 _MOST_CLASSES = 1000
 _FEW_VALUES = 20
 _MOST_MARKED = 0.2
@@ -45,13 +46,15 @@ class Target:
         return replace(self, values=self.values[rows], exact=self.exact[rows], bad={})
 
 
-def read_target(column: Column, settings: TableParams) -> Target:
-    """The target by `data.table.target_kind`.
+def read_target(column: Column, settings: TableParams, wanted: str) -> Target:
+    """The target by `data.target_kind`, `wanted`.
 
     Raises:
         UserError: dates, text where a number is wanted, one class, a class of one row, or free text.
     """
-    name, wanted = column.name, settings.target_kind
+    name = column.name
+    if wanted not in _KINDS:
+        raise UserError(f"data.target_kind is {wanted!r}, and a table has {', '.join(_KINDS)}", "set it to one of them")
     if column.kind == "date":
         raise UserError(f"the target {name} is a date", "make a number of it (days since some day), or name another")
     if not (~column.missing).any():
@@ -59,8 +62,8 @@ def read_target(column: Column, settings: TableParams) -> Target:
     if wanted == "number" and column.kind == "category":
         example = column.labels[0]
         raise UserError(
-            f"data.table.target_kind is number, but the target {name} holds text, such as {example!r}",
-            "set target_kind: class, or data.table.decimal if these are numbers",
+            f"data.target_kind is number, but the target {name} holds text, such as {example!r}",
+            "set data.target_kind: class, or data.table.decimal if these are numbers",
         )
     different = np.unique(column.values[~column.missing])
     if wanted == "class" or column.kind == "category" or (wanted == "auto" and len(different) == 2):
@@ -91,7 +94,7 @@ def _numbers(column: Column, different: npt.NDArray[Any]) -> Target:
         (),
         bad,
         f"a number, {different[0]:g} to {different[-1]:g}"
-        + (f", only {len(different)} different ones (data.table.target_kind: class makes classes of them)" * few),
+        + (f", only {len(different)} different ones (data.target_kind: class makes classes of them)" * few),
     )
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +23,10 @@ from samebits.data.readers.labels import LONGEST_NAME, class_name
 from samebits.data.readers.reader import Encoded, Int64, Raw, Rejected, Source, require_kept
 from samebits.data.readers.sample_hashes import HASH_BYTES
 from samebits.data.readers.splits import split_of
+from samebits.data.readers.targets import parse_cells, target_kind
 from samebits.data.readers.text.tokenizer import PretrainedTokenizer, encode_texts, fit_tokenizer
 from samebits.data.readers.times import no_time, read_times
 from samebits.params.text import TextParams
-from samebits.signature.classes import ClassTarget
 from samebits.signature.signature import Signature
 from samebits.signature.tokens import TOKENIZER, TokenInputs
 
@@ -119,7 +120,7 @@ class RawTexts(Raw):
             column=self.column,
         )
         return Encoded(
-            signature=Signature(inputs=inputs, target=ClassTarget(classes=list(self.classes))),
+            signature=Signature(inputs=inputs, target=self.fitted_target(splits["train"])),
             splits={name: self.subset(rows, encoded.read) for name, rows in splits.items()},
             files={TOKENIZER: fitted.json},
             audit={"texts": encoded.audit() | {"encodings": dict(sorted(self.encodings.items()))}},
@@ -155,6 +156,8 @@ def collect(
     Raises:
         UserError: for a class without a usable text, fewer than two classes, or as many as only free text has.
     """
+    kind = target_kind(source.settings)
+    values: list[Any] = []
     kept: list[Item] = []
     hashes: list[bytes] = []
     rejected: list[Rejected] = []
@@ -162,7 +165,12 @@ def collect(
 
     def usable() -> Iterator[str]:
         for each in found:
-            text, reason = ("", each.reason) if isinstance(each, Rejected) else _checked(each)
+            text, reason = ("", each.reason) if isinstance(each, Rejected) else _checked(each, of_class=kind is None)
+            if kind is not None and isinstance(each, Item) and not reason:
+                (value,), (wrong,) = parse_cells(kind, [each.label or ""])
+                reason = wrong or ""
+                if wrong is None:
+                    values.append(value)
             if reason or isinstance(each, Rejected):
                 rejected.append(Rejected(each.id, reason, _canonical(each.label)))
                 continue
@@ -175,25 +183,22 @@ def collect(
 
     for _ in store.extend(usable()):
         pass
-    counts = Counter(str(item.label) for item in kept)
-    if kept:
-        require_kept(source.name, {class_name(each) for each in named}, counts, rejected)
-    # A label that occurs once can be learnt or judged, not both; most often it is a slip of the pen.
-    once = {label for label, n in counts.items() if n == 1}
-    single = [Rejected(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
-    classes = _ordered(set(counts) - once)
-    if kept or rejected:
-        _require_classes(source, classes, counts, len(kept), rejected, single, fix)
-    rows = np.array([k for k, item in enumerate(kept) if item.label not in once], dtype=np.int64)
+    single: list[Rejected] = []
+    if kind is None:
+        rows, targets, classes, single = _classes_of(source, kept, rejected, named, fix)
+    else:
+        rows = np.arange(len(kept), dtype=np.int64)
+        targets, classes = kind.gather(values)
     chosen = [kept[k] for k in rows.tolist()]
-    index = {name: k for k, name in enumerate(classes)}
     digests = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, HASH_BYTES)
     return RawTexts(
         ids=[item.id for item in chosen],
         origins=[item.origin for item in chosen],
         hashes=digests[rows],
-        targets=np.array([index[str(item.label)] for item in chosen], dtype=np.int64),
-        classes=tuple(classes),
+        targets=targets,
+        classes=classes,
+        target_kind=source.settings.target_kind if kind else "class",
+        target_name=source.settings.text.label,
         given=_column([item.given for item in chosen]),
         groups=_column([item.group for item in chosen]),
         times=read_times([item.time for item in chosen], "data.time_column"),
@@ -209,14 +214,33 @@ def collect(
     )
 
 
-def _checked(item: Item) -> tuple[str, str]:
+def _classes_of(
+    source: Source, kept: Sequence[Item], rejected: Sequence[Rejected], named: Collection[str], fix: str
+) -> tuple[Int64, Int64, tuple[str, ...], list[Rejected]]:
+    """Which of the texts stay, their classes and the names of these; and those that do not stay."""
+    counts = Counter(str(item.label) for item in kept)
+    if kept:
+        require_kept(source.name, {class_name(each) for each in named}, counts, rejected)
+    # A label that occurs once can be learnt or judged, not both; most often it is a slip of the pen.
+    once = {label for label, n in counts.items() if n == 1}
+    single = [Rejected(item.id, _once(str(item.label), counts)) for item in kept if item.label in once]
+    classes = _ordered(set(counts) - once)
+    if kept or rejected:
+        _require_classes(source, classes, counts, len(kept), rejected, single, fix)
+    rows = np.array([k for k, item in enumerate(kept) if item.label not in once], dtype=np.int64)
+    index = {name: k for k, name in enumerate(classes)}
+    targets = np.array([index[str(kept[k].label)] for k in rows.tolist()], dtype=np.int64)
+    return rows, targets, tuple(classes), single
+
+
+def _checked(item: Item, *, of_class: bool) -> tuple[str, str]:
     """The clean text, and why it cannot be used."""
     for what, name in (("label", item.label), ("group", item.group)):
         if name is not None and len(name) > LONGEST_NAME:
             return "", f"its {what} has {len(name):,} characters, {LONGEST_NAME:,} are the most"
-    if item.label is None or not class_name(item.label):
+    if of_class and (item.label is None or not class_name(item.label)):
         return "", "it has no label"
-    if not _is_unicode(item.label) or not _is_unicode(item.group or ""):
+    if not _is_unicode(item.label or "") or not _is_unicode(item.group or ""):
         return "", "its label or group holds half of a surrogate pair"
     try:
         text = clean(item.text)
