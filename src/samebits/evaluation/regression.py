@@ -22,10 +22,10 @@ from samebits.evaluation.inputs import (
     read_provenance,
 )
 from samebits.evaluation.report import regression_figures
-from samebits.evaluation.report.classification import image_png
 from samebits.evaluation.report.figures import curve_pictures
-from samebits.evaluation.report.numbers import number_cards, number_lines
-from samebits.evaluation.report.page import data_url, render
+from samebits.evaluation.report.numbers import number_lines
+from samebits.evaluation.report.page import data_url
+from samebits.evaluation.report.sections import Section, bar, render_sections, sample_cell
 from samebits.metrics.metric import measure
 from samebits.metrics.regression import METRICS, RegressionPredictions, check_numbers
 from samebits.metrics.scores import r2
@@ -77,24 +77,41 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
             ("column", "r2_drop", "spread"),
             ((each.name, rounded(each.drop), rounded(each.spread)) for each in importances),
         )
-    files["report.html"] = render(
-        "regression.html.j2",
+    files["report.html"] = render_sections(
+        [
+            [
+                Section(
+                    "Predicted and actual",
+                    "A dot a sample; a perfect model puts all of them on the diagonal.",
+                    data_url(pictures["predicted.png"]),
+                    "predicted against actual values",
+                ),
+                Section(
+                    "Residuals",
+                    "Predicted minus actual. A funnel means larger errors for larger values, a bend something the "
+                    "model missed.",
+                    data_url(pictures["residuals.png"]),
+                    "residuals against predicted values",
+                ),
+            ],
+            [
+                Section(
+                    "Spread of the residuals",
+                    picture=data_url(pictures["residual_histogram.png"]),
+                    alt="histogram of the residuals",
+                ),
+                *_columns_that_matter(importances),
+            ],
+        ],
+        _worst(numbers, worst, origins, samples),
         title=evaluated.title,
-        target=target.name,
-        samples=len(numbers),
-        level=f"{settings.confidence:.0%}",
-        resamples=settings.bootstrap,
-        numbers=number_cards(metrics, baseline),
-        baseline=baseline.answer,
-        predicted=data_url(pictures["predicted.png"]),
-        residuals=data_url(pictures["residuals.png"]),
-        histogram=data_url(pictures["residual_histogram.png"]),
-        importances=list(_bars(importances[:_COLUMNS])),
-        columns=len(importances),
-        curves=data_url(pictures.get("curves.png")),
-        worst=_worst(numbers, worst, origins, samples),
+        about=f"{target.name} of {len(numbers):,} test samples, in its own unit.",
+        metrics=metrics,
+        baseline=baseline,
+        settings=settings,
+        pictures=pictures,
         details=details(evaluated, settings),
-    ).encode()
+    )
     return Evaluation(
         metrics=metrics_document(metrics, baseline, settings, len(numbers)),
         files=files,
@@ -113,32 +130,51 @@ def _importance_line(importances: Sequence[Importance]) -> Iterator[str]:
         yield f"columns that matter most (R² lost when shuffled): {shown}"
 
 
-def _bars(importances: Sequence[Importance]) -> Iterator[dict[str, str]]:
-    largest = max((each.drop for each in importances), default=0.0) or 1.0
-    for each in importances:
-        yield {
-            "name": each.name,
-            "drop": f"{round(each.drop, 4) + 0.0:.4f}",
-            "spread": f"{each.spread:.4f}",
-            "bar": f"{100 * max(0.0, each.drop) / largest:.2f}",
-        }
+def _columns_that_matter(importances: Sequence[Importance]) -> Iterator[Section]:
+    if not importances:
+        return
+    shown = importances[:_COLUMNS]
+    largest = max(each.drop for each in shown) or 1.0
+    yield Section(
+        "Columns that matter",
+        "R² lost when a column's values change places among the test rows, and the standard deviation over 5 such "
+        "shuffles. Columns that carry the same hide each other.",
+        columns=("column", "R² lost", "±", ""),
+        rows=[
+            (
+                each.name,
+                f"{round(each.drop, 4) + 0.0:.4f}",
+                f"{each.spread:.4f}",
+                bar(100 * max(0.0, each.drop) / largest),
+            )
+            for each in shown
+        ],
+        after=f"{len(shown)} of {len(importances)} columns; importance.csv has them all."
+        if len(importances) > len(shown)
+        else "",
+    )
 
 
 def _worst(
     numbers: RegressionPredictions, worst: Any, origins: Sequence[Origin], samples: Sequence[Preview]
-) -> list[dict[str, str]]:
-    return [
-        {
-            "index": f"{index}",
-            "source": origins[index].source,
-            "actual": significant(numbers.actual[index], 6),
-            "predicted": significant(numbers.predicted[index], 6),
-            "residual": significant(numbers.residuals[index], 4, "+"),
-            "image": data_url(image_png(sample.image)) if sample.image is not None else "",
-            "text": sample.text,
-        }
-        for index, sample in zip(worst.tolist(), samples, strict=True)
-    ]
+) -> Section:
+    return Section(
+        "Worst cases",
+        f"The {len(worst)} samples with the largest errors.",
+        columns=("test sample", "from", "actual", "predicted", "residual", "sample"),
+        rows=[
+            (
+                f"{index}",
+                origins[index].source,
+                significant(numbers.actual[index], 6),
+                significant(numbers.predicted[index], 6),
+                significant(numbers.residuals[index], 4, "+"),
+                sample_cell(sample, index),
+            )
+            for index, sample in zip(worst.tolist(), samples, strict=True)
+        ],
+        facts=True,
+    )
 
 
 def _predictions_csv(numbers: RegressionPredictions, origins: Sequence[Origin]) -> bytes:

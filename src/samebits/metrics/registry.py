@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
+import samebits.metrics
 from samebits.metrics.metric import Metric
-
-_MODULES = ("classification", "regression", "language_model")
 
 
 def every_metric() -> Iterator[Metric[Any]]:
-    """Of each task, in the order in which they are shown; the first of them that a model has decides."""
-    for name in _MODULES:
-        yield from import_module(f"samebits.metrics.{name}").METRICS
+    """Of each module of this package that has some, in the order in which they are shown; the first of them that a
+    model has decides."""
+    for module in pkgutil.iter_modules(samebits.metrics.__path__):
+        yield from getattr(import_module(f"samebits.metrics.{module.name}"), "METRICS", ())
 
 
 def directions() -> dict[str, str]:

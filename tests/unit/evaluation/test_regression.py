@@ -17,7 +17,7 @@ from samebits.base.decimals import significant
 from samebits.checkpoints.serving import ServingModel
 from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.importance import Importance
-from samebits.evaluation.regression import _bars
+from samebits.evaluation.regression import _columns_that_matter
 from samebits.export.export import MEASURED, export
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
@@ -140,8 +140,9 @@ def test_numbers_have_a_comma_at_thousands_and_no_negative_zero() -> None:
 
 
 def test_few_columns_are_all_shown(judged: Any) -> None:
-    bars = list(_bars([Importance("a", -0.00001, 0.0)]))
-    assert bars[0]["drop"] == "0.0000"
+    (section,) = _columns_that_matter([Importance("a", -0.00001, 0.0)])
+    assert section.rows[0][1] == "0.0000"
+    assert not section.after
     assert "importance.csv has them all" not in outputs(judged)["report/report.html"].decode()
 
 

@@ -1,0 +1,94 @@
+"""A report made of sections: pictures and tables. For evaluators whose page needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from samebits.evaluation.baseline import Baseline
+from samebits.evaluation.inputs import Details
+from samebits.evaluation.report.classification import image_png
+from samebits.evaluation.report.numbers import number_cards
+from samebits.evaluation.report.page import data_url, render
+from samebits.metrics.metric import Scores
+from samebits.params.evaluate import EvaluateParams
+from samebits.signature.kind import Preview
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that is no text: a bar of so many percent, or a picture."""
+
+    bar: str | None = None
+    image: str = ""
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a picture or a table, or both.
+
+    Attributes:
+        about: below the heading.
+        picture: PNG, as a data URL.
+        alt: what the picture shows.
+        columns, rows: of the table.
+        facts: whether its cells are texts, not numbers.
+        after: below the table.
+    """
+
+    title: str
+    about: str = ""
+    picture: str = ""
+    alt: str = ""
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str | Cell]] = ()
+    facts: bool = False
+    after: str = ""
+
+
+def bar(percent: float) -> Cell:
+    """A bar of so many percent."""
+    return Cell(bar=f"{percent:.2f}")
+
+
+def sample_cell(preview: Preview, index: int) -> str | Cell:
+    """A test sample in a table."""
+    if preview.image is None:
+        return preview.text
+    return Cell(image=data_url(image_png(preview.image)), alt=f"test sample {index}")
+
+
+def render_sections(
+    sections: Sequence[Sequence[Section]],
+    last: Section,
+    *,
+    title: str,
+    about: str,
+    metrics: Scores,
+    baseline: Baseline,
+    settings: EvaluateParams,
+    pictures: Mapping[str, bytes],
+    details: Details,
+) -> bytes:
+    """The page, UTF-8; a function of its arguments alone.
+
+    Args:
+        sections: in order; those of one row stand side by side.
+        last: after the training curves.
+        about: the first sentence.
+        pictures: `curves.png`, where there is one.
+    """
+    return render(
+        "sections.html.j2",
+        title=title,
+        about=about,
+        level=f"{settings.confidence:.0%}",
+        resamples=settings.bootstrap,
+        numbers=number_cards(metrics, baseline),
+        baseline=baseline.answer,
+        sections=sections,
+        last=last,
+        curves=data_url(pictures.get("curves.png")),
+        details=details,
+    ).encode()
