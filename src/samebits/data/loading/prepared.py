@@ -92,7 +92,8 @@ class Split:
     Attributes:
         info: of the data set.
         name: of the split.
-        targets: class indices int64 [n], or numbers float32 [n]; None where the inputs hold them.
+        targets: class indices int64 [n], numbers float32 [n] or what the kind of target stores; None where the inputs
+            hold them.
         shard_rows: rows of each shard, in order.
     """
 
@@ -213,7 +214,7 @@ def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
     for shard in shards:
         end = at + shard.rows
         if targets is not None:
-            targets[at:end] = _targets(folder, shard, targets.dtype)
+            targets[at:end] = _targets(folder, shard, targets[at:end])
         if whole is None:
             mapped.append(_map(folder / shard.inputs, dtype, (shard.rows, *shape)))
         else:
@@ -224,10 +225,10 @@ def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
     return Split(info, split, targets, mapped if whole is None else [whole], rows)
 
 
-def _targets(folder: Path, shard: ShardInfo, dtype: np.dtype[Any]) -> Array:
+def _targets(folder: Path, shard: ShardInfo, like: Array) -> Array:
     if shard.targets is None or shard.targets_sha256 is None:
         raise UserError(f"{folder / 'dataset.json'} names no targets for {shard.inputs}", _FIX)
-    return _load(folder / shard.targets, dtype, (shard.rows,), shard.targets_sha256)
+    return _load(folder / shard.targets, like.dtype, like.shape, shard.targets_sha256)
 
 
 def _check_targets(folder: Path, split: str, targets: Array, info: DatasetInfo) -> None:
