@@ -21,4 +21,4 @@ MODELS = {
 }
 """A model's file has its name: dvc.yaml depends on `models/${model.name}.py`."""
 
-TASKS = {name: f"samebits.tasks.{name}" for name in ("classification", "language_model", "regression")}
+TASKS = {name: f"samebits.tasks.{name}" for name in ("classification", "language_model", "multilabel", "regression")}

@@ -1,0 +1,133 @@
+"""Numbers that describe several labels at once on a test split, with bootstrap confidence intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from samebits.base.errors import UserError
+from samebits.metrics.bootstrap import Floats, Resamples, Statistic
+from samebits.metrics.metric import Metric, four_decimals, per_sample, percent
+
+
+@dataclass(frozen=True)
+class LabelPredictions:
+    """What the model said about each sample.
+
+    Attributes:
+        actual: [N, K], bool.
+        probabilities: [N, K], float64; above one half, a label is said to apply.
+    """
+
+    actual: npt.NDArray[np.bool_]
+    probabilities: Floats
+
+    def __len__(self) -> int:
+        return len(self.actual)
+
+    @property
+    def width(self) -> int:
+        return int(self.actual.shape[1])
+
+    @property
+    def predicted(self) -> npt.NDArray[np.bool_]:
+        """[N, K]."""
+        return self.probabilities > 0.5
+
+    @property
+    def losses(self) -> Floats:
+        """[N], binary cross entropy, the mean over the labels."""
+        of_truth = np.where(self.actual, self.probabilities, 1.0 - self.probabilities)
+        losses: Floats = -np.log(np.maximum(of_truth, 1e-300)).mean(axis=1)
+        return losses
+
+
+def predictions_from_logits(logits: npt.NDArray[np.floating], actual: npt.NDArray[np.integer]) -> LabelPredictions:
+    """Sigmoid in float64.
+
+    Args:
+        logits: [N, K].
+        actual: [N, K], 0 or 1.
+
+    Raises:
+        UserError: when a logit is NaN or infinite: the sample is named.
+    """
+    values = np.asarray(logits, dtype=np.float64)
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise UserError(
+            f"the model's output for {int((~finite).sum())} of {len(values)} test samples is not finite, first for "
+            f"test sample {int(np.flatnonzero(~finite)[0])}",
+            "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
+        )
+    # 0.5 * (1 + tanh(x / 2)) is the sigmoid, and overflows nowhere.
+    return LabelPredictions(np.asarray(actual) > 0, 0.5 * (1.0 + np.tanh(values / 2.0)))
+
+
+def label_scores(predictions: LabelPredictions) -> list[tuple[int, int, float | None, float | None, float | None]]:
+    """Of each label: samples that have it, samples that are said to, precision, recall, F1; None where undefined."""
+    both = (predictions.actual & predictions.predicted).sum(axis=0)
+    actual, said = predictions.actual.sum(axis=0), predictions.predicted.sum(axis=0)
+
+    def ratio(part: int, whole: int) -> float | None:
+        return part / whole if whole else None
+
+    return [
+        (a, s, ratio(b, s), ratio(b, a), ratio(2 * b, a + s))
+        for a, s, b in zip(actual.tolist(), said.tolist(), both.tolist(), strict=True)
+    ]
+
+
+def average_precisions(predictions: LabelPredictions) -> list[float | None]:
+    """Of each label, the area under precision by recall, equal probabilities taken together; None without a sample."""
+    found: list[float | None] = []
+    for true, shares in zip(predictions.actual.T, predictions.probabilities.T, strict=True):
+        order = np.argsort(-shares, kind="stable")
+        hits, ranked = np.cumsum(true[order]), shares[order]
+        last = np.append(ranked[1:] != ranked[:-1], True)  # of each group of equals
+        hits, at = hits[last], np.flatnonzero(last) + 1
+        total = int(true.sum())
+        gained = np.diff(hits, prepend=0)
+        found.append(float((gained * hits / at).sum() / total) if total else None)
+    return found
+
+
+def _f1(predictions: LabelPredictions, *, macro: bool) -> Statistic:
+    both = (predictions.actual & predictions.predicted).astype(np.float64)
+    sums = predictions.actual.astype(np.float64) + predictions.predicted
+
+    def statistic(drawn: Resamples) -> Floats:
+        # Counts below 2**53: exact in any order.
+        hits, total = drawn.weights @ both, drawn.weights @ sums
+        if not macro:
+            hits, total = hits.sum(axis=1, keepdims=True), total.sum(axis=1, keepdims=True)
+        counted = total > 0
+        scores = np.where(counted, 2.0 * hits / np.where(counted, total, 1.0), 0.0).sum(axis=1)
+        labels = counted.sum(axis=1)
+        return np.where(labels > 0, scores / np.maximum(labels, 1), np.nan)
+
+    return statistic
+
+
+def _mean_average_precision(predictions: LabelPredictions) -> Statistic:
+    """Without resamples: sorting each of them for each label costs more than its interval is worth."""
+    found = [each for each in average_precisions(predictions) if each is not None]
+    value = float(np.mean(found)) if found else np.nan
+    return lambda drawn: np.full(len(drawn.picks), value)
+
+
+METRICS: list[Metric[LabelPredictions]] = [
+    Metric("macro_f1", "Macro F1", percent, "higher", lambda p: _f1(p, macro=True), headline=True),
+    Metric("micro_f1", "Micro F1", percent, "higher", lambda p: _f1(p, macro=False), headline=True),
+    Metric("mean_average_precision", "Mean average precision", percent, "higher", _mean_average_precision),
+    Metric(
+        "exact_match",
+        "All labels right",
+        percent,
+        "higher",
+        per_sample(lambda p: (p.actual == p.predicted).all(axis=1)),
+    ),
+    Metric("log_loss", "Log loss", four_decimals, "lower", per_sample(lambda p: p.losses)),
+]

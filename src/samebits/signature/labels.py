@@ -1,0 +1,120 @@
+"""Several classes at once."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from samebits.base.decimals import rounded
+from samebits.base.errors import UserError
+from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+
+_SEPARATORS = re.compile(r"[;,|]")
+_TIE = 1e-5
+"""As of classes: how close to one half a probability may be for rounding to swap it."""
+
+
+class LabelsTarget(TargetKind):
+    """Any number of K classes; stored as uint8 [K], 1 for each that applies. Models give logits [N, K].
+
+    Attributes:
+        classes: by name.
+    """
+
+    kind: Literal["labels"] = "labels"
+    classes: list[str] = Field(min_length=1)
+    in_label_column: ClassVar[bool] = True
+    evaluator: ClassVar[str] = "multilabel"
+    output_name: ClassVar[str] = "probabilities"
+    meaning: ClassVar[str] = "the probability of each label, in their order; each for itself"
+    stored_dtype: ClassVar[str | None] = "|u1"
+    decided: ClassVar[str] = "set of labels"
+    noun: ClassVar[str] = "multi-label classifier"
+    scores: ClassVar[dict[str, str]] = {"macro_f1": "macro F1 | {:.2%}"}
+
+    @classmethod
+    def parse(cls, text: str) -> frozenset[str]:
+        """Names between `;`, `,` or `|`; an empty cell is a sample without a label."""
+        return frozenset(" ".join(name.split()) for name in _SEPARATORS.split(text)) - {""}
+
+    @classmethod
+    def gather(cls, values: Sequence[frozenset[str]]) -> tuple[Array, tuple[str, ...]]:
+        counts = Counter(name for names in values for name in names)
+        if single := [name for name, n in sorted(counts.items()) if n == 1]:
+            raise UserError(
+                f"{len(single)} labels have one sample each, such as {single[0][:60]!r}: none could be both learnt and "
+                "judged",
+                "correct their spelling, or take them out of the cells; labels stand between ; , or |",
+            )
+        classes = tuple(sorted(counts))
+        if not classes:
+            raise UserError("no sample has a label", "look at which column holds them")
+        place = {name: k for k, name in enumerate(classes)}
+        targets = np.zeros((len(values), len(classes)), dtype=np.uint8)
+        for row, names in enumerate(values):
+            targets[row, [place[name] for name in names]] = 1
+        return targets, classes
+
+    @classmethod
+    def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
+        return cls(classes=list(classes))
+
+    @classmethod
+    def class_counts(cls, targets: Array, classes: int) -> list[int]:
+        return [int(n) for n in targets.sum(axis=0, dtype=np.int64)]
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        return (len(self.classes),)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.classes)
+
+    def width(self, inputs: InputKind) -> int:
+        return len(self.classes)
+
+    def problem(self, targets: Array) -> str:
+        return "a label is neither 0 nor 1" if targets.max(initial=0) > 1 else ""
+
+    def in_manifest(self, targets: Array) -> list[Any]:
+        return ["; ".join(self.classes[k] for k in np.flatnonzero(row)) for row in targets]
+
+    def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
+        return np.abs(answers - 0.5) > _TIE, answers > 0.5
+
+    def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
+        said, true = answers > 0.5, targets.astype(np.bool_)
+        both, all_of = (said & true).sum(axis=0), said.sum(axis=0) + true.sum(axis=0)
+        f1 = 2.0 * both[all_of > 0] / all_of[all_of > 0]
+        return {"macro_f1": rounded(float(f1.mean())) if len(f1) else None}
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        return (len(self.classes),)
+
+    def ranked(self, answer: Floats, top: int) -> tuple[tuple[str, float], ...]:
+        order = np.argsort(-answer, kind="stable")[:top]
+        return tuple((self.classes[k], float(answer[k])) for k in order.tolist())
+
+    def shown(self, answer: Floats, top: int) -> str:
+        found = [f"{name} {share:.1%}" for name, share in self.ranked(answer, len(self.classes)) if share > 0.5]
+        return "   ".join(found) or "no label (best: {} {:.1%})".format(*self.ranked(answer, 1)[0])
+
+    @property
+    def answer(self) -> str:
+        return f"the probability of each of {len(self.classes)} labels, of which any number may apply"
+
+    @property
+    def answer_layout(self) -> str:
+        return f"[N, {len(self.classes)}], in the order of the labels; above one half, a label applies."
+
+    @property
+    def checked(self) -> str:
+        return ". The same labels are above one half (a probability within 1e-5 of it counts as a tie)."
