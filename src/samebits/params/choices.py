@@ -17,8 +17,12 @@ MODELS = {
         "resnet50",
         "resnet9",
         "tabular",
+        "unet",
     )
 }
 """A model's file has its name: dvc.yaml depends on `models/${model.name}.py`."""
 
-TASKS = {name: f"samebits.tasks.{name}" for name in ("classification", "language_model", "multilabel", "regression")}
+TASKS = {
+    name: f"samebits.tasks.{name}"
+    for name in ("classification", "language_model", "multilabel", "regression", "segmentation")
+}
