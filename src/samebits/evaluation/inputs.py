@@ -144,7 +144,8 @@ def describe_inputs(info: DatasetInfo) -> str:
     if inputs.kind == "image":
         channels, height, width = inputs.shape
         kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
-        return f"{kind} images of {width} × {height} pixels"
+        depth = f", {inputs.bits} bits each" if inputs.bits != 8 else ""
+        return f"{kind} images of {width} × {height} pixels{depth}"
     if inputs.kind == "tokens":
         if info.signature.target.kind == "next_token":
             return f"rows of {inputs.length:,} + 1 tokens, vocabulary {inputs.vocabulary:,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,9 @@ _LETTERS = 700
 
 @dataclass(frozen=True)
 class Preview:
-    """A sample: an image, uint8 [C, H, W], or a text."""
+    """A sample: an image, uint8 or uint16 [C, H, W], or a text."""
 
-    image: npt.NDArray[np.uint8] | None = None
+    image: npt.NDArray[Any] | None = None
     text: str = ""
 
 

@@ -22,10 +22,10 @@ from samebits.evaluation.inputs import (
 )
 from samebits.evaluation.preview import Preview, previews
 from samebits.evaluation.report import regression_figures
-from samebits.evaluation.report.classification import image_png
 from samebits.evaluation.report.figures import curve_pictures
 from samebits.evaluation.report.numbers import number_cards, number_lines
 from samebits.evaluation.report.page import data_url, render
+from samebits.evaluation.sample_image import image_png
 from samebits.metrics.metric import measure
 from samebits.metrics.regression import METRICS, RegressionPredictions, check_numbers
 from samebits.metrics.scores import r2
@@ -133,7 +133,7 @@ def _worst(
             "actual": significant(numbers.actual[index], 6),
             "predicted": significant(numbers.predicted[index], 6),
             "residual": significant(numbers.residuals[index], 4, "+"),
-            "image": data_url(image_png(sample.image)) if sample.image is not None else "",
+            "image": data_url(image_png(sample.image, optimize=True)) if sample.image is not None else "",
             "text": sample.text,
         }
         for index, sample in zip(worst.tolist(), samples, strict=True)
