@@ -21,7 +21,7 @@ _LARGEST_BATCH = 1 << 20
 
 
 class ServingModel(nn.Module):
-    """Images uint8 [N, C, H, W], tokens int32 [N, L] or table rows float32 [N, columns] -> answers, float32.
+    """Images uint8 or int32 [N, C, H, W], tokens int32 [N, L] or table rows float32 [N, columns] -> answers, float32.
 
     Args:
         model: preprocessed samples -> raw outputs.

@@ -135,7 +135,8 @@ def _samples(inputs: dict[str, Any]) -> str:
     if inputs["kind"] == "image":
         channels, height, width = inputs["shape"]
         kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
-        return f"{kind} images of {width}×{height} pixels as raw pixels"
+        depth = f" of {bits} bits" if (bits := inputs.get("bits", 8)) != 8 else ""
+        return f"{kind} images of {width}×{height} pixels as raw pixels{depth}"
     if inputs["kind"] == "tokens":
         return f"texts as up to {inputs['length']:,} tokens of `tokenizer.json`"
     return f"rows of {len(inputs['columns'])} columns (numbers as they are, categories as codes)"

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 
-_SERVED_DTYPES = {"image": "uint8", "tokens": "int32", "table": "float32"}
+_SERVED_DTYPES = {"|u1": "uint8", "<u2": "int32", "<i4": "int32", "<f4": "float32"}
+"""By the type of a stored sample: see `samebits.data.loading.tensors.as_tensor`."""
+
 _MEANINGS = {
     "class": "softmax probabilities, in the order of labels",
     "number": "the predicted number, in the unit of the data",
@@ -37,7 +39,7 @@ def export_metadata(config: CheckpointConfig, dataset: dict[str, Any], weights_s
         "preprocessing": {
             "inside_the_model": True,
             "input": INPUTS[signature.inputs.kind],
-            "dtype": _SERVED_DTYPES[signature.inputs.kind],
+            "dtype": _SERVED_DTYPES[signature.row_dtype],
             **signature.inputs.model_dump(),
         },
         "output": {

@@ -85,9 +85,13 @@ def _image(inputs: dict[str, Any]) -> tuple[list[str], list[str]]:
     arguments = f'{channels}, ({width}, {height}), "{inputs["resize"]}"'
     if value_range := inputs.get("value_range"):
         arguments += f", value_range={value_range}"
+    kind = ""
+    if bits := inputs.get("bits"):
+        arguments += f", bits={bits}"
+        kind = f".astype(numpy.{inputs['dtype']})"
     return ["from pathlib import Path", "import numpy", "from pixels import load_pixels"], [
         'paths = [Path("first.png"), Path("second.png")]',
-        f"images = numpy.stack([load_pixels(path, {arguments}) for path in paths])",
+        f"images = numpy.stack([load_pixels(path, {arguments}) for path in paths]){kind}",
     ]
 
 

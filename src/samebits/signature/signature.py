@@ -15,19 +15,21 @@ from samebits.params.section import Section
 
 
 class ImageInputs(Section):
-    """Images, uint8 [C, H, W].
+    """Images, uint8 or uint16 [C, H, W].
 
     Attributes:
         shape: [C, H, W].
+        bits: of a stored value; left out where it is 8.
         mean: of each channel over the training split, of pixels scaled to [0, 1].
         std: likewise; the population's. 0 for a constant channel.
         resize: how files of another aspect ratio are brought to the shape (see `samebits.data.readers.image.pixels`).
-        value_range: the values of grey image files of more than 8 bits that become 0 and 255; left out where it is the
+        value_range: the values of image files of more than 8 bits that become 0 and `largest`; left out where it is the
             full range of 16 bits.
     """
 
     kind: Literal["image"] = "image"
     shape: list[int] = Field(min_length=3, max_length=3)
+    bits: Literal[8, 16] = Field(default=8, exclude_if=lambda value: value == 8)
     mean: list[float]
     std: list[float]
     resize: Literal["pad", "crop", "stretch"] = "pad"
@@ -36,9 +38,14 @@ class ImageInputs(Section):
     )
 
     @property
+    def largest(self) -> int:
+        """The largest value of a pixel: 255 or 65,535."""
+        return (1 << self.bits) - 1
+
+    @property
     def mean_pixel(self) -> tuple[int, ...]:
-        """The mean of each channel as a pixel value, 0 to 255."""
-        return tuple(round(value * 255) for value in self.mean)
+        """The mean of each channel as a pixel value, 0 to `largest`."""
+        return tuple(round(value * self.largest) for value in self.mean)
 
 
 class TokenInputs(Section):
@@ -183,7 +190,7 @@ class Signature(Section):
     def row_dtype(self) -> str:
         """numpy name of the type of a stored sample, little-endian."""
         if isinstance(self.inputs, ImageInputs):
-            return "|u1"
+            return "|u1" if self.inputs.bits == 8 else "<u2"
         if isinstance(self.inputs, TokenInputs):
             return "<u2" if self.inputs.vocabulary <= 1 << 16 else "<i4"
         return "<f4"

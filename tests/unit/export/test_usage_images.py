@@ -11,3 +11,10 @@ def test_the_card_tells_how_a_file_is_read() -> None:
     text = "\n".join(usage(metadata, {"onnx": {"file": "model.onnx"}}))
     assert "EXIF rotation is applied, transparency is laid on white" in text
     assert 'load_pixels(path, 1, (16, 16), "pad", value_range=[0.0, 4095.0])' in text
+
+
+def test_the_card_reads_16_bits_as_the_model_takes_them() -> None:
+    inputs = {"kind": "image", "input": "images", "dtype": "int32", "shape": [5, 16, 24], "resize": "pad", "bits": 16}
+    metadata = {"preprocessing": inputs, "output": {"name": "probabilities"}, "task": "classification"}
+    text = "\n".join(usage(metadata, {"onnx": {"file": "model.onnx"}}))
+    assert 'load_pixels(path, 5, (24, 16), "pad", bits=16) for path in paths]).astype(numpy.int32)' in text

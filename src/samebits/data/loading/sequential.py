@@ -18,7 +18,8 @@ class Batch:
     """Samples of one step.
 
     Attributes:
-        inputs: images uint8 [B, C, H, W], tokens int32 [B, L], or table rows float32 [B, columns]; on the CPU.
+        inputs: images uint8 [B, C, H, W], or int32 of 16 bits, tokens int32 [B, L], or table rows
+            float32 [B, columns]; on the CPU.
         targets: classes int64 [B], numbers float32 [B], or next tokens int64 [B, L].
         indices: int64 [B], the samples' rows in their split.
     """
