@@ -140,11 +140,15 @@ class Split:
         rows = self.rows(indices)
         if self.targets is None:
             return rows[:, :-1], rows[:, 1:].astype(np.int64)
+        return self.cut(rows), self.targets[indices]
+
+    def cut(self, rows: Array) -> Array:
+        """Stored samples as a model gets them in one batch: texts cut to the longest among them, others as they are."""
         inputs = self.info.signature.inputs
-        if isinstance(inputs, TokenInputs) and inputs.pad is not None:
-            used = np.flatnonzero((rows != inputs.pad).any(axis=0))
-            rows = rows[:, : int(used[-1]) + 1 if len(used) else 1]
-        return rows, self.targets[indices]
+        if not isinstance(inputs, TokenInputs) or inputs.pad is None:
+            return rows
+        used = np.flatnonzero((rows != inputs.pad).any(axis=0))
+        return rows[:, : int(used[-1]) + 1 if len(used) else 1]
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Unpadded length of each text in tokens; 1 for other inputs: int64 [n]."""
