@@ -133,7 +133,7 @@ def _worst(
             "actual": significant(numbers.actual[index], 6),
             "predicted": significant(numbers.predicted[index], 6),
             "residual": significant(numbers.residuals[index], 4, "+"),
-            "image": data_url(image_png(sample.image, optimize=True)) if sample.image is not None else "",
+            "image": data_url(image_png(sample.image)) if sample.image is not None else "",
             "text": sample.text,
         }
         for index, sample in zip(worst.tolist(), samples, strict=True)

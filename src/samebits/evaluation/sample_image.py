@@ -31,12 +31,11 @@ def displayed(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return stretched
 
 
-def image_png(image: npt.NDArray[Any], longest: int | None = None, **options: Any) -> bytes:
+def image_png(image: npt.NDArray[Any], longest: int | None = None) -> bytes:
     """An image uint8 or uint16 [C, H, W] as PNG, as it is `displayed`.
 
     Args:
         longest: pixels of the longer side, at most; None: pixel for pixel.
-        options: of Pillow's writer.
     """
     from PIL import Image
 
@@ -45,5 +44,5 @@ def image_png(image: npt.NDArray[Any], longest: int | None = None, **options: An
     if longest is not None:
         picture.thumbnail((longest, longest))
     buffer = io.BytesIO()
-    picture.save(buffer, format="png", **options)
+    picture.save(buffer, format="png", optimize=True)
     return buffer.getvalue()

@@ -95,9 +95,7 @@ def render_report(
         curves=data_url(pictures.get("curves.png")),
         mistakes=[
             {
-                "image": data_url(image_png(each.preview.image, optimize=True))
-                if each.preview.image is not None
-                else "",
+                "image": data_url(image_png(each.preview.image)) if each.preview.image is not None else "",
                 "text": each.preview.text,
                 "place": f"test sample {each.index}, {each.source}",
                 "true": each.true,
