@@ -12,6 +12,7 @@ import torch
 
 from samebits.base.errors import UserError
 from samebits.data.loading.prepared import Array, Split
+from samebits.data.loading.sequential import by_length
 from samebits.data.loading.tensors import as_tensor
 
 Predictor = Callable[[Array], npt.NDArray[np.float32]]
@@ -104,18 +105,19 @@ def served_inputs(split: Split, indices: npt.NDArray[np.int64]) -> Array:
 
 def answers(predict: Predictor, split: Split) -> npt.NDArray[np.float32]:
     """Answers for the whole split, in order: probabilities [samples, K], or numbers [samples]."""
-    starts = range(0, len(split), _ANSWERED)
-    rows = (np.arange(at, min(at + _ANSWERED, len(split)), dtype=np.int64) for at in starts)
-    return np.concatenate([predict(served_inputs(split, each)) for each in rows])
+    order = by_length(split)
+    rows = (order[at : at + _ANSWERED] for at in range(0, len(split), _ANSWERED))
+    return np.concatenate([predict(served_inputs(split, each)) for each in rows])[np.argsort(order)]
 
 
 def _batches(split: Split, size: int) -> Iterator[Array]:
-    """Samples in order, in batches of `size` and a last smaller one, read in larger pieces."""
+    """Samples in order, in batches of `size` and a last smaller one, read in larger pieces; each as long as its own
+    longest text."""
     step = max(1, _ROWS // size) * size
     for start in range(0, len(split), step):
         samples = served_inputs(split, np.arange(start, min(start + step, len(split)), dtype=np.int64))
         for first in range(0, len(samples), size):
-            yield samples[first : first + size]
+            yield split.info.signature.inputs.used(samples[first : first + size])
 
 
 def _span(rows: slice) -> str:

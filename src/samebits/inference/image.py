@@ -78,6 +78,8 @@ def classify(
         raise UserError(f"top is {top}", "ask for at least one class")
     session, target, preprocessing = _of_images(model, opened or open_model(model))
     channels, height, width = preprocessing["shape"]
+    bits = preprocessing.get("bits", 8)
+    largest = (1 << bits) - 1
     images, notes, bad = [], [], []
     for path in paths:
         try:
@@ -87,13 +89,14 @@ def classify(
                 (width, height),
                 preprocessing.get("resize", "pad"),
                 value_range=preprocessing.get("value_range"),
+                bits=bits,
             )
         except UNREADABLE as error:
             bad.append(f"{path}: {reason(error)}")
             continue
-        image = 255 - image if invert else image
-        images.append(image)
-        notes.append(tuple(_notes(image, preprocessing["mean"])))
+        image = largest - image if invert else image
+        images.append(image if bits == 8 else image.astype(np.int32))
+        notes.append(tuple(_notes(image, preprocessing["mean"], largest)))
     if bad:
         raise UserError(
             f"{len(bad)} of {len(paths)} images cannot be read:\n    " + "\n    ".join(bad),
@@ -130,8 +133,8 @@ def load_image(path: Path, channels: int, size: tuple[int, int], resize: Resize 
         raise UserError(f"{path}: {reason(error)}", "replace the image") from None
 
 
-def _notes(image: Pixels, mean: Sequence[float]) -> Iterator[str]:
-    edge = float(np.median(border(image.transpose(1, 2, 0))))
+def _notes(image: Pixels, mean: Sequence[float], largest: int) -> Iterator[str]:
+    edge = 255.0 * float(np.median(border(image.transpose(1, 2, 0)))) / largest
     usual = 255.0 * sum(mean) / len(mean)
     if image.min() == image.max():
         yield "the image is one flat colour"
@@ -147,5 +150,5 @@ def _of_images(path: Path, opened: Opened) -> tuple[Session, TargetKind, dict[st
     preprocessing = metadata["preprocessing"]
     if preprocessing.get("kind", "image") != "image":
         raise UserError(f"{path} is no model of images", "name one, or give it what it takes")
-    session.require_inputs({"images": ("uint8", 4)})
+    session.require_inputs({"images": ("uint8" if preprocessing.get("bits", 8) == 8 else "int32", 4)})
     return session, metadata["target"], preprocessing

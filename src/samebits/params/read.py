@@ -16,7 +16,7 @@ _MOST_LINES = 100
 
 _RENAMED = {
     "data.bad_limit": "data.max_rejected_fraction",
-    "data.image.size": "data.image.resolution",
+    "data.image.size": "data.image.resolution: one number, or [height, width]",
     "data.table.target_kind": "data.target_kind",
     "data.table.split": "data.split_column",
     "data.text.given": "data.split_column",

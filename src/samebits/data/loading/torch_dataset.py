@@ -27,7 +27,8 @@ Item = tuple[torch.Tensor, torch.Tensor]
 
 
 class PreparedDataset(Dataset[Item]):
-    """A map-style dataset: item i is a sample as it is stored and its target (image uint8 [C, H, W], label int64 []).
+    """A map-style dataset: item i is a sample as it is stored and its target (image uint8 [C, H, W], or int32 where it
+    has 16 bits, label int64 []).
 
     Pickles as its arguments, so that a worker process of any start method opens the files itself.
 
