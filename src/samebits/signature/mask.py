@@ -115,7 +115,8 @@ class MaskTarget(TargetKind):
 
     @property
     def answer_layout(self) -> str:
-        return f"[N, {', '.join(map(str, self.answer_shape))}], in the order of the labels: argmax over axis 1 is the mask."
+        axes = ", ".join(map(str, self.answer_shape))
+        return f"[N, {axes}], in the order of the labels: argmax over axis 1 is the mask."
 
     @property
     def checked(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.data.readers.image.pixels import LARGEST_PIXELS, Resize
+from samebits.data.readers.image.pixels import LARGEST_PIXELS, Resize, window
 from samebits.signature.mask import IGNORED
 
 Mask = npt.NDArray[np.uint8]
@@ -23,23 +23,6 @@ Colour = tuple[int, int, int]
 
 _EXACT = {"PNG", "BMP", "GIF", "TIFF"}
 """Formats that give every pixel back as it was."""
-_SWAPPED = (5, 6, 7, 8)
-_ORIENTATION = 0x0112
-
-
-def upright_size(data: bytes) -> Size:
-    """Width and height of an image file as its EXIF data turn it; raises what Pillow raises."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data)) as image:
-            try:
-                turned = image.getexif().get(_ORIENTATION, 1) in _SWAPPED
-            except Exception:  # metadata: the image itself is whole
-                turned = False
-            # TIFF files are turned as they are loaded.
-            return (image.height, image.width) if turned and image.format != "TIFF" else image.size
 
 
 def read_values(data: bytes, colours: Mapping[Colour, int] | None) -> npt.NDArray[Any]:
@@ -83,19 +66,6 @@ def _indices(image: Any) -> npt.NDArray[Any]:
         f"it holds colours ({image.mode}), and no list says which class each stands for: name them in classes.csv "
         "(name,colour)"
     )
-
-
-def window(size: Size, target: Size, resize: Resize) -> tuple[int, int, int, int]:
-    """The part of an image file that the model sees, (left, top, width, height): where it is padded, larger than it."""
-    width, height = size
-    if resize == "stretch":
-        return 0, 0, width, height
-    wide, high = round(height * target[0] / target[1]), round(width * target[1] / target[0])
-    if resize == "pad":
-        wide, high = max(width, wide), max(height, high)
-        return -((wide - width) // 2), -((high - height) // 2), wide, high
-    wide, high = max(1, min(width, wide)), max(1, min(height, high))
-    return (width - wide) // 2, (height - high) // 2, wide, high
 
 
 def to_model(mask: Mask, target: Size, resize: Resize) -> Mask:

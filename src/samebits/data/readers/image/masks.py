@@ -24,10 +24,11 @@ import numpy.typing as npt
 from samebits.base.errors import UserError, listed
 from samebits.compute.cpu import cores
 from samebits.data.fetching.archives import Member, list_tree
-from samebits.data.readers.image.decode import decode
+from samebits.data.readers.image.decode import Decoded
+from samebits.data.readers.image.folder import decode_images
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.mask_classes import CLASS_FILES, MaskClasses, read_classes
-from samebits.data.readers.image.mask_pixels import Size, default_colours, read_values, to_model, upright_size
+from samebits.data.readers.image.mask_pixels import default_colours, read_values, to_model
 from samebits.data.readers.image.pixels import UNREADABLE, has_image_ending, reason
 from samebits.data.readers.reader import Int64, Rejected, Source
 from samebits.data.readers.sample_hashes import sample_hashes
@@ -81,14 +82,14 @@ def read(source: Source) -> RawMasks:
     listing, files = _class_files(shown, members)
     pairs, rejected = _pairs(shown, files)
     classes = read_classes(listing, shown) if listing else None
-    decoded = decode([each.image for each in pairs], source.settings.image, source.scratch)
+    decoded = decode_images(source, [each.image for each in pairs])
     height, width = decoded.pixels.shape[2:]
     masks = np.lib.format.open_memmap(
         source.scratch / "masks.npy", mode="w+", dtype=np.uint8, shape=(len(pairs), height, width)
     )
     usable: list[int] = []
     found: dict[int, str] = {}
-    for row, mask in enumerate(_masks(pairs, decoded.reasons, (width, height), source, classes)):
+    for row, mask in enumerate(_masks(pairs, decoded, source, classes)):
         if isinstance(mask, str):
             rejected.append(Rejected(pairs[row].image.name, mask))
             continue
@@ -183,28 +184,27 @@ def _split_folders(members: Sequence[Member]) -> set[str]:
 
 
 def _masks(
-    pairs: Sequence[_Pair], reasons: Sequence[str | None], target: Size, source: Source, classes: MaskClasses | None
+    pairs: Sequence[_Pair], decoded: Decoded, source: Source, classes: MaskClasses | None
 ) -> Iterator[npt.NDArray[np.uint8] | str]:
     """Of each pair its mask in the model's size, or why it cannot be used."""
-    resize = source.settings.image.resize
+    target, resize = decoded.pixels.shape[:1:-1], source.settings.image.resize
 
     def one(row: int) -> npt.NDArray[np.uint8] | str:
-        if why := reasons[row]:
+        if why := decoded.reasons[row]:
             return why
         pair = pairs[row]
         try:
             values = read_values(pair.mask.read(), classes.colours if classes else None)
-            size = upright_size(pair.image.read())
         except UNREADABLE as error:
             return f"{pair.mask.name}: {reason(error)}"
-        if values.shape != size[::-1]:
-            height, width = values.shape
+        (height, width), size = values.shape, decoded.sizes[row]
+        if (width, height) != size:
             return f"{pair.mask.name} has {width}x{height} pixels, the image {size[0]}x{size[1]}"
         try:
             mask = _of_classes(values, classes)
         except ValueError as error:
             return f"{pair.mask.name}: {error}"
-        mask = to_model(mask, target, resize)
+        mask = to_model(mask, (target[0], target[1]), resize)
         return mask if (mask != IGNORED).any() else f"{pair.mask.name}: no pixel counts (all are {IGNORED})"
 
     # Threads: Pillow lets go of the interpreter while it decodes.
