@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from samebits.data.loading.prepared import open_split
 from tests.helpers.in_process import run_stages
 from tests.helpers.mask_files import mask_project, write_masks
 
 
-def test_shapes(tmp_path: Path) -> None:
+def test_shapes(tmp_path: Path, capsys) -> None:
     write_masks(tmp_path / "data/raw/shapes")
-    project = mask_project(tmp_path, train={"epochs": 4})
-    lines = run_stages(project, "prepare", "train")
-    print(lines)
-    split = open_split(project.prepared, "train", in_memory=True)
-    print(split.info.signature.target, split.targets.shape)
-    print((project.reports / "train/metrics.json").read_text())
+    project = mask_project(tmp_path, train={"epochs": 8}, augment={"flip": True, "rotate": 10.0})
+    lines = run_stages(project)
+    print("\n".join(lines))
+    print((project.reports / "evaluation/metrics.json").read_text())
+    import shutil
+
+    shutil.copy(project.reports / "evaluation/report/report.html", "/tmp/h/masks_report.html")
+    shutil.copytree(project.exported, "/tmp/h/masks_export", dirs_exist_ok=True)
