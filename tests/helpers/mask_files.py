@@ -44,16 +44,10 @@ def write_masks(folder: Path, count: int = 60, named: bool = True) -> None:
         (folder / "classes.txt").write_text("\n".join(CLASSES))
 
 
-def mask_project(
-    workspace: Path, task: dict[str, Any] | None = None, *, data: dict[str, Any] | None = None, **more: Any
-) -> Project:
-    """A workspace on `data/raw/shapes` with a small U-Net."""
+def mask_project(workspace: Path, *, data: dict[str, Any] | None = None, **sections: Any) -> Project:
+    """A workspace on `data/raw/shapes` with a small U-Net; sections replace those here, `train` is merged."""
     source = {"source": "data/raw/shapes", "format": "image_masks", "validation_fraction": 0.2, "test_fraction": 0.2}
-    sections = {
-        "task": {"name": "segmentation", **(task or {})},
-        "model": {"name": "unet", "widths": [8, 16]},
-        "augment": more.get("augment", {}),
-    }
-    override = {name: value for name, value in more.items() if name != "augment"}
     source |= {"image": {"resolution": SIDE, "channels": 3}} | (data or {})
-    return make_workspace(workspace, {"data": source, **override}, sections)
+    replace = {"task": {"name": "segmentation"}, "model": {"name": "unet", "widths": [8, 16]}, "augment": {}}
+    train = {"train": sections.pop("train", {})}
+    return make_workspace(workspace, {"data": source, **train}, replace | sections)

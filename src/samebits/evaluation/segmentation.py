@@ -27,11 +27,11 @@ from samebits.evaluation.inputs import (
     read_provenance,
 )
 from samebits.evaluation.report.figures import confusion_figure, curve_pictures
+from samebits.evaluation.report.legend import legend
 from samebits.evaluation.report.numbers import number_lines
-from samebits.evaluation.report.overlays import legend, overlay
 from samebits.evaluation.report.page import data_url
 from samebits.evaluation.report.sections import Cell, Section, bar, render_sections, sample_cell
-from samebits.evaluation.sample_image import image_png
+from samebits.evaluation.sample_image import displayed, image_png
 from samebits.metrics.bootstrap import Floats, Ints
 from samebits.metrics.metric import measure
 from samebits.metrics.scores import class_ious, confusion
@@ -78,7 +78,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
             "Worst cases",
             f"The {len(worst)} images with the lowest IoU, the mean over the classes that are in one of the two masks. "
             "Pixels that do not count are dark in both.",
-            data_url(legend(classes, target)),
+            data_url(legend(target)),
             "the colours of the classes",
             columns=("test sample", "from", "IoU", "image", "true", "predicted"),
             rows=[
@@ -168,7 +168,7 @@ def _overlaps(answers: Iterator[Answer], targets: npt.NDArray[np.uint8], classes
         wanted = np.where(true == IGNORED, 0, true)[None].astype(np.int64)
         of_truth = np.take_along_axis(log_probabilities, wanted, axis=0)[0]
         losses[row] = -of_truth[true != IGNORED].sum()
-    return MaskOverlaps(*counts, losses), total
+    return MaskOverlaps(counts[0], counts[1], counts[2], losses), total
 
 
 def _baseline(evaluated: EvaluationInputs, target: MaskTarget) -> Baseline:
@@ -218,7 +218,7 @@ def _classes_section(rows: Sequence[Row]) -> Section:
 
 def _overlay_cell(sample: Preview, mask: npt.NDArray[np.uint8], target: MaskTarget, alt: str) -> Cell:
     assert sample.image is not None
-    return Cell(image=data_url(image_png(overlay(sample.image, mask, target))), alt=alt)
+    return Cell(image=data_url(image_png(target.overlay(displayed(sample.image), mask))), alt=alt)
 
 
 def _hidden(masks: Sequence[npt.NDArray[np.uint8]], true: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:

@@ -37,7 +37,8 @@ class MaskOverlaps:
     @property
     def pixels(self) -> Ints:
         """[N], those that count."""
-        return self.actual.sum(axis=1)
+        counts: Ints = self.actual.sum(axis=1)
+        return counts
 
     @property
     def image_ious(self) -> Floats:
@@ -89,5 +90,5 @@ METRICS: list[Metric[MaskOverlaps]] = [
         _per_pixel(lambda found: found.both.sum(axis=1).astype(np.float64)),
         headline=True,
     ),
-    Metric("log_loss", "Log loss", four_decimals, "lower", _per_pixel(lambda found: found.losses)),
+    Metric("pixel_log_loss", "Log loss", four_decimals, "lower", _per_pixel(lambda found: found.losses)),
 ]

@@ -84,6 +84,24 @@ class MaskTarget(TargetKind):
         present = ([k for k in np.unique(mask).tolist() if k != IGNORED] for mask in targets)
         return ["; ".join(self.classes[k] for k in found) for found in present]
 
+    def overlay(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """An image with the colours of the classes over it, half and half. Black leaves it as it is; what does not
+        count is dark.
+
+        Args:
+            image: grey or RGB, [1 or 3, height, width].
+            mask: [height, width].
+
+        Returns:
+            [3, height, width].
+        """
+        colours = np.zeros((256, 3), dtype=np.int64)
+        colours[: len(self.colours)] = self.colours
+        colour, shown = colours[mask].transpose(2, 0, 1), np.broadcast_to(image, (3, *mask.shape)).astype(np.int64)
+        over = np.where(colour.any(axis=0), (shown + colour) // 2, shown)
+        over[:, mask == IGNORED] //= 4
+        return over.astype(np.uint8)
+
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
         best = np.partition(answers, -2, axis=1)[:, -2:]
         return best[:, 1] - best[:, 0] > _TIE, answers.argmax(axis=1)

@@ -8,13 +8,16 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from samebits.data.readers.image.pixels import LARGEST_PIXELS, Resize, window
 from samebits.signature.mask import IGNORED
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Mask = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -111,8 +114,18 @@ def palette_png(mask: Mask, colours: Sequence[Sequence[int]]) -> bytes:
 
     image = Image.fromarray(mask)
     table = [value for colour in colours for value in colour]
-    table += [0] * (3 * IGNORED - len(table)) + [224, 224, 224]
-    image.putpalette(table)
+    image.putpalette([*table, *[0] * (3 * IGNORED - len(table)), 224, 224, 224])
+    return _png(image)
+
+
+def rgb_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """uint8 [3, H, W] as a PNG file."""
+    from PIL import Image
+
+    return _png(Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))))
+
+
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
