@@ -1,4 +1,4 @@
-"""Encoders of `transformers` beside BERT: RoBERTa, DistilBERT, ModernBERT and DeBERTa, with a linear head.
+"""Encoders of `transformers` beside BERT: RoBERTa, DistilBERT, ModernBERT and DeBERTa-v3, with a linear head.
 
 `config` has the keys of the weights' config.json that differ from the library's defaults: the stage says which. The
 checkpoint keeps all of them, so the model is built again without the weights' folder and without a network.
@@ -64,11 +64,10 @@ class _Family:
 
 
 _ROBERTA = _Family(arguments=(("add_pooling_layer", False),), shifted=True)
-_DEBERTA = ("attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "embedding_size", "norm_rel_ebd",
+_DEBERTA_KEYS = ("attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "embedding_size", "norm_rel_ebd",
             "position_buckets", "share_att_key")  # fmt: skip
 _FAMILIES = {
-    "deberta": _Family(_DEBERTA, attends=False),
-    "deberta-v2": _Family(_DEBERTA, attends=False),
+    "deberta-v2": _Family(_DEBERTA_KEYS, attends=False),
     "distilbert": _Family(),
     "modernbert": _Family(("global_attn_every_n_layers", "global_rope_theta", "local_rope_theta", "rope_scaling")),
     "roberta": _ROBERTA,
@@ -90,7 +89,7 @@ class Settings(Section):
     """
 
     name: Literal["encoder"]
-    family: Literal["deberta", "deberta-v2", "distilbert", "modernbert", "roberta", "xlm-roberta"]
+    family: Literal["deberta-v2", "distilbert", "modernbert", "roberta", "xlm-roberta"]
     config: dict[str, Any] = Field(default={})
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     pooling: Literal["mean", "cls"] = "mean"

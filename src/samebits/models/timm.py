@@ -24,6 +24,7 @@ from samebits.models.layers.backbone import (
     channels_of,
     check_arguments,
     feeding,
+    numbered,
     settled,
     unknown_architecture,
 )
@@ -166,11 +167,14 @@ def new_layers(network: nn.Module) -> set[str]:
 
 
 def depths(network: nn.Module) -> dict[str, int | None]:
-    """Number of each parameter's layer as timm groups them, from the inputs on; None for the head."""
+    """Number of each parameter's layer as timm groups them, if it does, from the inputs on; None for the head."""
+    net: Any = _net(network)
+    names = _heads(net)
+    if not hasattr(net, "group_matcher"):
+        return {PREFIX + name: depth for name, depth in numbered(net, names).items()}
     from timm.models import group_parameters
 
-    net: Any = _net(network)
-    heads = tuple(f"{name}." for name in _heads(net))
+    heads = tuple(f"{name}." for name in names)
     found: dict[str, int | None] = {}
     groups = group_parameters(net, net.group_matcher(coarse=False), reverse=True)
     for name, _ in net.named_parameters():
