@@ -38,7 +38,7 @@ _SPECIAL = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_t
 """Tokens that no encoder looks at."""
 
 _NOT_READ = re.compile(
-    r"^(pooler|classifier|sparse|decoder)_|^(qa|seq_classif)_dropout$|_token_id$|^legacy$|^is_decoder$"
+    r"^(pooler|classifier|sparse|decoder)_|^(qa|seq_classif)_dropout$|_token_id$|^(legacy|is_decoder|use_cache|add_cross_attention|tie_word_embeddings)$"
 )
 """Keys of heads and of decoders."""
 
