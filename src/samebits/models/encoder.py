@@ -38,12 +38,17 @@ _SPECIAL = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_t
 """Tokens that no encoder looks at."""
 
 _NOT_READ = re.compile(
-    r"^(pooler|classifier|sparse|decoder)_|^(qa|seq_classif)_dropout$|_token_id$|^(legacy|is_decoder|use_cache|add_cross_attention|tie_word_embeddings)$"
+    r"^(pooler|classifier|sparse|decoder)_|^(qa|seq_classif)_dropout$|_token_id$"
+    r"|^(legacy|is_decoder|use_cache|add_cross_attention|tie_word_embeddings)$"
 )
 """Keys of heads and of decoders."""
 
 _NO_MATTER = re.compile(r"dropout|_dropout_prob$|^initializer_|^vocab_size$|^deterministic_flash_attn$")
 """Keys that may differ from the weights': what is zeroed in training and new weights; rows of unused tokens."""
+
+
+_LONGEST = 60
+"""Characters of a value in a message."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,7 @@ def require_config(config: Mapping[str, Any], settings: Settings, signature: Sig
         ) from None
     ours = _checked(settings, signature.tokens).to_dict()
     compared = {key for key in known & (theirs.keys() | ours.keys()) if not _NO_MATTER.search(key)}
-    problems = [f"{key} is {theirs.get(key)!r}, of model.config it is {ours.get(key)!r}"
+    problems = [f"{key} is {_brief(theirs.get(key))}, of model.config it is {_brief(ours.get(key))}"
                 for key in sorted(compared) if theirs.get(key) != ours.get(key)]  # fmt: skip
     vocabulary, rows = signature.tokens.vocabulary, theirs["vocab_size"]
     fixes = []
@@ -289,6 +294,11 @@ def _shortest(family: str, given: Mapping[str, Any], compared: Collection[str]) 
         if all(less.get(each) == whole.get(each) for each in compared):
             wanted = fewer
     return wanted
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _yaml(values: Mapping[str, Any]) -> str:
