@@ -24,6 +24,7 @@ from samebits.models.layers.backbone import (
     channels_of,
     check_arguments,
     feeding,
+    may_differ,
     numbered,
     settled,
     unknown_architecture,
@@ -159,11 +160,10 @@ def _net(network: nn.Module) -> nn.Module:
 
 
 def new_layers(network: nn.Module) -> set[str]:
-    """The head, and the first layer, which differs for images that are not of three channels."""
+    """The head, and the first layer where images are not of three channels."""
     net = _net(network)
     first: Any = getattr(net, "pretrained_cfg", {}).get("first_conv") or ()
-    firsts = [first] if isinstance(first, str) else list(first)
-    return {PREFIX + name for name in (*_heads(net), *firsts)}
+    return may_differ(network, _heads(net), [first] if isinstance(first, str) else list(first))
 
 
 def depths(network: nn.Module) -> dict[str, int | None]:

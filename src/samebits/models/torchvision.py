@@ -21,6 +21,7 @@ from samebits.models.layers.backbone import (
     channels_of,
     check_arguments,
     feeding,
+    may_differ,
     numbered,
     settled,
     unknown_architecture,
@@ -136,9 +137,9 @@ def adapt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def new_layers(network: nn.Module) -> set[str]:
-    """The head, and the first layer, which differs for images that are not of three channels."""
+    """The head, and the first layer where images are not of three channels."""
     net = network.get_submodule(PREFIX.removesuffix("."))
-    return {PREFIX + _head(net), PREFIX + _first(net)}
+    return may_differ(network, [_head(net)], [_first(net)])
 
 
 def depths(network: nn.Module) -> dict[str, int | None]:

@@ -132,11 +132,20 @@ def test_weights_of_another_architecture_are_refused_with_the_names() -> None:
     with pytest.raises(UserError) as caught:
         load_pretrained(target, TransferParams(weights="x"), torchvision, source)
     assert caught.value.problem.splitlines() == [
-        "x is not of this model; apart from the layers that may differ (net.classifier.3, net.features.0.0)",
+        "x is not of this model; apart from the layers that may differ (net.classifier.3)",
         "  of another shape: net.features.1.block.0.0.weight 2 -> 16x1x3x3",
         "  not in the file: net.features.4.block.1.0.weight",
         "  not in the model: net.features.40.weight",
     ]
+
+
+def test_the_first_layer_is_new_where_images_have_other_channels() -> None:
+    source, target = theirs(MOBILE, torchvision), build_model(MOBILE, images((4, 64, 64), 3))
+    made = load_pretrained(target, TransferParams(weights="x", head_lr=4.0), torchvision, source)
+    assert made.rates["net.features.0.0.weight"] == 4.0
+    source["features.0.0.weight"] = torch.zeros(16, 3, 5, 5)
+    with pytest.raises(UserError, match=r"of another shape: net\.features\.0\.0\.weight"):
+        load_pretrained(build_model(MOBILE, images((3, 64, 64), 3)), TransferParams(weights="x"), torchvision, source)
 
 
 def test_old_names_and_extra_heads_of_torchvisions_files() -> None:

@@ -185,6 +185,17 @@ def adapt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {PREFIX + name: value for name, value in weights.items()}
 
 
+def may_differ(network: nn.Module, heads: Collection[str], first: Collection[str]) -> set[str]:
+    """Layers that pretrained weights may lack: the head, and the first one where images are not of three channels.
+
+    Args:
+        network: a `Backbone`.
+        heads, first: the net's own names of these layers.
+    """
+    rgb = isinstance(network.get_submodule("pixels"), Pixels)
+    return {PREFIX + name for name in (*heads, *(() if rgb else first))}
+
+
 def numbered(network: nn.Module, heads: Collection[str]) -> dict[str, int | None]:
     """Number of each parameter's layer, in the order in which the library registers them; None for the head.
 
