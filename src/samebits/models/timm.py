@@ -130,13 +130,15 @@ def require_config(config: Mapping[str, Any], settings: Settings, signature: Sig
             problems.append(f"{key} is {list(value)}, model.{key} is {mine}")
             fixes.append(f"model.{key}: {list(value)}")
     arguments = config.get("model_args")
-    for key, value in (arguments if isinstance(arguments, Mapping) else {}).items():
-        if key not in (*_OURS, "img_size") and settings.arguments.get(key) != value:
+    arguments = arguments if isinstance(arguments, Mapping) else {}
+    for key, value in arguments.items():
+        # What is zeroed in training is no part of the weights.
+        if key not in _OURS and "drop" not in key and settings.arguments.get(key) != value:
             problems.append(f"model_args.{key} is {value!r}, model.arguments.{key} is {settings.arguments.get(key)!r}")
             fixes.append(f"model.arguments.{key}: {value!r}")
     size = weights.get("input_size")
     given = max(signature.images.shape[1:])
-    if weights.get("fixed_input_size") and size and "img_size" not in settings.arguments:
+    if weights.get("fixed_input_size") and size and "img_size" not in {*settings.arguments, *arguments}:
         taken = settings.input_size or given
         if taken != size[-1]:
             problems.append(f"input_size is {size[-1]}, the model is given {taken}x{taken} pixels")

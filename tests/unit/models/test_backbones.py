@@ -271,6 +271,8 @@ CONFIG: dict[str, Any] = {
          "set model.architecture: vit_small_patch16_224.augreg_in21k_ft_in1k"),
         ({"mean": [0.1, 0.2, 0.3]}, "mean is .0.1, 0.2, 0.3., model.mean is .0.5", "model.mean: [0.1, 0.2, 0.3]"),
         ({"model_args": {"class_token": False}}, "model_args.class_token is False", "arguments.class_token: False"),
+        ({"model_args": {"img_size": 64, "drop_rate": 0.1}, "input_size": [3, 64, 64]}, "model_args.img_size is 64",
+         "set model.arguments.img_size: 64"),
         ({"input_size": [3, 64, 64]}, "input_size is 64, the model is given 32x32", "model.input_size: 64"),
     ],
 )  # fmt: skip

@@ -112,7 +112,8 @@ def backbone(net: nn.Module, settings: Settings, images: ImageInputs, outputs: i
     own = settled(settings, published)
     model = Backbone(net, images, own.mean or published.mean, own.std or published.std, size)
     fed = f"{size}x{size}" if size else f"{height}x{width}"
-    fix = "set model.input_size to the pixels a side that it takes, or use larger images or another architecture"
+    fix = "set model.input_size to the pixels a side that it takes, or build it for the data's by model.arguments "
+    fix += "(img_size in timm, image_size in torchvision's vit), or use larger images or another architecture"
     try:
         found = computed(model, torch.zeros(2, *images.shape))
     except Exception as error:  # a net's own code raises whatever it raises
