@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -45,10 +46,6 @@ _NOT_READ = re.compile(
 
 _NO_MATTER = re.compile(r"dropout|_dropout_prob$|^initializer_|^vocab_size$|^deterministic_flash_attn$")
 """Keys that may differ from the weights': what is zeroed in training and new weights; rows of unused tokens."""
-
-
-_LONGEST = 60
-"""Characters of a value in a message."""
 
 
 @dataclass(frozen=True)
@@ -297,8 +294,7 @@ def _shortest(family: str, given: Mapping[str, Any], compared: Collection[str]) 
 
 
 def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return textwrap.shorten(repr(value), 60, placeholder=" …")
 
 
 def _yaml(values: Mapping[str, Any]) -> str:

@@ -34,8 +34,8 @@ class Settings(Section):
     Attributes:
         architecture: the library's own name of it; timm's may name weights behind a point.
         arguments: keyword arguments of the library's own function, such as a rate of dropout.
-        input_size: side in pixels to which the model enlarges images (bilinear), as weights of that size want; null:
-            it takes them as they are.
+        input_size: side in pixels of the square to which the model enlarges images (bilinear), as weights of that size
+            want; null: it takes them as they are.
         mean: of the three channels in the model's own normalisation, pixels scaled to [0, 1]; null: that of the
             published weights of the architecture, or else of ImageNet.
         std: likewise, the deviations.
