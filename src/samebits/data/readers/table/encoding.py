@@ -294,7 +294,8 @@ def _remarks(
         shown = ", ".join(f"{count:,} in {split}" for split, count in counts.items())
         yield f"{name}: categories that training has not seen: {shown}; they count as unknown"
     if features.ids:
-        yield f"{', '.join(features.ids)} number the rows: put them into data.table.drop unless the order matters"
+        verb, them = ("number", "them") if len(features.ids) > 1 else ("numbers", "it")
+        yield f"{', '.join(features.ids)} {verb} the rows: put {them} into data.table.drop unless the order matters"
     if fitted.inexact:
         yield f"{', '.join(fitted.inexact)}: differences are lost in float32 (beyond 16,777,216); subtract a constant"
     yield from (f"gives the target away, data.table.allow_leaks is set: {leak}" for leak in leaks)
