@@ -22,6 +22,7 @@ SRC = Path(__file__).resolve().parents[3] / "src"
 COMMANDS = [
     "predict",
     "use",
+    "start",
     "keep",
     "ui",
     "runs",
