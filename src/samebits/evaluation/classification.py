@@ -71,7 +71,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     )
     images = [each.preview.image for each in mistakes if each.preview.image is not None]
     if evaluated.info.signature.inputs.pictures:
-        gallery = np.array(images, dtype=np.uint8).reshape(-1, *evaluated.info.signature.row_shape)
+        gallery = np.stack(images) if images else np.empty((0, 1, 1, 1), dtype=np.uint8)
         captions = [
             f"{drawn_name(each.predicted)} {each.confidence:.0%}\ntrue {drawn_name(each.true)}" for each in mistakes
         ]
