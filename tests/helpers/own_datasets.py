@@ -40,4 +40,8 @@ def own_project(
         "test_fraction": 0.2,
         **data,
     }
-    return make_workspace(workspace, {"data": section}, {"task": {"name": task}, "model": model or MLP, "augment": {}})
+    return make_workspace(
+        workspace,
+        {"data": section, "train": {"optimizer": {"lr": 0.02}}},
+        {"task": {"name": task}, "model": model or MLP, "augment": {}},
+    )

@@ -69,7 +69,8 @@ class OwnDataset:
             ) from error
         if self.length is None and not hasattr(self.items, "__iter__"):
             raise UserError(
-                f"{self.name} is a {type(self.items).__name__}, which has neither __getitem__ nor __iter__",
+                f"{self.name} gives an object of type {type(self.items).__name__}, which has neither __getitem__ nor "
+                "__iter__",
                 "give a torch.utils.data.Dataset with __len__ and __getitem__, or a generator of (input, target)",
             )
 
@@ -110,7 +111,9 @@ class OwnDataset:
         try:
             values = [as_plain(each) for each in found]
         except TypeError:
-            raise UserError(f"{self.name}: `{name}` is a {type(found).__name__}", "give one value an item") from None
+            raise UserError(
+                f"{self.name}: `{name}` is of type {type(found).__name__}", "give one value an item"
+            ) from None
         if len(values) != self.length:
             raise UserError(
                 f"{self.name} has {self.length} items, but {len(values):,} {name}", "give one value an item"
@@ -131,7 +134,7 @@ class OwnDataset:
 
     def _item(self, value: Any) -> Item:
         if not isinstance(value, tuple | list) or len(value) not in (2, 3):
-            shown = f"{len(value)} values" if isinstance(value, tuple | list) else f"a {type(value).__name__}"
+            shown = f"{len(value)} values" if isinstance(value, tuple | list) else f"of type {type(value).__name__}"
             raise ValueError(f"it is {shown}: give (input, target)")
         target = as_plain(value[1])
         if target is None:
