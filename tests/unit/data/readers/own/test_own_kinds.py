@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from samebits.base.files import read_json
 from samebits.base.paths import Project
+from samebits.cli.main import main
 from tests.helpers.in_process import run_stages
 from tests.helpers.own_datasets import own_project
+from tests.helpers.workspace import set_params
 
 
 def of(item: str, count: int = 60, **attributes: str) -> str:
@@ -140,3 +143,40 @@ def test_images_of_16_bits_and_a_number(tmp_path: Path, monkeypatch: pytest.Monk
     metrics = read_json(project.reports / "evaluation" / "metrics.json")
     assert metrics["test"]["r2"] > 0.5
     assert "`arrays` is int32 [N, 1, 9, 7]" in (project.exported / "card.md").read_text()
+
+
+def test_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """WAV files of 16 bits, each word a tone of its own."""
+    folder = tmp_path / "data" / "raw" / "mine"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(90):
+        word = ("one", "two", "three")[number % 3]
+        tone = np.sin(np.arange(400) * (0.1 + 0.2 * (number % 3)) + random.uniform(0, 6))
+        with wave.open(str(folder / f"{word}-{number}.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 400, "NONE", ""))
+            file.writeframes((8000 * tone + random.normal(0, 300, 400)).astype("<i2").tobytes())
+    code = """
+        import wave
+
+        class Samples:
+            def __init__(self, path):
+                self.files = sorted(path.glob("*.wav"))
+
+            def __len__(self):
+                return len(self.files)
+
+            def __getitem__(self, index):
+                with wave.open(str(self.files[index]), "rb") as file:
+                    sound = np.frombuffer(file.readframes(400), dtype="<i2")
+                return sound[None], self.files[index].name.split("-")[0]
+    """
+    model = {"name": "conv1d", "stages": [8, 8], "stride": 4}
+    project = own_project(tmp_path, monkeypatch, code, model=model, split="stratified")
+    set_params(tmp_path, {"train": {"epochs": 8}})
+    run_stages(project)
+    assert read_json(project.reports / "evaluation" / "metrics.json")["test"]["accuracy"] > 0.8
+    assert (project.reports / "evaluation" / "figures" / "mistakes.png").is_file()
+    np.save(tmp_path / "loud.npy", np.full((1, 400), 40000))
+    assert main(["predict", "--model", str(project.exported / "model.onnx"), str(tmp_path / "loud.npy")]) == 2
+    assert "it holds 40000, which is no int16" in capsys.readouterr().err
