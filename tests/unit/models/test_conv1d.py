@@ -39,7 +39,7 @@ def test_it_learns_the_frequency_of_a_signal() -> None:
         loss.backward()
         with torch.no_grad():  # torch.optim takes seconds to import
             for parameter in model.parameters():
-                parameter -= 0.1 * parameter.grad
+                parameter.sub_(0.1 * parameter.grad)
     assert loss.item() < 0.2
 
 
