@@ -6,6 +6,7 @@ MODELS = {
     name: f"samebits.models.{name}"
     for name in (
         "bert",
+        "conv1d",
         "convnet",
         "efficientnet_lite0",
         "embedding_bag",

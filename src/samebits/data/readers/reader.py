@@ -32,6 +32,7 @@ SOURCES: dict[str, str] = {
     "image_csv": "samebits.data.readers.image.csv_list",
     "image_folder": "samebits.data.readers.image.folder",
     "mail": "samebits.data.readers.text.mail",
+    "own": "samebits.data.readers.own.own",
     "paragraphs": "samebits.data.readers.text.paragraphs",
     "running_text": "samebits.data.readers.text.running_text",
     "table": "samebits.data.readers.table.table",
