@@ -244,6 +244,8 @@ def _in_bits(values: Pixels, value_range: Sequence[float] | None, bits: int) -> 
         numbers = "floating-point" if values.dtype.kind == "f" else "signed or 32-bit"
         raise NoRangeError(numbers, (float(values.min()), float(values.max())))
     largest, top = int(values.max()), float((1 << bits) - 1)
+    if value_range is None and bits == 16:
+        return values.astype(np.uint16), largest
     low, high = value_range or _FULL_16
     scaled = np.clip(np.rint((values.astype(np.float64) - low) * (top / (high - low))), 0, top)
     return scaled.astype(np.uint8 if bits == 8 else np.uint16), largest
@@ -330,28 +332,29 @@ def _from_values(
         left, top = (canvas[0] - found[0]) // 2, (canvas[1] - found[1]) // 2
         padded[top : top + found[1], left : left + found[0]] = values
         values = padded
-    pixels = np.empty((values.shape[2], size[1], size[0]), dtype=values.dtype)
-    for channel in range(values.shape[2]):
-        plane, down = _resampled(values[:, :, channel].astype(np.int64), size[1])
-        plane, across = _resampled(plane.T, size[0])
-        pixels[channel] = (plane.T + down * across // 2) // (down * across)
-    return ImageFile(pixels, largest, found)
+    rows, down = _resampled(values, size[1])
+    columns, across = _resampled(rows.swapaxes(0, 1), size[0])
+    pixels = (columns + down * across // 2) // (down * across)
+    return ImageFile(np.ascontiguousarray(pixels.transpose(2, 1, 0), dtype=values.dtype), largest, found)
 
 
-def _resampled(values: npt.NDArray[np.int64], after: int) -> tuple[npt.NDArray[np.int64], int]:
-    """Another number of rows, times the number that is given with them: area means of more, or linear between fewer."""
+def _resampled(values: Pixels, after: int) -> tuple[Pixels, int]:
+    """Another number of rows of [n, m, C], times the number that is given with them: area means of more, or linear
+    between fewer. As int64, unless it is the same number."""
     before = len(values)
     if after == before:
         return values, 1
     if after < before:
-        sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
+        # Between two borders: the whole rows, and of the rows that a border cuts, what lies before it.
         whole, part = np.divmod(np.arange(after + 1) * before, after)
-        reached = sums[whole] * after + values[np.minimum(whole, before - 1)] * part[:, None]
-        return np.diff(reached, axis=0), before
+        sums = np.add.reduceat(values, whole[:-1], axis=0, dtype=np.int64) * after
+        cut = values[np.minimum(whole, before - 1)] * part[:, None, None]
+        return sums + cut[1:] - cut[:-1], before
     centres = (2 * np.arange(after) + 1) * before - after
     whole, part = np.divmod(np.clip(centres, 0, 2 * after * (before - 1)), 2 * after)
     above, below = values[whole], values[np.minimum(whole + 1, before - 1)]
-    return above * (2 * after - part[:, None]) + below * part[:, None], 2 * after
+    weight = part[:, None, None]
+    return above * (2 * after - weight) + below * weight, 2 * after
 
 
 def _flat(image: Image.Image) -> Image.Image:
