@@ -135,8 +135,8 @@ def read_image(
         with opened:
             _require_size(opened.width, opened.height, smallest)
             deep_colours = _has_deep_colours(opened)
-            if deep_colours and bits > 8:
-                raise ValueError("16 bits a colour are read as 8: save it as .npy (data.image.bits)")
+            if deep_colours and (bits > 8 or channels not in _CONVERTED):
+                raise ValueError("16 bits a colour are read as 8: save it as .npy")
             if pages := _pages(opened, channels):
                 return _from_values(np.stack(pages, axis=-1), size, resize, value_range, bits)
             opened.load()
