@@ -18,6 +18,7 @@ from samebits.base.terminal import escape_unprintable
 from samebits.cli.options import positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.sharing import add_commands as add_sharing
+from samebits.cli.starting import add_commands as add_starting
 
 _TOP = 3
 """Classes that `predict` gives for an image or a text."""
@@ -239,6 +240,7 @@ def parser() -> argparse.ArgumentParser:
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
 
+    add_starting(commands, _command)
     keep = _command(commands, "keep", _keep, "copy the trained weights below data/raw, to start from")
     keep.add_argument("file", help="where to, as data/raw/mnist_resnet18.safetensors")
     keep.add_argument("--replace", action="store_true", help="even if other weights lie there")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from samebits.base.boundary import OWN_CODE, own_place
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
+from samebits.models.layers.trial import computed
 from samebits.params.section import Section, matching
 from samebits.preprocess import build_preprocess
 from samebits.signature.signature import Signature
@@ -89,17 +90,10 @@ def _try_out(model: nn.Module, name: str, signature: Signature) -> None:
     wanted = (len(inputs), *signature.output_shape)
     given = f"{signature.inputs.batch}, here {list(inputs.shape)}"
     takes = f"its forward is given {given}, and has to give {list(wanted)}"
-    strict, training = torch.get_deterministic_debug_mode(), model.training
-    # What it draws and where it is not deterministic is the training's matter.
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.set_deterministic_debug_mode("default")
-        try:
-            found = model.eval()(inputs)
-        except Exception as error:
-            raise UserError(f"{name} cannot compute two samples: {_where(error)}", takes) from error
-        finally:
-            torch.set_deterministic_debug_mode(strict)
-            model.train(training)
+    try:
+        found = computed(model, inputs)
+    except Exception as error:
+        raise UserError(f"{name} cannot compute two samples: {_where(error)}", takes) from error
     if not isinstance(found, Tensor) or tuple(found.shape) != wanted:
         shown = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{name} gives {shown} for two samples", takes)

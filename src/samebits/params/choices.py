@@ -9,6 +9,7 @@ MODELS = {
         "convnet",
         "efficientnet_lite0",
         "embedding_bag",
+        "encoder",
         "gpt",
         "mlp",
         "own",
@@ -17,6 +18,8 @@ MODELS = {
         "resnet50",
         "resnet9",
         "tabular",
+        "timm",
+        "torchvision",
     )
 }
 """A model's file has its name: dvc.yaml depends on `models/${model.name}.py`."""
