@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ _FULL_16 = (0.0, 65535.0)
 _CONVERTED = (1, 3)
 """Channels that every image is converted to, as grey or RGB. Of other numbers, a file has as many or is refused."""
 _ARRAY = np.lib.format.MAGIC_PREFIX
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ARRAY_ENDING = ".npy"
 _ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
@@ -117,12 +117,12 @@ def read_image(
         UNREADABLE: if it is missing, damaged, no image, too small, has more than 100 million pixels, other channels,
             an ambiguous shape, or values of a range that nobody says.
     """
-    data = _array_bytes(source)
-    if data is not None:
-        values = _channels_last(np.load(io.BytesIO(data), allow_pickle=False), channels)
+    start = _first_bytes(source)
+    if start.startswith(_ARRAY):
+        values = _channels_last(np.load(source, allow_pickle=False), channels)
         _require_size(values.shape[1], values.shape[0], smallest)
         return _from_values(values, size, resize, value_range, bits)
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         # Pillow warns of bombs and damaged metadata; the size is checked here, damaged pixels raise.
@@ -132,6 +132,10 @@ def read_image(
         except Image.DecompressionBombError:
             # Its class is a bare Exception, raised above twice Pillow's own limit, before the size is known here.
             raise ValueError(f"it has more than {LARGEST_PIXELS:,} pixels") from None
+        except UnidentifiedImageError:
+            if start.startswith(_TIFF):
+                raise ValueError("it is damaged, or a TIFF file of many channels: save those as .npy") from None
+            raise
         with opened:
             _require_size(opened.width, opened.height, smallest)
             deep_colours = _has_deep_colours(opened)
@@ -251,14 +255,15 @@ def _in_bits(values: Pixels, value_range: Sequence[float] | None, bits: int) -> 
     return scaled.astype(np.uint8 if bits == 8 else np.uint16), largest
 
 
-def _array_bytes(source: Path | BinaryIO) -> bytes | None:
-    """The bytes of a .npy file; None for others."""
+def _first_bytes(source: Path | BinaryIO) -> bytes:
+    """What tells the format; a file is at its beginning afterwards."""
     if isinstance(source, Path):
         with source.open("rb") as file:
-            return _array_bytes(file)
+            return _first_bytes(file)
     source.seek(0)
     start = source.read(len(_ARRAY))
-    return start + source.read() if start == _ARRAY else None
+    source.seek(0)
+    return start
 
 
 def _channels_last(values: Pixels, channels: int) -> Pixels:
