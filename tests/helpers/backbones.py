@@ -9,7 +9,9 @@ import pytest
 
 from samebits.models import encoder
 from samebits.models.layers import backbone
-from samebits.signature.signature import ClassTarget, Signature, TokenInputs
+from samebits.signature.classes import ClassTarget
+from samebits.signature.signature import Signature
+from samebits.signature.tokens import TokenInputs
 
 NEEDS_TIMM = pytest.mark.skipif(find_spec("timm") is None, reason="needs timm: pip install -e '.[timm]'")
 

@@ -31,7 +31,8 @@ from samebits.models.layers.text_encoder import (
     tokens_of_encoder,
 )
 from samebits.params.section import Section
-from samebits.signature.signature import Signature, TokenInputs
+from samebits.signature.signature import Signature
+from samebits.signature.tokens import TokenInputs
 
 __all__ = ["Settings", "adapt", "build", "depth", "new_layers", "reads", "require_config", "settle"]
 

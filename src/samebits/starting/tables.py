@@ -40,7 +40,7 @@ def propose(found: Found, asked: Asked) -> Proposal:
     kind, of_kind = guess_kind(rows, target, asked)
     proposal = Proposal(_RECIPES[kind])
     proposal.set("data.table.target", target, reason)
-    proposal.set("data.table.target_kind", kind, of_kind)
+    proposal.set("data.target_kind", kind, of_kind)
     _split(rows, target, proposal)
     _drop(found, rows, target, proposal)
     if kind == "class":
@@ -80,8 +80,8 @@ def _drop(found: Found, rows: Rows, target: str, proposal: Proposal) -> None:
         elif rows.hardly_repeats(name):
             why[name] = "text" if rows.is_prose(name) else "hardly any value comes twice"
     left = [name for name in inputs if name not in why]
-    settings = found.settings.table.model_copy(update={"target_kind": proposal.values["data.table.target_kind"]})
-    read = read_target(rows.columns[target], settings)
+    settings = found.settings.table
+    read = read_target(rows.columns[target], settings, proposal.values["data.target_kind"])
     if not settings.allow_leaks:
         good = np.setdiff1d(np.arange(len(rows)), np.fromiter(read.bad, dtype=np.int64, count=len(read.bad)))
         for names, text in find_leaks([rows.columns[name] for name in left], read, good):

@@ -14,7 +14,9 @@ from samebits.models import build_model, pretraining_notes, settled_settings, ti
 from samebits.models.layers import backbone
 from samebits.params.train import AdamParams
 from samebits.params.transfer import TransferParams
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.pretrained.load import load_pretrained
 from tests.helpers.backbones import NEEDS_TIMM, VIT, image_settings, vit

@@ -19,7 +19,7 @@ from samebits.base.registry import nearest
 from samebits.models.layers.pixels import Pixels
 from samebits.models.layers.trial import computed
 from samebits.params.section import Section, matching
-from samebits.signature.signature import ImageInputs
+from samebits.signature.image import ImageInputs
 
 _RGB = 3
 _MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention, nn.Bilinear)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from samebits.signature.signature import ImageInputs
+from samebits.signature.image import ImageInputs
 
 
 class Pixels(nn.Module):
