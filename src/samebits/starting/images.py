@@ -6,7 +6,11 @@ import io
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from samebits.base.errors import UserError, listed
@@ -21,6 +25,11 @@ _LOOKED_AT = 200
 _SIDES = (64, 96, 128)
 """Resolutions to choose from, for a net that was trained on 224 pixels: below 64 its last layers see one point."""
 
+_OBLONG, _ONE_RATIO = 1.5, 1.05
+"""A longer side from which on padding wastes much; and how far two aspect ratios are apart that count as one."""
+
+_LONGEST = 512
+_MOST_CHANNELS = 16
 _LARGE = 20_000
 """Samples, above which batches of 16 waste the processor."""
 
@@ -99,38 +108,83 @@ def _no_column(asked: Asked) -> None:
 
 def _of_images(found: Found, members: Sequence[Member]) -> Proposal:
     proposal = Proposal(_RECIPE)
-    sizes = _sizes(members)
-    if not sizes:
+    seen = _seen(members)
+    if not seen:
         raise UserError(
             f"{found.shown}: of the first images none can be read", "look at the files; formats: docs/data.md"
         )
-    side = round(statistics.median(min(size) for size in sizes))
+    side = round(statistics.median(min(each.size) for each in seen))
     resolution = next((each for each in _SIDES if side <= each), _SIDES[-1])
-    proposal.set(
-        "data.image.resolution",
-        resolution,
-        f"the shorter side has {side:,} pixels (median of {len(sizes):,}); more pixels see more and cost time with "
-        "their square",
-    )
-    oblong = sum(max(size) > 1.5 * min(size) for size in sizes)
-    if oblong * 2 > len(sizes):
-        proposal.warnings.append(
-            f"{oblong:,} of {len(sizes):,} images are oblong: they are padded to squares (data.image.resize: crop or "
-            "stretch, if that fits them better)"
-        )
+    of = f"the shorter side has {side:,} pixels (median of {len(seen):,})"
+    oblong = sum(max(each.size) > _OBLONG * min(each.size) for each in seen)
+    if oblong == len(seen) and (sides := _common_sides(seen, resolution)):
+        proposal.set("data.image.resolution", sides, f"[height, width]: {of}, and all have about one aspect ratio")
+    else:
+        more = "more pixels see more and cost time with their square"
+        proposal.set("data.image.resolution", resolution, f"{of}; {more}")
+        if oblong * 2 > len(seen):
+            proposal.warnings.append(
+                f"{oblong:,} of {len(seen):,} images are oblong: they are padded to squares (data.image.resize: crop "
+                "or stretch, if that fits them better)"
+            )
+    channels, count = Counter(each.channels for each in seen).most_common(1)[0]
+    if channels is not None:
+        proposal.set("data.image.channels", channels, f"{count:,} of {len(seen):,} are arrays of {channels} channels")
+    if all(each.bits > 8 for each in seen):
+        proposal.set("data.image.bits", 16, "their values have 16 bits")
     if len(members) > _LARGE:
         proposal.set("train.batch_size", 128, f"{len(members):,} images: larger batches take less time each")
         proposal.set("train.optimizer.lr", 6e-4, "the rate goes with the square root of the batch")
     return proposal
 
 
-def _sizes(members: Sequence[Member]) -> list[tuple[int, int]]:
-    """(width, height) of some images, spread over all."""
-    sizes = []
+def _common_sides(seen: Sequence[_Seen], shorter: int) -> list[int] | None:
+    """[height, width] of the shorter side's pixels, where all images have about one aspect ratio, not too long."""
+    ratios = [each.size[0] / each.size[1] for each in seen]
+    ratio = statistics.median(ratios)
+    longer = 8 * round(shorter * max(ratio, 1 / ratio) / 8)
+    if max(ratios) > _ONE_RATIO * min(ratios) or longer > _LONGEST:
+        return None
+    return [shorter, longer] if ratio > 1 else [longer, shorter]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a file is like.
+
+    Attributes:
+        size: (width, height).
+        channels: of an array; None for other images, which become RGB.
+    """
+
+    size: tuple[int, int]
+    bits: int
+    channels: int | None = None
+
+
+def _seen(members: Sequence[Member]) -> list[_Seen]:
+    """Some images, spread over all."""
+    seen = []
     for member in members[:: max(1, len(members) // _LOOKED_AT)]:
         try:
-            with Image.open(io.BytesIO(member.read())) as image:
-                sizes.append(image.size)
-        except (OSError, ValueError, Image.DecompressionBombError):
+            data = member.read()
+            if member.name.lower().endswith(".npy"):
+                seen.append(_seen_array(np.load(io.BytesIO(data), allow_pickle=False)))
+                continue
+            with Image.open(io.BytesIO(data)) as image:
+                seen.append(_Seen(image.size, 16 if image.mode.startswith("I;16") else 8))
+        except (OSError, ValueError, EOFError, MemoryError, Image.DecompressionBombError):
             continue  # prepare sets it aside, and says why
-    return sizes
+    return seen
+
+
+def _seen_array(array: npt.NDArray[Any]) -> _Seen:
+    """An array: of three axes, the one that can be that of the channels."""
+    bits = 8 * array.itemsize if array.dtype.kind == "u" else 8
+    if array.ndim == 2:
+        return _Seen((array.shape[1], array.shape[0]), bits, 1)
+    places = [axis for axis in (0, 2) if array.shape[axis] <= _MOST_CHANNELS] if array.ndim == 3 else []
+    if len(places) != 1:
+        raise ValueError("no axis, or both, can be that of the channels")
+    height, width = (size for axis, size in enumerate(array.shape) if axis != places[0])
+    return _Seen((width, height), bits, array.shape[places[0]])

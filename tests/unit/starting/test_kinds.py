@@ -15,7 +15,7 @@ import pytest
 
 from samebits.base.errors import UserError
 from samebits.starting.found import Proposal
-from tests.helpers.pictures import encoded, picture
+from tests.helpers.pictures import encoded, picture, saved, values
 
 Choose = Callable[..., Proposal]
 WORDS = ("film", "story", "music", "people", "that", "liked", "others", "home", "early", "a", "the", "went")
@@ -47,11 +47,39 @@ def test_images_in_class_folders_get_a_resolution_by_their_sizes(raw: Path, chos
     found = chosen("pets")
     assert found.recipe == "image_classification"
     assert found.values["data.format"] == "image_folder"
-    assert found.values["data.image.resolution"] == 96
+    assert found.values["data.image.resolution"] == [96, 152]
     assert "46 images in 3 class folders: cat, dog, owl" in found.why["data.format"]
-    assert "fewer than 20 images of cat 3, dog 3" in found.warnings[1]
-    assert "40 images of owl, 3 of cat" in found.warnings[2]
-    assert "oblong" in found.warnings[0]
+    assert "fewer than 20 images of cat 3, dog 3" in found.warnings[0]
+    assert "40 images of owl, 3 of cat" in found.warnings[1]
+
+
+def test_oblong_images_of_one_shape_keep_it(raw: Path, chosen: Choose) -> None:
+    pictures(raw / "scans", {"a": 4, "b": 4}, size=(200, 80))
+    assert chosen("scans").values["data.image.resolution"] == [96, 240]
+    pictures(raw / "tall", {"a": 4, "b": 4}, size=(40, 100))
+    assert chosen("tall").values["data.image.resolution"] == [160, 64]
+    pictures(raw / "long", {"a": 4, "b": 4}, size=(3000, 30))
+    assert chosen("long").values["data.image.resolution"] == 64
+    pictures(raw / "mixed", {"a": 4}, size=(200, 90))
+    pictures(raw / "mixed", {"b": 4}, size=(90, 200))
+    found = chosen("mixed")
+    assert found.values["data.image.resolution"] == 96
+    assert "8 of 8 images are oblong" in found.warnings[0]
+
+
+@pytest.mark.parametrize("top", [255, 65535])
+def test_arrays_get_their_channels_and_bits(raw: Path, chosen: Choose, top: int) -> None:
+    for k in range(12):
+        path = raw / "bands" / "ab"[k % 2] / f"{k}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = values(k, 5, (40, 70), top)
+        path.write_bytes(saved(array if k % 3 else array.transpose(2, 0, 1)))
+    (raw / "bands" / "a" / "broken.npy").write_bytes(b"\x93NUMPY")
+    found = chosen("bands")
+    assert found.values["data.format"] == "image_folder"
+    assert found.values["data.image.resolution"] == [64, 112]
+    assert found.values["data.image.channels"] == 5
+    assert found.values.get("data.image.bits") == (16 if top > 255 else None)
 
 
 def test_images_in_an_archive_and_with_splits_of_their_own(raw: Path, chosen: Choose) -> None:
