@@ -18,6 +18,7 @@ from samebits.base.terminal import escape_unprintable
 from samebits.cli.options import positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.sharing import add_commands as add_sharing
+from samebits.cli.starting import add_commands as add_starting
 
 _TOP = 3
 """Classes that `predict` gives for an image or a text."""
@@ -51,12 +52,19 @@ def _predict(arguments: argparse.Namespace) -> None:
         _refuse(arguments, "the rows of a table", "top", "invert")
         print_predictions(paths, *opened, Path(arguments.output) if arguments.output else None)
         return
-    if opened and opened[1]["target"].kind == "mask":
+    if opened and kind == "image" and opened[1]["target"].kind == "mask":
         from samebits.inference.masks import write_masks
 
         _refuse(arguments, "masks", "top")
         folder = Path(arguments.output) if arguments.output else None
         write_masks(paths, folder, model=model, invert=arguments.invert, opened=opened)
+        return
+    if opened and kind == "array":
+        from samebits.inference.array import predict_arrays
+
+        _refuse(arguments, "arrays", "output", "invert")
+        for line in predict_arrays(paths, *opened, top=_top(arguments)):
+            print(line)
         return
     _refuse(arguments, "images", "output")
     predict(paths, model=model, top=_top(arguments), invert=arguments.invert, opened=opened)
@@ -248,6 +256,7 @@ def parser() -> argparse.ArgumentParser:
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
 
+    add_starting(commands, _command)
     keep = _command(commands, "keep", _keep, "copy the trained weights below data/raw, to start from")
     keep.add_argument("file", help="where to, as data/raw/mnist_resnet18.safetensors")
     keep.add_argument("--replace", action="store_true", help="even if other weights lie there")

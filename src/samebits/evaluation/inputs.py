@@ -21,12 +21,11 @@ from samebits.data.loading.prepared import DatasetInfo, Split
 from samebits.data.loading.sequential import by_length, sequential
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.curves import Curve
+from samebits.evaluation.report.page import Details
 from samebits.metrics.metric import Scores
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.kind import Preview
 from samebits.signature.tokens import TOKENIZER
-
-Details = list[tuple[str, list[tuple[str, str]]]]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ MODELS = {
     name: f"samebits.models.{name}"
     for name in (
         "bert",
+        "conv1d",
         "convnet",
         "efficientnet_lite0",
         "embedding_bag",
+        "encoder",
         "gpt",
         "mlp",
         "own",
@@ -17,6 +19,8 @@ MODELS = {
         "resnet50",
         "resnet9",
         "tabular",
+        "timm",
+        "torchvision",
         "unet",
     )
 }

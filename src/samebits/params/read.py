@@ -169,6 +169,10 @@ def _names_of(model: type[BaseModel]) -> tuple[object, ...]:
     return tuple(getattr(field.annotation, "__args__", ())) if field else ()
 
 
+_YAML_WORDS = {None: "null", True: "true", False: "false"}
+
+
 def _short(value: object) -> str:
-    text = repr(value)
+    """As params.yaml has it."""
+    text = _YAML_WORDS[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -187,6 +187,18 @@ class TargetKind(Section):
         raise NotImplementedError
 
     @classmethod
+    def accept(cls, value: Any) -> Any:
+        """What a Dataset of the user's own gives as a target, as `gather` takes it.
+
+        Args:
+            value: a text, a number, a collection, or an array of one or more axes.
+
+        Raises:
+            ValueError: with the reason why it is no such target.
+        """
+        return cls.parse(str(value).strip())
+
+    @classmethod
     def gather(cls, values: Sequence[Any]) -> tuple[Array, tuple[str, ...]]:
         """Parsed cells as they are stored, [n, ...], and the names of the classes, if they are of classes.
 

@@ -13,7 +13,9 @@ from samebits.checkpoints.serving import build_serving
 from samebits.data.loading.tensors import as_tensor
 from samebits.export import onnx, torch_export
 from samebits.models import build_model, convnet
-from samebits.signature.signature import ClassTarget, ImageInputs, Signature
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.signature import Signature
 from samebits.tasks import build_task
 from samebits.tasks.classification import Settings as Classification
 

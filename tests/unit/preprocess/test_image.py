@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from samebits.preprocess.image import build
-from samebits.signature.signature import ImageInputs
+from samebits.signature.image import ImageInputs
 
 
 @pytest.mark.parametrize(("bits", "kind"), [(8, torch.uint8), (16, torch.int32)])

@@ -33,6 +33,7 @@ SOURCES: dict[str, str] = {
     "image_folder": "samebits.data.readers.image.folder",
     "image_masks": "samebits.data.readers.image.masks",
     "mail": "samebits.data.readers.text.mail",
+    "own": "samebits.data.readers.own.own",
     "paragraphs": "samebits.data.readers.text.paragraphs",
     "running_text": "samebits.data.readers.text.running_text",
     "table": "samebits.data.readers.table.table",

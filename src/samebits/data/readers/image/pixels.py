@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ _FULL_16 = (0.0, 65535.0)
 _CONVERTED = (1, 3)
 """Channels that every image is converted to, as grey or RGB. Of other numbers, a file has as many or is refused."""
 _ARRAY = np.lib.format.MAGIC_PREFIX
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ARRAY_ENDING = ".npy"
 _ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
@@ -117,12 +117,12 @@ def read_image(
         UNREADABLE: if it is missing, damaged, no image, too small, has more than 100 million pixels, other channels,
             an ambiguous shape, or values of a range that nobody says.
     """
-    data = _array_bytes(source)
-    if data is not None:
-        values = _channels_last(np.load(io.BytesIO(data), allow_pickle=False), channels)
+    start = _first_bytes(source)
+    if start.startswith(_ARRAY):
+        values = _channels_last(np.load(source, allow_pickle=False), channels)
         _require_size(values.shape[1], values.shape[0], smallest)
         return _from_values(values, size, resize, value_range, bits)
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         # Pillow warns of bombs and damaged metadata; the size is checked here, damaged pixels raise.
@@ -132,11 +132,15 @@ def read_image(
         except Image.DecompressionBombError:
             # Its class is a bare Exception, raised above twice Pillow's own limit, before the size is known here.
             raise ValueError(f"it has more than {LARGEST_PIXELS:,} pixels") from None
+        except UnidentifiedImageError:
+            if start.startswith(_TIFF):
+                raise ValueError("it is damaged, or a TIFF file of many channels: save those as .npy") from None
+            raise
         with opened:
             _require_size(opened.width, opened.height, smallest)
             deep_colours = _has_deep_colours(opened)
-            if deep_colours and bits > 8:
-                raise ValueError("16 bits a colour are read as 8: save it as .npy (data.image.bits)")
+            if deep_colours and (bits > 8 or channels not in _CONVERTED):
+                raise ValueError("16 bits a colour are read as 8: save it as .npy")
             if pages := _pages(opened, channels):
                 return _from_values(np.stack(pages, axis=-1), size, resize, value_range, bits)
             opened.load()
@@ -244,19 +248,22 @@ def _in_bits(values: Pixels, value_range: Sequence[float] | None, bits: int) -> 
         numbers = "floating-point" if values.dtype.kind == "f" else "signed or 32-bit"
         raise NoRangeError(numbers, (float(values.min()), float(values.max())))
     largest, top = int(values.max()), float((1 << bits) - 1)
+    if value_range is None and bits == 16:
+        return values.astype(np.uint16), largest
     low, high = value_range or _FULL_16
     scaled = np.clip(np.rint((values.astype(np.float64) - low) * (top / (high - low))), 0, top)
     return scaled.astype(np.uint8 if bits == 8 else np.uint16), largest
 
 
-def _array_bytes(source: Path | BinaryIO) -> bytes | None:
-    """The bytes of a .npy file; None for others."""
+def _first_bytes(source: Path | BinaryIO) -> bytes:
+    """What tells the format; a file is at its beginning afterwards."""
     if isinstance(source, Path):
         with source.open("rb") as file:
-            return _array_bytes(file)
+            return _first_bytes(file)
     source.seek(0)
     start = source.read(len(_ARRAY))
-    return start + source.read() if start == _ARRAY else None
+    source.seek(0)
+    return start
 
 
 def _channels_last(values: Pixels, channels: int) -> Pixels:
@@ -330,28 +337,29 @@ def _from_values(
         left, top = (canvas[0] - found[0]) // 2, (canvas[1] - found[1]) // 2
         padded[top : top + found[1], left : left + found[0]] = values
         values = padded
-    pixels = np.empty((values.shape[2], size[1], size[0]), dtype=values.dtype)
-    for channel in range(values.shape[2]):
-        plane, down = _resampled(values[:, :, channel].astype(np.int64), size[1])
-        plane, across = _resampled(plane.T, size[0])
-        pixels[channel] = (plane.T + down * across // 2) // (down * across)
-    return ImageFile(pixels, largest, found)
+    rows, down = _resampled(values, size[1])
+    columns, across = _resampled(rows.swapaxes(0, 1), size[0])
+    pixels = (columns + down * across // 2) // (down * across)
+    return ImageFile(np.ascontiguousarray(pixels.transpose(2, 1, 0), dtype=values.dtype), largest, found)
 
 
-def _resampled(values: npt.NDArray[np.int64], after: int) -> tuple[npt.NDArray[np.int64], int]:
-    """Another number of rows, times the number that is given with them: area means of more, or linear between fewer."""
+def _resampled(values: Pixels, after: int) -> tuple[Pixels, int]:
+    """Another number of rows of [n, m, C], times the number that is given with them: area means of more, or linear
+    between fewer. As int64, unless it is the same number."""
     before = len(values)
     if after == before:
         return values, 1
     if after < before:
-        sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
+        # Between two borders: the whole rows, and of the rows that a border cuts, what lies before it.
         whole, part = np.divmod(np.arange(after + 1) * before, after)
-        reached = sums[whole] * after + values[np.minimum(whole, before - 1)] * part[:, None]
-        return np.diff(reached, axis=0), before
+        sums = np.add.reduceat(values, whole[:-1], axis=0, dtype=np.int64) * after
+        cut = values[np.minimum(whole, before - 1)] * part[:, None, None]
+        return sums + cut[1:] - cut[:-1], before
     centres = (2 * np.arange(after) + 1) * before - after
     whole, part = np.divmod(np.clip(centres, 0, 2 * after * (before - 1)), 2 * after)
     above, below = values[whole], values[np.minimum(whole + 1, before - 1)]
-    return above * (2 * after - part[:, None]) + below * part[:, None], 2 * after
+    weight = part[:, None, None]
+    return above * (2 * after - weight) + below * weight, 2 * after
 
 
 def _flat(image: Image.Image) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,15 @@ def test_pages_of_a_tiff_file_are_channels(channels: int, top: int) -> None:
     assert np.array_equal(load_pixels(io.BytesIO(data), 1, SIZE, bits=bits)[0], array[:, :, 0])
     with pytest.raises(ValueError, match="its number of channels is 1, not 4"):
         load_pixels(io.BytesIO(data), 4, SIZE, bits=bits)
+
+
+def test_a_tiff_file_of_many_samples_a_pixel_is_told() -> None:
+    array = values(3, 5, (4, 6))
+    tags = {256: 6, 257: 4, 258: 8, 259: 1, 262: 1, 273: 200, 277: 5, 278: 4, 279: array.size, 284: 1}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    with pytest.raises(ValueError, match=r"a TIFF file of many channels: save those as \.npy"):
+        load_pixels(io.BytesIO(head.ljust(200, b"\0") + array.tobytes()), 5, (6, 4))
 
 
 def test_pages_of_different_sizes_are_no_channels() -> None:
