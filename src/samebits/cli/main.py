@@ -59,6 +59,13 @@ def _predict(arguments: argparse.Namespace) -> None:
         for line in predict_arrays(paths, *opened, top=_top(arguments)):
             print(line)
         return
+    if opened and opened[1]["target"].kind == "mask":
+        from samebits.inference.masks import write_masks
+
+        _refuse(arguments, "masks", "top")
+        folder = Path(arguments.output) if arguments.output else None
+        write_masks(paths, folder, model=model, invert=arguments.invert, opened=opened)
+        return
     _refuse(arguments, "images", "output")
     predict(paths, model=model, top=_top(arguments), invert=arguments.invert, opened=opened)
 
@@ -232,7 +239,9 @@ def parser() -> argparse.ArgumentParser:
 
     predict.add_argument("--invert", action="store_true", help="swap black and white of images first")
     predict.add_argument(
-        "--output", metavar="CSV", help="write a table's answers to this file instead of printing them"
+        "--output",
+        metavar="PATH",
+        help="a CSV file for a table's answers instead of printing them; a folder for the masks of images",
     )
 
     write = _command(commands, "generate", _generate, "continue a text with the exported language model")

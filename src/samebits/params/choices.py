@@ -21,8 +21,12 @@ MODELS = {
         "tabular",
         "timm",
         "torchvision",
+        "unet",
     )
 }
 """A model's file has its name: dvc.yaml depends on `models/${model.name}.py`."""
 
-TASKS = {name: f"samebits.tasks.{name}" for name in ("classification", "language_model", "multilabel", "regression")}
+TASKS = {
+    name: f"samebits.tasks.{name}"
+    for name in ("classification", "language_model", "multilabel", "regression", "segmentation")
+}

@@ -18,13 +18,16 @@ from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
 from samebits.signature.kind import InputKind, TargetKind
 from samebits.signature.labels import LabelsTarget
+from samebits.signature.mask import MaskTarget
 from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import TableInputs
 from samebits.signature.tokens import TokenInputs
 
 Inputs = Annotated[ImageInputs | TokenInputs | TableInputs | ArrayInputs, Field(discriminator="kind")]
-Target = Annotated[ClassTarget | LabelsTarget | NumberTarget | NextTokenTarget, Field(discriminator="kind")]
+Target = Annotated[
+    ClassTarget | LabelsTarget | MaskTarget | NumberTarget | NextTokenTarget, Field(discriminator="kind")
+]
 
 TARGETS: dict[str, type[TargetKind]] = {
     each.model_fields["kind"].default: each for each in get_args(get_args(Target)[0])
