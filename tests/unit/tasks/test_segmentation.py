@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 from torch.nn import functional
 
 from samebits.base.errors import UserError
@@ -24,6 +26,7 @@ from samebits.params.schema import read_params
 from samebits.tasks.segmentation import Segmentation, Settings
 from tests.helpers.in_process import run_stages
 from tests.helpers.mask_files import CLASSES, mask_project, shapes, write_masks
+from tests.helpers.workspace import ROOT
 
 BOTH = Settings(name="segmentation")
 DICE = Settings(name="segmentation", cross_entropy=0.0)
@@ -195,3 +198,12 @@ def test_a_unet_for_classes(tmp_path: Path) -> None:
     run_stages(project, "prepare")
     with pytest.raises(UserError, match="answers for every pixel"):
         run_stages(project, "train")
+
+
+def test_the_example_of_the_docs(tmp_path: Path) -> None:
+    write_masks(tmp_path / "data/raw/shapes")
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/data.md").read_text(), re.DOTALL)
+    (example,) = (YAML(typ="safe").load(each) for each in blocks if "image_masks" in each)
+    project = mask_project(tmp_path, **example, train={"epochs": 1})
+    run_stages(project, "prepare", "train")
+    assert open_split(project.prepared, "train", in_memory=True).info.signature.output_shape == (3, 64, 64)
