@@ -22,9 +22,12 @@ from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import TableInputs
 from samebits.signature.tokens import TokenInputs
+from samebits.signature.vector import VectorTarget
 
 Inputs = Annotated[ImageInputs | TokenInputs | TableInputs | ArrayInputs, Field(discriminator="kind")]
-Target = Annotated[ClassTarget | LabelsTarget | NumberTarget | NextTokenTarget, Field(discriminator="kind")]
+Target = Annotated[
+    ClassTarget | LabelsTarget | NumberTarget | VectorTarget | NextTokenTarget, Field(discriminator="kind")
+]
 
 TARGETS: dict[str, type[TargetKind]] = {
     each.model_fields["kind"].default: each for each in get_args(get_args(Target)[0])
