@@ -16,6 +16,7 @@ from PIL import Image
 from samebits.base.errors import UserError, listed
 from samebits.data.fetching.archives import Member
 from samebits.data.readers.csv_file import open_csv
+from samebits.data.readers.image.masks import FOLDERS
 from samebits.data.readers.reader import Source
 from samebits.starting.classes import class_warnings
 from samebits.starting.found import Asked, Found, Proposal
@@ -37,6 +38,8 @@ _LARGE = 20_000
 def fits_folder(found: Found) -> str:
     """Images that lie mostly in two or more class folders."""
     counts = found.class_counts(found.images)
+    if set(FOLDERS) <= set(counts):
+        return ""  # of masks
     if not found.is_folder or len(counts) < 2 or counts.total() * 2 < len(found.members) or _lists_images(found):
         return ""
     return f"{counts.total():,} images in {len(counts):,} class folders: {listed(sorted(counts), 5)}"
@@ -44,9 +47,9 @@ def fits_folder(found: Found) -> str:
 
 def propose_folder(found: Found, asked: Asked) -> Proposal:
     """A classifier of the folders' names."""
-    _no_column(asked)
+    no_column(asked)
     counts = found.class_counts(found.images)
-    proposal = _of_images(found, found.images)
+    proposal = of_images(found, found.images)
     proposal.warnings += class_warnings(counts, "images")
     return proposal
 
@@ -65,7 +68,7 @@ def fits_list(found: Found) -> str:
 
 def propose_list(found: Found, asked: Asked) -> Proposal:
     """A classifier of the column `label`."""
-    _no_column(asked)
+    no_column(asked)
     lists = found.lists()
     if len(lists) != 1:
         raise UserError(
@@ -80,7 +83,7 @@ def propose_list(found: Found, asked: Asked) -> Proposal:
     at = file.header.index("label")
     counts = Counter(row[at].strip() for _, row in file.rows() if not isinstance(row, str))
     del counts[""]
-    proposal = _of_images(found, found.images)
+    proposal = of_images(found, found.images)
     proposal.warnings += class_warnings(counts, "images")
     return proposal
 
@@ -100,14 +103,20 @@ def _as_list(found: Found, member: Member) -> Source:
     return Source(found.path.stem, found.settings, None, {}, found.path / member.name, found.scratch, lambda _: None)
 
 
-def _no_column(asked: Asked) -> None:
+def no_column(asked: Asked) -> None:
+    """Refuse what is said of a column.
+
+    Raises:
+        UserError: naming the option.
+    """
     for option, value in (("--target", asked.target), ("--predict", asked.predict)):
         if value is not None:
             raise UserError(f"{option} {value} is for tables and texts", "images have a class each: leave it out")
 
 
-def _of_images(found: Found, members: Sequence[Member]) -> Proposal:
-    proposal = Proposal(_RECIPE)
+def of_images(found: Found, members: Sequence[Member], recipe: str = _RECIPE) -> Proposal:
+    """What the sizes, channels and depths of images ask for."""
+    proposal = Proposal(recipe)
     seen = _seen(members)
     if not seen:
         raise UserError(
@@ -132,7 +141,7 @@ def _of_images(found: Found, members: Sequence[Member]) -> Proposal:
         proposal.set("data.image.channels", channels, f"{count:,} of {len(seen):,} are arrays of {channels} channels")
     if all(each.bits > 8 for each in seen):
         proposal.set("data.image.bits", 16, "their values have 16 bits")
-    if len(members) > _LARGE:
+    if len(members) > _LARGE and recipe == _RECIPE:
         proposal.set("train.batch_size", 128, f"{len(members):,} images: larger batches take less time each")
         proposal.set("train.optimizer.lr", 6e-4, "the rate goes with the square root of the batch")
     return proposal

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
-from samebits.starting import images, running_text, tables, texts
+from samebits.starting import images, masks, running_text, tables, texts
 from samebits.starting.found import Asked, Found, Proposal
 
 
@@ -26,6 +26,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "image_folder": Kind(images.fits_folder, images.propose_folder),
     "image_csv": Kind(images.fits_list, images.propose_list),
+    "image_masks": Kind(masks.fits, masks.propose),
     "text_folder": Kind(texts.fits_folder, texts.propose_folder),
     "text_csv": Kind(texts.fits_csv, texts.propose_csv),
     "text_jsonl": Kind(texts.fits_jsonl, texts.propose_jsonl),

@@ -94,6 +94,18 @@ def test_images_in_an_archive_and_with_splits_of_their_own(raw: Path, chosen: Ch
     assert found.values["data.image.resolution"] == 64
 
 
+@pytest.mark.parametrize("nested", ["{kind}", "train/{kind}", "{kind}/train"])
+def test_images_with_masks_are_no_two_classes(nested: str, raw: Path, chosen: Choose) -> None:
+    pictures(raw / "own", {nested.format(kind=kind): 4 for kind in ("images", "masks")})
+    (raw / "own" / "classes.csv").write_text("name\na\nb\n")
+    found = chosen("own")
+    assert found.recipe == "image_masks"
+    assert found.values["data.format"] == "image_masks"
+    assert found.why["data.format"] == "4 files in a folder images, and 4 in a folder masks"
+    assert found.values["data.image.resolution"] == 96
+    assert found.warnings == ["4 images are few for a net that learns from scratch"]
+
+
 def test_images_that_a_csv_lists(raw: Path, chosen: Choose) -> None:
     pictures(raw / "pets", {"a": 2, "b": 2})
     write_csv(raw / "pets" / "list.csv", "path,label", [f"{k}/{n}.png,{k}" for k in "ab" for n in range(2)])

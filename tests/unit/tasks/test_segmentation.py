@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,23 @@ import pytest
 import torch
 from PIL import Image
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 from torch.nn import functional
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.paths import Project
 from samebits.cli.main import main
+from samebits.data.loading.augment import apply_to_masks, draw
+from samebits.data.loading.batches import Batches
+from samebits.data.loading.prepared import open_split
+from samebits.data.loading.torch_dataset import make_loader
+from samebits.export import onnx, parity
+from samebits.params.schema import read_params
 from samebits.tasks.segmentation import Segmentation, Settings
 from tests.helpers.in_process import run_stages
 from tests.helpers.mask_files import CLASSES, mask_project, shapes, write_masks
+from tests.helpers.workspace import ROOT
 
 BOTH = Settings(name="segmentation")
 DICE = Settings(name="segmentation", cross_entropy=0.0)
@@ -54,6 +63,31 @@ def test_page_with_overlays(trained: Project) -> None:
     assert [row.split(",")[0] for row in rows] == list(CLASSES)
     confusion = np.array([row.split(",")[1:] for row in (folder / "confusion.csv").read_text().splitlines()[1:]], int)
     assert confusion.sum() == sum(int(row.split(",")[1]) for row in rows)
+
+
+def test_a_loader_gives_the_batches_of_the_training(trained: Project) -> None:
+    params = read_params(trained.params_file).sections["augment"]
+    split = open_split(trained.prepared, "train", in_memory=True)
+    batch = Batches(split, batch_size=8, seed=3, augment=params).batch(0)
+    loader = make_loader(trained.prepared, "train", batch_size=8, seed=3, epoch=0, augment=params)
+    inputs, targets = next(iter(loader))
+    assert torch.equal(batch.inputs, inputs)
+    assert torch.equal(batch.targets, targets)
+    chance = draw(batch.indices, params, seed=3, epoch=0)
+    assert np.array_equal(targets.numpy(), apply_to_masks(split.targets[batch.indices], chance, params))
+
+
+def test_answers_that_do_not_fit_into_memory_are_mapped(trained: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = open_split(trained.prepared, "test", in_memory=True)
+    predict = onnx.load(trained.exported / "model.onnx")
+    whole = parity.answers(predict, split)
+    monkeypatch.setattr(parity, "_IN_MEMORY", 0)
+    monkeypatch.setattr(parity, "_NUMBERS", 5 * 3 * 32 * 32)
+    mapped = parity.answers(predict, split)
+    assert isinstance(mapped, np.memmap)
+    assert np.allclose(mapped, whole, atol=1e-6)
+    found = parity.measure_parity("onnx", predict, mapped, split, batch_sizes=[5], tolerance=1e-4, check=lambda: None)
+    assert found.worst < 1e-4
 
 
 def test_card_says_what_is_answered(trained: Project) -> None:
@@ -164,3 +198,12 @@ def test_a_unet_for_classes(tmp_path: Path) -> None:
     run_stages(project, "prepare")
     with pytest.raises(UserError, match="answers for every pixel"):
         run_stages(project, "train")
+
+
+def test_the_example_of_the_docs(tmp_path: Path) -> None:
+    write_masks(tmp_path / "data/raw/shapes")
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/data.md").read_text(), re.DOTALL)
+    (example,) = (YAML(typ="safe").load(each) for each in blocks if "image_masks" in each)
+    project = mask_project(tmp_path, **example, train={"epochs": 1})
+    run_stages(project, "prepare", "train")
+    assert open_split(project.prepared, "train", in_memory=True).info.signature.output_shape == (3, 64, 64)

@@ -261,3 +261,48 @@ def test_the_bits_are_pinned(params: dict[str, Any], width: int, digest: str) ->
     """As in test_order: old runs depend on them."""
     x = (np.arange(16 * 3 * 12 * width) * 2654435761 >> 16 & 255).astype(np.uint8).reshape(16, 3, 12, width)
     assert hashlib.sha256(run(x, **params).tobytes()).hexdigest() == digest
+
+
+def masks(b: int, h: int, w: int) -> Images:
+    found = np.random.default_rng(1).integers(0, 4, (b, h, w), dtype=np.uint8)
+    found[:, 0, 0] = 255
+    return found
+
+
+@pytest.mark.parametrize("params", [{"flip": True}, {"shift": 3}, {"flip": True, "shift": 2}])
+def test_masks_move_by_whole_pixels_as_images_do(params: dict[str, Any]) -> None:
+    x = masks(8, 9, 11)
+    rows = np.arange(8)
+    chance = module.draw(rows, AugmentParams(**params), seed=5, epoch=2)
+    found = module.apply_to_masks(x, chance, AugmentParams(**params))
+    # An image whose zeros, which move in, are no value of the mask.
+    image = np.where(x == 255, 0, x + 1).astype(np.uint8)[:, None]
+    moved = run(image, **params)[:, 0]
+    assert np.array_equal(found, np.where(moved == 0, 255, moved - 1))
+    assert x[0, 0, 0] == 255  # unchanged
+
+
+AFFINE = {"rotate": 30.0, "scale": 0.2, "shear": 10.0, "resized_crop": 0.5, "shift": 2, "flip": True}
+
+
+@pytest.mark.parametrize("names", [["rotate"], ["scale", "shear"], ["resized_crop"], list(AFFINE)])
+def test_masks_turn_with_their_images(names: list[str]) -> None:
+    params = AugmentParams(**{name: AFFINE[name] for name in names})
+    y, x = np.mgrid[:32, :32]
+    blocks = np.repeat(((y // 12 + x // 9) % 3).astype(np.uint8)[None], 16, axis=0)
+    rows = np.arange(16)
+    chance = module.draw(rows, params, seed=5, epoch=2)
+    found = module.apply_to_masks(blocks, chance, params)
+    image = module.apply(((blocks + 1) * np.uint8(60))[:, None], chance, params)[:, 0].astype(int)
+    # The image is a mean of four pixels: away from edges it shows the class of the mask.
+    expected = np.where(found == 255, 0, (found.astype(int) + 1) * 60)
+    plain = np.isin(image, (0, 60, 120, 180))
+    assert plain.mean() > 0.5
+    assert (image == expected)[plain].mean() > 0.98
+    assert set(np.unique(found)) <= {0, 1, 2, 255}
+
+
+def test_colours_and_erasure_leave_masks_alone() -> None:
+    params = AugmentParams(brightness=0.5, contrast=0.5, saturation=0.5, erase=4)
+    x = masks(4, 8, 8)
+    assert np.array_equal(module.apply_to_masks(x, module.draw(np.arange(4), params, seed=5, epoch=2), params), x)

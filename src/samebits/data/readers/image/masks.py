@@ -36,7 +36,7 @@ from samebits.data.readers.splits import are_splits, split_of
 from samebits.signature.mask import IGNORED, MOST_CLASSES, MaskTarget
 from samebits.signature.signature import Target
 
-_FOLDERS = ("images", "masks")
+FOLDERS = ("images", "masks")
 _CHUNK = 64
 """Masks that are read at a time."""
 
@@ -127,13 +127,13 @@ def _class_files(shown: str, members: Sequence[Member]) -> tuple[Member | None, 
 
 def _pairs(shown: str, members: Sequence[Member]) -> tuple[list[_Pair], list[Rejected]]:
     """Images and masks of one name, and the files that have no other."""
-    files: dict[str, dict[tuple[str, str], list[Member]]] = {folder: defaultdict(list) for folder in _FOLDERS}
+    files: dict[str, dict[tuple[str, str], list[Member]]] = {folder: defaultdict(list) for folder in FOLDERS}
     rejected: list[Rejected] = []
     splits = are_splits(shown, _split_folders(members))
     for member in members:
         parts = list(PurePosixPath(member.name).parts)
         split = parts.pop(0) if splits and len(parts) > 1 and split_of(parts[0]) else ""
-        folder = parts.pop(0) if parts[0] in _FOLDERS and len(parts) > 1 else None
+        folder = parts.pop(0) if parts[0] in FOLDERS and len(parts) > 1 else None
         if folder and splits and not split and len(parts) > 1 and split_of(parts[0]):
             split = parts.pop(0)
         if folder is None or (splits and not split):
@@ -141,7 +141,7 @@ def _pairs(shown: str, members: Sequence[Member]) -> tuple[list[_Pair], list[Rej
             rejected.append(Rejected(member.name, where, other=not has_image_ending(member.name)))
             continue
         files[folder][(split_of(split) or "", str(PurePosixPath(*parts).with_suffix("")))].append(member)
-    images, masks = (files[folder] for folder in _FOLDERS)
+    images, masks = (files[folder] for folder in FOLDERS)
     for folder, kind in files.items():
         if not kind:
             raise UserError(
@@ -176,10 +176,10 @@ def _unpaired(images: Sequence[Member], masks: Sequence[Member]) -> str:
 def _split_folders(members: Sequence[Member]) -> set[str]:
     """The folders that may be splits: above `images` and `masks`, or else below."""
     parts = [each.name.split("/") for each in members]
-    above = {each[0] for each in parts if len(each) > 2 and each[1] in _FOLDERS and each[0] not in _FOLDERS}
+    above = {each[0] for each in parts if len(each) > 2 and each[1] in FOLDERS and each[0] not in FOLDERS}
     if above:
         return above
-    below = {each[1] for each in parts if len(each) > 2 and each[0] in _FOLDERS}
+    below = {each[1] for each in parts if len(each) > 2 and each[0] in FOLDERS}
     return below if any(split_of(name) == "train" for name in below) else set()
 
 
