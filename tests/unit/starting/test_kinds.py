@@ -125,7 +125,7 @@ def test_a_table_with_a_number_to_predict(raw: Path, chosen: Choose) -> None:
     found = chosen("houses.csv")
     assert found.recipe == "table_regression"
     assert found.values["data.table.target"] == "price"
-    assert found.values["data.table.target_kind"] == "number"
+    assert found.values["data.target_kind"] == "number"
     assert found.values["data.table.drop"] == ["id"]
 
 
