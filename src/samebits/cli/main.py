@@ -52,6 +52,20 @@ def _predict(arguments: argparse.Namespace) -> None:
         _refuse(arguments, "the rows of a table", "top", "invert")
         print_predictions(paths, *opened, Path(arguments.output) if arguments.output else None)
         return
+    if opened and kind == "array":
+        from samebits.inference.array import predict_arrays
+
+        _refuse(arguments, "arrays", "output", "invert")
+        for line in predict_arrays(paths, *opened, top=_top(arguments)):
+            print(line)
+        return
+    if opened and opened[1]["target"].kind == "mask":
+        from samebits.inference.masks import write_masks
+
+        _refuse(arguments, "masks", "top")
+        folder = Path(arguments.output) if arguments.output else None
+        write_masks(paths, folder, model=model, invert=arguments.invert, opened=opened)
+        return
     _refuse(arguments, "images", "output")
     predict(paths, model=model, top=_top(arguments), invert=arguments.invert, opened=opened)
 
@@ -225,7 +239,9 @@ def parser() -> argparse.ArgumentParser:
 
     predict.add_argument("--invert", action="store_true", help="swap black and white of images first")
     predict.add_argument(
-        "--output", metavar="CSV", help="write a table's answers to this file instead of printing them"
+        "--output",
+        metavar="PATH",
+        help="a CSV file for a table's answers instead of printing them; a folder for the masks of images",
     )
 
     write = _command(commands, "generate", _generate, "continue a text with the exported language model")

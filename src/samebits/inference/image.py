@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from samebits.base.errors import UserError
-from samebits.data.readers.image.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, reason
+from samebits.data.readers.image.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, read_image, reason
 from samebits.inference.session import Opened, Session, open_model
 from samebits.signature.kind import TargetKind
 
@@ -34,6 +34,22 @@ class Prediction:
     path: Path
     classes: tuple[tuple[str, float], ...]
     shown: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GivenImage:
+    """An image file as a model takes it.
+
+    Attributes:
+        samples: uint8 or int32 [1, C, H, W].
+        size: (width, height) of the file.
+        notes: as of `Prediction`.
+    """
+
+    path: Path
+    samples: Pixels
+    size: tuple[int, int]
     notes: tuple[str, ...]
 
 
@@ -72,18 +88,34 @@ def classify(
     Raises:
         UserError: a missing or unusable model, or any image that cannot be read: all of them are named.
     """
-    if not paths:
-        raise UserError("no image was given", "name one or more image files")
     if top < 1:
         raise UserError(f"top is {top}", "ask for at least one class")
-    session, target, preprocessing = _of_images(model, opened or open_model(model))
+    session, target, preprocessing = of_images(model, opened or open_model(model))
+    results = []
+    for given in read_images(paths, preprocessing, invert=invert):
+        answer = session.answers(given.samples, target)[0]
+        results.append(Prediction(given.path, target.ranked(answer, top), target.shown(answer, top), given.notes))
+    return results
+
+
+def read_images(paths: Sequence[Path], preprocessing: dict[str, Any], *, invert: bool) -> list[GivenImage]:
+    """Image files as a model takes them.
+
+    Args:
+        preprocessing: of its metadata.
+
+    Raises:
+        UserError: if there is none, or any cannot be read: all of them are named.
+    """
+    if not paths:
+        raise UserError("no image was given", "name one or more image files")
     channels, height, width = preprocessing["shape"]
     bits = preprocessing.get("bits", 8)
     largest = (1 << bits) - 1
-    images, notes, bad = [], [], []
+    images, bad = [], []
     for path in paths:
         try:
-            image = load_pixels(
+            read = read_image(
                 path,
                 channels,
                 (width, height),
@@ -94,19 +126,15 @@ def classify(
         except UNREADABLE as error:
             bad.append(f"{path}: {reason(error)}")
             continue
-        image = largest - image if invert else image
-        images.append(image if bits == 8 else image.astype(np.int32))
-        notes.append(tuple(_notes(image, preprocessing["mean"], largest)))
+        image = largest - read.pixels if invert else read.pixels
+        notes = tuple(_notes(image, preprocessing["mean"], largest))
+        images.append(GivenImage(path, (image if bits == 8 else image.astype(np.int32))[None], read.size, notes))
     if bad:
         raise UserError(
             f"{len(bad)} of {len(paths)} images cannot be read:\n    " + "\n    ".join(bad),
             "leave them out or replace them",
         )
-    results = []
-    for path, image, said in zip(paths, images, notes, strict=True):
-        answer = session.answers(image[None], target)[0]
-        results.append(Prediction(path, target.ranked(answer, top), target.shown(answer, top), said))
-    return results
+    return images
 
 
 def describe(predictions: Sequence[Prediction]) -> Iterator[str]:
@@ -144,7 +172,7 @@ def _notes(image: Pixels, mean: Sequence[float], largest: int) -> Iterator[str]:
         yield "its background is dark, the model knows light ones: try --invert"
 
 
-def _of_images(path: Path, opened: Opened) -> tuple[Session, TargetKind, dict[str, Any]]:
+def of_images(path: Path, opened: Opened) -> tuple[Session, TargetKind, dict[str, Any]]:
     """Session, target and preprocessing of an exported model that takes images."""
     session, metadata = opened
     preprocessing = metadata["preprocessing"]

@@ -30,6 +30,8 @@ _TOKENIZER = "tokenizer.json"
 _FIX = "make it: dvc repro export (or fetch it: dvc pull)"
 _LARGEST_SIDE = 1 << 14
 _MOST_CHANNELS = 16
+_MOST_VALUES = 1 << 28
+_ARRAY_TYPES = {"uint8", "int16", "uint16", "int32", "float16", "float32"}
 
 
 class Session:
@@ -250,7 +252,15 @@ def _check_table(value: dict[str, Any]) -> None:
             _require(column.get("part") is None or column["part"] in DATE_PARTS, "part")
 
 
-_CHECKS = {"image": _check_image, "tokens": _check_tokens, "table": _check_table}
+def _check_array(value: dict[str, Any]) -> None:
+    shape = value["shape"]
+    _require(isinstance(shape, list) and bool(shape) and all(type(size) is int for size in shape), "shape")
+    _require(all(size >= 1 for size in shape) and math.prod(shape) <= _MOST_VALUES, f"shape is {shape}")
+    _require(value["dtype"] in ("uint8", "int32", "float32"), "dtype")
+    _require(value["stored_dtype"] in _ARRAY_TYPES, "stored_dtype")
+
+
+_CHECKS = {"image": _check_image, "tokens": _check_tokens, "table": _check_table, "array": _check_array}
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A multilayer perceptron on pixels: the simplest network there is, to compare others with."""
+"""A multilayer perceptron on pixels or other numbers: the simplest network there is, to compare others with."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Settings(Section):
 
 
 class MLP(nn.Module):
-    """Images [N, C, H, W], float, normalised -> logits [N, classes]."""
+    """Images [N, C, H, W] or arrays [N, ...], float, normalised -> outputs [N, K]."""
 
     def __init__(self, inputs: int, outputs: int, settings: Settings) -> None:
         super().__init__()
@@ -45,12 +45,12 @@ class MLP(nn.Module):
 
 
 def build(settings: Settings, signature: Signature) -> nn.Module:
-    """An MLP for images.
+    """An MLP for images or arrays of any shape.
 
     Raises:
         UserError: for other data.
     """
-    return MLP(math.prod(signature.images.shape), signature.outputs, settings)
+    return MLP(math.prod(signature.arrays.shape), signature.outputs, settings)
 
 
 def depth(name: str) -> int:

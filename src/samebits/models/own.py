@@ -1,29 +1,23 @@
 """A model of one's own: a class in a file of the folder `custom`, see docs/models.md.
 
-The file is code of the project, like `src`: it is committed, and `custom` is a dependency of the stages that build the
-model. It is loaded by its path from the folder that holds params.yaml, in which every stage runs.
+`custom` is a dependency of the stages that build the model (see `samebits.base.own_code`).
 """
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from samebits.base.boundary import OWN_CODE, own_place
 from samebits.base.errors import UserError
-from samebits.base.registry import nearest
+from samebits.base.own_code import error_line, load_own
 from samebits.models.layers.trial import computed
-from samebits.params.section import Section, matching
+from samebits.params.own import OwnFile, OwnName
+from samebits.params.section import Section
 from samebits.preprocess import build_preprocess
 from samebits.signature.signature import Signature
-
-_FILE = r"custom/([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.py"
 
 
 class Settings(Section):
@@ -37,8 +31,8 @@ class Settings(Section):
     """
 
     name: Literal["own"]
-    file: Annotated[str, matching(_FILE, "a path as custom/mine.py, of letters, digits, _ and -")] = "custom/example.py"
-    class_name: Annotated[str, matching("[A-Za-z_][A-Za-z0-9_]*", "the name of a class")] = "Net"
+    file: OwnFile = "custom/example.py"
+    class_name: OwnName = "Net"
     arguments: dict[str, Any] = Field(default={})
 
 
@@ -48,15 +42,7 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
     Raises:
         UserError: if there is no such file or class, either fails, or the model is not for such data.
     """
-    module = _load(Path(settings.file))
-    found = getattr(module, settings.class_name, None)
-    if found is None:
-        known = [name for name, value in vars(module).items() if isinstance(value, type)]
-        near = nearest(settings.class_name, known)
-        hint = f"did you mean {near}? " if near else ""
-        raise UserError(
-            f"{settings.file} has no class {settings.class_name}", f"{hint}set model.class_name; it has {known}"
-        )
+    found = load_own(settings.file, settings.class_name, "model")
     if not isinstance(found, type) or not issubclass(found, nn.Module):
         raise UserError(f"{settings.class_name} of {settings.file} is no torch.nn.Module", "derive it from nn.Module")
     try:
@@ -65,7 +51,7 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         raise
     except Exception as error:
         raise UserError(
-            f"{settings.class_name} of {settings.file} cannot be built: {_where(error)}",
+            f"{settings.class_name} of {settings.file} cannot be built: {error_line(error)}",
             f"it is called as {settings.class_name}(signature, **model.arguments)",
         ) from error
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -88,34 +74,13 @@ def _try_out(model: nn.Module, name: str, signature: Signature) -> None:
     stored = signature.inputs.two_samples().astype(signature.inputs.served_dtype)
     inputs: Tensor = build_preprocess(signature)(torch.from_numpy(stored))
     wanted = (len(inputs), *signature.output_shape)
+    alike = {wanted, (*wanted, 1)} if signature.outputs == 1 and len(wanted) == 1 else {wanted}  # nn.Linear(…, 1)
     given = f"{signature.inputs.batch}, here {list(inputs.shape)}"
     takes = f"its forward is given {given}, and has to give {list(wanted)}"
     try:
         found = computed(model, inputs)
     except Exception as error:
-        raise UserError(f"{name} cannot compute two samples: {_where(error)}", takes) from error
-    if not isinstance(found, Tensor) or tuple(found.shape) != wanted:
+        raise UserError(f"{name} cannot compute two samples: {error_line(error)}", takes) from error
+    if not isinstance(found, Tensor) or tuple(found.shape) not in alike:
         shown = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{name} gives {shown} for two samples", takes)
-
-
-def _load(path: Path) -> ModuleType:
-    if not path.is_file():
-        known = sorted(each.name for each in Path(OWN_CODE).glob("*.py"))
-        raise UserError(
-            f"model.file {path} does not exist", f"write it; {OWN_CODE} has {', '.join(known) or 'no file'}"
-        )
-    spec = importlib.util.spec_from_file_location(f"custom_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(f"{path} cannot be loaded: {_where(error)}", "fix it") from error
-    return module
-
-
-def _where(error: Exception) -> str:
-    """The error and the line of the user's file that it came from."""
-    text, place = f"{type(error).__name__}: {error}", own_place(error)
-    return text if place is None else f"{text} ({place})"

@@ -6,6 +6,7 @@ MODELS = {
     name: f"samebits.models.{name}"
     for name in (
         "bert",
+        "conv1d",
         "convnet",
         "efficientnet_lite0",
         "embedding_bag",
@@ -20,8 +21,12 @@ MODELS = {
         "tabular",
         "timm",
         "torchvision",
+        "unet",
     )
 }
 """A model's file has its name: dvc.yaml depends on `models/${model.name}.py`."""
 
-TASKS = {name: f"samebits.tasks.{name}" for name in ("classification", "language_model", "multilabel", "regression")}
+TASKS = {
+    name: f"samebits.tasks.{name}"
+    for name in ("classification", "language_model", "multilabel", "regression", "segmentation")
+}

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from samebits.params.csv import CsvParams
 from samebits.params.image import ImageParams
+from samebits.params.own import OwnDataParams
 from samebits.params.section import Section
 from samebits.params.table import TableParams
 from samebits.params.text import TextParams
@@ -42,6 +43,7 @@ class DataParams(Section):
         table: how a table is read.
         image: for image files.
         text: for texts.
+        own: a Dataset of your own.
     """
 
     source: str = Field(default="data/catalog/mnist.yaml", min_length=1)
@@ -62,3 +64,4 @@ class DataParams(Section):
     table: TableParams = TableParams()
     image: ImageParams = ImageParams()
     text: TextParams = TextParams()
+    own: OwnDataParams = OwnDataParams()

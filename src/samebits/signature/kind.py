@@ -160,6 +160,8 @@ class TargetKind(Section):
         decided: what a sample gets by its answer, for messages.
         predict: a command for the summary, where it is not that of the inputs.
         mixes: whether mixup can mix it.
+        moves: whether it moves with the image: augmentation does to it what it does to the places of pixels.
+        counted: what `class_counts` counts.
         generates: whether a model of it is exported with a cache, to write one step after the other.
     """
 
@@ -171,6 +173,8 @@ class TargetKind(Section):
     decided: ClassVar[str] = "answer"
     predict: ClassVar[str] = ""
     mixes: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
+    counted: ClassVar[str] = "samples"
     generates: ClassVar[bool] = False
 
     @classmethod
@@ -181,6 +185,18 @@ class TargetKind(Section):
             ValueError: with the reason why it is no such target.
         """
         raise NotImplementedError
+
+    @classmethod
+    def accept(cls, value: Any) -> Any:
+        """What a Dataset of the user's own gives as a target, as `gather` takes it.
+
+        Args:
+            value: a text, a number, a collection, or an array of one or more axes.
+
+        Raises:
+            ValueError: with the reason why it is no such target.
+        """
+        return cls.parse(str(value).strip())
 
     @classmethod
     def gather(cls, values: Sequence[Any]) -> tuple[Array, tuple[str, ...]]:

@@ -44,6 +44,14 @@ class LabelsTarget(TargetKind):
         return frozenset(" ".join(name.split()) for name in _SEPARATORS.split(text)) - {""}
 
     @classmethod
+    def accept(cls, value: Any) -> frozenset[str]:
+        if isinstance(value, str):
+            return cls.parse(value)
+        if not isinstance(value, set | frozenset | list | tuple):
+            raise ValueError(f"its target is of type {type(value).__name__}: give a list of the labels that apply")
+        return frozenset(" ".join(str(name).split()) for name in value) - {""}
+
+    @classmethod
     def gather(cls, values: Sequence[frozenset[str]]) -> tuple[Array, tuple[str, ...]]:
         counts = Counter(name for names in values for name in names)
         if single := [name for name, n in sorted(counts.items()) if n == 1]:

@@ -13,17 +13,21 @@ from pydantic import Field
 
 from samebits.base.errors import UserError
 from samebits.params.section import Section
+from samebits.signature.array import ArrayInputs
 from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
 from samebits.signature.kind import InputKind, TargetKind
 from samebits.signature.labels import LabelsTarget
+from samebits.signature.mask import MaskTarget
 from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import TableInputs
 from samebits.signature.tokens import TokenInputs
 
-Inputs = Annotated[ImageInputs | TokenInputs | TableInputs, Field(discriminator="kind")]
-Target = Annotated[ClassTarget | LabelsTarget | NumberTarget | NextTokenTarget, Field(discriminator="kind")]
+Inputs = Annotated[ImageInputs | TokenInputs | TableInputs | ArrayInputs, Field(discriminator="kind")]
+Target = Annotated[
+    ClassTarget | LabelsTarget | MaskTarget | NumberTarget | NextTokenTarget, Field(discriminator="kind")
+]
 
 TARGETS: dict[str, type[TargetKind]] = {
     each.model_fields["kind"].default: each for each in get_args(get_args(Target)[0])
@@ -70,6 +74,11 @@ class Signature(Section):
     def images(self) -> ImageInputs:
         """The inputs, if they are images; else UserError."""
         return self._of(ImageInputs, "images")
+
+    @property
+    def arrays(self) -> ImageInputs | ArrayInputs:
+        """The inputs, if they are images or other arrays; else UserError."""
+        return self.inputs if isinstance(self.inputs, ArrayInputs) else self._of(ImageInputs, "images or arrays")
 
     @property
     def tokens(self) -> TokenInputs:

@@ -49,7 +49,8 @@ class DerivesMetrics(Protocol):
     """A task some of whose metrics are functions of the means of others, as the perplexity is of the loss."""
 
     def derived_metrics(self, means: Mapping[str, float]) -> dict[str, float]:
-        """More metrics, from the means of those that `metric_sums` sums."""
+        """More metrics, from the means of those that `metric_sums` sums; one whose name begins with `_` is for these
+        alone."""
         ...
 
 

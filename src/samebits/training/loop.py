@@ -288,7 +288,8 @@ class Training:
         values = dict(zip(names, total.tolist(), strict=True))
         whole = max(1.0, values.pop(_COUNT))
         means = {name: value / whole for name, value in values.items()}
-        return means | (self.task.derived_metrics(means) if isinstance(self.task, DerivesMetrics) else {})
+        derived = self.task.derived_metrics(means) if isinstance(self.task, DerivesMetrics) else {}
+        return {name: value for name, value in means.items() if not name.startswith("_")} | derived
 
 
 @contextlib.contextmanager

@@ -94,18 +94,7 @@ def apply(images: Images, chance: Floats, params: AugmentParams, *, fill: tuple[
     """
     if is_identity(params):
         return np.ascontiguousarray(images)
-    out = images
-    if params.resized_crop < 1:
-        matrices = _matrices(chance, params)
-        sizes, moves = _crops(chance, params.resized_crop, images.shape[2], images.shape[3])
-        # matrix @ (size * place + move): the crop is taken from the image as rotation, scale and shear leave it.
-        out = _affine(out, matrices * sizes[:, None, :], (matrices * moves[:, None, :]).sum(axis=2))
-    elif _is_affine(params):
-        out = _affine(out, _matrices(chance, params))
-    if params.shift:
-        out = _shift(out, _offsets(chance[:, _DY], params.shift), _offsets(chance[:, _DX], params.shift), params.shift)
-    if params.flip:
-        out = _flip(out, chance[:, _FLIP] < np.float32(0.5), owned=out is not images)
+    out = _moved(images, chance, params)
     if _changes_colours(params):
         factors = (chance[:, [_BRIGHTNESS, _CONTRAST, _SATURATION]].astype(np.float64) * 2 - 1) * (
             params.brightness,
@@ -116,6 +105,37 @@ def apply(images: Images, chance: Floats, params: AugmentParams, *, fill: tuple[
     if params.erase:
         out = _erase(out if out is not images else images.copy(), chance, params.erase, fill)
     return np.ascontiguousarray(out)
+
+
+def apply_to_masks(masks: Images, chance: Floats, params: AugmentParams) -> Images:
+    """Masks moved as `apply` moves the images of the same chances: each pixel is the nearest one, 255 where none is.
+
+    Args:
+        masks: uint8 [B, H, W]; not changed.
+    """
+    if is_identity(params):
+        return np.ascontiguousarray(masks)
+    # 255 + 1 is 0 in uint8, which is what moves in.
+    moved = _moved((masks + np.uint8(1))[:, None], chance, params, nearest=True)
+    return np.ascontiguousarray(moved[:, 0] - np.uint8(1))
+
+
+def _moved(images: Images, chance: Floats, params: AugmentParams, *, nearest: bool = False) -> Images:
+    """What changes places alone: crop, affine change, shift, flip. `images` itself where nothing is switched on."""
+    out = images
+    if params.resized_crop < 1:
+        matrices = _matrices(chance, params)
+        sizes, moves = _crops(chance, params.resized_crop, images.shape[2], images.shape[3])
+        # matrix @ (size * place + move): the crop is taken from the image as rotation, scale and shear leave it.
+        moves = (matrices * moves[:, None, :]).sum(axis=2)
+        out = _affine(out, matrices * sizes[:, None, :], moves, nearest=nearest)
+    elif _is_affine(params):
+        out = _affine(out, _matrices(chance, params), nearest=nearest)
+    if params.shift:
+        out = _shift(out, _offsets(chance[:, _DY], params.shift), _offsets(chance[:, _DX], params.shift), params.shift)
+    if params.flip:
+        out = _flip(out, chance[:, _FLIP] < np.float32(0.5), owned=out is not images)
+    return out
 
 
 def _offsets(chance: Floats, shift: int) -> Int64:
@@ -220,24 +240,38 @@ def _crops(
     return sizes, moves
 
 
-def _affine(images: Images, matrices: npt.NDArray[np.float64], moves: npt.NDArray[np.float64] | None = None) -> Images:
+def _affine(
+    images: Images,
+    matrices: npt.NDArray[np.float64],
+    moves: npt.NDArray[np.float64] | None = None,
+    *,
+    nearest: bool = False,
+) -> Images:
     """Bilinear resampling about the centre, zero outside, in fixed point: positions and weights in 1/256.
 
     A few images at a time, so that the intermediate arrays stay in the processor's cache.
 
     Args:
         moves: [B, 2], added to the places read, in (x, y) pixels.
+        nearest: take the nearest pixel instead of a mean of four.
     """
     moves = np.zeros((len(images), 2)) if moves is None else moves
     out = np.empty(images.shape, dtype=images.dtype)
     count = max(1, _CACHED_PIXELS // (images.shape[2] * images.shape[3]))
     for first in range(0, len(images), count):
         part = slice(first, first + count)
-        _resample(images[part], matrices[part], moves[part], out[part])
+        _resample(images[part], matrices[part], moves[part], out[part], nearest=nearest)
     return out
 
 
-def _resample(images: Images, matrices: npt.NDArray[np.float64], moves: npt.NDArray[np.float64], out: Images) -> None:
+def _resample(
+    images: Images,
+    matrices: npt.NDArray[np.float64],
+    moves: npt.NDArray[np.float64],
+    out: Images,
+    *,
+    nearest: bool,
+) -> None:
     b, c, h, w = images.shape
     middle_y, middle_x = (h - 1) / 2, (w - 1) / 2
     y, x = np.arange(h)[None, :] - middle_y, np.arange(w)[None, :] - middle_x
@@ -255,6 +289,8 @@ def _resample(images: Images, matrices: npt.NDArray[np.float64], moves: npt.NDAr
     # 16 bits of a pixel and 8 of each weight are more than int32 holds.
     wide: np.dtype[Any] = np.dtype(np.int32 if images.dtype == np.uint8 else np.int64)
     px, py = positions(0, middle_x, w), positions(1, middle_y, h)
+    if nearest:
+        px, py = (px + 128) & ~255, (py + 128) & ~255
     fx, fy = px & 255, py & 255
     px >>= 8
     py >>= 8

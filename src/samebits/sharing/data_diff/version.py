@@ -19,6 +19,7 @@ import pandas as pd
 from samebits.base.errors import UserError
 from samebits.sharing.remote.captured_logs import captured_logs
 from samebits.sharing.remote.objects import files_at, whole_message
+from samebits.signature.array_preview import array_text
 from samebits.signature.sample_text import row_text, token_text
 from samebits.signature.tokens import TOKENIZER
 
@@ -162,6 +163,8 @@ def texts(version: Version, rows: Iterable[npt.NDArray[Any]], longest: int = 300
     inputs = version.inputs
     if inputs["kind"] == "table":
         return [row_text(inputs["columns"], row)[:longest] for row in rows]
+    if inputs["kind"] == "array":
+        return [array_text(row) for row in rows]
     tokenizer = version.tokenizer()
     if tokenizer is None:
         return [" ".join(map(str, row.tolist()))[:longest] for row in rows]

@@ -59,6 +59,7 @@ class Decoded:
     Attributes:
         pixels: uint8 or uint16 [n, C, H, W], mapped from a file; those of unreadable images are 0.
         reasons: for each image why it cannot be used, or None.
+        sizes: (width, height) of each file; (0, 0) of those that cannot be used.
         largest: the largest value of all images of 16 bits, or None.
         unranged: smallest and largest value of each image that has no range of its own.
         shallow: images of 8 bits where 16 are stored.
@@ -68,6 +69,7 @@ class Decoded:
 
     pixels: Pixels
     reasons: list[str | None] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
     largest: int | None = None
     unranged: list[tuple[float, float]] = field(default_factory=list)
     shallow: int = 0
@@ -90,7 +92,7 @@ def decode(members: Sequence[Member], settings: ImageParams, scratch: Path, work
     reasons: list[str | None] = []
     largest: int | None = None
     unranged: list[tuple[float, float]] = []
-    shallow, sizes = 0, set[tuple[int, int]]()
+    shallow, sizes = 0, list[tuple[int, int]]()
     chunks = [members[start : start + _CHUNK] for start in range(0, len(members), _CHUNK)]
     if len(members) > _FEW:
         results = _pooled(chunks, settings, workers or cores())
@@ -100,16 +102,18 @@ def decode(members: Sequence[Member], settings: ImageParams, scratch: Path, work
         for image in images:
             if isinstance(image, Unreadable):
                 reasons.append(image.reason)
+                sizes.append((0, 0))
                 unranged += [image.values] if image.values else []
                 shallow += image.shallow
             else:
                 pixels[len(reasons)] = image.pixels
                 reasons.append(None)
-                sizes.add(image.size)
+                sizes.append(image.size)
                 if image.largest is not None:
                     largest = max(image.largest, largest or 0)
-    transposed = min(sizes) if sizes and all(_is_transposed(size, settings) for size in sizes) else None
-    return Decoded(pixels, reasons, largest, unranged, shallow, transposed)
+    known = set(sizes) - {(0, 0)}
+    transposed = min(known) if known and all(_is_transposed(size, settings) for size in known) else None
+    return Decoded(pixels, reasons, sizes, largest, unranged, shallow, transposed)
 
 
 def _is_transposed(size: tuple[int, int], settings: ImageParams) -> bool:

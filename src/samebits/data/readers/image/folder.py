@@ -92,10 +92,7 @@ def gather(
             "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source"
             + _above(source, labelled),
         )
-    decoded = decode([each.member for each in labelled], source.settings.image, source.scratch)
-    _require_orientation(source, decoded)
-    _require_depth(source, decoded)
-    _require_range(source, decoded)
+    decoded = decode_images(source, [each.member for each in labelled])
     if kind is None:
         reasons = _with_single_ones(labelled, decoded.reasons)
         values: list[Any] = []
@@ -136,6 +133,19 @@ def gather(
         resize=source.settings.image.resize,
         value_range=source.settings.image.value_range,
     )
+
+
+def decode_images(source: Source, members: Sequence[Member]) -> Decoded:
+    """Decode the images of a source.
+
+    Raises:
+        UserError: if they are of another orientation, depth or range than the settings say.
+    """
+    decoded = decode(members, source.settings.image, source.scratch)
+    _require_orientation(source, decoded)
+    _require_depth(source, decoded)
+    _require_range(source, decoded)
+    return decoded
 
 
 def _class_names(

@@ -382,6 +382,17 @@ def _shaped(image: Image.Image, size: tuple[int, int], resize: Resize) -> Image.
     return image.crop((left, top, left + width, top + height))
 
 
+def window(found: tuple[int, int], size: tuple[int, int], resize: Resize) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what a model of `size` sees of a file of the size `found`: the padding is outside
+    the file."""
+    if resize == "stretch":
+        return 0, 0, *found
+    if resize == "crop":
+        return _middle(found, size)
+    width, height = _canvas(found, size)
+    return -((width - found[0]) // 2), -((height - found[1]) // 2), width, height
+
+
 def _middle(found: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Left, top, width and height of the largest part in the aspect ratio of `size`."""
     width = max(1, min(found[0], round(found[1] * size[0] / size[1])))

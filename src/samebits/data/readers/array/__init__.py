@@ -1,0 +1,1 @@
+"""Arrays of one shape and type."""

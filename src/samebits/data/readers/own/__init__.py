@@ -1,0 +1,1 @@
+"""A Dataset of the user's own."""
