@@ -27,6 +27,10 @@ CSV: dict[str, tuple[str, str]] = {
         "step,epoch,train/loss,train/lr,val/loss,val/mae,val/mse\n1,,2.3,0.1,,,\n2,1,2.1,0.1,2.2,1.1,1.7\n",
         "index,id,source,actual,predicted,residual\n0,a,a,1.5,2.5,1.0\n1,b,b,2,2,0\n",
     ),
+    "segmentation": (
+        "step,epoch,train/loss,train/lr,val/accuracy,val/loss\n1,,2.3,0.1,,\n2,1,2.1,0.1,0.5,2.2\n",
+        "index,id,source,pixels,iou,accuracy,loss\n0,a,a,64,0.5,0.9,0.2\n1,b,b,60,0.25,0.8,0.3\n",
+    ),
     "language_model": (
         "step,epoch,train/loss,train/lr,val/accuracy,val/loss,val/perplexity\n1,,2.3,0.1,,,\n2,1,2.1,0.1,0.5,2.2,9.0\n",
         "index,id,source,loss,accuracy\n0,a,a,1.5,0.5\n1,b,b,2,0.25\n",
@@ -94,7 +98,7 @@ def test_metrics_are_numbers(project: Path) -> None:
 def test_a_chart_names_columns_that_are_there(task: str) -> None:
     curves, predictions = (text.split("\n")[0].split(",") for text in CSV[task])
     drawn = (ROOT / ".dvc/plots" / f"{task}.json").read_text()
-    named = {name for name in ("actual", "predicted", "loss", "accuracy") if f'"{name}"' in drawn}
+    named = {name for name in ("actual", "predicted", "loss", "accuracy", "iou") if f'"{name}"' in drawn}
     assert named <= set(predictions)
     folded = json.loads((ROOT / ".dvc/plots/validation.json").read_text())["transform"][0]["fold"]
     assert {name for name in curves if name.startswith("val/")} - set(folded) <= {"val/mse"}
