@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samebits.base.decimals import rounded, shown
-from samebits.metrics import classification, regression
+from samebits.metrics import classification, regression, vector
 from samebits.metrics.bootstrap import Floats, Ints
 from samebits.metrics.metric import Metric, P, measure
 from samebits.metrics.registry import directions
@@ -62,6 +62,17 @@ def of_numbers(mean: float, actual: Floats) -> Baseline:
     """
     constant = regression.RegressionPredictions(actual, np.full_like(actual, mean))
     return Baseline(f"always {mean:.6g}, the mean of the training split", _measured(regression.METRICS, constant))
+
+
+def of_vectors(mean: Floats, std: Floats, actual: Floats) -> Baseline:
+    """The mean of the training split's targets.
+
+    Args:
+        mean, std: of each component over the training split, [K].
+        actual: [N, K], the targets of the test split.
+    """
+    constant = vector.VectorPredictions(actual, np.broadcast_to(mean, actual.shape), std)
+    return Baseline("always the mean of the training split", _measured(vector.METRICS, constant))
 
 
 def of_tokens(training: Ints, test: Ints, bytes_per_token: float | None) -> Baseline:

@@ -31,12 +31,13 @@ from samebits.evaluation.report.legend import legend
 from samebits.evaluation.report.numbers import number_lines
 from samebits.evaluation.report.page import data_url
 from samebits.evaluation.report.sections import Cell, Section, bar, render_sections, sample_cell
-from samebits.evaluation.sample_image import displayed, image_png
+from samebits.evaluation.sample_image import image_png
 from samebits.metrics.bootstrap import Floats, Ints
 from samebits.metrics.metric import measure
 from samebits.metrics.scores import class_ious, confusion
 from samebits.metrics.segmentation import METRICS, MaskOverlaps, class_dice
 from samebits.params.evaluate import EvaluateParams
+from samebits.signature.image import displayed
 from samebits.signature.kind import Preview
 from samebits.signature.mask import IGNORED, MaskTarget
 

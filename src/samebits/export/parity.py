@@ -79,7 +79,7 @@ def measure_parity(
             wanted = reference[rows]
             if output.shape != wanted.shape:
                 raise _failure(name, size, f"its output has shape {output.shape}, not {wanted.shape}")
-            gap = float(np.abs(output - wanted).max()) / target.unit
+            gap = float((np.abs(output - wanted) / target.unit).max())
             if not gap <= tolerance:  # NaN included
                 raise _failure(
                     name,

@@ -14,6 +14,7 @@ from samebits.data.readers.image.mask_pixels import palette_png, rgb_png, to_fil
 from samebits.data.readers.image.pixels import Pixels, load_pixels
 from samebits.inference.image import GivenImage, of_images, read_images
 from samebits.inference.session import Opened
+from samebits.signature.image import displayed
 from samebits.signature.mask import MaskTarget
 
 
@@ -74,6 +75,4 @@ def _require_free(folder: Path, given: Sequence[GivenImage]) -> None:
 def _whole(given: GivenImage, preprocessing: dict[str, Any]) -> Pixels:
     """The file at its own size, as grey or RGB of 8 bits."""
     bits, bounds = preprocessing.get("bits", 8), preprocessing.get("value_range")
-    pixels = load_pixels(given.path, preprocessing["shape"][0], given.size, "stretch", 1, bounds, bits) >> (bits - 8)
-    shown: Pixels = pixels[: 3 if len(pixels) >= 3 else 1].astype(np.uint8)
-    return shown
+    return displayed(load_pixels(given.path, preprocessing["shape"][0], given.size, "stretch", 1, bounds, bits))

@@ -21,8 +21,9 @@ class DataParams(Section):
         source: a path, on which the stage `prepare` depends: a card (`data/catalog/mnist.yaml`), or a file or folder of
             your own below data/raw.
         format: how data of your own are laid out; null for a card, which says it.
-        target_kind: what is learnt of a column or key of labels: `class` or `number`; `auto`: of images and texts a
-            class, of a table a number if the column is numeric with more than two values, else a class.
+        target_kind: what is learnt of a column or key of labels: `class`, `labels` (any number of classes), `number` or
+            `vector`; `auto`: of images and texts a class, of a table a number if the column is numeric with more than
+            two values, else a class; of a Dataset of your own what its first target is.
         split: how samples are assigned where the source does not: by `hash` of the content (new samples never move
             old ones), `stratified` (the same share of every class), by `group` (samples of one group stay together)
             or by `time` (the latest are the test split).

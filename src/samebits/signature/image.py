@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from samebits.signature.kind import Array, Decode, InputKind, Preview, ReadingCode
@@ -99,3 +101,25 @@ class ImageInputs(InputKind):
             ],
             documented="read_image",
         )
+
+
+def displayed(image: Array) -> npt.NDArray[np.uint8]:
+    """An image of any depth and number of channels as grey or RGB of 8 bits.
+
+    Of more than three channels, the first three are shown as red, green and blue; of two, the first as grey. Values of
+    16 bits are stretched from the image's own smallest to its own largest: at 12 bits in 16 it would be black.
+
+    Args:
+        image: uint8 or uint16 [C, H, W].
+
+    Returns:
+        uint8 [1, H, W] or [3, H, W]; what is such is given as it is.
+    """
+    shown: Array = image[:3] if len(image) >= 3 else image[:1]
+    if shown.dtype == np.uint8:
+        return shown
+    values = shown.astype(np.int64)
+    low = values.min()
+    span = max(1, int(values.max() - low))
+    stretched: npt.NDArray[np.uint8] = ((values - low) * 255 // span).astype(np.uint8)
+    return stretched

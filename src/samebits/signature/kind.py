@@ -258,8 +258,8 @@ class TargetKind(Section):
     # What follows is of the answers of an exported file, float32 [n, ...].
 
     @property
-    def unit(self) -> float:
-        """What a difference of two answers is a share of."""
+    def unit(self) -> float | Floats:
+        """What a difference of two answers is a share of; of answers with axes of their own, for each place."""
         return 1.0
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:

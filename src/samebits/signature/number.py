@@ -18,6 +18,42 @@ _LEAST_SPREAD, _MOST_SPREAD = 1e-30, 1e30
 """Its inverse, its square and ten times its values must be numbers of float32, too."""
 
 
+def finite(text: str) -> float:
+    """A number that float32 holds.
+
+    Raises:
+        ValueError: with the reason why it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= float(np.finfo(np.float32).max):
+        raise ValueError(f"{text[:40]!r} is no finite number" if text else "it has no number")
+    return value
+
+
+def mean_and_std(targets: Array, name: str) -> tuple[float, float]:
+    """Of the training targets, [n].
+
+    Raises:
+        UserError: if there is nothing to learn in them, or they cannot be computed with.
+    """
+    exact = targets.astype(np.float64)
+    spread = float(exact.std())
+    if spread and not _LEAST_SPREAD < spread < _MOST_SPREAD:
+        raise UserError(
+            f"the target {name} spreads by {spread:g} (standard deviation), which float32 cannot compute with",
+            "multiply it by a power of ten",
+        )
+    if spread == 0.0:
+        raise UserError(
+            f"the target {name} is {exact[0]:g} in every training row: there is nothing to learn",
+            "set data.split or data.validation_fraction and data.test_fraction to something else",
+        )
+    return float(exact.mean()), spread
+
+
 class NumberTarget(TargetKind):
     """A number; stored as float32, as it is. Models give (value - mean) / std, [N].
 
@@ -38,13 +74,7 @@ class NumberTarget(TargetKind):
 
     @classmethod
     def parse(cls, text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not abs(value) <= float(np.finfo(np.float32).max):
-            raise ValueError(f"{text[:40]!r} is no finite number" if text else "it has no number")
-        return value
+        return finite(text)
 
     @classmethod
     def gather(cls, values: Sequence[float]) -> tuple[Array, tuple[str, ...]]:
@@ -55,19 +85,8 @@ class NumberTarget(TargetKind):
 
     @classmethod
     def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
-        exact = targets.astype(np.float64)
-        spread = float(exact.std())
-        if spread and not _LEAST_SPREAD < spread < _MOST_SPREAD:
-            raise UserError(
-                f"the target {name} spreads by {spread:g} (standard deviation), which float32 cannot compute with",
-                "multiply it by a power of ten",
-            )
-        if spread == 0.0:
-            raise UserError(
-                f"the target {name} is {exact[0]:g} in every training row: there is nothing to learn",
-                "set data.split or data.validation_fraction and data.test_fraction to something else",
-            )
-        return cls(name=name, mean=float(exact.mean()), std=spread)
+        mean, spread = mean_and_std(targets, name)
+        return cls(name=name, mean=mean, std=spread)
 
     def width(self, inputs: InputKind) -> int:
         return 1

@@ -23,10 +23,12 @@ from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import TableInputs
 from samebits.signature.tokens import TokenInputs
+from samebits.signature.vector import VectorTarget
 
 Inputs = Annotated[ImageInputs | TokenInputs | TableInputs | ArrayInputs, Field(discriminator="kind")]
 Target = Annotated[
-    ClassTarget | LabelsTarget | MaskTarget | NumberTarget | NextTokenTarget, Field(discriminator="kind")
+    ClassTarget | LabelsTarget | MaskTarget | NumberTarget | VectorTarget | NextTokenTarget,
+    Field(discriminator="kind"),
 ]
 
 TARGETS: dict[str, type[TargetKind]] = {

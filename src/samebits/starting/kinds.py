@@ -35,6 +35,14 @@ KINDS: dict[str, Kind] = {
 }
 
 
+_FOREIGN = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the sheet as CSV, and start with that"),
+    ".json": "write one object a line, as JSON Lines (.jsonl); numbers and categories: as CSV",
+    **dict.fromkeys((".npy", ".npz"), "write a table as CSV or Parquet, images as files in a folder per class"),
+}
+"""Endings of files that hold data in another form, and what to do."""
+
+
 def propose(found: Found, asked: Asked) -> Proposal:
     """The one kind that fits, or that was asked for, with what it chooses.
 
@@ -49,6 +57,8 @@ def propose(found: Found, asked: Asked) -> Proposal:
         name, reason = asked.kind, "asked for by --kind"
     else:
         fitting = {name: why for name, kind in KINDS.items() if (why := kind.fits(found))}
+        if not fitting and not found.is_folder and found.suffix in _FOREIGN:
+            raise UserError(f"{found.shown}: files that end in {found.suffix} are not read", _FOREIGN[found.suffix])
         if not fitting:
             raise UserError(
                 f"{found.shown} holds {found.contents()}: no kind of data that can be trained on as it lies there",

@@ -23,8 +23,8 @@ from samebits.data.readers.table.encoding import counts_rows, hardly_repeats
 from samebits.data.readers.table.table import read_columns
 from samebits.starting.found import PARQUET, Asked, Found
 
-_TARGETS = ("target", "label", "class", "y", "outcome", "sentiment", "category")
-"""Names by which a column says that it is the target."""
+_TARGETS = (("target", "label", "class", "outcome", "sentiment"), ("y", "category"))
+"""Names by which a column says that it is the target; the later ones count where none of the first is there."""
 
 _CLASSES = {"label", "class", "category", "sentiment", "type", "species"}
 """Names of targets that are classes, also where numbers stand for them."""
@@ -164,7 +164,8 @@ def guess_target(rows: Rows, candidates: list[str], asked: Asked) -> tuple[str, 
                 f"{rows.name} has no column {asked.target!r}", f"{hint}it has: {listed(list(rows.columns), 20)}"
             )
         return asked.target, "asked for by --target"
-    by_name = [each for each in candidates if each.strip().lower() in _TARGETS]
+    named = ([each for each in candidates if each.strip().lower() in names] for names in _TARGETS)
+    by_name = next(filter(None, named), [])
     if len(by_name) == 1:
         return by_name[0], "its name says so"
     if by_name or not candidates:
@@ -189,6 +190,11 @@ def guess_kind(rows: Rows, target: str, asked: Asked) -> tuple[str, str]:
     if column.kind == "date":
         raise UserError(
             f"{rows.name}: the target {target} is a date",
+            f"name another: --target (columns: {listed([each for each in rows.columns if each != target], 20)})",
+        )
+    if rows.different(target) < 2:
+        raise UserError(
+            f"{rows.name}: the target {target} is the same in every row: there is nothing to learn",
             f"name another: --target (columns: {listed([each for each in rows.columns if each != target], 20)})",
         )
     if column.kind == "category":

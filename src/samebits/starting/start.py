@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from samebits.base.paths import Project
 from samebits.data.fetching.catalog import card_of
 from samebits.data.fetching.leftovers import is_leftover
 from samebits.data.preparation.prepare import own_path
+from samebits.data.readers.own_files import OwnFiles
 from samebits.params.data import DataParams
 from samebits.params.schema import parse_params, read_params
 from samebits.params.yaml_file import read_yaml
@@ -25,6 +28,9 @@ from samebits.starting.trial import TrialResult
 
 _CHOSEN = {"source", "format", "split", "split_column", "target", "target_kind", "drop", "resolution", "text"}
 """Settings of `data` that are chosen anew. Others that the user has set for the same source are kept."""
+
+_SETTING = re.compile(r"\bdata\.(?!md\b|source\b|format\b)\w")
+"""A key of `data` in a message, which is the user's to set."""
 
 _BEFORE = "params-before-start.yaml"
 
@@ -59,8 +65,8 @@ def start(
         )
     params = read_params(file)
     settings = _user_settings(params.dump()["data"], shown)
-    own_path(shown, project)
-    with look_at(project.workspace / shown, shown, DataParams(**settings), project) as found:
+    OwnFiles(project.workspace, raw).add(own_path(shown, project))
+    with _kept_settings(shown), look_at(project.workspace / shown, shown, DataParams(**settings), project) as found:
         proposal = propose(found, asked)
     values = _values(project, proposal, settings)
     for line in _explained(proposal):
@@ -126,7 +132,7 @@ def _try(project: Project, values: dict[str, Any]) -> TrialResult:
     """Run the trial in a process of its own.
 
     Raises:
-        UserError: what keeps it from running, and how to set it all the same.
+        UserError: what keeps it from running.
     """
     import samebits
 
@@ -134,7 +140,7 @@ def _try(project: Project, values: dict[str, Any]) -> TrialResult:
     with scratch(project, "start") as folder:
         job, result = folder / "job.json", folder / "result.json"
         write_json(job, {"scratch": str(folder), "params": values | {"runtime": values["runtime"] | quiet}})
-        try:
+        with _kept_settings(values["data"]["source"]):
             run_module(
                 "samebits.starting.trial",
                 str(job),
@@ -144,13 +150,19 @@ def _try(project: Project, values: dict[str, Any]) -> TrialResult:
                 source=Path(samebits.__file__).parents[1],
                 what="the trial",
             )
-        except UserError as error:
-            source = values["data"]["source"]
-            raise UserError(
-                error.problem,
-                f"{error.fix}; a setting of data goes into params.yaml beside data.source: {source}; start keeps it",
-            ) from None
         return TrialResult.model_validate(read_json(result))
+
+
+@contextlib.contextmanager
+def _kept_settings(source: str) -> Iterator[None]:
+    """A refusal that names a setting says how to set it before there is anything in params.yaml."""
+    try:
+        yield
+    except UserError as error:
+        if not _SETTING.search(error.fix):
+            raise
+        hint = f"a setting of data goes into params.yaml beside data.source: {source}; samebits start keeps it"
+        raise UserError(error.problem, f"{error.fix}\n  {hint}") from None
 
 
 def _tried(result: TrialResult) -> Iterator[str]:
@@ -161,6 +173,8 @@ def _tried(result: TrialResult) -> Iterator[str]:
         most = max(result.classes, key=result.classes.__getitem__)
         share = result.classes[most] / sum(result.classes.values())
         yield f"baseline to beat: always {most!r} is right in {share:.1%} of the training samples"
+    if result.spread is not None:
+        yield f"baseline to beat: always the mean of the training samples is off by {result.spread:.4g} (RMSE)"
     early = f", less if it stops early (after {result.patience} epochs without progress)" if result.patience else ""
     yield (
         f"time, estimated: prepare {_duration(result.prepare_s)}; train {_duration(result.train_s)} for "

@@ -7,9 +7,10 @@ It runs in a process of its own, with what must be set before torch starts; noth
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class TrialResult(BaseModel):
         lines: what `prepare` said.
         counts: samples of each split.
         classes: training samples of each class, by name; empty without classes.
+        spread: standard deviation of a number to predict; None for other targets.
         prepare_s: seconds of prepare.
         step_s: seconds of a training step, mean of `timed` ones.
         validation_s: seconds of a validation.
@@ -49,6 +51,7 @@ class TrialResult(BaseModel):
     lines: list[str]
     counts: dict[str, int]
     classes: dict[str, int]
+    spread: float | None
     prepare_s: float
     step_s: float
     timed: int
@@ -72,20 +75,20 @@ class TrialProject(Project):
         return self.home / "prepared"
 
 
-def run_trial(workspace: Path, scratch: Path, values: Mapping[str, Any]) -> TrialResult:
+def run_trial(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: StopRequest) -> TrialResult:
     """Prepare the data and train a few steps.
 
     Args:
         values: all of params.yaml, plain.
+        stop: ends it early.
 
     Raises:
         UserError: as the stages would raise it.
+        Interrupted: if it was stopped.
     """
     params = parse_params(values)
     project = TrialProject(workspace, scratch)
-    stop = StopRequest()
-    context = StageContext("prepare", project, params.runtime, NullTracker(), stop)
-    quiet = _Quiet(**vars(context))
+    quiet = _Quiet("prepare", project, params.runtime, NullTracker(), stop)
     began = time.monotonic()
     from samebits.data.preparation.prepare import prepare
 
@@ -106,14 +109,15 @@ def _train(params: Params, project: Project, said: StageContext, prepare_s: floa
     from samebits.training.loop import Observer
     from samebits.training.train import build_training, open_plan, train
 
-    context = _Quiet("train", project, params.runtime, NullTracker(), said.stop)
+    context, last = _Quiet("train", project, params.runtime, NullTracker(), said.stop), False
     sections = [params.sections[name] for name in sections_of(train)]
     times: list[float] = []
 
     def progress(step: int, loss: float | None, samples: int) -> None:
+        nonlocal last
         times.append(time.monotonic())
         if len(times) > _WARM + 1 and (len(times) > _WARM + _STEPS or times[-1] - times[_WARM] > _SECONDS):
-            said.stop.requested = True
+            said.stop.requested = last = True
 
     with open_plan(*sections, context=context) as (plan, micro, group):
         training = build_training(plan, context, micro, group)
@@ -125,33 +129,48 @@ def _train(params: Params, project: Project, said: StageContext, prepare_s: floa
             with said.stop.deferred():
                 training.run(observer, said.stop)
         except Interrupted:
-            pass  # after the last step, as was asked for
+            if not last:
+                raise
     info = read_info(project.prepared)
-    warm = min(_WARM, len(times) - 2)
-    timed = len(times) - 1 - warm
-    epochs_in = timed // training.batches.steps_per_epoch
-    seconds = times[-1] - times[warm] - epochs_in * validation_s
+    per_epoch = training.batches.steps_per_epoch
+    step_s, timed = mean_step(times, per_epoch)
     classes = getattr(info.signature.target, "classes", None) or ()
     return TrialResult(
         lines=said.log,
         counts=info.counts,
         classes=dict(zip(classes, info.class_counts.get("train", ()), strict=False)),
+        spread=getattr(info.signature.target, "std", None),
         prepare_s=prepare_s,
-        step_s=max(0.0, seconds) / max(1, timed),
+        step_s=step_s,
         timed=timed,
-        validation_s=validation_s,
-        steps_per_epoch=training.batches.steps_per_epoch,
+        validation_s=validation_s if per_epoch > 1 else 0.0,  # then each step has one in it
+        steps_per_epoch=per_epoch,
         epochs=training.settings.epochs,
         patience=training.settings.patience,
     )
 
 
+def mean_step(times: Sequence[float], per_epoch: int) -> tuple[float, int]:
+    """Seconds of a step, and over how many that is the mean: those after the first ones in which no validation is.
+
+    Args:
+        times: when each step ended, seconds; from the first step on.
+        per_epoch: steps; after the last of an epoch comes a validation.
+    """
+    steps = {number: end - begin for number, (begin, end) in enumerate(itertools.pairwise(times), start=2)}
+    plain = {number: seconds for number, seconds in steps.items() if number % per_epoch} or steps
+    chosen = [seconds for number, seconds in plain.items() if number > _WARM] or list(plain.values())
+    return sum(chosen) / max(1, len(chosen)), len(chosen)
+
+
 def main() -> int:
     """Run a job in the project that is the current folder."""
     escape_unprintable()
+    stop = StopRequest()
+    stop.install()
     job = read_json(Path(sys.argv[1]))
     try:
-        result = run_trial(Path.cwd(), Path(job["scratch"]), job["params"])
+        result = run_trial(Path.cwd(), Path(job["scratch"]), job["params"], stop)
     except UserError as error:
         print(error, file=sys.stderr)
         return EXIT_USER_ERROR

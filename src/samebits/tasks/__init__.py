@@ -1,6 +1,6 @@
 """Tasks: what is learnt. A task turns a batch into a loss and outputs into metrics; the loop is blind to it.
 
-A task file defines `Settings` (the `task` section), `TARGET` (the kind of target it learns) and
+A task file defines `Settings` (the `task` section), `TARGET` (the kind of target it learns, or several) and
 `build(settings, signature, class_counts) -> Task`. To add one: write the file, add its
 name to `TASKS` in `params/choices.py`.
 """
@@ -65,10 +65,17 @@ def build_task(settings: Section, signature: Signature, class_counts: Sequence[i
     """
     name = str(getattr(settings, "name", ""))
     module = load_module("task", name, TASKS)
-    if signature.target.kind != module.TARGET:
-        fitting = [each for each in sorted(TASKS) if signature.target.kind == load_module("task", each, TASKS).TARGET]
+    if signature.target.kind not in _learnt(name):
+        fitting = [each for each in sorted(TASKS) if signature.target.kind in _learnt(each)]
         raise UserError(
-            f"task.name is {name}, which learns a {module.TARGET}; the target of the data is a {signature.target.kind}",
+            f"task.name is {name}, which learns a {' or a '.join(_learnt(name))}; the target of the data is a "
+            f"{signature.target.kind}",
             f"set task.name to {' or '.join(fitting)}, or data.source to other data",
         )
     return cast(Task, module.build(settings, signature, class_counts))
+
+
+def _learnt(name: str) -> tuple[str, ...]:
+    """The kinds of target that a task learns."""
+    found = load_module("task", name, TASKS).TARGET
+    return (found,) if isinstance(found, str) else tuple(found)

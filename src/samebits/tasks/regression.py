@@ -1,4 +1,4 @@
-"""Regression: a number, learnt in units of the training split's standard deviation, answered in its own unit."""
+"""Regression: numbers, learnt in units of the training split's standard deviation, answered in their own unit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -13,10 +14,11 @@ from torch.nn import functional
 from samebits.params.section import Section
 from samebits.signature.number import NumberTarget
 from samebits.signature.signature import Signature
+from samebits.signature.vector import VectorTarget
 from samebits.tasks import Task
 from samebits.tasks.ensemble import flatten_ensemble
 
-TARGET = "number"
+TARGET = ("number", "vector")
 
 
 class Settings(Section):
@@ -47,14 +49,14 @@ class Regression(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         outputs, targets = flatten_ensemble(outputs.float(), self._standardised(targets), axes=1)
-        return self._losses(outputs, targets).mean()
+        return _losses(self.settings, outputs, targets).mean()
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         outputs, standardised = outputs.float().flatten(), self._standardised(targets)
         # Squares of numbers in the millions, summed: fp32 would lose digits.
         wrong = (outputs - standardised).double() * self.std
         return {
-            "loss": self._losses(outputs, standardised).sum(),
+            "loss": _losses(self.settings, outputs, standardised).sum(),
             "mae": wrong.abs().sum(),
             "mse": wrong.square().sum(),
         }
@@ -65,15 +67,53 @@ class Regression(Task):
     def _standardised(self, targets: Tensor) -> Tensor:
         return (targets.float() - self.mean) / self.std
 
-    def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        if self.settings.loss == "mse":
-            return functional.mse_loss(outputs, targets, reduction="none")
-        if self.settings.loss == "mae":
-            return functional.l1_loss(outputs, targets, reduction="none")
-        return functional.huber_loss(outputs, targets, reduction="none", delta=self.settings.delta)
+
+@dataclass(frozen=True)
+class VectorRegression:
+    """Standardised outputs [N, K] (of an ensemble in training, [N, members, K]) against targets [N, K], in their own
+    units.
+
+    `metric_sums` gives, beside the loss, `mae` and `mse` in standard deviations (squared): units may differ.
+    """
+
+    settings: Settings
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        outputs, targets = flatten_ensemble(outputs.float(), self._standardised(targets), axes=2)
+        return _losses(self.settings, outputs, targets).mean()
+
+    def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        outputs, standardised = outputs.float(), self._standardised(targets)
+        wrong = (outputs - standardised).double()
+        return {
+            "loss": _losses(self.settings, outputs, standardised).mean(dim=1).sum(),
+            "mae": wrong.abs().mean(dim=1).sum(),
+            "mse": wrong.square().mean(dim=1).sum(),
+        }
+
+    def postprocess(self, outputs: Tensor) -> Tensor:
+        mean, std = (torch.tensor(values, device=outputs.device) for values in (self.mean, self.std))
+        return outputs.float() * std + mean
+
+    def _standardised(self, targets: Tensor) -> Tensor:
+        mean, std = (torch.tensor(values, device=targets.device) for values in (self.mean, self.std))
+        return (targets.float() - mean) / std
 
 
-def build(settings: Settings, signature: Signature, class_counts: Sequence[int]) -> Regression:
+def _losses(settings: Settings, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Of each number."""
+    if settings.loss == "mse":
+        return functional.mse_loss(outputs, targets, reduction="none")
+    if settings.loss == "mae":
+        return functional.l1_loss(outputs, targets, reduction="none")
+    return functional.huber_loss(outputs, targets, reduction="none", delta=settings.delta)
+
+
+def build(settings: Settings, signature: Signature, class_counts: Sequence[int]) -> Regression | VectorRegression:
     target = signature.target
+    if isinstance(target, VectorTarget):
+        return VectorRegression(settings, tuple(target.mean), tuple(target.std))
     assert isinstance(target, NumberTarget)
     return Regression(settings, target.mean, target.std)

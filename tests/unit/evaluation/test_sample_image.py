@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from samebits.evaluation.report import figures
-from samebits.evaluation.sample_image import displayed, image_png
+from samebits.evaluation.sample_image import image_png
+from samebits.signature.image import displayed
 
 
 @pytest.mark.parametrize(("channels", "shown"), [(1, 1), (2, 1), (3, 3), (4, 3), (16, 3)])

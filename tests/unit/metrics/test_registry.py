@@ -61,6 +61,7 @@ def test_what_decides_by_default() -> None:
         "log_loss",
         "r2",
         "rmse",
+        "rmse_in_std",
         "perplexity",
         "mean_iou",
         "pixel_accuracy",

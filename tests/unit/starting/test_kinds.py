@@ -253,6 +253,24 @@ def test_running_text_sizes_its_vocabulary(raw: Path, chosen: Choose) -> None:
 
 
 def test_files_of_no_kind_name_what_is_there(raw: Path, chosen: Choose) -> None:
-    (raw / "waves.npy").write_bytes(b"\x93NUMPY")
-    with pytest.raises(UserError, match=r"holds 1 \.npy: no kind of data"):
-        chosen("waves.npy")
+    (raw / "waves.wav").write_bytes(b"RIFF")
+    with pytest.raises(UserError, match=r"holds 1 \.wav: no kind of data"):
+        chosen("waves.wav")
+    (raw / "sheet.xlsx").write_bytes(b"PK")
+    with pytest.raises(UserError, match="not read") as refused:
+        chosen("sheet.xlsx")
+    assert "save the sheet as CSV" in refused.value.fix
+
+
+def test_a_target_that_never_changes_is_refused(raw: Path, chosen: Choose) -> None:
+    write_csv(raw / "same.csv", "a,b,last", [f"{k * 37 % 101},{k * 53 % 89},1" for k in range(90)])
+    with pytest.raises(UserError, match="the same in every row"):
+        chosen("same.csv")
+
+
+def test_y_is_the_target_unless_another_says_so(raw: Path, chosen: Choose) -> None:
+    rows = [f"{k * 37 % 101}.5,{k * 53 % 89}.5,{'ab'[k % 2]}" for k in range(90)]
+    write_csv(raw / "points.csv", "x,y,label", rows)
+    assert chosen("points.csv").values["data.table.target"] == "label"
+    write_csv(raw / "points.csv", "x,y,town", rows)
+    assert chosen("points.csv").values["data.table.target"] == "y"

@@ -11,6 +11,7 @@ import samebits.starting.start as command
 import samebits.starting.trial as trial_module
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
+from samebits.base.signals import StopRequest
 from samebits.cli.main import main
 from samebits.params.schema import read_params
 from samebits.params.yaml_file import read_yaml
@@ -82,7 +83,7 @@ def test_seed_and_runtime_stay(project: Project, houses: str) -> None:
 
 def test_a_trial_that_fails_writes_nothing(project: Project, houses: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise UserError("the trial failed:\nx is wrong", "set y")
+        raise UserError("the trial failed:\nx is wrong", "set data.csv.y")
 
     monkeypatch.setattr(command, "run_module", fail)
     before = project.params_file.read_bytes()
@@ -94,15 +95,22 @@ def test_a_trial_that_fails_writes_nothing(project: Project, houses: str, monkey
 
 def test_what_a_trial_found_is_told(project: Project, houses: str, monkeypatch: pytest.MonkeyPatch) -> None:
     result = TrialResult(
-        lines=["houses: 80 train", "digest 12"], counts={"train": 80}, classes={"a": 60, "b": 20}, prepare_s=0.2,
-        step_s=0.5, timed=9, validation_s=1.0, steps_per_epoch=10, epochs=20, patience=3,
+        lines=["houses: 80 train", "digest 12"], counts={"train": 80}, classes={"a": 60, "b": 20}, spread=3.25,
+        prepare_s=0.2, step_s=0.5, timed=9, validation_s=1.0, steps_per_epoch=10, epochs=20, patience=3,
     )  # fmt: skip
     monkeypatch.setattr(command, "_try", lambda *_: result)
     said = "\n".join(begin(project, houses, trial=True))
     assert "always 'a' is right in 75.0%" in said
+    assert "off by 3.25 (RMSE)" in said
     assert "train 2 min for 20 epochs of 10 steps, less if it stops early" in said
     assert "9 steps here took 500 ms each" in said
     assert "digest" not in said
+
+
+def test_the_mean_of_a_step_leaves_first_ones_and_validations_out() -> None:
+    assert trial_module.mean_step([5.0, 7.0, 8.0, 19.0, 20.0], per_epoch=4) == (1.0, 2)
+    assert trial_module.mean_step([5.0, 7.0], per_epoch=9) == (2.0, 1)
+    assert trial_module.mean_step([1.0, 3.0, 5.0], per_epoch=1) == (2.0, 1)
 
 
 def test_a_trial_prepares_elsewhere_and_times_steps(
@@ -113,13 +121,34 @@ def test_a_trial_prepares_elsewhere_and_times_steps(
     values = read_params(project.params_file).dump()
     values["runtime"] |= {"progress": "off", "resume": "never"}
     scratch = tmp_path_factory.mktemp("trial")
-    result = run_trial(project.workspace, scratch, values)
+    result = run_trial(project.workspace, scratch, values, StopRequest())
     assert sum(result.counts.values()) == 120
     assert result.timed > 1
     assert result.step_s > 0.0
     assert (scratch / "prepared" / "dataset.json").is_file()
     assert not project.prepared.exists()
     assert not project.checkpoint.exists()
+
+
+def test_a_setting_that_is_asked_for_before_anything_is_written(project: Project, raw: Path) -> None:
+    (raw / "sizes.csv").write_text(
+        "\n".join(["a,b", *(f'"{1 + k % 9},{100 + k:03d}",{k * 37 % 101}.5' for k in range(80))])
+    )
+    with pytest.raises(UserError, match="may be") as refused:
+        begin(project, "data/raw/sizes.csv")
+    assert "beside data.source: data/raw/sizes.csv" in refused.value.fix
+    text = project.params_file.read_text().replace("data/catalog/mnist.yaml", "data/raw/sizes.csv")
+    project.params_file.write_text(text.replace("decimal: auto", "decimal: '.'"))
+    begin(project, "data/raw/sizes.csv")
+    assert read_params(project.params_file).sections["data"].table.decimal == "."
+
+
+def test_a_link_to_a_folder_is_refused_without_a_trial(
+    project: Project, raw: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (raw / "pets").symlink_to(tmp_path_factory.mktemp("pets"))
+    with pytest.raises(UserError, match="in which DVC sees no change"):
+        begin(project, "data/raw/pets")
 
 
 @pytest.mark.parametrize(

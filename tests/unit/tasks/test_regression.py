@@ -69,6 +69,6 @@ def test_each_member_has_a_loss_of_its_own() -> None:
 
 
 def test_classes_are_refused() -> None:
-    with pytest.raises(UserError, match="learns a number; the target of the data is a class") as caught:
+    with pytest.raises(UserError, match="learns a number or a vector; the target of the data is a class") as caught:
         build_task(Settings(name="regression"), Signature(inputs=INPUTS, target=ClassTarget(classes=["a", "b"])))
     assert "classification" in caught.value.fix

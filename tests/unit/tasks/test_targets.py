@@ -34,6 +34,12 @@ def stripes(seed: int) -> tuple[Image.Image, str, str]:
     return Image.fromarray(pixels), ";".join(names), f"{pixels.mean():.3f}"
 
 
+def halves(picture: Image.Image) -> str:
+    """The means of its upper and its lower half as a vector."""
+    pixels = np.asarray(picture, dtype=np.float64)
+    return f"{10 * pixels[: SIDE // 2].mean():.3f};{pixels[SIDE // 2 :].mean() / 255:.5f}"
+
+
 def write_images(folder: Path, label: Callable[[tuple[Any, str, str]], str], count: int = 120) -> None:
     folder.mkdir(parents=True)
     rows = [("path", "label")]
@@ -112,6 +118,25 @@ def test_a_number_of_a_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert ": label " in predicted(project, "--text", "good good", capsys=capsys)
 
 
+def test_a_vector_of_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = {"name": "regression", "loss": "huber"}
+    # The mean of the upper and of the lower half: in the hundreds, and below one.
+    project = of_images(tmp_path, "vector", task, lambda each: halves(each[0]))
+    run_stages(project)
+    found = judged(project)
+    assert found["test"]["r2"] > 0.3
+    assert found["test"]["rmse_in_std"] < found["baseline"]["rmse_in_std"]
+    assert found["interval"]["r2"]["low"] <= found["test"]["r2"] <= found["interval"]["r2"]["high"]
+    with (project.reports / "evaluation/report/per_component.csv").open() as file:
+        upper, lower = csv.DictReader(file)
+    assert upper["component"] == "label[0]"
+    assert float(upper["rmse"]) > 500 * float(lower["rmse"])
+    assert "values` is float32 [N, 2]" in (project.exported / "card.md").read_text()
+    said = predicted(project, str(tmp_path / "data/raw/stripes/1.png"), capsys=capsys)
+    first, second = map(float, said.rsplit("label ", 1)[1].split(", "))
+    assert first > 10 > second
+
+
 def test_several_labels_of_a_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def label(seed: int) -> str:
         return ", ".join(["good"] * (seed % 3 > 0) + ["bad"] * (seed % 2))
@@ -143,6 +168,8 @@ def test_labels_survive_into_the_manifest_and_the_counts(tmp_path: Path) -> None
         ("number", "3", "all targets are 3: there is nothing to learn"),
         ("number", "inf", "'inf' is no finite number"),
         ("labels", "", "no sample has a label"),
+        ("vector", "1;x", "'x' is no finite number"),
+        ("vector", "1;1", "the target label[0] is 1 in every training row"),
         ("nubmer", "1", "did you mean number?"),
         ("next_token", "1", "data.target_kind is 'next_token'"),
     ],

@@ -87,6 +87,8 @@ def locate(
                 f"set data.format to one of {', '.join(sorted(SOURCES))}; docs/data.md shows each",
             )
         known_format(data.format)
+        if data.format == "own" and (code := project.workspace / data.own.file).is_file():
+            own.add(code)
         about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
         return (
             data.format,

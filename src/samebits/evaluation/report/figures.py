@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.evaluation.report.curves import Curve
-from samebits.evaluation.sample_image import displayed
 from samebits.metrics.bootstrap import Ints
 from samebits.metrics.classification import Bin
+from samebits.signature.image import displayed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

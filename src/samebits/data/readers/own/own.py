@@ -6,6 +6,7 @@ anew, since what is not the same then would be other data at the next run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,6 +19,7 @@ from samebits.base.errors import UserError, listed
 from samebits.data.readers.array.arrays import RawArrays
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.own.dataset import Item, OwnDataset
+from samebits.data.readers.own.opened import opened_beside
 from samebits.data.readers.own.targets import Targets
 from samebits.data.readers.reader import Raw, Rejected, Source
 from samebits.data.readers.sample_hashes import HASH_BYTES
@@ -60,19 +62,31 @@ def read(source: Source) -> Raw:
     Raises:
         UserError: if it cannot be opened, gives nothing that can be used, or something else at a second reading.
     """
+    path = source.scratch / "samples.bin"
+    with opened_beside(source.raw, source.own) as beside:
+        found, targets = _read_twice(source, path)
+    if beside:
+        shown = [os.path.relpath(each, source.raw.parent.parent) for each in sorted(beside)]
+        raise UserError(
+            f"{source.settings.own.class_name} of {source.settings.own.file} reads {listed(shown, 3)}, which "
+            f"{source.settings.source} does not hold: DVC would not see it change",
+            "name the folder above all that it reads in data.source, which it is given the path of",
+        )
+    return _raw(found, path, targets, source.settings.own.class_name) if found.numbers else _empty(found)
+
+
+def _read_twice(source: Source, path: Path) -> tuple[_Stored, Targets]:
     settings = source.settings
     third = settings.split if settings.split in ("group", "time") else ""
     dataset = OwnDataset(settings.own, source.own, third)
     targets = Targets(settings.target_kind, getattr(dataset.items, "classes", None))
-    path = source.scratch / "samples.bin"
     with path.open("wb") as file:
         found = _store(dataset, targets, file, settings.split)
-    if not found.numbers:
-        return _empty(found)
-    name, indexed = dataset.name, dataset.length is not None
-    del dataset  # before another is opened: it may hold all samples in memory
-    _require_same(OwnDataset(settings.own, source.own, third), found.digests, name, indexed)
-    return _raw(found, path, targets, settings.own.class_name)
+    if found.numbers:
+        name, indexed = dataset.name, dataset.length is not None
+        del dataset  # before another is opened: it may hold all samples in memory
+        _require_same(OwnDataset(settings.own, source.own, third), found.digests, name, indexed)
+    return found, targets
 
 
 def _store(dataset: OwnDataset, targets: Targets, file: BinaryIO, split: str) -> _Stored:

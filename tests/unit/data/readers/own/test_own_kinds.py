@@ -69,6 +69,8 @@ def test_bytes_of_one_or_three_channels_are_images(item: str, tmp_path: Path, mo
         ("['ab', 'a', ''][index % 3]", "labels", ["a", "b"]),
         ("float(index)", "number", None),
         ("np.float32(index)", "number", None),
+        ("[float(index), 2.0 * index]", "vector", None),
+        ("torch.tensor([float(index), 2.0 * index])", "vector", None),
     ],
 )
 def test_targets(

@@ -134,3 +134,20 @@ def test_too_many_broken_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "12 of 60 samples of data/raw/mine cannot be used" in caught.value.problem
     assert "0: AssertionError" in caught.value.problem
     assert not (project.prepared / "dataset.json").exists()
+
+
+def test_files_beside_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = of(f"(self.path.parent / 'other.txt').read_text(); return {ROW}, index % 2", init="self.path = path")
+    project = own_project(tmp_path, monkeypatch, code)
+    (tmp_path / "data/raw/other.txt").write_text("a")
+    with pytest.raises(UserError) as caught:
+        run_stages(project, "prepare")
+    assert "reads data/raw/other.txt, which data/raw/mine does not hold" in caught.value.problem
+    assert not (project.prepared / "dataset.json").exists()
+
+
+def test_code_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = of(f"open('custom/mine.py', 'a').write('#'); return {ROW}, index % 2")
+    project = own_project(tmp_path, monkeypatch, code)
+    with pytest.raises(UserError, match=r"custom/mine\.py changed while prepare ran"):
+        run_stages(project, "prepare")

@@ -1,0 +1,145 @@
+"""Judging predicted vectors: R² and errors with intervals, each component for itself, the worst cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from samebits.base.decimals import rounded, significant
+from samebits.base.files import csv_bytes
+from samebits.evaluation.baseline import lines, of_vectors
+from samebits.evaluation.inputs import (
+    Evaluation,
+    EvaluationInputs,
+    Origin,
+    details,
+    metrics_document,
+    previews,
+    raw_outputs,
+    read_provenance,
+)
+from samebits.evaluation.report import regression_figures
+from samebits.evaluation.report.figures import curve_pictures
+from samebits.evaluation.report.numbers import number_lines
+from samebits.evaluation.report.page import data_url
+from samebits.evaluation.report.sections import Section, bar, render_sections, sample_cell
+from samebits.metrics.metric import measure
+from samebits.metrics.regression import RegressionPredictions, check_numbers
+from samebits.metrics.vector import METRICS, VectorPredictions, component_scores
+from samebits.params.evaluate import EvaluateParams
+from samebits.signature.vector import VectorTarget
+
+_SHOWN = 8  # components of a vector in a cell of the page
+_DIGITS = 6
+
+
+def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluation:
+    """Judge a regression of vectors on the test split; each component in its own unit, all in standard deviations.
+
+    Raises:
+        UserError: if an output is not finite.
+    """
+    target = evaluated.info.signature.target
+    assert isinstance(target, VectorTarget) and evaluated.split.targets is not None
+    outputs = raw_outputs(evaluated, settings.batch_size).astype(np.float64)
+    mean, std = np.array(target.mean), np.array(target.std)
+    check_numbers(outputs[:, 0], outputs.sum(axis=1))  # of a sample, one that is not finite leaves the sum so
+    vectors = VectorPredictions(evaluated.split.targets.astype(np.float64), outputs * std + mean, std)
+    metrics = measure(METRICS, vectors, bootstrap=settings.bootstrap, confidence=settings.confidence)
+    baseline = of_vectors(mean, std, vectors.actual)
+    worst = np.argsort(-vectors.distances, kind="stable")[: settings.mistakes].astype(np.int64)
+    origins = read_provenance(evaluated)
+    scores = list(zip(target.parts, component_scores(vectors), strict=True))
+    # All components in one picture, in their standard deviations.
+    shares = RegressionPredictions(((vectors.actual - mean) / std).ravel(), outputs.ravel())
+    pictures = {
+        "predicted.png": regression_figures.predicted_figure(shares, f"{target.name}, standardised"),
+        **curve_pictures(evaluated.curves),
+    }
+    page = render_sections(
+        [
+            [
+                Section(
+                    "Predicted and actual",
+                    "A dot a component of a sample, in standard deviations from its mean.",
+                    data_url(pictures["predicted.png"]),
+                    "predicted against actual values",
+                ),
+                _components(scores),
+            ]
+        ],
+        Section(
+            "Worst cases",
+            f"The {len(worst)} samples with the largest errors in standard deviations.",
+            columns=("test sample", "from", "actual", "predicted", "error", "sample"),
+            rows=[
+                (
+                    f"{index}",
+                    origins[index].source,
+                    _numbers(vectors.actual[index].tolist()),
+                    _numbers(vectors.predicted[index].tolist()),
+                    significant(vectors.distances[index], 4),
+                    sample_cell(sample, index),
+                )
+                for index, sample in zip(worst.tolist(), previews(evaluated, worst), strict=True)
+            ],
+            facts=True,
+        ),
+        title=evaluated.title,
+        about=f"{target.name}, {vectors.width} numbers each, of {len(vectors):,} test samples.",
+        metrics=metrics,
+        baseline=baseline,
+        settings=settings,
+        pictures=pictures,
+        details=details(evaluated, settings),
+    )
+    return Evaluation(
+        metrics=metrics_document(metrics, baseline, settings, len(vectors)),
+        files={
+            "report.html": page,
+            "predictions.csv": _predictions_csv(vectors, origins, target.parts),
+            "per_component.csv": csv_bytes(
+                ("component", "r2", "rmse", "mae"), ((name, *map(rounded, score)) for name, score in scores)
+            ),
+        },
+        figures=pictures,
+        table=[*number_lines(metrics, baseline, settings.confidence), *lines(baseline, metrics.values)],
+    )
+
+
+def _components(scores: Sequence[tuple[str, tuple[float, float, float]]]) -> Section:
+    return Section(
+        "Components",
+        "Each in its own unit.",
+        columns=("component", "R²", "RMSE", "mean absolute error", ""),
+        rows=[
+            (
+                name,
+                "–" if np.isnan(share) else f"{share:.4f}",
+                significant(rmse, 4),
+                significant(mae, 4),
+                bar(0.0 if np.isnan(share) else 100 * max(0.0, share)),
+            )
+            for name, (share, rmse, mae) in scores
+        ],
+    )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+    return ", ".join(significant(value, 4) for value in values[:_SHOWN]) + more
+
+
+def _predictions_csv(vectors: VectorPredictions, origins: Sequence[Origin], parts: Sequence[str]) -> bytes:
+    """A line for each component of each sample."""
+    return csv_bytes(
+        ("index", *Origin._fields, "component", "actual", "predicted", "residual"),
+        (
+            (index, *origin, name, f"{true:.{_DIGITS + 3}g}", f"{said:.{_DIGITS}g}", f"{said - true:.{_DIGITS}g}")
+            for index, (origin, actual, predicted) in enumerate(
+                zip(origins, vectors.actual.tolist(), vectors.predicted.tolist(), strict=True)
+            )
+            for name, true, said in zip(parts, actual, predicted, strict=True)
+        ),
+    )

@@ -1,0 +1,122 @@
+"""Several numbers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from samebits.base.decimals import rounded_single
+from samebits.base.errors import UserError
+from samebits.metrics.scores import r2
+from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+from samebits.signature.number import finite, mean_and_std
+
+_BETWEEN = re.compile(r"[;|\s]+")
+_SHOWN = 8
+
+
+class VectorTarget(TargetKind):
+    """K numbers; stored as float32 [K], as they are. Models give (value - mean) / std, [N, K].
+
+    Attributes:
+        mean, std: of each over the training split.
+    """
+
+    kind: Literal["vector"] = "vector"
+    name: str
+    mean: list[float] = Field(min_length=1)
+    std: list[float]
+    in_label_column: ClassVar[bool] = True
+    evaluator: ClassVar[str] = "vector"
+    output_name: ClassVar[str] = "values"
+    meaning: ClassVar[str] = "the predicted numbers, in the units of the data"
+    stored_dtype: ClassVar[str | None] = "<f4"
+    scores: ClassVar[dict[str, str]] = {"r2": "mean R² | {:.4f}"}
+
+    @model_validator(mode="after")
+    def _of_each(self) -> Self:
+        if len(self.mean) != len(self.std) or min(self.std) <= 0.0:
+            raise ValueError("there is not one standard deviation above 0 for each mean")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[float, ...]:
+        """Numbers between `;`, `|` or blanks."""
+        return cls.accept([cell for cell in _BETWEEN.split(text) if cell])
+
+    @classmethod
+    def accept(cls, value: Any) -> tuple[float, ...]:
+        if isinstance(value, str):
+            return cls.parse(value)
+        if isinstance(value, np.ndarray):
+            if value.ndim != 1:
+                raise ValueError(f"its target has the shape {list(value.shape)}: give one axis")
+            value = value.tolist()
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"its target is of type {type(value).__name__}: give a list of numbers")
+        if not value:
+            raise ValueError("it has no number")
+        return tuple(finite(str(number)) for number in value)
+
+    @classmethod
+    def gather(cls, values: Sequence[tuple[float, ...]]) -> tuple[Array, tuple[str, ...]]:
+        lengths = Counter(map(len, values))
+        if len(lengths) > 1:
+            (most, _), (other, n), *_ = lengths.most_common()
+            raise UserError(
+                f"targets have {most} numbers, but {n:,} have {other}",
+                "give the same number of numbers to every sample",
+            )
+        return np.array(values, dtype=np.float32), ()
+
+    @classmethod
+    def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
+        found = [mean_and_std(column, f"{name}[{place}]") for place, column in enumerate(targets.T)]
+        return cls(name=name, mean=[mean for mean, _ in found], std=[std for _, std in found])
+
+    @property
+    def parts(self) -> list[str]:
+        """A name for each number: `label[0]`."""
+        return [f"{self.name}[{place}]" for place in range(len(self.mean))]
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        return (len(self.mean),)
+
+    def width(self, inputs: InputKind) -> int:
+        return len(self.mean)
+
+    def problem(self, targets: Array) -> str:
+        return "" if np.isfinite(targets).all() else "a target is not finite"
+
+    def in_manifest(self, targets: Array) -> list[Any]:
+        return ["; ".join(f"{value:.9g}" for value in row) for row in targets.tolist()]
+
+    @property
+    def unit(self) -> Floats:
+        return np.array(self.std, dtype=np.float32)
+
+    def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
+        of_each = r2(targets.T.astype(np.float64), answers.T.astype(np.float64))
+        return {"r2": rounded_single(float(of_each.mean()))}
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        return (len(self.mean),)
+
+    def shown(self, answer: Floats, top: int) -> str:
+        more = f" and {len(answer) - _SHOWN} more" if len(answer) > _SHOWN else ""
+        return f"{self.name} {', '.join(f'{value:.7g}' for value in answer[:_SHOWN].tolist())}{more}"
+
+    @property
+    def answer_layout(self) -> str:
+        return f"[N, {len(self.mean)}]: {self.meaning}."
+
+    @property
+    def checked(self) -> str:
+        return ", each as a share of its standard deviation."
