@@ -53,7 +53,7 @@ WRONG = [
     ("data.image.size", 32, "data.image.size = 32", "is now called data.image.resolution: one number, or [height, w"),
     ("data.image.resolution", [32], "data.image.resolution = [32]", "or two of them: [height, width]"),
     ("data.image.resolution", [32, 4096], "data.image.resolution = [32, 4096]", "number of pixels from 4 to 2,048"),
-    ("data.image.resolution", True, "data.image.resolution = True", "number of pixels from 4 to 2,048"),
+    ("data.image.resolution", True, "data.image.resolution = true", "number of pixels from 4 to 2,048"),
     ("data.image.channels", 17, "data.image.channels = 17", "less than or equal to 16"),
     ("data.image.channels", 0, "data.image.channels = 0", "greater than or equal to 1"),
     ("data.image.bits", 12, "data.image.bits = 12", "8 or 16"),
@@ -184,7 +184,7 @@ def test_another_name_alone_takes_the_shared_keys_and_tells_of_the_others() -> N
         (
             "model",
             CONVNET | {"widths": [8, 8, 8, 8]},
-            "unknown key of convnet (known: crop, dropout, name, stages), one of resnet9;",
+            "unknown key of convnet (known: crop, dropout, name, stages), one of resnet9, unet;",
         ),
     ],
 )
