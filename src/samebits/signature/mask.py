@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,19 @@ MOST_CLASSES = IGNORED
 _TIE = 1e-5
 """As of classes: how close the two best probabilities may be for rounding to swap them."""
 _Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+def default_colours(classes: int) -> list[list[int]]:
+    """A colour for each class, far apart: the bits of its index are spread over the bits of red, green and blue, as
+    PASCAL VOC does; the first is black."""
+    colours = []
+    for index in range(classes):
+        colour = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                colour[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit) if 3 * bit + channel < 8 else 0
+        colours.append(colour)
+    return colours
 
 
 class MaskTarget(TargetKind):
@@ -54,6 +68,10 @@ class MaskTarget(TargetKind):
         return self
 
     @classmethod
+    def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
+        return cls(classes=list(classes), shape=list(targets.shape[1:]), colours=default_colours(len(classes)))
+
+    @classmethod
     def class_counts(cls, targets: Array, classes: int) -> list[int]:
         """Pixels of each class."""
         counts = np.zeros(256, dtype=np.int64)
@@ -80,9 +98,12 @@ class MaskTarget(TargetKind):
         return f"a pixel is of none of the {len(self.classes)} classes" if wrong else ""
 
     def in_manifest(self, targets: Array) -> list[Any]:
-        """The classes that each mask holds."""
-        present = ([k for k in np.unique(mask).tolist() if k != IGNORED] for mask in targets)
-        return ["; ".join(self.classes[k] for k in found) for found in present]
+        """The classes that each mask holds, and the beginning of its SHA-256, by which another one differs."""
+        rows = []
+        for mask in targets:
+            present = "; ".join(self.classes[k] for k in np.unique(mask).tolist() if k != IGNORED)
+            rows.append(f"{present} ({hashlib.sha256(mask.tobytes()).hexdigest()[:12]})")
+        return rows
 
     def overlay(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """An image with the colours of the classes over it, half and half. Black leaves it as it is; what does not

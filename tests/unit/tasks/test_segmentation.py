@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -63,6 +64,14 @@ def test_page_with_overlays(trained: Project) -> None:
     assert [row.split(",")[0] for row in rows] == list(CLASSES)
     confusion = np.array([row.split(",")[1:] for row in (folder / "confusion.csv").read_text().splitlines()[1:]], int)
     assert confusion.sum() == sum(int(row.split(",")[1]) for row in rows)
+
+
+def test_the_manifest_tells_masks_apart(trained: Project) -> None:
+    targets = pq.read_table(trained.prepared / "manifest.parquet").column("target").to_pylist()
+    assert len(set(targets)) == 60
+    assert all(
+        re.fullmatch(r"background; disc(; square)? \([0-9a-f]{12}\)|background; square .*", each) for each in targets
+    )
 
 
 def test_a_loader_gives_the_batches_of_the_training(trained: Project) -> None:

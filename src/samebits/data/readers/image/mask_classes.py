@@ -13,9 +13,9 @@ import numpy.typing as npt
 from samebits.base.errors import UserError, listed
 from samebits.data.fetching.archives import Member
 from samebits.data.readers.decoding import NotText, decode
-from samebits.data.readers.image.mask_pixels import Colour, default_colours
+from samebits.data.readers.image.mask_pixels import Colour
 from samebits.data.readers.labels import class_name
-from samebits.signature.mask import IGNORED, MOST_CLASSES
+from samebits.signature.mask import IGNORED, MOST_CLASSES, default_colours
 
 CLASS_FILES = ("classes.csv", "classes.txt")
 

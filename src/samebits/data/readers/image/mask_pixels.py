@@ -95,19 +95,6 @@ def _taken(mask: Mask, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int6
     return out
 
 
-def default_colours(classes: int) -> list[list[int]]:
-    """A colour for each class, far apart: the bits of its index are spread over the bits of red, green and blue, as
-    PASCAL VOC does; the first is black."""
-    colours = []
-    for index in range(classes):
-        colour = [0, 0, 0]
-        for bit in range(8):
-            for channel in range(3):
-                colour[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit) if 3 * bit + channel < 8 else 0
-        colours.append(colour)
-    return colours
-
-
 def palette_png(mask: Mask, colours: Sequence[Sequence[int]]) -> bytes:
     """A mask as a PNG file of indices, in the colours of the classes; 255 is light grey."""
     from PIL import Image

@@ -28,12 +28,12 @@ from samebits.data.readers.image.decode import Decoded
 from samebits.data.readers.image.folder import decode_images
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.mask_classes import CLASS_FILES, MaskClasses, read_classes
-from samebits.data.readers.image.mask_pixels import default_colours, read_values, to_model
+from samebits.data.readers.image.mask_pixels import read_values, to_model
 from samebits.data.readers.image.pixels import UNREADABLE, has_image_ending, reason
 from samebits.data.readers.reader import Int64, Rejected, Source
 from samebits.data.readers.sample_hashes import sample_hashes
 from samebits.data.readers.splits import are_splits, split_of
-from samebits.signature.mask import IGNORED, MOST_CLASSES, MaskTarget
+from samebits.signature.mask import IGNORED, MOST_CLASSES, default_colours
 from samebits.signature.signature import Target
 
 FOLDERS = ("images", "masks")
@@ -52,11 +52,7 @@ class RawMasks(RawImages):
     colours: Sequence[Sequence[int]]
 
     def fitted_target(self, training: Int64) -> Target:
-        assert self.targets is not None
-        height, width = self.targets.shape[1:]
-        return MaskTarget(
-            classes=list(self.classes), shape=[height, width], colours=[list(each) for each in self.colours]
-        )
+        return super().fitted_target(training).model_copy(update={"colours": [list(each) for each in self.colours]})
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from samebits.base.errors import UserError
-from samebits.data.readers.image.mask_pixels import default_colours, palette_png, to_file, to_model
+from samebits.data.readers.image.mask_pixels import palette_png, to_file, to_model
 from samebits.data.readers.image.masks import RawMasks, read
 from samebits.data.readers.image.pixels import load_pixels
 from samebits.data.readers.reader import Source
 from samebits.params.data import DataParams
+from samebits.signature.mask import default_colours
 from tests.helpers.mask_files import CLASSES, SIDE, shapes, write_masks
 
 COLOURS = "name,colour\nbackground,#000000\ndisc,255 0 0\nsquare,#0000ff\n"
