@@ -71,6 +71,7 @@ class Found:
         settings: the `data` section with which it is read: the present one's, where that is of the same source.
         members: its files, by name; for a file that is no archive, itself.
         scratch: an empty folder, for what readers unpack.
+        read: what was read of it, so that each kind need not read it again.
     """
 
     path: Path
@@ -78,6 +79,7 @@ class Found:
     settings: DataParams
     members: tuple[Member, ...]
     scratch: Path
+    read: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def images(self) -> list[Member]:

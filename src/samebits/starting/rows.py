@@ -95,6 +95,13 @@ def read_rows(found: Found) -> Rows:
     Raises:
         UserError: as `prepare` would raise it.
     """
+    if "rows" not in found.read:
+        found.read["rows"] = _read_rows(found)
+    rows: Rows = found.read["rows"]
+    return rows
+
+
+def _read_rows(found: Found) -> Rows:
     unread = _no_cells(found)
     settings = found.settings.model_copy(
         update={"table": found.settings.table.model_copy(update={"drop": list(unread)})}

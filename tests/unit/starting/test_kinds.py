@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from samebits.base.errors import UserError
+from samebits.starting import rows
 from samebits.starting.found import Proposal
 from tests.helpers.pictures import encoded, picture, saved, values
 
@@ -141,9 +142,18 @@ def test_a_table_with_a_number_to_predict(raw: Path, chosen: Choose) -> None:
     assert found.values["data.table.drop"] == ["id"]
 
 
+def test_a_table_is_read_once(raw: Path, chosen: Choose, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_csv(raw / "houses.csv", "id,size,town,price", houses())
+    calls: list[object] = []
+    read = rows.read_columns
+    monkeypatch.setattr(rows, "read_columns", lambda *given: calls.append(given) or read(*given))
+    chosen("houses.csv")
+    assert len(calls) == 1
+
+
 def test_a_table_with_a_class_by_its_name_and_a_column_of_splits(raw: Path, chosen: Choose) -> None:
-    rows = [f"{k % 3},{k * 37 % 101}.5,{k * 53 % 89}.1,{'test' if k % 5 == 0 else 'train'}" for k in range(90)]
-    write_csv(raw / "iris.csv", "class,length,width,part", rows)
+    lines = [f"{k % 3},{k * 37 % 101}.5,{k * 53 % 89}.1,{'test' if k % 5 == 0 else 'train'}" for k in range(90)]
+    write_csv(raw / "iris.csv", "class,length,width,part", lines)
     found = chosen("iris.csv")
     assert found.recipe == "table_classification"
     assert found.values["data.table.target"] == "class"
@@ -195,8 +205,8 @@ def test_dates_make_a_warning_and_lists_are_left_out(raw: Path, chosen: Choose) 
 
 
 def test_texts_in_a_csv(raw: Path, chosen: Choose) -> None:
-    rows = [f"{k},{sentence(k, 60)},{'pos' if k % 2 else 'neg'}" for k in range(60)]
-    write_csv(raw / "reviews.csv", "id,review,mood", rows)
+    lines = [f"{k},{sentence(k, 60)},{'pos' if k % 2 else 'neg'}" for k in range(60)]
+    write_csv(raw / "reviews.csv", "id,review,mood", lines)
     found = chosen("reviews.csv")
     assert found.recipe == "text_classification"
     assert found.values["data.format"] == "text_csv"
@@ -217,8 +227,8 @@ def test_texts_in_json_lines_ask_which_key_is_the_class(raw: Path, chosen: Choos
 
 
 def test_a_table_with_one_column_of_prose_stays_a_table(raw: Path, chosen: Choose) -> None:
-    rows = [f"{row},{sentence(k)}" for k, row in enumerate(houses())]
-    write_csv(raw / "houses.csv", "id,size,town,price,advert", rows)
+    lines = [f"{row},{sentence(k)}" for k, row in enumerate(houses())]
+    write_csv(raw / "houses.csv", "id,size,town,price,advert", lines)
     with pytest.raises(UserError, match="can be read in 2 ways"):
         chosen("houses.csv")
     found = chosen("houses.csv", kind="table")
@@ -269,8 +279,8 @@ def test_a_target_that_never_changes_is_refused(raw: Path, chosen: Choose) -> No
 
 
 def test_y_is_the_target_unless_another_says_so(raw: Path, chosen: Choose) -> None:
-    rows = [f"{k * 37 % 101}.5,{k * 53 % 89}.5,{'ab'[k % 2]}" for k in range(90)]
-    write_csv(raw / "points.csv", "x,y,label", rows)
+    lines = [f"{k * 37 % 101}.5,{k * 53 % 89}.5,{'ab'[k % 2]}" for k in range(90)]
+    write_csv(raw / "points.csv", "x,y,label", lines)
     assert chosen("points.csv").values["data.table.target"] == "label"
-    write_csv(raw / "points.csv", "x,y,town", rows)
+    write_csv(raw / "points.csv", "x,y,town", lines)
     assert chosen("points.csv").values["data.table.target"] == "y"
