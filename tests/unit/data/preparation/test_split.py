@@ -99,6 +99,13 @@ def test_splits_that_cannot_be_used(train: Any, validation: Any, test: Any, prob
     assert fix in caught.value.fix
 
 
+def test_samples_of_several_classes_are_not_to_be_stratified() -> None:
+    splits = {"train": rows(0, 2), "validation": rows(1), "test": rows(3)}
+    with pytest.raises(UserError, match="class 'cat' has no sample in the training split") as caught:
+        check_splits(splits, counts_of(2), ("dog", "cat"), DataParams(), stratifies=False)
+    assert caught.value.fix == "lower data.validation_fraction: all its samples are held out"
+
+
 def test_a_class_of_the_card_that_nobody_has() -> None:
     splits = {"train": rows(0, 2, 1), "validation": rows(4), "test": rows(3)}
     check_splits(splits, counts_of(2), ("dog", "cat"), DataParams())
