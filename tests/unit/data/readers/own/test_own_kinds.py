@@ -113,6 +113,17 @@ def test_splits_of_the_datasets_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert prepared(own_project(tmp_path, monkeypatch, code))["counts"] == {"train": 30, "validation": 15, "test": 15}
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 300), (7,), (1, 1, 1, 2)])
+def test_unusual_shapes(shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = of(f"(r.integers(0, 255, {shape}, dtype=np.uint8), index % 2)")
+    assert prepared(own_project(tmp_path, monkeypatch, code))["signature"]["inputs"]["shape"] == list(shape)
+
+
+def test_what_a_class_has_is_no_value_for_each_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = of("(r.normal(size=4).astype(np.float32), index % 2)") + "Samples.splits = ('letters', 'digits')\n"
+    assert sum(prepared(own_project(tmp_path, monkeypatch, code))["counts"].values()) == 60
+
+
 def test_a_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
         def Samples(path, count):
