@@ -36,7 +36,7 @@ NOT_IMPORTED = {
 }
 
 # Imported where the user asked for it by an extra, else a message names the extra.
-OF_EXTRAS = {"dvc-ssh": "ssh", "model-signing": "sign"}
+OF_EXTRAS = {"dvc-ssh": "ssh", "model-signing": "sign", "timm": "timm"}
 
 # What DVC's plugins among the dev requirements bring; the tests meet their errors.
 OF_PLUGINS = {"asyncssh", "botocore", "httpx", "s3fs"}

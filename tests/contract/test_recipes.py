@@ -16,6 +16,7 @@ from samebits.provenance.golden.golden import PORTABLE, read_trace
 from samebits.provenance.golden.loss_trace import params_digest, trace_steps
 from samebits.provenance.golden.recipe_copy import recipe_params
 from tests.helpers.books import book
+from tests.helpers.mask_files import write_masks
 from tests.helpers.pictures import encoded, picture
 from tests.helpers.refusals import raw_folder
 from tests.helpers.tables import csv_text, rows
@@ -23,7 +24,7 @@ from tests.helpers.texts import SAMPLES
 from tests.helpers.workspace import ROOT, make_workspace, run_stage, set_params
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
-STARTING = ("image_classification", "table_classification", "table_regression", "text_classification")
+STARTING = ("image_classification", "image_masks", "table_classification", "table_regression", "text_classification")
 """For data of one's own; the others name a card."""
 IMAGES = {"cifar", "idx", "image_folder"}
 
@@ -102,9 +103,14 @@ def towns(raw: Path) -> None:
     (raw / "own.csv").write_text("\n".join(f"{line},{kind}" for (line, _), kind in zip(lines, kinds, strict=True)))
 
 
+def write_own_masks(raw: Path) -> None:
+    write_masks(raw / "own", 100)
+
+
 OWN: dict[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
     # recipe: data of one's own, all below 256 samples, and what docs/data.md says to set
     "image_classification": (pets, {"source": "data/raw/own"}),
+    "image_masks": (write_own_masks, {"source": "data/raw/own"}),
     "text_classification": (reviews, {"source": "data/raw/own.csv"}),
     "table_regression": (houses, {"source": "data/raw/own.csv"}),
     "table_classification": (towns, {"source": "data/raw/own.csv"}),

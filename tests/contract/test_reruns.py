@@ -60,7 +60,7 @@ EDITS: list[tuple[object, set[str]]] = [
     ("src/samebits/data/preparation/shards.py", {"prepare"}),
     ("src/samebits/data/loading/augment.py", {"train"}),
     ("src/samebits/data/loading/order.py", {"train"}),
-    ("src/samebits/data/loading/sequential.py", {"train", "evaluate"}),
+    ("src/samebits/data/loading/sequential.py", {"train", "evaluate", "export"}),
     ("src/samebits/models/convnet.py", MODEL),
     ("src/samebits/models/gpt.py", set()),
     ("src/samebits/models/layers/dropout.py", MODEL),

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from samebits.base.paths import Project
@@ -30,6 +31,20 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     """An image as the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def values(seed: int, channels: int, size: tuple[int, int] = (12, 16), top: int = 255) -> npt.NDArray[Any]:
+    """Values of their own for each seed, from 0 to `top`, [H, W, C] of (H, W) = `size`; uint8 or uint16."""
+    random = np.random.default_rng(seed)
+    kind = np.uint8 if top <= 255 else np.uint16
+    return random.integers(0, top + 1, (*size, channels)).astype(kind)
+
+
+def saved(array: npt.NDArray[Any]) -> bytes:
+    """An array as the bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
     return buffer.getvalue()
 
 

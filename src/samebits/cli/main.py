@@ -15,90 +15,17 @@ from samebits.base.boundary import as_user_error
 from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from samebits.base.redaction import without_secrets
 from samebits.base.terminal import escape_unprintable
+from samebits.cli.answers import TOP, generate, predict
 from samebits.cli.options import positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.sharing import add_commands as add_sharing
-
-_TOP = 3
-"""Classes that `predict` gives for an image or a text."""
+from samebits.cli.starting import add_commands as add_starting
 
 _WRITTEN = ("models", "reports", "data", ".samebits", ".dvc", "mlruns")
 """Folders of the project that commands write into; each may be a disk of its own."""
 
 _EXIT_UNREAD = 141
 """Nobody reads the output any more (128 + SIGPIPE, as shells report it)."""
-
-
-def _predict(arguments: argparse.Namespace) -> None:
-    from samebits.inference.image import predict
-    from samebits.inference.session import open_model
-
-    model = _model(arguments)
-    paths = [Path(path) for path in arguments.files]
-    opened = open_model(model) if model.is_file() else None
-    kind = opened[1]["preprocessing"].get("kind") if opened else None
-    if arguments.text or arguments.lines or kind == "tokens":
-        from samebits.inference.text import predict_texts
-
-        lines = Path(arguments.lines) if arguments.lines else None
-        texts = arguments.text or ()
-        _refuse(arguments, "texts", "output", "invert")
-        predict_texts(model, texts=texts, files=paths, lines=lines, top=_top(arguments), opened=opened)
-        return
-    if opened and kind == "table":
-        from samebits.inference.table import print_predictions
-
-        _refuse(arguments, "the rows of a table", "top", "invert")
-        print_predictions(paths, *opened, Path(arguments.output) if arguments.output else None)
-        return
-    if opened and kind == "array":
-        from samebits.inference.array import predict_arrays
-
-        _refuse(arguments, "arrays", "output", "invert")
-        for line in predict_arrays(paths, *opened, top=_top(arguments)):
-            print(line)
-        return
-    _refuse(arguments, "images", "output")
-    predict(paths, model=model, top=_top(arguments), invert=arguments.invert, opened=opened)
-
-
-def _top(arguments: argparse.Namespace) -> int:
-    return _TOP if arguments.top is None else int(arguments.top)
-
-
-def _refuse(arguments: argparse.Namespace, kind: str, *options: str) -> None:
-    """Refuse options that the answers for this kind of input do not have."""
-    for option in options:
-        if getattr(arguments, option):
-            raise UserError(
-                f"--{option} is not for {kind}", "leave it out; samebits predict --help says what it is for"
-            )
-
-
-def _model(arguments: argparse.Namespace) -> Path:
-    """The model file that is meant; says so if the project's own is of other data, code or parameters than are here."""
-    if arguments.model:
-        return Path(arguments.model)
-    from samebits.provenance.stale import stale_model
-
-    project = project_here()
-    model = project.exported / "model.onnx"
-    if model.is_file() and (why := stale_model(project.workspace, model)):
-        print(f"warning: {why}", file=sys.stderr, flush=True)
-    return model
-
-
-def _generate(arguments: argparse.Namespace) -> None:
-    from samebits.inference.generate import open_writer, require_sampling
-    from samebits.inference.sampling import Sampling
-
-    sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
-    require_sampling(sampling, arguments.tokens)
-    writer = open_writer(_model(arguments))
-    print(arguments.prompt, end="", flush=True)
-    for piece in writer.pieces(arguments.prompt, arguments.tokens, sampling):
-        print(piece, end="", flush=True)
-    print()
 
 
 def _use(arguments: argparse.Namespace) -> None:
@@ -215,26 +142,28 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"samebits {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    predict = _command(
-        commands, "predict", _predict, "answers of the exported model for images, texts, or the rows of a CSV"
+    ask = _command(
+        commands, "predict", predict, "answers of the exported model for images, texts, or the rows of a CSV"
     )
-    predict.add_argument(
+    ask.add_argument(
         "files",
         nargs="*",
         metavar="FILE",
         help="images or texts; a CSV, JSONL or Parquet file with a text per row; or a table",
     )
-    predict.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
-    predict.add_argument("--lines", metavar="FILE", help="a file with a text a line")
-    predict.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
-    predict.add_argument("--top", type=int, help=f"classes to show of an image or text (default: {_TOP})")
+    ask.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
+    ask.add_argument("--lines", metavar="FILE", help="a file with a text a line")
+    ask.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    ask.add_argument("--top", type=int, help=f"classes to show of an image or text (default: {TOP})")
 
-    predict.add_argument("--invert", action="store_true", help="swap black and white of images first")
-    predict.add_argument(
-        "--output", metavar="CSV", help="write a table's answers to this file instead of printing them"
+    ask.add_argument("--invert", action="store_true", help="swap black and white of images first")
+    ask.add_argument(
+        "--output",
+        metavar="PATH",
+        help="a CSV file for a table's answers instead of printing them; a folder for the masks of images",
     )
 
-    write = _command(commands, "generate", _generate, "continue a text with the exported language model")
+    write = _command(commands, "generate", generate, "continue a text with the exported language model")
     write.add_argument("prompt", help="the text to go on from")
     write.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
     write.add_argument("--tokens", type=int, default=200, help="how many at most (default: 200)")
@@ -246,6 +175,7 @@ def parser() -> argparse.ArgumentParser:
     use = _command(commands, "use", _use, "merge a recipe of recipes/ into params.yaml")
     use.add_argument("recipe", help="its name, as `mnist` for recipes/mnist.yaml")
 
+    add_starting(commands, _command)
     keep = _command(commands, "keep", _keep, "copy the trained weights below data/raw, to start from")
     keep.add_argument("file", help="where to, as data/raw/mnist_resnet18.safetensors")
     keep.add_argument("--replace", action="store_true", help="even if other weights lie there")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from functools import cache
 from pathlib import Path
 
 from samebits.base.errors import UserError
@@ -29,7 +31,33 @@ def project_here() -> Project:
     Raises:
         UserError: if there is none.
     """
-    return find_project(Path.cwd())
+    project = find_project(Path.cwd())
+    _warn_of_other_code(project.workspace)
+    return project
+
+
+@cache
+def _warn_of_other_code(workspace: Path) -> None:
+    """Say it, once, if the project has other code of samebits than the installed one, which runs here.
+
+    So it is with two clones and one activated environment. Stages run the code beside them; a command does not.
+    """
+    here, there = Path(__file__).parents[1], workspace / "src" / "samebits"
+    if not there.is_dir() or there.resolve() == here.resolve():
+        return
+    files = sorted({each.relative_to(root) for root in (here, there) for each in root.rglob("*.py")})
+    other = [each for each in files if _content(here / each) != _content(there / each)]
+    if other:
+        print(
+            f"warning: this command runs the code of {here}, and the project here has other code ({len(other):,} of "
+            f"{len(files):,} files, as {other[0]}); its own environment: make setup, source .venv/bin/activate",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
 
 
 def say(line: str) -> None:

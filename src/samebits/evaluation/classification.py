@@ -71,11 +71,10 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     )
     images = [each.preview.image for each in mistakes if each.preview.image is not None]
     if evaluated.info.signature.inputs.pictures:
-        gallery = np.stack(images) if images else np.empty((0, 1, 1, 1), dtype=np.uint8)
         captions = [
             f"{drawn_name(each.predicted)} {each.confidence:.0%}\ntrue {drawn_name(each.true)}" for each in mistakes
         ]
-        pictures["mistakes.png"] = figures.mistakes_figure(gallery, captions)
+        pictures["mistakes.png"] = figures.mistakes_figure(images, captions)
     return Evaluation(
         metrics=metrics_document(metrics, baseline, settings, len(predictions)),
         files={

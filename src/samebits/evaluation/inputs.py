@@ -18,15 +18,14 @@ from samebits.base.errors import UserError
 from samebits.checkpoints.checkpoint import Checkpoint
 from samebits.checkpoints.serving import ServingModel
 from samebits.data.loading.prepared import DatasetInfo, Split
-from samebits.data.loading.sequential import sequential
+from samebits.data.loading.sequential import by_length, sequential
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.curves import Curve
+from samebits.evaluation.report.page import Details
 from samebits.metrics.metric import Scores
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.kind import Preview
 from samebits.signature.tokens import TOKENIZER
-
-Details = list[tuple[str, list[tuple[str, str]]]]
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,14 @@ def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.
     Raises:
         UserError: if the split is empty.
     """
-    parts = []
+    parts, order = [], by_length(evaluated.split)
     with torch.inference_mode():
-        for batch in sequential(evaluated.split, batch_size):
+        for batch in sequential(evaluated.split, batch_size, order):
             evaluated.check()
             parts.append(evaluated.serving.outputs(batch.inputs).numpy().round(ANSWER_DECIMALS))
     if not parts:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
-    return np.concatenate(parts)
+    return np.concatenate(parts)[np.argsort(order)]
 
 
 class Origin(NamedTuple):

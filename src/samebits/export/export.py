@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 
 LATENCY_BATCH_SIZES = (1, 256)
+LATENCY_BATCH_SIZES_OF_MASKS = (1, 16)
+"""An answer has as many numbers as pixels, times the classes."""
 
 MEASURED = "measured.json"
 """Below `.samebits`, of the last export in this working tree; and in MLflow, of each run."""
@@ -220,11 +222,12 @@ def _dataset_facts(info: DatasetInfo) -> dict[str, Any]:
 def _latencies(predictors: dict[str, Predictor], split: Split, context: StageContext) -> dict[str, float]:
     """`name/batch size` -> median milliseconds, said in a short table."""
     times: dict[str, float] = {}
-    for size in LATENCY_BATCH_SIZES:
+    sizes = LATENCY_BATCH_SIZES_OF_MASKS if len(split.info.signature.output_shape) > 1 else LATENCY_BATCH_SIZES
+    for size in sizes:
         samples = served_inputs(split, np.arange(size, dtype=np.int64) % len(split))
         for name, predict in predictors.items():
             times[f"{name}/latency_ms_batch_{size}"] = round(median_milliseconds(partial(predict, samples))[0], 4)
-    first, large = LATENCY_BATCH_SIZES
+    first, large = sizes
     for name in predictors:
         one, many = times[f"{name}/latency_ms_batch_{first}"], times[f"{name}/latency_ms_batch_{large}"]
         context.say(

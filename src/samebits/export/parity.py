@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import torch
 
 from samebits.base.errors import UserError
 from samebits.data.loading.prepared import Array, Split
+from samebits.data.loading.sequential import by_length
 from samebits.data.loading.tensors import as_tensor
 
 Predictor = Callable[[Array], npt.NDArray[np.float32]]
@@ -19,6 +22,8 @@ Predictor = Callable[[Array], npt.NDArray[np.float32]]
 Check = Callable[[], None]
 
 _ANSWERED = 500  # samples of one call where the whole split is answered once
+_NUMBERS = 1 << 22  # of those answers, at most
+_IN_MEMORY = 1 << 28  # numbers of a split's answers
 _ROWS = 4096  # samples read at a time: 3 MB of 28x28 images
 
 
@@ -29,7 +34,8 @@ class Parity:
     Attributes:
         difference: batch size -> largest absolute difference of any probability; of numbers, relative to the
             target's standard deviation.
-        ties: for classes, samples whose two best probabilities are closer than 1e-5, so that rounding may swap them.
+        ties: for classes, samples (of masks, pixels) whose two best probabilities are closer than 1e-5, so that
+            rounding may swap them.
     """
 
     difference: dict[int, float]
@@ -63,10 +69,9 @@ def measure_parity(
         UserError: if an answer differs by more than `tolerance`, is not finite, or the predicted class differs.
     """
     target = split.info.signature.target
-    decided, expected = target.decisions(reference)
 
-    def compare(size: int) -> float:
-        worst, at = 0.0, 0
+    def compare(size: int) -> tuple[float, int]:
+        worst, at, ties = 0.0, 0, 0
         for samples in _batches(split, size):
             check()
             rows = slice(at, at + len(samples))
@@ -81,20 +86,22 @@ def measure_parity(
                     size,
                     f"an answer differs by {gap:.3g} in test samples {_span(rows)}, export.tolerance is {tolerance:g}",
                 )
+            decided, expected = target.decisions(wanted)
             if expected is not None:
                 _, found = target.decisions(output)
-                moved = (found != expected[rows]) & decided[rows]
+                moved = (found != expected) & decided
                 if moved.any():
                     first = at + int(np.argwhere(moved)[0, 0])
                     raise _failure(name, size, f"test sample {first} gets another {target.decided}")
             worst = max(worst, gap)
+            ties += int((~decided).sum())
             at += len(samples)
-        return worst
+        return worst, ties
 
     # The number of torch's threads is each thread's own.
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool:
-        differences = dict(zip(batch_sizes, pool.map(compare, batch_sizes), strict=True))
-    return Parity(differences, int((~decided).sum()))
+        results = dict(zip(batch_sizes, pool.map(compare, batch_sizes), strict=True))
+    return Parity({size: worst for size, (worst, _) in results.items()}, next(ties for _, ties in results.values()))
 
 
 def served_inputs(split: Split, indices: npt.NDArray[np.int64]) -> Array:
@@ -103,19 +110,35 @@ def served_inputs(split: Split, indices: npt.NDArray[np.int64]) -> Array:
 
 
 def answers(predict: Predictor, split: Split) -> npt.NDArray[np.float32]:
-    """Answers for the whole split, in order: probabilities [samples, K], or numbers [samples]."""
-    starts = range(0, len(split), _ANSWERED)
-    rows = (np.arange(at, min(at + _ANSWERED, len(split)), dtype=np.int64) for at in starts)
-    return np.concatenate([predict(served_inputs(split, each)) for each in rows])
+    """Answers for the whole split, in order: probabilities [samples, K], of masks [samples, K, H, W], or numbers
+    [samples]. Large ones are mapped from a temporary file."""
+    order, shape = by_length(split), split.info.signature.output_shape
+    size = max(1, min(_ANSWERED, _NUMBERS // math.prod(shape)))
+    found: npt.NDArray[np.float32] | None = None
+    for start in range(0, len(split), size):
+        rows = order[start : start + size]
+        part = predict(served_inputs(split, rows))
+        if found is None:
+            found = _empty((len(split), *part.shape[1:]))
+        found[rows] = part
+    return _empty((0, *shape)) if found is None else found
+
+
+def _empty(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    if math.prod(shape) <= _IN_MEMORY:
+        return np.empty(shape, dtype=np.float32)
+    with tempfile.TemporaryFile() as file:  # it goes with the last array that maps it
+        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
 def _batches(split: Split, size: int) -> Iterator[Array]:
-    """Samples in order, in batches of `size` and a last smaller one, read in larger pieces."""
+    """Samples in order, in batches of `size` and a last smaller one, read in larger pieces; each as long as its own
+    longest text."""
     step = max(1, _ROWS // size) * size
     for start in range(0, len(split), step):
         samples = served_inputs(split, np.arange(start, min(start + step, len(split)), dtype=np.int64))
         for first in range(0, len(samples), size):
-            yield samples[first : first + size]
+            yield split.info.signature.inputs.used(samples[first : first + size])
 
 
 def _span(rows: slice) -> str:

@@ -38,9 +38,11 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
         UserError: if the model cannot be exported.
     """
     try:
-        program = torch.export.export(
-            serving, serving.example(example), dynamic_shapes=dynamic_axes(serving), strict=False
-        )
+        # Without gradients: a part that turns them off by itself would be a graph within the graph.
+        with torch.no_grad():
+            program = torch.export.export(
+                serving, serving.example(example), dynamic_shapes=dynamic_axes(serving), strict=False
+            )
     except Exception as error:  # the exporter runs the model's own code and hands on whatever it raises
         raise UserError(
             f"the model cannot be exported by torch.export: {reason(error)}",

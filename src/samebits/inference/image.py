@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from samebits.base.errors import UserError
-from samebits.data.readers.image.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, reason
+from samebits.data.readers.image.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, read_image, reason
 from samebits.inference.session import Opened, Session, open_model
 from samebits.signature.kind import TargetKind
 
@@ -34,6 +34,22 @@ class Prediction:
     path: Path
     classes: tuple[tuple[str, float], ...]
     shown: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GivenImage:
+    """An image file as a model takes it.
+
+    Attributes:
+        samples: uint8 or int32 [1, C, H, W].
+        size: (width, height) of the file.
+        notes: as of `Prediction`.
+    """
+
+    path: Path
+    samples: Pixels
+    size: tuple[int, int]
     notes: tuple[str, ...]
 
 
@@ -72,38 +88,53 @@ def classify(
     Raises:
         UserError: a missing or unusable model, or any image that cannot be read: all of them are named.
     """
-    if not paths:
-        raise UserError("no image was given", "name one or more image files")
     if top < 1:
         raise UserError(f"top is {top}", "ask for at least one class")
-    session, target, preprocessing = _of_images(model, opened or open_model(model))
+    session, target, preprocessing = of_images(model, opened or open_model(model))
+    results = []
+    for given in read_images(paths, preprocessing, invert=invert):
+        answer = session.answers(given.samples, target)[0]
+        results.append(Prediction(given.path, target.ranked(answer, top), target.shown(answer, top), given.notes))
+    return results
+
+
+def read_images(paths: Sequence[Path], preprocessing: dict[str, Any], *, invert: bool) -> list[GivenImage]:
+    """Image files as a model takes them.
+
+    Args:
+        preprocessing: of its metadata.
+
+    Raises:
+        UserError: if there is none, or any cannot be read: all of them are named.
+    """
+    if not paths:
+        raise UserError("no image was given", "name one or more image files")
     channels, height, width = preprocessing["shape"]
-    images, notes, bad = [], [], []
+    bits = preprocessing.get("bits", 8)
+    largest = (1 << bits) - 1
+    images, bad = [], []
     for path in paths:
         try:
-            image = load_pixels(
+            read = read_image(
                 path,
                 channels,
                 (width, height),
                 preprocessing.get("resize", "pad"),
                 value_range=preprocessing.get("value_range"),
+                bits=bits,
             )
         except UNREADABLE as error:
             bad.append(f"{path}: {reason(error)}")
             continue
-        image = 255 - image if invert else image
-        images.append(image)
-        notes.append(tuple(_notes(image, preprocessing["mean"])))
+        image = largest - read.pixels if invert else read.pixels
+        notes = tuple(_notes(image, preprocessing["mean"], largest))
+        images.append(GivenImage(path, (image if bits == 8 else image.astype(np.int32))[None], read.size, notes))
     if bad:
         raise UserError(
             f"{len(bad)} of {len(paths)} images cannot be read:\n    " + "\n    ".join(bad),
             "leave them out or replace them",
         )
-    results = []
-    for path, image, said in zip(paths, images, notes, strict=True):
-        answer = session.answers(image[None], target)[0]
-        results.append(Prediction(path, target.ranked(answer, top), target.shown(answer, top), said))
-    return results
+    return images
 
 
 def describe(predictions: Sequence[Prediction]) -> Iterator[str]:
@@ -130,8 +161,8 @@ def load_image(path: Path, channels: int, size: tuple[int, int], resize: Resize 
         raise UserError(f"{path}: {reason(error)}", "replace the image") from None
 
 
-def _notes(image: Pixels, mean: Sequence[float]) -> Iterator[str]:
-    edge = float(np.median(border(image.transpose(1, 2, 0))))
+def _notes(image: Pixels, mean: Sequence[float], largest: int) -> Iterator[str]:
+    edge = 255.0 * float(np.median(border(image.transpose(1, 2, 0)))) / largest
     usual = 255.0 * sum(mean) / len(mean)
     if image.min() == image.max():
         yield "the image is one flat colour"
@@ -141,11 +172,11 @@ def _notes(image: Pixels, mean: Sequence[float]) -> Iterator[str]:
         yield "its background is dark, the model knows light ones: try --invert"
 
 
-def _of_images(path: Path, opened: Opened) -> tuple[Session, TargetKind, dict[str, Any]]:
+def of_images(path: Path, opened: Opened) -> tuple[Session, TargetKind, dict[str, Any]]:
     """Session, target and preprocessing of an exported model that takes images."""
     session, metadata = opened
     preprocessing = metadata["preprocessing"]
     if preprocessing.get("kind", "image") != "image":
         raise UserError(f"{path} is no model of images", "name one, or give it what it takes")
-    session.require_inputs({"images": ("uint8", 4)})
+    session.require_inputs({"images": ("uint8" if preprocessing.get("bits", 8) == 8 else "int32", 4)})
     return session, metadata["target"], preprocessing

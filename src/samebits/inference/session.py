@@ -29,6 +29,7 @@ RUN_SECONDS = 120.0
 _TOKENIZER = "tokenizer.json"
 _FIX = "make it: dvc repro export (or fetch it: dvc pull)"
 _LARGEST_SIDE = 1 << 14
+_MOST_CHANNELS = 16
 _MOST_VALUES = 1 << 28
 _ARRAY_TYPES = {"uint8", "int16", "uint16", "int32", "float16", "float32"}
 
@@ -214,7 +215,8 @@ def _check_image(value: dict[str, Any]) -> None:
     shape, mean = value["shape"], value["mean"]
     _require(isinstance(shape, list) and len(shape) == 3 and all(type(size) is int for size in shape), "shape")
     _require(all(1 <= size <= _LARGEST_SIDE for size in shape), f"shape is {shape}")
-    _require(shape[0] in {1, 3}, f"shape is {shape}, images have one channel (grey) or three (RGB)")
+    _require(shape[0] <= _MOST_CHANNELS, f"shape is {shape}, images have 1 to {_MOST_CHANNELS} channels")
+    _require(value.get("bits", 8) in {8, 16}, "bits")
     _require(isinstance(mean, list) and len(mean) == shape[0] and all(map(_is_number, mean)), "mean")
     _require(value.get("resize", "pad") in {"pad", "crop", "stretch"}, "resize")
     bounds = value.get("value_range")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+PIXELS_AT_ONCE = 1 << 24
+"""Numbers of masks that are looked at together, at most: a split's are read in parts."""
 
 
 def accuracy(predicted: npt.NDArray[np.integer], labels: npt.NDArray[np.integer]) -> float:
@@ -41,3 +46,36 @@ def token_metrics(loss: float, bytes_per_token: float | None) -> dict[str, float
     if bytes_per_token is not None:
         found["bits_per_byte"] = loss / math.log(2.0) / bytes_per_token
     return found
+
+
+def confusion(predicted: npt.NDArray[Any], actual: npt.NDArray[Any], classes: int) -> Ints:
+    """Pixels by true class (rows) and predicted one (columns), int64 [K, K]; a true class of K or more does not count.
+
+    Args:
+        predicted, actual: of one shape.
+    """
+    valid = actual < classes
+    cells = actual[valid].astype(np.int64) * classes + predicted[valid]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def class_ious(both: npt.NDArray[Any], actual: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> Floats:
+    """Intersection over union of each class, [..., K]; NaN where neither mask has the class.
+
+    Args:
+        both, actual, predicted: pixels of each class in both masks, in the true and in the predicted one.
+    """
+    union = actual + predicted - both
+    return np.where(union > 0, both / np.maximum(union, 1), np.nan)
+
+
+def mean_of_classes(scores: Floats) -> Floats:
+    """Mean over the classes that have a score, [..., K] -> [...]; NaN where none has."""
+    defined = np.isfinite(scores)
+    count = defined.sum(axis=-1)
+    return np.where(count > 0, np.where(defined, scores, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan)
+
+
+def mean_iou(counts: Ints) -> float:
+    """Mean IoU of a confusion, [K, K]."""
+    return float(mean_of_classes(class_ious(np.diag(counts), counts.sum(axis=1), counts.sum(axis=0))))

@@ -1,9 +1,12 @@
 """Models: one file each, a plain `nn.Module` that knows nothing of the trainer.
 
 A model file defines `Settings`, a `Section` with the model's own keys, and `build(settings, signature) -> nn.Module`.
-To add one: write the file, add its name to `MODELS` in `params/choices.py`. One that reads only the beginning of a text
-says so by a function `reads(settings, signature) -> int`, in tokens. A module whose parameters of several axes are no
-matrices but factors of single features names them in a class attribute, `elementwise`: they are not decayed.
+To add one: write the file, add its name to `MODELS` in `params/choices.py`. More functions of a module, where it needs
+them: `reads(settings, signature) -> int`, tokens of a text, of a model that reads only the beginning;
+`settle(settings, signature) -> settings`, what another library's release decides, written out for the checkpoint;
+`notes(settings, signature)`, lines on how pretrained weights are fed; those of `training.pretrained.load`. A module
+whose parameters of several axes are no matrices but factors of single features names them in a class attribute,
+`elementwise`: they are not decayed.
 """
 
 from __future__ import annotations
@@ -31,6 +34,28 @@ def build_model(settings: Section, signature: Signature) -> nn.Module:
     name = str(getattr(settings, "name", ""))
     module = load_module("model", name, MODELS)
     return cast(nn.Module, module.build(settings, signature))
+
+
+def settled_settings(settings: Section, signature: Signature) -> Section:
+    """The `model` section as a checkpoint keeps it: what a library's release decides is written out.
+
+    Raises:
+        UserError: if the model is not for such data.
+    """
+    module = load_module("model", str(getattr(settings, "name", "")), MODELS)
+    settle = getattr(module, "settle", None)
+    return settings if settle is None else cast(Section, settle(settings, signature))
+
+
+def pretraining_notes(settings: Section, signature: Signature) -> list[str]:
+    """Lines on how the data are fed to pretrained weights.
+
+    Raises:
+        UserError: if the model is not for such data.
+    """
+    module = load_module("model", str(getattr(settings, "name", "")), MODELS)
+    notes = getattr(module, "notes", None)
+    return [] if notes is None else list(notes(settings, signature))
 
 
 def tokens_read(settings: Section, signature: Signature) -> int | None:

@@ -7,25 +7,26 @@ may read the beginning alone, while a linear model beside it weighs the words of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from samebits.base.errors import UserError
-from samebits.models.layers.attention import attend
-from samebits.models.layers.bag_of_words import BagOfWords
-from samebits.models.layers.dropout import Dropout, replace_dropout
-from samebits.models.layers.pooling import first_tokens, mean_of_tokens, used_tokens
+from samebits.models.layers.text_encoder import (
+    TextEncoder,
+    adapt,
+    depth,
+    new_layers,
+    register_attention,
+    tokens_of_encoder,
+)
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
 
-_ATTENTION = "samebits"
-_LAYER = re.compile(r"encoder\.encoder\.layer\.(\d+)\.")
-_FOREIGN = re.compile(r"^(bert|model|encoder\.model)\.(?=(embeddings|encoder)\.)")
-_UNUSED = re.compile(r"^(pooler|cls|classifier)\.|position_ids$")
+__all__ = ["Settings", "adapt", "build", "depth", "new_layers", "reads", "require_config"]
+
 _SHAPE = {
     "num_hidden_layers": "layers",
     "hidden_size": "width",
@@ -75,64 +76,34 @@ class Settings(Section):
     words: bool = False
 
 
-def attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    **_: object,
-) -> tuple[Tensor, None]:
-    """`attend` as `transformers` calls it: the heads behind the positions, [N, L, heads, D], and no weights."""
-    return attend(query, key, value, attention_mask, dropout=dropout).transpose(1, 2).contiguous(), None
+def _network(settings: Settings, vocabulary: int, pad: int | None, outputs: int) -> TextEncoder:
+    from transformers import BertConfig, BertModel
 
-
-class Bert(nn.Module):
-    """Tokens [N, L], int64 -> outputs [N, K].
-
-    Args:
-        pad: the token that is not looked at; None where rows are full.
-    """
-
-    def __init__(self, settings: Settings, vocabulary: int, pad: int | None, outputs: int) -> None:
-        from transformers import AttentionInterface, BertConfig, BertModel
-
-        super().__init__()
-        config = BertConfig(
-            vocab_size=vocabulary,
-            hidden_size=settings.width,
-            num_hidden_layers=settings.layers,
-            num_attention_heads=settings.heads,
-            intermediate_size=settings.hidden,
-            hidden_dropout_prob=settings.dropout,
-            attention_probs_dropout_prob=settings.attention_dropout,
-            max_position_embeddings=settings.positions,
-            type_vocab_size=settings.token_types,
-            pad_token_id=pad,
-        )
-        AttentionInterface.register(_ATTENTION, attention)
-        config._attn_implementation = _ATTENTION
-        self.pad = pad
-        self.pooling = settings.pooling
-        self.reads = settings.reads
-        self.encoder = BertModel(config, add_pooling_layer=False)
-        replace_dropout(self.encoder)
-        self.dropout = Dropout(settings.dropout)
-        self.head = nn.Linear(settings.width, outputs)
-        nn.init.normal_(self.head.weight, std=config.initializer_range)
-        nn.init.zeros_(self.head.bias)
-        self.words = BagOfWords(vocabulary, pad, outputs) if settings.words else None
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        whole = tokens
-        tokens = tokens if self.reads is None else first_tokens(tokens, self.reads, self.pad)
-        used = used_tokens(tokens, self.pad)
-        # [N, 1, 1, L]: a mask of four axes is taken as it is, whatever version of the library.
-        states = self.encoder(input_ids=tokens, attention_mask=used[:, None, None, :]).last_hidden_state
-        pooled = mean_of_tokens(states, used) if self.pooling == "mean" else states[:, 0]
-        outputs: Tensor = self.head(self.dropout(pooled))
-        return outputs if self.words is None else outputs.float() + self.words(whole)
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=settings.width,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=settings.hidden,
+        hidden_dropout_prob=settings.dropout,
+        attention_probs_dropout_prob=settings.attention_dropout,
+        max_position_embeddings=settings.positions,
+        type_vocab_size=settings.token_types,
+        pad_token_id=pad,
+    )
+    config._attn_implementation = register_attention()
+    return TextEncoder(
+        BertModel(config, add_pooling_layer=False),
+        width=settings.width,
+        vocabulary=vocabulary,
+        pad=pad,
+        outputs=outputs,
+        dropout=settings.dropout,
+        initial_std=config.initializer_range,
+        pooling=settings.pooling,
+        reads=settings.reads,
+        words=settings.words,
+    )
 
 
 def reads(settings: Settings, signature: Signature) -> int:
@@ -141,8 +112,7 @@ def reads(settings: Settings, signature: Signature) -> int:
     Raises:
         UserError: for other data.
     """
-    length = signature.tokens.length
-    return length if settings.reads is None else min(settings.reads, length)
+    return tokens_of_encoder(settings.reads, signature)
 
 
 def build(settings: Settings, signature: Signature) -> nn.Module:
@@ -164,17 +134,7 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         )
     # Where no text is longer than that, it reads all: an exported encoder then need not fill shorter ones up.
     settings = settings.model_copy(update={"reads": read if read < tokens.length else None})
-    return Bert(settings, tokens.vocabulary, tokens.pad, signature.outputs)
-
-
-def adapt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a BertModel or of a model around one under our names; its pooler and its head are left out."""
-    if any(name.startswith("encoder.encoder.") for name in weights):
-        return dict(weights)
-    found = {_FOREIGN.sub("", name): value for name, value in weights.items()}
-    # Weights of before 2019 call the scale and shift of a normalisation gamma and beta.
-    found = {name.replace(".gamma", ".weight").replace(".beta", ".bias"): value for name, value in found.items()}
-    return {f"encoder.{name}": value for name, value in found.items() if not _UNUSED.search(name)}
+    return _network(settings, tokens.vocabulary, tokens.pad, signature.outputs)
 
 
 def require_config(config: Mapping[str, Any], settings: Settings, signature: Signature, label: str) -> None:
@@ -220,11 +180,3 @@ def require_config(config: Mapping[str, Any], settings: Settings, signature: Sig
     if problems:
         told = [f"transfer.weights {label} and params.yaml differ; in its config.json", *problems]
         raise UserError("\n  ".join(told), "; ".join(fixes))
-
-
-def depth(name: str) -> int | None:
-    """Number of a parameter's layer: 0 for embeddings, k + 1 for block k; None for the head, which is above all."""
-    if name.startswith(("head.", "words.")):
-        return None
-    layer = _LAYER.match(name)
-    return int(layer.group(1)) + 1 if layer else 0

@@ -12,11 +12,11 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from samebits.models.layers.flip_tta import flip_tta
+from samebits.models.layers.pixels import Pixels
 from samebits.params.section import Section
 from samebits.signature.image import ImageInputs
 from samebits.signature.signature import Signature
@@ -60,24 +60,6 @@ class Settings(Section):
     stem: Literal["imagenet", "small"] = "imagenet"
     dropout: float = Field(default=0.2, ge=0.0, lt=1.0)
     mirror: bool = False
-
-
-class Pixels(nn.Module):
-    """From the data's own normalisation to that of the published net, which frozen layers rely on."""
-
-    scale: Tensor
-    offset: Tensor
-
-    def __init__(self, images: ImageInputs) -> None:
-        super().__init__()
-        mean, std = (torch.tensor(values, dtype=torch.float64) for values in (images.mean, images.std))
-        # A constant channel was divided by 1.
-        std[std == 0] = 1.0
-        self.register_buffer("scale", (std / _SPREAD).float().view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("offset", ((mean - _GREY) / _SPREAD).float().view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale + self.offset
 
 
 class Convolution(nn.Module):
@@ -146,7 +128,7 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         channels, height, width = images.shape
         size = (height, width)
-        self.pixels = Pixels(images)
+        self.pixels = Pixels(images, [_GREY] * channels, [_SPREAD] * channels)
         self.stem = Convolution(channels, _STEM, size, kernel=3, stride=2 if settings.stem == "imagenet" else 1)
         blocks: list[Block] = []
         before, size = _STEM, self.stem.size
@@ -197,6 +179,11 @@ def adapt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         layer, _, kind = name.rpartition(".")
         found[f"{names[layer]}.{kind}" if layer in names else name] = value
     return found
+
+
+def new_layers(network: nn.Module) -> set[str]:
+    """The head, and the first layer, which other channels change."""
+    return {"head", "stem.conv"}
 
 
 def depth(name: str) -> int | None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from samebits.base.errors import UserError
 from samebits.base.own_code import error_line, load_own
+from samebits.models.layers.trial import computed
 from samebits.params.own import OwnFile, OwnName
 from samebits.params.section import Section
 from samebits.preprocess import build_preprocess
@@ -76,17 +77,10 @@ def _try_out(model: nn.Module, name: str, signature: Signature) -> None:
     alike = {wanted, (*wanted, 1)} if signature.outputs == 1 and len(wanted) == 1 else {wanted}  # nn.Linear(…, 1)
     given = f"{signature.inputs.batch}, here {list(inputs.shape)}"
     takes = f"its forward is given {given}, and has to give {list(wanted)}"
-    strict, training = torch.get_deterministic_debug_mode(), model.training
-    # What it draws and where it is not deterministic is the training's matter.
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.set_deterministic_debug_mode("default")
-        try:
-            found = model.eval()(inputs)
-        except Exception as error:
-            raise UserError(f"{name} cannot compute two samples: {error_line(error)}", takes) from error
-        finally:
-            torch.set_deterministic_debug_mode(strict)
-            model.train(training)
+    try:
+        found = computed(model, inputs)
+    except Exception as error:
+        raise UserError(f"{name} cannot compute two samples: {error_line(error)}", takes) from error
     if not isinstance(found, Tensor) or tuple(found.shape) not in alike:
         shown = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{name} gives {shown} for two samples", takes)

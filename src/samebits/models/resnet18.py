@@ -1,5 +1,5 @@
 """ResNet-18: see `layers/resnet.py`."""
 
-from samebits.models.layers.resnet import Settings, build, depth, published
+from samebits.models.layers.resnet import Settings, build, depth, new_layers, published
 
-__all__ = ["Settings", "build", "depth", "published"]
+__all__ = ["Settings", "build", "depth", "new_layers", "published"]

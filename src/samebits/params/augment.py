@@ -17,10 +17,10 @@ class AugmentParams(Section):
         scale: largest relative change of size, uniform in [1 - scale, 1 + scale].
         shear: largest shear in degrees, uniform in [-shear, shear].
         resized_crop: random resized crop (Szegedy et al., 2014): a part of the image of at least this share of its
-            area, with sides 3:4 to 4:3, enlarged to the whole size; 1 is off.
+            area, with sides 3:4 to 4:3 relative to the image's, enlarged to the whole size; 1 is off.
         brightness: largest relative change of brightness, uniform in [1 - brightness, 1 + brightness].
         contrast: likewise of the distance to the image's mean grey.
-        saturation: likewise of the distance to each pixel's own grey; nothing for images of one channel.
+        saturation: likewise of the distance to each pixel's own grey; nothing for images of other than three channels.
         erase: side in pixels of a square set to the mean pixel at a random place; 0 is off.
         mixup: mix each image and its label with another's of the batch (Zhang et al., 2018), in a share drawn from
             Beta(mixup, mixup); 0 is off. For classes only.

@@ -10,6 +10,7 @@ MODELS = {
         "convnet",
         "efficientnet_lite0",
         "embedding_bag",
+        "encoder",
         "gpt",
         "mlp",
         "own",
@@ -18,8 +19,14 @@ MODELS = {
         "resnet50",
         "resnet9",
         "tabular",
+        "timm",
+        "torchvision",
+        "unet",
     )
 }
 """A model's file has its name: dvc.yaml depends on `models/${model.name}.py`."""
 
-TASKS = {name: f"samebits.tasks.{name}" for name in ("classification", "language_model", "multilabel", "regression")}
+TASKS = {
+    name: f"samebits.tasks.{name}"
+    for name in ("classification", "language_model", "multilabel", "regression", "segmentation")
+}

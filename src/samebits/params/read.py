@@ -16,7 +16,7 @@ _MOST_LINES = 100
 
 _RENAMED = {
     "data.bad_limit": "data.max_rejected_fraction",
-    "data.image.size": "data.image.resolution",
+    "data.image.size": "data.image.resolution: one number, or [height, width]",
     "data.table.target_kind": "data.target_kind",
     "data.table.split": "data.split_column",
     "data.text.given": "data.split_column",
@@ -169,6 +169,10 @@ def _names_of(model: type[BaseModel]) -> tuple[object, ...]:
     return tuple(getattr(field.annotation, "__args__", ())) if field else ()
 
 
+_YAML_WORDS = {None: "null", True: "true", False: "false"}
+
+
 def _short(value: object) -> str:
-    text = repr(value)
+    """As params.yaml has it."""
+    text = _YAML_WORDS[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

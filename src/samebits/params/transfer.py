@@ -18,15 +18,16 @@ class TransferParams(Section):
     """Pretrained weights, frozen parts, and learning rates by layer.
 
     Attributes:
-        weights: null for random weights; else `imagenet` (torchvision's, for a resnet), a card of data/catalog of
-            `format: weights`, a .safetensors file of your own below data/raw, a folder there as `save_pretrained`
-            writes it, or a model of the Hugging Face hub as ORGANISATION/NAME; the last two for `bert`.
+        weights: null for random weights; else `imagenet` (torchvision's, for `torchvision` and the resnets), a card of
+            data/catalog of `format: weights`, a .safetensors file of your own below data/raw, a folder there with
+            config.json and model.safetensors, or a model of the Hugging Face hub as ORGANISATION/NAME; the last two for
+            `bert`, `encoder` and `timm`.
         revision: of a model of the hub, the commit: 40 hex digits.
         sha256: of the weights file. The result depends on it, so it stands here; without it, a message names it.
         freeze: names of parameters that are not trained, with `*` and `?`, such as `layer1.*`. Where all of a layer is
             frozen, the statistics of its batch normalisation are, too.
         layer_decay: the learning rate of each layer is that of the layer above it, times this (for models that
-            number their layers: resnet18, 34 and 50, efficientnet_lite0, bert, mlp).
+            number their layers: resnet18, 34 and 50, torchvision, timm, efficientnet_lite0, bert, encoder, mlp).
         head_lr: learning rate of parameters that the weights do not hold, such as a new head, as a multiple.
         rates: learning rates of parameters by name, with `*` and `?`, as multiples in place of those of `layer_decay`
             and `head_lr`; of several patterns that fit, the last holds.

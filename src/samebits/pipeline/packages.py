@@ -22,6 +22,7 @@ from typing import Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.files import write_bytes
+from samebits.base.git import git_bytes
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_yaml import param_at, read_pipeline
 
@@ -139,6 +140,8 @@ def write_packages(workspace: Path, say: Callable[[str], None]) -> None:
         UserError: if a package is not installed, or a file cannot be read.
     """
     file = workspace / PACKAGES
+    if not file.is_file() and (committed := git_bytes(workspace, "show", f"HEAD:./{PACKAGES}", check=False)):
+        write_bytes(file, committed)  # what models need that params.yaml does not name stands nowhere else
     before = read_yaml(file) if file.is_file() else {}
     keys = {stage: entry.params.get(PACKAGES, ()) for stage, entry in read_pipeline(workspace).items()}
     after = _as_installed(workspace, before, {key for each in keys.values() for key in each})

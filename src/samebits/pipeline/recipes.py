@@ -38,25 +38,38 @@ def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
         hint = f"did you mean {guess}? " if guess else ""
         raise UserError(f"there is no recipe {name!r}", f"{hint}known: {', '.join(known)}")
     file = workspace / "params.yaml"
-    read_yaml(file)  # names the line of a broken file
+    values = parse_params({**kept_values(file), **read_yaml(path)}, f"recipes/{name}.yaml").dump()
+    hints = list(_pin_weights(values["transfer"], workspace, name))
+    source = values["data"]["source"]
+    if source.startswith("data/raw/") and not (workspace / source).exists():
+        hints.append(f"but first set data.source to your own file or folder: {source} does not exist")
+    write_bytes(file, with_values(file, values).encode())
+    say(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
+    for hint in hints:
+        say(hint)
+
+
+def kept_values(file: Path) -> dict[str, Any]:
+    """What params.yaml says of how a run is made; another recipe leaves it as it is."""
+    return {key: value for key, value in read_yaml(file).items() if key in _KEPT}
+
+
+def with_values(file: Path, values: Mapping[str, Any]) -> str:
+    """The text of params.yaml with these values and no others; its comments and the notation of what is equal stay.
+
+    Raises:
+        UserError: naming the line of a broken file.
+    """
+    read_yaml(file)
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 1 << 16  # a line of the user's stays one line
     yaml.representer.add_representer(type(None), _represent_null)
     params = yaml.load(file.read_text(encoding="utf-8"))
-    kept = {key: params[key] for key in _KEPT if key in params}
-    values = parse_params({**kept, **read_yaml(path)}, f"recipes/{name}.yaml").dump()
-    hints = list(_pin_weights(values["transfer"], workspace, name))
-    source = values["data"]["source"]
-    if source.startswith("data/raw/") and not (workspace / source).exists():
-        hints.append(f"but first set data.source to your own file or folder: {source} does not exist")
     assign(params, values)
     buffer = io.StringIO()
     yaml.dump(params, buffer)
-    write_bytes(file, buffer.getvalue().encode())
-    say(f"params.yaml now follows recipes/{name}.yaml; run it: dvc repro")
-    for hint in hints:
-        say(hint)
+    return buffer.getvalue()
 
 
 def _pin_weights(transfer: dict[str, Any], workspace: Path, recipe: str) -> Iterator[str]:

@@ -46,7 +46,7 @@ class ArrayInputs(InputKind):
         return self
 
     @property
-    def served_dtype(self) -> str:  # type: ignore[override]
+    def served_dtype(self) -> str:
         return _SERVED.get(self.stored_dtype, "float32")
 
     @property

@@ -23,9 +23,9 @@ Decode = Callable[[list[int]], str]
 
 @dataclass(frozen=True)
 class Preview:
-    """A stored sample for people: an image, uint8 [C, H, W], or a text."""
+    """A stored sample for people: an image, uint8 or uint16 [C, H, W], or a text."""
 
-    image: npt.NDArray[np.uint8] | None = None
+    image: Array | None = None
     text: str = ""
 
 
@@ -51,7 +51,6 @@ class InputKind(Section):
 
     Attributes:
         input_name: of the input in exported files.
-        served_dtype: numpy's name of its type there.
         models: for the message to someone whose model takes another kind.
         predict: a command for the summary.
         batch: for people, what a model gets.
@@ -62,7 +61,6 @@ class InputKind(Section):
     """
 
     input_name: ClassVar[str]
-    served_dtype: ClassVar[str]
     models: ClassVar[str]
     predict: ClassVar[str]
     batch: ClassVar[str]
@@ -79,6 +77,11 @@ class InputKind(Section):
     def row_dtype(self) -> str:
         """numpy's name of the type of a stored sample, little-endian."""
         raise NotImplementedError
+
+    @property
+    def served_dtype(self) -> str:
+        """numpy's name of the type of the input in exported files: torch computes little in uint16."""
+        return "int32" if self.row_dtype == "<u2" else np.dtype(self.row_dtype).name
 
     @property
     def described(self) -> str:
@@ -157,6 +160,8 @@ class TargetKind(Section):
         decided: what a sample gets by its answer, for messages.
         predict: a command for the summary, where it is not that of the inputs.
         mixes: whether mixup can mix it.
+        moves: whether it moves with the image: augmentation does to it what it does to the places of pixels.
+        counted: what `class_counts` counts.
         generates: whether a model of it is exported with a cache, to write one step after the other.
     """
 
@@ -168,6 +173,8 @@ class TargetKind(Section):
     decided: ClassVar[str] = "answer"
     predict: ClassVar[str] = ""
     mixes: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
+    counted: ClassVar[str] = "samples"
     generates: ClassVar[bool] = False
 
     @classmethod

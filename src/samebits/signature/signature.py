@@ -18,6 +18,7 @@ from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
 from samebits.signature.kind import InputKind, TargetKind
 from samebits.signature.labels import LabelsTarget
+from samebits.signature.mask import MaskTarget
 from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import TableInputs
@@ -26,7 +27,8 @@ from samebits.signature.vector import VectorTarget
 
 Inputs = Annotated[ImageInputs | TokenInputs | TableInputs | ArrayInputs, Field(discriminator="kind")]
 Target = Annotated[
-    ClassTarget | LabelsTarget | NumberTarget | VectorTarget | NextTokenTarget, Field(discriminator="kind")
+    ClassTarget | LabelsTarget | MaskTarget | NumberTarget | VectorTarget | NextTokenTarget,
+    Field(discriminator="kind"),
 ]
 
 TARGETS: dict[str, type[TargetKind]] = {

@@ -70,7 +70,6 @@ class TableInputs(InputKind):
     encoding: str | None = None
 
     input_name: ClassVar[str] = "rows"
-    served_dtype: ClassVar[str] = "float32"
     models: ClassVar[str] = "tabular"
     predict: ClassVar[str] = "samebits predict ROWS.csv"
     batch: ClassVar[str] = "rows, float [N, numbers + indicators + categories]"

@@ -38,7 +38,6 @@ class TokenInputs(InputKind):
     tokenizer_sha256: str
     column: str | None = Field(default=None, exclude_if=lambda value: value is None)
     input_name: ClassVar[str] = "tokens"
-    served_dtype: ClassVar[str] = "int32"
     models: ClassVar[str] = "bert or embedding_bag for classes, gpt for a language model"
     predict: ClassVar[str] = "samebits predict --text TEXT"
     batch: ClassVar[str] = "tokens, int64 [N, L]"

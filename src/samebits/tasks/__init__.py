@@ -22,16 +22,21 @@ from samebits.signature.signature import Signature
 class Task(Protocol):
     """The interface of a task for the training loop, evaluation and export.
 
-    `loss` is what is minimised; `metric_sums` gives sums over a batch, so that a mean over any number of batches and
-    processes is the sum of sums over the sum of counts.
+    `loss` is what is minimised, a mean over what `count` counts; `metric_sums` gives sums over it. So the loss of
+    several parts of a batch, and a mean over any number of batches and processes, are those of the whole.
     """
+
+    def count(self, targets: Tensor) -> int:
+        """What `loss` is a mean over, and `metric_sums` sums over: samples, or the valid positions in them. Where there
+        are none, both are 0."""
+        return len(targets)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The training objective, the mean over the batch, as a scalar tensor."""
         ...
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Sums over the samples of a batch of each metric, `loss` among them, as scalar tensors."""
+        """Sums over a batch of each metric, `loss` among them, as scalar tensors."""
         ...
 
     def postprocess(self, outputs: Tensor) -> Tensor:
@@ -44,7 +49,8 @@ class DerivesMetrics(Protocol):
     """A task some of whose metrics are functions of the means of others, as the perplexity is of the loss."""
 
     def derived_metrics(self, means: Mapping[str, float]) -> dict[str, float]:
-        """More metrics, from the means of those that `metric_sums` sums."""
+        """More metrics, from the means of those that `metric_sums` sums; one whose name begins with `_` is for these
+        alone."""
         ...
 
 

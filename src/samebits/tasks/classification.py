@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from samebits.signature.signature import Signature
+from samebits.tasks import Task
 from samebits.tasks.class_weights import ClassWeights
 from samebits.tasks.ensemble import flatten_ensemble
 
@@ -30,7 +31,7 @@ class Settings(ClassWeights):
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Task):
     """Logits [N, K] against class indices [N], int64, or in training their shares [N, K], float32.
 
     Attributes:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from samebits.metrics.scores import token_metrics
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
+from samebits.tasks import Task
 
 TARGET = "next_token"
 
@@ -23,7 +24,7 @@ class Settings(Section):
 
 
 @dataclass(frozen=True)
-class LanguageModel:
+class LanguageModel(Task):
     """Scores [N, L, V] against the tokens that follow, int64 [N, L]. All rows are full, so all weigh the same.
 
     Attributes:

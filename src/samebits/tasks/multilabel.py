@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from samebits.signature.signature import Signature
+from samebits.tasks import Task
 from samebits.tasks.class_weights import ClassWeights
 from samebits.tasks.ensemble import flatten_ensemble
 
@@ -24,7 +25,7 @@ class Settings(ClassWeights):
 
 
 @dataclass(frozen=True)
-class MultiLabel:
+class MultiLabel(Task):
     """Logits [N, K] (of an ensemble in training, [N, members, K]) against labels [N, K], uint8.
 
     Attributes:

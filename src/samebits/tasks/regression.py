@@ -15,6 +15,7 @@ from samebits.params.section import Section
 from samebits.signature.number import NumberTarget
 from samebits.signature.signature import Signature
 from samebits.signature.vector import VectorTarget
+from samebits.tasks import Task
 from samebits.tasks.ensemble import flatten_ensemble
 
 TARGET = ("number", "vector")
@@ -34,7 +35,7 @@ class Settings(Section):
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(Task):
     """Standardised outputs [N] or [N, 1] (of an ensemble in training, [N, members]) against targets [N], in their own
     unit.
 

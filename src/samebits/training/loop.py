@@ -38,6 +38,7 @@ from samebits.training.profiler import Profiler
 from samebits.training.resume.state import TrainingState
 
 _VALIDATION_BATCH = 500
+_COUNT = "count"  # beside the sums of the metrics
 
 _IMAGE_AXES = 4
 """Axes of a batch of images: [N, C, H, W]."""
@@ -175,6 +176,8 @@ class Training:
         samples = batch.inputs.to(self.device, non_blocking=True).split(self.micro_batch_size)
         targets = batch.targets.to(self.device, non_blocking=True).split(self.micro_batch_size)
 
+        counted = max(1, self.task.count(batch.targets))
+
         def run(index: int) -> torch.Tensor:
             determinism.seed_torch(self.seed, determinism.STEP, state.step, index)
             with profiler("forward"):
@@ -184,7 +187,7 @@ class Training:
                 with self._autocast():
                     outputs = forward(inputs)
                     loss = self.task.loss(outputs, wanted)
-                loss = loss * (len(targets[index]) / len(batch.targets))
+                loss = loss * (self.task.count(targets[index]) / counted)
             with profiler("backward"):
                 (state.scaler.scale(loss) if state.scaler else loss).backward()
             return loss.detach().double()
@@ -257,7 +260,7 @@ class Training:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Metrics of the validation split, means over its samples, in the precision of training.
+        """Metrics of the validation split, means over what the task counts, in the precision of training.
 
         The batches are divided among the processes; the sums of the batches are added in their order.
         """
@@ -272,7 +275,9 @@ class Training:
                 continue
             with self._autocast():
                 outputs = model(self._inputs(batch.inputs.to(self.device)))
-            rows[number] = self.task.metric_sums(outputs, batch.targets.to(self.device))
+            targets = batch.targets.to(self.device)
+            counted = torch.tensor(self.task.count(targets), device=self.device)
+            rows[number] = {_COUNT: counted, **self.task.metric_sums(outputs, targets)}
         names = sorted(next(iter(rows.values()), {}))
         sums = torch.zeros(count, len(names), dtype=torch.float64, device=self.device)
         for number, row in rows.items():
@@ -280,8 +285,11 @@ class Training:
         total = torch.zeros(len(names), dtype=torch.float64, device=self.device)
         for row_sums in group.all_reduce(sums):
             total += row_sums
-        means = {name: value / len(self.validation) for name, value in zip(names, total.tolist(), strict=True)}
-        return means | (self.task.derived_metrics(means) if isinstance(self.task, DerivesMetrics) else {})
+        values = dict(zip(names, total.tolist(), strict=True))
+        whole = max(1.0, values.pop(_COUNT))
+        means = {name: value / whole for name, value in values.items()}
+        derived = self.task.derived_metrics(means) if isinstance(self.task, DerivesMetrics) else {}
+        return {name: value for name, value in means.items() if not name.startswith("_")} | derived
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from samebits.base.files import csv_bytes, remove_unfinished, write_bytes, write
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_files, save_checkpoint
 from samebits.checkpoints.tied import named_weights
 from samebits.data.loading.prepared import DatasetInfo
+from samebits.models import settled_settings
 from samebits.params.section import Section
 from samebits.pipeline.context import StageContext
 from samebits.training.loop import Training
@@ -29,7 +30,7 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     require_finite_state(not_finite(weights, state.unbounded), epoch * steps)
     config = CheckpointConfig(
         task=task.model_dump(),
-        model=model.model_dump(),
+        model=settled_settings(model, info.signature).model_dump(),
         signature=info.signature,
         data_digest=info.digest,
         step=epoch * steps,

@@ -65,7 +65,8 @@ class Plan:
 
     def headline(self) -> str:
         """One line for people."""
-        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        count = torch.get_num_threads()
+        threads = f", {count} thread{'s' if count > 1 else ''}" if self.device.type == "cpu" else ""
         threads += f", {self.processes} processes" if self.processes > 1 else ""
         return (
             f"{getattr(self.model, 'name', 'model')} on {self.info.name}: {self.info.counts['train']:,} training "

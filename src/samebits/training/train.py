@@ -18,7 +18,7 @@ from samebits.compute.hardware import hardware_kind, pick_device, resolve_precis
 from samebits.compute.portable import set_portable
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
-from samebits.models import build_model, tokens_read
+from samebits.models import build_model, pretraining_notes, tokens_read
 from samebits.params.augment import AugmentParams
 from samebits.params.choices import MODELS
 from samebits.params.section import Section
@@ -226,7 +226,7 @@ def build_training(
     torchs_own = plan.weights is not None and is_torchs_own(plan.transfer, context.project.catalog)
     weights = read_weights(plan.weights, torchs_own=torchs_own) if plan.weights else None
     transfer = load_pretrained(network, plan.transfer, model_module(plan.model), weights)
-    for line in transfer.report:
+    for line in (*transfer.report, *(pretraining_notes(plan.model, info.signature) if weights else ())):
         context.say(line)
     network = network.to(plan.device)
     if settings.channels_last:

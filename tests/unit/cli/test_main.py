@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,13 @@ import samebits.cli.main as cli
 from samebits import __version__
 from samebits.base.errors import UserError
 from samebits.cli.main import main, parser
-from samebits.cli.options import find_project
+from samebits.cli.options import _warn_of_other_code, find_project, project_here
 
 SRC = Path(__file__).resolve().parents[3] / "src"
 COMMANDS = [
     "predict",
     "use",
+    "start",
     "keep",
     "ui",
     "runs",
@@ -115,6 +117,25 @@ def test_predict_needs_no_project_where_a_model_is_named(tmp_path: Path, capsys:
     message = capsys.readouterr().err
     assert "m.onnx" in message
     assert "Traceback" not in message
+
+
+def test_a_command_says_when_it_is_not_the_code_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    package = tmp_path / "src" / "samebits"
+    shutil.copytree(SRC / "samebits", package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(tmp_path)
+    _warn_of_other_code.cache_clear()
+    project_here()
+    assert capsys.readouterr().err == "", "a copy of the same code"
+    (package / "stage.py").write_text("other\n")
+    _warn_of_other_code.cache_clear()
+    project_here()
+    project_here()
+    said = capsys.readouterr().err
+    assert said.count("the project here has other code (1 of") == 1
+    assert "as stage.py" in said
 
 
 def test_predict_passes_its_options_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,9 @@ def brightness_model(path: Path, shape: tuple[int, int, int] = (1, 8, 8), mean: 
     """Softmax over the brightness of the left half, the right half, and the top quarter."""
     channels, height, width = shape
     weights = np.zeros((channels, height, width, 3), dtype=np.float32)
-    weights[:, :, : width // 2, 0] = weights[:, :, width // 2 :, 1] = 1 / 255
-    weights[:, : height // 4, :, 2] = 1 / 255
+    deep = metadata.get("preprocessing", {}).get("bits") == 16
+    weights[:, :, : width // 2, 0] = weights[:, :, width // 2 :, 1] = 1 / (65535 if deep else 255)
+    weights[:, : height // 4, :, 2] = 1 / (65535 if deep else 255)
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
@@ -34,7 +35,7 @@ def brightness_model(path: Path, shape: tuple[int, int, int] = (1, 8, 8), mean: 
             helper.make_node("Softmax", ["logits"], ["probabilities"]),
         ],
         "brightness",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *shape])],
+        [helper.make_tensor_value_info("images", TensorProto.INT32 if deep else TensorProto.UINT8, ["batch", *shape])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3])],
         [helper.make_tensor("weights", TensorProto.FLOAT, [channels * height * width, 3], weights.ravel())],
     )
@@ -109,6 +110,37 @@ def test_deep_images_are_scaled_as_in_training(tmp_path: Path) -> None:
     assert found.classes[0][0] == "left"
     with pytest.raises(UserError, match="no range of their own"):
         classify([tmp_path / "a.tiff"], model=brightness_model(tmp_path / "other.onnx"))
+
+
+def test_16_bits_are_served_as_they_are(tmp_path: Path) -> None:
+    inputs = {"shape": [1, 8, 12], "mean": [0.1], "bits": 16}
+    model = brightness_model(tmp_path / "model.onnx", (1, 8, 12), preprocessing=inputs)
+    pixels = left_bright()[:, :12].astype(np.uint16) * 257
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", pixels)
+    first, second = classify([tmp_path / "a.png", tmp_path / "a.npy"], model=model)
+    assert first.classes[0][0] == "left"
+    assert first.classes == second.classes
+    assert "its background is light" in first.notes[0]
+    assert classify([tmp_path / "a.png"], model=model, invert=True)[0].classes[0][0] == "right"
+    np.save(tmp_path / "dark.npy", 65535 - pixels)
+    assert classify([tmp_path / "dark.npy"], model=model)[0].notes == ()
+    Image.fromarray(left_bright()).save(tmp_path / "shallow.png")
+    with pytest.raises(UserError, match="it has 8 bits, not 16"):
+        classify([tmp_path / "shallow.png"], model=model)
+
+
+def test_arrays_of_many_channels(tmp_path: Path) -> None:
+    model = brightness_model(tmp_path / "model.onnx", (5, 8, 12))
+    pixels = np.repeat(left_bright()[None, :8, :12], 5, axis=0)
+    np.save(tmp_path / "first.npy", pixels)
+    np.save(tmp_path / "last.npy", pixels.transpose(1, 2, 0))
+    first, last = classify([tmp_path / "first.npy", tmp_path / "last.npy"], model=model)
+    assert first.classes[0][0] == "left"
+    assert first.classes == last.classes
+    np.save(tmp_path / "four.npy", pixels[:4])
+    with pytest.raises(UserError, match=r"its shape is \[4, 8, 12\], not \[height, width, 5\]"):
+        classify([tmp_path / "four.npy"], model=model)
 
 
 def test_floats_have_no_agreed_range(tmp_path: Path) -> None:
@@ -200,11 +232,16 @@ def test_bombs_and_slivers_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
 def test_models_that_cannot_be_used_name_the_fix(tmp_path: Path) -> None:
     Image.fromarray(left_bright()).save(tmp_path / "a.png")
     (tmp_path / "text.onnx").write_text("hello")
-    brightness_model(tmp_path / "four.onnx", (4, 8, 8))
+    brightness_model(tmp_path / "many.onnx", (17, 8, 8))
     strange = onnx.load(str(brightness_model(tmp_path / "bare.onnx")))
     del strange.metadata_props[:]
     onnx.save(strange, str(tmp_path / "bare.onnx"))
-    cases = {"none.onnx": "does not exist", "text.onnx": "no ONNX model", "bare.onnx": "metadata", "four.onnx": "shape"}
+    cases = {
+        "none.onnx": "does not exist",
+        "text.onnx": "no ONNX model",
+        "bare.onnx": "metadata",
+        "many.onnx": "1 to 16 channels",
+    }
     for name, message in cases.items():
         with pytest.raises(UserError, match=message):
             classify([tmp_path / "a.png"], model=tmp_path / name)

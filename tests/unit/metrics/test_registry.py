@@ -53,7 +53,19 @@ def test_what_decides_by_default() -> None:
     assert pick_metric({"log_loss": 1.0, "macro_f1": 0.5, "accuracy": 0.5}) == "accuracy"
     assert pick_metric({"bias": 1.0, "mae": 1.0, "rmse": 1.0}) == "rmse"
     assert pick_metric({"calibration_error": 0.1, "bias": 0.1, "median_absolute_error": 0.1}) is None
-    assert headlines() == {*("accuracy", "macro_f1", "micro_f1", "log_loss", "r2", "rmse", "rmse_in_std", "perplexity")}
+    assert pick_metric({"pixel_log_loss": 1.0, "pixel_accuracy": 0.5, "mean_iou": 0.5}) == "mean_iou"
+    assert headlines() == {
+        "accuracy",
+        "macro_f1",
+        "micro_f1",
+        "log_loss",
+        "r2",
+        "rmse",
+        "rmse_in_std",
+        "perplexity",
+        "mean_iou",
+        "pixel_accuracy",
+    }
 
 
 def test_a_name_that_two_kinds_of_target_share_is_better_at_the_same_end() -> None:

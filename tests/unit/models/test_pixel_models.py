@@ -47,7 +47,7 @@ def _one_thread() -> None:
     ],
     ids=lambda each: each.name,
 )
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 24)])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 24), (5, 16, 64), (16, 40, 12)])
 def test_logits(settings: Any, shape: tuple[int, int, int]) -> None:
     model = build_model(settings, images(shape, 5)).eval()
     assert model(torch.randn(2, *shape)).shape == (2, 5)

@@ -50,10 +50,16 @@ def test_numbers_are_yaml_1_2(tmp_path: Path) -> None:
 
 
 WRONG = [
-    ("data.image.size", 32, "data.image.size = 32", "is now called data.image.resolution"),
+    ("data.image.size", 32, "data.image.size = 32", "is now called data.image.resolution: one number, or [height, w"),
+    ("data.image.resolution", [32], "data.image.resolution = [32]", "or two of them: [height, width]"),
+    ("data.image.resolution", [32, 4096], "data.image.resolution = [32, 4096]", "number of pixels from 4 to 2,048"),
+    ("data.image.resolution", True, "data.image.resolution = True", "number of pixels from 4 to 2,048"),
+    ("data.image.channels", 17, "data.image.channels = 17", "less than or equal to 16"),
+    ("data.image.channels", 0, "data.image.channels = 0", "greater than or equal to 1"),
+    ("data.image.bits", 12, "data.image.bits = 12", "8 or 16"),
     ("sed", 1, "sed = 1", "did you mean seed?"),
     ("seed", -1, "seed = -1", "whole number from 0"),
-    ("seed", True, "seed = True", "whole number"),
+    ("seed", True, "seed = true", "whole number"),
     ("seed", 1.5, "seed = 1.5", "whole number"),
     ("reproducibility", "strickt", "reproducibility = 'strickt'", "strict, warn, off"),
     ("task.name", "classify", "task.name = 'classify'", "must be one of classification"),
@@ -65,7 +71,7 @@ WRONG = [
     ("data.validation_fraction", 0, "data.validation_fraction = 0", "greater than 0"),
     ("train.epochs", "3", "train.epochs = '3'", "integer"),
     ("train.epochs", 0, "train.epochs = 0", "greater than or equal to 1"),
-    ("train.batch_size", None, "train.batch_size = None", "integer"),
+    ("train.batch_size", None, "train.batch_size = null", "integer"),
     ("train.optimizer", {"name": "sdg", "lr": 1.0}, "train.optimizer.name = 'sdg'", "sgd, adam, adamw"),
     ("train.optimizer", {"name": "sgd"}, "train.optimizer.lr", "missing"),
     ("train.optimizer", {"lr": 1.0}, "train.optimizer.name", "missing"),

@@ -13,6 +13,7 @@ from samebits.params.yaml_file import read_yaml
 from samebits.pipeline import packages
 from samebits.pipeline.code import code_digest
 from samebits.pipeline.packages import PACKAGES, differences, require_packages, stage_packages, write_packages
+from tests.helpers.git_repository import git, start_repository
 
 DVC = """
 stages:
@@ -142,6 +143,16 @@ def test_writing_mends_a_file_that_lacks_or_has_too_much(workspace: Path, text: 
     write_packages(workspace, lambda _: None)
     values = read_yaml(workspace / PACKAGES)
     assert values == {"numpy": "2.1", "torch": "2.14.1", "models": {"bert": {}, "own": {}}}
+
+
+def test_a_deleted_file_comes_back_with_what_other_models_need(workspace: Path) -> None:
+    start_repository(workspace)
+    git(workspace, "add", PACKAGES)
+    git(workspace, "commit", "-q", "-m", "packages")
+    (workspace / PACKAGES).unlink()
+    choose(workspace, "convnet")
+    write_packages(workspace, lambda _: None)
+    assert read_yaml(workspace / PACKAGES)["models"]["bert"] == {"transformers": "5.1"}
 
 
 def test_writing_refuses_what_is_neither_installed_nor_written(workspace: Path, install: Callable[..., None]) -> None:

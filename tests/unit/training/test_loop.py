@@ -25,6 +25,7 @@ from samebits.preprocess.image import Normalize
 from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
 from samebits.signature.signature import Signature
+from samebits.tasks import Task
 from samebits.tasks.classification import Classification
 from samebits.training.loop import Observer, OutOfMemory, Training, out_of_memory
 from samebits.training.optim.ema import ModelEma
@@ -207,7 +208,7 @@ def test_an_overflow_skips_the_update_and_lowers_the_scale() -> None:
     assert scaler.get_scale() == 2.0**9
 
 
-class BadLoss:
+class BadLoss(Task):
     """The loss of classification, and not finite at the third forward pass."""
 
     def __init__(self, value: float) -> None:
@@ -423,3 +424,40 @@ def test_a_lack_of_memory_is_told_from_other_errors(error: Exception) -> None:
         raise error
     with pytest.raises(RuntimeError, match="another"), out_of_memory():
         raise RuntimeError("another")
+
+
+class _OfValid(Classification):
+    """Labels above 2 are not counted."""
+
+    def count(self, targets: Tensor) -> int:
+        return int((targets <= 2).sum())
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self.metric_sums(outputs, targets)["loss"] / max(1, self.count(targets))
+
+    def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        valid = targets <= 2
+        return {"loss": nn.functional.cross_entropy(outputs[valid], targets[valid], reduction="sum")}
+
+
+def test_parts_of_a_batch_weigh_as_much_as_the_task_counts_in_them() -> None:
+    """Of what the targets count, parts hold different shares, some none at all: the sum is that of the whole batch."""
+    found = {}
+    for micro in (8, 4, 2, 1):
+        training = dataclasses.replace(make(micro=micro), task=_OfValid(0.0))
+        counts = [int((training.batches.batch(0).targets[at : at + micro] <= 2).sum()) for at in range(0, 8, micro)]
+        assert micro == 8 or len(set(counts)) > 1
+        run(training)
+        found[micro] = (training.state.losses, weights(training), training.validate()["loss"])
+    for micro in (4, 2, 1):
+        for part, whole in zip(found[micro], found[8], strict=True):
+            torch.testing.assert_close(torch.as_tensor(part), torch.as_tensor(whole), rtol=1e-5, atol=1e-6)
+
+
+def test_validation_is_a_mean_over_what_the_task_counts() -> None:
+    training = dataclasses.replace(make(), task=_OfValid(0.0))
+    images, labels = training.validation.samples(np.arange(10, dtype=np.int64))
+    with torch.no_grad():
+        outputs = training.state.model.eval()(training.preprocess(torch.from_numpy(images)))
+    expected = _OfValid(0.0).loss(outputs, torch.from_numpy(labels)).item()
+    assert training.validate()["loss"] == pytest.approx(expected, rel=1e-6)

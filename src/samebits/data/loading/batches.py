@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Literal
 
-from samebits.data.loading.augment import Floats, apply, draw
+from samebits.data.loading.augment import Floats, apply, apply_to_masks, draw
 from samebits.data.loading.order import Int64, bucketed, epoch_order, steps_in_epoch
 from samebits.data.loading.prepared import Split
 from samebits.data.loading.sequential import Batch
@@ -73,9 +73,12 @@ class Batches:
         """The batch of step `step` (from 0)."""
         indices = self.indices(step)
         inputs, targets = self.split.samples(indices)
-        kind = self.split.info.signature.inputs
+        kind, target = self.split.info.signature.inputs, self.split.info.signature.target
         if self.augment is not None and kind.augments:
-            inputs = apply(inputs, self._random_draws(step, self.augment), self.augment, fill=kind.fill)
+            chance = self._random_draws(step, self.augment)
+            inputs = apply(inputs, chance, self.augment, fill=kind.fill)
+            if target.moves:
+                targets = apply_to_masks(targets, chance, self.augment)
         return Batch(as_tensor(inputs), as_tensor(targets), indices)
 
     def stream(self, start: int, stop: int, workers: int = 1) -> Generator[Batch]:

@@ -4,7 +4,8 @@
       dataset.json                      signature, counts, digest, audit, the list of shards
       manifest.parquet                  id, split, target, source, sha256, shard, row of every sample
       set_aside.csv                     samples that could not be used, each with the reason
-      shards/train-00000.npy            images uint8 [n, C, H, W]; tokens uint16 [n, L]; table rows float32 [n, columns]
+      shards/train-00000.npy            images uint8 or uint16 [n, C, H, W]; tokens uint16 [n, L]; table rows
+                                        float32 [n, columns]
       shards/train-00000-targets.npy    classes int64 [n]; numbers float32 [n]; none for a language model
       tokenizer.json                    for texts
 
@@ -134,7 +135,7 @@ class Split:
         """Inputs and targets as a model learns them, in the order asked for.
 
         Returns:
-            images uint8 [n, C, H, W], tokens [n, L] cut to the longest text among them, or table rows
+            images uint8 or uint16 [n, C, H, W], tokens [n, L] cut to the longest text among them, or table rows
             float32 [n, columns]; and int64 [n], float32 [n], or the next token of each position, int64 [n, L].
         """
         rows = self.rows(indices)

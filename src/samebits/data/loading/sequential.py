@@ -1,4 +1,4 @@
-"""A split read once, in order and as it is: for validation, evaluation and export."""
+"""A split read once and as it is: for validation, evaluation and export."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Batch:
     """Samples of one step.
 
     Attributes:
-        inputs: images uint8 [B, C, H, W], tokens int32 [B, L], or table rows float32 [B, columns]; on the CPU.
+        inputs: images uint8 [B, C, H, W], or int32 of 16 bits, tokens int32 [B, L], or table rows
+            float32 [B, columns]; on the CPU.
         targets: classes int64 [B], numbers float32 [B], or next tokens int64 [B, L].
         indices: int64 [B], the samples' rows in their split.
     """
@@ -28,9 +29,19 @@ class Batch:
     indices: npt.NDArray[np.int64]
 
 
-def sequential(split: Split, batch_size: int) -> Iterator[Batch]:
-    """Every sample of a split once, in order, as it is; the last batch may be smaller."""
+def sequential(split: Split, batch_size: int, order: npt.NDArray[np.int64] | None = None) -> Iterator[Batch]:
+    """Every sample of a split once, as it is; the last batch may be smaller.
+
+    Args:
+        order: rows of the split; None: as they are stored.
+    """
+    rows = np.arange(len(split), dtype=np.int64) if order is None else order
     for start in range(0, len(split), batch_size):
-        indices = np.arange(start, min(start + batch_size, len(split)), dtype=np.int64)
+        indices = rows[start : start + batch_size]
         inputs, targets = split.samples(indices)
         yield Batch(as_tensor(inputs), as_tensor(targets), indices)
+
+
+def by_length(split: Split) -> npt.NDArray[np.int64]:
+    """Rows of a split, the shortest texts first, so that little is computed for padding; of other inputs, in order."""
+    return np.argsort(split.lengths(), kind="stable").astype(np.int64)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from samebits.data.loading.augment import augment as augment_batch
+from samebits.data.loading.augment import apply, apply_to_masks, draw
 from samebits.data.loading.order import epoch_order, steps_in_epoch
 from samebits.data.loading.prepared import Split, SplitName, open_split, read_info
 from samebits.data.loading.tensors import as_tensor
@@ -27,7 +27,8 @@ Item = tuple[torch.Tensor, torch.Tensor]
 
 
 class PreparedDataset(Dataset[Item]):
-    """A map-style dataset: item i is a sample as it is stored and its target (image uint8 [C, H, W], label int64 []).
+    """A map-style dataset: item i is a sample as it is stored and its target (image uint8 [C, H, W], or int32 where it
+    has 16 bits, label int64 []).
 
     Pickles as its arguments, so that a worker process of any start method opens the files itself.
 
@@ -138,10 +139,12 @@ class _AugmentedBatches(PreparedDataset):
     def __getitems__(self, indices: list[int]) -> Item:
         rows = np.array(indices, dtype=np.int64)
         inputs, targets = self.samples.samples(rows)
-        kind = self.samples.info.signature.inputs
+        kind, target = self.samples.info.signature.inputs, self.samples.info.signature.target
         if self.augment is not None and kind.augments:
-            fill = kind.fill
-            inputs = augment_batch(inputs, rows, self.augment, seed=self.seed, epoch=self.epoch, fill=fill)
+            chance = draw(rows, self.augment, seed=self.seed, epoch=self.epoch)
+            inputs = apply(inputs, chance, self.augment, fill=kind.fill)
+            if target.moves:
+                targets = apply_to_masks(targets, chance, self.augment)
         return as_tensor(inputs), as_tensor(targets)
 
 

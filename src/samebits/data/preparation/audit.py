@@ -21,6 +21,7 @@ from samebits.data.readers.image.near_duplicates import MOST_PAIRS, find_pairs
 from samebits.data.readers.reader import Array, Int64, Raw, Rejected
 from samebits.data.readers.sample_hashes import hash_words
 from samebits.params.data import DataParams
+from samebits.signature.signature import TARGETS
 
 NEAR_DUPLICATES = "near_duplicates.csv"
 
@@ -139,8 +140,9 @@ def facts(audited: Audited, raw: Raw, splits: Mapping[str, Int64]) -> tuple[dict
         found["imbalance"] = round(max(train) / max(1, min(train)), 2)
         if found["imbalance"] > _IMBALANCE:
             most, least = int(np.argmax(train)), int(np.argmin(train))
+            counted = TARGETS[raw.target_kind].counted
             lines.append(
-                f"audit: {raw.classes[most]} has {train[most]:,} training samples, {raw.classes[least]} "
+                f"audit: {raw.classes[most]} has {train[most]:,} training {counted}, {raw.classes[least]} "
                 f"{train[least]:,}; task.class_weights: balanced weighs them alike"
             )
         empty = {

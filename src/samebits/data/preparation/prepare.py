@@ -216,14 +216,14 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
         fixes=raw.split_fixes,
     )
     splits = {name: kept[rows] for name, rows in of_kept.items()}
-    check_splits(splits, raw.class_counts, raw.classes, settings, raw.given)
+    check_splits(splits, raw.class_counts, raw.classes, settings, raw.given, stratifies=raw.labels is not None)
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
     encoded = raw.encode(splits)
     found, lines = facts(audited, raw, splits)
     if left_open := sum(not each for each in raw.given or ()):
         lines.append(f"{left_open:,} samples have no split of the source's: data.split decides")
     drawn = set(found.get("empty_classes", ())) - set(raw.given or ())
-    if drawn and settings.split == "hash":
+    if drawn and settings.split == "hash" and raw.labels is not None:
         lines.append("audit: data.split: stratified holds out some samples of every class")
     if left_out:
         found["left_out"] = left_out

@@ -198,7 +198,7 @@ def dataset_digest(signature: Signature, splits: dict[str, SplitData]) -> str:
         digest.update(f"{name} {len(split)}\n".encode())
         digest.update(np.ascontiguousarray(split.hashes).data)
         if split.targets is not None:
-            digest.update(np.ascontiguousarray(split.targets.astype(signature.target.stored_dtype)).data)
+            digest.update(np.ascontiguousarray(split.targets.astype(signature.target.stored_dtype, copy=False)).data)
     return digest.hexdigest()
 
 
@@ -234,8 +234,14 @@ def audit(splits: dict[str, SplitData]) -> dict[str, Any]:
 
 def target_ids(targets: Array) -> npt.NDArray[np.int64]:
     """Targets, [n, ...], as numbers that are equal where they are, int64 [n]."""
-    _, ids = np.unique(targets.reshape(len(targets), -1), axis=0, return_inverse=True)
-    return np.asarray(ids, dtype=np.int64).reshape(-1)
+    if targets.ndim > 1:  # by their hashes: to sort masks takes long
+        numbers: dict[bytes, int] = {}
+        return np.array(
+            [numbers.setdefault(hashlib.sha256(row.tobytes()).digest(), len(numbers)) for row in targets],
+            dtype=np.int64,
+        )
+    _, ids = np.unique(targets, return_inverse=True)
+    return np.asarray(ids, dtype=np.int64)
 
 
 def _sha256(data: bytes) -> str:

@@ -128,12 +128,15 @@ def check_splits(
     classes: Sequence[str],
     settings: DataParams,
     given: Sequence[str] | None = None,
+    *,
+    stratifies: bool = True,
 ) -> None:
     """Refuse splits that cannot be trained on, selected by or judged by.
 
     Args:
         class_counts: of some samples, how many each class has; empty where the target is no class.
         given: the split of all samples, where the source decides it.
+        stratifies: whether samples have one class each, so that they can be split by it.
 
     Raises:
         UserError: if a split is empty, or a class has no training sample.
@@ -172,7 +175,8 @@ def check_splits(
         )
     raise UserError(
         f"class {listed([repr(classes[k]) for k in empty])} has no sample in the training split",
-        "lower data.validation_fraction or set data.split: stratified: all its samples are held out"
+        f"lower data.validation_fraction{' or set data.split: stratified' if stratifies else ''}: all its samples are "
+        "held out"
         if len(held_out) == len(empty)
         else "add samples of it, or remove the class",
     )

@@ -31,6 +31,7 @@ SOURCES: dict[str, str] = {
     "idx": "samebits.data.readers.image.idx",
     "image_csv": "samebits.data.readers.image.csv_list",
     "image_folder": "samebits.data.readers.image.folder",
+    "image_masks": "samebits.data.readers.image.masks",
     "mail": "samebits.data.readers.text.mail",
     "own": "samebits.data.readers.own.own",
     "paragraphs": "samebits.data.readers.text.paragraphs",

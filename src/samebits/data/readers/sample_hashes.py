@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,10 @@ Hashes = npt.NDArray[np.uint8]
 HASH_BYTES = 32
 
 
-def sample_hashes(images: npt.NDArray[np.uint8], rows: Sequence[int] | None = None) -> Hashes:
-    """SHA-256 of each sample's pixel bytes in C order: uint8 [n, 32]. `rows`: of these alone, in this order."""
+def sample_hashes(images: npt.NDArray[Any], rows: Sequence[int] | None = None) -> Hashes:
+    """SHA-256 of each sample's pixel bytes, little-endian, in C order: uint8 [n, 32]. `rows`: of these alone, in this
+    order."""
+    images = images.astype(images.dtype.newbyteorder("<"), copy=False)
     chosen = images if rows is None else (images[row] for row in rows)
     digests = b"".join(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in chosen)
     return np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)

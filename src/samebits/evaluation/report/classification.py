@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.numbers import number_cards
 from samebits.evaluation.report.page import data_url, render
+from samebits.evaluation.sample_image import image_png
 from samebits.metrics.classification import ClassScores, Metrics, Predictions
 
 if TYPE_CHECKING:
@@ -121,16 +120,6 @@ def _shown_classes(metrics: Metrics, classes: Sequence[str]) -> list[tuple[str, 
 def _by_f1(named: tuple[str, ClassScores]) -> tuple[float, int]:
     score = named[1]
     return (math.inf if score.f1 is None else score.f1, -score.support)
-
-
-def image_png(image: npt.NDArray[np.uint8]) -> bytes:
-    """uint8 [C, H, W] as PNG, pixel for pixel; more than 3 channels: the first 3, 2 channels: the first."""
-    from PIL import Image
-
-    pixels = image[:3].transpose(1, 2, 0) if len(image) >= 3 else image[0]
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="png", optimize=True)
-    return buffer.getvalue()
 
 
 def _share(value: float | None) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from samebits.evaluation.report.curves import Curve
 from samebits.metrics.bootstrap import Ints
 from samebits.metrics.classification import Bin
+from samebits.signature.image import displayed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,11 +124,11 @@ def position_figure(losses: npt.NDArray[np.float64]) -> bytes:
         return canvas.png()
 
 
-def mistakes_figure(images: npt.NDArray[np.uint8], captions: Sequence[str]) -> bytes:
+def mistakes_figure(images: Sequence[npt.NDArray[Any]], captions: Sequence[str]) -> bytes:
     """A gallery.
 
     Args:
-        images: uint8 [n, C, H, W]; n may be 0.
+        images: uint8 or uint16 [C, H, W] each; there may be none.
         captions: one an image.
     """
     columns = 6
@@ -137,7 +138,8 @@ def mistakes_figure(images: npt.NDArray[np.uint8], captions: Sequence[str]) -> b
         for axes in panels:
             axes.axis("off")
         for axes, image, caption in zip(panels, images, captions, strict=False):
-            pixels = image[0] if len(image) == 1 else image[:3].transpose(1, 2, 0)
+            pixels = displayed(image)
+            pixels = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
             axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set_title(caption, fontsize=7, fontweight="normal")
         title = "Most confident mistakes" if len(images) else "No mistakes"

@@ -9,6 +9,9 @@ import base64
 from importlib.resources import files
 from typing import Any
 
+Details = list[tuple[str, list[tuple[str, str]]]]
+"""Tables of (name, value) under a heading each, for the end of a page."""
+
 
 def render(template: str, **values: Any) -> str:
     """A page; a function of its arguments alone.

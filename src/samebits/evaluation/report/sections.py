@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from samebits.evaluation.baseline import Baseline
-from samebits.evaluation.inputs import Details
-from samebits.evaluation.report.classification import image_png
 from samebits.evaluation.report.numbers import number_cards
-from samebits.evaluation.report.page import data_url, render
+from samebits.evaluation.report.page import Details, data_url, render
+from samebits.evaluation.sample_image import image_png
 from samebits.metrics.metric import Scores
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.kind import Preview

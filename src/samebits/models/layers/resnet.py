@@ -58,6 +58,11 @@ def _first(channels: int, kernel: int, stride: int) -> nn.Conv2d:
     return layer
 
 
+def new_layers(network: nn.Module) -> set[str]:
+    """The head, and the first layer, which another stem and other channels change."""
+    return {"fc", "conv1"}
+
+
 def depth(name: str) -> int:
     """Stage of a parameter, for `transfer.layer_decay`: the stem is 0, the head 5."""
     return max(0, _LAYERS.index(name.partition(".")[0]) - 1)

@@ -79,7 +79,7 @@ class Audit:
             lines += [f"  {name}: {was or '(none)'} -> {now or '(none)'}" for name, (was, now) in self.facts.items()]
         else:
             lines.append(
-                "every recorded fact of the environment is the same here: the committed states are not what the code "
-                "computes from the data"
+                "every recorded fact of the environment is the same here: what differs was not computed by this code "
+                "from these data"
             )
         return lines

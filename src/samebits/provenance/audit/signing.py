@@ -16,6 +16,7 @@ from types import ModuleType
 
 from samebits.base.errors import UserError, listed
 from samebits.base.files import sha256_file
+from samebits.base.git import git
 from samebits.pipeline.dvc_cache import files_below
 from samebits.training.commitment.record import read_record
 
@@ -38,11 +39,16 @@ def sign(folder: Path, key: Path, signature: Path) -> str:
         the Merkle root that is signed among the rest.
 
     Raises:
-        UserError: without a record, a key or the library.
+        UserError: without a record, a key or the library, or if git has the key.
     """
     record = read_record(folder)
     library = _library()
     text = _read(key, "private key")
+    if git(key.resolve().parent, "ls-files", "--", key.name, check=False):
+        raise UserError(
+            f"the private key {key} is tracked by git: whoever has the repository can sign with it",
+            f"make another pair outside of it; {_KEYS}",
+        )
     password = getpass.getpass(f"password of {key}: ").encode() if b"ENCRYPTED" in text else None
     with _explained(f"{key} is no private key of an elliptic curve in PEM", _KEYS):
         config = library.signing.Config().use_elliptic_key_signer(private_key=key, password=password)

@@ -91,7 +91,7 @@ def require_clean(root: Path, stages: list[LockedStage]) -> None:
         if state != "??" or any(overlap(name, dep) for dep in deps):
             bad.append(name)
     if LOCK in bad:
-        raise UserError(f"{LOCK} is not committed as it is here", f"git add {LOCK} && git commit, then verify")
+        raise UserError(f"{LOCK} is not committed as it is here", f"git add {LOCK} && git commit, then try again")
     if bad:
         raise UserError(
             f"the working tree differs from its commit: {listed(bad)}",

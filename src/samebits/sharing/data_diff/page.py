@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pandas as pd
 
 from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
+from samebits.evaluation.sample_image import image_png
 from samebits.sharing.data_diff.compare import Difference, class_counts, split_counts, statistics
 from samebits.sharing.data_diff.version import Version, texts
 
@@ -90,16 +90,10 @@ def _samples(rows: pd.DataFrame, version: Version, before: str | None) -> list[d
 
 def _are_pictures(version: Version, arrays: list[npt.NDArray[Any]]) -> bool:
     return version.inputs["kind"] == "image" and all(
-        array.dtype == np.uint8 and array.ndim == 3 and array.shape[0] in (1, 3) for array in arrays
+        array.dtype in (np.uint8, np.uint16) and array.ndim == 3 for array in arrays
     )
 
 
-def thumbnail(image: npt.NDArray[np.uint8]) -> str:
-    """A PNG of an image uint8 [C, H, W], 1 or 3 channels, as a data URI; at most 96 pixels a side."""
-    from PIL import Image
-
-    picture = Image.fromarray(image[0] if image.shape[0] == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
-    picture.thumbnail((96, 96))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def thumbnail(image: npt.NDArray[Any]) -> str:
+    """A PNG of an image uint8 or uint16 [C, H, W] as a data URI; at most 96 pixels a side."""
+    return "data:image/png;base64," + base64.b64encode(image_png(image, longest=96)).decode()

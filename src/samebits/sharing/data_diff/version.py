@@ -72,7 +72,7 @@ class Version:
         return classes[int(target)] if classes else f"{target:g}"
 
     def sample(self, split: str, shard: int, row: int) -> npt.NDArray[Any]:
-        """One stored sample: images uint8 [C, H, W], tokens [L], table rows float32 [columns]."""
+        """One stored sample: images uint8 or uint16 [C, H, W], tokens [L], table rows float32 [columns]."""
         entry = self.info["shards"][split][shard]
         name = entry.get("inputs") or entry["images"]
         if name not in self._arrays:

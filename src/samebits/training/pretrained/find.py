@@ -94,7 +94,7 @@ def _required(check: Check | None, name: str, model: Section) -> Check:
         raise UserError(
             f"transfer.weights {name} is a model with a {CONFIG}, which the model {getattr(model, 'name', '')} cannot "
             "be held against",
-            "set model.name: bert, or name a .safetensors file below data/raw",
+            "set model.name to bert, encoder or timm, or name a .safetensors file below data/raw",
         )
     return check
 
@@ -191,7 +191,7 @@ def _imagenet(settings: TransferParams, model: Section, module: ModuleType, cont
     if published is None:
         raise UserError(
             f"there are no published weights for the model {getattr(model, 'name', '')}",
-            "set model.name to resnet18, resnet34 or resnet50, or transfer.weights: null",
+            "set model.name to torchvision, resnet18, resnet34 or resnet50, or transfer.weights: null",
         )
     url, prefix, limit = published(model)
     if settings.sha256 is not None and not settings.sha256.startswith(prefix):

@@ -1,8 +1,10 @@
 """Transfer learning: fill a model with pretrained weights, freeze parts of it, give each layer its learning rate.
 
-A model's module may help with two functions: `adapt(weights) -> weights`, which renames a foreign file's tensors to the
-model's own names, and `depth(parameter_name) -> int | None`, the number of a parameter's layer, counted from 0 at the
-inputs (None: above all others).
+A model's module may help with functions: `adapt(weights) -> weights` renames a foreign file's tensors to the model's
+own names; `depth(parameter_name) -> int | None` is the number of a parameter's layer, counted from 0 at the inputs
+(None: above all others), and `depths(network)` are those of all, for a module of many architectures;
+`new_layers(network)` names the layers that may differ from the file's, as a head does: anything else that differs is
+refused. Without it, what differs is reported.
 
 No code runs from a weights file: safetensors, or for files that torch.save wrote torch.load(weights_only=True).
 """
@@ -10,7 +12,7 @@ No code runs from a weights file: safetensors, or for files that torch.save wrot
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -26,6 +28,8 @@ from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
 from samebits.checkpoints.tied import named_weights
 from samebits.params.transfer import TransferParams
+
+_COUNTER = ".num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,9 @@ def load_pretrained(
     lines: list[str] = []
     new: set[str] = set()
     if weights is not None:
-        adapt = getattr(module, "adapt", dict)
-        new, lines = _fill(network, adapt(weights), str(settings.weights))
+        adapted = getattr(module, "adapt", dict)(weights)
+        may_differ = getattr(module, "new_layers", None)
+        new, lines = _fill(network, adapted, str(settings.weights), may_differ(network) if may_differ else None)
     frozen = _freeze(network, settings.freeze)
     if settings.freeze:
         kept = [parameter for parameter in network.parameters() if not parameter.requires_grad]
@@ -88,8 +93,14 @@ def load_pretrained(
     return Transfer(_rates(network, settings, module, new), frozen, tuple(lines))
 
 
-def _fill(network: nn.Module, weights: Mapping[str, Tensor], label: str) -> tuple[set[str], list[str]]:
-    """Copy what fits by name and shape; the names that stay new, and lines that say so."""
+def _fill(
+    network: nn.Module, weights: Mapping[str, Tensor], label: str, may_differ: Collection[str] | None
+) -> tuple[set[str], list[str]]:
+    """Copy what fits by name and shape; the names that stay new, and lines that say so.
+
+    Args:
+        may_differ: layers that may be new or of another shape; None: any.
+    """
     own = named_weights(network)
     taken = [name for name in own if name in weights and weights[name].shape == own[name].shape]
     reshaped = [name for name in own if name in weights and weights[name].shape != own[name].shape]
@@ -102,17 +113,35 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], label: str) -> tupl
             f"no tensor of {label} fits the model: it has {listed(list(own))}; the file has {listed(list(weights))}",
             "use the model that the weights are of",
         )
+    shapes = [f"{name} {_shape(weights[name])} -> {_shape(own[name])}" for name in reshaped]
+    if may_differ is not None:
+        kinds = {"of another shape": reshaped, "not in the file": missing, "not in the model": unused}
+        _require_whole(label, may_differ, kinds, dict(zip(reshaped, shapes, strict=True)))
     network.load_state_dict({name: weights[name] for name in taken}, strict=False)
     share = sum(own[name].numel() for name in taken) / sum(value.numel() for value in own.values())
     lines = [f"transfer: {len(taken)} of {len(own)} tensors ({share:.1%} of the values) are from {label}"]
     if reshaped:
-        shown = [f"{name} {_shape(weights[name])} -> {_shape(own[name])}" for name in reshaped]
-        lines.append(f"transfer: new, of another shape: {listed(shown)}")
+        lines.append(f"transfer: new, of another shape: {listed(shapes)}")
     if missing:
         lines.append(f"transfer: new, not in the file: {listed(missing)}")
     if unused:
         lines.append(f"transfer: not used: {listed(unused)}")
     return {*reshaped, *missing} & parameters, lines
+
+
+def _require_whole(
+    label: str, may_differ: Collection[str], differing: Mapping[str, list[str]], shapes: Mapping[str, str]
+) -> None:
+    """Raises UserError naming the tensors that differ and do not belong to layers that may."""
+    layers = tuple(f"{layer}." for layer in may_differ)
+    told = [f"{label} is not of this model; apart from the layers that may differ ({listed(sorted(may_differ))})"]
+    for kind, names in differing.items():
+        # Counters of batches, which old files lack, change nothing.
+        wrong = [each for each in names if not each.startswith(layers) and not each.endswith(_COUNTER)]
+        if wrong:
+            told.append(f"{kind}: {listed([shapes.get(each, each) for each in wrong])}")
+    if len(told) > 1:
+        raise UserError("\n  ".join(told), "use the model that the weights are of, with its settings")
 
 
 def _shape(value: Tensor) -> str:
@@ -157,14 +186,21 @@ def _rates(network: nn.Module, settings: TransferParams, module: ModuleType, new
 def _layer_rates(
     network: nn.Module, settings: TransferParams, module: ModuleType, new: set[str], trained: list[str]
 ) -> dict[str, float]:
-    depth: Callable[[str], int | None] | None = getattr(module, "depth", None)
     if settings.layer_decay == 1.0:
         return {name: settings.head_lr if name in new else 1.0 for name in trained}
-    if depth is None:
+    depths = _depths(network, module)
+    if not depths:
         raise UserError(
             "transfer.layer_decay is set, and the model does not number its layers", "set transfer.layer_decay: 1.0"
         )
-    depths = {name: depth(name) for name, _ in network.named_parameters()}
     top = max((each for each in depths.values() if each is not None), default=0) + (None in depths.values())
     below = {name: top - (top if each is None else each) for name, each in depths.items()}
     return {name: settings.head_lr if name in new else settings.layer_decay ** below[name] for name in trained}
+
+
+def _depths(network: nn.Module, module: ModuleType) -> dict[str, int | None]:
+    """Number of each parameter's layer; empty if the model does not number them."""
+    if hasattr(module, "depths"):
+        return dict(module.depths(network))
+    depth: Callable[[str], int | None] | None = getattr(module, "depth", None)
+    return {name: depth(name) for name, _ in network.named_parameters()} if depth else {}

@@ -148,7 +148,7 @@ def test_a_resized_crop_is_a_part_of_the_image_enlarged(shape: tuple[int, int, i
 def test_resized_crops_have_the_areas_and_ratios_asked_for_and_stay_inside() -> None:
     h, w = 40, 60
     sizes, moves = module._crops(uniform(1, Stream.AUGMENT, 0, np.arange(5_000), 16), 0.25, h, w)
-    area, ratio = sizes.prod(axis=1), sizes[:, 0] * w / (sizes[:, 1] * h)
+    area, ratio = sizes.prod(axis=1), sizes[:, 0] / sizes[:, 1]  # relative to the image's
     cut = (sizes == 1).any(axis=1)
     assert 0.25 <= area[~cut].min() < 0.26
     assert 0.9 < area.max() <= 1
@@ -165,6 +165,13 @@ def test_a_crop_of_the_whole_is_no_crop() -> None:
     assert run(x, resized_crop=1.0) is x
     with_others = run(x, rotate=10.0)
     assert np.array_equal(run(x, rotate=10.0, resized_crop=1.0), with_others)
+
+
+def test_a_crop_of_an_oblong_image_keeps_its_proportions() -> None:
+    """A crop in proportions of its own would be a small part of a long image, stretched."""
+    sizes, _ = module._crops(uniform(1, Stream.AUGMENT, 0, np.arange(2_000), 16), 0.5, 16, 128)
+    assert sizes.prod(axis=1).min() > 0.49
+    assert np.abs(np.log(sizes[:, 0] / sizes[:, 1])).max() <= math.log(4 / 3) + 1e-9
 
 
 EVERYTHING = {"shift": 3, "flip": True, "rotate": 20.0, "scale": 0.2, "shear": 10.0, "erase": 4}
@@ -206,12 +213,13 @@ def test_switching_one_change_on_leaves_the_others_as_they_were() -> None:
 @pytest.mark.parametrize(
     "params", [{}, {"shift": 1}, {"flip": True}, {"erase": 3}, {"rotate": 9.0}, {"contrast": 0.5}, EVERYTHING, MORE]
 )
-def test_the_input_is_not_changed(params: dict[str, Any]) -> None:
-    x = images(6, 2, 8, 8)
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_the_input_is_not_changed(params: dict[str, Any], kind: Any) -> None:
+    x = images(6, 2, 8, 8).astype(kind)
     before = x.copy()
     out = run(x, **params)
     assert np.array_equal(x, before)
-    assert out.dtype == np.uint8
+    assert out.dtype == kind
     assert out.flags.c_contiguous
     assert (out is x) == (not params)
 
@@ -222,6 +230,19 @@ def test_every_setting_does_something(key: str) -> None:
     assert not np.array_equal(run(x, **{key: MORE[key]}), x)
 
 
+@pytest.mark.parametrize("key", list(MORE))
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_16_bits_are_changed_as_8_are(key: str, channels: int) -> None:
+    x = smooth(8, channels, 12, 30)
+    shallow, deep = (run(each, **{key: MORE[key]}).astype(float) for each in (x, x.astype(np.uint16) * 257))
+    if key == "erase":  # what is written there is no multiple of 257
+        assert np.array_equal((shallow != x).any(axis=1), (deep != x.astype(float) * 257).any(axis=1))
+    else:
+        # Greys are rounded to whole levels.
+        assert np.abs(deep / 257 - shallow).max() < 1.5
+        assert deep.max() > 20_000
+
+
 def test_epoch_and_seed_count() -> None:
     x = images(30, 1, 8, 8)
     params, rows = AugmentParams(shift=3), np.arange(30)
@@ -230,13 +251,58 @@ def test_epoch_and_seed_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "digest"),
+    ("params", "width", "digest"),
     [
-        (EVERYTHING, "52d92418160fddd1d924b22603d0fa206d0ce368a51aa5a31b1f6820b01ecae1"),
-        (MORE, "e1f59e4b679c1cbdfc123e97283df467b51ed65447e273a19da806deb73da68e"),
+        (EVERYTHING, 11, "52d92418160fddd1d924b22603d0fa206d0ce368a51aa5a31b1f6820b01ecae1"),
+        (MORE, 12, "6aaf8e5cc2dc90db513f8e01952bbf99569a6d223dc007a17c3ac00de4c5c46d"),
     ],
 )
-def test_the_bits_are_pinned(params: dict[str, Any], digest: str) -> None:
+def test_the_bits_are_pinned(params: dict[str, Any], width: int, digest: str) -> None:
     """As in test_order: old runs depend on them."""
-    x = (np.arange(16 * 3 * 12 * 11) * 2654435761 >> 16 & 255).astype(np.uint8).reshape(16, 3, 12, 11)
+    x = (np.arange(16 * 3 * 12 * width) * 2654435761 >> 16 & 255).astype(np.uint8).reshape(16, 3, 12, width)
     assert hashlib.sha256(run(x, **params).tobytes()).hexdigest() == digest
+
+
+def masks(b: int, h: int, w: int) -> Images:
+    found = np.random.default_rng(1).integers(0, 4, (b, h, w), dtype=np.uint8)
+    found[:, 0, 0] = 255
+    return found
+
+
+@pytest.mark.parametrize("params", [{"flip": True}, {"shift": 3}, {"flip": True, "shift": 2}])
+def test_masks_move_by_whole_pixels_as_images_do(params: dict[str, Any]) -> None:
+    x = masks(8, 9, 11)
+    rows = np.arange(8)
+    chance = module.draw(rows, AugmentParams(**params), seed=5, epoch=2)
+    found = module.apply_to_masks(x, chance, AugmentParams(**params))
+    # An image whose zeros, which move in, are no value of the mask.
+    image = np.where(x == 255, 0, x + 1).astype(np.uint8)[:, None]
+    moved = run(image, **params)[:, 0]
+    assert np.array_equal(found, np.where(moved == 0, 255, moved - 1))
+    assert x[0, 0, 0] == 255  # unchanged
+
+
+AFFINE = {"rotate": 30.0, "scale": 0.2, "shear": 10.0, "resized_crop": 0.5, "shift": 2, "flip": True}
+
+
+@pytest.mark.parametrize("names", [["rotate"], ["scale", "shear"], ["resized_crop"], list(AFFINE)])
+def test_masks_turn_with_their_images(names: list[str]) -> None:
+    params = AugmentParams(**{name: AFFINE[name] for name in names})
+    y, x = np.mgrid[:32, :32]
+    blocks = np.repeat(((y // 12 + x // 9) % 3).astype(np.uint8)[None], 16, axis=0)
+    rows = np.arange(16)
+    chance = module.draw(rows, params, seed=5, epoch=2)
+    found = module.apply_to_masks(blocks, chance, params)
+    image = module.apply(((blocks + 1) * np.uint8(60))[:, None], chance, params)[:, 0].astype(int)
+    # The image is a mean of four pixels: away from edges it shows the class of the mask.
+    expected = np.where(found == 255, 0, (found.astype(int) + 1) * 60)
+    plain = np.isin(image, (0, 60, 120, 180))
+    assert plain.mean() > 0.5
+    assert (image == expected)[plain].mean() > 0.98
+    assert set(np.unique(found)) <= {0, 1, 2, 255}
+
+
+def test_colours_and_erasure_leave_masks_alone() -> None:
+    params = AugmentParams(brightness=0.5, contrast=0.5, saturation=0.5, erase=4)
+    x = masks(4, 8, 8)
+    assert np.array_equal(module.apply_to_masks(x, module.draw(np.arange(4), params, seed=5, epoch=2), params), x)

@@ -50,6 +50,23 @@ def test_each_image_has_its_own_factors() -> None:
     assert np.array_equal(got[4:5], color_jitter(x[4:5], mixed[4:5]))
 
 
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_16_bits_are_changed_as_8_are(name: str, channels: int) -> None:
+    x = pictures(channels)
+    for factor in (0.4, 1.7):
+        shallow = color_jitter(x, factors(**{name: factor}))
+        deep = color_jitter(x.astype(np.uint16) * 257, factors(**{name: factor}))
+        assert deep.dtype == np.uint16
+        assert np.abs(deep / 257 - shallow).max() < 2
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_images_of_other_than_three_channels_have_no_saturation(channels: int) -> None:
+    x = pictures(channels)
+    assert np.array_equal(color_jitter(x, factors(saturation=0.0)), x)
+
+
 def test_grey_images_have_no_saturation() -> None:
     x = pictures(1)
     assert np.array_equal(color_jitter(x, factors(saturation=0.0)), x)

@@ -28,7 +28,7 @@ from samebits.params.data import DataParams
 from samebits.params.image import ImageParams
 from tests.helpers.archives import tarred, zipped
 from tests.helpers.hostile import bounded, mutated, rounds
-from tests.helpers.pictures import encoded, picture
+from tests.helpers.pictures import encoded, picture, saved, values
 
 TEXTS = {f"{'ab'[k % 2]}/{k}.txt": b"hello world " * 20 for k in range(6)}
 
@@ -43,6 +43,8 @@ IMAGES = {
     **{kind: encoded(picture(1), kind, exif=_exif()) for kind in ("JPEG", "PNG", "TIFF", "WEBP")},
     **{kind: encoded(picture(1), kind) for kind in ("GIF", "BMP", "TGA", "PPM", "ICO")},
     "16 bits": encoded(Image.fromarray(np.arange(144, dtype=np.uint16).reshape(12, 12) * 400), "TIFF"),
+    "pages": encoded(picture(1, mode="L"), "TIFF", save_all=True, append_images=[picture(k, mode="L") for k in (2, 3)]),
+    "array": saved(values(1, 3)),
 }
 ARCHIVES = {
     "tar": bytes(tarred(TEXTS)),

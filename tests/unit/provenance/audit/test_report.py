@@ -41,7 +41,7 @@ def test_named_segments_and_all_of_them_need_no_probability() -> None:
     ("facts", "said"),
     [
         (None, "is not on record here"),
-        ({}, "every recorded fact of the environment is the same here"),
+        ({}, "every recorded fact of the environment is the same here: what differs was not computed by this code"),
         ({"cpu": ("a", "b")}, "cpu: a -> b"),
     ],
 )

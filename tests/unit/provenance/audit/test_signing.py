@@ -14,6 +14,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import write_json
 from samebits.provenance.audit.signing import check_signature, sign, signature_of
 from samebits.training.commitment.record import AUDIT, AuditRecord, AuditState, Origin, root_of
+from tests.helpers.git_repository import git, start_repository
 from tests.helpers.keys import write_keys
 
 
@@ -55,6 +56,16 @@ def test_a_key_with_a_password(checkpoint: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("getpass.getpass", lambda _: "wrong")
     with pytest.raises(UserError, match="is no private key"):
         sign(checkpoint, private, signature_of(checkpoint))
+
+
+def test_a_private_key_in_git_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    private, _ = write_keys(tmp_path, "trainer")
+    start_repository(tmp_path)
+    git(tmp_path, "add", "--force", private.name)
+    with pytest.raises(UserError, match="tracked by git"):
+        sign(checkpoint, private, signature_of(checkpoint))
+    git(tmp_path, "rm", "-q", "--cached", private.name)
+    sign(checkpoint, private, signature_of(checkpoint))
 
 
 def _leave_out(text: str) -> str:

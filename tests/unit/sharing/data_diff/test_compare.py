@@ -152,6 +152,7 @@ def test_the_page_has_pictures_and_no_address_of_the_network() -> None:
 
 
 def test_a_thumbnail_is_the_image() -> None:
+    assert thumbnail(np.zeros((5, 8, 6), np.uint16)).startswith("data:image/png")
     for channels in (1, 3):
         image = np.arange(channels * 5 * 6, dtype=np.uint8).reshape(channels, 5, 6)
         shown = np.asarray(Image.open(io.BytesIO(b64decode(thumbnail(image).partition(",")[2]))))

@@ -21,7 +21,7 @@ from samebits.base.signals import StopRequest
 from samebits.data.fetching import http
 from samebits.data.loading.prepared import read_info
 from samebits.data.preparation.prepare import prepare
-from samebits.models import bert, build_model, convnet
+from samebits.models import bert, build_model, convnet, encoder, timm
 from samebits.params.augment import AugmentParams
 from samebits.params.data import DataParams
 from samebits.params.runtime import RuntimeParams
@@ -35,8 +35,10 @@ from samebits.tracking.journal.tracker import NullTracker
 from samebits.training.pretrained.find import find_weights
 from samebits.training.pretrained.load import load_pretrained, read_weights
 from samebits.training.train import train
+from tests.helpers.backbones import NEEDS_TIMM, VIT, encoder_settings, vit
 from tests.helpers.http_site import Site, serve
 from tests.helpers.image_project import FakeContext
+from tests.helpers.signatures import images
 from tests.helpers.texts import SAMPLES
 
 CATALOG = Path(__file__).parents[4] / "data" / "catalog"
@@ -366,6 +368,36 @@ def test_a_cards_config_is_held_against_the_model_too(context: Any, tiny: Path) 
     assert find(context, bert, BERT.model_copy(update={"heads": 4}), weights="tiny", sha256=digest)
     # A model that reads no config.json takes the tensors alone.
     assert find(context, weights="tiny", sha256=digest)
+
+
+# Those of other models than BERT.
+
+
+@NEEDS_TIMM
+def test_a_folder_of_timms_weights(context: Any, tmp_path: Path) -> None:
+    import timm as library
+
+    folder, data = tmp_path / TINY, images((3, 32, 32), 3)
+    folder.mkdir()
+    net = library.create_model("vit_tiny_patch16_224", num_classes=7, **VIT)
+    save_file(net.state_dict(), folder / "model.safetensors")
+    weights = {"tag": "augreg_in21k_ft_in1k", "mean": [0.5] * 3, "std": [0.5] * 3, "input_size": [3, 32, 32]}
+    (folder / "config.json").write_text(json.dumps({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": weights}))
+    settings = TransferParams(weights=TINY, sha256=sha256_file(folder / "model.safetensors"))
+    path = find_weights(settings, vit(), timm, data, context)
+    assert path == folder / "model.safetensors"
+    network: Any = build_model(vit(), data)
+    load_pretrained(network, settings, timm, read_weights(path))
+    assert torch.equal(network.net.blocks[0].attn.qkv.weight, net.blocks[0].attn.qkv.weight)
+    edit(folder, architecture="vit_small_patch16_224")
+    with pytest.raises(UserError, match=r"is 'vit_small_patch16_224', model\.architecture is vit_tiny"):
+        find_weights(settings, vit(), timm, data, context)
+
+
+def test_a_bert_is_no_encoder_of_another_family(context: Any, tiny: Path) -> None:
+    with pytest.raises(UserError, match=r"is 'bert', model\.family is roberta") as caught:
+        find(context, encoder, encoder_settings("roberta"), weights=TINY)
+    assert caught.value.fix == "set model.name: bert"
 
 
 # A hub's model.

@@ -92,8 +92,7 @@ def gather(
             "lay the images out as CLASS/IMAGE, one folder a class, and name the folder above them in data.source"
             + _above(source, labelled),
         )
-    decoded = decode([each.member for each in labelled], source.settings.image, source.scratch)
-    _require_range(source, decoded)
+    decoded = decode_images(source, [each.member for each in labelled])
     if kind is None:
         reasons = _with_single_ones(labelled, decoded.reasons)
         values: list[Any] = []
@@ -134,6 +133,19 @@ def gather(
         resize=source.settings.image.resize,
         value_range=source.settings.image.value_range,
     )
+
+
+def decode_images(source: Source, members: Sequence[Member]) -> Decoded:
+    """Decode the images of a source.
+
+    Raises:
+        UserError: if they are of another orientation, depth or range than the settings say.
+    """
+    decoded = decode(members, source.settings.image, source.scratch)
+    _require_orientation(source, decoded)
+    _require_depth(source, decoded)
+    _require_range(source, decoded)
+    return decoded
 
 
 def _class_names(
@@ -184,15 +196,47 @@ def _require_range(source: Source, found: Decoded) -> None:
             f"from {low:g} to {high:g}: which become black and white, no file says",
             f"set data.image.value_range to the range that such images can have, for example [{low:g}, {high:g}]",
         )
-    largest = found.largest
-    if largest is None or largest > _DEEPEST[-1] or source.settings.image.value_range is not None:
+    largest, image = found.largest, source.settings.image
+    if largest is None or largest > _DEEPEST[-1] or image.value_range is not None or image.bits > 8:
         return
     top = next(each for each in _DEEPEST if largest <= each)
     raise UserError(
         f"{source.settings.source}: the values of the 16-bit images end at {largest:,} of 65,535: as 8 bits they would "
         "be nearly black",
-        f"set data.image.value_range: [0, {top}], or [0, 65535] to have them so",
+        f"set data.image.value_range: [0, {top}], or [0, 65535] to have them so, or data.image.bits: 16",
     )
+
+
+def _require_depth(source: Source, found: Decoded) -> None:
+    """Refuse images of 8 bits where 16 are stored.
+
+    Raises:
+        UserError: with how many there are.
+    """
+    if found.shallow > source.settings.max_rejected_fraction * len(found.reasons):
+        every = found.shallow == len(found.reasons)
+        raise UserError(
+            f"{source.settings.source}: {found.shallow:,} of {len(found.reasons):,} images have 8 bits, and "
+            "data.image.bits is 16",
+            "set data.image.bits: 8" + ("" if every else "; or make a data set of the images of each depth"),
+        )
+
+
+def _require_orientation(source: Source, found: Decoded) -> None:
+    """Refuse a resolution that was written as [width, height]. To cut the middle is taken for a decision.
+
+    Raises:
+        UserError: with the one that was meant.
+    """
+    image = source.settings.image
+    if found.transposed and image.resize != "crop":
+        width, height = found.transposed
+        raise UserError(
+            f"data.image.resolution is [{image.height}, {image.width}], which is [height, width], and all images of "
+            f"{source.settings.source} are {'wider than high' if width > height else 'higher than wide'}, as {width}x"
+            f"{height} (width x height)",
+            f"set data.image.resolution: [{image.width}, {image.height}]; or data.image.resize: crop, for their middle",
+        )
 
 
 def _with_single_ones(labelled: Sequence[Labelled], reasons: Sequence[str | None]) -> list[str | None]:

@@ -23,6 +23,9 @@ MOST_PAIRS = 200_000
 """The search stops there: a film's frames are all alike."""
 
 _SIDE = 8
+_ONE = 256
+_EXACT_BITS = 53
+"""Of whole numbers that float64 holds."""
 _BANDS = 4
 _BITS = 3
 """Hashes that differ in at most this many bits agree in one of four bands of 16 bits: only those are compared."""
@@ -43,7 +46,7 @@ def find_pairs(
     """Pairs of images that look the same.
 
     Args:
-        read: image numbers -> uint8 [k, C, H, W]; called by several threads at once.
+        read: image numbers -> uint8 or uint16 [k, C, H, W]; called by several threads at once.
         scratch: a folder for what grows with the number of images (1.5 KB each in colour); None: in memory.
 
     Returns:
@@ -146,10 +149,12 @@ def _features(
         mapped = np.lib.format.open_memmap(scratch / "frequencies.npy", mode="w+", dtype=np.float64, shape=shape)
         low = np.asarray(mapped)  # the same bytes, without the cost of a memmap's own indexing
     rows, columns = _cosines(first.shape[2]), _cosines(first.shape[3])
+    # Bits that are left out where the sums would not be exact: of large images of 16 bits and many channels.
+    shift = max(0, int(np.iinfo(first.dtype).max * first[0].size * _ONE**2).bit_length() - _EXACT_BITS) if count else 0
 
     def compute(start: int) -> None:
         stop = min(start + _CHUNK, count)
-        images = read(np.arange(start, stop, dtype=np.int64)).astype(np.float64)
+        images = (read(np.arange(start, stop, dtype=np.int64)) >> shift).astype(np.float64)
         spectrum = rows @ images @ columns.T
         grey = spectrum.sum(axis=1).reshape(len(images), -1)[:, 1:]
         signs = grey > np.median(grey, axis=1, keepdims=True)
@@ -166,6 +171,6 @@ def _features(
 
 
 def _cosines(size: int) -> Floats:
-    """The lowest basis functions of the cosine transform, in whole numbers of 1/256: [8, size]."""
+    """The lowest basis functions of the cosine transform, in whole numbers of 1/`_ONE`: [8, size]."""
     angles = [[math.pi * (2 * x + 1) * k / (2 * size) for x in range(size)] for k in range(_SIDE)]
-    return np.array([[round(256 * math.cos(angle)) for angle in row] for row in angles], dtype=np.float64)
+    return np.array([[round(_ONE * math.cos(angle)) for angle in row] for row in angles], dtype=np.float64)

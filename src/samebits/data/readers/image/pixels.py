@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL import Image
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[Any]
+"""uint8, or uint16 where images are stored with 16 bits."""
 Resize = Literal["pad", "crop", "stretch"]
 
 LARGEST_PIXELS = 100_000_000
@@ -31,8 +32,20 @@ _PROGRAMS = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}
 _USUAL = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """They begin with marks of their own and are asked first: some others can only be told by trying to read them."""
 _FULL_16 = (0.0, 65535.0)
+_CONVERTED = (1, 3)
+"""Channels that every image is converted to, as grey or RGB. Of other numbers, a file has as many or is refused."""
+_ARRAY = np.lib.format.MAGIC_PREFIX
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_ARRAY_ENDING = ".npy"
 _ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
+
+
+class DepthError(ValueError):
+    """An image of 8 bits where 16 are stored: which of their values its own would be, no file says."""
+
+    def __init__(self) -> None:
+        super().__init__("it has 8 bits, not 16 (data.image.bits)")
 
 
 class NoRangeError(ValueError):
@@ -52,12 +65,14 @@ class ImageFile:
     """A file that was read.
 
     Attributes:
-        pixels: uint8 [channels, height, width].
+        pixels: uint8 or uint16 [channels, height, width].
         largest: the largest value of an image of 16 bits, which shows whether it uses its range; of others, None.
+        size: (width, height) of the file.
     """
 
     pixels: Pixels
     largest: int | None
+    size: tuple[int, int]
 
 
 def load_pixels(
@@ -67,9 +82,10 @@ def load_pixels(
     resize: Resize = "pad",
     smallest: int = 1,
     value_range: Sequence[float] | None = None,
+    bits: int = 8,
 ) -> Pixels:
-    """An image file as a model's input, uint8 [channels, height, width]: see `read_image`."""
-    return read_image(source, channels, size, resize, smallest, value_range).pixels
+    """An image file as a model's input, uint8 or uint16 [channels, height, width]: see `read_image`."""
+    return read_image(source, channels, size, resize, smallest, value_range, bits).pixels
 
 
 def read_image(
@@ -79,25 +95,34 @@ def read_image(
     resize: Resize = "pad",
     smallest: int = 1,
     value_range: Sequence[float] | None = None,
+    bits: int = 8,
 ) -> ImageFile:
     """An image file as a model's input.
 
-    EXIF rotation is applied, transparency is laid on white, deeper values are scaled to 8 bits, grey or RGB is made,
-    the first frame of an animation is taken, and it is resized: by area means when shrinking, bilinearly when growing.
+    EXIF rotation is applied, transparency is laid on white, deeper values are scaled to 8 bits unless 16 are kept, grey
+    or RGB is made, the first frame of an animation is taken, and it is resized: by area means when shrinking,
+    bilinearly when growing. A .npy file is [H, W], [H, W, C] or [C, H, W]; a TIFF file of C grey pages is an image of C
+    channels.
 
     Args:
-        channels: 1 for grey, 3 for RGB.
+        channels: 1 for grey, 3 for RGB; a file of another number of channels is taken where it has as many.
         size: (width, height).
         resize: how another aspect ratio is met: `pad` with the border's median colour, `crop` the middle, `stretch`.
         smallest: pixels of the shorter side that the file must have.
-        value_range: the values of grey images of more than 8 bits that become 0 and 255; those outside are clipped.
+        value_range: the values of images of more than 8 bits that become 0 and 255; those outside are clipped.
             None: 0 and 65,535 for 16 bits without a sign; others have no range of their own and are refused.
+        bits: 16 keeps the values of deeper files, with 65,535 in the place of 255; those of 8 bits are refused.
 
     Raises:
-        UNREADABLE: if it is missing, damaged, no image, too small, has more than 100 million pixels, or values of a
-            range that nobody says.
+        UNREADABLE: if it is missing, damaged, no image, too small, has more than 100 million pixels, other channels,
+            an ambiguous shape, or values of a range that nobody says.
     """
-    from PIL import Image
+    start = _first_bytes(source)
+    if start.startswith(_ARRAY):
+        values = _channels_last(np.load(source, allow_pickle=False), channels)
+        _require_size(values.shape[1], values.shape[0], smallest)
+        return _from_values(values, size, resize, value_range, bits)
+    from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         # Pillow warns of bombs and damaged metadata; the size is checked here, damaged pixels raise.
@@ -107,19 +132,28 @@ def read_image(
         except Image.DecompressionBombError:
             # Its class is a bare Exception, raised above twice Pillow's own limit, before the size is known here.
             raise ValueError(f"it has more than {LARGEST_PIXELS:,} pixels") from None
+        except UnidentifiedImageError:
+            if start.startswith(_TIFF):
+                raise ValueError("it is damaged, or a TIFF file of many channels: save those as .npy") from None
+            raise
         with opened:
-            if opened.width * opened.height > LARGEST_PIXELS:
-                raise ValueError(f"{opened.width}x{opened.height} pixels are more than {LARGEST_PIXELS:,}")
-            if min(opened.size) < smallest:
-                raise ValueError(f"{opened.width}x{opened.height} pixels, its shorter side has fewer than {smallest}")
+            _require_size(opened.width, opened.height, smallest)
             deep_colours = _has_deep_colours(opened)
+            if deep_colours and (bits > 8 or channels not in _CONVERTED):
+                raise ValueError("16 bits a colour are read as 8: save it as .npy")
+            if pages := _pages(opened, channels):
+                return _from_values(np.stack(pages, axis=-1), size, resize, value_range, bits)
             opened.load()
             image = _upright(opened)
             if deep_colours and value_range is not None:
                 raise ValueError("16 bits a colour are read as 8: data.image.value_range is for grey images alone")
+            if bits > 8 or channels not in _CONVERTED:
+                return _from_values(_bands(image, channels, opened.format), size, resize, value_range, bits)
             largest = 257 * int(np.asarray(image).max()) if deep_colours else None
             if _is_deep(image):
-                image, largest = _eight_bits(image, opened.format, value_range)
+                values, largest = _in_bits(_deep_values(image, opened.format), value_range, bits)
+                image = Image.fromarray(values)
+    found = image.size
     image = _flat(image).convert("L" if channels == 1 else "RGB")
     image = _shaped(image, size, resize)
     shrinks = image.width > size[0] or image.height > size[1]
@@ -127,7 +161,7 @@ def read_image(
         image = image.resize(size, Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
     pixels = np.asarray(image, dtype=np.uint8)
     pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-    return ImageFile(np.ascontiguousarray(pixels), largest)
+    return ImageFile(np.ascontiguousarray(pixels), largest, found)
 
 
 @functools.cache
@@ -143,7 +177,8 @@ def has_image_ending(name: str) -> bool:
     """Whether a file is called like an image that can be read."""
     from PIL import Image
 
-    return Image.registered_extensions().get(PurePosixPath(name).suffix.lower()) in _formats()
+    ending = PurePosixPath(name).suffix.lower()
+    return ending == _ARRAY_ENDING or Image.registered_extensions().get(ending) in _formats()
 
 
 def reason(error: BaseException) -> str:
@@ -192,20 +227,139 @@ def _has_deep_colours(opened: Image.Image) -> bool:
     return not _is_deep(opened) and any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ()) if len(tile) > 3)
 
 
-def _eight_bits(image: Image.Image, kind: str | None, value_range: Sequence[float] | None) -> tuple[Image.Image, int]:
-    """A deep image as grey of 8 bits, and its largest value."""
-    from PIL import Image
+def _deep_values(image: Image.Image, kind: str | None) -> Pixels:
+    """The values of a deep image, [H, W]: uint16 where the file holds 16 bits without a sign."""
+    values = np.asarray(image)
+    # 16-bit files open as I;16 or, from older writers, as I.
+    return values.astype(np.uint16) if image.mode == "I" and kind in {"PNG", "PPM"} else values
 
-    values = np.asarray(image, dtype=np.float64)
+
+def _in_bits(values: Pixels, value_range: Sequence[float] | None, bits: int) -> tuple[Pixels, int | None]:
+    """Values of any depth as uint8 or uint16, and the largest of those that were deeper than 8 bits."""
+    if values.dtype == np.uint8:
+        if bits > 8:
+            raise DepthError
+        return values, None
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"its values are of type {values.dtype}, neither integers nor floating-point numbers")
     if not np.isfinite(values).all():
         raise ValueError("it holds NaN or infinite values")
-    # 16-bit files open as I;16 or, from older writers, as I.
-    if value_range is None and not image.mode.startswith("I;16") and kind not in {"PNG", "PPM"}:
-        numbers = "floating-point" if image.mode == "F" else "signed or 32-bit"
+    if value_range is None and (values.dtype.kind, values.dtype.itemsize) != ("u", 2):
+        numbers = "floating-point" if values.dtype.kind == "f" else "signed or 32-bit"
         raise NoRangeError(numbers, (float(values.min()), float(values.max())))
+    largest, top = int(values.max()), float((1 << bits) - 1)
+    if value_range is None and bits == 16:
+        return values.astype(np.uint16), largest
     low, high = value_range or _FULL_16
-    scaled = np.clip(np.rint((values - low) * (255.0 / (high - low))), 0, 255)
-    return Image.fromarray(scaled.astype(np.uint8)), int(values.max())
+    scaled = np.clip(np.rint((values.astype(np.float64) - low) * (top / (high - low))), 0, top)
+    return scaled.astype(np.uint8 if bits == 8 else np.uint16), largest
+
+
+def _first_bytes(source: Path | BinaryIO) -> bytes:
+    """What tells the format; a file is at its beginning afterwards."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return _first_bytes(file)
+    source.seek(0)
+    start = source.read(len(_ARRAY))
+    source.seek(0)
+    return start
+
+
+def _channels_last(values: Pixels, channels: int) -> Pixels:
+    """An array as [H, W, C]. Which axis holds the channels is known by their number alone."""
+    shape = list(values.shape)
+    if values.ndim == 2 and channels == 1:
+        return values[:, :, None]
+    places = [axis for axis in (0, 2) if shape[axis] == channels] if values.ndim == 3 else []
+    if not places:
+        wanted = f"[height, width, {channels}] or [{channels}, height, width]"
+        raise ValueError(f"its shape is {shape}, not {wanted} (data.image.channels)")
+    if len(places) > 1:
+        raise ValueError(f"its shape {shape} is ambiguous: the first and the last axis may be its {channels} channels")
+    return values if places == [2] else values.transpose(1, 2, 0)
+
+
+def _pages(opened: Image.Image, channels: int) -> list[Pixels]:
+    """The pages of a TIFF file that has as many as there are channels, each of them grey; else none."""
+    if channels == 1 or opened.format != "TIFF" or not (opened.mode == "L" or _is_deep(opened)):
+        return []
+    if getattr(opened, "n_frames", 1) != channels:
+        return []
+    first, pages = (opened.size, opened.mode), []
+    for number in range(channels):
+        opened.seek(number)
+        if (opened.size, opened.mode) != first:
+            raise ValueError(f"its pages 1 and {number + 1} are of different sizes or kinds")
+        pages.append(np.array(opened))
+    return pages
+
+
+def _bands(image: Image.Image, channels: int, kind: str | None) -> Pixels:
+    """The values of an image as they are, [H, W, C]; a grey one for each of three channels."""
+    if image.mode in {"P", "PA"}:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    values = np.atleast_3d(_deep_values(image, kind) if _is_deep(image) else np.asarray(image.convert(_plain(image))))
+    if channels in _CONVERTED and values.dtype != np.uint8:
+        return np.repeat(values, channels, axis=2)
+    if channels not in _CONVERTED and values.shape[2] != channels:
+        raise ValueError(f"its number of channels is {values.shape[2]}, not {channels} (data.image.channels)")
+    return values
+
+
+def _plain(image: Image.Image) -> str:
+    """The mode of 8 bits that holds an image's channels."""
+    return "L" if image.mode == "1" else image.mode
+
+
+def _require_size(width: int, height: int, smallest: int) -> None:
+    if width * height > LARGEST_PIXELS:
+        raise ValueError(f"{width}x{height} pixels are more than {LARGEST_PIXELS:,}")
+    if min(width, height) < smallest:
+        raise ValueError(f"{width}x{height} pixels, its shorter side has fewer than {smallest}")
+
+
+def _from_values(
+    values: Pixels, size: tuple[int, int], resize: Resize, value_range: Sequence[float] | None, bits: int
+) -> ImageFile:
+    """Values of any depth, [H, W, C], brought to the shape and the depth of a model's input.
+
+    In integers, so that every machine makes the same bits.
+    """
+    found = (values.shape[1], values.shape[0])
+    values, largest = _in_bits(values, value_range, bits)
+    if resize == "crop":
+        left, top, width, height = _middle(found, size)
+        values = values[top : top + height, left : left + width]
+    elif resize == "pad" and (canvas := _canvas(found, size)) != found:
+        colour = np.rint(np.median(border(values), axis=0)).astype(values.dtype)
+        padded = np.broadcast_to(colour, (canvas[1], canvas[0], values.shape[2])).copy()
+        left, top = (canvas[0] - found[0]) // 2, (canvas[1] - found[1]) // 2
+        padded[top : top + found[1], left : left + found[0]] = values
+        values = padded
+    rows, down = _resampled(values, size[1])
+    columns, across = _resampled(rows.swapaxes(0, 1), size[0])
+    pixels = (columns + down * across // 2) // (down * across)
+    return ImageFile(np.ascontiguousarray(pixels.transpose(2, 1, 0), dtype=values.dtype), largest, found)
+
+
+def _resampled(values: Pixels, after: int) -> tuple[Pixels, int]:
+    """Another number of rows of [n, m, C], times the number that is given with them: area means of more, or linear
+    between fewer. As int64, unless it is the same number."""
+    before = len(values)
+    if after == before:
+        return values, 1
+    if after < before:
+        # Between two borders: the whole rows, and of the rows that a border cuts, what lies before it.
+        whole, part = np.divmod(np.arange(after + 1) * before, after)
+        sums = np.add.reduceat(values, whole[:-1], axis=0, dtype=np.int64) * after
+        cut = values[np.minimum(whole, before - 1)] * part[:, None, None]
+        return sums + cut[1:] - cut[:-1], before
+    centres = (2 * np.arange(after) + 1) * before - after
+    whole, part = np.divmod(np.clip(centres, 0, 2 * after * (before - 1)), 2 * after)
+    above, below = values[whole], values[np.minimum(whole + 1, before - 1)]
+    weight = part[:, None, None]
+    return above * (2 * after - weight) + below * weight, 2 * after
 
 
 def _flat(image: Image.Image) -> Image.Image:
@@ -224,22 +378,44 @@ def _shaped(image: Image.Image, size: tuple[int, int], resize: Resize) -> Image.
         return image
     if resize == "pad":
         return _padded(image, size)
-    width = max(1, min(image.width, round(image.height * size[0] / size[1])))
-    height = max(1, min(image.height, round(image.width * size[1] / size[0])))
-    left, top = (image.width - width) // 2, (image.height - height) // 2
+    left, top, width, height = _middle(image.size, size)
     return image.crop((left, top, left + width, top + height))
+
+
+def window(found: tuple[int, int], size: tuple[int, int], resize: Resize) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what a model of `size` sees of a file of the size `found`: the padding is outside
+    the file."""
+    if resize == "stretch":
+        return 0, 0, *found
+    if resize == "crop":
+        return _middle(found, size)
+    width, height = _canvas(found, size)
+    return -((width - found[0]) // 2), -((height - found[1]) // 2), width, height
+
+
+def _middle(found: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the largest part in the aspect ratio of `size`."""
+    width = max(1, min(found[0], round(found[1] * size[0] / size[1])))
+    height = max(1, min(found[1], round(found[0] * size[1] / size[0])))
+    return (found[0] - width) // 2, (found[1] - height) // 2, width, height
+
+
+def _canvas(found: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of the smallest canvas in the aspect ratio of `size` that holds the image."""
+    width = max(found[0], round(found[1] * size[0] / size[1]))
+    height = max(found[1], round(found[0] * size[1] / size[0]))
+    if (width, height) != found and width * height > LARGEST_PIXELS:
+        raise ValueError(f"{found[0]}x{found[1]} pixels are too long for the model's {size[0]}x{size[1]}")
+    return width, height
 
 
 def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The image centred on a canvas of the target's aspect ratio, in its border's median colour."""
     from PIL import Image
 
-    width = max(image.width, round(image.height * size[0] / size[1]))
-    height = max(image.height, round(image.width * size[1] / size[0]))
+    width, height = _canvas(image.size, size)
     if (width, height) == image.size:
         return image
-    if width * height > LARGEST_PIXELS:
-        raise ValueError(f"{image.width}x{image.height} pixels are too long for the model's {size[0]}x{size[1]}")
     colour = np.median(border(np.atleast_3d(np.asarray(image))), axis=0)
     fill = tuple(int(value) for value in np.rint(colour))
     canvas = Image.new(image.mode, (width, height), fill[0] if len(fill) == 1 else fill)

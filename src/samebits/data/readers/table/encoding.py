@@ -52,7 +52,7 @@ class Features:
         if len(rows) and all((column.texts == column.texts[0]).all() for column in kept):
             raise UserError("every column is the same in all rows: there is nothing to learn from", _LOOK)
         _require_categories(kept, settings, decimal)
-        ids = tuple(column.name for column in kept if column.kind == "number" and _counts_rows(column.values))
+        ids = tuple(column.name for column in kept if column.kind == "number" and counts_rows(column.values))
         return cls(kept, decimal, ids)
 
 
@@ -130,12 +130,10 @@ def _require_categories(columns: Sequence[Column], settings: TableParams, decima
     """Refuse free text: a category that hardly ever comes again teaches nothing."""
     lines, fixes, names = [], [], []
     for column in columns:
-        if column.kind != "category" or column.name in settings.categories:
+        if column.name in settings.categories or not hardly_repeats(column):
             continue
         present = column.values[column.values >= 0]
         different = np.unique(present)
-        if len(different) <= min(max(_DIVERSE_FROM, int(_DIVERSE_SHARE * len(present))), _MOST_VALUES):
-            continue
         texts = [column.labels[k] for k in different]
         what = "an id" if len(different) == len(present) else "text"
         if odd := odd_texts(texts, decimal):
@@ -161,7 +159,16 @@ def _require_categories(columns: Sequence[Column], settings: TableParams, decima
         raise UserError("\n    ".join(lines), "; ".join(fixes))
 
 
-def _counts_rows(values: npt.NDArray[Any]) -> bool:
+def hardly_repeats(column: Column) -> bool:
+    """Whether a column of texts has too many different ones to be categories."""
+    if column.kind != "category":
+        return False
+    present = column.values[column.values >= 0]
+    most = min(max(_DIVERSE_FROM, int(_DIVERSE_SHARE * len(present))), _MOST_VALUES)
+    return len(np.unique(present)) > most
+
+
+def counts_rows(values: npt.NDArray[Any]) -> bool:
     """Whether a column numbers the rows: whole numbers, each one more than the one before."""
     return len(values) > 2 and bool(np.isfinite(values).all()) and bool((np.diff(values) == 1).all())
 
@@ -269,7 +276,8 @@ def _remarks(
         shown = ", ".join(f"{count:,} in {split}" for split, count in counts.items())
         yield f"{name}: categories that training has not seen: {shown}; they count as unknown"
     if features.ids:
-        yield f"{', '.join(features.ids)} number the rows: put them into data.table.drop unless the order matters"
+        verb, them = ("number", "them") if len(features.ids) > 1 else ("numbers", "it")
+        yield f"{', '.join(features.ids)} {verb} the rows: put {them} into data.table.drop unless the order matters"
     if fitted.inexact:
         yield f"{', '.join(fitted.inexact)}: differences are lost in float32 (beyond 16,777,216); subtract a constant"
     yield from (f"gives the target away, data.table.allow_leaks is set: {leak}" for leak in leaks)

@@ -34,9 +34,7 @@ def require_no_leaks(columns: Sequence[Column], target: Target, train: Int64, se
     Raises:
         UserError: if something does and `data.table.allow_leaks` is not set, naming the columns to drop.
     """
-    if len(train) < _FEWEST:
-        return []
-    found = [*_single(columns, target, train), *_pairs(columns, target, train)]
+    found = find_leaks(columns, target, train)
     if found and not settings.allow_leaks:
         names = list(dict.fromkeys(name for of_leak, _ in found for name in of_leak))
         raise UserError(
@@ -45,6 +43,11 @@ def require_no_leaks(columns: Sequence[Column], target: Target, train: Int64, se
             "prediction is made: data.table.allow_leaks: true",
         )
     return [text for _, text in found]
+
+
+def find_leaks(columns: Sequence[Column], target: Target, train: Int64) -> list[tuple[tuple[str, ...], str]]:
+    """Names of columns that give the target away, each with a phrase that says how."""
+    return [] if len(train) < _FEWEST else [*_single(columns, target, train), *_pairs(columns, target, train)]
 
 
 def _single(columns: Sequence[Column], target: Target, train: Int64) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -46,7 +46,7 @@ _BATCH = 1 << 14
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     """A file's columns and, of each row, its number in the file."""
 
     columns: dict[str, Column]
@@ -89,9 +89,7 @@ def read(source: Source) -> RawTable:
     if path.is_dir():
         raise UserError(f"data.source {path.name} is a folder", "name the CSV or Parquet file in it")
     chosen = Chosen(source.settings, name)
-    with path.open("rb") as file:
-        is_parquet = file.read(4) == b"PAR1"
-    table = _read_parquet(path, chosen) if is_parquet else _read_csv(source, chosen)
+    table = read_columns(source, chosen)
     columns = table.columns
     target = read_target(columns[chosen.target], settings, source.settings.target_kind)
     inputs = {each: columns[each] for each in chosen.inputs}
@@ -122,7 +120,18 @@ def read(source: Source) -> RawTable:
     )
 
 
-def _read_csv(source: Source, chosen: Chosen) -> _Table:
+def read_columns(source: Source, chosen: Chosen) -> Table:
+    """The columns that are chosen, of a CSV or a Parquet file.
+
+    Raises:
+        UserError: for a file that is neither, columns that are not there, or that can be read in two ways.
+    """
+    with source.own.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"
+    return _read_parquet(source.own, chosen) if is_parquet else _read_csv(source, chosen)
+
+
+def _read_csv(source: Source, chosen: Chosen) -> Table:
     settings = source.settings.table
     file = open_csv(source, {each for names in named_columns(source.settings).values() for each in names}, every=True)
     kept = chosen.choose(file.header, pandas_index(file.header))
@@ -157,15 +166,15 @@ def _read_csv(source: Source, chosen: Chosen) -> _Table:
     decimal = decide_decimal(text, settings.decimal)
     columns = {each: read_text_column(each, column, decimal, settings) for each, column in text.items()}
     notes = [*["decimal comma"] * (decimal == ","), *filter(None, [file.guessed()])]
-    return _Table(columns, np.array(rows, dtype=np.int64), broken, decimal, notes)
+    return Table(columns, np.array(rows, dtype=np.int64), broken, decimal, notes)
 
 
-def _read_parquet(path: Path, chosen: Chosen) -> _Table:
+def _read_parquet(path: Path, chosen: Chosen) -> Table:
     settings = chosen.settings.table
     table = read_parquet(path, chosen.file, chosen.choose)
     columns = {each: read_typed_column(each, table[each], settings) for each in table.column_names}
     decimal = "," if settings.decimal == "," else "."
-    return _Table(columns, np.arange(1, table.num_rows + 1, dtype=np.int64), [], decimal, [])
+    return Table(columns, np.arange(1, table.num_rows + 1, dtype=np.int64), [], decimal, [])
 
 
 def _reasons(

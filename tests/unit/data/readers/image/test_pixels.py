@@ -87,6 +87,9 @@ def test_16_bits_a_colour() -> None:
     assert np.abs(found.pixels[0].astype(int) - GREY).max() <= 1
     assert found.largest == 65535
     assert (read_image(colours_of_16_bits(4095), 3, (SIDE, SIDE)).largest or 0) <= 4095
+    for channels, bits in ((3, 16), (4, 8)):
+        with pytest.raises(ValueError, match=r"16 bits a colour are read as 8: save it as \.npy"):
+            read_image(colours_of_16_bits(4095), channels, (SIDE, SIDE), bits=bits)
     with pytest.raises(ValueError, match="grey images alone"):
         read_image(colours_of_16_bits(4095), 3, (SIDE, SIDE), value_range=[0, 4095])
 

@@ -172,7 +172,7 @@ def test_categories_codes_and_row_numbers(tmp_path: Path) -> None:
     _, encoded = prepare(write(tmp_path, csv_text(table, ("n", "hour", "zip", "size", "price"))), categories=["hour"])
     assert [column.kind for column in encoded.signature.table.columns] == ["number", "category", "category", "number"]
     assert encoded.audit["row_counters"] == ["n"]
-    assert any("number the rows" in line for line in encoded.remarks)
+    assert any("numbers the rows: put it into" in line for line in encoded.remarks)
 
 
 def test_constant_columns_are_left_out_and_told(tmp_path: Path) -> None:

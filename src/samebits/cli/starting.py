@@ -1,0 +1,31 @@
+"""The command that begins with data of one's own: start."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from samebits.cli.options import project_here, say
+
+
+def _start(arguments: argparse.Namespace) -> None:
+    from samebits.starting.found import Asked
+    from samebits.starting.start import start
+
+    asked = Asked(target=arguments.target, predict=arguments.predict, kind=arguments.kind)
+    start(project_here(), Path(arguments.path), asked, trial=not arguments.no_trial, dry_run=arguments.dry_run, say=say)
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    add: Callable[..., argparse.ArgumentParser],
+) -> None:
+    """Add start."""
+    start = add(commands, "start", _start, "look at data of your own, and write what they need into params.yaml")
+    start.add_argument("path", help="a file or folder below data/raw")
+    start.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    start.add_argument("--predict", choices=("class", "number"), help="what the target is, where that is not clear")
+    start.add_argument("--kind", help="how the data are laid out, a data.format, where that is not clear")
+    start.add_argument("--no-trial", action="store_true", help="neither prepare the data nor time a few steps first")
+    start.add_argument("--dry-run", action="store_true", help="say everything, write nothing")

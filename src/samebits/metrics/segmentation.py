@@ -1,0 +1,94 @@
+"""Numbers that describe predicted masks of a test split, with bootstrap confidence intervals over its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
+from samebits.metrics.metric import Metric, four_decimals, percent
+from samebits.metrics.scores import class_ious, mean_of_classes
+
+
+@dataclass(frozen=True)
+class MaskOverlaps:
+    """How the predicted mask of each image lies over the true one; pixels that do not count are in none.
+
+    Attributes:
+        both: [N, K], int64: pixels of each class in both masks.
+        actual, predicted: [N, K]: in the true mask, in the predicted one.
+        losses: [N], float64: cross entropy, the sum over an image's pixels.
+    """
+
+    both: Ints
+    actual: Ints
+    predicted: Ints
+    losses: Floats
+
+    def __len__(self) -> int:
+        return len(self.both)
+
+    @property
+    def width(self) -> int:
+        return int(self.both.shape[1])
+
+    @property
+    def pixels(self) -> Ints:
+        """[N], those that count."""
+        counts: Ints = self.actual.sum(axis=1)
+        return counts
+
+    @property
+    def image_ious(self) -> Floats:
+        """[N], of each image the mean IoU of the classes that are in one of its masks."""
+        return mean_of_classes(class_ious(self.both, self.actual, self.predicted))
+
+
+def class_dice(both: Floats, actual: Floats, predicted: Floats) -> Floats:
+    """2 |both| / (|actual| + |predicted|) of each class, which is its F1 over pixels; NaN where neither mask has it."""
+    sizes = actual + predicted
+    return np.where(sizes > 0, 2.0 * both / np.maximum(sizes, 1), np.nan)
+
+
+def _mean(score: Callable[[Floats, Floats, Floats], Floats]) -> Callable[[MaskOverlaps], Statistic]:
+    """The mean over the classes of a score of all pixels of a resample."""
+
+    def of(found: MaskOverlaps) -> Statistic:
+        counts = [each.astype(np.float64) for each in (found.both, found.actual, found.predicted)]
+
+        def statistic(drawn: Resamples) -> Floats:
+            # Counts below 2**53: exact in any order.
+            both, actual, predicted = (drawn.weights @ each for each in counts)
+            return mean_of_classes(score(both, actual, predicted))
+
+        return statistic
+
+    return of
+
+
+def _per_pixel(values: Callable[[MaskOverlaps], Floats]) -> Callable[[MaskOverlaps], Statistic]:
+    """The mean over the pixels of one sum per image, [N]."""
+
+    def of(found: MaskOverlaps) -> Statistic:
+        sums, pixels = values(found), found.pixels.astype(np.float64)
+        # Not a matrix product: BLAS may sum in another order with another number of threads.
+        return lambda drawn: (drawn.weights * sums).sum(axis=1) / (drawn.weights * pixels).sum(axis=1)
+
+    return of
+
+
+METRICS: list[Metric[MaskOverlaps]] = [
+    Metric("mean_iou", "Mean IoU", percent, "higher", _mean(class_ious), headline=True),
+    Metric("mean_dice", "Mean Dice", percent, "higher", _mean(class_dice)),
+    Metric(
+        "pixel_accuracy",
+        "Pixel accuracy",
+        percent,
+        "higher",
+        _per_pixel(lambda found: found.both.sum(axis=1).astype(np.float64)),
+        headline=True,
+    ),
+    Metric("pixel_log_loss", "Log loss", four_decimals, "lower", _per_pixel(lambda found: found.losses)),
+]

@@ -1,0 +1,138 @@
+"""An encoder of the library `transformers` as a model of ours: attention, pooled states, a linear head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from samebits.models.layers.attention import attend
+from samebits.models.layers.bag_of_words import BagOfWords
+from samebits.models.layers.dropout import Dropout, replace_dropout
+from samebits.models.layers.pooling import first_tokens, mean_of_tokens, used_tokens
+from samebits.signature.signature import Signature
+
+_ATTENTION = "samebits"
+_ENCODERS = re.compile(r"(embeddings|encoder|transformer|layers|final_norm)\.")
+"""What the names of encoders' own tensors begin with."""
+_AROUND = re.compile(rf"^(bert|roberta|distilbert|deberta|model|encoder\.model)\.(?={_ENCODERS.pattern})")
+"""What stands before them in a model around the encoder."""
+_BUFFERS = re.compile(r"\.(position|token_type)_ids$")
+_LAYER = re.compile(r"\.layers?\.(\d+)\.")
+
+Masks = Callable[[Tensor], Any]
+"""What an encoder takes as its `attention_mask`, of which tokens are used: bool [N, L]."""
+
+
+def register_attention() -> str:
+    """Make `attend` known to the library; its name there."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(_ATTENTION, attention)
+    return _ATTENTION
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """`attend` as `transformers` calls it: the heads behind the positions, [N, L, heads, D], and no weights."""
+    return attend(query, key, value, attention_mask, dropout=dropout).transpose(1, 2).contiguous(), None
+
+
+def over_keys(used: Tensor) -> Tensor:
+    """[N, 1, 1, L]: a mask of four axes is taken as it is, whatever version of the library."""
+    return used[:, None, None, :]
+
+
+class TextEncoder(nn.Module):
+    """Tokens [N, L], int64 -> outputs [N, K].
+
+    Args:
+        encoder: gives states [N, L, width] for tokens and a mask.
+        masks: what it takes as its mask.
+        pad: the token that is not looked at; None where rows are full.
+        initial_std: of the head's weights.
+        reads: the encoder reads so many tokens, the first; None: all.
+        words: whether a linear model of the words of the whole text is added.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        masks: Masks = over_keys,
+        width: int,
+        vocabulary: int,
+        pad: int | None,
+        outputs: int,
+        dropout: float,
+        initial_std: float,
+        pooling: Literal["mean", "cls"],
+        reads: int | None,
+        words: bool,
+    ) -> None:
+        super().__init__()
+        self.pad = pad
+        self.pooling = pooling
+        self.reads = reads
+        self.masks = masks
+        self.encoder = encoder
+        replace_dropout(self.encoder)
+        self.dropout = Dropout(dropout)
+        self.head = nn.Linear(width, outputs)
+        nn.init.normal_(self.head.weight, std=initial_std)
+        nn.init.zeros_(self.head.bias)
+        self.words = BagOfWords(vocabulary, pad, outputs) if words else None
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        whole = tokens
+        tokens = tokens if self.reads is None else first_tokens(tokens, self.reads, self.pad)
+        used = used_tokens(tokens, self.pad)
+        states = self.encoder(input_ids=tokens, attention_mask=self.masks(used)).last_hidden_state
+        pooled = mean_of_tokens(states, used) if self.pooling == "mean" else states[:, 0]
+        outputs: Tensor = self.head(self.dropout(pooled))
+        return outputs if self.words is None else outputs.float() + self.words(whole)
+
+
+def tokens_of_encoder(reads: int | None, signature: Signature) -> int:
+    """Tokens of a text that an encoder reads, the first ones.
+
+    Raises:
+        UserError: for other data.
+    """
+    length = signature.tokens.length
+    return length if reads is None else min(reads, length)
+
+
+def adapt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of an encoder, or of a model around one, under our names; its pooler and its head are left out."""
+    if any(name.startswith("encoder.embeddings.") for name in weights):
+        return dict(weights)
+    found = {}
+    for name, value in weights.items():
+        own = _AROUND.sub("", name)
+        if _ENCODERS.match(own) and not _BUFFERS.search(own):
+            # Weights of before 2019 call the scale and shift of a normalisation gamma and beta.
+            found[f"encoder.{own.replace('.gamma', '.weight').replace('.beta', '.bias')}"] = value
+    return found or dict(weights)
+
+
+def new_layers(network: nn.Module) -> set[str]:
+    """Layers that pretrained weights do not hold."""
+    return {"head", "words"}
+
+
+def depth(name: str) -> int | None:
+    """Number of a parameter's layer: 0 for embeddings, k + 1 for block k; None for the head, which is above all."""
+    if name.startswith(("head.", "words.", "encoder.final_norm.")):
+        return None
+    layer = _LAYER.search(name)
+    return int(layer.group(1)) + 1 if layer else 0

@@ -1,0 +1,184 @@
+"""A trial of proposed parameters: `prepare` and a few training steps in a scratch folder, timed.
+
+    python -m samebits.starting.trial JOB.json RESULT.json     in the project
+
+It runs in a process of its own, with what must be set before torch starts; nothing of it is recorded or kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
+from samebits.base.files import read_json, write_json
+from samebits.base.paths import Project
+from samebits.base.signals import StopRequest
+from samebits.base.terminal import escape_unprintable
+from samebits.params.schema import Params, parse_params
+from samebits.pipeline.context import StageContext
+from samebits.tracking.journal.tracker import NullTracker
+
+_WARM = 2
+"""First steps, which are slower than the rest."""
+
+_SECONDS = 8.0
+_STEPS = 40
+
+
+class TrialResult(BaseModel):
+    """What a trial found.
+
+    Attributes:
+        lines: what `prepare` said.
+        counts: samples of each split.
+        classes: training samples of each class, by name; empty without classes.
+        spread: standard deviation of a number to predict; None for other targets.
+        prepare_s: seconds of prepare.
+        step_s: seconds of a training step, mean of `timed` ones.
+        validation_s: seconds of a validation.
+        steps_per_epoch, epochs: of the training that is proposed.
+        patience: epochs without a better validation loss after which it stops; None: never.
+    """
+
+    lines: list[str]
+    counts: dict[str, int]
+    classes: dict[str, int]
+    spread: float | None
+    prepare_s: float
+    step_s: float
+    timed: int
+    validation_s: float
+    steps_per_epoch: int
+    epochs: int
+    patience: int | None
+
+    @property
+    def train_s(self) -> float:
+        """Seconds of the whole training, if it does not stop early."""
+        return self.epochs * (self.steps_per_epoch * self.step_s + self.validation_s)
+
+
+@dataclass(frozen=True)
+class TrialProject(Project):
+    """The project around the user, with prepared data elsewhere. `home` is the scratch folder, too: states go there."""
+
+    @property
+    def prepared(self) -> Path:
+        return self.home / "prepared"
+
+
+def run_trial(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: StopRequest) -> TrialResult:
+    """Prepare the data and train a few steps.
+
+    Args:
+        values: all of params.yaml, plain.
+        stop: ends it early.
+
+    Raises:
+        UserError: as the stages would raise it.
+        Interrupted: if it was stopped.
+    """
+    params = parse_params(values)
+    project = TrialProject(workspace, scratch)
+    quiet = _Quiet("prepare", project, params.runtime, NullTracker(), stop)
+    began = time.monotonic()
+    from samebits.data.preparation.prepare import prepare
+
+    prepare(params.sections["data"], context=quiet)
+    return _train(params, project, quiet, time.monotonic() - began)
+
+
+class _Quiet(StageContext):
+    """Keeps what is said, and prints nothing."""
+
+    def say(self, line: str) -> None:
+        self.log.append(line)
+
+
+def _train(params: Params, project: Project, said: StageContext, prepare_s: float) -> TrialResult:
+    from samebits.data.loading.prepared import read_info
+    from samebits.stage import sections_of
+    from samebits.training.loop import Observer
+    from samebits.training.train import build_training, open_plan, train
+
+    context, last = _Quiet("train", project, params.runtime, NullTracker(), said.stop), False
+    sections = [params.sections[name] for name in sections_of(train)]
+    times: list[float] = []
+
+    def progress(step: int, loss: float | None, samples: int) -> None:
+        nonlocal last
+        times.append(time.monotonic())
+        if len(times) > _WARM + 1 and (len(times) > _WARM + _STEPS or times[-1] - times[_WARM] > _SECONDS):
+            said.stop.requested = last = True
+
+    with open_plan(*sections, context=context) as (plan, micro, group):
+        training = build_training(plan, context, micro, group)
+        observer = Observer(lambda *_: None, progress, lambda: None, save_seconds=1e9)
+        began = time.monotonic()
+        training.validate()
+        validation_s = time.monotonic() - began
+        try:
+            with said.stop.deferred():
+                training.run(observer, said.stop)
+        except Interrupted:
+            if not last:
+                raise
+    info = read_info(project.prepared)
+    per_epoch = training.batches.steps_per_epoch
+    step_s, timed = mean_step(times, per_epoch)
+    classes = getattr(info.signature.target, "classes", None) or ()
+    return TrialResult(
+        lines=said.log,
+        counts=info.counts,
+        classes=dict(zip(classes, info.class_counts.get("train", ()), strict=False)),
+        spread=getattr(info.signature.target, "std", None),
+        prepare_s=prepare_s,
+        step_s=step_s,
+        timed=timed,
+        validation_s=validation_s if per_epoch > 1 else 0.0,  # then each step has one in it
+        steps_per_epoch=per_epoch,
+        epochs=training.settings.epochs,
+        patience=training.settings.patience,
+    )
+
+
+def mean_step(times: Sequence[float], per_epoch: int) -> tuple[float, int]:
+    """Seconds of a step, and over how many that is the mean: those after the first ones in which no validation is.
+
+    Args:
+        times: when each step ended, seconds; from the first step on.
+        per_epoch: steps; after the last of an epoch comes a validation.
+    """
+    steps = {number: end - begin for number, (begin, end) in enumerate(itertools.pairwise(times), start=2)}
+    plain = {number: seconds for number, seconds in steps.items() if number % per_epoch} or steps
+    chosen = [seconds for number, seconds in plain.items() if number > _WARM] or list(plain.values())
+    return sum(chosen) / max(1, len(chosen)), len(chosen)
+
+
+def main() -> int:
+    """Run a job in the project that is the current folder."""
+    escape_unprintable()
+    stop = StopRequest()
+    stop.install()
+    job = read_json(Path(sys.argv[1]))
+    try:
+        result = run_trial(Path.cwd(), Path(job["scratch"]), job["params"], stop)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USER_ERROR
+    except (Interrupted, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    write_json(Path(sys.argv[2]), result.model_dump())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
