@@ -96,7 +96,9 @@ def _store(dataset: OwnDataset, targets: Targets, file: BinaryIO, split: str) ->
         facts = {
             name: item.facts.get(name, None if all_of is None else all_of[number]) for name, all_of in given.items()
         }
-        reason = item.reason or _other_shape(item, found) or _missing(facts, split) or targets.add(item.target)
+        reason = item.reason or _other_shape(item, found) or _missing(facts, split)
+        if not reason and item.array is not None:
+            reason = targets.add(item.target, item.array.shape)
         if reason:
             found.rejected.append(Rejected(f"{number}", reason))
             if not found.numbers and number + 1 >= _HOPELESS:

@@ -124,6 +124,31 @@ def test_what_a_class_has_is_no_value_for_each_item(tmp_path: Path, monkeypatch:
     assert sum(prepared(own_project(tmp_path, monkeypatch, code))["counts"].values()) == 60
 
 
+def test_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bright pixels are of class 1; the first row does not count."""
+    code = """
+        from PIL import Image
+
+        class Samples:
+            def __init__(self, path):
+                self.classes = ["dark", "bright", "none"]
+
+            def __len__(self):
+                return 60
+
+            def __getitem__(self, index):
+                image = np.random.default_rng(index).integers(0, 255, (3, 8, 8), dtype=np.uint8)
+                mask = (image[0] > 127).astype(np.int64)
+                mask[0] = 255
+                return image, Image.fromarray(mask.astype(np.uint8)) if index % 2 else mask
+    """
+    project = own_project(tmp_path, monkeypatch, code, "segmentation", {"name": "unet", "widths": [4, 8]})
+    run_stages(project)
+    assert read_json(project.prepared / "dataset.json")["signature"]["target"]["classes"] == ["dark", "bright"]
+    metrics = read_json(project.reports / "evaluation" / "metrics.json")
+    assert "mean_iou" in metrics["test"]
+
+
 def test_a_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
         def Samples(path, count):

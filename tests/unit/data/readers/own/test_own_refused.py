@@ -45,6 +45,12 @@ def of(body: str, count: int = 60, init: str = "pass") -> str:
         (of("return 3"), "none of its first 50 items can be used; item 0: it is of type int: give (input, target)"),
         (of(f"return {ROW}.astype(float), 1"), "convert it, as with .astype(numpy.float32)"),
         (of(f"return {ROW}.tolist(), 1"), "item 0: its input is of type list"),
+        (of(f"return {ROW}, np.zeros((2, 4), dtype=int)"), "its target is [2, 4], its input [4]: no mask of it"),
+        (of("return np.zeros((3, 2, 4), dtype='u1'), np.full((2, 4), -1)"), "its mask has the values -1 to -1"),
+        (
+            of("return np.zeros((3, 2, 4), dtype='u1'), np.zeros((2, 4), dtype=int)"),
+            "all pixels of all masks are of one",
+        ),
         (of(f"return {ROW}, None"), "its target is None"),
         (of(f"return {ROW}, 1"), "all targets are 1: a classifier needs two classes"),
         (of(f"return {ROW}, index"), "60 samples have 60 different targets, such as 0 and 1"),
