@@ -218,3 +218,18 @@ def test_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     np.save(tmp_path / "loud.npy", np.full((1, 400), 40000))
     assert main(["predict", "--model", str(project.exported / "model.onnx"), str(tmp_path / "loud.npy")]) == 2
     assert "it holds 40000, which is no int16" in capsys.readouterr().err
+
+
+def test_a_model_of_ones_own_for_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`nn.Linear(…, 1)` is taken as it is: [N, 1] instead of [N]."""
+    code = "from torch import nn\n" + of("(r.normal(0.1 * index, 1, (3, 4)).astype(np.float32), 0.5 * index)")
+    code += (
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self, signature):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(12, signature.outputs))\n"
+    )
+    model = {"name": "own", "file": "custom/mine.py", "class_name": "Net"}
+    project = own_project(tmp_path, monkeypatch, code, "regression", model)
+    set_params(tmp_path, {"train": {"epochs": 8}})
+    run_stages(project, "prepare", "train", "evaluate")
+    assert read_json(project.reports / "evaluation" / "metrics.json")["test"]["r2"] > 0.5
