@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from samebits.base.decimals import rounded
+from samebits.base.errors import UserError
 from samebits.metrics.scores import PIXELS_AT_ONCE, confusion, mean_iou
 from samebits.signature.kind import Array, Floats, InputKind, TargetKind
 
@@ -66,6 +67,27 @@ class MaskTarget(TargetKind):
         if len(self.colours) != len(self.classes):
             raise ValueError("the colours are not one a class")
         return self
+
+    @classmethod
+    def accept(cls, value: Any) -> npt.NDArray[np.uint8]:
+        """An array [H, W] of class indices, 255 where a pixel does not count, or of truth values."""
+        if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in "biu" or not value.size:
+            shown = f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise ValueError(f"its target is {shown}: a mask is an array [H, W] of class indices")
+        if value.min() < 0 or value.max() > IGNORED:
+            raise ValueError(
+                f"its mask has the values {value.min()} to {value.max()}: give class indices from 0, and {IGNORED} "
+                "where a pixel does not count"
+            )
+        return value.astype(np.uint8)
+
+    @classmethod
+    def gather(cls, values: Sequence[npt.NDArray[np.uint8]]) -> tuple[Array, tuple[str, ...]]:
+        masks = np.stack(values)
+        most = max(int(mask[mask != IGNORED].max(initial=0)) for mask in masks)
+        if most == 0:
+            raise UserError("all pixels of all masks are of one class: there is nothing to learn", "look at the masks")
+        return masks, tuple(map(str, range(most + 1)))
 
     @classmethod
     def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:

@@ -32,7 +32,7 @@ class RawArrays(Raw):
         """Statistics of the training split; the values are stored as they are.
 
         Raises:
-            UserError: if all training arrays have one value.
+            UserError: if all training arrays are equal.
         """
         mean, std = axis_statistics(self.read, splits["train"])
         inputs = ArrayInputs(
@@ -55,15 +55,15 @@ def axis_statistics(read: Callable[[Int64], Array], rows: Int64) -> tuple[list[f
     In float64, samples added in order and the places of one sample exactly: the same on every machine.
 
     Raises:
-        UserError: if all values are equal.
+        UserError: if all arrays are equal.
     """
     places = int(read(rows[:1]).shape[1])
     mean = _means(read, rows, np.zeros((places, 1)), power=1)
     std = np.sqrt(_means(read, rows, mean[:, None], power=2))
     # The mean of equal values may be off by a rounding.
     std[std <= np.abs(mean) * len(rows) * np.finfo(np.float64).eps] = 0.0
-    if not std.any() and np.ptp(mean) <= 0.0:
-        raise UserError("all values of all training arrays are equal: there is nothing to learn", "look at the data")
+    if not std.any():
+        raise UserError("all training arrays are equal: there is nothing to learn", "look at the data")
     return [float(value) for value in mean], [float(value) for value in std]
 
 

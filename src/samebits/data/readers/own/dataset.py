@@ -102,11 +102,13 @@ class OwnDataset:
     def attribute(self, name: str) -> list[Any] | None:
         """A value of each item, as of `groups`; None if there is no such attribute.
 
+        One of the class is none: `splits` of torchvision's EMNIST are the names of its parts.
+
         Raises:
             UserError: if it has another length.
         """
-        found = getattr(self.items, name, None)
-        if found is None:
+        of_class = getattr(type(self.items), name, None)
+        if (found := getattr(self.items, name, None)) is None or found is of_class:
             return None
         try:
             values = [as_plain(each) for each in found]

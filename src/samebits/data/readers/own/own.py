@@ -25,14 +25,13 @@ from samebits.data.readers.reader import Raw, Rejected, Source
 from samebits.data.readers.sample_hashes import HASH_BYTES
 from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.times import no_time, read_times
+from samebits.params.data import DataParams
 
 _HOPELESS = 50
 """So many items at the beginning of which none can be used: all the others need not be read."""
 _READ_TWICE = 32
 """Items that are compared with a second reading."""
 _PLURALS = {"group": "groups", "time": "times", "split": "splits"}
-_FIX = "give it as the third element of an item, or as the attribute `{}` of the Dataset: one value an item"
-_SPLIT_FIXES = {name: _FIX.format(_PLURALS[name]) for name in ("group", "time")}
 
 
 @dataclass
@@ -72,7 +71,7 @@ def read(source: Source) -> Raw:
             f"{source.settings.source} does not hold: DVC would not see it change",
             "name the folder above all that it reads in data.source, which it is given the path of",
         )
-    return _raw(found, path, targets, source.settings.own.class_name) if found.numbers else _empty(found)
+    return _raw(found, path, targets, source.settings) if found.numbers else _empty(found)
 
 
 def _read_twice(source: Source, path: Path) -> tuple[_Stored, Targets]:
@@ -97,7 +96,9 @@ def _store(dataset: OwnDataset, targets: Targets, file: BinaryIO, split: str) ->
         facts = {
             name: item.facts.get(name, None if all_of is None else all_of[number]) for name, all_of in given.items()
         }
-        reason = item.reason or _other_shape(item, found) or _missing(facts, split) or targets.add(item.target)
+        reason = item.reason or _other_shape(item, found) or _missing(facts, split)
+        if not reason and item.array is not None:
+            reason = targets.add(item.target, item.array.shape)
         if reason:
             found.rejected.append(Rejected(f"{number}", reason))
             if not found.numbers and number + 1 >= _HOPELESS:
@@ -134,9 +135,17 @@ def _other_shape(item: Item, found: _Stored) -> str:
 
 def _missing(facts: Mapping[str, Any], split: str) -> str:
     """Why a sample has no place in the splits."""
-    if facts["split"] not in (None, "") and split_of(str(facts["split"])) is None:
-        return f"its split is {facts['split']!r}; known: {KNOWN}"
-    return (no_time(_cell(facts["time"])) or "") if split == "time" and facts["time"] is not None else ""
+    if facts["split"] not in (None, ""):
+        known = split_of(str(facts["split"])) is not None
+        return "" if known else f"its split is {facts['split']!r}; known: {KNOWN}"
+    if split not in ("group", "time"):
+        return ""
+    if facts[split] is None:
+        return (
+            f"it has no {split}, data.split is {split}: give it as the third element of an item, or all of them as the "
+            f"attribute `{_PLURALS[split]}` of the Dataset"
+        )
+    return (no_time(_cell(facts["time"])) or "") if split == "time" else ""
 
 
 def _cell(value: Any) -> str:
@@ -163,14 +172,14 @@ def _require_same(again: OwnDataset, digests: Mapping[int, bytes], name: str, in
         )
 
 
-def _raw(found: _Stored, path: Path, targets: Targets, name: str) -> Raw:
+def _raw(found: _Stored, path: Path, targets: Targets, settings: DataParams) -> Raw:
     values = np.memmap(path, dtype=found.dtype, mode="r", shape=(len(found.numbers), *found.shape))
     stored, classes = targets.gathered()
     splits = [split_of(str(each or "")) or "" for each in found.facts["split"]]
     groups = found.facts["group"]
     common: dict[str, Any] = {
         "ids": [f"{number}" for number in found.numbers],
-        "origins": [f"{name}[{number}]" for number in found.numbers],
+        "origins": [f"{settings.own.class_name}[{number}]" for number in found.numbers],
         "hashes": np.frombuffer(b"".join(found.hashes), dtype=np.uint8).reshape(-1, HASH_BYTES),
         "targets": stored,
         "classes": classes,
@@ -178,11 +187,10 @@ def _raw(found: _Stored, path: Path, targets: Targets, name: str) -> Raw:
         "given": splits if any(splits) else None,
         "groups": None if None in groups else [str(each) for each in groups],
         "times": read_times([None if each is None else _cell(each) for each in found.facts["time"]], "`time`"),
-        "split_fixes": _SPLIT_FIXES,
         "set_aside": tuple(found.rejected),
     }
     if values.dtype == np.uint8 and values.ndim == 4 and values.shape[1] in (1, 3):
-        return RawImages(**common, parts=[values])
+        return RawImages(**common, parts=[values], resize=settings.image.resize)
     return RawArrays(**common, values=values)
 
 

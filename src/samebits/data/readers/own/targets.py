@@ -38,8 +38,14 @@ class Targets:
         self._names = names if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names) else ()
         self._values: list[Any] = []
 
-    def add(self, target: Any) -> str:
-        """Keep a target; else why it cannot be used."""
+    def add(self, target: Any, shape: tuple[int, ...]) -> str:
+        """Keep a target; else why it cannot be used.
+
+        Args:
+            shape: of the sample's input.
+        """
+        if isinstance(target, np.ndarray) and target.ndim > 1 and target.shape != shape[-target.ndim :]:
+            return f"its target is [{', '.join(map(str, target.shape))}], its input {list(shape)}: no mask of it"
         try:
             kind = self.kind if self._chosen else kind_of(target)
             value = _class(target) if kind == "class" else TARGETS[kind].accept(target)
@@ -57,7 +63,11 @@ class Targets:
         Raises:
             UserError: if there is nothing to learn in them.
         """
-        return self._classes() if self.kind == "class" else TARGETS[self.kind].gather(self._values)
+        if self.kind == "class":
+            return self._classes()
+        targets, classes = TARGETS[self.kind].gather(self._values)
+        numbered = classes == tuple(map(str, range(len(classes))))
+        return targets, tuple(self._names[: len(classes)]) if numbered and len(self._names) >= len(classes) else classes
 
     def _classes(self) -> tuple[Array, tuple[str, ...]]:
         values: Sequence[Any] = self._values

@@ -49,6 +49,8 @@ def kind_of(value: Any) -> str:
         return "class"
     if isinstance(value, float):
         return "number"
+    if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "biu":
+        return "mask"
     each = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
     if isinstance(each, set | frozenset | list | tuple):
         if all(isinstance(name, str) for name in each):

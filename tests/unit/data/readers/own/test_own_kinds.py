@@ -113,6 +113,42 @@ def test_splits_of_the_datasets_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert prepared(own_project(tmp_path, monkeypatch, code))["counts"] == {"train": 30, "validation": 15, "test": 15}
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 300), (7,), (1, 1, 1, 2)])
+def test_unusual_shapes(shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = of(f"(r.integers(0, 255, {shape}, dtype=np.uint8), index % 2)")
+    assert prepared(own_project(tmp_path, monkeypatch, code))["signature"]["inputs"]["shape"] == list(shape)
+
+
+def test_what_a_class_has_is_no_value_for_each_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = of("(r.normal(size=4).astype(np.float32), index % 2)") + "Samples.splits = ('letters', 'digits')\n"
+    assert sum(prepared(own_project(tmp_path, monkeypatch, code))["counts"].values()) == 60
+
+
+def test_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bright pixels are of class 1; the first row does not count."""
+    code = """
+        from PIL import Image
+
+        class Samples:
+            def __init__(self, path):
+                self.classes = ["dark", "bright", "none"]
+
+            def __len__(self):
+                return 60
+
+            def __getitem__(self, index):
+                image = np.random.default_rng(index).integers(0, 255, (3, 8, 8), dtype=np.uint8)
+                mask = (image[0] > 127).astype(np.int64)
+                mask[0] = 255
+                return image, Image.fromarray(mask.astype(np.uint8)) if index % 2 else mask
+    """
+    project = own_project(tmp_path, monkeypatch, code, "segmentation", {"name": "unet", "widths": [4, 8]})
+    run_stages(project)
+    assert read_json(project.prepared / "dataset.json")["signature"]["target"]["classes"] == ["dark", "bright"]
+    metrics = read_json(project.reports / "evaluation" / "metrics.json")
+    assert "mean_iou" in metrics["test"]
+
+
 def test_a_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
         def Samples(path, count):
@@ -182,3 +218,18 @@ def test_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     np.save(tmp_path / "loud.npy", np.full((1, 400), 40000))
     assert main(["predict", "--model", str(project.exported / "model.onnx"), str(tmp_path / "loud.npy")]) == 2
     assert "it holds 40000, which is no int16" in capsys.readouterr().err
+
+
+def test_a_model_of_ones_own_for_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`nn.Linear(…, 1)` is taken as it is: [N, 1] instead of [N]."""
+    code = "from torch import nn\n" + of("(r.normal(0.1 * index, 1, (3, 4)).astype(np.float32), 0.5 * index)")
+    code += (
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self, signature):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(12, signature.outputs))\n"
+    )
+    model = {"name": "own", "file": "custom/mine.py", "class_name": "Net"}
+    project = own_project(tmp_path, monkeypatch, code, "regression", model)
+    set_params(tmp_path, {"train": {"epochs": 8}})
+    run_stages(project, "prepare", "train", "evaluate")
+    assert read_json(project.reports / "evaluation" / "metrics.json")["test"]["r2"] > 0.5

@@ -45,12 +45,18 @@ def of(body: str, count: int = 60, init: str = "pass") -> str:
         (of("return 3"), "none of its first 50 items can be used; item 0: it is of type int: give (input, target)"),
         (of(f"return {ROW}.astype(float), 1"), "convert it, as with .astype(numpy.float32)"),
         (of(f"return {ROW}.tolist(), 1"), "item 0: its input is of type list"),
+        (of(f"return {ROW}, np.zeros((2, 4), dtype=int)"), "its target is [2, 4], its input [4]: no mask of it"),
+        (of("return np.zeros((3, 2, 4), dtype='u1'), np.full((2, 4), -1)"), "its mask has the values -1 to -1"),
+        (
+            of("return np.zeros((3, 2, 4), dtype='u1'), np.zeros((2, 4), dtype=int)"),
+            "all pixels of all masks are of one",
+        ),
         (of(f"return {ROW}, None"), "its target is None"),
         (of(f"return {ROW}, 1"), "all targets are 1: a classifier needs two classes"),
         (of(f"return {ROW}, index"), "60 samples have 60 different targets, such as 0 and 1"),
         (
             of("return np.zeros(4, dtype=np.float32), index % 2, {'split': ['train', 'val', 'test'][index % 3]}"),
-            "all values of all training arrays are equal",
+            "all training arrays are equal",
         ),
         (of(f"return {ROW}, index % 2, {{'groups': 1}}"), "its third element has 'groups'"),
         (of(f"return {ROW}, index % 2", init="self.groups = [1]"), "has 60 items, but 1 groups"),
@@ -134,6 +140,16 @@ def test_too_many_broken_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "12 of 60 samples of data/raw/mine cannot be used" in caught.value.problem
     assert "0: AssertionError" in caught.value.problem
     assert not (project.prepared / "dataset.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("third", "said"), [("", "it has no time"), (", 'soon'", "neither a date"), (", ''", "no time")]
+)
+def test_a_split_by_time_without_times(third: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = own_project(tmp_path, monkeypatch, of(f"return {ROW}, index % 2{third}"), split="time")
+    with pytest.raises(UserError) as caught:
+        run_stages(project, "prepare")
+    assert said in caught.value.problem
 
 
 def test_files_beside_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
