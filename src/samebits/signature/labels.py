@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from samebits.base.decimals import rounded
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.signature.kind import Array, Floats, InputKind, TargetKind
 
 _SEPARATORS = re.compile(r"[;,|]")
@@ -56,8 +56,7 @@ class LabelsTarget(TargetKind):
         counts = Counter(name for names in values for name in names)
         if single := [name for name, n in sorted(counts.items()) if n == 1]:
             raise UserError(
-                f"{len(single)} labels have one sample each, such as {single[0][:60]!r}: none could be both learnt and "
-                "judged",
+                f"labels of one sample, which cannot be both learnt and judged: {listed([each[:60] for each in single], 5)}",
                 "correct their spelling, or take them out of the cells; labels stand between ; , or |",
             )
         classes = tuple(sorted(counts))

@@ -188,7 +188,7 @@ def test_a_label_that_one_sample_has(tmp_path: Path) -> None:
     )
     data = {"source": "data/raw/stripes", "format": "image_csv", "target_kind": "labels"}
     project = make_workspace(tmp_path, {"data": data}, {"task": {"name": "multilabel"}, "model": MLP, "augment": {}})
-    with pytest.raises(UserError, match="1 labels have one sample each, such as 'odd'"):
+    with pytest.raises(UserError, match="labels of one sample, which cannot be both learnt and judged: odd"):
         run_stages(project, "prepare")
 
 
