@@ -56,7 +56,7 @@ class LabelsTarget(TargetKind):
         counts = Counter(name for names in values for name in names)
         if single := [name for name, n in sorted(counts.items()) if n == 1]:
             raise UserError(
-                f"labels of one sample, which cannot be both learnt and judged: {listed([each[:60] for each in single], 5)}",
+                f"labels of one sample, which cannot be both learnt and judged: {listed(single, 5)}",
                 "correct their spelling, or take them out of the cells; labels stand between ; , or |",
             )
         classes = tuple(sorted(counts))

@@ -69,7 +69,7 @@ class Regression(Task):
 
 
 @dataclass(frozen=True)
-class VectorRegression:
+class VectorRegression(Task):
     """Standardised outputs [N, K] (of an ensemble in training, [N, members, K]) against targets [N, K], in their own
     units.
 
