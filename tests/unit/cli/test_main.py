@@ -228,7 +228,7 @@ def test_starting_imports_no_heavy_library() -> None:
 
 
 def test_every_command_has_a_function() -> None:
-    for argv in (["predict", "x"], ["use", "x"], ["ui"], ["runs", "sync"], ["summary"], ["fetch", "x"]):
+    for argv in (["use", "x"], ["ui"], ["runs", "sync"], ["summary"], ["fetch", "x"]):
         run = parser().parse_args(argv).run
         assert run is getattr(cli, f"_{argv[-1] if argv[0] == 'runs' else argv[0]}")
 

@@ -93,6 +93,7 @@ def test_onnx_has_a_dynamic_batch_a_stated_opset_and_nothing_of_the_machine(proj
         assert word not in path.read_bytes()
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_from_another_process_and_folder(
     project: Project, tiny_context: Any, tmp_path: Path
 ) -> None:

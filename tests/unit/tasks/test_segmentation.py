@@ -27,6 +27,7 @@ from samebits.params.schema import read_params
 from samebits.tasks.segmentation import Segmentation, Settings
 from tests.helpers.in_process import run_stages
 from tests.helpers.mask_files import CLASSES, mask_project, shapes, write_masks
+from tests.helpers.shared import shared
 from tests.helpers.workspace import ROOT
 
 BOTH = Settings(name="segmentation")
@@ -36,14 +37,14 @@ CROSS_ENTROPY = Settings(name="segmentation", dice=0.0)
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    workspace = tmp_path_factory.mktemp("masks")
-    write_masks(workspace / "data/raw/shapes")
-    augment = {"flip": True, "shift": 2, "rotate": 10.0}
-    project = mask_project(
-        workspace, task={"name": "segmentation", "class_weights": "balanced"}, train={"epochs": 6}, augment=augment
-    )
-    run_stages(project)
-    return project
+    def make(workspace: Path) -> None:
+        write_masks(workspace / "data/raw/shapes")
+        augment = {"flip": True, "shift": 2, "rotate": 10.0}
+        task = {"name": "segmentation", "class_weights": "balanced"}
+        run_stages(mask_project(workspace, task=task, train={"epochs": 6}, augment=augment))
+
+    workspace = shared(tmp_path_factory, "masks", make)
+    return Project(workspace, workspace)
 
 
 def test_metrics_with_intervals_beside_a_baseline(trained: Project) -> None:

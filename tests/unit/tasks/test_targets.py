@@ -111,6 +111,7 @@ def test_a_number_of_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert float(said.rsplit(" ", 1)[1]) == pytest.approx(100, abs=60)
 
 
+@pytest.mark.slow
 def test_a_number_of_a_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = of_texts(tmp_path, "number", {"name": "regression"}, lambda seed: str(10 * (seed % 3) - seed % 2))
     run_stages(project)
@@ -137,6 +138,7 @@ def test_a_vector_of_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert first > 10 > second
 
 
+@pytest.mark.slow
 def test_several_labels_of_a_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def label(seed: int) -> str:
         return ", ".join(["good"] * (seed % 3 > 0) + ["bad"] * (seed % 2))

@@ -44,7 +44,7 @@ OTHERS = """
 
 class Column(Rows):
     def forward(self, rows):
-        return super().forward(rows).unsqueeze(1)
+        return super().forward(rows)[:, None, None]
 
 
 class Pair(Rows):
@@ -243,7 +243,7 @@ def test_the_next_token_without_a_cache_is_trained_and_not_exported(made: Any) -
 
 TABLES = "rows, float [N, numbers + indicators + categories], here [2, 7], and has to give [2]"
 WRONG = {
-    "an axis too many": ("Column", r"Column of custom/mine.py gives \[2, 1\] for two samples", TABLES),
+    "an axis too many": ("Column", r"Column of custom/mine.py gives \[2, 1, 1\] for two samples", TABLES),
     "a state that is no tensor": (
         "Noted",
         "has _extra_state in its state dict, which is no tensor",

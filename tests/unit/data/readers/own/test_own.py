@@ -35,6 +35,7 @@ SERIES = """
 """
 
 
+@pytest.mark.slow
 def test_a_time_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     project = own_project(tmp_path, monkeypatch, SERIES)
     lines = run_stages(project)

@@ -124,6 +124,7 @@ def test_what_a_class_has_is_no_value_for_each_item(tmp_path: Path, monkeypatch:
     assert sum(prepared(own_project(tmp_path, monkeypatch, code))["counts"].values()) == 60
 
 
+@pytest.mark.slow
 def test_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bright pixels are of class 1; the first row does not count."""
     code = """
@@ -161,6 +162,7 @@ def test_a_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(info["counts"].values()) == 70
 
 
+@pytest.mark.slow
 def test_a_dataset_of_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
         from torchvision.datasets import FakeData
@@ -183,6 +185,7 @@ def test_images_of_16_bits_and_a_number(tmp_path: Path, monkeypatch: pytest.Monk
     assert "`arrays` is int32 [N, 1, 9, 7]" in (project.exported / "card.md").read_text()
 
 
+@pytest.mark.slow
 def test_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """WAV files of 16 bits, each word a tone of its own."""
     folder = tmp_path / "data" / "raw" / "mine"
