@@ -23,6 +23,7 @@ def moments(seed: int, count: int, longest: float = 2.5) -> list[float]:
     return [chosen.uniform(0.0, longest) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_sigkill_at_random_moments(long: Path, straight: dict[str, str]) -> None:
     """Two; test_fifty_kills.py has many."""
     codes = interrupt(long, moments(seed=3, count=2))
@@ -100,6 +101,7 @@ def test_a_truncated_newest_state_falls_back(long: Path, straight: dict[str, str
     assert outputs(long) == straight
 
 
+@pytest.mark.slow
 def test_changed_parameters_start_afresh(long: Path) -> None:
     process = start(long)
     while not list((long / ".samebits" / "resume").glob("*/*[0-9]/complete.json")):

@@ -134,6 +134,7 @@ def closure(script: Path, chosen: Iterable[str] = ()) -> set[Path]:
     return {path for path in reached.values() if not _is_label(path)}
 
 
+@cache
 def _is_label(path: Path) -> bool:
     """Whether it is the __init__.py of a package with nothing in it but a description and a version."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
@@ -146,9 +147,12 @@ def _is_label(path: Path) -> bool:
 
 def direct_packages(files: Iterable[Path]) -> set[str]:
     """Packages that these files import and that can change a result."""
-    known = metadata.packages_distributions()
+    known = _distributions()
     names = {name for file in files for name in _outside(file)}
     return {canonicalize_name(known.get(name, [name])[0]) for name in names} - OBSERVING_PACKAGES.keys()
+
+
+_distributions = cache(metadata.packages_distributions)
 
 
 def with_reached(stage: str, packages: Iterable[str]) -> set[str]:

@@ -103,6 +103,7 @@ def test_each_setting_matters(baseline: Any, tiny_context: Any, change: dict[str
     assert read(tiny_context.project)[file] != read(baseline.project)[file]
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_from_another_process_and_folder(baseline: Any, tiny_context: Any, tmp_path: Path) -> None:
     first = read(baseline.project)
     program = (

@@ -21,8 +21,10 @@ from tests.helpers.signatures import images
 
 torch.set_num_threads(1)
 
-LONGER = sorted(CONFIGS.keys() - {"roberta", "xlm-roberta"})
-"""Families whose export takes seconds. XLM-RoBERTa is RoBERTa with other tokens."""
+pytestmark = pytest.mark.slow  # each export takes seconds
+
+FAMILIES = sorted(CONFIGS.keys() - {"xlm-roberta"})
+"""XLM-RoBERTa is RoBERTa with other tokens."""
 
 
 def require_same(
@@ -44,7 +46,7 @@ def require_same(
 
 
 @pytest.mark.parametrize("exporter", [onnx, torch_export])
-@pytest.mark.parametrize("family", ["roberta", *(pytest.param(each, marks=pytest.mark.slow) for each in LONGER)])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_texts_of_every_length(
     family: str, exporter: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -176,6 +176,7 @@ def test_a_dataset_of_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "load_pixels" in (project.exported / "card.md").read_text()
 
 
+@pytest.mark.slow
 def test_images_of_16_bits_and_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = of("(r.normal(9000 + 100 * index, 900, (1, 9, 7)).astype(np.uint16), 0.5 * index)", 90)
     project = own_project(tmp_path, monkeypatch, code, "regression")
