@@ -30,7 +30,7 @@ raise SystemExit(code)
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The four stages over one real book, with a tiny model."""
     folder = tmp_path_factory.mktemp("book")
-    for name in ("src", "stages"):
+    for name in ("custom", "src", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("params.yaml", "dvc.yaml", "packages.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
