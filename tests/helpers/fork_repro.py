@@ -141,6 +141,7 @@ def look(project: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored, here and in all that is forked
     template, scratch, moments = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     read_params(template / "params.yaml")
     spawn.ensure_sender = lambda *_: False
