@@ -34,8 +34,8 @@ from samebits.evaluation.report.sections import Cell, Section, bar, render_secti
 from samebits.evaluation.sample_image import image_png
 from samebits.metrics.bootstrap import Floats, Ints
 from samebits.metrics.metric import measure
-from samebits.metrics.scores import class_ious, confusion
-from samebits.metrics.segmentation import METRICS, MaskOverlaps, class_dice
+from samebits.metrics.scores import class_f1, class_ious, confusion
+from samebits.metrics.segmentation import METRICS, MaskOverlaps
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.image import displayed
 from samebits.signature.kind import Preview
@@ -199,7 +199,7 @@ Row = tuple[str, int, int, float, float]
 def _per_class(found: MaskOverlaps, classes: Sequence[str]) -> list[Row]:
     both, actual, predicted = (each.sum(axis=0) for each in (found.both, found.actual, found.predicted))
     ious = class_ious(both, actual, predicted)
-    dice = class_dice(both.astype(np.float64), actual.astype(np.float64), predicted.astype(np.float64))
+    dice = class_f1(both.astype(np.float64), actual.astype(np.float64), predicted.astype(np.float64))
     return list(zip(classes, actual.tolist(), predicted.tolist(), ious.tolist(), dice.tolist(), strict=True))
 
 

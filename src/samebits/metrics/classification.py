@@ -14,6 +14,7 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
 from samebits.metrics.metric import Metric, Scores, four_decimals, measure, per_sample, percent
+from samebits.metrics.scores import class_f1, mean_of_classes
 
 _BLOCK_ELEMENTS = 4_000_000  # logits that are turned into probabilities at a time: 32 MB
 
@@ -241,11 +242,7 @@ def _macro_f1(predictions: Predictions) -> Statistic:
 
     def statistic(drawn: Resamples) -> Floats:
         hits = of_label.sums(drawn.weights * correct)
-        total = of_label.sums(drawn.weights) + of_predicted.sums(drawn.weights)
-        counted = total > 0
-        scores = np.where(counted, 2.0 * hits / np.where(counted, total, 1.0), 0.0).sum(axis=1)
-        classes = counted.sum(axis=1)
-        return np.where(classes > 0, scores / np.maximum(classes, 1), np.nan)
+        return mean_of_classes(class_f1(hits, of_label.sums(drawn.weights), of_predicted.sums(drawn.weights)))
 
     return statistic
 

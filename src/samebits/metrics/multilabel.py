@@ -10,6 +10,7 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.metrics.bootstrap import Floats, Resamples, Statistic
 from samebits.metrics.metric import Metric, four_decimals, per_sample, percent
+from samebits.metrics.scores import class_f1, mean_of_classes
 
 
 @dataclass(frozen=True)
@@ -95,18 +96,15 @@ def average_precisions(predictions: LabelPredictions) -> list[float | None]:
 
 
 def _f1(predictions: LabelPredictions, *, macro: bool) -> Statistic:
-    both = (predictions.actual & predictions.predicted).astype(np.float64)
-    sums = predictions.actual.astype(np.float64) + predictions.predicted
+    actual, said = predictions.actual, predictions.predicted
+    of_each = [each.astype(np.float64) for each in (actual & said, actual, said)]
 
     def statistic(drawn: Resamples) -> Floats:
         # Counts below 2**53: exact in any order.
-        hits, total = drawn.weights @ both, drawn.weights @ sums
+        counts = [drawn.weights @ each for each in of_each]
         if not macro:
-            hits, total = hits.sum(axis=1, keepdims=True), total.sum(axis=1, keepdims=True)
-        counted = total > 0
-        scores = np.where(counted, 2.0 * hits / np.where(counted, total, 1.0), 0.0).sum(axis=1)
-        labels = counted.sum(axis=1)
-        return np.where(labels > 0, scores / np.maximum(labels, 1), np.nan)
+            counts = [each.sum(axis=1, keepdims=True) for each in counts]
+        return mean_of_classes(class_f1(*counts))
 
     return statistic
 

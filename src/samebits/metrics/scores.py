@@ -69,6 +69,17 @@ def class_ious(both: npt.NDArray[Any], actual: npt.NDArray[Any], predicted: npt.
     return np.where(union > 0, both / np.maximum(union, 1), np.nan)
 
 
+def class_f1(both: npt.NDArray[Any], actual: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> Floats:
+    """F1 of each class, [..., K], of pixels the Dice coefficient: 2 both / (actual + predicted); NaN where there are
+    none.
+
+    Args:
+        both, actual, predicted: samples or pixels of each class that are so and said to be, that are, that are said to.
+    """
+    sizes = actual + predicted
+    return np.where(sizes > 0, 2.0 * both / np.maximum(sizes, 1), np.nan)
+
+
 def mean_of_classes(scores: Floats) -> Floats:
     """Mean over the classes that have a score, [..., K] -> [...]; NaN where none has."""
     defined = np.isfinite(scores)

@@ -9,7 +9,7 @@ import numpy as np
 
 from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
 from samebits.metrics.metric import Metric, four_decimals, percent
-from samebits.metrics.scores import class_ious, mean_of_classes
+from samebits.metrics.scores import class_f1, class_ious, mean_of_classes
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,6 @@ class MaskOverlaps:
         return mean_of_classes(class_ious(self.both, self.actual, self.predicted))
 
 
-def class_dice(both: Floats, actual: Floats, predicted: Floats) -> Floats:
-    """2 |both| / (|actual| + |predicted|) of each class, which is its F1 over pixels; NaN where neither mask has it."""
-    sizes = actual + predicted
-    return np.where(sizes > 0, 2.0 * both / np.maximum(sizes, 1), np.nan)
-
-
 def _mean(score: Callable[[Floats, Floats, Floats], Floats]) -> Callable[[MaskOverlaps], Statistic]:
     """The mean over the classes of a score of all pixels of a resample."""
 
@@ -81,7 +75,7 @@ def _per_pixel(values: Callable[[MaskOverlaps], Floats]) -> Callable[[MaskOverla
 
 METRICS: list[Metric[MaskOverlaps]] = [
     Metric("mean_iou", "Mean IoU", percent, "higher", _mean(class_ious), headline=True),
-    Metric("mean_dice", "Mean Dice", percent, "higher", _mean(class_dice)),
+    Metric("mean_dice", "Mean Dice", percent, "higher", _mean(class_f1)),
     Metric(
         "pixel_accuracy",
         "Pixel accuracy",

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError, listed
+from samebits.metrics.scores import class_f1, mean_of_classes
 from samebits.signature.kind import Array, Floats, InputKind, TargetKind
 
 _SEPARATORS = re.compile(r"[;,|]")
@@ -98,9 +99,8 @@ class LabelsTarget(TargetKind):
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         said, true = answers > 0.5, targets.astype(np.bool_)
-        both, all_of = (said & true).sum(axis=0), said.sum(axis=0) + true.sum(axis=0)
-        f1 = 2.0 * both[all_of > 0] / all_of[all_of > 0]
-        return {"macro_f1": rounded(float(f1.mean())) if len(f1) else None}
+        f1 = class_f1((said & true).sum(axis=0), true.sum(axis=0), said.sum(axis=0))
+        return {"macro_f1": rounded(float(mean_of_classes(f1)))}
 
     @property
     def answer_shape(self) -> tuple[int, ...]:
