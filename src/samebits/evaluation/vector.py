@@ -24,8 +24,8 @@ from samebits.evaluation.report.figures import curve_pictures
 from samebits.evaluation.report.numbers import number_lines
 from samebits.evaluation.report.page import data_url
 from samebits.evaluation.report.sections import Section, bar, render_sections, sample_cell
-from samebits.metrics.metric import measure
-from samebits.metrics.regression import RegressionPredictions, check_numbers
+from samebits.metrics.metric import measure, require_finite
+from samebits.metrics.regression import RegressionPredictions
 from samebits.metrics.vector import METRICS, VectorPredictions, component_scores
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.vector import VectorTarget
@@ -44,7 +44,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     assert isinstance(target, VectorTarget) and evaluated.split.targets is not None
     outputs = raw_outputs(evaluated, settings.batch_size).astype(np.float64)
     mean, std = np.array(target.mean), np.array(target.std)
-    check_numbers(outputs[:, 0], outputs.sum(axis=1))  # of a sample, one that is not finite leaves the sum so
+    require_finite(outputs)
     vectors = VectorPredictions(evaluated.split.targets.astype(np.float64), outputs * std + mean, std)
     metrics = measure(METRICS, vectors, bootstrap=settings.bootstrap, confidence=settings.confidence)
     baseline = of_vectors(mean, std, vectors.actual)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
-from samebits.metrics.metric import Metric, Scores, four_decimals, measure, per_sample, percent
+from samebits.metrics.metric import Metric, Scores, four_decimals, measure, per_sample, percent, require_finite
 from samebits.metrics.scores import class_f1, mean_of_classes
 
 _BLOCK_ELEMENTS = 4_000_000  # logits that are turned into probabilities at a time: 32 MB
@@ -121,14 +121,7 @@ def predictions_from_logits(logits: npt.NDArray[np.floating], labels: npt.NDArra
     values = np.asarray(logits, dtype=np.float64)
     if len(values) == 0:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        first = int(np.flatnonzero(~finite)[0])
-        raise UserError(
-            f"the model's output for {int((~finite).sum())} of {len(values)} test samples is not finite, first "
-            f"for test sample {first}",
-            "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
-        )
+    require_finite(values)
     log_probabilities = np.empty_like(values)
     block = max(1, _BLOCK_ELEMENTS // values.shape[1])
     for start in range(0, len(values), block):

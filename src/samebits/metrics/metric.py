@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.decimals import significant
+from samebits.base.errors import UserError
 from samebits.metrics.bootstrap import Interval, Statistic, percentile_intervals, whole
 
 
@@ -101,6 +102,21 @@ class Scores:
     def undefined(self) -> dict[str, str]:
         """Name -> why it is None."""
         return {score.name: score.metric.undefined for score in self.scores if score.value is None}
+
+
+def require_finite(outputs: npt.NDArray[np.floating]) -> None:
+    """Refuse a model's outputs for a split, [N, ...], that hold NaN or infinity.
+
+    Raises:
+        UserError: naming the first sample.
+    """
+    wrong = np.flatnonzero(~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
+    if len(wrong):
+        raise UserError(
+            f"the model's output for {len(wrong)} of {len(outputs)} test samples is not finite, first for test sample "
+            f"{wrong[0]}",
+            "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
+        )
 
 
 def per_sample(values: Callable[[P], npt.NDArray[np.generic]]) -> Callable[[P], Statistic]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from samebits.base.errors import UserError
 from samebits.metrics.bootstrap import Floats, Resamples, Statistic
-from samebits.metrics.metric import Metric, four_decimals, per_sample, percent
+from samebits.metrics.metric import Metric, four_decimals, per_sample, percent, require_finite
 from samebits.metrics.scores import class_f1, mean_of_classes
 
 
@@ -56,13 +55,7 @@ def predictions_from_logits(logits: npt.NDArray[np.floating], actual: npt.NDArra
         UserError: when a logit is NaN or infinite: the sample is named.
     """
     values = np.asarray(logits, dtype=np.float64)
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        raise UserError(
-            f"the model's output for {int((~finite).sum())} of {len(values)} test samples is not finite, first for "
-            f"test sample {int(np.flatnonzero(~finite)[0])}",
-            "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
-        )
+    require_finite(values)
     # 0.5 * (1 + tanh(x / 2)) is the sigmoid, and overflows nowhere.
     return LabelPredictions(np.asarray(actual) > 0, 0.5 * (1.0 + np.tanh(values / 2.0)))
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from samebits.base.errors import UserError
 from samebits.metrics.bootstrap import Floats, Statistic
-from samebits.metrics.metric import Metric, four_decimals, four_digits, per_sample
+from samebits.metrics.metric import Metric, four_decimals, four_digits, per_sample, require_finite
 from samebits.metrics.scores import r2
 
 
@@ -40,13 +39,7 @@ def check_numbers(actual: npt.NDArray[np.floating], predicted: npt.NDArray[np.fl
         UserError: when an answer is NaN or infinite: the sample is named.
     """
     said = np.asarray(predicted, dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(said))
-    if len(wrong):
-        raise UserError(
-            f"the model's output for {len(wrong)} of {len(said)} test samples is not finite, first for test sample "
-            f"{wrong[0]}",
-            "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
-        )
+    require_finite(said)
     return RegressionPredictions(np.asarray(actual, dtype=np.float64), said)
 
 
