@@ -23,6 +23,7 @@ from samebits.evaluation.inputs import (
 from samebits.evaluation.report.figures import curve_pictures
 from samebits.evaluation.report.numbers import number_lines
 from samebits.evaluation.report.sections import Section, bar, render_sections, sample_cell
+from samebits.metrics.bootstrap import whole
 from samebits.metrics.metric import measure
 from samebits.metrics.multilabel import (
     METRICS,
@@ -48,7 +49,9 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     worst = np.argsort(-found.losses.round(9), kind="stable")[: settings.mistakes].astype(np.int64)
     origins = read_provenance(evaluated)
     pictures = curve_pictures(evaluated.curves)
-    scores = list(zip(classes, label_scores(found), average_precisions(found), strict=True))
+    (areas,) = average_precisions(found, whole(len(found)))
+    averages = [None if np.isnan(area) else area for area in areas.tolist()]
+    scores = list(zip(classes, label_scores(found), averages, strict=True))
     page = render_sections(
         [[_per_label(scores)]],
         Section(

@@ -74,17 +74,19 @@ def label_scores(predictions: LabelPredictions) -> list[tuple[int, int, float | 
     ]
 
 
-def average_precisions(predictions: LabelPredictions) -> list[float | None]:
-    """Of each label, the area under precision by recall, equal probabilities taken together; None without a sample."""
-    found: list[float | None] = []
-    for true, shares in zip(predictions.actual.T, predictions.probabilities.T, strict=True):
+def average_precisions(predictions: LabelPredictions, drawn: Resamples) -> Floats:
+    """Of each label in each resample, [R, K], the area under precision by recall, equal probabilities taken together;
+    NaN where no sample has the label."""
+    found = np.full((len(drawn.picks), predictions.width), np.nan)
+    for k, (true, shares) in enumerate(zip(predictions.actual.T, predictions.probabilities.T, strict=True)):
         order = np.argsort(-shares, kind="stable")
-        hits, ranked = np.cumsum(true[order]), shares[order]
-        last = np.append(ranked[1:] != ranked[:-1], True)  # of each group of equals
-        hits, at = hits[last], np.flatnonzero(last) + 1
-        total = int(true.sum())
-        gained = np.diff(hits, prepend=0)
-        found.append(float((gained * hits / at).sum() / total) if total else None)
+        last = np.append(np.diff(shares[order]) != 0, True)  # of each group of equals
+        weights = drawn.weights[:, order]
+        hits, ranked = (np.cumsum(each, axis=1)[:, last] for each in (weights * true[order], weights))
+        gained = np.diff(hits, prepend=0.0, axis=1)
+        total = hits[:, -1]
+        areas = (gained * hits / np.maximum(ranked, 1.0)).sum(axis=1)
+        found[:, k] = np.where(total > 0, areas / np.maximum(total, 1.0), np.nan)
     return found
 
 
@@ -103,10 +105,7 @@ def _f1(predictions: LabelPredictions, *, macro: bool) -> Statistic:
 
 
 def _mean_average_precision(predictions: LabelPredictions) -> Statistic:
-    """Without resamples: sorting each of them for each label costs more than its interval is worth."""
-    found = [each for each in average_precisions(predictions) if each is not None]
-    value = float(np.mean(found)) if found else np.nan
-    return lambda drawn: np.full(len(drawn.picks), value)
+    return lambda drawn: mean_of_classes(average_precisions(predictions, drawn))
 
 
 METRICS: list[Metric[LabelPredictions]] = [
