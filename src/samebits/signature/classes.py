@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +10,11 @@ from pydantic import Field
 
 from samebits.base.decimals import rounded
 from samebits.metrics.scores import accuracy
-from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+from samebits.signature.kind import Array, Floats
+from samebits.signature.of_classes import OfClasses, best_of
 
-_TIE = 1e-5  # rounding in fp32 moves a probability by up to 1e-6 here; other libraries and kernels by a little more
 
-
-class ClassTarget(TargetKind):
+class ClassTarget(OfClasses):
     """One of K classes; stored as int64 indices into `classes`. Models give logits [N, K]."""
 
     kind: Literal["class"] = "class"
@@ -32,38 +30,18 @@ class ClassTarget(TargetKind):
     scores: ClassVar[dict[str, str]] = {"accuracy": "accuracy | {:.2%}"}
 
     @classmethod
-    def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
-        return cls(classes=list(classes))
-
-    @classmethod
     def class_counts(cls, targets: Array, classes: int) -> list[int]:
         return [int(n) for n in np.bincount(targets.astype(np.int64), minlength=classes)]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(self.classes)
-
-    def width(self, inputs: InputKind) -> int:
-        return len(self.classes)
 
     def problem(self, targets: Array) -> str:
         wrong = targets.min() < 0 or targets.max() >= len(self.classes)
         return f"a label is none of the {len(self.classes)} classes" if wrong else ""
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
-        best = np.partition(answers, -2, axis=1)[:, -2:]
-        return best[:, 1] - best[:, 0] > _TIE, answers.argmax(axis=1)
+        return best_of(answers)
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         return {"accuracy": rounded(accuracy(answers.argmax(axis=1), targets))}  # a count
-
-    @property
-    def answer_shape(self) -> tuple[int, ...]:
-        return (len(self.classes),)
-
-    def ranked(self, answer: Floats, top: int) -> tuple[tuple[str, float], ...]:
-        order = np.argsort(-answer, kind="stable")[:top]
-        return tuple((self.classes[k], float(answer[k])) for k in order.tolist())
 
     def shown(self, answer: Floats, top: int) -> str:
         return "   ".join(f"{label} {probability:.1%}" for label, probability in self.ranked(answer, top))

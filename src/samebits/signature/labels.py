@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,13 @@ from pydantic import Field
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError, listed
 from samebits.metrics.scores import class_f1, mean_of_classes
-from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+from samebits.signature.kind import Array, Floats
+from samebits.signature.of_classes import TIE, OfClasses
 
 _SEPARATORS = re.compile(r"[;,|]")
-_TIE = 1e-5
-"""As of classes: how close to one half a probability may be for rounding to swap it."""
 
 
-class LabelsTarget(TargetKind):
+class LabelsTarget(OfClasses):
     """Any number of K classes; stored as uint8 [K], 1 for each that applies. Models give logits [N, K].
 
     Attributes:
@@ -70,23 +69,12 @@ class LabelsTarget(TargetKind):
         return targets, classes
 
     @classmethod
-    def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
-        return cls(classes=list(classes))
-
-    @classmethod
     def class_counts(cls, targets: Array, classes: int) -> list[int]:
         return [int(n) for n in targets.sum(axis=0, dtype=np.int64)]
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
         return (len(self.classes),)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(self.classes)
-
-    def width(self, inputs: InputKind) -> int:
-        return len(self.classes)
 
     def problem(self, targets: Array) -> str:
         return "a label is neither 0 nor 1" if targets.max(initial=0) > 1 else ""
@@ -95,20 +83,12 @@ class LabelsTarget(TargetKind):
         return ["; ".join(self.classes[k] for k in np.flatnonzero(row)) for row in targets]
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
-        return np.abs(answers - 0.5) > _TIE, answers > 0.5
+        return np.abs(answers - 0.5) > TIE, answers > 0.5
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         said, true = answers > 0.5, targets.astype(np.bool_)
         f1 = class_f1((said & true).sum(axis=0), true.sum(axis=0), said.sum(axis=0))
         return {"macro_f1": rounded(float(mean_of_classes(f1)))}
-
-    @property
-    def answer_shape(self) -> tuple[int, ...]:
-        return (len(self.classes),)
-
-    def ranked(self, answer: Floats, top: int) -> tuple[tuple[str, float], ...]:
-        order = np.argsort(-answer, kind="stable")[:top]
-        return tuple((self.classes[k], float(answer[k])) for k in order.tolist())
 
     def shown(self, answer: Floats, top: int) -> str:
         found = [f"{name} {share:.1%}" for name, share in self.ranked(answer, len(self.classes)) if share > 0.5]

@@ -13,14 +13,13 @@ from pydantic import Field, model_validator
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.metrics.scores import PIXELS_AT_ONCE, confusion, mean_iou
-from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+from samebits.signature.kind import Array, Floats, InputKind
+from samebits.signature.of_classes import OfClasses, best_of
 
 IGNORED = 255
 """The value of a pixel that counts neither in training nor in a metric."""
 MOST_CLASSES = IGNORED
 
-_TIE = 1e-5
-"""As of classes: how close the two best probabilities may be for rounding to swap them."""
 _Byte = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -37,7 +36,7 @@ def default_colours(classes: int) -> list[list[int]]:
     return colours
 
 
-class MaskTarget(TargetKind):
+class MaskTarget(OfClasses):
     """One of K classes for each pixel; stored as uint8 [H, W], indices into `classes`, 255 where a pixel does not
     count. Models give logits [N, K, H, W].
 
@@ -105,13 +104,6 @@ class MaskTarget(TargetKind):
     def stored_shape(self) -> tuple[int, ...]:
         return tuple(self.shape)
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(self.classes)
-
-    def width(self, inputs: InputKind) -> int:
-        return len(self.classes)
-
     def output_shape(self, inputs: InputKind) -> tuple[int, ...]:
         return self.answer_shape
 
@@ -146,8 +138,7 @@ class MaskTarget(TargetKind):
         return over.astype(np.uint8)
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
-        best = np.partition(answers, -2, axis=1)[:, -2:]
-        return best[:, 1] - best[:, 0] > _TIE, answers.argmax(axis=1)
+        return best_of(answers)
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         found = np.zeros((len(self.classes), len(self.classes)), dtype=np.int64)
