@@ -9,20 +9,18 @@ import numpy.typing as npt
 
 from samebits.base.decimals import rounded
 from samebits.base.files import csv_bytes
-from samebits.evaluation.baseline import Baseline, lines
+from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.inputs import (
     Evaluation,
     EvaluationInputs,
     Origin,
-    details,
-    metrics_document,
     previews,
     raw_outputs,
     read_provenance,
 )
 from samebits.evaluation.report.figures import curve_pictures
-from samebits.evaluation.report.numbers import number_lines
-from samebits.evaluation.report.sections import Section, bar, render_sections, sample_cell
+from samebits.evaluation.report.sections import Section, bar, sample_cell
+from samebits.evaluation.sectioned import sectioned
 from samebits.metrics.bootstrap import whole
 from samebits.metrics.metric import measure
 from samebits.metrics.multilabel import (
@@ -52,7 +50,11 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     (areas,) = average_precisions(found, whole(len(found)))
     averages = [None if np.isnan(area) else area for area in areas.tolist()]
     scores = list(zip(classes, label_scores(found), averages, strict=True))
-    page = render_sections(
+    return sectioned(
+        evaluated,
+        settings,
+        metrics,
+        baseline,
         [[_per_label(scores)]],
         Section(
             "Worst cases",
@@ -70,26 +72,15 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
             ],
             facts=True,
         ),
-        title=evaluated.title,
         about=f"{len(found):,} test samples, {len(classes)} labels. One applies if its probability is above one half.",
-        metrics=metrics,
-        baseline=baseline,
-        settings=settings,
-        pictures=pictures,
-        details=details(evaluated, settings),
-    )
-    return Evaluation(
-        metrics=metrics_document(metrics, baseline, settings, len(found)),
         files={
-            "report.html": page,
             "predictions.csv": _predictions_csv(found, classes, origins),
             "per_label.csv": csv_bytes(
                 ("label", "support", "predicted", "precision", "recall", "f1", "average_precision"),
                 ((name, *score[:2], *map(rounded, (*score[2:], average))) for name, score, average in scores),
             ),
         },
-        figures=pictures,
-        table=[*number_lines(metrics, baseline, settings.confidence), *lines(baseline, metrics.values)],
+        pictures=pictures,
     )
 
 

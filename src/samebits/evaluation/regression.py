@@ -9,23 +9,21 @@ import numpy as np
 
 from samebits.base.decimals import rounded, significant
 from samebits.base.files import csv_bytes
-from samebits.evaluation.baseline import lines, of_numbers
+from samebits.evaluation.baseline import of_numbers
 from samebits.evaluation.importance import Importance, permutation_importance
 from samebits.evaluation.inputs import (
     Evaluation,
     EvaluationInputs,
     Origin,
-    details,
-    metrics_document,
     previews,
     raw_outputs,
     read_provenance,
 )
 from samebits.evaluation.report import regression_figures
 from samebits.evaluation.report.figures import curve_pictures
-from samebits.evaluation.report.numbers import number_lines
 from samebits.evaluation.report.page import data_url
-from samebits.evaluation.report.sections import Section, bar, render_sections, sample_cell
+from samebits.evaluation.report.sections import Section, bar, sample_cell
+from samebits.evaluation.sectioned import sectioned
 from samebits.metrics.metric import measure
 from samebits.metrics.regression import METRICS, RegressionPredictions, check_numbers
 from samebits.metrics.scores import r2
@@ -77,7 +75,11 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
             ("column", "r2_drop", "spread"),
             ((each.name, rounded(each.drop), rounded(each.spread)) for each in importances),
         )
-    files["report.html"] = render_sections(
+    return sectioned(
+        evaluated,
+        settings,
+        metrics,
+        baseline,
         [
             [
                 Section(
@@ -104,23 +106,10 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
             ],
         ],
         _worst(numbers, worst, origins, samples),
-        title=evaluated.title,
         about=f"{target.name} of {len(numbers):,} test samples, in its own unit.",
-        metrics=metrics,
-        baseline=baseline,
-        settings=settings,
-        pictures=pictures,
-        details=details(evaluated, settings),
-    )
-    return Evaluation(
-        metrics=metrics_document(metrics, baseline, settings, len(numbers)),
         files=files,
-        figures=pictures,
-        table=[
-            *number_lines(metrics, baseline, settings.confidence),
-            *_importance_line(importances),
-            *lines(baseline, metrics.values),
-        ],
+        pictures=pictures,
+        remarks=_importance_line(importances),
     )
 
 

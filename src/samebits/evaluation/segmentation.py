@@ -16,22 +16,20 @@ from samebits.base.errors import UserError
 from samebits.base.files import csv_bytes
 from samebits.data.loading.prepared import open_split
 from samebits.data.loading.tensors import as_tensor
-from samebits.evaluation.baseline import Baseline, lines
+from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.inputs import (
     Evaluation,
     EvaluationInputs,
     Origin,
-    details,
-    metrics_document,
     previews,
     read_provenance,
 )
 from samebits.evaluation.report.figures import confusion_figure, curve_pictures
 from samebits.evaluation.report.legend import legend
-from samebits.evaluation.report.numbers import number_lines
 from samebits.evaluation.report.page import data_url
-from samebits.evaluation.report.sections import Cell, Section, bar, render_sections, sample_cell
+from samebits.evaluation.report.sections import Cell, Section, bar, sample_cell
 from samebits.evaluation.sample_image import image_png
+from samebits.evaluation.sectioned import sectioned
 from samebits.metrics.bootstrap import Floats, Ints
 from samebits.metrics.metric import measure
 from samebits.metrics.scores import class_f1, class_ious, confusion
@@ -63,7 +61,11 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     per_class = _per_class(found, classes)
     of_true = np.rint(100 * pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)).astype(np.int64)
     pictures = {"confusion.png": confusion_figure(of_true, classes), **curve_pictures(evaluated.curves)}
-    page = render_sections(
+    return sectioned(
+        evaluated,
+        settings,
+        metrics,
+        baseline,
         [
             [
                 _classes_section(per_class),
@@ -101,18 +103,8 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
             ],
             facts=True,
         ),
-        title=evaluated.title,
         about=f"{len(found):,} test images, {int(found.pixels.sum()):,} pixels that count, {len(classes)} classes.",
-        metrics=metrics,
-        baseline=baseline,
-        settings=settings,
-        pictures=pictures,
-        details=details(evaluated, settings),
-    )
-    return Evaluation(
-        metrics=metrics_document(metrics, baseline, settings, len(found)),
         files={
-            "report.html": page,
             "predictions.csv": _predictions_csv(found, origins),
             "per_class.csv": csv_bytes(
                 ("class", "pixels", "predicted", "iou", "dice"),
@@ -122,8 +114,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
                 ("true", *classes), ((name, *row) for name, row in zip(classes, pixels.tolist(), strict=True))
             ),
         },
-        figures=pictures,
-        table=[*number_lines(metrics, baseline, settings.confidence), *lines(baseline, metrics.values)],
+        pictures=pictures,
     )
 
 

@@ -8,22 +8,20 @@ import numpy as np
 
 from samebits.base.decimals import rounded, significant
 from samebits.base.files import csv_bytes
-from samebits.evaluation.baseline import lines, of_vectors
+from samebits.evaluation.baseline import of_vectors
 from samebits.evaluation.inputs import (
     Evaluation,
     EvaluationInputs,
     Origin,
-    details,
-    metrics_document,
     previews,
     raw_outputs,
     read_provenance,
 )
 from samebits.evaluation.report import regression_figures
 from samebits.evaluation.report.figures import curve_pictures
-from samebits.evaluation.report.numbers import number_lines
 from samebits.evaluation.report.page import data_url
-from samebits.evaluation.report.sections import Section, bar, render_sections, sample_cell
+from samebits.evaluation.report.sections import Section, bar, sample_cell
+from samebits.evaluation.sectioned import sectioned
 from samebits.metrics.metric import measure, require_finite
 from samebits.metrics.regression import RegressionPredictions
 from samebits.metrics.vector import METRICS, VectorPredictions, component_scores
@@ -57,7 +55,11 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         "predicted.png": regression_figures.predicted_figure(shares, f"{target.name}, standardised"),
         **curve_pictures(evaluated.curves),
     }
-    page = render_sections(
+    return sectioned(
+        evaluated,
+        settings,
+        metrics,
+        baseline,
         [
             [
                 Section(
@@ -86,25 +88,14 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
             ],
             facts=True,
         ),
-        title=evaluated.title,
         about=f"{target.name}, {vectors.width} numbers each, of {len(vectors):,} test samples.",
-        metrics=metrics,
-        baseline=baseline,
-        settings=settings,
-        pictures=pictures,
-        details=details(evaluated, settings),
-    )
-    return Evaluation(
-        metrics=metrics_document(metrics, baseline, settings, len(vectors)),
         files={
-            "report.html": page,
             "predictions.csv": _predictions_csv(vectors, origins, target.parts),
             "per_component.csv": csv_bytes(
                 ("component", "r2", "rmse", "mae"), ((name, *map(rounded, score)) for name, score in scores)
             ),
         },
-        figures=pictures,
-        table=[*number_lines(metrics, baseline, settings.confidence), *lines(baseline, metrics.values)],
+        pictures=pictures,
     )
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from samebits.evaluation.baseline import Baseline
-from samebits.evaluation.report.numbers import number_cards
-from samebits.evaluation.report.page import Details, data_url, render
+from samebits.evaluation.report.page import data_url
 from samebits.evaluation.sample_image import image_png
-from samebits.metrics.metric import Scores
-from samebits.params.evaluate import EvaluateParams
 from samebits.signature.kind import Preview
 
 
@@ -56,38 +52,3 @@ def sample_cell(preview: Preview, index: int) -> str | Cell:
     if preview.image is None:
         return preview.text
     return Cell(image=data_url(image_png(preview.image)), alt=f"test sample {index}")
-
-
-def render_sections(
-    sections: Sequence[Sequence[Section]],
-    last: Section,
-    *,
-    title: str,
-    about: str,
-    metrics: Scores,
-    baseline: Baseline,
-    settings: EvaluateParams,
-    pictures: Mapping[str, bytes],
-    details: Details,
-) -> bytes:
-    """The page, UTF-8; a function of its arguments alone.
-
-    Args:
-        sections: in order; those of one row stand side by side.
-        last: after the training curves.
-        about: the first sentence.
-        pictures: `curves.png`, where there is one.
-    """
-    return render(
-        "sections.html.j2",
-        title=title,
-        about=about,
-        level=f"{settings.confidence:.0%}",
-        resamples=settings.bootstrap,
-        numbers=number_cards(metrics, baseline),
-        baseline=baseline.answer,
-        sections=sections,
-        last=last,
-        curves=data_url(pictures.get("curves.png")),
-        details=details,
-    ).encode()
