@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from samebits.base.errors import listed
+from samebits.base.errors import UserError, listed
 from samebits.base.paths import Project
 from samebits.data.fetching.archives import Member, list_tree
 from samebits.data.fetching.leftovers import is_leftover
@@ -37,6 +37,16 @@ class Asked:
     target: str | None = None
     predict: Predict | None = None
     kind: str | None = None
+
+    def refuse_columns(self, reason: str, fix: str = "leave it out") -> None:
+        """Refuse what only data with columns have.
+
+        Raises:
+            UserError: with the option and why it does not fit.
+        """
+        for option, value in (("--target", self.target), ("--predict", self.predict)):
+            if value is not None:
+                raise UserError(f"{option} {value}{reason}", fix)
 
 
 @dataclass

@@ -109,9 +109,7 @@ def no_column(asked: Asked) -> None:
     Raises:
         UserError: naming the option.
     """
-    for option, value in (("--target", asked.target), ("--predict", asked.predict)):
-        if value is not None:
-            raise UserError(f"{option} {value} is for tables and texts", "images have a class each: leave it out")
+    asked.refuse_columns(" is for tables and texts", "images have a class each: leave it out")
 
 
 def of_images(found: Found, members: Sequence[Member], recipe: str = _RECIPE) -> Proposal:

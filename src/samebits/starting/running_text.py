@@ -31,9 +31,7 @@ def fits(found: Found) -> str:
 
 def propose(found: Found, asked: Asked) -> Proposal:
     """Vocabulary, length of the rows and epochs by the amount of text."""
-    for option, value in (("--target", asked.target), ("--predict", asked.predict)):
-        if value is not None:
-            raise UserError(f"{option} {value}: running text has no columns", "leave it out")
+    asked.refuse_columns(": running text has no columns")
     size = _size(found)
     if size < _LEAST:
         raise UserError(

@@ -104,9 +104,7 @@ def fits_folder(found: Found) -> str:
 
 def propose_folder(found: Found, asked: Asked) -> Proposal:
     """A classifier of the folders' names."""
-    for option, value in (("--target", asked.target), ("--predict", asked.predict)):
-        if value is not None:
-            raise UserError(f"{option} {value}: a folder of texts has no columns", "leave it out")
+    asked.refuse_columns(": a folder of texts has no columns")
     counts = found.class_counts(found.texts)
     proposal = Proposal(_RECIPE)
     texts = []
