@@ -249,11 +249,9 @@ class TargetKind(Section):
 
     def in_manifest(self, targets: Array) -> list[Any]:
         """Stored targets for the manifest: numbers, or of those with axes of their own, texts."""
-        return (
-            list(targets.astype(np.float64))
-            if targets.ndim == 1
-            else [" ".join(map(str, row.ravel())) for row in targets]
-        )
+        if targets.ndim == 1:
+            return list(targets.astype(np.float64))
+        return [" ".join(map(str, row.ravel())) for row in targets]
 
     # What follows is of the answers of an exported file, float32 [n, ...].
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from samebits.base.errors import UserError
@@ -12,6 +12,21 @@ from samebits.signature.classes import ClassTarget
 from samebits.signature.kind import TargetKind
 from samebits.signature.signature import TARGETS
 
+_IN_LABEL_COLUMNS = {name: kind for name, kind in TARGETS.items() if kind.in_label_column}
+
+
+def require_kind(wanted: str, kinds: Collection[str]) -> None:
+    """Refuse a `data.target_kind` that is neither `auto` nor one of some kinds.
+
+    Raises:
+        UserError: with the nearest known one.
+    """
+    known = ["auto", *kinds]
+    if wanted not in known:
+        near = nearest(wanted, known)
+        hint = f"did you mean {near}? " if near else ""
+        raise UserError(f"data.target_kind is {wanted!r}", f"{hint}known: {', '.join(known)}")
+
 
 def target_kind(settings: DataParams) -> type[TargetKind] | None:
     """The kind of target that `data.target_kind` names, if it is read cell by cell; None for one class of each sample.
@@ -19,17 +34,9 @@ def target_kind(settings: DataParams) -> type[TargetKind] | None:
     Raises:
         UserError: for a kind that no label column holds.
     """
-    if settings.target_kind == "auto":
-        return None
-    kind = TARGETS.get(settings.target_kind)
-    if kind is ClassTarget:
-        return None
-    if kind is None or not kind.in_label_column:
-        known = ["auto", *(name for name, each in TARGETS.items() if each.in_label_column)]
-        near = nearest(settings.target_kind, known)
-        hint = f"did you mean {near}? " if near else ""
-        raise UserError(f"data.target_kind is {settings.target_kind!r}", f"{hint}known: {', '.join(known)}")
-    return kind
+    require_kind(settings.target_kind, _IN_LABEL_COLUMNS)
+    kind = _IN_LABEL_COLUMNS.get(settings.target_kind)
+    return None if kind is ClassTarget else kind
 
 
 def parse_cells(kind: type[TargetKind], cells: Sequence[str]) -> tuple[list[Any], list[str | None]]:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from samebits.base.errors import UserError
-from samebits.base.registry import nearest
 from samebits.data.readers.labels import class_name
 from samebits.data.readers.own.values import kind_of
 from samebits.data.readers.reader import Array
+from samebits.data.readers.targets import require_kind
 from samebits.signature.signature import TARGETS
 
-_KNOWN = {name: kind for name, kind in TARGETS.items() if kind.stored_dtype is not None}
+_KNOWN = [name for name, kind in TARGETS.items() if kind.stored_dtype is not None]
 
 
 class Targets:
@@ -29,10 +29,7 @@ class Targets:
     """
 
     def __init__(self, wanted: str, names: Any = None) -> None:
-        if wanted != "auto" and wanted not in _KNOWN:
-            near = nearest(wanted, list(_KNOWN))
-            hint = f"did you mean {near}? " if near else ""
-            raise UserError(f"data.target_kind is {wanted!r}", f"{hint}known: {', '.join(['auto', *_KNOWN])}")
+        require_kind(wanted, _KNOWN)
         self.kind = "" if wanted == "auto" else wanted
         self._chosen = wanted != "auto"
         self._names = names if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names) else ()
