@@ -57,6 +57,7 @@ class Observer:
         progress: steps made, the latest loss if one was read, samples in the step.
         save: keep the state now.
         save_seconds: the longest time between two saves.
+        epoch_done: number of the epoch, its mean training loss as `train/loss`, the validation metrics as `val/NAME`.
         step_done: look at the state that a step leaves, validation and all.
         profiler: is called with the phase of a step that begins.
     """
@@ -65,6 +66,7 @@ class Observer:
     progress: Callable[[int, float | None, int], None]
     save: Callable[[], None]
     save_seconds: float
+    epoch_done: Callable[[int, dict[str, float]], None] = lambda *_: None
     step_done: Callable[[TrainingState], None] = lambda _: None
     profiler: Profiler = field(default_factory=Profiler)
 
@@ -246,7 +248,10 @@ class Training:
         state = self.state
         metrics = self.validate()
         epoch = state.step // self.batches.steps_per_epoch
-        self._record(observer, {"epoch": epoch} | {f"val/{name}": value for name, value in metrics.items()})
+        validated = {f"val/{name}": value for name, value in metrics.items()}
+        self._record(observer, {"epoch": epoch} | validated)
+        training_loss = state.losses[state.step - self.batches.steps_per_epoch : state.step].mean().item()
+        observer.epoch_done(epoch, {"train/loss": training_loss} | validated)
         if metrics["loss"] < state.best_loss:
             state.best_loss, state.best_epoch = metrics["loss"], epoch
             if self.settings.select == "best":
