@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "begin": ("start", "use", "fetch"),
+    "begin": ("start", "use", "fetch", "smoke", "estimate"),
     "train and compare": ("summary", "ui", "runs", "sweep", "data"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),

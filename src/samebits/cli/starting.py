@@ -1,4 +1,4 @@
-"""The command that begins with data of one's own: start."""
+"""The commands before a long run: start, smoke, estimate."""
 
 from __future__ import annotations
 
@@ -17,11 +17,23 @@ def _start(arguments: argparse.Namespace) -> None:
     start(project_here(), Path(arguments.path), asked, trial=not arguments.no_trial, dry_run=arguments.dry_run, say=say)
 
 
+def _smoke(_: argparse.Namespace) -> None:
+    from samebits.starting.smoke import smoke
+
+    smoke(project_here(), say)
+
+
+def _estimate(_: argparse.Namespace) -> None:
+    from samebits.starting.estimate import estimate
+
+    estimate(project_here(), say)
+
+
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     add: Callable[..., argparse.ArgumentParser],
 ) -> None:
-    """Add start."""
+    """Add them to the command line; `add` makes one of a name, a function and a text."""
     start = add(commands, "start", _start, "look at data of your own, and write what they need into params.yaml")
     start.add_argument("path", help="a file or folder below data/raw")
     start.add_argument("--target", metavar="COLUMN", help="the column to predict")
@@ -29,3 +41,5 @@ def add_commands(
     start.add_argument("--kind", help="how the data are laid out, a data.format, where that is not clear")
     start.add_argument("--no-trial", action="store_true", help="neither prepare the data nor time a few steps first")
     start.add_argument("--dry-run", action="store_true", help="say everything, write nothing")
+    add(commands, "smoke", _smoke, "run all four stages on a few samples, in seconds; nothing is recorded or kept")
+    add(commands, "estimate", _estimate, "say which time, memory and disk dvc repro will take")
