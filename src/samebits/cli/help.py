@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "begin": ("start", "use", "fetch", "smoke", "estimate"),
+    "begin": ("start", "use", "fetch", "smoke", "estimate", "find"),
     "train and compare": ("summary", "ui", "runs", "sweep", "data"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
@@ -20,6 +20,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "diff": ("samebits data diff v1.0          # against the workspace", "samebits data diff main my-branch"),
     "doctor": ("samebits doctor", "samebits doctor --json"),
     "fetch": ("samebits fetch mnist",),
+    "lr": ("samebits find lr", "samebits find lr --dry-run"),
+    "batch-size": ("samebits find batch-size",),
     "gc": ("samebits gc", "samebits gc --cloud --remote store"),
     "generate": ('samebits generate "The whale" --tokens 100 --temperature 0.7',),
     "golden": ("samebits golden mnist", "samebits golden --all --reproducibility portable"),

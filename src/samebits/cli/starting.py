@@ -1,4 +1,4 @@
-"""The commands before a long run: start, smoke, estimate."""
+"""The commands before a long run: start, smoke, estimate, find."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ def _estimate(_: argparse.Namespace) -> None:
     estimate(project_here(), say)
 
 
+def _find_rate(arguments: argparse.Namespace) -> None:
+    from samebits.starting.find_rate import find_rate
+
+    find_rate(project_here(), say, dry_run=arguments.dry_run)
+
+
+def _find_batch_size(arguments: argparse.Namespace) -> None:
+    from samebits.starting.find_batch_size import find_batch_size
+
+    find_batch_size(project_here(), say, dry_run=arguments.dry_run)
+
+
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     add: Callable[..., argparse.ArgumentParser],
@@ -43,3 +55,12 @@ def add_commands(
     start.add_argument("--dry-run", action="store_true", help="say everything, write nothing")
     add(commands, "smoke", _smoke, "run all four stages on a few samples, in seconds; nothing is recorded or kept")
     add(commands, "estimate", _estimate, "say which time, memory and disk dvc repro will take")
+    find = commands.add_parser("find", description="find a setting by a few steps, and write it").add_subparsers(
+        dest="subcommand", required=True, metavar="COMMAND"
+    )
+    for name, run, text in (
+        ("lr", _find_rate, "a learning rate: it rises until the loss does; with the curve as a picture"),
+        ("batch-size", _find_batch_size, "the smallest batch that is about as fast as the fastest"),
+    ):
+        command = add(find, name, run, text)
+        command.add_argument("--dry-run", action="store_true", help="say everything, write nothing")

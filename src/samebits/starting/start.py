@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError, listed
-from samebits.base.files import write_bytes
-from samebits.base.git import git_bytes
 from samebits.base.paths import Project
 from samebits.data.fetching.catalog import card_of
 from samebits.data.fetching.leftovers import is_leftover
@@ -20,19 +17,18 @@ from samebits.data.readers.own_files import OwnFiles
 from samebits.params.data import DataParams
 from samebits.params.schema import parse_params, read_params
 from samebits.params.yaml_file import read_yaml
-from samebits.pipeline.recipes import kept_values, merge, with_values
+from samebits.pipeline.recipes import kept_values, merge
 from samebits.starting.found import Asked, Proposal, look_at
 from samebits.starting.job import run_job
 from samebits.starting.kinds import propose
 from samebits.starting.trial import TrialResult, duration
+from samebits.starting.written import write_params
 
 _CHOSEN = {"source", "format", "split", "split_column", "target", "target_kind", "drop", "resolution", "text"}
 """Settings of `data` that are chosen anew. Others that the user has set for the same source are kept."""
 
 _SETTING = re.compile(r"\bdata\.(?!md\b|source\b|format\b)\w")
 """A key of `data` in a message, which is the user's to set."""
-
-_BEFORE = "params-before-start.yaml"
 
 
 def start(
@@ -79,7 +75,7 @@ def start(
             say(line)
     for warning in proposal.warnings:
         say(f"warning: {warning}")
-    _write(project, values, say, dry_run=dry_run)
+    write_params(project, values, say, dry_run=dry_run)
 
 
 def _shown(path: Path, project: Project) -> str:
@@ -158,26 +154,3 @@ def _tried(result: TrialResult) -> Iterator[str]:
         f"{result.epochs} epochs of {result.steps_per_epoch:,} steps{early}: {result.timed} steps here took "
         f"{1000 * result.step_s:,.0f} ms each; evaluate and export come on top"
     )
-
-
-def _write(project: Project, values: dict[str, Any], say: Callable[[str], None], *, dry_run: bool) -> None:
-    """Show the difference, keep the file as it was where git does not have it, and write."""
-    file = project.params_file
-    before, after = file.read_text(encoding="utf-8"), with_values(file, values)
-    diff = list(
-        difflib.unified_diff(before.splitlines(), after.splitlines(), "params.yaml", "params.yaml", n=0, lineterm="")
-    )
-    if not diff:
-        say("params.yaml has these values already; run it: dvc repro")
-        return
-    for line in diff:
-        say(f"    {line}")
-    if dry_run:
-        say("nothing is written (--dry-run)")
-        return
-    if git_bytes(project.workspace, "show", f"HEAD:./{file.name}", check=False).decode(errors="replace") != before:
-        kept = project.state / _BEFORE
-        write_bytes(kept, before.encode())
-        say(f"params.yaml had values that git does not have: the file as it was is {kept.relative_to(project.home)}")
-    write_bytes(file, after.encode())
-    say("params.yaml is written; run it: dvc repro (evaluate prints a baseline beside each number)")

@@ -72,12 +72,22 @@ def run_trial(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: S
     """
     params = parse_params(values)
     project = ScratchProject(workspace, scratch)
+    said, seconds = prepare_all(params, project, stop)
+    return _train(params, project, said, seconds)
+
+
+def prepare_all(params: Params, project: ScratchProject, stop: StopRequest) -> tuple[StageContext, float]:
+    """Prepare the data in a scratch folder; what the stage said, and its seconds.
+
+    Raises:
+        UserError: as the stage would raise it.
+    """
     quiet = QuietContext("prepare", project, params.runtime, NullTracker(), stop)
     began = time.monotonic()
     from samebits.data.preparation.prepare import prepare
 
     prepare(params.sections["data"], context=quiet)
-    return _train(params, project, quiet, time.monotonic() - began)
+    return quiet, time.monotonic() - began
 
 
 def _train(params: Params, project: Project, said: StageContext, prepare_s: float) -> TrialResult:

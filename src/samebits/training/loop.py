@@ -26,7 +26,7 @@ from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import Split
 from samebits.data.loading.sequential import Batch, sequential
 from samebits.params.augment import AugmentParams
-from samebits.params.train import TrainParams
+from samebits.params.train import ScheduleParams, TrainParams
 from samebits.tasks import DerivesMetrics, Task
 from samebits.training.curve import CurveRows, as_row
 from samebits.training.optim.finite import require_finite_step, require_scale
@@ -81,6 +81,7 @@ class Training:
         workers: threads that prepare batches ahead.
         group: the processes that train this model together.
         mixing: mixup or cutmix of a micro-batch; None is off.
+        multiplier: learning rate of a step as a fraction of the peak, from schedule, step and total.
         frozen: layers that stay in eval mode: normalisation whose statistics do not move.
     """
 
@@ -98,6 +99,7 @@ class Training:
     group: ProcessGroup = field(default_factory=ProcessGroup)
     mixing: AugmentParams | None = None
     frozen: tuple[nn.Module, ...] = ()
+    multiplier: Callable[[ScheduleParams, int, int], float] = lr_multiplier
 
     @property
     def total_steps(self) -> int:
@@ -129,7 +131,7 @@ class Training:
             for batch in profiler.iter_data(stream):
                 if self._stops_early():
                     break
-                rate = lr_multiplier(settings.schedule, state.step, total)
+                rate = self.multiplier(settings.schedule, state.step, total)
                 set_learning_rate(state.optimizer, settings.optimizer.lr * rate)
 
                 loss = self._update(forward, batch, flat, profiler)

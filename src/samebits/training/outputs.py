@@ -15,14 +15,12 @@ from samebits.models import settled_settings
 from samebits.params.section import Section
 from samebits.pipeline.context import StageContext
 from samebits.training.loop import Training
-from samebits.training.optim.finite import not_finite, require_finite_state
+from samebits.training.optim.finite import CALMER, not_finite, require_finite_state
 from samebits.training.resume.state import Row, step_of
 
 _FEWEST_EPOCHS = 2
 _MUCH_WORSE = 1.5
 """A validation loss so many times the best one is worth a warning: noise between epochs does not reach it."""
-
-_CALMER = "lower train.optimizer.lr, lengthen train.schedule.warmup or set train.gradient_clip: 1.0"
 
 
 def write_outputs(training: Training, task: Section, model: Section, info: DatasetInfo, context: StageContext) -> None:
@@ -62,7 +60,7 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     said = ", ".join(f"validation {name} {shown(value)}" for name, value in validation.items())
     context.say(f"kept epoch {epoch}: {said}")
     if lost:
-        context.say(f"warning: the training diverged: the validation {listed(lost)} is not finite; {_CALMER}")
+        context.say(f"warning: the training diverged: the validation {listed(lost)} is not finite; {CALMER}")
     elif warning := _learnt_badly(rows, epoch * steps):
         context.say(f"warning: {warning}")
 
@@ -84,7 +82,7 @@ def _learnt_badly(rows: list[Row], kept: int) -> str:
     was, now = (f"{shown(losses[step])} after epoch {epochs.index(step) + 1}" for step in (best, kept))
     return (
         f"the validation loss was {was} and is {now}, whose weights are kept; set train.select: best and "
-        f"train.patience, or, if it rose at once: {_CALMER}"
+        f"train.patience, or, if it rose at once: {CALMER}"
     )
 
 
