@@ -15,7 +15,7 @@ from samebits.base.boundary import as_user_error
 from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from samebits.base.redaction import without_secrets
 from samebits.base.terminal import escape_unprintable
-from samebits.cli.answers import TOP, generate, predict
+from samebits.cli.answers import generate, predict
 from samebits.cli.help import epilog, grouped
 from samebits.cli.options import positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
@@ -163,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
     ask.add_argument("--lines", metavar="FILE", help="a file with a text a line")
     ask.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
-    ask.add_argument("--top", type=int, help=f"classes to show of an image or text (default: {TOP})")
+    ask.add_argument("--top", type=int, help="classes to show of an image or text (default: 3)")
 
     ask.add_argument("--invert", action="store_true", help="swap black and white of images first")
     ask.add_argument(

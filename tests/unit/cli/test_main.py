@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,8 @@ from samebits.base.errors import UserError
 from samebits.cli.help import EXAMPLES, GROUPS
 from samebits.cli.main import main, parser
 from samebits.cli.options import _warn_of_other_code, find_project, project_here
+from samebits.signature.classes import ClassTarget
+from samebits.signature.signature import INPUTS, TARGETS
 
 SRC = Path(__file__).resolve().parents[3] / "src"
 COMMANDS = [
@@ -136,13 +139,34 @@ def test_a_command_says_when_it_is_not_the_code_of_the_project(
 
 def test_predict_passes_its_options_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
+    opened = (None, {"target": ClassTarget(classes=["a", "b"]), "preprocessing": {}})
+    monkeypatch.setattr("samebits.inference.request.open_model", lambda path: opened)
     monkeypatch.setattr("samebits.inference.image.predict", lambda paths, **options: given.extend([paths, options]))
     assert main(["predict", "a.png", "b.png", "--top", "2", "--invert"]) == 0
     model = project / "models" / "export" / "model.onnx"
-    assert given == [[Path("a.png"), Path("b.png")], {"model": model, "top": 2, "invert": True, "opened": None}]
+    assert given == [(Path("a.png"), Path("b.png")), {"model": model, "top": 2, "invert": True, "opened": opened}]
     given.clear()
     assert main(["predict", "a.png", "--model", "other.onnx"]) == 0
-    assert given[1] == {"model": Path("other.onnx"), "top": 3, "invert": False, "opened": None}
+    assert given[1] == {"model": Path("other.onnx"), "top": 3, "invert": False, "opened": opened}
+
+
+def test_an_option_of_another_kind_of_model_is_2(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = (None, {"target": ClassTarget(classes=["a", "b"]), "preprocessing": {}})
+    monkeypatch.setattr("samebits.inference.request.open_model", lambda path: opened)
+    assert main(["predict", "a.png", "--text", "a"]) == 2
+    assert "--text is not for images" in capsys.readouterr().err
+
+
+def test_every_kind_has_a_module_that_answers() -> None:
+    modules = {each.predictor for each in (*INPUTS.values(), *TARGETS.values()) if each.predictor}
+    assert modules >= {"image", "text", "table", "array", "masks"}
+    for name in modules:
+        module = import_module(f"samebits.inference.{name}")
+        assert module.NOUN
+        assert module.OPTIONS
+        assert callable(module.answer)
 
 
 def test_an_unknown_recipe_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
