@@ -6,12 +6,13 @@ Two files are enough, side by side: `model.onnx` and `tokenizer.json` of the exp
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
@@ -157,6 +158,22 @@ def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
     session.require_inputs({"tokens": ("int32", 2)})
     column = inputs.get("column") or DEFAULT_COLUMN
     return TextModel(session, open_tokenizer(path, inputs), target, int(inputs["length"]), column)
+
+
+def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], npt.NDArray[np.int32]]:
+    """From a text to its tokens, int32 [L]; the function raises UserError for what is no text."""
+    tokenizer = open_tokenizer(model, preprocessing)
+
+    def take(value: Any) -> npt.NDArray[np.int32]:
+        try:
+            text = clean(value) if isinstance(value, str) else ""
+        except NotText as error:
+            raise UserError(f"the text: {error}", "give another one") from None
+        if not text:
+            raise UserError(f"{value!r:.60} is no text, or an empty one", "give a text")
+        return np.array(tokenizer.encode(text).ids, dtype=np.int32)
+
+    return take
 
 
 def _read(path: Path) -> str:
