@@ -1,4 +1,4 @@
-"""Weight gradients of convolutions whose output is a small image, by products of matrices.
+"""Weight gradients of convolutions whose output is a small image, by products of matrices; of depthwise ones by sums.
 
 oneDNN has no AVX2 kernel of its own for most of them, and multiplies one image at a time: 93 ms for 128 images of 1x1
 with 512 channels and a kernel of 3x3, in place of 1 ms (Zen 4, one thread). It also multiplies the padding, which is
@@ -17,7 +17,7 @@ _LARGEST = 16
 """Positions of the output, 4x4: above that oneDNN's own kernels are as fast, or faster."""
 
 _LEAST_CHANNELS = 128
-"""Of input and output: below that oneDNN is as fast, or faster."""
+"""Below that oneDNN is as fast, or faster."""
 
 _IMAGES = 4
 """Axes of a batch of images."""
@@ -34,10 +34,11 @@ def small_weight_gradients(product: Callable[[Tensor, Tensor], Tensor]) -> dict[
     def compute(keys: torch.DispatchKeySet, grad: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> Any:
         *settings, wanted = rest
         _, stride, padding, dilation, transposed, _, groups = settings
-        dense = not transposed and groups == 1 and all(each == 1 for each in dilation)
-        if not (wanted[1] and dense and _small(grad, x, weight)):
+        combine = _depthwise if 1 < groups == x.shape[1] == grad.shape[1] else product if groups == 1 else None
+        plain = not transposed and all(each == 1 for each in dilation)
+        if combine is None or not (wanted[1] and plain and _small(grad, x, weight)):
             return original.call_boxed(keys, grad, x, weight, *rest)
-        of_weight = _weight_gradient(product, grad, x, weight, stride, padding)
+        of_weight = _weight_gradient(combine, grad, x, weight, stride, padding)
         of_input, of_bias = None, None
         if wanted[0] or wanted[2]:
             others = [wanted[0], False, wanted[2]]
@@ -47,19 +48,22 @@ def small_weight_gradients(product: Callable[[Tensor, Tensor], Tensor]) -> dict[
     return {name: compute}
 
 
+def _depthwise(grad: Tensor, x: Tensor) -> Tensor:
+    """[c, 1] of [c, n] and [n, c]."""
+    return (grad.T * x).sum(0)[:, None]
+
+
 def _small(grad: Tensor, x: Tensor, weight: Tensor) -> bool:
-    return (
-        grad.ndim == _IMAGES
-        and grad.numel() > 0
-        and grad.shape[2] * grad.shape[3] <= _LARGEST
-        and min(weight.shape[:2]) >= _LEAST_CHANNELS
-        and weight.shape[2] * weight.shape[3] > 1  # one position has a kernel in oneDNN, and sees no padding
-        and grad.dtype == x.dtype == weight.dtype == torch.float32
-    )
+    if grad.ndim != _IMAGES or not grad.numel() or not grad.dtype == x.dtype == weight.dtype == torch.float32:
+        return False
+    positions, seen = grad.shape[2] * grad.shape[3], weight.shape[2] * weight.shape[3]
+    # For a kernel of one position oneDNN has its own, and for a depthwise one that is smaller than the image.
+    faster = seen > (positions if weight.shape[1] == 1 else 1)
+    return positions <= _LARGEST and faster and min(x.shape[1], grad.shape[1]) >= _LEAST_CHANNELS
 
 
 def _weight_gradient(
-    product: Callable[[Tensor, Tensor], Tensor],
+    combine: Callable[[Tensor, Tensor], Tensor],
     grad: Tensor,
     x: Tensor,
     weight: Tensor,
@@ -69,6 +73,7 @@ def _weight_gradient(
     """One product per position in the kernel, over the outputs whose input there is no padding.
 
     Args:
+        combine: [out, n] and [n, in] to [out, in], or [out, 1] of a depthwise convolution.
         grad: of the output, [n, out, h, w].
         x: [n, in, height, width].
 
@@ -83,10 +88,10 @@ def _weight_gradient(
         of_grad, of_x = _seen(row, stride[0], padding[0], x.shape[1], grad.shape[1])
         for column in range(weight.shape[3]):
             across_grad, across_x = _seen(column, stride[1], padding[1], x.shape[2], grad.shape[2])
-            left = grad[:, of_grad, across_grad].reshape(-1, weight.shape[0])
+            left = grad[:, of_grad, across_grad].reshape(-1, grad.shape[-1])
             if len(left):
-                right = x[:, of_x, across_x].reshape(-1, weight.shape[1])
-                out[:, :, row, column] = product(left.T, right)
+                right = x[:, of_x, across_x].reshape(-1, x.shape[-1])
+                out[:, :, row, column] = combine(left.T, right)
     return out
 
 

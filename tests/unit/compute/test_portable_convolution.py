@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from samebits.compute import portable_convolution
 from samebits.compute.portable_convolution import small_weight_gradients
 
 KEYS = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
@@ -60,6 +61,24 @@ def test_every_geometry_has_torchs_gradients(
         assert found[1].stride() == weight.stride()
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_depthwise_convolutions_are_summed(layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch) -> None:
+    summed = []
+    plain = portable_convolution._depthwise
+    monkeypatch.setattr(portable_convolution, "_depthwise", lambda a, b: summed.append(len(a)) or plain(a, b))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, CHANNELS, 2, 7, generator=generator).to(memory_format=layout)
+    weight = torch.randn(CHANNELS, 1, 5, 3, generator=generator).to(memory_format=layout)
+    out = torch.conv2d(x, weight, None, [1, 2], [2, 1], groups=CHANNELS)
+    given = (torch.randn(out.shape, generator=generator), x, weight, None, [1, 2], [2, 1], *DENSE[:-1], CHANNELS)
+    found = backward([], *given, [False, True, False])
+    assert summed == [CHANNELS] * 9  # the first and the last row see padding alone
+    expected = torch.ops.aten.convolution_backward(*given, [False, True, False])
+    torch.testing.assert_close(found[1], expected[1], rtol=1e-4, atol=1e-4)
+    assert found[1] is not None
+    assert found[1].stride() == weight.stride()
+
+
 def test_what_lies_in_the_padding_is_not_multiplied(products: list[tuple[torch.Size, torch.Size]]) -> None:
     x, weight = torch.ones(2, CHANNELS, 1, 1), torch.ones(CHANNELS, CHANNELS, 3, 3)
     grad = torch.ones(2, CHANNELS, 1, 1)
@@ -71,7 +90,7 @@ def test_what_lies_in_the_padding_is_not_multiplied(products: list[tuple[torch.S
 
 
 CASES = [
-    *("large", "few channels", "one position", "groups", "dilation", "transposed"),
+    *("large", "few channels", "one position", "groups", "depthwise", "dilation", "transposed"),
     *("double", "one axis", "no images", "not asked"),
 ]
 
@@ -79,7 +98,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES)
 def test_all_else_is_torchs_own(case: str, products: list[tuple[torch.Size, torch.Size]]) -> None:
     channels = 8 if case == "few channels" else CHANNELS
-    groups, transposed = 2 if case == "groups" else 1, case == "transposed"
+    groups, transposed = {"groups": 2, "depthwise": CHANNELS}.get(case, 1), case == "transposed"
     spread = 2 if case == "dilation" else 1
     axes = 1 if case == "one axis" else 2
     size, kernel = 6 if case == "large" else 3, 1 if case == "one position" else 3
