@@ -64,7 +64,7 @@ def _command(info: dict[str, Any]) -> str:
 def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Metrics of the test split that can decide, with their intervals, and what is reached without an input."""
     rows = []
-    for name in directions():
+    for name in directions(metrics.get("better")):
         if (value := metrics["test"].get(name)) is None:
             continue
         interval = metrics["interval"].get(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -18,9 +18,13 @@ def every_metric() -> Iterator[Metric[Any]]:
         yield from getattr(import_module(f"samebits.metrics.{module.name}"), "METRICS", ())
 
 
-def directions() -> dict[str, str]:
-    """Numbers that can decide, the first that a model has by default -> which end is better: `higher` or `lower`."""
-    return {metric.name: metric.better for metric in every_metric() if metric.better is not None}
+def directions(own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Numbers that can decide, the first that a model has by default -> which end is better: `higher` or `lower`.
+
+    Args:
+        own: likewise of metrics of the user's own, as `better` of metrics.json has them.
+    """
+    return {metric.name: metric.better for metric in every_metric() if metric.better is not None} | dict(own or {})
 
 
 def headlines() -> set[str]:
