@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 TAKEN = frozenset(
     {
-        *("accuracy", "balanced_accuracy", "bias", "bits_per_byte", "brier_score", "calibration_error", "exact_match"),
+        *("accuracy", "bias", "bits_per_byte", "calibration_error", "exact_match"),
         *("log_loss", "loss", "macro_f1", "mae", "mae_in_std", "mean_average_precision", "mean_dice", "mean_iou"),
         *("median_absolute_error", "micro_f1", "perplexity", "pixel_accuracy", "pixel_log_loss", "r2", "rmse"),
         "rmse_in_std",

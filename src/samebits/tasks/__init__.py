@@ -34,7 +34,7 @@ def build_task(settings: Section, signature: Signature, class_counts: Sequence[i
     name = str(getattr(settings, "name", ""))
     module = load_module("task", name, TASKS)
     if signature.target.kind not in _learnt(name):
-        fitting = [each for each in sorted(TASKS) if signature.target.kind in _learnt(each)]
+        fitting = [each for each in sorted(TASKS) if each != "own" and signature.target.kind in _learnt(each)]
         raise UserError(
             f"task.name is {name}, which learns a {' or a '.join(_learnt(name))}; the target of the data is a "
             f"{signature.target.kind}",

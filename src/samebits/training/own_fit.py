@@ -3,7 +3,6 @@ first step, with the shapes that it was given and gave."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +22,8 @@ from samebits.tasks.own_loss import WithOwnLoss
 if TYPE_CHECKING:
     from samebits.training.loop import Training
 
-_CLOSE = 1e-3
-"""Share of a number within which float32 adds up the parts of a batch, in any order and in half precision."""
+_CLOSE = 1e-4
+"""Share of a number within which float32 adds up the parts of a batch in any order."""
 _SAMPLES = 64
 _NUMBERS = 1 << 22
 """Outputs that are made up, at most."""
@@ -46,7 +45,12 @@ def require_own_fit(training: Training) -> None:
         if training.mixing is not None:
             targets = functional.one_hot(targets, len(split.info.classes)).float()
         with training.autocast():
-            _require_fit(task, outputs, targets, split.info.signature)
+            _require_a_loss(task, outputs, targets)
+        if not (isinstance(task, WithOwnLoss) and task.batchwise):
+            _require_mean(task, outputs, targets)
+        if isinstance(task, OwnTask):
+            _require_sums(task, outputs, targets)
+            _require_answers(task, outputs, split.info.signature)
     if training.own_metrics:
         outputs, targets = _made_up(training.validation, training.device)
         names = task.metric_sums(outputs, targets)
@@ -76,75 +80,81 @@ def _made_up(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
     most = max(2, min(_SAMPLES, _NUMBERS // max(1, int(np.prod(shape)))))
     rows = np.linspace(0, len(split) - 1, min(most, len(split))).astype(np.int64)
     targets = as_tensor(split.samples(rows)[1])
+    # By the target: the parts of it then differ, as those of some batch will.
+    targets = targets[targets.double().reshape(len(rows), -1).mean(dim=1).argsort(stable=True)]
     outputs = torch.randn(len(rows), *shape, generator=torch.Generator().manual_seed(0))
     return outputs.to(device), targets.to(device)
 
 
-def _require_fit(task: WithOwnLoss | OwnTask, outputs: Tensor, targets: Tensor, signature: Signature) -> None:
-    """Compute it for made-up outputs and real targets.
+def _loss_of(task: WithOwnLoss | OwnTask, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss, with torch's generator as at the beginning of a step.
 
     Raises:
-        UserError: for what fails, gives no loss, or whose parts do not add up to the whole.
+        UserError: if it fails, with what it was given.
     """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return asked(
+            lambda: task.loss(outputs, targets),
+            f"{task.name}: the loss fails on {_given(task, outputs, targets)}",
+            "it has to take these shapes and types",
+        )
+
+
+def _given(task: WithOwnLoss | OwnTask, outputs: Tensor, targets: Tensor) -> str:
+    """What the user's code gets, for messages."""
     given = task.task.loss_inputs(outputs, targets) if isinstance(task, WithOwnLoss) else (outputs, targets)
-    shown = "outputs {} and targets {}".format(*map(_shown, given))
+    return "outputs {} and targets {}".format(*map(_shown, given))
 
-    def ask(what: str, compute: Callable[[], Tensor]) -> Tensor:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return asked(compute, f"{task.name}: {what} fails on {shown}", "it has to take these shapes and types")
 
-    leaf = outputs.clone().requires_grad_()
-    loss = ask("the loss", lambda: task.loss(leaf, targets))
+def _require_a_loss(task: WithOwnLoss | OwnTask, outputs: Tensor, targets: Tensor) -> None:
+    """It has to be computed, have a gradient, and be the same again."""
+    leaf, shown = outputs.clone().requires_grad_(), _given(task, outputs, targets)
+    loss = _loss_of(task, leaf, targets)
     if not loss.requires_grad:
         raise UserError(
             f"{task.name}: the loss of {shown} has no gradient", "compute it of the outputs in torch, without detach()"
         )
-    ask("the gradient of the loss", lambda: torch.autograd.grad(loss, leaf)[0])
-    again = ask("the loss", lambda: task.loss(outputs, targets))
+    asked(
+        lambda: torch.autograd.grad(loss, leaf),
+        f"{task.name}: the gradient of the loss of {shown} fails",
+        "compute it of the outputs, in operations of torch that have a gradient",
+    )
+    again = _loss_of(task, outputs, targets)
     if torch.isfinite(loss) and not torch.equal(loss.detach(), again):
         raise UserError(
             f"{task.name}: the loss of {shown} is {loss.item():.6g}, and {again.item():.6g} when computed again",
             "keep nothing between two calls, and draw random numbers from torch's generator alone",
         )
-    if not (isinstance(task, WithOwnLoss) and task.batchwise):
-        _require_mean(task, outputs, targets, ask)
-    if isinstance(task, OwnTask):
-        _require_sums(task, outputs, targets, shown)
-        _require_answers(task, outputs, signature)
 
 
-def _require_mean(
-    task: WithOwnLoss | OwnTask, outputs: Tensor, targets: Tensor, ask: Callable[[str, Callable[[], Tensor]], Tensor]
-) -> None:
+def _require_mean(task: WithOwnLoss | OwnTask, outputs: Tensor, targets: Tensor) -> None:
     """The loss has to be a mean over what the task counts, or micro-batches and processes would change it."""
-    whole, parts = ask("the loss", lambda: task.loss(outputs, targets)).double(), []
+    whole = _loss_of(task, outputs, targets).double()
+    added = torch.zeros_like(whole)
     for rows in _parts(len(outputs)):
-        loss = ask("the loss", lambda rows=rows: task.loss(outputs[rows], targets[rows]))  # type: ignore[misc]
-        parts.append(loss.double() * task.count(targets[rows]))
-    added = torch.stack(parts).sum() / max(1, task.count(targets))
+        added += _loss_of(task, outputs[rows], targets[rows]).double() * task.count(targets[rows])
+    added /= max(1, task.count(targets))
     if torch.isfinite(whole) and not _close(whole, added):
         counted = "samples" if task.count(targets) == len(targets) else "what the task counts"
-        how = (
-            "if it is one of the whole batch, set task.own_loss.batchwise: true"
-            if isinstance(task, WithOwnLoss)
-            else "count says what it is a mean over"
-        )
+        how = "count says what it is a mean over"
+        if isinstance(task, WithOwnLoss):
+            how = "if it is one of the whole batch, set task.own_loss.batchwise: true"
         raise UserError(
             f"{task.name}: the loss of {len(outputs)} samples is {whole.item():.6g}, the mean of its parts is "
             f"{added.item():.6g}: it is no mean over {counted}, so cutting a batch would change it",
-            f"give the mean (not reduction='sum'; torch divides by the sum of class weights: task.class_weights does "
-            f"not); {how}",
+            "give the mean (not reduction='sum'; torch's class weights are divided by their sum, task.class_weights "
+            f"are not); {how}",
         )
 
 
-def _require_sums(task: OwnTask, outputs: Tensor, targets: Tensor, shown: str) -> None:
+def _require_sums(task: OwnTask, outputs: Tensor, targets: Tensor) -> None:
     """The metrics of parts have to add up to those of the whole."""
 
     def sums(rows: slice) -> dict[str, Tensor]:
         found = asked(
             lambda: task.metric_sums(outputs[rows], targets[rows]),
-            f"{task.name}: metric_sums fails on {shown}",
+            f"{task.name}: metric_sums fails on {_given(task, outputs, targets)}",
             "it has to take these shapes and types",
         )
         if wrong := [name for name, value in found.items() if not isinstance(name, str) or value.ndim]:

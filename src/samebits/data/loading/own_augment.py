@@ -93,13 +93,13 @@ class OwnAugmentation:
             lambda: self._own(*given, generator), f"{self.name} fails on training sample {row} ({shown})", takes
         )
         parts = found if mask is not None and isinstance(found, tuple | list) else (found,)
-        arrays = tuple(map(_as_array, parts))
         wanted = [sample] if mask is None else [sample, mask]
-        if list(map(_shown, arrays)) != list(map(_shown, wanted)):
+        if list(map(_shown, parts)) != list(map(_shown, wanted)):
             raise UserError(
-                f"{self.name} gives {' and '.join(map(_shown, arrays))} for training sample {row}, {shown}",
+                f"{self.name} gives {' and '.join(map(_shown, parts))} for training sample {row}, {shown}",
                 f"give the same shape and type{'' if mask is None else ', image and mask'}",
             )
+        arrays = tuple(map(np.asarray, parts))
         if arrays[0].dtype.kind == "f" and not np.isfinite(arrays[0]).all() and np.isfinite(sample).all():
             raise UserError(f"{self.name} makes training sample {row} NaN or infinite", "give finite numbers")
         if problem := self._inputs.problem(arrays[0]):
@@ -114,12 +114,11 @@ class OwnAugmentation:
         return arrays
 
 
-def _as_array(value: object) -> Array:
-    return np.asarray(value.cpu() if isinstance(value, torch.Tensor) else value)
-
-
-def _shown(array: Array) -> str:
-    return f"{array.dtype} {list(array.shape)}"
+def _shown(value: object) -> str:
+    """Type and shape of an array or a tensor alike."""
+    if not isinstance(value, np.ndarray | torch.Tensor):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
 
 
 def _bytes(array: Array) -> bytes:
