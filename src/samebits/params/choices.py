@@ -28,5 +28,5 @@ MODELS = {
 
 TASKS = {
     name: f"samebits.tasks.{name}"
-    for name in ("classification", "language_model", "multilabel", "regression", "segmentation")
+    for name in ("classification", "language_model", "multilabel", "own", "regression", "segmentation")
 }

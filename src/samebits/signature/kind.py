@@ -18,6 +18,7 @@ from samebits.params.section import Section
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
+Floats64 = npt.NDArray[np.float64]
 Decode = Callable[[list[int]], str]
 
 
@@ -128,6 +129,14 @@ class InputKind(Section):
     def used(self, rows: Array) -> Array:
         """Stored rows without what fills them up: [n, L] as long as the longest."""
         return rows
+
+    def problem(self, row: Array) -> str:
+        """Why a stored row of the right shape and type cannot be right; empty if it can."""
+        return ""
+
+    def unpadded(self, row: Array) -> Array:
+        """One stored row without what fills it up, a view."""
+        return row
 
     def lengths(self, rows: Array) -> npt.NDArray[np.int64]:
         """What the length buckets sort by, int64 [n]."""
@@ -245,6 +254,18 @@ class TargetKind(Section):
     def problem(self, targets: Array) -> str:
         """Why stored targets cannot be right; empty if they can."""
         raise NotImplementedError
+
+    def answers_problem(self, answers: Array) -> str:
+        """Why answers of a task of the user's own, [n, ...], cannot be right; empty if they can."""
+        return "" if np.isfinite(answers).all() else "an answer is not finite"
+
+    def outputs_of(self, answers: Floats64) -> Floats64:
+        """The outputs that a built-in task makes these answers of, [n, ...]."""
+        raise NotImplementedError
+
+    def judged(self, answers: Array) -> Array:
+        """What a metric of the user's own gets of the answers, [n, ...]."""
+        return answers
 
     def from_rows(self, rows: Array) -> tuple[Array, Array]:
         """Inputs and targets of stored rows that hold both."""

@@ -8,11 +8,15 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
 
 TIE = 1e-5
 """Probabilities so close that rounding may swap what is decided. In fp32 rounding moves one by up to 1e-6 here; other
 libraries and kernels by a little more."""
+
+
+_ROUNDED = 1e-3
+"""How far the sum of probabilities may be from 1: half precision rounds so much."""
 
 
 class OfClasses(TargetKind):
@@ -42,6 +46,21 @@ class OfClasses(TargetKind):
     def ranked(self, answer: Floats, top: int) -> tuple[tuple[str, float], ...]:
         order = np.argsort(-answer, kind="stable")[:top]
         return tuple((self.classes[k], float(answer[k])) for k in order.tolist())
+
+
+def shares_problem(answers: Array) -> str:
+    """Why these are no probabilities of classes, along axis 1; empty if they are."""
+    sums = answers.sum(axis=1)
+    if not np.isfinite(sums).all() or answers.min(initial=0) < 0:
+        return "a probability is below 0 or not finite"
+    worst = sums.ravel()[np.abs(sums - 1).argmax()]
+    return "" if abs(worst - 1) < _ROUNDED else f"the probabilities of a sample add up to {worst:.4g}, not to 1"
+
+
+def log_shares(answers: Floats64) -> Floats64:
+    """Logits whose softmax these probabilities are."""
+    logits: Floats64 = np.log(np.maximum(answers, np.finfo(np.float64).tiny))
+    return logits
 
 
 def best_of(answers: Floats) -> tuple[npt.NDArray[np.bool_], Array]:
