@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.helpers.schedule import TOGETHER, scope
+from tests.helpers.tools import load
 from tests.helpers.workspace import ROOT, tracked_files
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -40,17 +40,6 @@ OF_EXTRAS = {"dvc-ssh": "ssh", "model-signing": "sign", "timm": "timm"}
 
 # What DVC's plugins among the dev requirements bring; the tests meet their errors.
 OF_PLUGINS = {"asyncssh", "botocore", "httpx", "s3fs"}
-
-
-def load(name: str) -> ModuleType:
-    """A module of tools/, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def locked() -> dict[str, str]:
@@ -297,7 +286,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     places |= {"LOCK": tmp_path / "requirements.lock", "STAMP": venv / module.STAMP.name}
     for name, place in places.items():
         monkeypatch.setattr(module, name, place)
-    module.write_stamp()
+    module.write_stamp(module.wanted({}))
     return module
 
 
