@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError, listed
+from samebits.base.extras import pip_install
 from samebits.base.files import write_bytes
 from samebits.base.git import git_bytes
 from samebits.params.yaml_file import read_yaml
@@ -124,8 +125,12 @@ def require_packages(workspace: Path, stage: str) -> None:
 
 def differences_text(found: Iterable[Difference]) -> tuple[str, str]:
     """Problem and fix."""
+    found = list(found)
+    problem = listed([str(each) for each in found])
+    if all(each.written and not each.installed for each in found):  # of an extra that was not installed
+        return problem, f"install it: {pip_install(*(f'{each.name}=={each.written}' for each in found))}"
     return (
-        listed([str(each) for each in found]),
+        problem,
         "install what is locked: make setup; or keep what is installed, and let dvc repro run the stages that use it "
         "again: samebits packages --write",
     )
