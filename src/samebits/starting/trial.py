@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
 from samebits.base.terminal import escape_unprintable
-from samebits.params.schema import Params, parse_params
+from samebits.params.schema import Params, parse_params, read_params
 from samebits.pipeline.context import StageContext
 from samebits.tracking.journal.tracker import NullTracker
 
@@ -94,6 +95,20 @@ def run_trial(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: S
 
     prepare(params.sections["data"], context=quiet)
     return _train(params, project, quiet, time.monotonic() - began)
+
+
+def try_training(workspace: Path) -> TrialResult:
+    """Train a few steps of a project's params.yaml on its prepared data; for a project's own tests.
+
+    Raises:
+        UserError: as the stage would raise it.
+    """
+    values = read_params(workspace / "params.yaml").dump()
+    values["runtime"] |= {"progress": "off", "resume": "never", "processes": 1}
+    params = parse_params(values)
+    with tempfile.TemporaryDirectory() as home:
+        project = Project(workspace, Path(home))
+        return _train(params, project, _Quiet("train", project, params.runtime, NullTracker(), StopRequest()), 0.0)
 
 
 class _Quiet(StageContext):
