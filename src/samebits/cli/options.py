@@ -24,7 +24,7 @@ def find_project(start: Path) -> Project:
             return current_project(folder)
     raise UserError(
         f"{start} is in no samebits project (no {_ROOT_MARK} here or above)",
-        "cd into it; or make one: samebits new NAME",
+        "cd into yours, or make one: samebits new NAME",
     )
 
 

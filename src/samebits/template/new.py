@@ -121,12 +121,7 @@ def _take_data(folder: Path, source: Path) -> str:
     else:
         shutil.copyfile(source, copy)
     shown = f"{_RAW}/{source.name}"
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", "--quiet", shown], cwd=folder, env=_plain_environment(),
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-    )  # fmt: skip
-    if done.returncode:
-        raise UserError(f"DVC cannot keep {source}: {done.stderr.strip()[-1000:]}", "correct that, and run it again")
+    _keep(folder, shown)
     try:
         start(Project(folder, folder), Path(shown), Asked(), trial=False, say=lambda _: None)
     except UserError as error:
@@ -134,8 +129,14 @@ def _take_data(folder: Path, source: Path) -> str:
     return f"params.yaml is set for them; to see why, and a timed trial: samebits start {shown}"
 
 
-def _plain_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_DIR", "GIT_INDEX"))}
+def _keep(folder: Path, path: str) -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_DIR"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", "--quiet", path], cwd=folder, env=environ, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, errors="replace",
+    )  # fmt: skip
+    if done.returncode:
+        raise UserError(f"DVC cannot keep {path}: {done.stderr.strip()[-1000:]}", "correct that, and run it again")
 
 
 def _commit(folder: Path) -> str:
