@@ -12,15 +12,10 @@ from samebits.base.signals import StopRequest
 from samebits.params.schema import read_params
 from samebits.pipeline.context import StageContext
 from samebits.stage import load_body, sections_of
+from samebits.starting.smoke import BODIES
 from samebits.tracking.journal.tracker import NullTracker
 from tests.helpers.workspace import ROOT, set_params
 
-BODIES = {
-    "prepare": "samebits.data.preparation.prepare:prepare",
-    "train": "samebits.training.train:train",
-    "evaluate": "samebits.evaluation.evaluate:evaluate",
-    "export": "samebits.export.export:export",
-}
 QUICK = {
     "train": {"epochs": 2, "batch_size": 16, "threads": 1, "precision": "fp32"},
     "evaluate": {"bootstrap": 100, "mistakes": 3},

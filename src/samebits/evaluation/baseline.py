@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samebits.base.decimals import rounded, shown
+from samebits.base.decimals import rounded
 from samebits.metrics import classification, regression, vector
 from samebits.metrics.bootstrap import Floats, Ints
 from samebits.metrics.metric import Metric, P, measure
-from samebits.metrics.registry import directions
+from samebits.metrics.registry import no_better
 from samebits.metrics.scores import token_metrics
 
 
@@ -94,19 +94,10 @@ def of_tokens(training: Ints, test: Ints, bytes_per_token: float | None) -> Base
 def lines(baseline: Baseline, values: Mapping[str, float | None]) -> list[str]:
     """What is said of it: what it answers, and a warning with each number in which the model is no better.
 
-    Accuracy alone would warn of a good model where one class is most of the data, and pass one whose probabilities are
-    worse than the classes' shares.
-
     Args:
         values: the model's metrics of the test split; None where undefined.
     """
-    worse = []
-    for name, better in directions().items():
-        value, reached = values.get(name), baseline.values.get(name)
-        if value is None or reached is None:
-            continue
-        if not (value > reached if better == "higher" else value < reached):
-            worse.append(f"{name} ({shown(value)}, baseline {shown(reached)})")
+    worse = no_better(values, baseline.values)
     warning = [f"warning: the model is no better than the baseline in {', '.join(worse)}"] if worse else []
     return [f"baseline: {baseline.answer}", *warning]
 

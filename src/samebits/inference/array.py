@@ -10,12 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
-from samebits.inference.session import Session
+from samebits.inference.request import Request
+from samebits.inference.session import Opened, Session
 
 _ONNX_TYPES = {"uint8": "uint8", "int32": "int32", "float32": "float"}
 _BATCH = 256
 
 Array = npt.NDArray[Any]
+
+
+NOUN = "arrays"
+OPTIONS = frozenset({"top"})
+
+
+def answer(request: Request, opened: Opened) -> None:
+    """Answers for .npy files: see `predict_arrays`."""
+    for line in predict_arrays(request.files, *opened, top=request.classes):
+        print(line)
 
 
 def predict_arrays(paths: Sequence[Path], session: Session, metadata: dict[str, Any], *, top: int = 3) -> Iterator[str]:

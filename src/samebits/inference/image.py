@@ -15,10 +15,20 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.data.readers.image.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, read_image, reason
+from samebits.inference.request import Request
 from samebits.inference.session import Opened, Session, open_model
 from samebits.signature.kind import TargetKind
 
 DEFAULT_MODEL = Path("models/export/model.onnx")
+
+
+NOUN = "images"
+OPTIONS = frozenset({"top", "invert"})
+
+
+def answer(request: Request, opened: Opened) -> None:
+    """Answers for image files: see `predict`."""
+    predict(request.files, model=request.model, top=request.classes, invert=request.invert, opened=opened)
 
 
 @dataclass(frozen=True)

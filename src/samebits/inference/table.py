@@ -21,12 +21,22 @@ from samebits.base.files import csv_bytes, write_bytes
 from samebits.base.registry import nearest
 from samebits.data.readers import cells
 from samebits.data.readers.csv_file import CsvFile
-from samebits.inference.session import Session
+from samebits.inference.request import Request
+from samebits.inference.session import Opened, Session
 
 _BATCH = 4096
 
 Cells = dict[str, list[Any]]
 """Cells of each column: texts; from Parquet also numbers, truth values, dates and None."""
+
+
+NOUN = "the rows of a table"
+OPTIONS = frozenset({"output"})
+
+
+def answer(request: Request, opened: Opened) -> None:
+    """Answers for the rows of a table: see `print_predictions`."""
+    print_predictions(request.files, *opened, request.output)
 
 
 @dataclass(frozen=True)

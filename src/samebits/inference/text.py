@@ -15,6 +15,7 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
+from samebits.inference.request import Request
 from samebits.inference.session import Opened, Session, open_model, open_tokenizer
 from samebits.inference.text_rows import DEFAULT_COLUMN, has_rows, read_rows
 from samebits.signature.kind import TargetKind
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _BATCH = 32
+
+
+NOUN = "texts"
+OPTIONS = frozenset({"text", "lines", "top"})
+
+
+def answer(request: Request, opened: Opened) -> None:
+    """Answers for texts: see `predict_texts`."""
+    predict_texts(
+        request.model,
+        texts=request.text,
+        files=request.files,
+        lines=request.lines,
+        top=request.classes,
+        opened=opened,
+    )
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class InputKind(Section):
         input_name: of the input in exported files.
         models: for the message to someone whose model takes another kind.
         predict: a command for the summary.
+        predictor: the module of `samebits.inference` that answers `samebits predict` (`inference/request.py`).
         batch: for people, what a model gets.
         pictures: whether a preview is an image.
         augments: whether `augment` changes the samples, and mixup mixes them.
@@ -63,6 +64,7 @@ class InputKind(Section):
     input_name: ClassVar[str]
     models: ClassVar[str]
     predict: ClassVar[str]
+    predictor: ClassVar[str]
     batch: ClassVar[str]
     pictures: ClassVar[bool] = False
     augments: ClassVar[bool] = False
@@ -158,7 +160,7 @@ class TargetKind(Section):
         meaning: of the answers, for the metadata of exported files.
         stored_dtype: numpy's name of the type of a stored target; None where the rows of the inputs hold it.
         decided: what a sample gets by its answer, for messages.
-        predict: a command for the summary, where it is not that of the inputs.
+        predict, predictor: as of the inputs, where they are not theirs.
         mixes: whether mixup can mix it.
         moves: whether it moves with the image: augmentation does to it what it does to the places of pixels.
         counted: what `class_counts` counts.
@@ -172,6 +174,7 @@ class TargetKind(Section):
     stored_dtype: ClassVar[str | None]
     decided: ClassVar[str] = "answer"
     predict: ClassVar[str] = ""
+    predictor: ClassVar[str] = ""
     mixes: ClassVar[bool] = False
     moves: ClassVar[bool] = False
     counted: ClassVar[str] = "samples"

@@ -58,6 +58,7 @@ class MaskTarget(OfClasses):
     noun: ClassVar[str] = "segmentation"
     scores: ClassVar[dict[str, str]] = {"mean_iou": "mean IoU | {:.2%}"}
     predict: ClassVar[str] = "samebits predict IMAGE... --output FOLDER"
+    predictor: ClassVar[str] = "masks"
     counted: ClassVar[str] = "pixels"
     moves: ClassVar[bool] = True
 

@@ -31,6 +31,7 @@ Target = Annotated[
     Field(discriminator="kind"),
 ]
 
+INPUTS: dict[str, type[InputKind]] = {each.model_fields["kind"].default: each for each in get_args(get_args(Inputs)[0])}
 TARGETS: dict[str, type[TargetKind]] = {
     each.model_fields["kind"].default: each for each in get_args(get_args(Target)[0])
 }

@@ -40,6 +40,7 @@ class TokenInputs(InputKind):
     input_name: ClassVar[str] = "tokens"
     models: ClassVar[str] = "bert or embedding_bag for classes, gpt for a language model"
     predict: ClassVar[str] = "samebits predict --text TEXT"
+    predictor: ClassVar[str] = "text"
     batch: ClassVar[str] = "tokens, int64 [N, L]"
 
     @property

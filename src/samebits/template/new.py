@@ -126,6 +126,7 @@ def _take_data(folder: Path, source: Path) -> str:
         start(Project(folder, folder), Path(shown), Asked(), trial=False, say=lambda _: None)
     except UserError as error:
         return f"to set params.yaml for your data: samebits start {shown}   ({error.problem})"
+    shutil.rmtree(folder / ".samebits", ignore_errors=True)  # params.yaml as it was before
     return f"params.yaml is set for them; to see why, and a timed trial: samebits start {shown}"
 
 

@@ -26,7 +26,7 @@ from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import Split
 from samebits.data.loading.sequential import Batch, sequential
 from samebits.params.augment import AugmentParams
-from samebits.params.train import TrainParams
+from samebits.params.train import ScheduleParams, TrainParams
 from samebits.tasks import DerivesMetrics, Task
 from samebits.training.curve import CurveRows, as_row
 from samebits.training.optim.finite import require_finite_step, require_scale
@@ -57,6 +57,7 @@ class Observer:
         progress: steps made, the latest loss if one was read, samples in the step.
         save: keep the state now.
         save_seconds: the longest time between two saves.
+        epoch_done: number of the epoch, its mean training loss as `train/loss`, the validation metrics as `val/NAME`.
         step_done: look at the state that a step leaves, validation and all.
         profiler: is called with the phase of a step that begins.
     """
@@ -65,6 +66,7 @@ class Observer:
     progress: Callable[[int, float | None, int], None]
     save: Callable[[], None]
     save_seconds: float
+    epoch_done: Callable[[int, dict[str, float]], None] = lambda *_: None
     step_done: Callable[[TrainingState], None] = lambda _: None
     profiler: Profiler = field(default_factory=Profiler)
 
@@ -79,6 +81,7 @@ class Training:
         workers: threads that prepare batches ahead.
         group: the processes that train this model together.
         mixing: mixup or cutmix of a micro-batch; None is off.
+        multiplier: learning rate of a step as a fraction of the peak, from schedule, step and total.
         frozen: layers that stay in eval mode: normalisation whose statistics do not move.
     """
 
@@ -96,6 +99,7 @@ class Training:
     group: ProcessGroup = field(default_factory=ProcessGroup)
     mixing: AugmentParams | None = None
     frozen: tuple[nn.Module, ...] = ()
+    multiplier: Callable[[ScheduleParams, int, int], float] = lr_multiplier
 
     @property
     def total_steps(self) -> int:
@@ -127,7 +131,7 @@ class Training:
             for batch in profiler.iter_data(stream):
                 if self._stops_early():
                     break
-                rate = lr_multiplier(settings.schedule, state.step, total)
+                rate = self.multiplier(settings.schedule, state.step, total)
                 set_learning_rate(state.optimizer, settings.optimizer.lr * rate)
 
                 loss = self._update(forward, batch, flat, profiler)
@@ -246,7 +250,10 @@ class Training:
         state = self.state
         metrics = self.validate()
         epoch = state.step // self.batches.steps_per_epoch
-        self._record(observer, {"epoch": epoch} | {f"val/{name}": value for name, value in metrics.items()})
+        validated = {f"val/{name}": value for name, value in metrics.items()}
+        self._record(observer, {"epoch": epoch} | validated)
+        training_loss = state.losses[state.step - self.batches.steps_per_epoch : state.step].mean().item()
+        observer.epoch_done(epoch, {"train/loss": training_loss} | validated)
         if metrics["loss"] < state.best_loss:
             state.best_loss, state.best_epoch = metrics["loss"], epoch
             if self.settings.select == "best":

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samebits.cli.summary import _metrics
 from samebits.evaluation.evaluate import evaluate
 from samebits.metrics.classification import METRICS, Predictions
 from samebits.metrics.metric import Metric, four_decimals, per_sample
 from samebits.metrics.registry import directions, every_metric, headlines
 from samebits.model_registry.gate import pick_metric
 from samebits.params.evaluate import EvaluateParams
+from samebits.pipeline.summary import _metrics
 from samebits.tracking.upload.description import describe
 
 
