@@ -125,7 +125,8 @@ def differences(workspace: Path, stages: Iterable[str] | None = None) -> list[Di
         if entry and f"{_MODELS}.{_OWN}" in entry.params.get(PACKAGES, ()):
             written = dict.fromkeys(_own_packages(workspace, written), "") | written
     code = {name for name in written if _is_code(name)}
-    if code and (at := project_release(workspace)) != __version__:
+    at = project_release(workspace)
+    if at != __version__ and (at or code):
         return [Difference(_SAMEBITS, at, __version__)]
     pairs = {
         name: code_digest_of(name.partition(".")[2]) if name in code else installed_release(name) for name in written

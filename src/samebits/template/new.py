@@ -92,12 +92,16 @@ def write_project(folder: Path, name: str, recipe: str) -> None:
 def _require_free(target: Path) -> None:
     if not _NAME.fullmatch(target.name):
         raise UserError(
-            f"{target.name!r} is no name for a project", "letters, digits, `_`, `-` and `.`, beginning with a letter"
+            f"{target.name!r} is no name for a project",
+            "take letters, digits, `_`, `-` and `.`, first a letter or digit",
         )
     if not target.parent.is_dir():
         raise UserError(f"{target.parent} is no folder", "make it first, or name another place")
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise UserError(f"{target} exists and is not empty", "name a folder that is not there yet")
+    around = next((each for each in target.parents if (each / "dvc.yaml").is_file()), None)
+    if around:
+        raise UserError(f"{target} would lie in the project {around}", "name a place outside")
     if target == Path.cwd():
         raise UserError(f"{target} is the working folder", f"run it from above: cd .. && samebits new {target.name}")
 

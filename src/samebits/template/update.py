@@ -86,7 +86,7 @@ def update(project: Project, say: Say = print) -> None:
     if undecided:
         raise UserError(
             f"both you and samebits changed: {listed([f'{path} ({n})' for path, n in undecided.items()])}",
-            f"decide between the marks <<<<<<< and >>>>>>>, then: samebits packages --write && dvc status{problems}",
+            f"decide between the marks <<<<<<< and >>>>>>> in each, commit, then samebits update once more{problems}",
         )
     _say_what_runs(root, say)
     say("look at it (git diff), install what it names (make setup), then dvc repro, and commit")

@@ -64,11 +64,13 @@ def test_a_bad_name_is_refused(name: str, tmp_path: Path, capsys: pytest.Capture
 
 def test_what_is_in_the_way_is_refused_and_stays(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
+    (tmp_path / "other").mkdir()
     (tmp_path / "full" / "mine").touch()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "other" / "dvc.yaml").touch()
     before = sorted(tmp_path.rglob("*"))
-    for name in ("full", "file", "link", "no/where"):
+    for name in ("full", "file", "link", "no/where", "other/inside"):
         with pytest.raises(UserError):
             new(Path(name))
     with pytest.raises(UserError, match="there is no recipe 'mnsit'"):

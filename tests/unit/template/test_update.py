@@ -99,6 +99,26 @@ def test_a_conflict_has_gits_marks_and_loses_nothing(
     assert ran(project) == ["the project is at samebits 7.0, as installed"]
 
 
+def test_a_conflict_in_the_pipeline_is_finished_by_a_second_call(
+    project: Project, installed: Release, commit: Callable[[], None]
+) -> None:
+    root = project.workspace
+    pipeline = TEXTS["dvc.yaml"]
+    (root / "dvc.yaml").write_text(pipeline.replace("desc: Train", "desc: Ours. Train"))
+    commit()
+    theirs = pipeline.replace("desc: Train", "desc: Theirs. Train")
+    installed("7.0", {"dvc.yaml": theirs}, stages=("train",))
+    with pytest.raises(UserError, match=r"dvc\.yaml") as raised:
+        ran(project)
+    assert "samebits update once more" in raised.value.fix
+    assert read_yaml(root / "packages.yaml")["samebits"]["release"] == __version__, "no stage starts before"
+    (root / "dvc.yaml").write_text(theirs)
+    commit()
+    ran(project)
+    assert read_yaml(root / "packages.yaml")["samebits"]["release"] == "7.0"
+    require_packages(root, "train")
+
+
 def test_uncommitted_changes_are_refused_and_nothing_is_written(project: Project, installed: Release) -> None:
     (project.workspace / "README.md").write_text("mine\n")
     installed("7.0", {"README.md": "theirs\n", "Makefile": "all:\n"})
