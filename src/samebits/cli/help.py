@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "begin": ("start", "use", "fetch", "smoke", "estimate", "find"),
+    "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update"),
     "train and compare": ("summary", "ui", "runs", "sweep", "data"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
@@ -26,6 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "generate": ('samebits generate "The whale" --tokens 100 --temperature 0.7',),
     "golden": ("samebits golden mnist", "samebits golden --all --reproducibility portable"),
     "keep": ("samebits keep data/raw/mnist_resnet18.safetensors",),
+    "new": ("samebits new pets --data ~/pictures/pets", "samebits new bikes --recipe bikeshare"),
     "packages": ("samebits packages --write",),
     "predict": (
         "samebits predict cat.jpg dog.jpg",

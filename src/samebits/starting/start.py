@@ -17,7 +17,7 @@ from samebits.data.readers.own_files import OwnFiles
 from samebits.params.data import DataParams
 from samebits.params.schema import parse_params, read_params
 from samebits.params.yaml_file import read_yaml
-from samebits.pipeline.recipes import kept_values, merge
+from samebits.pipeline.recipes import kept_values, merge, recipe_file, recipe_names
 from samebits.starting.found import Asked, Proposal, look_at
 from samebits.starting.job import run_job
 from samebits.starting.kinds import propose
@@ -83,7 +83,7 @@ def _shown(path: Path, project: Project) -> str:
     for place in (Path.cwd() / path, project.workspace / path):
         if place.exists() and place.resolve().is_relative_to(project.workspace.resolve()):
             return place.resolve().relative_to(project.workspace.resolve()).as_posix()
-    if card_of(path.as_posix()) or (project.workspace / "recipes" / f"{path}.yaml").is_file():
+    if card_of(path.as_posix()) or str(path) in recipe_names(project.workspace):
         raise UserError(f"{path} is no data of your own", "public data sets have recipes: samebits use NAME")
     return path.as_posix()
 
@@ -104,7 +104,7 @@ def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
 
 def _values(project: Project, proposal: Proposal, settings: dict[str, Any]) -> dict[str, Any]:
     """All of params.yaml: the recipe, how the files are read, and what was chosen."""
-    raw = kept_values(project.params_file) | read_yaml(project.workspace / "recipes" / f"{proposal.recipe}.yaml")
+    raw = kept_values(project.params_file) | read_yaml(recipe_file(project.workspace, proposal.recipe))
     merge(raw, {"data": settings})
     for key, value in proposal.values.items():
         *sections, name = key.split(".")

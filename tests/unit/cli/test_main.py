@@ -29,7 +29,9 @@ SRC = Path(__file__).resolve().parents[3] / "src"
 COMMANDS = [
     "predict",
     "use",
+    "new",
     "start",
+    "update",
     "keep",
     "ui",
     "runs",
@@ -88,7 +90,7 @@ def test_outside_a_project_every_command_is_2(command: str, tmp_path: Path, caps
     assert main(command.split()) == 2
     message = capsys.readouterr().err
     assert f"{tmp_path} is in no samebits project" in message
-    assert "fix: cd into your clone" in message
+    assert "fix: cd into yours, or make one: samebits new NAME" in message
     assert list(tmp_path.iterdir()) == []
 
 
