@@ -158,16 +158,17 @@ def previews(evaluated: EvaluationInputs, indices: npt.NDArray[np.int64]) -> lis
     """Samples of the split by row, for galleries and tables of worst cases."""
 
     def decode(tokens: list[int]) -> str:
-        return str(_tokenizer(evaluated.prepared / TOKENIZER).decode(tokens))
+        return str(tokenizer(evaluated.prepared).decode(tokens))
 
     return evaluated.info.signature.inputs.previews(evaluated.split.rows(indices), decode)
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(path: Path) -> Any:
+def tokenizer(prepared: Path) -> Any:
+    """The tokeniser of prepared texts."""
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_file(str(path))
+    return Tokenizer.from_file(str(prepared / TOKENIZER))
 
 
 def metrics_document(metrics: Scores, baseline: Baseline, settings: EvaluateParams, samples: int) -> dict[str, Any]:

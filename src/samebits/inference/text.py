@@ -18,8 +18,10 @@ from samebits.base.errors import UserError
 from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
 from samebits.inference.request import Request
 from samebits.inference.session import Opened, Session, open_model, open_tokenizer
+from samebits.inference.tags import Span, find_spans, shown
 from samebits.inference.text_rows import DEFAULT_COLUMN, has_rows, read_rows
 from samebits.signature.kind import TargetKind
+from samebits.signature.tags import TagsTarget
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -52,12 +54,14 @@ class TextPrediction:
         classes: (label, probability), the most probable first; empty where the answer is none of labels.
         shown: the answer for people.
         notes: what the user should know about this text.
+        spans: of a model that tags words, what it found and where.
     """
 
     name: str
     classes: tuple[tuple[str, float], ...]
     shown: str
     notes: tuple[str, ...]
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class TextModel:
     Attributes:
         length: tokens that it sees of a text.
         column: that held the texts of its training data.
+        pad: the token that fills short rows up.
     """
 
     session: Session
@@ -74,6 +79,7 @@ class TextModel:
     target: TargetKind
     length: int
     column: str = DEFAULT_COLUMN
+    pad: int = 0
 
     def classify(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[TextPrediction]:
         """Answers for (name, text) in order.
@@ -93,6 +99,12 @@ class TextModel:
             raise UserError(
                 f"{len(bad)} of {len(texts)} texts cannot be used:\n    " + "\n    ".join(bad), "leave them out"
             )
+        if isinstance(self.target, TagsTarget):
+            # As they were given, for the places of the words; the tokeniser cleans them.
+            for name, text in texts:
+                spans = find_spans(text, self.session, self.tokenizer, self.target, self.pad)
+                yield TextPrediction(name, (), shown(spans, self.target), (), tuple(spans))
+            return
         for start in range(0, len(cleaned), _BATCH):
             yield from self._batch(cleaned[start : start + _BATCH], top)
 
@@ -157,7 +169,9 @@ def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
         raise UserError(f"{path} is no model that judges texts", "name one, or give it what it takes")
     session.require_inputs({"tokens": ("int32", 2)})
     column = inputs.get("column") or DEFAULT_COLUMN
-    return TextModel(session, open_tokenizer(path, inputs), target, int(inputs["length"]), column)
+    return TextModel(
+        session, open_tokenizer(path, inputs), target, int(inputs["length"]), column, inputs.get("pad") or 0
+    )
 
 
 def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], npt.NDArray[np.int32]]:

@@ -174,6 +174,8 @@ class TargetKind(Section):
         moves: whether it moves with the image: augmentation does to it what it does to the places of pixels.
         counted: what `class_counts` counts.
         generates: whether a model of it is exported with a cache, to write one step after the other.
+        per_position: whether a model of it answers for each token of a text, or step of an array.
+        needs_all_classes: whether every class must have a training sample; else it is reported which have none.
     """
 
     in_label_column: ClassVar[bool] = False
@@ -188,6 +190,8 @@ class TargetKind(Section):
     moves: ClassVar[bool] = False
     counted: ClassVar[str] = "samples"
     generates: ClassVar[bool] = False
+    per_position: ClassVar[bool] = False
+    needs_all_classes: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, text: str) -> Any:
@@ -277,7 +281,19 @@ class TargetKind(Section):
             return list(targets.astype(np.float64))
         return [" ".join(map(str, row.ravel())) for row in targets]
 
+    def used(self, targets: Array, inputs: Array) -> Array:
+        """Stored targets of samples whose inputs were cut to what is used of them."""
+        return targets
+
     # What follows is of the answers of an exported file, float32 [n, ...].
+
+    def answers_shape(self, samples: Array) -> tuple[int, ...]:
+        """Shape of the answers for samples as they are served."""
+        return (len(samples), *self.answer_shape)
+
+    def judged(self, answers: Floats, targets: Array) -> Floats:
+        """Answers without those that nobody reads, which are 0 then."""
+        return answers
 
     @property
     def unit(self) -> float | Floats:
@@ -285,7 +301,10 @@ class TargetKind(Section):
         return 1.0
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
-        """Whether rounding cannot change what is decided, and what that is; None: nothing is. Both [n, ...]."""
+        """Whether rounding cannot change what is decided, and what that is, both [n, ...].
+
+        None: nothing is decided; -1: there is nothing to decide on.
+        """
         return np.ones(len(answers), dtype=np.bool_), None
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
@@ -310,6 +329,14 @@ class TargetKind(Section):
     noun: ClassVar[str] = "model"
     scores: ClassVar[dict[str, str]] = {}
     """Names that `score` uses -> how each is shown, in two cells."""
+
+    def reading_code(self, inputs: InputKind) -> ReadingCode:
+        """How a model card shows that files become inputs."""
+        return inputs.reading_code()
+
+    def answer_code(self, inputs: InputKind) -> list[str]:
+        """More lines that say what the answers mean; they have `session` and what `reading_code` leaves."""
+        return []
 
     @property
     def answer(self) -> str:

@@ -63,7 +63,7 @@ def log_shares(answers: Floats64) -> Floats64:
     return logits
 
 
-def best_of(answers: Floats) -> tuple[npt.NDArray[np.bool_], Array]:
-    """The class with the highest probability, along axis 1, and whether it is clear of the next one."""
-    best = np.partition(answers, -2, axis=1)[:, -2:]
-    return best[:, 1] - best[:, 0] > TIE, answers.argmax(axis=1)
+def best_of(answers: Floats, axis: int = 1) -> tuple[npt.NDArray[np.bool_], Array]:
+    """The class with the highest probability, along an axis, and whether it is clear of the next one."""
+    second, first = np.moveaxis(np.partition(answers, -2, axis=axis), axis, 0)[-2:]
+    return first - second > TIE, answers.argmax(axis=axis)

@@ -37,13 +37,14 @@ SOURCES: dict[str, str] = {
     "paragraphs": "samebits.data.readers.text.paragraphs",
     "running_text": "samebits.data.readers.text.running_text",
     "table": "samebits.data.readers.table.table",
+    "tagged_text": "samebits.data.readers.text.tagged",
     "text_csv": "samebits.data.readers.text.csv_file",
     "text_folder": "samebits.data.readers.text.folder",
     "text_jsonl": "samebits.data.readers.text.jsonl",
 }
 """Format -> module of its reader."""
 
-_WITH_COLUMNS = {"image_csv", "table", "text_csv", "text_jsonl"}
+_WITH_COLUMNS = {"image_csv", "table", "tagged_text", "text_csv", "text_jsonl"}
 
 
 @dataclass(frozen=True)
