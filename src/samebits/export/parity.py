@@ -75,7 +75,7 @@ def measure_parity(
         for samples in _batches(split, size):
             check()
             rows = slice(at, at + len(samples))
-            output = _judged(predict(samples), split, rows)
+            output = _without_unread(predict(samples), split, rows)
             wanted = reference[rows, : samples.shape[-1]] if target.per_position else reference[rows]
             if output.shape != wanted.shape:
                 raise _failure(name, size, f"its output has shape {output.shape}, not {wanted.shape}")
@@ -117,17 +117,19 @@ def answers(predict: Predictor, split: Split) -> npt.NDArray[np.float32]:
     found: npt.NDArray[np.float32] | None = None
     for start in range(0, len(split), size):
         rows = order[start : start + size]
-        part = _judged(predict(served_inputs(split, rows)), split, rows)
+        part = _without_unread(predict(served_inputs(split, rows)), split, rows)
         if found is None:
             found = _zeros((len(split), *(shape if target.per_position else part.shape[1:])))
         found[(rows, slice(part.shape[1])) if target.per_position else rows] = part
     return _zeros((0, *shape)) if found is None else found
 
 
-def _judged(
+def _without_unread(
     answers: npt.NDArray[np.float32], split: Split, rows: npt.NDArray[np.int64] | slice
 ) -> npt.NDArray[np.float32]:
-    return answers if split.targets is None else split.info.signature.target.judged(answers, split.targets[rows])
+    return (
+        answers if split.targets is None else split.info.signature.target.without_unread(answers, split.targets[rows])
+    )
 
 
 def _zeros(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -19,6 +19,8 @@ from samebits.params.section import Section
 from samebits.preprocess import build_preprocess
 from samebits.signature.signature import Signature
 
+PER_PIXEL = True
+
 
 class Settings(Section):
     """The `model` section for `name: own`.

@@ -291,7 +291,7 @@ class TargetKind(Section):
         """Shape of the answers for samples as they are served."""
         return (len(samples), *self.answer_shape)
 
-    def judged(self, answers: Floats, targets: Array) -> Floats:
+    def without_unread(self, answers: Floats, targets: Array) -> Floats:
         """Answers without those that nobody reads, which are 0 then."""
         return answers
 

@@ -128,7 +128,7 @@ class TagsTarget(OfClasses):
     def answers_shape(self, samples: Array) -> tuple[int, ...]:
         return (len(samples), samples.shape[-1], len(self.classes))
 
-    def judged(self, answers: Floats, targets: Array) -> Floats:
+    def without_unread(self, answers: Floats, targets: Array) -> Floats:
         """Zeros where no word begins: nobody reads what is said there."""
         counts = targets[:, : answers.shape[1]] != IGNORED
         return np.where(counts[:, :, None], answers, np.float32(0.0))

@@ -179,8 +179,8 @@ def collect(
                 if wrong is None:
                     values.append(value)
             if reason or isinstance(each, Rejected):
-                other = isinstance(each, Rejected) and each.other
-                rejected.append(Rejected(each.id, reason, _canonical(each.label), other))
+                is_other = isinstance(each, Rejected) and each.other
+                rejected.append(Rejected(each.id, reason, _canonical(each.label), other=is_other))
                 continue
             # The text itself lies in the store.
             given = None if each.given is None else split_of(each.given)
