@@ -24,6 +24,7 @@ from samebits.evaluation.report.curves import Curve
 from samebits.evaluation.report.page import Details
 from samebits.metrics.metric import Scores
 from samebits.params.evaluate import EvaluateParams
+from samebits.params.model_name import shown_model
 from samebits.signature.kind import Preview
 from samebits.signature.tokens import TOKENIZER
 
@@ -50,7 +51,7 @@ class EvaluationInputs:
 
     @property
     def title(self) -> str:
-        return f"{self.checkpoint.config.model.get('name')} on {self.info.title}"
+        return f"{shown_model(self.checkpoint.config.model)} on {self.info.title}"
 
 
 @dataclass(frozen=True)
