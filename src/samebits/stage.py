@@ -32,6 +32,7 @@ from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_yaml import stage_files
 from samebits.pipeline.packages import require_packages
 from samebits.pipeline.ran import Record, inputs_now, record_path, write_record
+from samebits.pipeline.summary import after_stage
 
 if TYPE_CHECKING:
     from samebits.params.schema import Params
@@ -101,6 +102,8 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
     finally:
         stop.ignore()
         _close(context, status, trace, refused=refused)
+    if not result and is_rank_zero() and (text := after_stage(project, name)):
+        print(text, flush=True)
     return result
 
 

@@ -102,6 +102,8 @@ def imported(folder: Path) -> set[str]:
     """Top-level names of everything that the files of a folder import, inside functions too."""
     names: set[str] = set()
     for path in folder.rglob("*.py"):
+        if path.is_relative_to(ROOT / "src" / "samebits" / "template" / "files"):
+            continue  # tests of a project, whose lock has pytest
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}

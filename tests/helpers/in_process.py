@@ -12,15 +12,10 @@ from samebits.base.signals import StopRequest
 from samebits.params.schema import read_params
 from samebits.pipeline.context import StageContext
 from samebits.stage import load_body, sections_of
+from samebits.starting.smoke import BODIES
 from samebits.tracking.journal.tracker import NullTracker
 from tests.helpers.workspace import ROOT, set_params
 
-BODIES = {
-    "prepare": "samebits.data.preparation.prepare:prepare",
-    "train": "samebits.training.train:train",
-    "evaluate": "samebits.evaluation.evaluate:evaluate",
-    "export": "samebits.export.export:export",
-}
 QUICK = {
     "train": {"epochs": 2, "batch_size": 16, "threads": 1, "precision": "fp32"},
     "evaluate": {"bootstrap": 100, "mistakes": 3},
@@ -49,13 +44,13 @@ def make_workspace(workspace: Path, override: Mapping[str, Any], replace: Mappin
     return Project(workspace, workspace)
 
 
-def run_stages(project: Project, *names: str) -> list[str]:
-    """Run stages, all of them if none is named; what they said."""
+def run_stages(project: Project, *names: str, stop: StopRequest | None = None) -> list[str]:
+    """Run stages, all of them if none is named; what they said. `stop`: asks them to."""
     params = read_params(project.params_file)
     lines: list[str] = []
     for name in names or BODIES:
         body = load_body(BODIES[name])
-        context = Said(name, project, params.runtime, NullTracker(), StopRequest())
+        context = Said(name, project, params.runtime, NullTracker(), stop or StopRequest())
         context.lines = lines
         body(*(params.sections[section] for section in sections_of(body)), context=context)
     return lines

@@ -1,4 +1,4 @@
-"""Where what others raise becomes a message: one's own model, the disk, the compiler. What remains is a bug of ours."""
+"""Where what others raise becomes a message: one's own code, the disk, the compiler. What remains is a bug of ours."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def _of_own_code(error: Exception) -> UserError | None:
     place = own_place(error)
     if place is None:
         return None
-    return UserError(
-        f"{type(error).__name__}: {error}\n  at {place}", "fix the model; .samebits/logs has the traceback"
-    )
+    return UserError(f"{type(error).__name__}: {error}\n  at {place}", "fix it; .samebits/logs has the traceback")
 
 
 def _of_compiler(error: Exception) -> UserError | None:

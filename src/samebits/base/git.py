@@ -10,12 +10,15 @@ import os
 import re
 import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 
 from samebits.base.errors import UserError
 from samebits.base.redaction import without_secrets
 
 _TIMEOUT_S = 300.0
+_MOST_CONFLICTS = 127
+"""`git merge-file` ends with the number of conflicts, with this for more, and with a larger one if it failed."""
 
 
 class GitError(UserError):
@@ -134,3 +137,28 @@ def knows_author(folder: Path) -> bool:
     """Whether a name and an e-mail for commits are set, by a configuration or the environment."""
     # Else git may make an address up from the host's name; DVC does not.
     return bool(git(folder, "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT", check=False))
+
+
+def merge_file(mine: bytes, base: bytes, theirs: bytes, labels: tuple[str, str, str]) -> tuple[bytes, int]:
+    """Three-way merge of one file, as git does it; no repository is needed.
+
+    Args:
+        labels: names of the three at the marks of a conflict.
+
+    Returns:
+        the merged file, and the number of conflicts in it, with git's marks.
+
+    Raises:
+        UserError: if git cannot merge them, as binary files.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (("mine", mine), ("base", base), ("theirs", theirs)):
+            (Path(folder) / name).write_bytes(content)
+        names_of = [part for label in labels for part in ("-L", label)]
+        done = subprocess.run(
+            ["git", "merge-file", "--stdout", *names_of, "mine", "base", "theirs"],
+            cwd=folder, capture_output=True, timeout=_TIMEOUT_S,
+        )  # fmt: skip
+    if done.returncode < 0 or done.returncode > _MOST_CONFLICTS:
+        raise UserError(f"git cannot merge it: {done.stderr.decode(errors='replace').strip()}", "see git's own message")
+    return done.stdout, done.returncode

@@ -48,13 +48,24 @@ class Progress:
             self._bar.update(step - self._bar.n)
             if loss is not None:
                 self._bar.set_postfix_str(f"loss {loss:.4f}, {self.samples_per_second:,.0f} samples/s")
-        elif self._mode == "lines" and (time.monotonic() - self._shown >= _LINE_SECONDS or step == self._total):
+        elif self._mode == "lines" and time.monotonic() - self._shown >= _LINE_SECONDS:
             self._shown = time.monotonic()
             left = (self._shown - self._started) / (step - self._first) * (self._total - step)
             loss_text = "" if self._loss is None else f", loss {self._loss:.4f}"
             self._say(
                 f"step {step}/{self._total}{loss_text}, {self.samples_per_second:,.0f} samples/s, {left:.0f} s left"
             )
+
+    def line(self, text: str) -> None:
+        """Print a line, above the bar where there is one; nothing if progress is off."""
+        if self._mode == "off":
+            return
+        if self._bar is not None:
+            self._bar.clear()
+        self._say(text)
+        if self._bar is not None:
+            self._bar.refresh()
+        self._shown = time.monotonic()
 
     @property
     def samples_per_second(self) -> float:

@@ -15,7 +15,8 @@ from samebits.base.boundary import as_user_error
 from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from samebits.base.redaction import without_secrets
 from samebits.base.terminal import escape_unprintable
-from samebits.cli.answers import TOP, generate, predict
+from samebits.cli.answers import generate, predict
+from samebits.cli.help import epilog, grouped
 from samebits.cli.options import positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.sharing import add_commands as add_sharing
@@ -123,9 +124,10 @@ def _check(_: argparse.Namespace) -> None:
 
 
 def _summary(_: argparse.Namespace) -> None:
-    from samebits.cli.summary import summarize
+    from samebits.pipeline.summary import summarize
+    from samebits.provenance.stale import stale_stages
 
-    print(summarize(project_here()))
+    print(summarize(project_here(), stale_stages))
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
@@ -138,9 +140,16 @@ def _fetch(arguments: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="samebits", description="Same code, same data, same bits.")
+    top = argparse.ArgumentParser(
+        prog="samebits",
+        usage="samebits COMMAND ...",
+        description="Same code, same data, same bits.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     top.add_argument("--version", action="version", version=f"samebits {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog="samebits", help=argparse.SUPPRESS
+    )
 
     ask = _command(
         commands, "predict", predict, "answers of the exported model for images, texts, or the rows of a CSV"
@@ -154,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
     ask.add_argument("--lines", metavar="FILE", help="a file with a text a line")
     ask.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
-    ask.add_argument("--top", type=int, help=f"classes to show of an image or text (default: {TOP})")
+    ask.add_argument("--top", type=int, help="classes to show of an image or text (default: 3)")
 
     ask.add_argument("--invert", action="store_true", help="swap black and white of images first")
     ask.add_argument(
@@ -199,7 +208,7 @@ def parser() -> argparse.ArgumentParser:
     register.add_argument("--dry-run", action="store_true", help="show what would happen, change nothing")
     register.add_argument("--rollback", action="store_true", help="make the champion before this one champion again")
 
-    runs = commands.add_parser("runs", help="look after the recorded runs").add_subparsers(
+    runs = commands.add_parser("runs", description="look after the recorded runs").add_subparsers(
         dest="subcommand", required=True, metavar="COMMAND"
     )
     _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
@@ -214,6 +223,7 @@ def parser() -> argparse.ArgumentParser:
     fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
     add_verifying(commands, _command)
     add_sharing(commands, _command)
+    top.epilog = grouped({name: command.description or "" for name, command in commands.choices.items()})
     return top
 
 
@@ -231,7 +241,13 @@ def _command(
     text: str,
     more: str = "",
 ) -> argparse.ArgumentParser:
-    added = commands.add_parser(name, help=text, description=text, epilog=more or None)
+    added = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=epilog(name, more),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     added.set_defaults(run=run)
     return added
 

@@ -22,7 +22,10 @@ def find_project(start: Path) -> Project:
     for folder in (start, *start.parents):
         if (folder / _ROOT_MARK).is_file():
             return current_project(folder)
-    raise UserError(f"{start} is in no samebits project (no {_ROOT_MARK} here or above)", "cd into your clone")
+    raise UserError(
+        f"{start} is in no samebits project (no {_ROOT_MARK} here or above)",
+        "cd into yours, or make one: samebits new NAME",
+    )
 
 
 def project_here() -> Project:

@@ -165,7 +165,7 @@ def add_commands(
     packages = add(commands, "packages", _packages, "compare the installed packages with packages.yaml")
     packages.add_argument("--write", action="store_true", help="write the installed releases into it")
 
-    wheels = commands.add_parser("wheels", help="files to install an environment from").add_subparsers(
+    wheels = commands.add_parser("wheels", description="files to install an environment from").add_subparsers(
         dest="subcommand", required=True, metavar="COMMAND"
     )
     text = "keep the files of requirements.lock, for this system and Python, on the DVC remote"

@@ -89,7 +89,7 @@ def add_commands(
     doctor = add(commands, "doctor", _doctor, "check Python, torch, DVC, git, the remote, MLflow and the disk")
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")
-    data = commands.add_parser("data", help="look at the prepared data").add_subparsers(
+    data = commands.add_parser("data", description="look at the prepared data").add_subparsers(
         dest="subcommand", required=True, metavar="COMMAND"
     )
     diff = add(data, "diff", _data_diff, "what changed between two versions of the prepared data")

@@ -1,4 +1,4 @@
-"""The command that begins with data of one's own: start."""
+"""The commands before a long run: new, start, smoke, estimate, find; and update."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from pathlib import Path
 from samebits.cli.options import project_here, say
 
 
+def _new(arguments: argparse.Namespace) -> None:
+    from samebits.template.new import new
+
+    new(Path(arguments.name), recipe=arguments.recipe, data=Path(arguments.data) if arguments.data else None, say=say)
+
+
+def _update(_: argparse.Namespace) -> None:
+    from samebits.template.update import update
+
+    update(project_here(), say)
+
+
 def _start(arguments: argparse.Namespace) -> None:
     from samebits.starting.found import Asked
     from samebits.starting.start import start
@@ -17,11 +29,43 @@ def _start(arguments: argparse.Namespace) -> None:
     start(project_here(), Path(arguments.path), asked, trial=not arguments.no_trial, dry_run=arguments.dry_run, say=say)
 
 
+def _smoke(_: argparse.Namespace) -> None:
+    from samebits.starting.smoke import smoke
+
+    smoke(project_here(), say)
+
+
+def _estimate(_: argparse.Namespace) -> None:
+    from samebits.starting.estimate import estimate
+
+    estimate(project_here(), say)
+
+
+def _find_rate(arguments: argparse.Namespace) -> None:
+    from samebits.starting.find_rate import find_rate
+
+    find_rate(project_here(), say, dry_run=arguments.dry_run)
+
+
+def _find_batch_size(arguments: argparse.Namespace) -> None:
+    from samebits.starting.find_batch_size import find_batch_size
+
+    find_batch_size(project_here(), say, dry_run=arguments.dry_run)
+
+
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     add: Callable[..., argparse.ArgumentParser],
 ) -> None:
-    """Add start."""
+    """Add them to the command line; `add` makes one of a name, a function and a text."""
+    make = add(commands, "new", _new, "make a project of your own: a folder with pipeline, tests, CI, git and DVC")
+    make.add_argument("name", help="of a folder that is not there yet")
+    what = make.add_mutually_exclusive_group()
+    what.add_argument("--recipe", help="to begin with (default: mnist); samebits use RECIPE takes another one later")
+    what.add_argument(
+        "--data", metavar="PATH", help="your own file or folder: it is copied, and params.yaml set for it"
+    )
+
     start = add(commands, "start", _start, "look at data of your own, and write what they need into params.yaml")
     start.add_argument("path", help="a file or folder below data/raw")
     start.add_argument("--target", metavar="COLUMN", help="the column to predict")
@@ -29,3 +73,15 @@ def add_commands(
     start.add_argument("--kind", help="how the data are laid out, a data.format, where that is not clear")
     start.add_argument("--no-trial", action="store_true", help="neither prepare the data nor time a few steps first")
     start.add_argument("--dry-run", action="store_true", help="say everything, write nothing")
+    add(commands, "update", _update, "bring this project to the installed release of samebits; your edits stay")
+    add(commands, "smoke", _smoke, "run all four stages on a few samples, in seconds; nothing is recorded or kept")
+    add(commands, "estimate", _estimate, "say which time, memory and disk dvc repro will take")
+    find = commands.add_parser("find", description="find a setting by a few steps, and write it").add_subparsers(
+        dest="subcommand", required=True, metavar="COMMAND"
+    )
+    for name, run, text in (
+        ("lr", _find_rate, "a learning rate: it rises until the loss does; with the curve as a picture"),
+        ("batch-size", _find_batch_size, "the smallest batch that is about as fast as the fastest"),
+    ):
+        command = add(find, name, run, text)
+        command.add_argument("--dry-run", action="store_true", help="say everything, write nothing")

@@ -13,9 +13,18 @@ from samebits.base.files import write_bytes
 from samebits.data.readers.image.mask_pixels import palette_png, rgb_png, to_file
 from samebits.data.readers.image.pixels import Pixels, load_pixels
 from samebits.inference.image import GivenImage, of_images, read_images
+from samebits.inference.request import Request
 from samebits.inference.session import Opened
 from samebits.signature.image import displayed
 from samebits.signature.mask import MaskTarget
+
+NOUN = "masks"
+OPTIONS = frozenset({"invert", "output"})
+
+
+def answer(request: Request, opened: Opened) -> None:
+    """Masks of image files: see `write_masks`."""
+    write_masks(request.files, request.output, model=request.model, invert=request.invert, opened=opened)
 
 
 def write_masks(

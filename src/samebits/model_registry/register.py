@@ -85,9 +85,9 @@ def register(
     name = name or model_name(project)
     if any(letter in name for letter in "/:@"):
         raise UserError(f"{name!r} is no name for a registered model", "leave out / : and @")
-    chosen = pick_metric(candidate.facts.values, metric)
+    chosen = pick_metric(candidate.facts.values, metric, candidate.facts.better)
     if chosen is None:
-        known = ", ".join(each for each in candidate.facts.values if each in directions())
+        known = ", ".join(each for each in candidate.facts.values if each in directions(candidate.facts.better))
         raise UserError(f"the test split has no number {metric or 'that can decide'}", f"known: {known or 'none'}")
     registry = Registry(project, name)
     known_version = registry.version_of(candidate.facts.sha256)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from samebits.params.runtime import RuntimeParams
     from samebits.tracking.journal.tracker import Tracker
 
+STAGES = ("prepare", "train", "evaluate", "export")
+"""In the order of the flow."""
+
 FACTS = "reports/facts.json"
 """What the bits of the outputs in dvc.lock depend on (`tracking.facts` writes it; people commit it with dvc.lock)."""
 

@@ -4,6 +4,10 @@ dvc.yaml lists the ones that a stage uses among its parameters, so that DVC runs
 upgrade, and says which package it was. A stage starts only with the releases that the file names: else dvc.lock would
 say of its results that another release made them.
 
+A project that installs samebits has a section `samebits` there as well: its release, and digests of its code for each
+stage and model, which dvc.yaml lists as it lists packages. So an upgrade of samebits runs the stages whose code it
+changes. A clone with the package inside depends on its modules as files and has no such section.
+
 The part of a version behind `+` (`2.14.1+cu130`) names a build, not a release, and does not count. It is in the kind of
 hardware.
 """
@@ -20,16 +24,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from samebits import __version__
 from samebits.base.errors import UserError, listed
 from samebits.base.extras import pip_install
 from samebits.base.files import write_bytes
 from samebits.base.git import git_bytes
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_yaml import param_at, read_pipeline
+from samebits.pipeline.release import code_digest_of, release_code, release_root
 
 PACKAGES = "packages.yaml"
 _MODELS = "models"
 """Section with what single models need beside the rest: `models.NAME`, of which dvc.yaml names the chosen one's."""
+_SAMEBITS = "samebits"
+"""Section with the release of samebits that a project is at, and the digests of its code."""
 _OWN = "own"
 _CUSTOM = "custom"
 
@@ -37,6 +45,7 @@ _HEAD = """\
 # Releases of the packages that write outputs, or compute what is in them. dvc.yaml lists those of each stage.
 # Written by `samebits packages --write`, which make setup runs after it has installed requirements.lock.
 """
+_UPDATE = "bring the project to what is installed: samebits update; or install what it was made with"
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,9 @@ class Difference:
     installed: str
 
     def __str__(self) -> str:
+        if _is_code(self.name):
+            what = self.name.partition(".")[2]
+            return f"the installed samebits {__version__} has other code for {what} than {PACKAGES} names"
         have = f"{self.name} {self.installed} is installed" if self.installed else f"{self.name} is not installed"
         return f"{have} ({PACKAGES}: {self.written or 'not named'})"
 
@@ -113,8 +125,24 @@ def differences(workspace: Path, stages: Iterable[str] | None = None) -> list[Di
         entry = pipeline.get(stage)
         if entry and f"{_MODELS}.{_OWN}" in entry.params.get(PACKAGES, ()):
             written = dict.fromkeys(_own_packages(workspace, written), "") | written
-    pairs = {name: installed_release(name) for name in written}
+    code = {name for name in written if _is_code(name)}
+    at = project_release(workspace)
+    if at != __version__ and (at or code):
+        return [Difference(_SAMEBITS, at, __version__)]
+    pairs = {
+        name: code_digest_of(name.partition(".")[2]) if name in code else installed_release(name) for name in written
+    }
     return [Difference(name, written[name], have) for name, have in sorted(pairs.items()) if have != written[name]]
+
+
+def project_release(workspace: Path) -> str:
+    """The release of samebits that a project is at; empty in a clone with the package inside, and if none is named.
+
+    Raises:
+        UserError: if packages.yaml cannot be read.
+    """
+    file = workspace / PACKAGES
+    return str(param_at(read_yaml(file), f"{_SAMEBITS}.release") or "") if file.is_file() else ""
 
 
 def require_packages(workspace: Path, stage: str) -> None:
@@ -126,6 +154,9 @@ def require_packages(workspace: Path, stage: str) -> None:
 def differences_text(found: Iterable[Difference]) -> tuple[str, str]:
     """Problem and fix."""
     found = list(found)
+    code = [each for each in found if each.name.partition(".")[0] == _SAMEBITS]
+    if code:
+        return listed([str(each) for each in code], 1), _UPDATE
     problem = listed([str(each) for each in found])
     if all(each.written and not each.installed for each in found):  # of an extra that was not installed
         return problem, f"install it: {pip_install(*(f'{each.name}=={each.written}' for each in found))}"
@@ -136,20 +167,29 @@ def differences_text(found: Iterable[Difference]) -> tuple[str, str]:
     )
 
 
-def write_packages(workspace: Path, say: Callable[[str], None]) -> None:
+def write_packages(workspace: Path, say: Callable[[str], None], *, update: bool = False) -> None:
     """Write the installed releases into packages.yaml: of the packages that dvc.yaml lists, and of `custom`.
 
     Says what changed, and which stages that makes out of date. A file that is right is not touched.
 
+    Args:
+        update: also bring a project to the installed release of samebits, with what its models use.
+
     Raises:
-        UserError: if a package is not installed, or a file cannot be read.
+        UserError: if a package is not installed, a file cannot be read, or a project is at another release of samebits.
     """
     file = workspace / PACKAGES
+    if not update and (at := project_release(workspace)) not in ("", __version__):
+        raise UserError(*differences_text([Difference(_SAMEBITS, at, __version__)]))
     if not file.is_file() and (committed := git_bytes(workspace, "show", f"HEAD:./{PACKAGES}", check=False)):
         write_bytes(file, committed)  # what models need that params.yaml does not name stands nowhere else
     before = read_yaml(file) if file.is_file() else {}
+    if update:
+        before = before | {_MODELS: {**_groups(before), **_groups(read_yaml(release_root() / PACKAGES))}}
     keys = {stage: entry.params.get(PACKAGES, ()) for stage, entry in read_pipeline(workspace).items()}
     after = _as_installed(workspace, before, {key for each in keys.values() for key in each})
+    if update or any(_is_code(key) for each in keys.values() for key in each):
+        after = {_SAMEBITS: {"release": __version__, **release_code()}} | after
     text = _HEAD + "".join(_lines(after))
     if file.is_file() and file.read_text(encoding="utf-8") == text:
         say(f"{PACKAGES} is as installed")
@@ -162,9 +202,15 @@ def write_packages(workspace: Path, say: Callable[[str], None]) -> None:
     ]
     for name, old, new in changed:
         users = [stage for stage, each in keys.items() if any(_same_or_in(name, key) for key in each)]
+        if _is_code(name) and not users:
+            continue  # of another model than the chosen one
         then = f": dvc repro runs {', '.join(users)} again" if users else ""
         say(f"{name} {old or 'new'} -> {new or 'left out'}{then}")
     say(f"{PACKAGES} is written; commit it together with dvc.lock")
+
+
+def _is_code(key: str) -> bool:
+    return key.startswith(f"{_SAMEBITS}.")
 
 
 def _same_or_in(name: str, key: str) -> bool:
@@ -184,7 +230,7 @@ def _changes(key: str, old: Any, new: Any) -> Iterator[tuple[str, str, str]]:
 def _as_installed(workspace: Path, before: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
     groups = _groups(before)
     names = {*groups, _OWN} | {key.partition(".")[2] for key in keys if key.startswith(f"{_MODELS}.")}
-    singles = sorted(key for key in keys if not key.startswith(f"{_MODELS}."))
+    singles = sorted(key for key in keys if not key.startswith(f"{_MODELS}.") and not _is_code(key))
     own = _own_packages(workspace, singles)
     models = {name: sorted(own if name == _OWN else groups.get(name) or ()) for name in sorted(names)}
     wanted = {*singles, *(each for some in models.values() for each in some)}

@@ -18,25 +18,22 @@ from samebits.base.files import sha256_file, write_bytes
 from samebits.base.registry import nearest
 from samebits.params.schema import parse_params
 from samebits.params.yaml_file import read_yaml
+from samebits.pipeline.release import release_root
 
+_RECIPES = "recipes"
 _KEPT = ("seed", "reproducibility", "runtime")
 """Sections that say how a run is made, not what is learnt."""
 
 
 def use(workspace: Path, name: str, say: Callable[[str], None] = print) -> None:
-    """Make params.yaml follow `recipes/<name>.yaml` and keep its comments. Nothing is written unless all is valid.
+    """Make params.yaml follow a recipe and keep its comments. Nothing is written unless all is valid.
 
     Whatever recipe was used before leaves nothing behind: the result depends on this one alone.
 
     Raises:
         UserError: for an unknown recipe (with the nearest known one) or a result that does not validate.
     """
-    path = workspace / "recipes" / f"{name}.yaml"
-    known = recipe_names(workspace)
-    if name not in known:
-        guess = nearest(name, known)
-        hint = f"did you mean {guess}? " if guess else ""
-        raise UserError(f"there is no recipe {name!r}", f"{hint}known: {', '.join(known)}")
+    path = recipe_file(workspace, name)
     file = workspace / "params.yaml"
     values = parse_params({**kept_values(file), **read_yaml(path)}, f"recipes/{name}.yaml").dump()
     hints = list(_pin_weights(values["transfer"], workspace, name))
@@ -85,8 +82,26 @@ def _pin_weights(transfer: dict[str, Any], workspace: Path, recipe: str) -> Iter
 
 
 def recipe_names(workspace: Path) -> list[str]:
-    """The recipes of a project, sorted."""
-    return sorted(each.stem for each in (workspace / "recipes").glob("*.yaml"))
+    """The recipes that a project can use, its own and those of samebits, sorted."""
+    return sorted({each.stem for folder in _folders(workspace) for each in folder.glob("*.yaml")})
+
+
+def recipe_file(workspace: Path, name: str) -> Path:
+    """The file of a recipe: the project's own, or that of samebits.
+
+    Raises:
+        UserError: for an unknown recipe, with the nearest known one.
+    """
+    known = recipe_names(workspace)
+    if name not in known:
+        guess = nearest(name, known)
+        hint = f"did you mean {guess}? " if guess else ""
+        raise UserError(f"there is no recipe {name!r}", f"{hint}known: {', '.join(known)}")
+    return next(file for folder in _folders(workspace) if (file := folder / f"{name}.yaml").is_file())
+
+
+def _folders(workspace: Path) -> tuple[Path, Path]:
+    return workspace / _RECIPES, release_root() / _RECIPES
 
 
 def assign(base: Any, values: Mapping[str, Any]) -> None:

@@ -36,6 +36,7 @@ class ArrayInputs(InputKind):
     input_name: ClassVar[str] = "arrays"
     models: ClassVar[str] = "mlp, conv1d for arrays [C, L], or own"
     predict: ClassVar[str] = "samebits predict FILE.npy..."
+    predictor: ClassVar[str] = "array"
     batch: ClassVar[str] = "arrays, float [N, ...], normalised"
     pictures: ClassVar[bool] = True
 

@@ -37,6 +37,7 @@ class ImageInputs(InputKind):
     input_name: ClassVar[str] = "images"
     models: ClassVar[str] = "convnet, resnet9, resnet18 or another for images"
     predict: ClassVar[str] = "samebits predict IMAGE..."
+    predictor: ClassVar[str] = "image"
     batch: ClassVar[str] = "images, float [N, C, H, W], normalised"
     pictures: ClassVar[bool] = True
     augments: ClassVar[bool] = True

@@ -22,15 +22,17 @@ from samebits.signature.mask import MaskTarget
 from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import TableInputs
+from samebits.signature.tags import TagsTarget
 from samebits.signature.tokens import TokenInputs
 from samebits.signature.vector import VectorTarget
 
 Inputs = Annotated[ImageInputs | TokenInputs | TableInputs | ArrayInputs, Field(discriminator="kind")]
 Target = Annotated[
-    ClassTarget | LabelsTarget | MaskTarget | NumberTarget | VectorTarget | NextTokenTarget,
+    ClassTarget | LabelsTarget | MaskTarget | TagsTarget | NumberTarget | VectorTarget | NextTokenTarget,
     Field(discriminator="kind"),
 ]
 
+INPUTS: dict[str, type[InputKind]] = {each.model_fields["kind"].default: each for each in get_args(get_args(Inputs)[0])}
 TARGETS: dict[str, type[TargetKind]] = {
     each.model_fields["kind"].default: each for each in get_args(get_args(Target)[0])
 }

@@ -72,6 +72,7 @@ class TableInputs(InputKind):
     input_name: ClassVar[str] = "rows"
     models: ClassVar[str] = "tabular"
     predict: ClassVar[str] = "samebits predict ROWS.csv"
+    predictor: ClassVar[str] = "table"
     batch: ClassVar[str] = "rows, float [N, numbers + indicators + categories]"
     reader: ClassVar[str | None] = "cells.py"
 

@@ -40,6 +40,7 @@ class TokenInputs(InputKind):
     input_name: ClassVar[str] = "tokens"
     models: ClassVar[str] = "bert or embedding_bag for classes, gpt for a language model"
     predict: ClassVar[str] = "samebits predict --text TEXT"
+    predictor: ClassVar[str] = "text"
     batch: ClassVar[str] = "tokens, int64 [N, L]"
 
     @property
@@ -81,6 +82,17 @@ class TokenInputs(InputKind):
             return rows
         filled = np.flatnonzero((rows != self.pad).any(axis=0))
         return rows[:, : int(filled[-1]) + 1 if len(filled) else 1]
+
+    def problem(self, row: Array) -> str:
+        last = int(row.max(initial=0))
+        return (
+            f"token {last} is none of the {self.vocabulary}"
+            if last >= self.vocabulary or row.min(initial=0) < 0
+            else ""
+        )
+
+    def unpadded(self, row: Array) -> Array:
+        return row[: int(self.lengths(row[None])[0])]
 
     def lengths(self, rows: Array) -> npt.NDArray[np.int64]:
         if self.pad is None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError, listed
-from samebits.base.files import read_json, write_bytes, write_json
-from samebits.base.git import git_bytes
 from samebits.base.paths import Project
 from samebits.data.fetching.catalog import card_of
 from samebits.data.fetching.leftovers import is_leftover
@@ -20,19 +17,18 @@ from samebits.data.readers.own_files import OwnFiles
 from samebits.params.data import DataParams
 from samebits.params.schema import parse_params, read_params
 from samebits.params.yaml_file import read_yaml
-from samebits.pipeline.recipes import kept_values, merge, with_values
-from samebits.provenance.verify.copies import clean_environment, run_module, scratch
+from samebits.pipeline.recipes import kept_values, merge, recipe_file, recipe_names
 from samebits.starting.found import Asked, Proposal, look_at
+from samebits.starting.job import run_job
 from samebits.starting.kinds import propose
-from samebits.starting.trial import TrialResult
+from samebits.starting.trial import TrialResult, duration
+from samebits.starting.written import write_params
 
 _CHOSEN = {"source", "format", "split", "split_column", "target", "target_kind", "drop", "resolution", "text"}
 """Settings of `data` that are chosen anew. Others that the user has set for the same source are kept."""
 
 _SETTING = re.compile(r"\bdata\.(?!md\b|source\b|format\b)\w")
 """A key of `data` in a message, which is the user's to set."""
-
-_BEFORE = "params-before-start.yaml"
 
 
 def start(
@@ -73,11 +69,13 @@ def start(
         say(line)
     if trial:
         say("trial: prepares the data and trains a few steps …")
-        for line in _tried(_try(project, values)):
+        with _kept_settings(shown):
+            result = TrialResult.model_validate(run_job(project, "samebits.starting.trial", values, "the trial"))
+        for line in _tried(result):
             say(line)
     for warning in proposal.warnings:
         say(f"warning: {warning}")
-    _write(project, values, say, dry_run=dry_run)
+    write_params(project, values, say, dry_run=dry_run)
 
 
 def _shown(path: Path, project: Project) -> str:
@@ -85,7 +83,7 @@ def _shown(path: Path, project: Project) -> str:
     for place in (Path.cwd() / path, project.workspace / path):
         if place.exists() and place.resolve().is_relative_to(project.workspace.resolve()):
             return place.resolve().relative_to(project.workspace.resolve()).as_posix()
-    if card_of(path.as_posix()) or (project.workspace / "recipes" / f"{path}.yaml").is_file():
+    if card_of(path.as_posix()) or str(path) in recipe_names(project.workspace):
         raise UserError(f"{path} is no data of your own", "public data sets have recipes: samebits use NAME")
     return path.as_posix()
 
@@ -106,7 +104,7 @@ def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
 
 def _values(project: Project, proposal: Proposal, settings: dict[str, Any]) -> dict[str, Any]:
     """All of params.yaml: the recipe, how the files are read, and what was chosen."""
-    raw = kept_values(project.params_file) | read_yaml(project.workspace / "recipes" / f"{proposal.recipe}.yaml")
+    raw = kept_values(project.params_file) | read_yaml(recipe_file(project.workspace, proposal.recipe))
     merge(raw, {"data": settings})
     for key, value in proposal.values.items():
         *sections, name = key.split(".")
@@ -126,31 +124,6 @@ def _explained(proposal: Proposal) -> Iterator[str]:
 
 def _yaml(value: Any) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
-
-
-def _try(project: Project, values: dict[str, Any]) -> TrialResult:
-    """Run the trial in a process of its own.
-
-    Raises:
-        UserError: what keeps it from running.
-    """
-    import samebits
-
-    quiet = {"progress": "off", "resume": "never", "processes": 1}
-    with scratch(project, "start") as folder:
-        job, result = folder / "job.json", folder / "result.json"
-        write_json(job, {"scratch": str(folder), "params": values | {"runtime": values["runtime"] | quiet}})
-        with _kept_settings(values["data"]["source"]):
-            run_module(
-                "samebits.starting.trial",
-                str(job),
-                str(result),
-                copy=project.workspace,
-                environ=clean_environment(),
-                source=Path(samebits.__file__).parents[1],
-                what="the trial",
-            )
-        return TrialResult.model_validate(read_json(result))
 
 
 @contextlib.contextmanager
@@ -177,36 +150,7 @@ def _tried(result: TrialResult) -> Iterator[str]:
         yield f"baseline to beat: always the mean of the training samples is off by {result.spread:.4g} (RMSE)"
     early = f", less if it stops early (after {result.patience} epochs without progress)" if result.patience else ""
     yield (
-        f"time, estimated: prepare {_duration(result.prepare_s)}; train {_duration(result.train_s)} for "
+        f"time, estimated: prepare {duration(result.prepare_s)}; train {duration(result.train_s)} for "
         f"{result.epochs} epochs of {result.steps_per_epoch:,} steps{early}: {result.timed} steps here took "
         f"{1000 * result.step_s:,.0f} ms each; evaluate and export come on top"
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _write(project: Project, values: dict[str, Any], say: Callable[[str], None], *, dry_run: bool) -> None:
-    """Show the difference, keep the file as it was where git does not have it, and write."""
-    file = project.params_file
-    before, after = file.read_text(encoding="utf-8"), with_values(file, values)
-    diff = list(
-        difflib.unified_diff(before.splitlines(), after.splitlines(), "params.yaml", "params.yaml", n=0, lineterm="")
-    )
-    if not diff:
-        say("params.yaml has these values already; run it: dvc repro")
-        return
-    for line in diff:
-        say(f"    {line}")
-    if dry_run:
-        say("nothing is written (--dry-run)")
-        return
-    if git_bytes(project.workspace, "show", f"HEAD:./{file.name}", check=False).decode(errors="replace") != before:
-        kept = project.state / _BEFORE
-        write_bytes(kept, before.encode())
-        say(f"params.yaml had values that git does not have: the file as it was is {kept.relative_to(project.home)}")
-    write_bytes(file, after.encode())
-    say("params.yaml is written; run it: dvc repro (evaluate prints a baseline beside each number)")

@@ -1,29 +1,22 @@
-"""A trial of proposed parameters: `prepare` and a few training steps in a scratch folder, timed.
-
-    python -m samebits.starting.trial JOB.json RESULT.json     in the project
-
-It runs in a process of its own, with what must be set before torch starts; nothing of it is recorded or kept.
-"""
+"""A trial of proposed parameters: `prepare` and a few training steps in a scratch folder, timed."""
 
 from __future__ import annotations
 
 import itertools
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
-from samebits.base.files import read_json, write_json
+from samebits.base.errors import Interrupted
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
-from samebits.base.terminal import escape_unprintable
 from samebits.params.schema import Params, parse_params
 from samebits.pipeline.context import StageContext
+from samebits.starting.job import do_job
+from samebits.starting.scratch_project import QuietContext, ScratchProject
 from samebits.tracking.journal.tracker import NullTracker
 
 _WARM = 2
@@ -66,15 +59,6 @@ class TrialResult(BaseModel):
         return self.epochs * (self.steps_per_epoch * self.step_s + self.validation_s)
 
 
-@dataclass(frozen=True)
-class TrialProject(Project):
-    """The project around the user, with prepared data elsewhere. `home` is the scratch folder, too: states go there."""
-
-    @property
-    def prepared(self) -> Path:
-        return self.home / "prepared"
-
-
 def run_trial(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: StopRequest) -> TrialResult:
     """Prepare the data and train a few steps.
 
@@ -87,20 +71,23 @@ def run_trial(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: S
         Interrupted: if it was stopped.
     """
     params = parse_params(values)
-    project = TrialProject(workspace, scratch)
-    quiet = _Quiet("prepare", project, params.runtime, NullTracker(), stop)
+    project = ScratchProject(workspace, scratch)
+    said, seconds = prepare_all(params, project, stop)
+    return _train(params, project, said, seconds)
+
+
+def prepare_all(params: Params, project: ScratchProject, stop: StopRequest) -> tuple[StageContext, float]:
+    """Prepare the data in a scratch folder; what the stage said, and its seconds.
+
+    Raises:
+        UserError: as the stage would raise it.
+    """
+    quiet = QuietContext("prepare", project, params.runtime, NullTracker(), stop)
     began = time.monotonic()
     from samebits.data.preparation.prepare import prepare
 
     prepare(params.sections["data"], context=quiet)
-    return _train(params, project, quiet, time.monotonic() - began)
-
-
-class _Quiet(StageContext):
-    """Keeps what is said, and prints nothing."""
-
-    def say(self, line: str) -> None:
-        self.log.append(line)
+    return quiet, time.monotonic() - began
 
 
 def _train(params: Params, project: Project, said: StageContext, prepare_s: float) -> TrialResult:
@@ -109,7 +96,7 @@ def _train(params: Params, project: Project, said: StageContext, prepare_s: floa
     from samebits.training.loop import Observer
     from samebits.training.train import build_training, open_plan, train
 
-    context, last = _Quiet("train", project, params.runtime, NullTracker(), said.stop), False
+    context, last = QuietContext("train", project, params.runtime, NullTracker(), said.stop), False
     sections = [params.sections[name] for name in sections_of(train)]
     times: list[float] = []
 
@@ -131,6 +118,7 @@ def _train(params: Params, project: Project, said: StageContext, prepare_s: floa
         except Interrupted:
             if not last:
                 raise
+            said.stop.requested = False
     info = read_info(project.prepared)
     per_epoch = training.batches.steps_per_epoch
     step_s, timed = mean_step(times, per_epoch)
@@ -163,22 +151,16 @@ def mean_step(times: Sequence[float], per_epoch: int) -> tuple[float, int]:
     return sum(chosen) / max(1, len(chosen)), len(chosen)
 
 
-def main() -> int:
-    """Run a job in the project that is the current folder."""
-    escape_unprintable()
-    stop = StopRequest()
-    stop.install()
-    job = read_json(Path(sys.argv[1]))
-    try:
-        result = run_trial(Path.cwd(), Path(job["scratch"]), job["params"], stop)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return EXIT_USER_ERROR
-    except (Interrupted, KeyboardInterrupt):
-        return EXIT_INTERRUPTED
-    write_json(Path(sys.argv[2]), result.model_dump())
-    return 0
+def duration(seconds: float) -> str:
+    """For people: `51 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _job(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: StopRequest) -> dict[str, Any]:
+    return run_trial(workspace, scratch, values, stop).model_dump()
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(do_job(_job))

@@ -8,6 +8,7 @@ from typing import Any
 from samebits.base.decimals import shown
 from samebits.base.errors import listed
 from samebits.base.files import csv_bytes, remove_unfinished, write_bytes, write_json
+from samebits.base.own_code import copy_own_code, names_own_code
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_files, save_checkpoint
 from samebits.checkpoints.tied import named_weights
 from samebits.data.loading.prepared import DatasetInfo
@@ -15,8 +16,12 @@ from samebits.models import settled_settings
 from samebits.params.section import Section
 from samebits.pipeline.context import StageContext
 from samebits.training.loop import Training
-from samebits.training.optim.finite import not_finite, require_finite_state
+from samebits.training.optim.finite import CALMER, not_finite, require_finite_state
 from samebits.training.resume.state import Row, step_of
+
+_FEWEST_EPOCHS = 2
+_MUCH_WORSE = 1.5
+"""A validation loss so many times the best one is worth a warning: noise between epochs does not reach it."""
 
 
 def write_outputs(training: Training, task: Section, model: Section, info: DatasetInfo, context: StageContext) -> None:
@@ -38,6 +43,9 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     )
     save_checkpoint(context.project.checkpoint, weights, config)
     copy_files(context.project.prepared, context.project.checkpoint, info.signature)
+    augment = training.batches.augment
+    named = [config.task, config.model, augment.model_dump() if augment else {}]
+    copy_own_code(context.project.workspace if names_own_code(named) else None, context.project.checkpoint)
 
     rows = _merged(state.curve)
     write_bytes(reports / "curves.csv", _csv(rows))
@@ -56,10 +64,30 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     said = ", ".join(f"validation {name} {shown(value)}" for name, value in validation.items())
     context.say(f"kept epoch {epoch}: {said}")
     if lost:
-        context.say(
-            f"warning: the training diverged: the validation {listed(lost)} is not finite; lower train.optimizer.lr, "
-            "lengthen train.schedule.warmup or set train.gradient_clip: 1.0"
-        )
+        context.say(f"warning: the training diverged: the validation {listed(lost)} is not finite; {CALMER}")
+    elif warning := _learnt_badly(rows, epoch * steps):
+        context.say(f"warning: {warning}")
+
+
+def _learnt_badly(rows: list[Row], kept: int) -> str:
+    """What is wrong with the losses of a training, if something is.
+
+    Args:
+        rows: of the whole curve.
+        kept: the step of the weights that are written.
+    """
+    losses = {step_of(row): loss for row in rows if isinstance(loss := row.get("val/loss"), float)}
+    epochs = sorted(losses)
+    if kept not in losses or len(epochs) < _FEWEST_EPOCHS:
+        return ""
+    best = min(epochs, key=losses.__getitem__)
+    if losses[kept] <= _MUCH_WORSE * losses[best]:
+        return ""
+    was, now = (f"{shown(losses[step])} after epoch {epochs.index(step) + 1}" for step in (best, kept))
+    return (
+        f"the validation loss was {was} and is {now}, whose weights are kept; set train.select: best and "
+        f"train.patience, or, if it rose at once: {CALMER}"
+    )
 
 
 def write_curves(curve: list[Row], reports: Path) -> None:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import io
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 import samebits.cli.main as cli
 from samebits import __version__
 from samebits.base.errors import UserError
+from samebits.cli.help import EXAMPLES, GROUPS
 from samebits.cli.main import main, parser
 from samebits.cli.options import _warn_of_other_code, find_project, project_here
+from samebits.signature.classes import ClassTarget
+from samebits.signature.signature import INPUTS, TARGETS
 
 SRC = Path(__file__).resolve().parents[3] / "src"
 COMMANDS = [
     "predict",
     "use",
+    "new",
     "start",
+    "update",
     "keep",
     "ui",
     "runs",
@@ -47,14 +56,6 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def project(tmp_path: Path) -> Path:
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     return tmp_path
-
-
-def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--help"])
-    assert ended.value.code == 0
-    shown = capsys.readouterr().out
-    assert all(f"\n    {command} " in shown for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "runs sync"])
@@ -89,7 +90,7 @@ def test_outside_a_project_every_command_is_2(command: str, tmp_path: Path, caps
     assert main(command.split()) == 2
     message = capsys.readouterr().err
     assert f"{tmp_path} is in no samebits project" in message
-    assert "fix: cd into your clone" in message
+    assert "fix: cd into yours, or make one: samebits new NAME" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -140,13 +141,34 @@ def test_a_command_says_when_it_is_not_the_code_of_the_project(
 
 def test_predict_passes_its_options_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
+    opened = (None, {"target": ClassTarget(classes=["a", "b"]), "preprocessing": {}})
+    monkeypatch.setattr("samebits.inference.request.open_model", lambda path: opened)
     monkeypatch.setattr("samebits.inference.image.predict", lambda paths, **options: given.extend([paths, options]))
     assert main(["predict", "a.png", "b.png", "--top", "2", "--invert"]) == 0
     model = project / "models" / "export" / "model.onnx"
-    assert given == [[Path("a.png"), Path("b.png")], {"model": model, "top": 2, "invert": True, "opened": None}]
+    assert given == [(Path("a.png"), Path("b.png")), {"model": model, "top": 2, "invert": True, "opened": opened}]
     given.clear()
     assert main(["predict", "a.png", "--model", "other.onnx"]) == 0
-    assert given[1] == {"model": Path("other.onnx"), "top": 3, "invert": False, "opened": None}
+    assert given[1] == {"model": Path("other.onnx"), "top": 3, "invert": False, "opened": opened}
+
+
+def test_an_option_of_another_kind_of_model_is_2(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = (None, {"target": ClassTarget(classes=["a", "b"]), "preprocessing": {}})
+    monkeypatch.setattr("samebits.inference.request.open_model", lambda path: opened)
+    assert main(["predict", "a.png", "--text", "a"]) == 2
+    assert "--text is not for images" in capsys.readouterr().err
+
+
+def test_every_kind_has_a_module_that_answers() -> None:
+    modules = {each.predictor for each in (*INPUTS.values(), *TARGETS.values()) if each.predictor}
+    assert modules >= {"image", "text", "table", "array", "masks"}
+    for name in modules:
+        module = import_module(f"samebits.inference.{name}")
+        assert module.NOUN
+        assert module.OPTIONS
+        assert callable(module.answer)
 
 
 def test_an_unknown_recipe_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,16 +186,48 @@ def test_a_summary_before_the_first_run_is_2(project: Path, capsys: pytest.Captu
 def test_a_summary_is_printed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("samebits.cli.summary.summarize", lambda found: f"of {found.workspace}")
+    monkeypatch.setattr("samebits.pipeline.summary.summarize", lambda found, look: f"of {found.workspace}")
     assert main(["summary"]) == 0
     assert capsys.readouterr().out == f"of {project}\n"
 
 
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """The commands of `samebits`."""
+    found = next(action for action in parser()._actions if isinstance(action.choices, dict))
+    return cast(dict[str, argparse.ArgumentParser], found.choices)
+
+
+def test_the_help_has_each_command_in_one_group() -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(commands())
+
+
+def test_each_example_is_a_command_that_can_be_parsed() -> None:
+    for lines in EXAMPLES.values():
+        for line in lines:
+            parser().parse_args(shlex.split(line.partition(" && ")[0], comments=True)[1:])
+    taking = {
+        name
+        for name, command in commands().items()
+        if any(action.dest not in ("help", "subcommand") for action in command._actions)
+    }
+    assert taking <= set(EXAMPLES)
+
+
+def test_the_help_names_what_each_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert "prove and rebuild:\n  verify" in shown
+    with pytest.raises(SystemExit, match="0"):
+        main(["predict", "--help"])
+    assert "examples:\n  samebits predict cat.jpg" in capsys.readouterr().out
+
+
 def test_ctrl_c_is_130(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(_: object) -> str:
+    def stopped(*_: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("samebits.cli.summary.summarize", stopped)
+    monkeypatch.setattr("samebits.pipeline.summary.summarize", stopped)
     assert main(["summary"]) == 130
 
 

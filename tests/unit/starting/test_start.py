@@ -15,6 +15,7 @@ from samebits.base.signals import StopRequest
 from samebits.cli.main import main
 from samebits.params.schema import read_params
 from samebits.params.yaml_file import read_yaml
+from samebits.starting import job
 from samebits.starting.found import Asked
 from samebits.starting.start import start
 from samebits.starting.trial import TrialResult, run_trial
@@ -85,7 +86,7 @@ def test_a_trial_that_fails_writes_nothing(project: Project, houses: str, monkey
     def fail(*_: object, **__: object) -> None:
         raise UserError("the trial failed:\nx is wrong", "set data.csv.y")
 
-    monkeypatch.setattr(command, "run_module", fail)
+    monkeypatch.setattr(job, "run_module", fail)
     before = project.params_file.read_bytes()
     with pytest.raises(UserError, match="x is wrong") as refused:
         begin(project, houses, trial=True)
@@ -98,7 +99,7 @@ def test_what_a_trial_found_is_told(project: Project, houses: str, monkeypatch: 
         lines=["houses: 80 train", "digest 12"], counts={"train": 80}, classes={"a": 60, "b": 20}, spread=3.25,
         prepare_s=0.2, step_s=0.5, timed=9, validation_s=1.0, steps_per_epoch=10, epochs=20, patience=3,
     )  # fmt: skip
-    monkeypatch.setattr(command, "_try", lambda *_: result)
+    monkeypatch.setattr(command, "run_job", lambda *_: result.model_dump())
     said = "\n".join(begin(project, houses, trial=True))
     assert "always 'a' is right in 75.0%" in said
     assert "off by 3.25 (RMSE)" in said

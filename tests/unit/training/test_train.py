@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -178,6 +179,20 @@ def test_what_a_killed_training_left_half_written_goes(context: Any) -> None:
         (folder / ".metrics.json.abc.tmp").touch()
     run(context)
     assert [path for folder in folders for path in folder.glob(".*")] == []
+
+
+def test_each_epoch_is_a_line(context: Any) -> None:
+    context.runtime = RuntimeParams(device="cpu", workers=0, progress="lines", checkpoint_seconds=1e6)
+    run(context)
+    lines = [line for line in context.said if line.startswith("epoch ")]
+    number = r"\d+\.\d{4}"
+    assert [line.partition(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert all(
+        re.fullmatch(rf"epoch ./2: loss {number}, validation loss {number}, accuracy {number}, \d+\.\d s", line)
+        for line in lines
+    )
+    last = read_json(context.project.reports / "train" / "metrics.json")["val"]
+    assert f"validation loss {last['loss']:.4f}, accuracy {last['accuracy']:.4f}" in lines[-1]
 
 
 def test_the_curves_can_be_seen_while_it_trains(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:

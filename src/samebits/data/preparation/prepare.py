@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
 from samebits.data.fetching.catalog import CATALOG, WEIGHTS, Card, card_names, card_of, is_path, load_card
@@ -31,14 +33,18 @@ from samebits.data.readers.labels import differ_in_case
 from samebits.data.readers.own_files import OwnFiles
 from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, others_line, read_source
 from samebits.params.data import DataParams
+from samebits.signature.signature import TARGETS
 
 if TYPE_CHECKING:
     from samebits.base.paths import Project
     from samebits.pipeline.context import StageContext
 
 
-def prepare(data: DataParams, *, context: StageContext) -> None:
+def prepare(data: DataParams, *, context: StageContext, most: int | None = None) -> None:
     """Write `data/prepared/` from `data.source`.
+
+    Args:
+        most: samples of a split, picked evenly, for a trial; None: all.
 
     Raises:
         UserError: unknown source, files that cannot be had or are damaged, splits that cannot be trained on.
@@ -52,7 +58,7 @@ def prepare(data: DataParams, *, context: StageContext) -> None:
         if line := others_line(raw.set_aside):
             context.say(line)
         audited = audit_raw(raw, data, Path(scratch))
-        encoded = split_and_encode(raw, data, audited)
+        encoded = split_and_encode(raw, data, audited, most)
         info = write_prepared(
             context.project.prepared,
             about,
@@ -194,11 +200,14 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
         )
 
 
-def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = None) -> Encoded:
+def split_and_encode(
+    raw: Raw, settings: DataParams, audited: Audited | None = None, most: int | None = None
+) -> Encoded:
     """Cut the samples that the audit kept into splits, and fit on the training split.
 
     Args:
         audited: the audit of `raw`, made here if it is left out.
+        most: as of `prepare`.
 
     Raises:
         UserError: if a split is empty, or a class of train is.
@@ -216,8 +225,13 @@ def split_and_encode(raw: Raw, settings: DataParams, audited: Audited | None = N
         fixes=raw.split_fixes,
     )
     splits = {name: kept[rows] for name, rows in of_kept.items()}
-    check_splits(splits, raw.class_counts, raw.classes, settings, raw.given, stratifies=raw.labels is not None)
+    needed = raw.classes if TARGETS[raw.target_kind].needs_all_classes else ()
+    check_splits(splits, raw.class_counts, needed, settings, raw.given, stratifies=raw.labels is not None)
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
+    if most is not None:
+        splits = {
+            name: rows[np.linspace(0, len(rows) - 1, min(most, len(rows)), dtype=int)] for name, rows in splits.items()
+        }
     encoded = raw.encode(splits)
     found, lines = facts(audited, raw, splits)
     if left_open := sum(not each for each in raw.given or ()):

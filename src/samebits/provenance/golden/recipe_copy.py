@@ -20,7 +20,7 @@ from samebits.data.fetching.hub import CONFIG, TENSORS, fetch_hub
 from samebits.params.schema import Params, parse_params
 from samebits.params.transfer import is_hub_name
 from samebits.params.yaml_file import read_yaml
-from samebits.pipeline.recipes import use
+from samebits.pipeline.recipes import recipe_file, use
 from samebits.provenance.verify.copies import change_params, copy_tree, record_nothing, run_command, scratch
 
 SEED = 0
@@ -36,7 +36,7 @@ class UnavailableError(UserError):
 
 def recipe_params(root: Path, recipe: str, mode: str = STRICT) -> Params:
     """The parameters that a recipe is traced with."""
-    given = read_yaml(root / "recipes" / f"{recipe}.yaml") | _pinned(mode)
+    given = read_yaml(recipe_file(root, recipe)) | _pinned(mode)
     return parse_params(given, f"recipes/{recipe}.yaml")
 
 

@@ -36,9 +36,6 @@ from samebits.pipeline.fingerprint import Fingerprint
 from samebits.tracking.journal.committed import committed, reopen
 from samebits.tracking.journal.journal import JournalWriter, Segment, new_segment, segments
 
-PIPELINE = ("prepare", "train", "evaluate", "export")
-"""Stages in the order of the flow."""
-
 _FORMAT = 2
 ORPHAN_SECONDS = 60.0
 """How long a stage that outlived its `dvc` is waited for, as long as `training.store` waits for its state."""

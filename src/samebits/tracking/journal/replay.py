@@ -11,9 +11,10 @@ from typing import Any
 
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
+from samebits.pipeline.context import STAGES
 from samebits.pipeline.dvc_lock import is_up_to_date
 from samebits.tracking.journal.journal import FROM_OUTPUTS, RAN_AFTER_ALL, REPLAYED
-from samebits.tracking.journal.record import PIPELINE, Record
+from samebits.tracking.journal.record import Record
 
 REPORTS = {"train": "train", "evaluate": "evaluation"}
 """Stages with numbers, and their folders below reports."""
@@ -58,9 +59,9 @@ def curves(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
 
 def skipped_before(project: Project, record: Record, stage: str) -> list[dict[str, Any]]:
     """Events for the stages before `stage` that have outputs here but neither ran nor were replayed in this record."""
-    if stage not in PIPELINE:
+    if stage not in STAGES:
         return []
-    skipped = [s for s in PIPELINE[: PIPELINE.index(stage)] if s in REPORTS and not record.finished(s)]
+    skipped = [s for s in STAGES[: STAGES.index(stage)] if s in REPORTS and not record.finished(s)]
     return _once(project, record, skipped)
 
 
@@ -69,9 +70,9 @@ def up_to_date_after(project: Project, record: Record, stage: str) -> list[dict[
 
     With the same bits out of a changed training script, `evaluate` does not run again, and its numbers still hold.
     """
-    if stage not in PIPELINE:
+    if stage not in STAGES:
         return []
-    later = [s for s in PIPELINE[PIPELINE.index(stage) + 1 :] if s in REPORTS and is_up_to_date(project.workspace, s)]
+    later = [s for s in STAGES[STAGES.index(stage) + 1 :] if s in REPORTS and is_up_to_date(project.workspace, s)]
     return _once(project, record, later)
 
 

@@ -13,7 +13,7 @@ from samebits.base.errors import UserError, listed
 _SMALLEST_SCALE = 2.0**-14
 """Of fp16's loss, 30 halvings below the first: the gradients are then not finite at any scale."""
 
-_CALMER = "lower train.optimizer.lr, lengthen train.schedule.warmup or set train.gradient_clip: 1.0"
+CALMER = "lower train.optimizer.lr, lengthen train.schedule.warmup or set train.gradient_clip: 1.0"
 
 
 def require_finite_step(loss: Tensor, model: nn.Module, gradients: list[Tensor], step: int, total: int) -> None:
@@ -36,7 +36,7 @@ def require_finite_step(loss: Tensor, model: nn.Module, gradients: list[Tensor],
         return
     kept = "the weights were not updated with it, and a state saved before is kept"
     if not math.isfinite(value):
-        raise UserError(f"the loss is {value} at step {step} of {total}; {kept}", _CALMER)
+        raise UserError(f"the loss is {value} at step {step} of {total}; {kept}", CALMER)
     names = not_finite({name: each.grad for name, each in model.named_parameters() if each.grad is not None})
     raise UserError(
         f"the loss is {value:.6g} and the gradient of {listed(names)} is not finite at step {step} of {total}; {kept}",
@@ -71,7 +71,7 @@ def require_finite_state(damaged: Sequence[str], step: int) -> None:
     if damaged:
         raise UserError(
             f"{listed(damaged)} is not finite after step {step}; this is not saved, and a state saved before is kept",
-            _CALMER,
+            CALMER,
         )
 
 

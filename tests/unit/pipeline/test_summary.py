@@ -10,32 +10,35 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.base.files import write_json
 from samebits.base.paths import Project
-from samebits.cli.summary import summarize
 from samebits.pipeline.dvc_hashes import dvc_md5
-from samebits.pipeline.ran import record_path
+from samebits.pipeline.ran import inputs_now, record_path, write_record
+from samebits.pipeline.summary import after_stage, summarize
 from samebits.signature.classes import ClassTarget
 from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.signature import Signature
 from samebits.signature.table import NumberColumn, TableInputs
 from samebits.signature.tokens import TokenInputs
+from tests.helpers.git_repository import start_repository
 
 TEST = {"accuracy": 0.98765, "macro_f1": None, "log_loss": 0.0456}
 INTERVAL = {"accuracy": {"low": 0.98, "high": 0.99}}
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr("samebits.cli.summary.stale_stages", lambda workspace: {})
+def project(tmp_path: Path) -> Project:
     project = Project(tmp_path, tmp_path / "home")
     write_json(project.prepared / "dataset.json", {"title": "MNIST", "counts": {"train": 50000, "test": 10000}})
     write_json(project.reports / "evaluation" / "metrics.json", {"test": TEST, "interval": INTERVAL})
     return project
 
 
-def rows(project: Project) -> dict[str, str]:
+def rows(project: Project, stale: dict[str, str] | None = None) -> dict[str, str]:
     """Text by the first word of its line."""
-    return {line.split()[0]: line.split(maxsplit=1)[1] for line in summarize(project).splitlines()}
+    return {
+        line.split()[0]: line.split(maxsplit=1)[1]
+        for line in summarize(project, lambda workspace: stale or {}).splitlines()
+    }
 
 
 def test_metrics_come_with_their_intervals(project: Project) -> None:
@@ -56,7 +59,7 @@ def test_what_is_reached_without_an_input_stands_beside(project: Project) -> Non
 
 
 def test_columns_are_aligned(project: Project) -> None:
-    text = summarize(project).splitlines()
+    text = summarize(project, lambda workspace: {}).splitlines()
     assert len({len(line) - len(line[2:].lstrip().split(maxsplit=1)[-1]) for line in text}) == 1
 
 
@@ -86,22 +89,20 @@ def test_seconds_of_other_runs_are_left_out(project: Project) -> None:
     assert rows(project)["seconds"] == "evaluate 4.0"
 
 
-def test_results_of_other_data_are_not_shown(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_other_data_are_not_shown(project: Project) -> None:
     """A regression table was prepared, training failed; the metrics are those of the commit."""
     stale = {"train": "has not run on these data (data/prepared)", "evaluate": "…", "export": "…"}
-    monkeypatch.setattr("samebits.cli.summary.stale_stages", lambda workspace: stale)
     write_json(project.state / "times.json", noted(project, prepare=2.5, train=31.2))
-    found = rows(project)
+    found = rows(project, stale)
     assert found["train"] == "has not run on these data (data/prepared)"
     assert found["seconds"] == "prepare 2.5"
     assert found["next"] == "dvc repro"
     assert not {"accuracy", "log_loss", "model", "report"} & set(found)
 
 
-def test_without_results_the_fix_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("samebits.cli.summary.stale_stages", lambda workspace: {})
+def test_without_results_the_fix_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no results here yet") as error:
-        summarize(Project(tmp_path, tmp_path))
+        summarize(Project(tmp_path, tmp_path), lambda workspace: {})
     assert "dvc repro" in error.value.fix
 
 
@@ -134,3 +135,54 @@ def test_models_of_texts_are_asked_in_their_own_way(project: Project, target: An
     found = rows(project)
     assert (found["perplexity"], found["bits_per_byte"]) == ("24.5300", "1.4000")
     assert command in found["model"]
+
+
+def test_a_model_that_learnt_nothing_is_named(project: Project) -> None:
+    file = project.reports / "evaluation" / "metrics.json"
+    baseline = {"accuracy": 0.5, "log_loss": 0.693}
+    write_json(file, {"test": {"accuracy": 0.46, "log_loss": 3682.0}, "interval": {}, "baseline": baseline})
+    assert rows(project)["warning"] == (
+        "no better than the baseline in accuracy (0.4600, baseline 0.5000), log_loss (3682.0000, baseline 0.6930)"
+    )
+    write_json(file, {"test": {"accuracy": 0.9, "log_loss": 0.2}, "interval": {}, "baseline": baseline})
+    assert "warning" not in rows(project)
+
+
+def test_what_git_keeps_of_a_run_is_to_be_committed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "next" not in rows(project), "this is no git repository"
+    start_repository(project.workspace)
+    (project.workspace / ".gitignore").write_text("data/prepared\n")
+    (project.workspace / "params.yaml").write_text("seed: 0\n")
+    assert rows(project)["next"].startswith('git add params.yaml reports && git commit -m "…"')
+    monkeypatch.setenv("DVC_EXP_BASELINE_REV", "0" * 40)
+    assert "next" not in rows(project), "DVC commits experiments"
+
+
+@pytest.fixture
+def pipeline(project: Project) -> Project:
+    """Evaluate and export have run on one checkpoint."""
+    stages = {
+        name: {
+            "cmd": name,
+            "deps": ["models/checkpoint"],
+            "outs": [f"{name}.txt", {record_path(name): {"cache": False}}],
+        }
+        for name in ("evaluate", "export")
+    }
+    write_json(project.workspace / "dvc.yaml", {"stages": stages})
+    (project.workspace / "params.yaml").write_text("{}\n")
+    (project.workspace / "models").mkdir()
+    (project.workspace / "models" / "checkpoint").write_text("weights")
+    for name in stages:
+        write_record(project.workspace, name, inputs_now(project.workspace, name))
+    return project
+
+
+def test_the_last_stage_to_run_sums_up(pipeline: Project) -> None:
+    assert "accuracy" in after_stage(pipeline, "export")
+    assert "accuracy" in after_stage(pipeline, "evaluate"), "export need not run"
+    assert after_stage(pipeline, "train") == ""
+    (pipeline.workspace / "models" / "checkpoint").write_text("other weights")
+    assert after_stage(pipeline, "evaluate") == "", "export runs next"
+    (pipeline.workspace / record_path("export")).unlink()
+    assert after_stage(pipeline, "evaluate") == "", "export runs for the first time"
