@@ -64,7 +64,8 @@ def set_params(workspace: Path, override: Mapping[str, Any], replace: Mapping[st
 def make_code(folder: Path) -> Path:
     """A project in `folder` without prepared data: the code, the parameters, the catalogue; no git, no DVC."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("custom", "src", "stages", "recipes"):
+    here = (ROOT / name for name in ("custom", "src", "stages", "recipes"))
+    for name in (each.name for each in here if each.is_dir()):  # one's own project may have no recipes
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("params.yaml", "dvc.yaml", "packages.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
