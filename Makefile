@@ -1,5 +1,8 @@
 # samebits: each target is one command that can be repeated. `make help` lists them.
 # PYTHON=python3.12 make …   makes .venv with another Python than the first fitting one on PATH.
+# make setup TORCH=cpu       takes torch's CPU build, from PyTorch's index or from TORCH_INDEX=ADDRESS-OR-FOLDER; without
+#                            TORCH it is taken where there is no GPU and that index answers. TORCH=locked takes the lock's.
+# make setup EXTRAS=ui,sweep takes these extras of pyproject.toml alone; EXTRAS=none none. Later calls keep to it.
 
 SHELL := /bin/sh
 .SHELLFLAGS := -eu -c
@@ -17,6 +20,8 @@ export PYTHON
 
 TYPES := mypy --no-error-summary
 # Threads that wait must not spin while another test has the core. Durations are printed, and kept in .test-results.
+# Targets that need the tools for development bring them in.
+lint test test-slow test-full types format hooks: export EXTRAS ?= dev
 PYTEST := OMP_WAIT_POLICY=passive python -m pytest --durations=40 --durations-min=1
 # Fast tests keep one core busy each. Slow ones also wait for servers and for DVC: one more than there are cores.
 FAST := $(PYTEST) -n logical --maxprocesses 4 --dist worksteal --junitxml .test-results/fast.xml

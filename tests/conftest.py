@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from samebits.data.fetching.catalog import Card, load_card
 from samebits.data.fetching.fetch import fetch
 from tests.helpers import durations
+from tests.helpers.absent import skip_where_absent
 from tests.helpers.mnist import write_cut
 from tests.helpers.postgres import Postgres
 from tests.helpers.shared import shared
@@ -90,6 +91,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         together[scope(item.nodeid)] += round(seconds.get(durations.key(item.nodeid), 1))
     items.sort(key=lambda item: -together[scope(item.nodeid)])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report = yield
+    error = report.call.excinfo.value if report.failed else None
+    return skip_where_absent(report, error, str(collector.path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    report = yield
+    return skip_where_absent(report, call.excinfo.value if call.excinfo else None, str(item.path))
 
 
 @pytest.hookimpl(optionalhook=True)

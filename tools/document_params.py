@@ -55,8 +55,12 @@ is added by `-S '+train.optimizer.beta1=0.8'`. A sweep may choose among whole se
 """
 
 
+_described: set[tuple[str, str, type[BaseModel]]] = set()
+
+
 def page() -> str:
     """The whole page."""
+    _described.clear()
     parts = [HEAD]
     for section, registry in NAMED.items():
         for settings in dict.fromkeys(importlib.import_module(module).Settings for module in registry.values()):
@@ -70,16 +74,20 @@ def _section(name: str, model: type[BaseModel], text: str) -> str:
     title = f"## `{name}`" + (f", `name: {label}`" if label else "")
     lines = [title, "", _summary(text), "", "| key | default | meaning |", "|---|---|---|"]
     inner: list[type[BaseModel]] = []
-    meanings = _attributes(inspect.getdoc(model) or "")
+    meanings: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        meanings |= _attributes(inspect.cleandoc(each.__doc__ or ""))
     for key, field in model.model_fields.items():
         nested = _models(field.annotation)
         inner += nested
-        meaning = "see below" if nested else meanings.get(key, _kind(field))
+        meaning = meanings.get(key, "see below" if nested else _kind(field))
         lines.append(f"| `{key}` | {_default(field)} | {meaning} |")
     page = "\n".join(lines) + "\n"
     for each in inner:
         key = next(key for key, field in model.model_fields.items() if each in _models(field.annotation))
-        page += "\n" + _section(f"{name}.{key}", each, inspect.getdoc(each) or "")
+        if (name, key, each) not in _described:  # tasks have such parts in common
+            _described.add((name, key, each))
+            page += "\n" + _section(f"{name}.{key}", each, inspect.getdoc(each) or "")
     return page
 
 

@@ -5,6 +5,13 @@ After an installation, packages.yaml gets the releases that the lock has: it is 
     python3 tools/environment.py            create or repair .venv; well under a second if nothing is to do
     python3 tools/environment.py --fits     exit 0 if this Python can be used, else 1
 
+Environment variables, which `make setup TORCH=cpu EXTRAS=sweep,ui` sets; without them .venv stays what it is:
+
+    TORCH=auto      the build of torch. `auto`: `cpu` on Linux without an NVIDIA GPU where PyTorch's index answers,
+                    else `locked`, the build in requirements.lock (on Linux with CUDA)
+    TORCH_INDEX=    address or folder with the CPU wheels, in place of PyTorch's own index
+    EXTRAS=dev      extras of pyproject.toml to install; `none` for none
+
 It needs the standard library alone. A stamp in .venv is written last; without it (an interrupted installation) .venv
 is created anew.
 """
@@ -40,6 +47,13 @@ UV_VARIABLES = {
     "timeout": "UV_HTTP_TIMEOUT", "default-timeout": "UV_HTTP_TIMEOUT",
 }  # fmt: skip
 """uv reads none of pip's settings: these are handed on to it."""
+BUILDS = ("auto", "cpu", "locked")
+TORCH = ("torch", "torchvision")
+CUDA = r"nvidia-(?!ml-py)\S+|cuda-\S+|triton"
+"""Packages of the lock that torch's CUDA build needs, and its CPU build does not. `uv pip check` looks afterwards."""
+FIRST = ("setuptools", "uv")
+PROBE_S = 20
+"""For PyTorch's index to answer, where the CPU build was not asked for."""
 MISLEADING = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN")  # would have pip install elsewhere than in .venv
 
 
@@ -69,9 +83,18 @@ def place() -> dict[str, object]:
     return {"root": str(ROOT), "python": sys.implementation.cache_tag}
 
 
-def wanted() -> dict[str, object]:
-    """What .venv has to hold."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (LOCK, ROOT / "pyproject.toml")}
+def wanted(stamp: dict[str, object]) -> dict[str, object]:
+    """What .venv has to hold: of the lock, the build of torch and the extras asked for, else those that it has."""
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (LOCK, ROOT / "pyproject.toml")}
+    build = os.environ.get("TORCH") or "auto"
+    if build not in BUILDS:
+        stop(f"TORCH={build} is no build of torch", f"one of {', '.join(BUILDS)}: make setup TORCH=cpu")
+    asked = set(re.split(r"[\s,]+", os.environ.get("EXTRAS", ""))) - {""}
+    extras = ",".join(sorted(asked - {"none"})) if asked else stamp.get("extras", "dev")
+    # A .venv of an earlier release has neither entry: it holds the lock as it is.
+    build = str(stamp.get("torch", "locked" if stamp else "auto")) if build == "auto" else build
+    build = build if sys.platform == "linux" else "locked"  # elsewhere that is a CPU build
+    return {**files, "torch": build, "extras": extras}
 
 
 def entries() -> set[str]:
@@ -95,13 +118,14 @@ def is_sound(stamp: dict[str, object]) -> bool:
 
 def up_to_date() -> bool:
     stamp = read_stamp()
-    return wanted().items() <= stamp.items() and is_sound(stamp)
+    has = {"torch": "locked", "extras": "dev", **stamp}
+    return bool(stamp) and wanted(stamp).items() <= has.items() and is_sound(stamp)
 
 
-def write_stamp() -> None:
+def write_stamp(content: dict[str, object]) -> None:
     """Last of all, and by a rename: the installation is whole when this file is there."""
     new = STAMP.with_suffix(".new")
-    new.write_text(json.dumps({**place(), **wanted(), "entries": sorted(entries())}, indent=1), encoding="utf-8")
+    new.write_text(json.dumps({**place(), **content, "entries": sorted(entries())}, indent=1), encoding="utf-8")
     new.replace(STAMP)
 
 
@@ -137,46 +161,156 @@ def for_uv() -> tuple[dict[str, str], list[str]]:
     variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     # A hard link to uv's cache would carry an edit in .venv into the cache, and from there into every new .venv.
     variables["UV_LINK_MODE"] = "clone" if sys.platform == "darwin" else "copy"
-    return {**variables, **os.environ}, ["--no-index"] if settings.get("no-index") in ("1", "true", "yes", "on") else []
+    given = {name: value for name, value in os.environ.items() if name != "UV_TORCH_BACKEND"}  # TORCH says which
+    return {**variables, **given}, ["--no-index"] if settings.get("no-index") in ("1", "true", "yes", "on") else []
 
 
 def locked(*names: str) -> str:
     """The lines of some packages in the lock: `name==version`, and its hashes on the lines that follow."""
-    of_names = rf"^(?:{'|'.join(names)})==.*?(?=^\S|\Z)"
-    return "".join(re.findall(of_names, LOCK.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
+    return "".join(text for name, text in blocks() if name in names)
 
 
-def install() -> None:
-    """Bring .venv to what is locked, each file checked against its hash."""
-    # uv comes by pip. The source package is built with the locked setuptools, so that nothing unlocked runs.
-    (VENV / "first.lock").write_text(locked("setuptools", "uv"), encoding="utf-8")
+def blocks() -> list[tuple[str, str]]:
+    """Each package of the lock, and its lines."""
+    found = re.findall(r"^([\w.-]+)(==.*?)(?=^\S|\Z)", LOCK.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [(name, name + text) for name, text in found]
+
+
+def has_gpu() -> bool:
+    """Whether this machine shows a GPU of NVIDIA's, also through WSL."""
+    signs = ("/dev/nvidia0", "/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg")
+    return any(Path(sign).exists() for sign in signs) or shutil.which("nvidia-smi") is not None
+
+
+def compile_with(
+    uv: list[str | Path], environment: dict[str, str], *more: str | Path, limit_s: float | None = None
+) -> str:
+    """What `uv pip compile` resolves to, empty if it cannot. What it says is shown, unless it is only a try."""
+    command = [*uv, "compile", "--quiet", "--python", PYTHON, "--no-header", "--no-annotate", *more]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if limit_s else None,
+            encoding="utf-8",
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    return "" if done.returncode else done.stdout
+
+
+def cpu_build(uv: list[str | Path], environment: dict[str, str], index: list[str], limit_s: float | None) -> str:
+    """Lines of torch's CPU build, with the hashes that the index states; empty if it lacks the locked releases."""
+    pins = VENV / "torch-cpu.in"
+    releases = [f"{name}=={text.split('==')[1].split()[0]}+cpu\n" for name, text in blocks() if name in TORCH]
+    pins.write_text("".join(releases), encoding="utf-8")
+    if limit_s:
+        environment = {"UV_HTTP_TIMEOUT": "5", **environment, "UV_HTTP_RETRIES": "0"}
+    return compile_with(uv, environment, *index, "--no-deps", "--generate-hashes", pins, limit_s=limit_s)
+
+
+def with_torch_index(environment: dict[str, str]) -> dict[str, str]:
+    """Settings with which uv finds torch's CPU build: at PyTorch's own index, whose address uv knows, or at another."""
+    index = os.environ.get("TORCH_INDEX", "")
+    if not index:
+        return {"UV_TORCH_BACKEND": "cpu", **environment}
+    name, separator = ("UV_FIND_LINKS", ",") if Path(index).is_dir() else ("UV_INDEX", " ")
+    return {**environment, name: separator.join(filter(None, (index, environment.get(name))))}
+
+
+def settle_build(uv: list[str | Path], environment: dict[str, str], index: list[str], build: str) -> tuple[str, str]:
+    """`cpu` with its lines for the lock, or `locked` with none."""
+    if build == "locked" or (build == "auto" and has_gpu()):
+        return "locked", ""
+    if lines := cpu_build(uv, with_torch_index(environment), index, PROBE_S if build == "auto" else None):
+        return "cpu", lines
+    where = os.environ.get("TORCH_INDEX") or "PyTorch's index"
+    if build == "cpu":
+        stop(
+            f"{where} does not have the CPU build of the locked torch, or cannot be reached",
+            "name another one: TORCH_INDEX=ADDRESS-OR-FOLDER make setup; or take the build with CUDA: TORCH=locked",
+        )
+    say(
+        f"no GPU here, but {where} does not answer: the locked build of torch, with CUDA (4 GB more; TORCH=cpu insists)"
+    )
+    return "locked", ""
+
+
+def requirements(
+    uv: list[str | Path], environment: dict[str, str], index: list[str], extras: str, cpu: str
+) -> tuple[Path, list[str]]:
+    """The file of what to install, cut out of the lock, and how uv is to look at its hashes."""
+    kept = blocks()
+    if extras != "dev":
+        chosen = [part for extra in extras.split(",") if extra for part in ("--extra", extra)]
+        # Which packages the extras need; releases and hashes are the lock's.
+        names = compile_with(uv, environment, *index, *chosen, "--constraint", LOCK, ROOT / "pyproject.toml")
+        if not names:
+            stop(f"the packages of EXTRAS={extras or 'none'} could not be found, for the reason above", "correct that")
+        needed = {*FIRST, *re.findall(r"^([\w.-]+)==", names, re.MULTILINE)}
+        kept = [(name, text) for name, text in kept if name in needed]
+    if cpu:
+        kept = [(name, text) for name, text in kept if name not in TORCH and not re.fullmatch(CUDA, name)]
+    chosen_lock = VENV / "chosen.lock"
+    chosen_lock.write_text("".join(text for _, text in kept) + cpu, encoding="utf-8")
+    # A folder states no hashes. uv still checks those that there are.
+    return chosen_lock, ["--require-hashes"] if not cpu or "--hash=" in cpu else []
+
+
+def install_uv() -> None:
+    """uv comes by pip. The source package is built with the locked setuptools, so that nothing unlocked runs."""
+    (VENV / "first.lock").write_text(locked(*FIRST), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
     environment |= {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     hashed: list[str | Path] = ["--require-hashes", "--only-binary", ":all:"]
     pip: list[str | Path] = [PYTHON, "-I", "-m", "pip", "install", "-qq", "--no-deps", "-r", VENV / "first.lock"]
     run("installing uv", [*pip, *hashed], environment)
 
+
+def install(content: dict[str, object]) -> str:
+    """Bring .venv to what is wanted, each file checked against its hash. Returns the build of torch.
+
+    Nothing is changed before it is known where everything comes from.
+    """
     environment, index = for_uv()
-    uv: list[str | Path] = [BIN / "uv", "pip", *([] if sys.stdout.isatty() else ["--quiet"])]
+    uv: list[str | Path] = [BIN / "uv", "pip"]
+    build, cpu = settle_build(uv, environment, index, str(content["torch"]))
+    lock, hashed = requirements(uv, environment, index, str(content["extras"]), cpu)
+    stamp = read_stamp()
+    before = stamp.get("torch", "locked") if stamp else build
+    STAMP.unlink(missing_ok=True)
+    if cpu:
+        environment = with_torch_index(environment)
+    if not sys.stdout.isatty():
+        uv.append("--quiet")
+    if before != build:  # both builds are the same version to an installer, which would leave the one that is there
+        run("removing the other build of torch", [*uv, "uninstall", "--python", PYTHON, *TORCH], environment)
     into: list[str | Path] = ["--python", PYTHON, "--no-build-isolation", *index]
-    built = ["--no-binary", SOURCE_ONLY, "--compile-bytecode"]
-    run("installing requirements.lock", [*uv, "sync", *into, *hashed, *built, LOCK], environment)
+    built = ["--only-binary", ":all:", "--no-binary", SOURCE_ONLY, "--compile-bytecode"]
+    run("installing requirements.lock", [*uv, "sync", *into, *hashed, *built, lock], environment)
     run("checking the packages against each other", [*uv, "check", "--python", PYTHON], environment)
     run("installing samebits", [*uv, "install", *into, "--no-deps", "--editable", ROOT], environment)
     # Where it cannot (dvc.yaml is being edited), it says so, and a stage will.
     subprocess.call([BIN / "samebits", "packages", "--write"], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
+    return build
 
 
 def bring_up_to_date() -> None:
     start = time.monotonic()
-    sound = is_sound(read_stamp())
-    STAMP.unlink(missing_ok=True)
-    if not sound:
+    stamp = read_stamp()
+    content = wanted(stamp)
+    if not is_sound(stamp):
+        STAMP.unlink(missing_ok=True)
         create()
-        say("installing requirements.lock: minutes, with some 3 GB to download where uv's cache is empty")
-    install()
-    write_stamp()
-    say(f"the environment is ready ({time.monotonic() - start:.0f} s)")
+        say("installing requirements.lock: minutes, with gigabytes to download where uv's cache is empty")
+    install_uv()
+    content["torch"] = install(content)
+    write_stamp(content)
+    say(f"the environment is ready ({time.monotonic() - start:.0f} s; torch: {content['torch']})")
 
 
 def main() -> None:

@@ -23,6 +23,10 @@ CSV: dict[str, tuple[str, str]] = {
         "step,epoch,train/loss,train/lr,val/label_accuracy,val/loss\n1,,2.3,0.1,,\n2,1,2.1,0.1,0.5,2.2\n",
         'index,id,source,actual,predicted,probability of cat\n0,a,a,"cat, dog",cat,0.9\n1,b,b,no label,dog,0.2\n',
     ),
+    "own": (
+        "step,epoch,train/loss,train/lr,val/accuracy,val/loss\n1,,2.3,0.1,,\n2,1,2.1,0.1,0.5,2.2\n",
+        "index,id,source,actual,predicted,confidence\n0,a,a,cat,dog,0.5\n1,b,b,dog,dog,0.9\n",
+    ),
     "regression": (
         "step,epoch,train/loss,train/lr,val/loss,val/mae,val/mse\n1,,2.3,0.1,,,\n2,1,2.1,0.1,2.2,1.1,1.7\n",
         "index,id,source,actual,predicted,residual\n0,a,a,1.5,2.5,1.0\n1,b,b,2,2,0\n",
@@ -30,6 +34,11 @@ CSV: dict[str, tuple[str, str]] = {
     "segmentation": (
         "step,epoch,train/loss,train/lr,val/loss,val/mean_iou,val/pixel_accuracy\n1,,2.3,0.1,,,\n2,1,2,0.1,2,0.5,0.7\n",
         "index,id,source,pixels,iou,accuracy,loss\n0,a,a,9,0.5,0.7,1.5\n1,b,b,9,0.25,0.6,2\n",
+    ),
+    "token_classification": (
+        "step,epoch,train/loss,train/lr,val/entity_f1,val/loss,val/tag_accuracy\n1,,2.3,0.1,,,\n2,1,2,0.1,0.5,2,0.7\n",
+        "index,id,source,words,accuracy,loss,entities_right,entities,entities_predicted\n"
+        "0,a,a,9,0.5,0.7,1,2,3\n1,b,b,9,0.25,0.6,0,1,1\n",
     ),
     "language_model": (
         "step,epoch,train/loss,train/lr,val/accuracy,val/loss,val/perplexity\n1,,2.3,0.1,,,\n2,1,2.1,0.1,0.5,2.2,9.0\n",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.helpers.schedule import TOGETHER, scope
+from tests.helpers.tools import load
 from tests.helpers.workspace import ROOT, tracked_files
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -27,6 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 # Declared, though nothing of ours imports them: each with its reason.
 NOT_IMPORTED = {
+    "alembic": "MLflow makes and upgrades the tables of its SQLite store with it",
     "dvc": "run as a command",
     "onnx": "torch.onnx and onnxscript build the file with it",
     "onnxscript": "torch.onnx.export(dynamo=True) imports it",
@@ -36,21 +37,12 @@ NOT_IMPORTED = {
 }
 
 # Imported where the user asked for it by an extra, else a message names the extra.
-OF_EXTRAS = {"dvc-ssh": "ssh", "model-signing": "sign", "timm": "timm"}
+OF_EXTRAS = {
+    "dvc-ssh": "ssh", "model-signing": "sign", "optuna": "sweep", "timm": "timm", "transformers": "transformers",
+}  # fmt: skip
 
 # What DVC's plugins among the dev requirements bring; the tests meet their errors.
 OF_PLUGINS = {"asyncssh", "botocore", "httpx", "s3fs"}
-
-
-def load(name: str) -> ModuleType:
-    """A module of tools/, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def locked() -> dict[str, str]:
@@ -122,8 +114,9 @@ def imported(folder: Path) -> set[str]:
 
 def distributions(names: set[str]) -> set[str]:
     known = metadata.packages_distributions()
-    # mlflow and mlflow-skinny both bring `mlflow`: the shortest name is the one that people ask for.
-    return {canonicalize_name(min(known.get(name, [name]), key=len)) for name in names}
+    # mlflow, an extra, and mlflow-skinny both bring `mlflow`.
+    one = {"mlflow": "mlflow-skinny"}
+    return {canonicalize_name(one.get(name) or min(known.get(name, [name]), key=len)) for name in names}
 
 
 def test_what_src_and_stages_import_is_declared() -> None:
@@ -160,7 +153,7 @@ def test_what_the_benchmarks_peers_import_is_pinned() -> None:
 def own_modules(folder: str) -> set[str]:
     """Names by which the scripts of a folder import each other."""
     return {path.stem for path in (ROOT / folder).rglob("*.py")} | {
-        path.name for path in (ROOT / folder).iterdir() if path.is_dir()
+        path.name for path in (ROOT / folder).glob("*") if path.is_dir()
     }
 
 
@@ -299,7 +292,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     places |= {"LOCK": tmp_path / "requirements.lock", "STAMP": venv / module.STAMP.name}
     for name, place in places.items():
         monkeypatch.setattr(module, name, place)
-    module.write_stamp()
+    module.write_stamp(module.wanted({}))
     return module
 
 

@@ -20,11 +20,19 @@ from tests.helpers.mask_files import write_masks
 from tests.helpers.pictures import encoded, picture
 from tests.helpers.refusals import raw_folder
 from tests.helpers.tables import csv_text, rows
+from tests.helpers.tagged_files import write_tagged
 from tests.helpers.texts import SAMPLES
 from tests.helpers.workspace import ROOT, make_workspace, run_stage, set_params
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
-STARTING = ("image_classification", "image_masks", "table_classification", "table_regression", "text_classification")
+STARTING = (
+    "image_classification",
+    "image_masks",
+    "table_classification",
+    "table_regression",
+    "text_classification",
+    "token_classification",
+)
 """For data of one's own; the others name a card."""
 IMAGES = {"cifar", "idx", "image_folder"}
 
@@ -107,11 +115,16 @@ def write_own_masks(raw: Path) -> None:
     write_masks(raw / "own", 100)
 
 
+def write_own_tags(raw: Path) -> None:
+    write_tagged(raw / "own.conll", 100)
+
+
 OWN: dict[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
     # recipe: data of one's own, all below 256 samples, and what docs/data.md says to set
     "image_classification": (pets, {"source": "data/raw/own"}),
     "image_masks": (write_own_masks, {"source": "data/raw/own"}),
     "text_classification": (reviews, {"source": "data/raw/own.csv"}),
+    "token_classification": (write_own_tags, {"source": "data/raw/own.conll"}),
     "table_regression": (houses, {"source": "data/raw/own.csv"}),
     "table_classification": (towns, {"source": "data/raw/own.csv"}),
     "gutenberg_gpt": (novels, {"source": "data/raw/own", "format": "running_text"}),

@@ -33,6 +33,7 @@ OBSERVERS = (
     "samebits.params.schema",
     "samebits.pipeline",
     "samebits.tracking",
+    "samebits.trained",
 )
 """What stages use and what cannot change what they write: it records, validates, shows, names or stops.
 
@@ -136,8 +137,10 @@ def closure(script: Path, chosen: Iterable[str] = ()) -> set[Path]:
 
 @cache
 def _is_label(path: Path) -> bool:
-    """Whether it is the __init__.py of a package with nothing in it but a description and a version."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
+    """Whether it is the __init__.py of a package with nothing in it but a description, a version and lazy names."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = _typing_only(tree)
+    body = [each for each in tree.body if id(each) not in skipped and getattr(each, "name", "") != "__getattr__"]
     return path.name == "__init__.py" and all(
         isinstance(each, ast.Expr | ast.ImportFrom | ast.Assign | ast.AnnAssign)
         and not any(isinstance(node, ast.Name) and not node.id.startswith("__") for node in ast.walk(each))

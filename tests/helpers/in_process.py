@@ -44,13 +44,13 @@ def make_workspace(workspace: Path, override: Mapping[str, Any], replace: Mappin
     return Project(workspace, workspace)
 
 
-def run_stages(project: Project, *names: str) -> list[str]:
-    """Run stages, all of them if none is named; what they said."""
+def run_stages(project: Project, *names: str, stop: StopRequest | None = None) -> list[str]:
+    """Run stages, all of them if none is named; what they said. `stop`: asks them to."""
     params = read_params(project.params_file)
     lines: list[str] = []
     for name in names or BODIES:
         body = load_body(BODIES[name])
-        context = Said(name, project, params.runtime, NullTracker(), StopRequest())
+        context = Said(name, project, params.runtime, NullTracker(), stop or StopRequest())
         context.lines = lines
         body(*(params.sections[section] for section in sections_of(body)), context=context)
     return lines

@@ -44,6 +44,25 @@ def write_masks(folder: Path, count: int = 60, named: bool = True) -> None:
         (folder / "classes.txt").write_text("\n".join(CLASSES))
 
 
+def cutout(seed: int, kind: str) -> Image.Image:
+    """A disc or a square on a transparent background, RGBA."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    cy, cx, r = random.integers(8, SIDE - 8), random.integers(8, SIDE - 8), random.integers(5, 9)
+    near = np.hypot(y - cy, x - cx) < r if kind == "disc" else np.maximum(abs(y - cy), abs(x - cx)) < r
+    pixels = np.zeros((SIDE, SIDE, 4), dtype=np.uint8)
+    pixels[near] = [*random.integers(0, 256, 3), 255]
+    return Image.fromarray(pixels)
+
+
+def write_cutouts(folder: Path, count: int = 30) -> None:
+    """Discs and squares with transparent backgrounds, a folder for each."""
+    for kind in ("disc", "square"):
+        (folder / kind).mkdir(parents=True)
+        for seed in range(count):
+            cutout(seed, kind).save(folder / kind / f"{seed}.png")
+
+
 def mask_project(workspace: Path, *, data: dict[str, Any] | None = None, **sections: Any) -> Project:
     """A workspace on `data/raw/shapes` with a small U-Net; sections replace those here, `train` is merged."""
     source = {"source": "data/raw/shapes", "format": "image_masks", "validation_fraction": 0.2, "test_fraction": 0.2}

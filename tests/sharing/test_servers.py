@@ -313,4 +313,4 @@ def test_a_plugin_that_is_missing_is_named_with_its_extra(team: Team, tmp_path: 
     team.add_remote("gs://bucket/x")
     message = team.ann.refused("share")
     assert "DVC's plugin for it is not installed" in message
-    assert "pip install -e '.[gs]'" in message
+    assert "pip install 'dvc[gs]'" in message

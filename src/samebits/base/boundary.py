@@ -1,4 +1,4 @@
-"""Where what others raise becomes a message: one's own model, the disk, the compiler. What remains is a bug of ours."""
+"""Where what others raise becomes a message: one's own code, the disk, the compiler. What remains is a bug of ours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from samebits.base.errors import UserError
+from samebits.base.extras import missing_extra
 
 OWN_CODE = "custom"
 """The folder of the project that holds code of the user's."""
@@ -31,7 +32,11 @@ def as_user_error(error: BaseException, folders: Iterable[Path], retry: str = _R
     """
     if not isinstance(error, Exception):
         return _of_panic(error)
-    return _of_disk(error, folders, retry) or _of_compiler(error) or _of_own_code(error)
+    return _of_disk(error, folders, retry) or _of_extra(error) or _of_compiler(error) or _of_own_code(error)
+
+
+def _of_extra(error: Exception) -> UserError | None:
+    return missing_extra(error) if isinstance(error, ModuleNotFoundError) else None
 
 
 def own_place(error: BaseException) -> str | None:
@@ -48,9 +53,7 @@ def _of_own_code(error: Exception) -> UserError | None:
     place = own_place(error)
     if place is None:
         return None
-    return UserError(
-        f"{type(error).__name__}: {error}\n  at {place}", "fix the model; .samebits/logs has the traceback"
-    )
+    return UserError(f"{type(error).__name__}: {error}\n  at {place}", "fix it; .samebits/logs has the traceback")
 
 
 def _of_compiler(error: Exception) -> UserError | None:

@@ -1,4 +1,4 @@
-"""Nested mappings as flat ones."""
+"""Nested mappings: values at dotted keys."""
 
 from __future__ import annotations
 
@@ -15,3 +15,18 @@ def flatten(values: Mapping[str, Any], separator: str = ".", prefix: str = "") -
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def value_at(values: Any, key: str, *default: Any) -> Any:
+    """The value at a dotted key of nested mappings, else `default`.
+
+    Raises:
+        KeyError: if there is neither.
+    """
+    for part in key.split("."):
+        if not isinstance(values, Mapping) or part not in values:
+            if default:
+                return default[0]
+            raise KeyError(key)
+        values = values[part]
+    return values

@@ -6,7 +6,7 @@ No code runs from either: safetensors holds tensors, and the model's class is lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ from samebits.base.registry import load_module
 from samebits.checkpoints.tied import load_weights
 from samebits.models import build_model
 from samebits.params.choices import MODELS, TASKS
+from samebits.params.own import OwnPart
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
 from samebits.tasks import Task, build_task
+from samebits.tasks.own_section import TakesOwnMetrics
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -57,11 +59,16 @@ class CheckpointConfig(Section):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: fp32 weights on the CPU, the model in eval mode."""
+    """A loaded checkpoint: fp32 weights on the CPU, the model in eval mode.
+
+    Attributes:
+        own_metrics: those that `task.own_metrics` named.
+    """
 
     model: nn.Module
     task: Task
     config: CheckpointConfig
+    own_metrics: Sequence[OwnPart] = ()
 
 
 def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], config: CheckpointConfig) -> None:
@@ -129,12 +136,14 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             raise
         reason = str(error).partition("\n")[0]
         raise UserError(f"{folder / CONFIG} describes a model that cannot be built: {reason}", _FIX) from None
-    task = build_task(_settings("task", config.task, TASKS, folder), config.signature)
+    task_settings = _settings("task", config.task, TASKS, folder)
+    task = build_task(task_settings, config.signature)
     try:
         load_weights(model, weights)
     except RuntimeError as error:
         raise UserError(f"{path} does not fit the model {config.model}: {error}", _FIX) from None
-    return Checkpoint(model.eval(), task, config)
+    own_metrics = task_settings.own_metrics if isinstance(task_settings, TakesOwnMetrics) else ()
+    return Checkpoint(model.eval(), task, config, own_metrics)
 
 
 def _settings(kind: str, values: dict[str, Any], registry: Mapping[str, str], folder: Path) -> Section:

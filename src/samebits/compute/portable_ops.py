@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from samebits.base.errors import UserError
+from samebits.compute.portable_convolution import small_weight_gradients
 
 _PART = 1 << 23
 """Multiplications of a part of a product. Parts are cut by the shape alone, so their bits are those of any number of
@@ -70,7 +71,7 @@ def install(threads: int) -> None:
     _keep.append(library)
 
 
-_DEPENDS = ("pow", "log")
+_DEPENDS = ("pow", "log", "convolution_backward")
 """Replaced for some inputs only: for the others their own kernel is called, which takes the dispatch keys."""
 
 _keep: list[torch.library.Library] = []
@@ -174,7 +175,7 @@ def _replacements(product: Product) -> dict[str, Callable[..., Any]]:
         for variant, make in ((name, _same), (f"{name}.out", _into), (f"{name}_", _in_place)):
             if f"aten::{variant}" in registered:
                 table[variant] = make(function)
-    return table | _powers(sqrt) | _logarithms()
+    return table | _powers(sqrt) | _logarithms() | small_weight_gradients(product)
 
 
 def _same(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

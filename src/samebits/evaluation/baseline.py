@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from samebits.base.decimals import rounded
 from samebits.metrics import classification, regression, vector
 from samebits.metrics.bootstrap import Floats, Ints
 from samebits.metrics.metric import Metric, P, measure
+from samebits.metrics.own import OwnMetric
 from samebits.metrics.registry import no_better
 from samebits.metrics.scores import token_metrics
 
@@ -32,12 +34,15 @@ class Baseline:
     values: dict[str, float]
 
 
-def of_classes(counts: Sequence[int], labels: Ints, classes: Sequence[str]) -> Baseline:
+def of_classes(
+    counts: Sequence[int], labels: Ints, classes: Sequence[str], more: Sequence[Metric[Any]] = ()
+) -> Baseline:
     """The most frequent class of the training split; as probabilities, the classes' shares in it.
 
     Args:
         counts: training samples of each class. One is added to each, so that no class is impossible.
         labels: [N], the true classes of the test split.
+        more: metrics of the user's own, here and below.
     """
     shares = (np.asarray(counts, dtype=np.float64) + 1.0) / (sum(counts) + len(counts))
     most = int(np.argmax(shares))
@@ -50,21 +55,23 @@ def of_classes(counts: Sequence[int], labels: Ints, classes: Sequence[str]) -> B
     )
     return Baseline(
         f"always {classes[most]}, the most frequent class of the training split",
-        _measured(classification.METRICS, constant),
+        _measured([*classification.METRICS, *more], constant),
     )
 
 
-def of_numbers(mean: float, actual: Floats) -> Baseline:
+def of_numbers(mean: float, actual: Floats, more: Sequence[Metric[Any]] = ()) -> Baseline:
     """The mean of the training split's targets.
 
     Args:
         actual: [N], the targets of the test split.
     """
     constant = regression.RegressionPredictions(actual, np.full_like(actual, mean))
-    return Baseline(f"always {mean:.6g}, the mean of the training split", _measured(regression.METRICS, constant))
+    return Baseline(
+        f"always {mean:.6g}, the mean of the training split", _measured([*regression.METRICS, *more], constant)
+    )
 
 
-def of_vectors(mean: Floats, std: Floats, actual: Floats) -> Baseline:
+def of_vectors(mean: Floats, std: Floats, actual: Floats, more: Sequence[Metric[Any]] = ()) -> Baseline:
     """The mean of the training split's targets.
 
     Args:
@@ -72,7 +79,7 @@ def of_vectors(mean: Floats, std: Floats, actual: Floats) -> Baseline:
         actual: [N, K], the targets of the test split.
     """
     constant = vector.VectorPredictions(actual, np.broadcast_to(mean, actual.shape), std)
-    return Baseline("always the mean of the training split", _measured(vector.METRICS, constant))
+    return Baseline("always the mean of the training split", _measured([*vector.METRICS, *more], constant))
 
 
 def of_tokens(training: Ints, test: Ints, bytes_per_token: float | None) -> Baseline:
@@ -91,13 +98,14 @@ def of_tokens(training: Ints, test: Ints, bytes_per_token: float | None) -> Base
     )
 
 
-def lines(baseline: Baseline, values: Mapping[str, float | None]) -> list[str]:
+def lines(baseline: Baseline, values: Mapping[str, float | None], own: Sequence[OwnMetric] = ()) -> list[str]:
     """What is said of it: what it answers, and a warning with each number in which the model is no better.
 
     Args:
         values: the model's metrics of the test split; None where undefined.
+        own: metrics of the user's own among them.
     """
-    worse = no_better(values, baseline.values)
+    worse = no_better(values, baseline.values, {each.name: each.better for each in own})
     warning = [f"warning: the model is no better than the baseline in {', '.join(worse)}"] if worse else []
     return [f"baseline: {baseline.answer}", *warning]
 

@@ -47,8 +47,9 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         bins=settings.calibration_bins,
         bootstrap=settings.bootstrap,
         confidence=settings.confidence,
+        more=evaluated.more_metrics,
     )
-    baseline = of_classes(evaluated.info.class_counts["train"], predictions.labels, classes)
+    baseline = of_classes(evaluated.info.class_counts["train"], predictions.labels, classes, evaluated.more_metrics)
     origins = read_provenance(evaluated)
     mistakes = _mistakes(evaluated, predictions, origins, settings.mistakes)
     error = metrics.values["calibration_error"] or 0.0
@@ -86,7 +87,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         figures=pictures,
         table=[
             *number_lines(metrics, baseline, settings.confidence),
-            *lines(baseline, metrics.values),
+            *lines(baseline, metrics.values, evaluated.own_metrics),
         ],
     )
 

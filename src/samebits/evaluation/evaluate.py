@@ -22,6 +22,7 @@ from samebits.data.loading.prepared import open_split, read_info
 from samebits.evaluation.double_precision import double_precision
 from samebits.evaluation.inputs import Evaluation, EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
+from samebits.metrics.own import own_metrics
 from samebits.params.evaluate import EvaluateParams
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
         prepared=project.prepared,
         curves=read_curves(project.reports / "train" / "curves.csv"),
         check=check,
+        own_metrics=own_metrics(checkpoint.own_metrics),
     )
     context.tracker.computes()
     module = import_module(f"samebits.evaluation.{info.signature.target.evaluator}")

@@ -22,10 +22,13 @@ from samebits.data.loading.sequential import by_length, sequential
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.curves import Curve
 from samebits.evaluation.report.page import Details
-from samebits.metrics.metric import Scores
+from samebits.metrics.metric import Metric, Scores
+from samebits.metrics.own import OwnMetric
+from samebits.metrics.own_interval import as_metric
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.kind import Preview
 from samebits.signature.tokens import TOKENIZER
+from samebits.tasks.own import OwnTask
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class EvaluationInputs:
         prepared: the prepared folder, for files beside the shards.
         curves: of the training.
         check: raises if a stop was asked for.
+        own_metrics: of the user's own, beside those of the kind of target.
     """
 
     checkpoint: Checkpoint
@@ -47,6 +51,26 @@ class EvaluationInputs:
     prepared: Path
     curves: list[Curve]
     check: Callable[[], None]
+    own_metrics: tuple[OwnMetric, ...] = ()
+
+    @property
+    def more_metrics(self) -> list[Metric[Any]]:
+        """Own metrics, as `measure` takes them."""
+        return [as_metric(each) for each in self.own_metrics]
+
+    def outputs(self, samples: torch.Tensor) -> npt.NDArray[np.floating]:
+        """Raw outputs for stored samples; of a task of the user's own, those that mean the same answers.
+
+        Raises:
+            UserError: if such answers are none of the kind of target.
+        """
+        if not isinstance(self.checkpoint.task, OwnTask):
+            outputs: npt.NDArray[np.floating] = self.serving.outputs(samples).numpy()
+            return outputs
+        answers = self.serving(samples).double().numpy()
+        if problem := self.info.signature.target.answers_problem(answers):
+            raise UserError(f"postprocess of {self.checkpoint.task.name} fails on the test split: {problem}", "fix it")
+        return self.info.signature.target.outputs_of(answers)
 
     @property
     def title(self) -> str:
@@ -80,7 +104,7 @@ def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.
     with torch.inference_mode():
         for batch in sequential(evaluated.split, batch_size, order):
             evaluated.check()
-            parts.append(evaluated.serving.outputs(batch.inputs).numpy().round(ANSWER_DECIMALS))
+            parts.append(evaluated.outputs(batch.inputs).round(ANSWER_DECIMALS))
     if not parts:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
     return np.concatenate(parts)[np.argsort(order)]
@@ -134,21 +158,22 @@ def previews(evaluated: EvaluationInputs, indices: npt.NDArray[np.int64]) -> lis
     """Samples of the split by row, for galleries and tables of worst cases."""
 
     def decode(tokens: list[int]) -> str:
-        return str(_tokenizer(evaluated.prepared / TOKENIZER).decode(tokens))
+        return str(tokenizer(evaluated.prepared).decode(tokens))
 
     return evaluated.info.signature.inputs.previews(evaluated.split.rows(indices), decode)
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(path: Path) -> Any:
+def tokenizer(prepared: Path) -> Any:
+    """The tokeniser of prepared texts."""
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_file(str(path))
+    return Tokenizer.from_file(str(prepared / TOKENIZER))
 
 
 def metrics_document(metrics: Scores, baseline: Baseline, settings: EvaluateParams, samples: int) -> dict[str, Any]:
     """`metrics.json`: numbers under `test`, their intervals under `interval`, what is reached without an input under
-    `baseline`; what is undefined is null, with why."""
+    `baseline`; what is undefined is null, with why. `better` says of metrics of the user's own which end is."""
     limits = {name: (rounded(each.low), rounded(each.high)) for name, each in metrics.intervals.items()}
     document: dict[str, Any] = {
         "test": {name: rounded(value) for name, value in metrics.values.items()},
@@ -159,6 +184,8 @@ def metrics_document(metrics: Scores, baseline: Baseline, settings: EvaluatePara
         "confidence": settings.confidence,
         "samples": samples,
     }
+    if own := {each.name: each.metric.better for each in metrics.scores if each.metric.own}:
+        document["better"] = own
     if undefined := metrics.undefined:
         document["undefined"] = undefined
     return document

@@ -42,7 +42,9 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     targets, classes = evaluated.split.targets, evaluated.info.classes
     assert targets is not None
     found = predictions_from_logits(raw_outputs(evaluated, settings.batch_size), targets)
-    metrics = measure(METRICS, found, bootstrap=settings.bootstrap, confidence=settings.confidence)
+    metrics = measure(
+        [*METRICS, *evaluated.more_metrics], found, bootstrap=settings.bootstrap, confidence=settings.confidence
+    )
     baseline = _baseline(evaluated, found.actual)
     worst = np.argsort(-found.losses.round(9), kind="stable")[: settings.mistakes].astype(np.int64)
     origins = read_provenance(evaluated)
@@ -89,7 +91,7 @@ def _baseline(evaluated: EvaluationInputs, actual: npt.NDArray[np.bool_]) -> Bas
     training = np.asarray(evaluated.info.class_counts["train"], dtype=np.float64)
     shares = (training + 1.0) / (evaluated.info.counts["train"] + 2.0)
     constant = LabelPredictions(actual, np.broadcast_to(shares, actual.shape))
-    values = measure(METRICS, constant).values
+    values = measure([*METRICS, *evaluated.more_metrics], constant).values
     common = _names(shares > 0.5, evaluated.info.classes)
     return Baseline(
         f"always {common}, by the shares of the labels in the training split",

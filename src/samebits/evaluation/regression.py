@@ -45,9 +45,11 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     assert isinstance(target, NumberTarget) and evaluated.split.targets is not None
     outputs = raw_outputs(evaluated, settings.batch_size).astype(np.float64).ravel()
     numbers = check_numbers(evaluated.split.targets, outputs * target.std + target.mean)
-    metrics = measure(METRICS, numbers, bootstrap=settings.bootstrap, confidence=settings.confidence)
+    metrics = measure(
+        [*METRICS, *evaluated.more_metrics], numbers, bootstrap=settings.bootstrap, confidence=settings.confidence
+    )
     first = "rmse" if metrics.values["r2"] is None else "r2"
-    baseline = of_numbers(target.mean, numbers.actual)
+    baseline = of_numbers(target.mean, numbers.actual, evaluated.more_metrics)
     worst = np.argsort(-np.abs(numbers.residuals), kind="stable")[: settings.mistakes].astype(np.int64)
     columns = evaluated.info.signature.inputs.column_groups
     origins, samples = read_provenance(evaluated), previews(evaluated, worst)

@@ -56,6 +56,6 @@ def sectioned(
         table=[
             *number_lines(metrics, baseline, settings.confidence),
             *remarks,
-            *lines(baseline, metrics.values),
+            *lines(baseline, metrics.values, evaluated.own_metrics),
         ],
     )

@@ -52,8 +52,11 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     target, targets = evaluated.info.signature.target, evaluated.split.targets
     assert isinstance(target, MaskTarget) and targets is not None
     classes = target.classes
-    found, pixels = _overlaps(_answers(evaluated, settings, np.arange(len(evaluated.split))), targets, len(classes))
-    metrics = measure(METRICS, found, bootstrap=settings.bootstrap, confidence=settings.confidence)
+    answers = _answers(evaluated, settings, np.arange(len(evaluated.split)))
+    found, pixels = _overlaps(answers, targets, len(classes), keep=bool(evaluated.own_metrics))
+    metrics = measure(
+        [*METRICS, *evaluated.more_metrics], found, bootstrap=settings.bootstrap, confidence=settings.confidence
+    )
     baseline = _baseline(evaluated, target)
     worst = np.argsort(found.image_ious.round(9), kind="stable")[: settings.mistakes].astype(np.int64)
     said = [mask for _, mask, _ in _answers(evaluated, settings, worst)]
@@ -135,7 +138,7 @@ def _answers(evaluated: EvaluationInputs, settings: EvaluateParams, rows: npt.ND
         chosen = rows[start : start + size]
         inputs, _ = evaluated.split.samples(chosen)
         with torch.inference_mode():
-            logits = evaluated.serving.outputs(as_tensor(inputs)).double().numpy().round(ANSWER_DECIMALS)
+            logits = evaluated.outputs(as_tensor(inputs)).astype(np.float64).round(ANSWER_DECIMALS)
         for row, scores in zip(chosen.tolist(), logits, strict=True):
             if not np.isfinite(scores).all():
                 raise UserError(
@@ -147,12 +150,17 @@ def _answers(evaluated: EvaluationInputs, settings: EvaluateParams, rows: npt.ND
             yield row, scores.argmax(axis=0).astype(np.uint8), scores - log_sum
 
 
-def _overlaps(answers: Iterator[Answer], targets: npt.NDArray[np.uint8], classes: int) -> tuple[MaskOverlaps, Ints]:
-    """The counts of each image, and the confusion of all pixels, [K, K]."""
+def _overlaps(
+    answers: Iterator[Answer], targets: npt.NDArray[np.uint8], classes: int, *, keep: bool
+) -> tuple[MaskOverlaps, Ints]:
+    """The counts of each image, and the confusion of all pixels, [K, K]; `keep`: the masks, too."""
     total = np.zeros((classes, classes), dtype=np.int64)
     counts = np.zeros((3, len(targets), classes), dtype=np.int64)
     losses = np.zeros(len(targets))
+    masks = np.stack([targets, targets]) if keep else None
     for row, mask, log_probabilities in answers:
+        if masks is not None:
+            masks[0, row] = mask
         true = targets[row]
         of_image = confusion(mask, true, classes)
         counts[:, row] = np.diag(of_image), of_image.sum(axis=1), of_image.sum(axis=0)
@@ -160,7 +168,7 @@ def _overlaps(answers: Iterator[Answer], targets: npt.NDArray[np.uint8], classes
         wanted = np.where(true == IGNORED, 0, true)[None].astype(np.int64)
         of_truth = np.take_along_axis(log_probabilities, wanted, axis=0)[0]
         losses[row] = -of_truth[true != IGNORED].sum()
-    return MaskOverlaps(counts[0], counts[1], counts[2], losses), total
+    return MaskOverlaps(counts[0], counts[1], counts[2], losses, masks), total
 
 
 def _baseline(evaluated: EvaluationInputs, target: MaskTarget) -> Baseline:
@@ -176,7 +184,8 @@ def _baseline(evaluated: EvaluationInputs, target: MaskTarget) -> Baseline:
     targets = evaluated.split.targets
     assert targets is not None
     answers = ((row, mask, log_shares) for row in range(len(targets)))
-    values = measure(METRICS, _overlaps(answers, targets, len(target.classes))[0]).values
+    found, _ = _overlaps(answers, targets, len(target.classes), keep=bool(evaluated.own_metrics))
+    values = measure([*METRICS, *evaluated.more_metrics], found).values
     return Baseline(
         "at each place the most frequent class of the training masks",
         {name: number for name, value in values.items() if (number := rounded(value)) is not None},

@@ -44,8 +44,10 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     mean, std = np.array(target.mean), np.array(target.std)
     require_finite(outputs)
     vectors = VectorPredictions(evaluated.split.targets.astype(np.float64), outputs * std + mean, std)
-    metrics = measure(METRICS, vectors, bootstrap=settings.bootstrap, confidence=settings.confidence)
-    baseline = of_vectors(mean, std, vectors.actual)
+    metrics = measure(
+        [*METRICS, *evaluated.more_metrics], vectors, bootstrap=settings.bootstrap, confidence=settings.confidence
+    )
+    baseline = of_vectors(mean, std, vectors.actual, evaluated.more_metrics)
     worst = np.argsort(-vectors.distances, kind="stable")[: settings.mistakes].astype(np.int64)
     origins = read_provenance(evaluated)
     scores = list(zip(target.parts, component_scores(vectors), strict=True))

@@ -67,6 +67,7 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Sign
         "MLflow run has it (`measured.json`).",
         "",
         *_quantized(report),
+        *_code(report),
         "## Use",
         "",
         f"`{inputs.input_name}` is {inputs.served_dtype} {inputs.layout}, any N; `{target.output_name}` is float32 "
@@ -94,6 +95,14 @@ def _quantized(report: dict[str, Any]) -> list[str]:
         "the checkpoint's.",
         "",
     ]
+
+
+def _code(report: dict[str, Any]) -> list[str]:
+    """The paragraph on code of the user's own, if there is some."""
+    if not report.get("code"):
+        return []
+    files = ", ".join(f"`{file}` (sha256 `{sha256[:16]}…`)" for file, sha256 in report["code"].items())
+    return [f"The project's own code that it was trained with, as a record; nothing here runs it: {files}.", ""]
 
 
 def _plain(value: Any) -> str:

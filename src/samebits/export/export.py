@@ -22,6 +22,7 @@ import torch
 
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import sha256_file, write_bytes, write_json
+from samebits.base.own_code import copy_own_code
 from samebits.base.registry import load_module
 from samebits.checkpoints.checkpoint import WEIGHTS, copy_files, load_checkpoint
 from samebits.checkpoints.serving import GeneratingModel, ServingModel, build_serving
@@ -157,6 +158,8 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
                 folder, reference, split, settings, context
             )
         copy_files(project.checkpoint, folder, config.signature)
+        if code := copy_own_code(project.checkpoint, folder):
+            report["code"] = {file: sha256_file(folder / file) for file in code}
         for file, data in reader_files(config.signature.inputs).items():
             write_bytes(folder / file, data)
         write_json(folder / "export.json", report)

@@ -19,6 +19,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.data.loading.prepared import Array, Split
 from samebits.export.parity import Predictor, answers, served_inputs
+from samebits.signature.kind import TargetKind
 
 FILE = "model.int8.onnx"
 _BATCH = 64
@@ -32,7 +33,8 @@ class QuantizationResult:
     Attributes:
         score: accuracy or R².
         loss: how much lower than the checkpoint's.
-        agreement: share of samples that get the checkpoint's class; None for numbers.
+        agreement: share of samples (of masks, pixels; of tags, words) that get the checkpoint's class; None for
+            numbers.
     """
 
     score: float
@@ -153,8 +155,14 @@ def measure_quantized(
             "set export.int8: false, raise export.int8_samples or, if that is acceptable, export.int8_loss; nothing "
             "was written",
         )
-    same = float((given.argmax(axis=1) == reference.argmax(axis=1)).mean()) if reference.ndim > 1 else None
+    same = _agreement(split.info.signature.target, given, reference)
     return QuantizationResult(found, round(loss, 6), None if same is None else round(same, 6))
+
+
+def _agreement(target: TargetKind, given: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> float | None:
+    """Share of what the checkpoint decides that is decided so here; None for numbers."""
+    (_, found), (_, wanted) = target.decisions(given), target.decisions(reference)
+    return None if found is None or wanted is None else float((found == wanted)[wanted >= 0].mean())
 
 
 def measured(judged: QuantizationResult) -> dict[str, float]:

@@ -34,8 +34,8 @@ class Parity:
     Attributes:
         difference: batch size -> largest absolute difference of any probability; of numbers, relative to the
             target's standard deviation.
-        ties: for classes, samples (of masks, pixels) whose two best probabilities are closer than 1e-5, so that
-            rounding may swap them.
+        ties: for classes, samples (of masks, pixels; of tags, words) whose two best probabilities are closer than
+            1e-5, so that rounding may swap them.
     """
 
     difference: dict[int, float]
@@ -75,8 +75,8 @@ def measure_parity(
         for samples in _batches(split, size):
             check()
             rows = slice(at, at + len(samples))
-            output = predict(samples)
-            wanted = reference[rows]
+            output = _without_unread(predict(samples), split, rows)
+            wanted = reference[rows, : samples.shape[-1]] if target.per_position else reference[rows]
             if output.shape != wanted.shape:
                 raise _failure(name, size, f"its output has shape {output.shape}, not {wanted.shape}")
             gap = float((np.abs(output - wanted) / target.unit).max())
@@ -110,23 +110,31 @@ def served_inputs(split: Split, indices: npt.NDArray[np.int64]) -> Array:
 
 
 def answers(predict: Predictor, split: Split) -> npt.NDArray[np.float32]:
-    """Answers for the whole split, in order: probabilities [samples, K], of masks [samples, K, H, W], or numbers
-    [samples]. Large ones are mapped from a temporary file."""
-    order, shape = by_length(split), split.info.signature.output_shape
+    """Answers for the whole split, in order: probabilities [samples, K], of masks [samples, K, H, W], of tags
+    [samples, L, K], or numbers [samples]. Large ones are mapped from a temporary file."""
+    order, shape, target = by_length(split), split.info.signature.output_shape, split.info.signature.target
     size = max(1, min(_ANSWERED, _NUMBERS // math.prod(shape)))
     found: npt.NDArray[np.float32] | None = None
     for start in range(0, len(split), size):
         rows = order[start : start + size]
-        part = predict(served_inputs(split, rows))
+        part = _without_unread(predict(served_inputs(split, rows)), split, rows)
         if found is None:
-            found = _empty((len(split), *part.shape[1:]))
-        found[rows] = part
-    return _empty((0, *shape)) if found is None else found
+            found = _zeros((len(split), *(shape if target.per_position else part.shape[1:])))
+        found[(rows, slice(part.shape[1])) if target.per_position else rows] = part
+    return _zeros((0, *shape)) if found is None else found
 
 
-def _empty(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def _without_unread(
+    answers: npt.NDArray[np.float32], split: Split, rows: npt.NDArray[np.int64] | slice
+) -> npt.NDArray[np.float32]:
+    return (
+        answers if split.targets is None else split.info.signature.target.without_unread(answers, split.targets[rows])
+    )
+
+
+def _zeros(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     if math.prod(shape) <= _IN_MEMORY:
-        return np.empty(shape, dtype=np.float32)
+        return np.zeros(shape, dtype=np.float32)
     with tempfile.TemporaryFile() as file:  # it goes with the last array that maps it
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 

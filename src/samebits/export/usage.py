@@ -35,7 +35,8 @@ def usage(signature: Signature, formats: dict[str, Any]) -> list[str]:
     """
     inputs = signature.inputs
     name, answer, writes = inputs.input_name, signature.target.output_name, signature.target.generates
-    code = _prompt(signature.tokens.length) if writes else inputs.reading_code()
+    code = _prompt(signature.tokens.length) if writes else signature.target.reading_code(inputs)
+    after = signature.target.answer_code(inputs)
     lines = []
     if code.documented:
         lines += [f"`{inputs.reader}` reads a file as the training data were read. {_how(inputs, code)}", ""]
@@ -46,9 +47,10 @@ def usage(signature: Signature, formats: dict[str, Any]) -> list[str]:
         run = (
             _greedy(signature.tokens.length)
             if writes
-            else [f'{answer} = session.run(["{answer}"], {{"{name}": {name}}})[0]']
+            else [f'{answer} = session.run(["{answer}"], {{"{name}": {name}}})[0]', *after]
         )
-        lines += _block([*code.imports, "import onnxruntime", "", *opened, *code.read, *run])
+        imports = [*(["import json"] if after else []), *code.imports]
+        lines += _block([*imports, "import onnxruntime", "", *opened, *code.read, *run])
         if writes:
             lines += ["The same, with sampling and texts of any length:", ""]
             lines += ["```", f'samebits generate "a prompt" --model {formats["onnx"]["file"]}', "```", ""]

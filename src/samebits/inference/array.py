@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,32 @@ def predict_arrays(paths: Sequence[Path], session: Session, metadata: dict[str, 
             yield f"{name}: {target.shown(answer, top)}"
 
 
+def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], Array]:
+    """From an array, or the path of a .npy file, to what the model takes; the function raises UserError for others."""
+
+    def take(value: Any) -> Array:
+        name = str(value) if isinstance(value, str | Path) else "the array"
+        try:
+            found = np.load(value, allow_pickle=False) if isinstance(value, str | Path) else np.asarray(value)
+            ((_, served),) = _as_served(found, name, preprocessing)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{name}: {error}", f"give one array of {preprocessing['shape']}") from None
+        return served
+
+    return take
+
+
 def _arrays(path: Path, preprocessing: dict[str, Any]) -> list[tuple[str, Array]]:
     """The arrays of a file, with names for them, in the type in which the model is served.
 
     Raises:
         ValueError: with the reason why the model cannot take them.
     """
+    return _as_served(np.load(path, allow_pickle=False), str(path), preprocessing)
+
+
+def _as_served(found: Any, name: str, preprocessing: dict[str, Any]) -> list[tuple[str, Array]]:
     shape, stored = preprocessing["shape"], np.dtype(preprocessing["stored_dtype"])
-    found = np.load(path, allow_pickle=False)
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "biuf":
         raise ValueError("it holds no array of numbers")
     if list(found.shape) not in (shape, [len(found), *shape] if found.ndim else shape):
@@ -86,5 +104,5 @@ def _arrays(path: Path, preprocessing: dict[str, Any]) -> list[tuple[str, Array]
         raise ValueError(f"it holds {found[~right].flat[0]!s}, which is no {stored} as the model takes them")
     served = values.astype(preprocessing["dtype"])
     if list(found.shape) == shape:
-        return [(f"{path}", served)]
-    return [(f"{path}[{number}]", each) for number, each in enumerate(served)]
+        return [(name, served)]
+    return [(f"{name}[{number}]", each) for number, each in enumerate(served)]

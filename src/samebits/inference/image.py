@@ -6,15 +6,25 @@ picture whose background is light, for a model that knows dark ones, gets a note
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from samebits.base.errors import UserError
-from samebits.data.readers.image.pixels import UNREADABLE, Pixels, Resize, border, load_pixels, read_image, reason
+from samebits.data.readers.image.pixels import (
+    UNREADABLE,
+    ImageFile,
+    Pixels,
+    Resize,
+    border,
+    load_pixels,
+    read_image,
+    reason,
+)
 from samebits.inference.request import Request
 from samebits.inference.session import Opened, Session, open_model
 from samebits.signature.kind import TargetKind
@@ -119,32 +129,70 @@ def read_images(paths: Sequence[Path], preprocessing: dict[str, Any], *, invert:
     """
     if not paths:
         raise UserError("no image was given", "name one or more image files")
-    channels, height, width = preprocessing["shape"]
-    bits = preprocessing.get("bits", 8)
-    largest = (1 << bits) - 1
+    largest = (1 << preprocessing.get("bits", 8)) - 1
     images, bad = [], []
     for path in paths:
         try:
-            read = read_image(
-                path,
-                channels,
-                (width, height),
-                preprocessing.get("resize", "pad"),
-                value_range=preprocessing.get("value_range"),
-                bits=bits,
-            )
+            read = _read(path, preprocessing)
         except UNREADABLE as error:
             bad.append(f"{path}: {reason(error)}")
             continue
         image = largest - read.pixels if invert else read.pixels
         notes = tuple(_notes(image, preprocessing["mean"], largest))
-        images.append(GivenImage(path, (image if bits == 8 else image.astype(np.int32))[None], read.size, notes))
+        images.append(GivenImage(path, _served(image, preprocessing)[None], read.size, notes))
     if bad:
         raise UserError(
             f"{len(bad)} of {len(paths)} images cannot be read:\n    " + "\n    ".join(bad),
             "leave them out or replace them",
         )
     return images
+
+
+def _read(source: Path | BinaryIO, preprocessing: dict[str, Any]) -> ImageFile:
+    """An image of the shape that a model takes; raises UNREADABLE."""
+    channels, height, width = preprocessing["shape"]
+    return read_image(
+        source,
+        channels,
+        (width, height),
+        preprocessing.get("resize", "pad"),
+        value_range=preprocessing.get("value_range"),
+        bits=preprocessing.get("bits", 8),
+    )
+
+
+def _served(image: Pixels, preprocessing: dict[str, Any]) -> Pixels:
+    """The type in which a model takes pixels."""
+    return image if preprocessing.get("bits", 8) == 8 else image.astype(np.int32)
+
+
+def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], Pixels]:
+    """From a path, a PIL image or an array [H, W], [H, W, C] or [C, H, W] to what the model takes, [C, H, W].
+
+    The function raises UserError for what is no image.
+    """
+
+    def take(value: Any) -> Pixels:
+        source: Path | BinaryIO
+        if isinstance(value, str | Path):
+            source, name = Path(value), str(value)
+        elif hasattr(value, "save"):
+            source, name = io.BytesIO(), "the image"
+            value.save(source, "PNG")
+        else:
+            source, name = io.BytesIO(), "the array"
+            pixels = np.asarray(value)
+            if pixels.dtype.kind not in "buif":
+                raise UserError(f"{value!r:.60} is no image", "give a path, a PIL image or an array of pixels")
+            np.save(source, pixels)
+        try:
+            if not isinstance(source, Path):
+                source.seek(0)
+            return _served(_read(source, preprocessing).pixels, preprocessing)
+        except UNREADABLE as error:
+            raise UserError(f"{name}: {reason(error)}", "give a path, a PIL image or an array of pixels") from None
+
+    return take
 
 
 def describe(predictions: Sequence[Prediction]) -> Iterator[str]:

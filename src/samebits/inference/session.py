@@ -70,7 +70,7 @@ class Session:
             UserError: as `run`; or for an answer of another shape or type, or one that is not finite.
         """
         found = self.run([self.get_outputs()[0].name], {self.get_inputs()[0].name: samples})[0]
-        shape = (len(samples), *target.answer_shape)
+        shape = target.answers_shape(samples)
         if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != np.float32:
             given = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
             raise UserError(f"{self.path} answers {given} where its metadata say float32 {list(shape)}", _FIX)

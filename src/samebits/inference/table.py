@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,22 @@ def predict_table(path: Path, session: Session, metadata: dict[str, Any]) -> Tab
     best = answers.argmax(axis=1)
     classes = [(str(labels[k]), f"{row[k]:.6f}") for k, row in zip(best.tolist(), answers, strict=True)]
     return TablePrediction(("prediction", "probability"), list(classes), tuple(notes))
+
+
+def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], npt.NDArray[np.float32]]:
+    """From a mapping of columns to values to what the model takes, float32 [columns]; more columns may be there.
+
+    The function raises UserError for a column that is missing, or a cell that is no number.
+    """
+    wanted = _wanted_columns(preprocessing)
+
+    def take(value: Any) -> npt.NDArray[np.float32]:
+        row = dict(value)
+        _chosen([*row], wanted, "the row")
+        rows, _ = encode({name: [row[name]] for name in wanted}, preprocessing, "the row")
+        return rows.reshape(-1)
+
+    return take
 
 
 def encode(columns: Cells, inputs: dict[str, Any], file: str) -> tuple[npt.NDArray[np.float32], list[str]]:
@@ -161,7 +177,7 @@ def _read(path: Path, inputs: dict[str, Any]) -> tuple[Cells, list[str]]:
     Raises:
         UserError: if it is no table, or lacks one of them (all are named).
     """
-    wanted = list(dict.fromkeys(column.get("source") or column["name"] for column in inputs["columns"]))
+    wanted = _wanted_columns(inputs)
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -193,6 +209,11 @@ def _read(path: Path, inputs: dict[str, Any]) -> tuple[Cells, list[str]]:
     notes += filter(None, [table.guessed()])
     places = [(name, table.header.index(name)) for name in wanted]
     return {name: [record[place].strip() for record in records] for name, place in places}, notes
+
+
+def _wanted_columns(inputs: dict[str, Any]) -> list[str]:
+    """Names of the columns of a file that the model needs."""
+    return list(dict.fromkeys(column.get("source") or column["name"] for column in inputs["columns"]))
 
 
 def _needs_encoding(data: bytes) -> bool:

@@ -6,19 +6,22 @@ Two files are enough, side by side: `model.onnx` and `tokenizer.json` of the exp
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
 from samebits.inference.request import Request
 from samebits.inference.session import Opened, Session, open_model, open_tokenizer
+from samebits.inference.tags import Span, find_spans, shown
 from samebits.inference.text_rows import DEFAULT_COLUMN, has_rows, read_rows
 from samebits.signature.kind import TargetKind
+from samebits.signature.tags import TagsTarget
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -51,12 +54,14 @@ class TextPrediction:
         classes: (label, probability), the most probable first; empty where the answer is none of labels.
         shown: the answer for people.
         notes: what the user should know about this text.
+        spans: of a model that tags words, what it found and where.
     """
 
     name: str
     classes: tuple[tuple[str, float], ...]
     shown: str
     notes: tuple[str, ...]
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class TextModel:
     Attributes:
         length: tokens that it sees of a text.
         column: that held the texts of its training data.
+        pad: the token that fills short rows up.
     """
 
     session: Session
@@ -73,6 +79,7 @@ class TextModel:
     target: TargetKind
     length: int
     column: str = DEFAULT_COLUMN
+    pad: int = 0
 
     def classify(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[TextPrediction]:
         """Answers for (name, text) in order.
@@ -92,6 +99,12 @@ class TextModel:
             raise UserError(
                 f"{len(bad)} of {len(texts)} texts cannot be used:\n    " + "\n    ".join(bad), "leave them out"
             )
+        if isinstance(self.target, TagsTarget):
+            # As they were given, for the places of the words; the tokeniser cleans them.
+            for name, text in texts:
+                spans = find_spans(text, self.session, self.tokenizer, self.target, self.pad)
+                yield TextPrediction(name, (), shown(spans, self.target), (), tuple(spans))
+            return
         for start in range(0, len(cleaned), _BATCH):
             yield from self._batch(cleaned[start : start + _BATCH], top)
 
@@ -156,7 +169,25 @@ def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
         raise UserError(f"{path} is no model that judges texts", "name one, or give it what it takes")
     session.require_inputs({"tokens": ("int32", 2)})
     column = inputs.get("column") or DEFAULT_COLUMN
-    return TextModel(session, open_tokenizer(path, inputs), target, int(inputs["length"]), column)
+    return TextModel(
+        session, open_tokenizer(path, inputs), target, int(inputs["length"]), column, inputs.get("pad") or 0
+    )
+
+
+def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], npt.NDArray[np.int32]]:
+    """From a text to its tokens, int32 [L]; the function raises UserError for what is no text."""
+    tokenizer = open_tokenizer(model, preprocessing)
+
+    def take(value: Any) -> npt.NDArray[np.int32]:
+        try:
+            text = clean(value) if isinstance(value, str) else ""
+        except NotText as error:
+            raise UserError(f"the text: {error}", "give another one") from None
+        if not text:
+            raise UserError(f"{value!r:.60} is no text, or an empty one", "give a text")
+        return np.array(tokenizer.encode(text).ids, dtype=np.int32)
+
+    return take
 
 
 def _read(path: Path) -> str:

@@ -6,6 +6,7 @@ the batch size was. A number that is undefined (the F1 of a class without sample
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,6 +54,11 @@ class Predictions:
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
         return np.equal(self.predicted, self.labels)
+
+    @property
+    def pair(self) -> tuple[Floats, Ints]:
+        """Probabilities [N, K] and classes [N]."""
+        return np.exp(self.log_probabilities), self.labels
 
     @property
     def of_label(self) -> Floats:
@@ -134,7 +140,13 @@ def predictions_from_logits(logits: npt.NDArray[np.floating], labels: npt.NDArra
 
 
 def evaluate_predictions(
-    predictions: Predictions, *, top_k: int, bins: int, bootstrap: int, confidence: float
+    predictions: Predictions,
+    *,
+    top_k: int,
+    bins: int,
+    bootstrap: int,
+    confidence: float,
+    more: Sequence[Metric[Predictions]] = (),
 ) -> Metrics:
     """All metrics of a split.
 
@@ -143,9 +155,10 @@ def evaluate_predictions(
         bins: equal-width bins of the calibration error.
         bootstrap: resamples behind the intervals.
         confidence: level of the intervals, such as 0.95.
+        more: metrics beside `METRICS`.
     """
     predictions = replace(predictions, top_k=min(top_k, predictions.classes - 1), bins=bins)
-    scores = measure(METRICS, predictions, bootstrap=bootstrap, confidence=confidence).scores
+    scores = measure([*METRICS, *more], predictions, bootstrap=bootstrap, confidence=confidence).scores
     matrix = confusion_matrix(predictions)
     return Metrics(scores, matrix, class_scores(matrix), calibration_bins(predictions, bins))
 

@@ -41,6 +41,7 @@ class Metric(Generic[P]):
         headline: among the first numbers on a run's page.
         baseline: worth knowing of an answer that looks at no input.
         undefined: why it has no value for a split, where it can have none.
+        own: it is of the user's own: `metrics.json` says which end is better.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Metric(Generic[P]):
     headline: bool = False
     baseline: bool = True
     undefined: str = "it is not finite"
+    own: bool = False
 
     def shown(self, value: float | None) -> str:
         """A dash for what is undefined."""

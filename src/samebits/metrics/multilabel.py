@@ -37,6 +37,11 @@ class LabelPredictions:
         return self.probabilities > 0.5
 
     @property
+    def pair(self) -> tuple[Floats, npt.NDArray[np.uint8]]:
+        """Probabilities and labels, [N, K] each."""
+        return self.probabilities, self.actual.astype(np.uint8)
+
+    @property
     def losses(self) -> Floats:
         """[N], binary cross entropy, the mean over the labels."""
         of_truth = np.where(self.actual, self.probabilities, 1.0 - self.probabilities)

@@ -19,12 +19,18 @@ def every_metric() -> Iterator[Metric[Any]]:
         yield from getattr(import_module(f"samebits.metrics.{module.name}"), "METRICS", ())
 
 
-def directions() -> dict[str, str]:
-    """Numbers that can decide, the first that a model has by default -> which end is better: `higher` or `lower`."""
-    return {metric.name: metric.better for metric in every_metric() if metric.better is not None}
+def directions(own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Numbers that can decide, the first that a model has by default -> which end is better: `higher` or `lower`.
+
+    Args:
+        own: likewise of metrics of the user's own, as `better` of metrics.json has them.
+    """
+    return {metric.name: metric.better for metric in every_metric() if metric.better is not None} | dict(own or {})
 
 
-def no_better(values: Mapping[str, float | None], baseline: Mapping[str, float | None]) -> list[str]:
+def no_better(
+    values: Mapping[str, float | None], baseline: Mapping[str, float | None], own: Mapping[str, str] | None = None
+) -> list[str]:
     """The numbers in which a model is no better than an answer that looks at no input, for people: both values.
 
     Accuracy alone would warn of a good model where one class is most of the data, and pass one whose probabilities are
@@ -32,9 +38,10 @@ def no_better(values: Mapping[str, float | None], baseline: Mapping[str, float |
 
     Args:
         values, baseline: metrics of the test split; None where undefined.
+        own: as of `directions`.
     """
     worse = []
-    for name, better in directions().items():
+    for name, better in directions(own).items():
         value, reached = values.get(name), baseline.get(name)
         if value is None or reached is None:
             continue

@@ -27,6 +27,10 @@ class RegressionPredictions:
         return len(self.actual)
 
     @property
+    def pair(self) -> tuple[Floats, Floats]:
+        return self.predicted, self.actual
+
+    @property
     def residuals(self) -> Floats:
         """Predicted minus actual: above 0 the model said too much."""
         return self.predicted - self.actual

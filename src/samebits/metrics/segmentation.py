@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
 from samebits.metrics.metric import Metric, four_decimals, percent
@@ -20,12 +21,14 @@ class MaskOverlaps:
         both: [N, K], int64: pixels of each class in both masks.
         actual, predicted: [N, K]: in the true mask, in the predicted one.
         losses: [N], float64: cross entropy, the sum over an image's pixels.
+        masks: [2, N, H, W], uint8: the predicted masks and the true ones, where something asks for them.
     """
 
     both: Ints
     actual: Ints
     predicted: Ints
     losses: Floats
+    masks: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.both)
@@ -33,6 +36,12 @@ class MaskOverlaps:
     @property
     def width(self) -> int:
         return int(self.both.shape[1])
+
+    @property
+    def pair(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Predicted and true masks, [N, H, W]."""
+        assert self.masks is not None
+        return self.masks[0], self.masks[1]
 
     @property
     def pixels(self) -> Ints:

@@ -34,6 +34,10 @@ class VectorPredictions:
         return int(self.actual.shape[1])
 
     @property
+    def pair(self) -> tuple[Floats, Floats]:
+        return self.predicted, self.actual
+
+    @property
     def shares(self) -> Floats:
         """Residuals in standard deviations, [N, K]."""
         return (self.predicted - self.actual) / self.std

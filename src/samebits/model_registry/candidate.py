@@ -72,6 +72,7 @@ def read_candidate(project: Project) -> Candidate:
         test=test_digest(project.prepared),
         size=model.stat().st_size,
         sha256=sha256_file(model),
+        better={str(name): str(end) for name, end in metrics.get("better", {}).items()},
     )
     return Candidate(model, facts, dvc_md5(project.exported))
 

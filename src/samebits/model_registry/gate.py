@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from samebits.metrics.registry import directions
@@ -39,6 +39,7 @@ class Facts:
         test: digest of the test split.
         size: bytes of the ONNX file.
         sha256: of the ONNX file.
+        better: of metrics of the user's own, which end is.
     """
 
     values: Mapping[str, float]
@@ -48,6 +49,7 @@ class Facts:
     test: str
     size: int
     sha256: str
+    better: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_plain(cls, value: Mapping[str, Any]) -> Facts:
@@ -67,9 +69,11 @@ class Row:
     note: str = ""
 
 
-def pick_metric(values: Mapping[str, float], wanted: str | None = None) -> str | None:
-    """The number that decides: the wanted one if it is there, else the first of `directions()` that is."""
-    known = [name for name in directions() if name in values]
+def pick_metric(
+    values: Mapping[str, float], wanted: str | None = None, own: Mapping[str, str] | None = None
+) -> str | None:
+    """The number that decides: the wanted one if it is there, else the first of `directions(own)` that is."""
+    known = [name for name in directions(own) if name in values]
     return (wanted if wanted in known else None) if wanted else next(iter(known), None)
 
 
@@ -113,7 +117,7 @@ def judge(
 
 def _better(candidate: Facts, champion: Facts, metric: str) -> Row:
     """Better by more than the confidence interval: each value lies outside the other's interval."""
-    better = directions()[metric]
+    better = directions(candidate.better)[metric]
     sign = 1.0 if better == "higher" else -1.0
     new, old = candidate.values.get(metric), champion.values.get(metric)
     if new is None or old is None:

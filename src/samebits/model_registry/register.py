@@ -10,10 +10,11 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
@@ -33,6 +34,7 @@ from samebits.tracking.journal.trial import TRIAL_VARIABLE
 from samebits.tracking.tracking_uri import check_reachable, explain, pick_target
 
 if TYPE_CHECKING:
+    import numpy as np
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
@@ -83,9 +85,9 @@ def register(
     name = name or model_name(project)
     if any(letter in name for letter in "/:@"):
         raise UserError(f"{name!r} is no name for a registered model", "leave out / : and @")
-    chosen = pick_metric(candidate.facts.values, metric)
+    chosen = pick_metric(candidate.facts.values, metric, candidate.facts.better)
     if chosen is None:
-        known = ", ".join(each for each in candidate.facts.values if each in directions())
+        known = ", ".join(each for each in candidate.facts.values if each in directions(candidate.facts.better))
         raise UserError(f"the test split has no number {metric or 'that can decide'}", f"known: {known or 'none'}")
     registry = Registry(project, name)
     known_version = registry.version_of(candidate.facts.sha256)
@@ -275,26 +277,27 @@ def save_model(model: Path, folder: Path) -> None:
     """MLflow's model folder around an ONNX file: signature, an example of the input, no pickle."""
     import mlflow.onnx
     import onnx
-    from mlflow.models import infer_signature
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
 
     session = open_session(model)
     example = example_inputs(session, batch=2)
     outputs = dict(zip([out.name for out in session.get_outputs()], session.run(None, example), strict=True))
+
+    def schema(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Schema:
+        # `infer_signature` needs scipy, and without it gives a signature that admits anything.
+        return Schema([TensorSpec(each.dtype, (-1, *each.shape[1:]), name) for name, each in arrays.items()])
+
     # Named, or MLflow starts a process that loads the model to find them.
-    requirements = [f"{name}=={_version(name)}" for name in ("mlflow", "onnx", "onnxruntime", "numpy")]
+    requirements = [f"mlflow=={mlflow.__version__}"]
+    requirements += [f"{name}=={metadata.version(name)}" for name in ("onnx", "onnxruntime", "numpy")]
     mlflow.onnx.save_model(
         onnx.load(str(model)),
         str(folder),
-        signature=infer_signature(example, outputs),
+        signature=ModelSignature(schema(example), schema(outputs)),
         input_example=example,
         pip_requirements=requirements,
         save_as_external_data=False,
     )
     # As exported, byte for byte.
     (folder / MODEL).write_bytes(model.read_bytes())
-
-
-def _version(package: str) -> str:
-    from importlib import metadata
-
-    return metadata.version(package)

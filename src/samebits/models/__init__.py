@@ -2,11 +2,12 @@
 
 A model file defines `Settings`, a `Section` with the model's own keys, and `build(settings, signature) -> nn.Module`.
 To add one: write the file, add its name to `MODELS` in `params/choices.py`. More functions of a module, where it needs
-them: `reads(settings, signature) -> int`, tokens of a text, of a model that reads only the beginning;
-`settle(settings, signature) -> settings`, what another library's release decides, written out for the checkpoint;
-`notes(settings, signature)`, lines on how pretrained weights are fed; those of `training.pretrained.load`. A module
-whose parameters of several axes are no matrices but factors of single features names them in a class attribute,
-`elementwise`: they are not decayed.
+them: `PER_PIXEL = True`, of a model that itself answers for every pixel (others become encoders of a U-Net where data
+have masks, `layers/segmenter.py`); `reads(settings, signature) -> int`, tokens of a text, of a model that reads only
+the beginning; `settle(settings, signature) -> settings`, what another library's release decides, written out for the
+checkpoint; `notes(settings, signature)`, lines on how pretrained weights are fed; those of `training.pretrained.load`.
+A module whose parameters of several axes are no matrices but factors of single features names them in a class
+attribute, `elementwise`: they are not decayed.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import cast
 from torch import nn
 
 from samebits.base.registry import load_module
+from samebits.models.layers.segmenter import segmenter
 from samebits.params.choices import MODELS
 from samebits.params.section import Section
+from samebits.signature.mask import MaskTarget
 from samebits.signature.signature import Signature
 
 
@@ -33,6 +36,8 @@ def build_model(settings: Section, signature: Signature) -> nn.Module:
     """
     name = str(getattr(settings, "name", ""))
     module = load_module("model", name, MODELS)
+    if isinstance(signature.target, MaskTarget) and not getattr(module, "PER_PIXEL", False):
+        return segmenter(module, settings, signature)
     return cast(nn.Module, module.build(settings, signature))
 
 

@@ -56,7 +56,7 @@ class Settings(Section):
         token_types: kinds of segments that the weights know; texts are all of the first kind.
         dropout: probability of zeroing a number after each part, and before the head.
         attention_dropout: likewise, of an attention weight.
-        pooling: `mean` of the tokens that are not padding, or the first token (`cls`).
+        pooling: `mean` of the tokens that are not padding, or the first token (`cls`); of tags, none is used.
         reads: the encoder reads so many tokens of each text, the first; null: all.
         words: add a linear model of the words of the whole text to the encoder's outputs. Its weights `words.*` want a
             learning rate that is larger than the encoder's by orders of magnitude: `transfer.rates`.
@@ -76,9 +76,10 @@ class Settings(Section):
     words: bool = False
 
 
-def _network(settings: Settings, vocabulary: int, pad: int | None, outputs: int) -> TextEncoder:
+def _network(settings: Settings, signature: Signature) -> TextEncoder:
     from transformers import BertConfig, BertModel
 
+    vocabulary, pad = signature.tokens.vocabulary, signature.tokens.pad
     config = BertConfig(
         vocab_size=vocabulary,
         hidden_size=settings.width,
@@ -97,12 +98,13 @@ def _network(settings: Settings, vocabulary: int, pad: int | None, outputs: int)
         width=settings.width,
         vocabulary=vocabulary,
         pad=pad,
-        outputs=outputs,
+        outputs=signature.outputs,
         dropout=settings.dropout,
         initial_std=config.initializer_range,
         pooling=settings.pooling,
         reads=settings.reads,
         words=settings.words,
+        per_token=signature.target.per_position,
     )
 
 
@@ -112,7 +114,7 @@ def reads(settings: Settings, signature: Signature) -> int:
     Raises:
         UserError: for other data.
     """
-    return tokens_of_encoder(settings.reads, signature)
+    return tokens_of_encoder(settings.reads, signature, words=settings.words)
 
 
 def build(settings: Settings, signature: Signature) -> nn.Module:
@@ -134,7 +136,7 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         )
     # Where no text is longer than that, it reads all: an exported encoder then need not fill shorter ones up.
     settings = settings.model_copy(update={"reads": read if read < tokens.length else None})
-    return _network(settings, tokens.vocabulary, tokens.pad, signature.outputs)
+    return _network(settings, signature)
 
 
 def require_config(config: Mapping[str, Any], settings: Settings, signature: Signature, label: str) -> None:

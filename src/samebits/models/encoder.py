@@ -86,7 +86,7 @@ class Settings(Section):
         config: keys of config.json that differ from the library's defaults of the family; the stage compares them with
             the weights' and says which to set.
         dropout: probability of zeroing a number before the head.
-        pooling: `mean` of the tokens that are not padding, or the first token (`cls`).
+        pooling: `mean` of the tokens that are not padding, or the first token (`cls`); of tags, none is used.
         reads: the encoder reads so many tokens of each text, the first; null: all.
         words: add a linear model of the words of the whole text to the encoder's outputs, as for `bert`.
     """
@@ -106,7 +106,7 @@ def reads(settings: Settings, signature: Signature) -> int:
     Raises:
         UserError: for other data.
     """
-    return tokens_of_encoder(settings.reads, signature)
+    return tokens_of_encoder(settings.reads, signature, words=settings.words)
 
 
 def build(settings: Settings, signature: Signature) -> nn.Module:
@@ -140,6 +140,7 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         pooling=settings.pooling,
         reads=read if read < tokens.length else None,
         words=settings.words,
+        per_token=signature.target.per_position,
     )
 
 

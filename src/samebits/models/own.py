@@ -12,12 +12,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from samebits.base.errors import UserError
-from samebits.base.own_code import error_line, load_own
+from samebits.base.own_code import asked, error_line, load_own, name_of
 from samebits.models.layers.trial import computed
 from samebits.params.own import OwnFile, OwnName
 from samebits.params.section import Section
 from samebits.preprocess import build_preprocess
 from samebits.signature.signature import Signature
+
+PER_PIXEL = True
 
 
 class Settings(Section):
@@ -43,23 +45,20 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         UserError: if there is no such file or class, either fails, or the model is not for such data.
     """
     found = load_own(settings.file, settings.class_name, "model")
+    name = name_of(settings)
     if not isinstance(found, type) or not issubclass(found, nn.Module):
-        raise UserError(f"{settings.class_name} of {settings.file} is no torch.nn.Module", "derive it from nn.Module")
-    try:
-        model = found(signature, **settings.arguments)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"{settings.class_name} of {settings.file} cannot be built: {error_line(error)}",
-            f"it is called as {settings.class_name}(signature, **model.arguments)",
-        ) from error
+        raise UserError(f"{name} is no torch.nn.Module", "derive it from nn.Module")
+    model = asked(
+        lambda: found(signature, **settings.arguments),
+        f"{name} cannot be built",
+        f"it is called as {settings.class_name}(signature, **model.arguments)",
+    )
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise UserError(f"{settings.class_name} of {settings.file} has no parameters", "give it layers in __init__")
-    _try_out(model, f"{settings.class_name} of {settings.file}", signature)
-    if others := [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]:
+        raise UserError(f"{name} has no parameters", "give it layers in __init__")
+    _try_out(model, name, signature)
+    if others := [key for key, value in model.state_dict().items() if not isinstance(value, Tensor)]:
         raise UserError(
-            f"{settings.class_name} of {settings.file} has {', '.join(others)} in its state dict, which is no tensor",
+            f"{name} has {', '.join(others)} in its state dict, which is no tensor",
             "keep it in a buffer (register_buffer), or out of the state: weights are saved as safetensors",
         )
     return model

@@ -6,9 +6,7 @@ where they are: `timm/NAME` of the Hugging Face hub, a folder with their config.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -36,27 +34,17 @@ __all__ = ["Settings", "adapt", "build", "depths", "new_layers", "notes", "requi
 _OURS = ("num_classes", "in_chans", "cache_dir", "features_only", "scriptable", "exportable", "no_jit", "device")
 
 
-def _library() -> ModuleType:
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(
-            f"model.name: timm needs the package timm, which cannot be imported: {error}",
-            f"install it: {sys.executable} -m pip install -e '.[timm]'; then samebits packages --write",
-        ) from None
-    library: ModuleType = timm
-    return library
-
-
 def build(settings: Settings, signature: Signature) -> nn.Module:
     """timm's net for images: [N, C, H, W], float, normalised -> logits [N, classes].
 
     Raises:
-        UserError: for other data, without timm, for an unknown architecture, arguments that it does not take, or images
-            that it cannot compute.
+        UserError: for other data, for an unknown architecture, arguments that it does not take, or images that it
+            cannot compute.
+        ModuleNotFoundError: without timm; stages and commands name the extra (samebits.base.extras).
     """
+    import timm
+
     images = signature.images
-    timm = _library()
     _require_known(settings)
     check_arguments(settings, _OURS)
     try:
@@ -73,7 +61,8 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
 
 
 def _require_known(settings: Settings) -> None:
-    timm = _library()
+    import timm
+
     name, _, tag = settings.architecture.partition(".")
     if not timm.is_model(name):
         raise unknown_architecture(settings, timm.list_models(), "timm")
@@ -86,7 +75,9 @@ def _require_known(settings: Settings) -> None:
 
 
 def _fed(settings: Settings) -> Published:
-    config, usual = _library().get_pretrained_cfg(settings.architecture), Published()
+    import timm
+
+    config, usual = timm.get_pretrained_cfg(settings.architecture), Published()
     if config is None:
         return usual
     mean, std = list(config.mean or ()), list(config.std or ())

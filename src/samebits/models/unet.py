@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from samebits.base.errors import UserError
+from samebits.models.layers.decoder import pair
 from samebits.params.section import Section
 from samebits.signature.mask import MaskTarget
 from samebits.signature.signature import Signature
+
+PER_PIXEL = True
 
 
 class Settings(Section):
@@ -40,11 +43,11 @@ class UNet(nn.Module):
         super().__init__()
         widths = settings.widths
         self.down = nn.ModuleList(
-            _pair(before, after) for before, after in zip([channels, *widths], widths, strict=False)
+            pair(before, after) for before, after in zip([channels, *widths], widths, strict=False)
         )
         steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.enlarge = nn.ModuleList(nn.ConvTranspose2d(low, high, 2, stride=2) for low, high in steps)
-        self.up = nn.ModuleList(_pair(2 * high, high) for _, high in steps)
+        self.up = nn.ModuleList(pair(2 * high, high) for _, high in steps)
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Conv2d(widths[0], classes, 1)
         self.multiple = 2 ** (len(widths) - 1)
@@ -61,14 +64,6 @@ class UNet(nn.Module):
         for enlarge, layer in zip(self.enlarge, self.up, strict=True):
             x = layer(torch.cat([links.pop(), enlarge(x)], dim=1))
         return cast(Tensor, self.head(x)[:, :, :height, :width])
-
-
-def _pair(before: int, after: int) -> nn.Module:
-    return nn.Sequential(*_block(before, after), *_block(after, after))
-
-
-def _block(before: int, after: int) -> list[nn.Module]:
-    return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
 
 
 def build(settings: Settings, signature: Signature) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from samebits.params.own import OwnPart
 from samebits.params.section import Section
 
 
@@ -26,6 +27,8 @@ class AugmentParams(Section):
             Beta(mixup, mixup); 0 is off. For classes only.
         cutmix: likewise, but a rectangle of the other image replaces one's own (Yun et al., 2019). With both, each
             batch takes one of them by chance.
+        own: a class of your own that changes one sample at a time, of any kind of data, after the changes above:
+            `{file, class_name, arguments}` (docs/own_code.md); null is none.
     """
 
     shift: int = Field(default=0, ge=0, le=64)
@@ -40,3 +43,4 @@ class AugmentParams(Section):
     erase: int = Field(default=0, ge=0, le=1024)
     mixup: float = Field(default=0.0, ge=0.0, le=100.0)
     cutmix: float = Field(default=0.0, ge=0.0, le=100.0)
+    own: OwnPart | None = None

@@ -19,6 +19,7 @@ MODELS = {
         "resnet50",
         "resnet9",
         "tabular",
+        "text_conv",
         "timm",
         "torchvision",
         "unet",
@@ -28,5 +29,13 @@ MODELS = {
 
 TASKS = {
     name: f"samebits.tasks.{name}"
-    for name in ("classification", "language_model", "multilabel", "regression", "segmentation")
+    for name in (
+        "classification",
+        "language_model",
+        "multilabel",
+        "own",
+        "regression",
+        "segmentation",
+        "token_classification",
+    )
 }

@@ -1,4 +1,4 @@
-"""`data.own`: a Dataset of one's own (`data.format: own`)."""
+"""Code of the user's own that params.yaml names: a file of the folder `custom`, a class in it, and its arguments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,35 @@ OwnName = Annotated[str, matching("[A-Za-z_][A-Za-z0-9_]*", "the name of a class
 """A class or a function in it."""
 
 
-class OwnDataParams(Section):
+class OwnPart(Section):
+    """A class or function of your own.
+
+    Attributes:
+        file: the Python file, `custom/NAME.py`.
+        class_name: a class or function in it, also one that it imports, such as a loss of torch.nn.
+        arguments: its keyword arguments.
+    """
+
+    file: OwnFile
+    class_name: OwnName
+    arguments: dict[str, Any] = Field(default={})
+
+
+class OwnLoss(OwnPart):
+    """A loss of your own, or of torch.nn.
+
+    Attributes:
+        file: the Python file, `custom/NAME.py`.
+        class_name: a class or function in it, also one that it imports, such as a loss of torch.nn.
+        arguments: its keyword arguments.
+        batchwise: it is no mean over samples but a function of the whole batch, such as a contrastive loss; such a one
+            needs a batch in one piece: no `train.micro_batch_size`, one process.
+    """
+
+    batchwise: bool = False
+
+
+class OwnDataParams(OwnPart):
     """A class or function of your own that gives the samples.
 
     Attributes:
@@ -30,4 +58,3 @@ class OwnDataParams(Section):
 
     file: OwnFile = "custom/dataset.py"
     class_name: OwnName = "Samples"
-    arguments: dict[str, Any] = Field(default={})

@@ -27,21 +27,6 @@ _RENAMED = {
 """Keys of earlier versions, and what they are called now."""
 
 
-def value_at(values: Any, key: str, *default: Any) -> Any:
-    """The value at a dotted key of nested mappings, else `default`.
-
-    Raises:
-        KeyError: if there is neither.
-    """
-    for part in key.split("."):
-        if not isinstance(values, Mapping) or part not in values:
-            if default:
-                return default[0]
-            raise KeyError(key)
-        values = values[part]
-    return values
-
-
 class Problems:
     """Collects what is wrong, so that one run shows all of it."""
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
-from samebits.params.runtime import RuntimeParams
 
 if TYPE_CHECKING:
+    from samebits.params.runtime import RuntimeParams
     from samebits.tracking.journal.tracker import Tracker
 
 STAGES = ("prepare", "train", "evaluate", "export")

@@ -26,6 +26,7 @@ from typing import Any
 
 from samebits import __version__
 from samebits.base.errors import UserError, listed
+from samebits.base.extras import pip_install
 from samebits.base.files import write_bytes
 from samebits.base.git import git_bytes
 from samebits.params.yaml_file import read_yaml
@@ -156,8 +157,11 @@ def differences_text(found: Iterable[Difference]) -> tuple[str, str]:
     code = [each for each in found if each.name.partition(".")[0] == _SAMEBITS]
     if code:
         return listed([str(each) for each in code], 1), _UPDATE
+    problem = listed([str(each) for each in found])
+    if all(each.written and not each.installed for each in found):  # of an extra that was not installed
+        return problem, f"install it: {pip_install(*(f'{each.name}=={each.written}' for each in found))}"
     return (
-        listed([str(each) for each in found]),
+        problem,
         "install what is locked: make setup; or keep what is installed, and let dvc repro run the stages that use it "
         "again: samebits packages --write",
     )

@@ -107,7 +107,7 @@ def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Metrics of the test split that can decide, with their intervals, and what is reached without an input."""
     test, intervals, baseline = metrics["test"], metrics["interval"], metrics.get("baseline", {})
     rows = []
-    for name in directions():
+    for name in directions(metrics.get("better")):
         if (value := test.get(name)) is None:
             continue
         interval = intervals.get(name)
@@ -115,7 +115,7 @@ def _metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         reached = baseline.get(name)
         without = "" if reached is None else f"   baseline {shown(reached)}"
         rows.append((name, f"{shown(value)}{spread}{without}"))
-    if worse := no_better(test, baseline):
+    if worse := no_better(test, baseline, metrics.get("better")):
         rows.append(("warning", f"no better than the baseline in {', '.join(worse)}"))
     return rows
 

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from samebits.base.decimals import rounded
 from samebits.metrics.scores import accuracy
-from samebits.signature.kind import Array, Floats
-from samebits.signature.of_classes import OfClasses, best_of
+from samebits.signature.kind import Array, Floats, Floats64
+from samebits.signature.of_classes import OfClasses, best_of, log_shares, shares_problem
 
 
 class ClassTarget(OfClasses):
@@ -36,6 +36,12 @@ class ClassTarget(OfClasses):
     def problem(self, targets: Array) -> str:
         wrong = targets.min() < 0 or targets.max() >= len(self.classes)
         return f"a label is none of the {len(self.classes)} classes" if wrong else ""
+
+    def answers_problem(self, answers: Array) -> str:
+        return shares_problem(answers)
+
+    def outputs_of(self, answers: Floats64) -> Floats64:
+        return log_shares(answers)
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
         return best_of(answers)

@@ -18,6 +18,7 @@ from samebits.params.section import Section
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
+Floats64 = npt.NDArray[np.float64]
 Decode = Callable[[list[int]], str]
 
 
@@ -129,6 +130,14 @@ class InputKind(Section):
         """Stored rows without what fills them up: [n, L] as long as the longest."""
         return rows
 
+    def problem(self, row: Array) -> str:
+        """Why a stored row of the right shape and type cannot be right; empty if it can."""
+        return ""
+
+    def unpadded(self, row: Array) -> Array:
+        """One stored row without what fills it up, a view."""
+        return row
+
     def lengths(self, rows: Array) -> npt.NDArray[np.int64]:
         """What the length buckets sort by, int64 [n]."""
         return np.ones(len(rows), dtype=np.int64)
@@ -165,6 +174,8 @@ class TargetKind(Section):
         moves: whether it moves with the image: augmentation does to it what it does to the places of pixels.
         counted: what `class_counts` counts.
         generates: whether a model of it is exported with a cache, to write one step after the other.
+        per_position: whether a model of it answers for each token of a text, or step of an array.
+        needs_all_classes: whether every class must have a training sample; else it is reported which have none.
     """
 
     in_label_column: ClassVar[bool] = False
@@ -179,6 +190,8 @@ class TargetKind(Section):
     moves: ClassVar[bool] = False
     counted: ClassVar[str] = "samples"
     generates: ClassVar[bool] = False
+    per_position: ClassVar[bool] = False
+    needs_all_classes: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, text: str) -> Any:
@@ -246,6 +259,18 @@ class TargetKind(Section):
         """Why stored targets cannot be right; empty if they can."""
         raise NotImplementedError
 
+    def answers_problem(self, answers: Array) -> str:
+        """Why answers of a task of the user's own, [n, ...], cannot be right; empty if they can."""
+        return "" if np.isfinite(answers).all() else "an answer is not finite"
+
+    def outputs_of(self, answers: Floats64) -> Floats64:
+        """The outputs that a built-in task makes these answers of, [n, ...]."""
+        raise NotImplementedError
+
+    def judged(self, answers: Array) -> Array:
+        """What a metric of the user's own gets of the answers, [n, ...]."""
+        return answers
+
     def from_rows(self, rows: Array) -> tuple[Array, Array]:
         """Inputs and targets of stored rows that hold both."""
         raise NotImplementedError
@@ -256,7 +281,19 @@ class TargetKind(Section):
             return list(targets.astype(np.float64))
         return [" ".join(map(str, row.ravel())) for row in targets]
 
+    def used(self, targets: Array, inputs: Array) -> Array:
+        """Stored targets of samples whose inputs were cut to what is used of them."""
+        return targets
+
     # What follows is of the answers of an exported file, float32 [n, ...].
+
+    def answers_shape(self, samples: Array) -> tuple[int, ...]:
+        """Shape of the answers for samples as they are served."""
+        return (len(samples), *self.answer_shape)
+
+    def without_unread(self, answers: Floats, targets: Array) -> Floats:
+        """Answers without those that nobody reads, which are 0 then."""
+        return answers
 
     @property
     def unit(self) -> float | Floats:
@@ -264,7 +301,10 @@ class TargetKind(Section):
         return 1.0
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
-        """Whether rounding cannot change what is decided, and what that is; None: nothing is. Both [n, ...]."""
+        """Whether rounding cannot change what is decided, and what that is, both [n, ...].
+
+        None: nothing is decided; -1: there is nothing to decide on.
+        """
         return np.ones(len(answers), dtype=np.bool_), None
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
@@ -289,6 +329,14 @@ class TargetKind(Section):
     noun: ClassVar[str] = "model"
     scores: ClassVar[dict[str, str]] = {}
     """Names that `score` uses -> how each is shown, in two cells."""
+
+    def reading_code(self, inputs: InputKind) -> ReadingCode:
+        """How a model card shows that files become inputs."""
+        return inputs.reading_code()
+
+    def answer_code(self, inputs: InputKind) -> list[str]:
+        """More lines that say what the answers mean; they have `session` and what `reading_code` leaves."""
+        return []
 
     @property
     def answer(self) -> str:

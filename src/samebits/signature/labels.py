@@ -14,8 +14,8 @@ from pydantic import Field
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError, listed
 from samebits.metrics.scores import class_f1, mean_of_classes
-from samebits.signature.kind import Array, Floats
-from samebits.signature.of_classes import TIE, OfClasses
+from samebits.signature.kind import Array, Floats, Floats64
+from samebits.signature.of_classes import TIE, OfClasses, log_shares
 
 _SEPARATORS = re.compile(r"[;,|]")
 
@@ -81,6 +81,13 @@ class LabelsTarget(OfClasses):
 
     def in_manifest(self, targets: Array) -> list[Any]:
         return ["; ".join(self.classes[k] for k in np.flatnonzero(row)) for row in targets]
+
+    def answers_problem(self, answers: Array) -> str:
+        inside = ((answers >= 0) & (answers <= 1)).all()
+        return "" if inside else "a probability is not between 0 and 1"
+
+    def outputs_of(self, answers: Floats64) -> Floats64:
+        return log_shares(answers) - log_shares(1.0 - answers)
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
         return np.abs(answers - 0.5) > TIE, answers > 0.5

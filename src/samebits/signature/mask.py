@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.metrics.scores import PIXELS_AT_ONCE, confusion, mean_iou
-from samebits.signature.kind import Array, Floats, InputKind
-from samebits.signature.of_classes import OfClasses, best_of
+from samebits.signature.kind import Array, Floats, Floats64, InputKind
+from samebits.signature.of_classes import OfClasses, best_of, log_shares, shares_problem
 
 IGNORED = 255
 """The value of a pixel that counts neither in training nor in a metric."""
@@ -137,6 +137,17 @@ class MaskTarget(OfClasses):
         over = np.where(colour.any(axis=0), (shown + colour) // 2, shown)
         over[:, mask == IGNORED] //= 4
         return over.astype(np.uint8)
+
+    def answers_problem(self, answers: Array) -> str:
+        return shares_problem(answers)
+
+    def outputs_of(self, answers: Floats64) -> Floats64:
+        return log_shares(answers)
+
+    def judged(self, answers: Array) -> Array:
+        """The class of each pixel, uint8 [n, H, W]."""
+        classes: Array = answers.argmax(axis=1).astype(np.uint8)
+        return classes
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
         return best_of(answers)

@@ -12,7 +12,7 @@ from pydantic import Field
 from samebits.base.decimals import rounded_single
 from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
-from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
 
 _LEAST_SPREAD, _MOST_SPREAD = 1e-30, 1e30
 """Its inverse, its square and ten times its values must be numbers of float32, too."""
@@ -96,6 +96,9 @@ class NumberTarget(TargetKind):
 
     def problem(self, targets: Array) -> str:
         return "" if np.isfinite(targets).all() else "a target is not finite"
+
+    def outputs_of(self, answers: Floats64) -> Floats64:
+        return (answers - self.mean) / self.std
 
     @property
     def unit(self) -> float:

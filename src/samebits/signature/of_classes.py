@@ -8,11 +8,15 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
 
 TIE = 1e-5
 """Probabilities so close that rounding may swap what is decided. In fp32 rounding moves one by up to 1e-6 here; other
 libraries and kernels by a little more."""
+
+
+_ROUNDED = 1e-3
+"""How far the sum of probabilities may be from 1: half precision rounds so much."""
 
 
 class OfClasses(TargetKind):
@@ -44,7 +48,22 @@ class OfClasses(TargetKind):
         return tuple((self.classes[k], float(answer[k])) for k in order.tolist())
 
 
-def best_of(answers: Floats) -> tuple[npt.NDArray[np.bool_], Array]:
-    """The class with the highest probability, along axis 1, and whether it is clear of the next one."""
-    best = np.partition(answers, -2, axis=1)[:, -2:]
-    return best[:, 1] - best[:, 0] > TIE, answers.argmax(axis=1)
+def shares_problem(answers: Array) -> str:
+    """Why these are no probabilities of classes, along axis 1; empty if they are."""
+    sums = answers.sum(axis=1)
+    if not np.isfinite(sums).all() or answers.min(initial=0) < 0:
+        return "a probability is below 0 or not finite"
+    worst = sums.ravel()[np.abs(sums - 1).argmax()]
+    return "" if abs(worst - 1) < _ROUNDED else f"the probabilities of a sample add up to {worst:.4g}, not to 1"
+
+
+def log_shares(answers: Floats64) -> Floats64:
+    """Logits whose softmax these probabilities are."""
+    logits: Floats64 = np.log(np.maximum(answers, np.finfo(np.float64).tiny))
+    return logits
+
+
+def best_of(answers: Floats, axis: int = 1) -> tuple[npt.NDArray[np.bool_], Array]:
+    """The class with the highest probability, along an axis, and whether it is clear of the next one."""
+    second, first = np.moveaxis(np.partition(answers, -2, axis=axis), axis, 0)[-2:]
+    return first - second > TIE, answers.argmax(axis=axis)

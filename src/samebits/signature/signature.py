@@ -22,12 +22,13 @@ from samebits.signature.mask import MaskTarget
 from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import TableInputs
+from samebits.signature.tags import TagsTarget
 from samebits.signature.tokens import TokenInputs
 from samebits.signature.vector import VectorTarget
 
 Inputs = Annotated[ImageInputs | TokenInputs | TableInputs | ArrayInputs, Field(discriminator="kind")]
 Target = Annotated[
-    ClassTarget | LabelsTarget | MaskTarget | NumberTarget | VectorTarget | NextTokenTarget,
+    ClassTarget | LabelsTarget | MaskTarget | TagsTarget | NumberTarget | VectorTarget | NextTokenTarget,
     Field(discriminator="kind"),
 ]
 

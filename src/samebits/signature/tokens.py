@@ -83,6 +83,17 @@ class TokenInputs(InputKind):
         filled = np.flatnonzero((rows != self.pad).any(axis=0))
         return rows[:, : int(filled[-1]) + 1 if len(filled) else 1]
 
+    def problem(self, row: Array) -> str:
+        last = int(row.max(initial=0))
+        return (
+            f"token {last} is none of the {self.vocabulary}"
+            if last >= self.vocabulary or row.min(initial=0) < 0
+            else ""
+        )
+
+    def unpadded(self, row: Array) -> Array:
+        return row[: int(self.lengths(row[None])[0])]
+
     def lengths(self, rows: Array) -> npt.NDArray[np.int64]:
         if self.pad is None:
             return super().lengths(rows)

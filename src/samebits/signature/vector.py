@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from samebits.base.decimals import rounded_single
 from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
-from samebits.signature.kind import Array, Floats, InputKind, TargetKind
+from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
 from samebits.signature.number import finite, mean_and_std
 
 _BETWEEN = re.compile(r"[;|\s]+")
@@ -96,6 +96,10 @@ class VectorTarget(TargetKind):
 
     def in_manifest(self, targets: Array) -> list[Any]:
         return ["; ".join(f"{value:.9g}" for value in row) for row in targets.tolist()]
+
+    def outputs_of(self, answers: Floats64) -> Floats64:
+        standardised: Floats64 = (answers - np.array(self.mean)) / np.array(self.std)
+        return standardised
 
     @property
     def unit(self) -> Floats:

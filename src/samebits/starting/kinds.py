@@ -11,16 +11,21 @@ from dataclasses import dataclass
 
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
-from samebits.starting import images, masks, running_text, tables, texts
+from samebits.starting import images, masks, running_text, tables, tagged, texts
 from samebits.starting.found import Asked, Found, Proposal
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of data; its name is the `data.format`."""
+    """One kind of data; its name is the `data.format`.
+
+    Attributes:
+        sure: data that fit are of no other kind, though they may look so.
+    """
 
     fits: Callable[[Found], str]
     propose: Callable[[Found, Asked], Proposal]
+    sure: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -30,6 +35,7 @@ KINDS: dict[str, Kind] = {
     "text_folder": Kind(texts.fits_folder, texts.propose_folder),
     "text_csv": Kind(texts.fits_csv, texts.propose_csv),
     "text_jsonl": Kind(texts.fits_jsonl, texts.propose_jsonl),
+    "tagged_text": Kind(tagged.fits, tagged.propose, sure=True),
     "running_text": Kind(running_text.fits, running_text.propose),
     "table": Kind(tables.fits, tables.propose),
 }
@@ -56,7 +62,7 @@ def propose(found: Found, asked: Asked) -> Proposal:
             raise UserError(f"there is no kind of data {asked.kind!r}", f"{hint}known: {', '.join(KINDS)}")
         name, reason = asked.kind, "asked for by --kind"
     else:
-        fitting = {name: why for name, kind in KINDS.items() if (why := kind.fits(found))}
+        fitting = _fitting(found)
         if not fitting and not found.is_folder and found.suffix in _FOREIGN:
             raise UserError(f"{found.shown}: files that end in {found.suffix} are not read", _FOREIGN[found.suffix])
         if not fitting:
@@ -73,6 +79,14 @@ def propose(found: Found, asked: Asked) -> Proposal:
     proposal.values = {"data.source": found.shown, "data.format": name, **proposal.values}
     proposal.why = {"data.format": reason, **proposal.why}
     return proposal
+
+
+def _fitting(found: Found) -> dict[str, str]:
+    """The kinds that data look like, with why; a sure one before all others, which may not be able to read them."""
+    for sure in (True, False):
+        if fitting := {name: why for name, kind in KINDS.items() if kind.sure is sure and (why := kind.fits(found))}:
+            return fitting
+    return {}
 
 
 def _known() -> str:

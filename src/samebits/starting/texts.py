@@ -89,7 +89,7 @@ def _of_rows(rows: Rows, asked: Asked) -> Proposal:
     proposal.set("data.text.label", label, reason if len(candidates) > 1 else "the only column that can be it")
     if split is not None:
         proposal.set("data.split_column", split, "its cells say train and test")
-    _length(texts, proposal)
+    choose_length(texts, proposal)
     proposal.warnings += class_warnings(rows.counts(label), "texts")
     return proposal
 
@@ -115,7 +115,7 @@ def propose_folder(found: Found, asked: Asked) -> Proposal:
             continue  # prepare sets it aside, and says why
     if not texts:
         raise UserError(f"{found.shown}: of the first files none holds text", "look at them")
-    _length(texts, proposal)
+    choose_length(texts, proposal)
     proposal.warnings += class_warnings(counts, "texts")
     return proposal
 
@@ -125,7 +125,7 @@ def are_long(found: Found) -> bool:
     return bool(found.texts) and statistics.median(each.size for each in found.texts) >= _LONG
 
 
-def _length(texts: Sequence[str], proposal: Proposal) -> None:
+def choose_length(texts: Sequence[str], proposal: Proposal) -> None:
     """`data.text.length` by the 95th percentile of the words."""
     of: Callable[[str], int] = lambda text: len(text.split())  # noqa: E731
     words = sorted(map(of, texts[:: max(1, len(texts) // 5000)]))

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from samebits.params.read import value_at
+from samebits.base.nested import value_at
 from samebits.params.section import Section
 
 LARGEST_GRID = 10_000

@@ -17,8 +17,8 @@ from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.git import git
+from samebits.base.nested import value_at
 from samebits.base.paths import Project
-from samebits.params.read import value_at
 from samebits.params.yaml_file import read_yaml
 from samebits.sweeps.space import Point, overrides
 from samebits.sweeps.spec import metric_files

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from samebits.base.errors import UserError
 from samebits.base.registry import nearest
-from samebits.params.section import Section
+from samebits.tasks.own_section import TakesOwnLoss, TakesOwnMetrics
 
 
-class ClassWeights(Section):
+class ClassWeights(TakesOwnLoss, TakesOwnMetrics):
     """Part of the `task` section of tasks with classes.
 
     Attributes:
@@ -20,6 +20,8 @@ class ClassWeights(Section):
             more samples its class has; 1 on average), or a mapping of class names to weights, 1 where left out; a name
             such as 0 or true in quotes, since DVC stops at a mix of numbers and texts.
     """
+
+    of_the_loss: ClassVar[tuple[str, ...]] = ("class_weights",)
 
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0.0)]] = "none"
 

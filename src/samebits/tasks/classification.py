@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -26,6 +26,8 @@ class Settings(ClassWeights):
         label_smoothing: share of the target spread evenly over all classes (Szegedy et al., 2016), in training only.
     """
 
+    of_the_loss: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing")
+
     name: Literal["classification"]
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
 
@@ -42,7 +44,7 @@ class Classification(Task):
     weights: tuple[float, ...] | None = None
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        logits, targets = flatten_ensemble(outputs.float(), targets, axes=2)
+        logits, targets = self.loss_inputs(outputs, targets)
         if self.weights is None:
             return functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         weight = torch.tensor(self.weights, device=logits.device)
@@ -51,6 +53,9 @@ class Classification(Task):
             logits, targets, weight=weight, reduction="sum", label_smoothing=self.label_smoothing
         )
         return total / len(targets)
+
+    def loss_inputs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return flatten_ensemble(outputs.float(), targets, axes=2)
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits = outputs.float()

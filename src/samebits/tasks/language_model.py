@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from samebits.metrics.scores import token_metrics
-from samebits.params.section import Section
 from samebits.signature.signature import Signature
 from samebits.tasks import Task
+from samebits.tasks.own_section import TakesOwnLoss
 
 TARGET = "next_token"
 
 
-class Settings(Section):
+class Settings(TakesOwnLoss):
     """The `task` section for `name: language_model`."""
 
     name: Literal["language_model"]
@@ -34,7 +34,10 @@ class LanguageModel(Task):
     bytes_per_token: float | None
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.cross_entropy(outputs.float().flatten(0, 1), targets.flatten())
+        return functional.cross_entropy(*self.loss_inputs(outputs, targets))
+
+    def loss_inputs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return outputs.float().flatten(0, 1), targets.flatten()
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits = outputs.float().flatten(0, 1)

@@ -35,9 +35,12 @@ class MultiLabel(Task):
     weights: tuple[float, ...] | None = None
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        logits, targets = flatten_ensemble(outputs.float(), targets.float(), axes=2)
+        logits, targets = self.loss_inputs(outputs, targets)
         weight = None if self.weights is None else torch.tensor(self.weights, device=logits.device)
         return functional.binary_cross_entropy_with_logits(logits, targets, weight=weight)
+
+    def loss_inputs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return flatten_ensemble(outputs.float(), targets.float(), axes=2)
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits, targets = outputs.float(), targets.float()

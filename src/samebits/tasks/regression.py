@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from samebits.params.section import Section
 from samebits.signature.number import NumberTarget
 from samebits.signature.signature import Signature
 from samebits.signature.vector import VectorTarget
 from samebits.tasks import Task
 from samebits.tasks.ensemble import flatten_ensemble
+from samebits.tasks.own_section import TakesOwnLoss, TakesOwnMetrics
 
 TARGET = ("number", "vector")
 
 
-class Settings(Section):
+class Settings(TakesOwnLoss, TakesOwnMetrics):
     """The `task` section for `name: regression`.
 
     Attributes:
         loss: `mse` (the squared error), `mae` (the absolute one) or `huber` (squared up to `delta`, absolute beyond).
         delta: where huber turns, in standard deviations of the target.
     """
+
+    of_the_loss: ClassVar[tuple[str, ...]] = ("loss", "delta")
 
     name: Literal["regression"]
     loss: Literal["mse", "mae", "huber"] = "mse"
@@ -48,8 +50,10 @@ class Regression(Task):
     std: float
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        outputs, targets = flatten_ensemble(outputs.float(), self._standardised(targets), axes=1)
-        return _losses(self.settings, outputs, targets).mean()
+        return _losses(self.settings, *self.loss_inputs(outputs, targets)).mean()
+
+    def loss_inputs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return flatten_ensemble(outputs.float(), self._standardised(targets), axes=1)
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         outputs, standardised = outputs.float().flatten(), self._standardised(targets)
@@ -81,8 +85,10 @@ class VectorRegression(Task):
     std: tuple[float, ...]
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        outputs, targets = flatten_ensemble(outputs.float(), self._standardised(targets), axes=2)
-        return _losses(self.settings, outputs, targets).mean()
+        return _losses(self.settings, *self.loss_inputs(outputs, targets)).mean()
+
+    def loss_inputs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return flatten_ensemble(outputs.float(), self._standardised(targets), axes=2)
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         outputs, standardised = outputs.float(), self._standardised(targets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -27,6 +27,8 @@ class Settings(ClassWeights):
         dice: weight of the Dice loss (Milletari et al., 2016): 1 - 2 |both| / (|true| + |predicted|) of each class of
             an image, in probabilities. It weighs small and large classes of an image alike.
     """
+
+    of_the_loss: ClassVar[tuple[str, ...]] = ("class_weights", "cross_entropy", "dice")
 
     name: Literal["segmentation"]
     cross_entropy: float = Field(default=1.0, ge=0.0)
@@ -59,6 +61,9 @@ class Segmentation:
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         # A batch in which no pixel counts has a loss of 0.
         return self._total(outputs, targets, self.weights) / max(1, self.count(targets))
+
+    def loss_inputs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return outputs.float(), targets.long()
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         found = outputs.argmax(dim=1)

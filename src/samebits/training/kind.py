@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def kind_lines(workspace: Path, kind: Mapping[str, str], why_not: str | None, *,
     made = _kind_of_lock(workspace)
     # The record has more facts than those that bits depend on.
     names = kind.keys() | (made.keys() & {"arithmetic", *KERNEL_VARIABLES}) if made else set()
+    if kind.get("device") == "cpu" == made.get("device") and _release(made) == _release(kind):
+        names -= {"torch"}
     other = {name: made.get(name, "none") for name in sorted(names) if made.get(name) != kind.get(name)}
     if other:
         shown = ", ".join(f"{name} {was}, here {kind.get(name, 'none')}" for name, was in other.items())
@@ -36,6 +39,11 @@ def kind_lines(workspace: Path, kind: Mapping[str, str], why_not: str | None, *,
     elif made:
         lines.append("dvc.lock was made on this kind of hardware: expect its bits")
     return lines
+
+
+def _release(kind: Mapping[str, str]) -> str:
+    """torch's release: PyTorch's own builds compute the same on a CPU (docs/reproducibility.md)."""
+    return re.sub(r"\+(cpu|cu\d+)$", "", kind.get("torch", ""))
 
 
 def _kind_of_lock(workspace: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from samebits.compute.hardware import Precision
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import Split
 from samebits.data.loading.sequential import Batch, sequential
+from samebits.metrics.own import OwnMetric
 from samebits.params.augment import AugmentParams
 from samebits.params.train import ScheduleParams, TrainParams
 from samebits.tasks import DerivesMetrics, Task
@@ -36,6 +37,7 @@ from samebits.training.optim.optimizers import set_learning_rate
 from samebits.training.optim.schedules import lr_multiplier
 from samebits.training.profiler import Profiler
 from samebits.training.resume.state import TrainingState
+from samebits.training.split_answers import SplitAnswers
 
 _VALIDATION_BATCH = 500
 _COUNT = "count"  # beside the sums of the metrics
@@ -83,6 +85,7 @@ class Training:
         mixing: mixup or cutmix of a micro-batch; None is off.
         multiplier: learning rate of a step as a fraction of the peak, from schedule, step and total.
         frozen: layers that stay in eval mode: normalisation whose statistics do not move.
+        own_metrics: of the user's own, beside those of the task, on the validation split.
     """
 
     task: Task
@@ -100,6 +103,7 @@ class Training:
     mixing: AugmentParams | None = None
     frozen: tuple[nn.Module, ...] = ()
     multiplier: Callable[[ScheduleParams, int, int], float] = lr_multiplier
+    own_metrics: tuple[OwnMetric, ...] = ()
 
     @property
     def total_steps(self) -> int:
@@ -188,7 +192,7 @@ class Training:
                 inputs, wanted = self._inputs(samples[index]), targets[index]
                 if self.mixing is not None:
                     inputs, wanted = mix(inputs, wanted, len(self.validation.info.classes), self.mixing)
-                with self._autocast():
+                with self.autocast():
                     outputs = forward(inputs)
                     loss = self.task.loss(outputs, wanted)
                 loss = loss * (self.task.count(targets[index]) / counted)
@@ -230,7 +234,8 @@ class Training:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return inputs
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """The precision of forward pass and loss."""
         dtype = self.precision.dtype
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
@@ -277,14 +282,17 @@ class Training:
         if count < group.size:
             group = ProcessGroup()  # too few batches to divide
         rows: dict[int, dict[str, torch.Tensor]] = {}
+        answers = SplitAnswers(self.validation) if self.own_metrics else None
         for number, batch in enumerate(sequential(self.validation, size)):
             if number % group.size != group.rank:
                 continue
-            with self._autocast():
+            with self.autocast():
                 outputs = model(self._inputs(batch.inputs.to(self.device)))
             targets = batch.targets.to(self.device)
             counted = torch.tensor(self.task.count(targets), device=self.device)
             rows[number] = {_COUNT: counted, **self.task.metric_sums(outputs, targets)}
+            if answers is not None:
+                answers.add(self.task.postprocess(outputs), batch.indices)
         names = sorted(next(iter(rows.values()), {}))
         sums = torch.zeros(count, len(names), dtype=torch.float64, device=self.device)
         for number, row in rows.items():
@@ -296,7 +304,8 @@ class Training:
         whole = max(1.0, values.pop(_COUNT))
         means = {name: value / whole for name, value in values.items()}
         derived = self.task.derived_metrics(means) if isinstance(self.task, DerivesMetrics) else {}
-        return {name: value for name, value in means.items() if not name.startswith("_")} | derived
+        own = answers.judged_by(self.own_metrics, group, self.device) if answers is not None else {}
+        return {name: value for name, value in means.items() if not name.startswith("_")} | derived | own
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from samebits.base.decimals import shown
 from samebits.base.errors import listed
 from samebits.base.files import csv_bytes, remove_unfinished, write_bytes, write_json
+from samebits.base.own_code import copy_own_code, names_own_code
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_files, save_checkpoint
 from samebits.checkpoints.tied import named_weights
 from samebits.data.loading.prepared import DatasetInfo
@@ -42,6 +43,9 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     )
     save_checkpoint(context.project.checkpoint, weights, config)
     copy_files(context.project.prepared, context.project.checkpoint, info.signature)
+    augment = training.batches.augment
+    named = [config.task, config.model, augment.model_dump() if augment else {}]
+    copy_own_code(context.project.workspace if names_own_code(named) else None, context.project.checkpoint)
 
     rows = _merged(state.curve)
     write_bytes(reports / "curves.csv", _csv(rows))

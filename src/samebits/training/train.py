@@ -18,6 +18,7 @@ from samebits.compute.hardware import hardware_kind, pick_device, resolve_precis
 from samebits.compute.portable import set_portable
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
+from samebits.metrics.own import own_metrics
 from samebits.models import build_model, pretraining_notes, tokens_read
 from samebits.params.augment import AugmentParams
 from samebits.params.choices import MODELS
@@ -28,7 +29,8 @@ from samebits.pipeline.code import code_digest
 from samebits.pipeline.context import StageContext
 from samebits.pipeline.fingerprint import digest
 from samebits.preprocess import build_preprocess
-from samebits.tasks import build_task
+from samebits.tasks import build_training_task
+from samebits.tasks.own_section import TakesOwnMetrics
 from samebits.training.batch_norm import require_enough_for_batch_norm
 from samebits.training.commitment.states import AuditStates, publish, require_repeatable
 from samebits.training.kind import kind_lines
@@ -37,6 +39,7 @@ from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.mixup import require_mixable
 from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
+from samebits.training.own_fit import require_own_fit
 from samebits.training.plan import FROM_SCRATCH, Plan
 from samebits.training.pretrained.find import find_weights, is_torchs_own
 from samebits.training.pretrained.load import load_pretrained, read_weights
@@ -238,7 +241,7 @@ def build_training(
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
     )
     training = Training(
-        task=build_task(plan.task, info.signature, info.class_counts.get("train", ())),
+        task=build_training_task(plan.task, info.signature, info.class_counts.get("train", ())),
         settings=settings,
         seed=plan.seed,
         device=plan.device,
@@ -260,7 +263,9 @@ def build_training(
         group=group or ProcessGroup(),
         mixing=plan.augment if plan.augment.mixup or plan.augment.cutmix else None,
         frozen=transfer.frozen,
+        own_metrics=own_metrics(plan.task.own_metrics) if isinstance(plan.task, TakesOwnMetrics) else (),
     )
+    require_own_fit(training)
     require_enough_for_batch_norm(training)
     return training
 

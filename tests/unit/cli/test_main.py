@@ -281,6 +281,21 @@ def test_starting_imports_no_heavy_library() -> None:
     assert result.stdout == "[]\n", result.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        (["runs", "status"], ["torch", "mlflow", "numpy", "pandas", "pydantic", "dvc"]),
+        (["summary"], ["torch", "mlflow", "pandas", "pyarrow", "optuna"]),
+        (["runs", "check"], ["torch", "mlflow", "numpy", "pydantic"]),
+    ],
+)
+def test_commands_that_only_look_import_no_heavy_library(project: Path, command: list[str], heavy: list[str]) -> None:
+    code = f"import sys; sys.path.insert(0, {str(SRC)!r}); from samebits.cli.main import main; main({command!r}); "
+    code += f"print('imported', sorted(set({heavy!r}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=60)
+    assert result.stdout.endswith("imported []\n"), result.stderr
+
+
 def test_every_command_has_a_function() -> None:
     for argv in (["use", "x"], ["ui"], ["runs", "sync"], ["summary"], ["fetch", "x"]):
         run = parser().parse_args(argv).run

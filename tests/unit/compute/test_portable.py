@@ -53,6 +53,10 @@ def tensors():
     out = F.conv2d(image, kernel, torch.randn(5), padding=(1, 0), stride=(2, 1))
     out.square().sum().backward()
     made["one small image"] = [out, image.grad, kernel.grad]
+    images, kernel = torch.randn(9, 130, 2, 3, requires_grad=True), torch.randn(140, 130, 3, 3, requires_grad=True)
+    out = F.conv2d(images, kernel, torch.randn(140), padding=1)
+    out.square().sum().backward()
+    made["small images"] = [out, images.grad, kernel.grad]
     s = torch.rand(1000, requires_grad=True)
     (s.sqrt() + s**0.5 + s**3 + s.log()).sum().backward()
     d = torch.rand(9, dtype=torch.float64)

@@ -18,11 +18,11 @@ def test_texts_are_computed_by_length_and_answered_in_order(tmp_path: Path) -> N
     split = open_split(make_text_context(tmp_path).project.prepared, "train", in_memory=True)
     lengths: list[int] = []
 
-    def outputs(tokens: Tensor) -> Tensor:
+    def outputs(tokens: Tensor) -> np.ndarray:
         lengths.append(tokens.shape[1])
-        return (tokens != split.info.signature.tokens.pad).sum(dim=1, keepdim=True).double()
+        return (tokens != split.info.signature.tokens.pad).sum(dim=1, keepdim=True).double().numpy()
 
-    evaluated: Any = SimpleNamespace(split=split, serving=SimpleNamespace(outputs=outputs), check=lambda: None)
+    evaluated: Any = SimpleNamespace(split=split, outputs=outputs, check=lambda: None)
     found = raw_outputs(cast(EvaluationInputs, evaluated), 10)
     assert np.array_equal(found[:, 0], split.lengths())
     assert lengths == sorted(lengths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,33 +12,44 @@ import torch
 
 from samebits.checkpoints.serving import build_serving
 from samebits.export import onnx, torch_export
-from samebits.models import bert, build_model
+from samebits.models import bert, build_model, text_conv
 from samebits.params.section import Section
 from samebits.signature.classes import ClassTarget
 from samebits.signature.signature import Signature
+from samebits.signature.tags import TagsTarget
 from samebits.signature.tokens import TokenInputs
-from samebits.tasks import build_task
-from samebits.tasks.classification import Settings
+from samebits.tasks import build_task, classification, token_classification
 
 BERT = bert.Settings(name="bert", layers=1, width=16, heads=2, hidden=32, positions=24)
+CONV = text_conv.Settings(name="text_conv", width=16, layers=2)
 WIDE = BERT.model_copy(update={"reads": 5, "words": True})
 LONGER = BERT.model_copy(update={"reads": 30})
 """More than the texts have, and more than the positions serve."""
 
 
+CLASSES = (ClassTarget(classes=["a", "b", "c"]), classification.Settings(name="classification"))
+TAGS = (TagsTarget(classes=["O", "B-X", "I-X"], length=12), token_classification.Settings(name="token_classification"))
+
+
 @pytest.mark.parametrize("exporter", [onnx, torch_export])
-@pytest.mark.parametrize("settings", [BERT, WIDE, LONGER])
+@pytest.mark.parametrize(
+    ("settings", "target"), [(BERT, CLASSES), (WIDE, CLASSES), (LONGER, CLASSES), (BERT, TAGS), (CONV, TAGS)]
+)
 def test_texts_of_every_length(
-    settings: Section, exporter: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    settings: Section,
+    target: tuple[Any, Section],
+    exporter: ModuleType,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     inputs = TokenInputs(length=12, vocabulary=50, pad=0, tokenizer_sha256="0" * 64)
-    signature = Signature(inputs=inputs, target=ClassTarget(classes=["a", "b", "c"]))
+    signature = Signature(inputs=inputs, target=target[0])
     torch.manual_seed(0)
     network = build_model(settings, signature)
     with torch.no_grad():
         for each in network.parameters():
             each.add_(0.1 * torch.randn(each.shape))
-    serving = build_serving(network, build_task(Settings(name="classification"), signature), signature)
+    serving = build_serving(network, build_task(target[1], signature), signature)
     tokens = torch.randint(1, 50, (3, 12), dtype=torch.int32)
     tokens[0, 2:], tokens[1, 9:] = 0, 0
     path = tmp_path / exporter.FILE

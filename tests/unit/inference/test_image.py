@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+import samebits
 from samebits.base.errors import UserError
 from samebits.inference.image import classify, describe, load_image, predict
 
@@ -56,6 +57,19 @@ def left_bright(size: int = 16) -> np.ndarray:
     pixels = np.zeros((size, size), dtype=np.uint8)
     pixels[:, : size // 2] = 200
     return pixels
+
+
+def test_a_model_is_a_function_of_images(model: Path, tmp_path: Path) -> None:
+    pixels = left_bright()
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    told = classify([tmp_path / "a.png"], model=model)[0]
+    ask = samebits.load(model)
+    for given in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(pixels), pixels, pixels[None]):
+        assert ask(given).top() == told.classes
+    assert ask([pixels, pixels])[1].label == told.classes[0][0]
+    for wrong, why in ((tmp_path / "b.png", "does not exist"), (np.zeros((2, 3, 4, 5)), "shape"), (None, "no image")):
+        with pytest.raises(UserError, match=why):
+            ask(wrong)
 
 
 def test_classes_come_by_probability_with_their_labels(model: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import samebits
 from samebits.base.errors import UserError
 from samebits.cli.main import main
 from samebits.data.loading.prepared import open_split
@@ -50,6 +51,17 @@ def ask(context: Any, text: str | bytes, folder: Path) -> TablePrediction:
 
 def numbers(prediction: TablePrediction) -> list[float]:
     return [float(row[0]) for row in prediction.rows]
+
+
+def test_a_model_is_a_function_of_rows(context: Any, classes: Any, tmp_path: Path) -> None:
+    row = dict(zip(HEADER.split(","), ROW.split(","), strict=True)) | {"price": "300"}
+    for made in (context, classes):
+        told = ask(made, f"{','.join(row)}\n{','.join(row.values())}\n", tmp_path).rows[0][0]
+        for path in (made.project.checkpoint, made.project.exported / "model.onnx"):
+            answer = samebits.load(path)(row | {"unused": 1})
+            assert told == (answer.label if answer.label is not None else f"{answer.values.item():.7g}")
+            with pytest.raises(UserError, match="the row lacks 1 of"):
+                samebits.load(path)({name: value for name, value in row.items() if name != "sold"})
 
 
 def test_answers_are_the_checkpoints(context: Any, tmp_path: Path) -> None:

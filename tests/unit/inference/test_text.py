@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+import samebits
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_files, load_checkpoint, save_checkpoint
@@ -103,6 +104,19 @@ def test_the_folder_alone_is_enough_and_torch_is_not_needed(project: Project, tm
     )
     assert done.returncode == 0, done.stderr
     assert [line.split(": ")[1].split()[0] for line in done.stdout.splitlines()] == ["dog", "cat"]
+
+
+def test_a_model_is_a_function_of_texts(project: Project) -> None:
+    texts = ["the dog", "a cat and a dog"]
+    shown = [each.shown for each in predict_texts(project.exported / "model.onnx", texts=texts)]
+    for path in (project.checkpoint, project.exported / "model.onnx"):
+        model = samebits.load(path)
+        assert [str(answer) for answer in model(texts)] == shown
+        assert model("the dog").label == "dog"
+        assert sum(model("the dog").probabilities.values()) == pytest.approx(1.0)
+        for wrong in ("", 7, None):
+            with pytest.raises(UserError, match="is no text"):
+                model(wrong)
 
 
 def test_answers_are_those_of_the_checkpoint(project: Project) -> None:

@@ -12,6 +12,7 @@ import pytest
 from samebits.evaluation.evaluate import evaluate
 from samebits.metrics.classification import METRICS, Predictions
 from samebits.metrics.metric import Metric, four_decimals, per_sample
+from samebits.metrics.own import TAKEN
 from samebits.metrics.registry import directions, every_metric, headlines
 from samebits.model_registry.gate import pick_metric
 from samebits.params.evaluate import EvaluateParams
@@ -47,6 +48,12 @@ def test_one_entry_adds_a_metric_everywhere(tiny_context: Any) -> None:
     assert directions()["brier_score"] == "lower"
     assert pick_metric(found["test"], "brier_score") == "brier_score"
     assert "**test/brier_score**" in describe({}, {"test/brier_score": value}, {}, "run")
+
+
+def test_names_of_ours_are_taken() -> None:
+    ours = {metric.name for metric in every_metric()}
+    assert {name for name in ours if "{" not in name} == TAKEN
+    assert {name for name in ours if "{" in name} == {"top_{p.top_k}_accuracy"}
 
 
 def test_what_decides_by_default() -> None:

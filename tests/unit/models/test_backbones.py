@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from samebits.base.boundary import as_user_error
 from samebits.base.errors import UserError
 from samebits.models import build_model, pretraining_notes, settled_settings, timm, torchvision
 from samebits.models.layers import backbone
@@ -219,9 +220,12 @@ def test_without_timm_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyP
     import sys
 
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(UserError, match="needs the package timm") as caught:
+    with pytest.raises(ModuleNotFoundError) as caught:
         build_model(vit(), images((3, 32, 32), 2))
-    assert "pip install -e '.[timm]'" in caught.value.fix
+    explained = as_user_error(caught.value, [])
+    assert explained is not None
+    assert "needs the package timm" in explained.problem
+    assert "pip install timm" in explained.fix.replace("'", "")
 
 
 @NEEDS_TIMM

@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from samebits.base.errors import UserError
-from samebits.models import bert, build_model, embedding_bag
+from samebits.models import bert, build_model, embedding_bag, text_conv
 from samebits.params.section import Section
 from samebits.params.transfer import TransferParams
 from samebits.signature.classes import ClassTarget
 from samebits.signature.signature import Signature
+from samebits.signature.tags import TagsTarget
 from samebits.signature.tokens import TokenInputs
 from samebits.training.pretrained.load import load_pretrained
 
@@ -20,6 +21,7 @@ torch.set_num_threads(1)
 BERT = bert.Settings(name="bert", layers=2, width=16, heads=2, hidden=32, positions=24)
 WIDE = BERT.model_copy(update={"reads": 4, "words": True})
 BAG = embedding_bag.Settings(name="embedding_bag", width=8, ngrams=3, buckets=64, dropout=0.5)
+CONV = text_conv.Settings(name="text_conv", width=8, layers=2, kernel=3)
 
 
 def signature(length: int = 12, pad: int | None = 0) -> Signature:
@@ -32,7 +34,7 @@ def model(settings: Section) -> nn.Module:
     return build_model(settings, signature()).eval()
 
 
-@pytest.mark.parametrize("settings", [BERT, BERT.model_copy(update={"pooling": "cls"}), WIDE, BAG])
+@pytest.mark.parametrize("settings", [BERT, BERT.model_copy(update={"pooling": "cls"}), WIDE, BAG, CONV])
 def test_padding_changes_nothing(settings: Section) -> None:
     network = model(settings)
     short = torch.tensor([[7, 8, 9], [7, 0, 0]])
@@ -42,7 +44,21 @@ def test_padding_changes_nothing(settings: Section) -> None:
     assert network(padded).shape == (2, 3)
 
 
-@pytest.mark.parametrize("settings", [BERT, WIDE, BAG])
+@pytest.mark.parametrize("settings", [BERT, CONV])
+def test_each_token_has_outputs_that_no_padding_changes(settings: Section) -> None:
+    tagged = signature().model_copy(update={"target": TagsTarget(classes=["O", "X"], length=12)})
+    torch.manual_seed(0)
+    network = build_model(settings, tagged).eval()
+    short = torch.tensor([[7, 8, 9], [7, 0, 0]])
+    padded = nn.functional.pad(short, (0, 9))
+    assert network(padded).shape == (2, 12, 2)
+    torch.testing.assert_close(network(short)[0], network(padded)[0, :3])
+    torch.testing.assert_close(network(short[1:, :1])[0, 0], network(padded)[1, 0])
+    # A neighbour matters.
+    assert not torch.allclose(network(short)[0, 0], network(torch.tensor([[7, 5, 9]]))[0, 0])
+
+
+@pytest.mark.parametrize("settings", [BERT, WIDE, BAG, CONV])
 def test_a_text_without_tokens_has_an_answer(settings: Section) -> None:
     network = model(settings).train()
     assert torch.isfinite(network(torch.zeros(2, 5, dtype=torch.int64))).all()

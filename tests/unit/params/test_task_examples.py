@@ -1,4 +1,4 @@
-"""The settings that docs/tasks.md shows are settings of params.yaml."""
+"""The settings that docs/tasks.md and docs/own_code.md show are settings of params.yaml."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from samebits.signature.signature import TARGETS
 from tests.helpers.workspace import ROOT
 
 PAGE = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+OWN_CODE = (ROOT / "docs" / "own_code.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE + OWN_CODE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_an_example_is_valid(block: str) -> None:
     values = read_yaml(ROOT / "params.yaml")
+    values["task"]["label_smoothing"] = 0.0
     merge(values, YAML(typ="safe").load(block))
     parse_params(values)
 

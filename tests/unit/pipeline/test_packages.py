@@ -97,6 +97,18 @@ def test_another_release_stops_the_stages_that_use_it_and_no_other(
     assert [each.name for each in differences(workspace)] == ["torch"]
 
 
+def test_a_package_of_an_extra_that_is_not_there_comes_by_its_release(
+    workspace: Path, install: Callable[..., None]
+) -> None:
+    install("transformers", None)
+    with pytest.raises(UserError) as raised:
+        require_packages(workspace, "train")
+    assert raised.value.problem == "transformers is not installed (packages.yaml: 5.1)"
+    assert raised.value.fix.endswith("-m pip install transformers==5.1")
+    write_packages(workspace, lambda _: None)
+    assert stage_packages(workspace, "train")["transformers"] == "5.1", "its entry stays"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -17,6 +17,8 @@ from samebits.base.errors import UserError
 from samebits.starting import rows
 from samebits.starting.found import Proposal
 from tests.helpers.pictures import encoded, picture, saved, values
+from tests.helpers.tagged_files import columns, json_lines
+from tests.helpers.tagged_files import sentence as tagged_sentence
 
 Choose = Callable[..., Proposal]
 WORDS = ("film", "story", "music", "people", "that", "liked", "others", "home", "early", "a", "the", "went")
@@ -284,3 +286,32 @@ def test_y_is_the_target_unless_another_says_so(raw: Path, chosen: Choose) -> No
     assert chosen("points.csv").values["data.table.target"] == "label"
     write_csv(raw / "points.csv", "x,y,town", lines)
     assert chosen("points.csv").values["data.table.target"] == "y"
+
+
+@pytest.mark.parametrize("name", ["names.conll", "names.txt", "names.tsv", "names.jsonl"])
+def test_words_with_tags(name: str, raw: Path, chosen: Choose) -> None:
+    sentences = [tagged_sentence(seed) for seed in range(80)]
+    text = json_lines(sentences) if name.endswith("jsonl") else columns(sentences)
+    (raw / name).write_text(text.replace(" ", "\t") if name.endswith("tsv") else text)
+    found = chosen(name)
+    assert found.recipe == "token_classification"
+    assert found.values["data.format"] == "tagged_text"
+    assert found.values["data.text.length"] == 64
+    assert found.why["task.name"] == "entities: LOC, PER"
+    assert "80 texts are few" in found.warnings[0]
+
+
+def test_a_folder_of_words_with_tags(raw: Path, chosen: Choose) -> None:
+    (raw / "names").mkdir()
+    for part in ("train", "dev", "test"):
+        (raw / "names" / f"{part}.txt").write_text(columns([tagged_sentence(seed) for seed in range(80)]))
+    assert chosen("names").recipe == "token_classification"
+    with pytest.raises(UserError, match="each word has a tag"):
+        chosen("names", target="x")
+
+
+def test_other_tables_and_texts_are_no_words_with_tags(raw: Path, chosen: Choose) -> None:
+    (raw / "houses.tsv").write_text("\n".join(["id,size,town,price", *houses()]).replace(",", "\t"))
+    assert chosen("houses.tsv").values["data.format"] == "table"
+    (raw / "book.txt").write_text("\n\n".join(sentence(k, 30) for k in range(2000)))
+    assert chosen("book.txt").values["data.format"] == "running_text"

@@ -185,7 +185,7 @@ def test_settings_that_leave_no_loss() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"model": {"name": "mlp", "hidden": [8]}}, r"the model gives \[16, 3\] for masks"),
+        ({"model": {"name": "mlp", "hidden": [8]}}, "mlp has no features at sizes that halve"),
         ({"task": {"name": "classification"}}, r"set task\.name to segmentation"),
         ({"augment": {"mixup": 0.5}}, "are for images of classes"),
     ],

@@ -43,6 +43,17 @@ def test_another_kind_is_named_with_what_differs_and_what_to_do(monkeypatch: pyt
     assert len(lines(made, HERE, "reproducibility: strict", monkeypatch)) == 3
 
 
+def test_pytorchs_builds_of_a_release_are_one_kind_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = HERE | {"torch": "2.14.1+cu130"}
+    why = "reproducibility: strict"
+    assert "on this kind" in lines(made, HERE | {"torch": "2.14.1+cpu"}, why, monkeypatch)[1]
+    assert "on this kind" in lines(made, HERE | {"torch": "2.14.1"}, why, monkeypatch)[1]
+    assert "torch 2.14.1+cu130, here 2.15.0+cpu" in lines(made, HERE | {"torch": "2.15.0+cpu"}, why, monkeypatch)[1]
+    assert "here 2.14.1+gitab12" in lines(made, HERE | {"torch": "2.14.1+gitab12"}, why, monkeypatch)[1]
+    gpu = {"device": "cuda"}
+    assert "here 2.14.1+cu126" in lines(made | gpu, HERE | gpu | {"torch": "2.14.1+cu126"}, why, monkeypatch)[1]
+
+
 def test_portable_bits_are_not_those_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     said = lines(PORTABLE | FACTS, HERE | {"device": "cuda"}, "device cuda", monkeypatch)
     assert "arithmetic x86-64-v3, here none" in said[1]

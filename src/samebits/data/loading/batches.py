@@ -14,6 +14,7 @@ from typing import Literal
 
 from samebits.data.loading.augment import Floats, apply, apply_to_masks, draw
 from samebits.data.loading.order import Int64, bucketed, epoch_order, steps_in_epoch
+from samebits.data.loading.own_augment import OwnAugmentation
 from samebits.data.loading.prepared import Split
 from samebits.data.loading.sequential import Batch
 from samebits.data.loading.tensors import as_tensor
@@ -30,7 +31,7 @@ class Batches:
         split: what to draw from.
         batch_size: samples per step; an epoch's last partial batch is dropped.
         seed: of the order and the augmentation.
-        augment: random changes of images, or None; other samples are left as they are.
+        augment: random changes of images, or None; other samples are changed by `augment.own` alone.
         shuffle: see `samebits.data.loading.order.epoch_order`.
         window: shards a window, for `window`.
         bucket: batches a window within which samples are sorted by length (`bucketed`); None: no sorting.
@@ -54,6 +55,7 @@ class Batches:
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment
+        self.own = OwnAugmentation(augment.own, split.info.signature, seed) if augment and augment.own else None
         self.shuffle = shuffle
         self.window = window
         self.bucket = bucket
@@ -79,6 +81,8 @@ class Batches:
             inputs = apply(inputs, chance, self.augment, fill=kind.fill)
             if target.moves:
                 targets = apply_to_masks(targets, chance, self.augment)
+        if self.own is not None:
+            inputs, targets = self.own(inputs, targets, indices, step // self.steps_per_epoch)
         return Batch(as_tensor(inputs), as_tensor(targets), indices)
 
     def stream(self, start: int, stop: int, workers: int = 1) -> Generator[Batch]:

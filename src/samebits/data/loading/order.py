@@ -38,6 +38,7 @@ class Stream(IntEnum):
     SHARDS = 2
     AUGMENT = 3
     BATCHES = 4
+    OWN_AUGMENT = 5
 
 
 def philox4x32(counter: UInt64, key: tuple[int, int]) -> UInt64:

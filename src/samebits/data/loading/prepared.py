@@ -141,7 +141,8 @@ class Split:
         rows = self.rows(indices)
         if self.targets is None:
             return self.info.signature.target.from_rows(rows)
-        return self.info.signature.inputs.used(rows), self.targets[indices]
+        inputs = self.info.signature.inputs.used(rows)
+        return inputs, self.info.signature.target.used(self.targets[indices], inputs)
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Unpadded length of each text in tokens; 1 for other inputs: int64 [n]."""

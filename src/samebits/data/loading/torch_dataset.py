@@ -9,6 +9,7 @@ order comes from a sampler that knows (seed, epoch), the augmentation from (seed
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from samebits.data.loading.augment import apply, apply_to_masks, draw
 from samebits.data.loading.order import epoch_order, steps_in_epoch
+from samebits.data.loading.own_augment import OwnAugmentation
 from samebits.data.loading.prepared import Split, SplitName, open_split, read_info
 from samebits.data.loading.tensors import as_tensor
 from samebits.params.augment import AugmentParams
@@ -136,6 +138,15 @@ class _AugmentedBatches(PreparedDataset):
         self.epoch = epoch
         self.augment = augment
 
+    @functools.cached_property
+    def own(self) -> OwnAugmentation | None:
+        """Loaded by each worker process for itself."""
+        own = self.augment.own if self.augment is not None else None
+        return OwnAugmentation(own, self.samples.info.signature, self.seed) if own else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in super().__getstate__().items() if key != "own"}
+
     def __getitems__(self, indices: list[int]) -> Item:
         rows = np.array(indices, dtype=np.int64)
         inputs, targets = self.samples.samples(rows)
@@ -145,6 +156,8 @@ class _AugmentedBatches(PreparedDataset):
             inputs = apply(inputs, chance, self.augment, fill=kind.fill)
             if target.moves:
                 targets = apply_to_masks(targets, chance, self.augment)
+        if self.own is not None:
+            inputs, targets = self.own(inputs, targets, rows, self.epoch)
         return as_tensor(inputs), as_tensor(targets)
 
 

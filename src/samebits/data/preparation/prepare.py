@@ -33,6 +33,7 @@ from samebits.data.readers.labels import differ_in_case
 from samebits.data.readers.own_files import OwnFiles
 from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, others_line, read_source
 from samebits.params.data import DataParams
+from samebits.signature.signature import TARGETS
 
 if TYPE_CHECKING:
     from samebits.base.paths import Project
@@ -224,7 +225,8 @@ def split_and_encode(
         fixes=raw.split_fixes,
     )
     splits = {name: kept[rows] for name, rows in of_kept.items()}
-    check_splits(splits, raw.class_counts, raw.classes, settings, raw.given, stratifies=raw.labels is not None)
+    needed = raw.classes if TARGETS[raw.target_kind].needs_all_classes else ()
+    check_splits(splits, raw.class_counts, needed, settings, raw.given, stratifies=raw.labels is not None)
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
     if most is not None:
         splits = {

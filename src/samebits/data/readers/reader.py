@@ -30,20 +30,24 @@ SOURCES: dict[str, str] = {
     "cifar": "samebits.data.readers.image.cifar",
     "idx": "samebits.data.readers.image.idx",
     "image_csv": "samebits.data.readers.image.csv_list",
+    "image_cutouts": "samebits.data.readers.image.cutouts",
     "image_folder": "samebits.data.readers.image.folder",
+    "image_keywords": "samebits.data.readers.image.keywords",
     "image_masks": "samebits.data.readers.image.masks",
     "mail": "samebits.data.readers.text.mail",
     "own": "samebits.data.readers.own.own",
     "paragraphs": "samebits.data.readers.text.paragraphs",
+    "passages": "samebits.data.readers.text.passages",
     "running_text": "samebits.data.readers.text.running_text",
     "table": "samebits.data.readers.table.table",
+    "tagged_text": "samebits.data.readers.text.tagged",
     "text_csv": "samebits.data.readers.text.csv_file",
     "text_folder": "samebits.data.readers.text.folder",
     "text_jsonl": "samebits.data.readers.text.jsonl",
 }
 """Format -> module of its reader."""
 
-_WITH_COLUMNS = {"image_csv", "table", "text_csv", "text_jsonl"}
+_WITH_COLUMNS = {"image_csv", "table", "tagged_text", "text_csv", "text_jsonl"}
 
 
 @dataclass(frozen=True)

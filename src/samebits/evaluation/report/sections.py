@@ -11,12 +11,27 @@ from samebits.signature.kind import Preview
 
 
 @dataclass(frozen=True)
+class Word:
+    """A word of a text.
+
+    Attributes:
+        mark: `right` or `wrong`, which have colours; else empty.
+        below: in small letters.
+    """
+
+    text: str
+    mark: str = ""
+    below: str = ""
+
+
+@dataclass(frozen=True)
 class Cell:
-    """A cell that is no text: a bar of so many percent, or a picture."""
+    """A cell that is no plain text: a bar of so many percent, a picture, or words one by one."""
 
     bar: str | None = None
     image: str = ""
     alt: str = ""
+    words: Sequence[Word] = ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from samebits.base.errors import UserError
 from samebits.models.layers.attention import attend
 from samebits.models.layers.bag_of_words import BagOfWords
 from samebits.models.layers.dropout import Dropout, replace_dropout
@@ -53,7 +54,7 @@ def over_keys(used: Tensor) -> Tensor:
 
 
 class TextEncoder(nn.Module):
-    """Tokens [N, L], int64 -> outputs [N, K].
+    """Tokens [N, L], int64 -> outputs [N, K], or [N, L, K] of each token.
 
     Args:
         encoder: gives states [N, L, width] for tokens and a mask.
@@ -62,6 +63,7 @@ class TextEncoder(nn.Module):
         initial_std: of the head's weights.
         reads: the encoder reads so many tokens, the first; None: all.
         words: whether a linear model of the words of the whole text is added.
+        per_token: whether each token has outputs of its own; then none is pooled.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class TextEncoder(nn.Module):
         pooling: Literal["mean", "cls"],
         reads: int | None,
         words: bool,
+        per_token: bool = False,
     ) -> None:
         super().__init__()
         self.pad = pad
         self.pooling = pooling
         self.reads = reads
+        self.per_token = per_token
         self.masks = masks
         self.encoder = encoder
         replace_dropout(self.encoder)
@@ -97,18 +101,27 @@ class TextEncoder(nn.Module):
         tokens = tokens if self.reads is None else first_tokens(tokens, self.reads, self.pad)
         used = used_tokens(tokens, self.pad)
         states = self.encoder(input_ids=tokens, attention_mask=self.masks(used)).last_hidden_state
+        if self.per_token:
+            of_tokens: Tensor = self.head(self.dropout(states))
+            return of_tokens
         pooled = mean_of_tokens(states, used) if self.pooling == "mean" else states[:, 0]
         outputs: Tensor = self.head(self.dropout(pooled))
         return outputs if self.words is None else outputs.float() + self.words(whole)
 
 
-def tokens_of_encoder(reads: int | None, signature: Signature) -> int:
+def tokens_of_encoder(reads: int | None, signature: Signature, *, words: bool = False) -> int:
     """Tokens of a text that an encoder reads, the first ones.
 
     Raises:
-        UserError: for other data.
+        UserError: for other data; for a setting that makes one answer of a whole text, where each word has its own.
     """
     length = signature.tokens.length
+    if signature.target.per_position and (words or (reads or length) < length):
+        key, value = ("words", "true") if words else ("reads", str(reads))
+        raise UserError(
+            f"model.{key} is {value}, which is for one answer for a whole text; these data want one for each word",
+            f"set model.{key}: {'false' if words else 'null'}",
+        )
     return length if reads is None else min(reads, length)
 
 

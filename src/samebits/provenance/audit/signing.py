@@ -9,10 +9,8 @@ import base64
 import contextlib
 import getpass
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 from samebits.base.errors import UserError, listed
 from samebits.base.files import sha256_file
@@ -39,10 +37,12 @@ def sign(folder: Path, key: Path, signature: Path) -> str:
         the Merkle root that is signed among the rest.
 
     Raises:
-        UserError: without a record, a key or the library, or if git has the key.
+        UserError: without a record or a key, or if git has the key.
+        ModuleNotFoundError: without the library; the command names the extra (samebits.base.extras).
     """
+    import model_signing as library
+
     record = read_record(folder)
-    library = _library()
     text = _read(key, "private key")
     if git(key.resolve().parent, "ls-files", "--", key.name, check=False):
         raise UserError(
@@ -65,9 +65,11 @@ def check_signature(folder: Path, key: Path, signature: Path) -> None:
         key: public, PEM.
 
     Raises:
-        UserError: naming what does not fit: signature, key or file; or without the library.
+        UserError: naming what does not fit: signature, key or file.
+        ModuleNotFoundError: without the library; the command names the extra (samebits.base.extras).
     """
-    library = _library()
+    import model_signing as library
+
     _read(key, "public key")
     text = _read(signature, "signature")
     with _explained(f"{key} is no public key of an elliptic curve in PEM", _KEYS):
@@ -107,15 +109,3 @@ def _explained(problem: str, fix: str) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{problem}: {reason}", fix) from None
-
-
-def _library() -> ModuleType:
-    try:
-        import model_signing
-    except ImportError as error:
-        raise UserError(
-            f"signatures need the package model-signing, which cannot be imported: {error}",
-            f"{sys.executable} -m pip install -e '.[sign]'",
-        ) from None
-    library: ModuleType = model_signing
-    return library

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from samebits.base.errors import UserError, listed
+from samebits.base.extras import pip_install, requirements
 from samebits.base.git import git, head_commit, knows_author
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
@@ -150,7 +151,7 @@ def dvc_and_plugins(project: Project) -> Iterator[Line]:
     for name, extra in missing:
         yield Line(
             "dvc", "error", f"remote {name!r} needs {_PLUGINS[extra]}, which is not installed",
-            f".venv/bin/python -m pip install -e '.[{extra}]'",
+            pip_install(*requirements(extra, _PLUGINS[extra])),
         )  # fmt: skip
     if not missing:
         have = [kind for kind, package in _PLUGINS.items() if _installed(package)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from samebits.base.errors import UserError
+from samebits.base.extras import pip_install, requirements
 from samebits.base.redaction import without_secrets
 from samebits.sharing.remote.captured_logs import captured_logs
 from samebits.sharing.remote.credentials import is_session
@@ -335,7 +336,7 @@ def _cannot_open(error: Exception, name: str, scheme: str) -> UserError:
         extra = EXTRAS.get(scheme, scheme)
         return UserError(
             f"remote {name!r} is of kind {scheme}, and DVC's plugin for it is not installed",
-            f".venv/bin/python -m pip install -e '.[{extra}]'",
+            pip_install(*requirements(extra, f"dvc[{extra}]")),
         )
     if "cloud versioned" in str(error):
         return UserError(

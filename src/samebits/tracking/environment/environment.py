@@ -23,7 +23,8 @@ _NOTABLE_FLAGS = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16",
     "amx_tile", "amx_bf16", "amx_int8", "asimd", "asimddp", "bf16", "i8mm", "sve", "sve2",
 )  # fmt: skip
-_SHOWN_PACKAGES = ("torchvision", "numpy", "dvc", "mlflow")
+_SHOWN_PACKAGES = {"torchvision": "torchvision", "numpy": "numpy", "dvc": "dvc", "mlflow": "mlflow-skinny"}
+"""Name in the tags to the package; `mlflow` itself is an extra."""
 
 
 def machine_facts(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -42,8 +43,8 @@ def machine_facts(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     for index, gpu in enumerate(gpus):
         prefix = "env.gpu" if index == 0 else f"env.gpu{index}"
         facts |= {f"{prefix}.{key}": value for key, value in gpu.facts().items()}
-    for package in _SHOWN_PACKAGES:
-        facts[f"env.{package}"] = str(read(partial(metadata.version, package)) or "")
+    for name, package in _SHOWN_PACKAGES.items():
+        facts[f"env.{name}"] = str(read(partial(metadata.version, package)) or "")
     return {key: value for key, value in facts.items() if value}
 
 

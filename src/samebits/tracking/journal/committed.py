@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from samebits.base.errors import UserError
-from samebits.params.read import value_at
+from samebits.base.nested import value_at
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_hashes import listing_md5
 from samebits.tracking.journal.experiments import dvc_experiments

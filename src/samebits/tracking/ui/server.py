@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -42,6 +43,7 @@ def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print
     if target.uri.startswith(("http://", "https://")):
         say(f"MLflow runs at {target.shown}")
         return 0
+    importlib.import_module("flask")  # else the server ends at once; its message would be in a file
     page, options = "0", _TRAINING_PAGES
     if target.local:
         page, view = _open_local(project, target, experiment, say)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from samebits.metrics.registry import headlines
 from samebits.tracking.journal.journal import FROM_OUTPUTS, REPLAYED
 from samebits.tracking.journal.lineage import restore_command
 
 
 def describe(tags: Mapping[str, str], summary: Mapping[str, float], dataset: Mapping[str, Any], run_id: str) -> str:
     """Markdown for MLflow's `mlflow.note.content`. The page shows its first lines, the rest after a click."""
+    from samebits.metrics.registry import headlines  # numpy, which `runs status` has no use for
+
     lines, first = [], headlines()
     shown = {name: value for name, value in sorted(summary.items()) if name.rpartition("/")[2] in first}
     if results := [f"**{name}** {value:.6g}" for name, value in shown.items()]:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
 from samebits.checkpoints.tied import named_weights
+from samebits.models.layers.segmenter import Segmenter
 from samebits.params.transfer import TransferParams
 
 _COUNTER = ".num_batches_tracked"
@@ -84,13 +85,20 @@ def load_pretrained(
     new: set[str] = set()
     if weights is not None:
         adapted = getattr(module, "adapt", dict)(weights)
-        may_differ = getattr(module, "new_layers", None)
-        new, lines = _fill(network, adapted, str(settings.weights), may_differ(network) if may_differ else None)
+        new, lines = _fill(network, adapted, str(settings.weights), _new_layers(network, module))
     frozen = _freeze(network, settings.freeze)
     if settings.freeze:
         kept = [parameter for parameter in network.parameters() if not parameter.requires_grad]
         lines.append(f"transfer: {sum(each.numel() for each in kept):,} parameters in {len(kept)} tensors are frozen")
     return Transfer(_rates(network, settings, module, new), frozen, tuple(lines))
+
+
+def _new_layers(network: nn.Module, module: ModuleType) -> Collection[str] | None:
+    """Layers that may differ from the file's; None: any."""
+    if isinstance(network, Segmenter):
+        return network.new_layers()
+    new_layers = getattr(module, "new_layers", None)
+    return new_layers(network) if new_layers else None
 
 
 def _fill(
@@ -200,6 +208,8 @@ def _layer_rates(
 
 def _depths(network: nn.Module, module: ModuleType) -> dict[str, int | None]:
     """Number of each parameter's layer; empty if the model does not number them."""
+    if isinstance(network, Segmenter):
+        return network.depths()
     if hasattr(module, "depths"):
         return dict(module.depths(network))
     depth: Callable[[str], int | None] | None = getattr(module, "depth", None)

@@ -257,6 +257,24 @@ def test_npm(npm: Callable[[list[Member]], dict[str, Any]], own_cache: Path) -> 
     check(get(card(npm(good_members()))), own_cache)
 
 
+def test_two_packages_with_some_of_the_files_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = sorted(CONTENTS)
+    archives = {f"p{k}": tgz(tmp_path / f"p{k}-1.0.tgz", good_members()[1 + k :: 2]) for k in range(2)}
+    held = {f"p{k}": [name.rpartition("/")[2] for name, _ in good_members()[1 + k :: 2]] for k in range(2)}
+    client(
+        tmp_path / "bin", "npm", f'[ "$1" = view ] || cp {tmp_path}/$(echo "$@" | grep -o "p[01]@").tgz .', monkeypatch
+    )
+    for name, path in archives.items():
+        path.rename(tmp_path / f"{name}@.tgz")
+    places = [
+        npm_place(tmp_path / f"{name}@.tgz") | {"package": name, "version": "1.0", "files": held[name]}
+        for name in archives
+    ]
+    assert sorted(get(card(*places))) == names
+    with pytest.raises(ValueError, match="a place has files that the card does not name: x"):
+        card(places[0] | {"files": ["x"]})
+
+
 def test_members_that_would_escape_do_nothing(
     npm: Callable[[list[Member]], dict[str, Any]], own_cache: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from samebits.base.boundary import as_user_error
 from samebits.base.errors import UserError
 from samebits.base.files import write_json
 from samebits.provenance.audit.signing import check_signature, sign, signature_of
@@ -135,7 +136,10 @@ def test_without_the_library_a_message_names_the_extra(
 ) -> None:
     private, _ = write_keys(tmp_path, "trainer")
     monkeypatch.setitem(sys.modules, "model_signing", None)
-    with pytest.raises(UserError, match="signatures need the package model-signing") as error:
+    with pytest.raises(ModuleNotFoundError) as error:
         sign(checkpoint, private, signature_of(checkpoint))
-    assert "'.[sign]'" in error.value.fix
+    explained = as_user_error(error.value, [])
+    assert explained is not None
+    assert "needs the package model-signing, which cannot be imported" in explained.problem
+    assert "pip install model-signing" in explained.fix.replace("'", "")
     assert not signature_of(checkpoint).exists()

@@ -52,18 +52,27 @@ def read(source: Source) -> RawImages:
     Raises:
         UserError: if there are no class folders, only one, or an empty one.
     """
+    labelled, rejected = labelled_files(source)
+    return gather(source, labelled, rejected, _SPLIT_FIXES, listed_files=False)
+
+
+def labelled_files(source: Source) -> tuple[list[Labelled], list[Rejected]]:
+    """The files in the folders of `data.source`, labelled by these, and those that lie in none.
+
+    Raises:
+        UserError: for an empty folder, or one that the card names and that is not there.
+    """
     root = source.card.root if source.card else ""
     members, folders = list_tree(source.own, source.scratch, root)
     wanted = set(source.card.classes) if source.card and source.card.classes else None
     splits = wanted is None and are_splits(source.settings.source, first_folders(members))
     if wanted is None:
         require_filled(source.settings.source, members, folders, splits=splits)
-    labelled, rejected = _labelled(members, wanted, splits)
-    classes = sorted({each.label for each in labelled})
-    missing = sorted((wanted or set()) - set(classes))
+    labelled, rejected = _by_folder(members, wanted, splits)
+    missing = sorted((wanted or set()) - {each.label for each in labelled})
     if missing:
         raise UserError(f"{source.name} has no folder {', '.join(missing)}", "correct `classes` of its card")
-    return gather(source, labelled, rejected, _SPLIT_FIXES, listed_files=False)
+    return labelled, rejected
 
 
 def gather(
@@ -100,7 +109,7 @@ def gather(
         values, wrong = parse_cells(kind, [each.label for each in labelled])
         reasons = [first or second for first, second in zip(decoded.reasons, wrong, strict=True)]
     usable = [row for row, why in enumerate(reasons) if why is None]
-    other = {row for row, why in enumerate(reasons) if not listed_files and _is_other(labelled[row].member.name, why)}
+    other = {row for row, why in enumerate(reasons) if not listed_files and is_other(labelled[row].member.name, why)}
     unusable = [
         Rejected(labelled[row].member.name, why, other=row in other)
         for row, why in enumerate(reasons)
@@ -177,7 +186,7 @@ def _above(source: Source, labelled: Sequence[Labelled]) -> str:
     )
 
 
-def _is_other(name: str, why: str | None) -> bool:
+def is_other(name: str, why: str | None) -> bool:
     """Whether a file was never meant as an image: it has another ending, and cannot be read as one."""
     return why is not None and bool(PurePosixPath(name).suffix) and not has_image_ending(name)
 
@@ -260,7 +269,7 @@ def _groups(kept: Sequence[Labelled]) -> list[str] | None:
     return groups if groups and len(groups) == len(kept) else None
 
 
-def _labelled(
+def _by_folder(
     members: Sequence[Member], wanted: set[str] | None, splits: bool
 ) -> tuple[list[Labelled], list[Rejected]]:
     labelled: list[Labelled] = []

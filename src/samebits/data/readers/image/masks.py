@@ -56,7 +56,9 @@ class RawMasks(RawImages):
 
 
 @dataclass(frozen=True)
-class _Pair:
+class Pair:
+    """An image and its mask, of one size."""
+
     image: Member
     mask: Member
     split: str | None
@@ -77,7 +79,18 @@ def read(source: Source) -> RawMasks:
     members, _ = list_tree(source.own, source.scratch, source.card.root if source.card else "")
     listing, files = _class_files(shown, members)
     pairs, rejected = _pairs(shown, files)
-    classes = read_classes(listing, shown) if listing else None
+    return read_pairs(source, pairs, rejected, read_classes(listing, shown) if listing else None)
+
+
+def read_pairs(
+    source: Source, pairs: Sequence[Pair], rejected: Sequence[Rejected], classes: MaskClasses | None
+) -> RawMasks:
+    """Images and masks in the model's size; those that cannot be used are set aside, too.
+
+    Raises:
+        UserError: if the images are not as the settings say, or the classes are not known.
+    """
+    shown, rejected = source.settings.source, list(rejected)
     decoded = decode_images(source, [each.image for each in pairs])
     height, width = decoded.pixels.shape[2:]
     masks = np.lib.format.open_memmap(
@@ -121,7 +134,7 @@ def _class_files(shown: str, members: Sequence[Member]) -> tuple[Member | None, 
     return next(iter(listings), None), [each for each in members if each.name not in CLASS_FILES]
 
 
-def _pairs(shown: str, members: Sequence[Member]) -> tuple[list[_Pair], list[Rejected]]:
+def _pairs(shown: str, members: Sequence[Member]) -> tuple[list[Pair], list[Rejected]]:
     """Images and masks of one name, and the files that have no other."""
     files: dict[str, dict[tuple[str, str], list[Member]]] = {folder: defaultdict(list) for folder in FOLDERS}
     rejected: list[Rejected] = []
@@ -144,11 +157,11 @@ def _pairs(shown: str, members: Sequence[Member]) -> tuple[list[_Pair], list[Rej
                 f"{shown} has no file in a folder {folder}",
                 "lay it out as images/NAME.jpg and masks/NAME.png, or with splits train/images/NAME.jpg and so on",
             )
-    pairs: list[_Pair] = []
+    pairs: list[Pair] = []
     for key in sorted(images.keys() | masks.keys()):
         of_image, of_mask = images.get(key, []), masks.get(key, [])
         if len(of_image) == len(of_mask) == 1:
-            pairs.append(_Pair(of_image[0], of_mask[0], key[0] or None))
+            pairs.append(Pair(of_image[0], of_mask[0], key[0] or None))
             continue
         for member in (*of_image, *of_mask):
             rejected.append(
@@ -180,7 +193,7 @@ def _split_folders(members: Sequence[Member]) -> set[str]:
 
 
 def _masks(
-    pairs: Sequence[_Pair], decoded: Decoded, source: Source, classes: MaskClasses | None
+    pairs: Sequence[Pair], decoded: Decoded, source: Source, classes: MaskClasses | None
 ) -> Iterator[npt.NDArray[np.uint8] | str]:
     """Of each pair its mask in the model's size, or why it cannot be used."""
     target, resize = decoded.pixels.shape[:1:-1], source.settings.image.resize

@@ -27,6 +27,7 @@ from samebits.data.readers.targets import parse_cells, target_kind
 from samebits.data.readers.text.tokenizer import PretrainedTokenizer, encode_texts, fit_tokenizer
 from samebits.data.readers.times import no_time, read_times
 from samebits.params.text import TextParams
+from samebits.signature.kind import TargetKind
 from samebits.signature.signature import Signature
 from samebits.signature.tokens import TOKENIZER, TokenInputs
 
@@ -44,6 +45,7 @@ class Item:
         origin: a place that a person can look up.
         text: not cleaned yet.
         label: the class's name; None where it is missing.
+        value: the target as `gather` of its kind takes it, where the reader has read it.
         given, group, time: its split, its group and its time as the source writes them, where it does.
     """
 
@@ -54,6 +56,7 @@ class Item:
     given: str | None = None
     group: str | None = None
     time: str | None = None
+    value: Any = None
 
 
 class TextStore:
@@ -143,6 +146,8 @@ def collect(
     split_fixes: Mapping[str, str] | None = None,
     fix: str = "",
     column: str | None = None,
+    kind: type[TargetKind] | None = None,
+    raw: type[RawTexts] = RawTexts,
 ) -> RawTexts:
     """Clean the texts, set aside those that cannot be used, and name the classes.
 
@@ -152,11 +157,13 @@ def collect(
         split_fixes: as in `Raw`.
         fix: what to do where there is only one class.
         column: that holds the texts, if each is no file.
+        kind: of the targets, where each item has its value; else `data.target_kind` says it.
+        raw: the class of what is returned.
 
     Raises:
         UserError: for a class without a usable text, fewer than two classes, or as many as only free text has.
     """
-    kind = target_kind(source.settings)
+    kind = kind or target_kind(source.settings)
     values: list[Any] = []
     kept: list[Item] = []
     hashes: list[bytes] = []
@@ -167,12 +174,13 @@ def collect(
         for each in found:
             text, reason = ("", each.reason) if isinstance(each, Rejected) else _checked(each, of_class=kind is None)
             if kind is not None and isinstance(each, Item) and not reason:
-                (value,), (wrong,) = parse_cells(kind, [each.label or ""])
+                (value,), (wrong,) = ([each.value], [None]) if each.value else parse_cells(kind, [each.label or ""])
                 reason = wrong or ""
                 if wrong is None:
                     values.append(value)
             if reason or isinstance(each, Rejected):
-                rejected.append(Rejected(each.id, reason, _canonical(each.label)))
+                is_other = isinstance(each, Rejected) and each.other
+                rejected.append(Rejected(each.id, reason, _canonical(each.label), other=is_other))
                 continue
             # The text itself lies in the store.
             given = None if each.given is None else split_of(each.given)
@@ -191,13 +199,13 @@ def collect(
         targets, classes = kind.gather(values)
     chosen = [kept[k] for k in rows.tolist()]
     digests = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, HASH_BYTES)
-    return RawTexts(
+    return raw(
         ids=[item.id for item in chosen],
         origins=[item.origin for item in chosen],
         hashes=digests[rows],
         targets=targets,
         classes=classes,
-        target_kind=source.settings.target_kind if kind else "class",
+        target_kind=kind.model_fields["kind"].default if kind else "class",
         target_name=source.settings.text.label,
         given=_column([item.given for item in chosen]),
         groups=_column([item.group for item in chosen]),

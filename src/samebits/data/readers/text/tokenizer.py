@@ -26,7 +26,7 @@ from samebits.data.readers.text.bpe import train
 from samebits.params.text import TextParams
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer, normalizers
+    from tokenizers import Encoding, Tokenizer, normalizers
 
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]")
 TRAINED = "bpe"
@@ -133,16 +133,21 @@ class EncodedTexts:
             yield f"{self.unknown / total:.0%} of the tokens are unknown to the tokenizer"
 
 
-def fit_tokenizer(settings: TextParams, pretrained: PretrainedTokenizer | None, texts: Texts) -> Fitted:
+def fit_tokenizer(
+    settings: TextParams, pretrained: PretrainedTokenizer | None, texts: Texts, *, of_words: bool = False
+) -> Fitted:
     """Train a tokeniser, or read the given one, and set how it cuts and fills.
 
     Args:
         texts: the training split's.
+        of_words: texts come as lists of words; each is to have the tokens that it has in running text.
 
     Raises:
         UserError: for a file that is no tokeniser, or has no token to fill rows up with.
     """
     tokenizer = train_tokenizer(settings, texts()) if pretrained is None else read_tokenizer(pretrained)
+    if of_words:
+        tokenizer = _with_blanks_before_words(tokenizer)
     _prepend_normalizers(tokenizer, lowercase=pretrained is not None and settings.lowercase)
     pad, pad_token = _pad(tokenizer, pretrained)
     special = tokenizer.num_special_tokens_to_add(False)
@@ -209,20 +214,31 @@ def read_tokenizer(pretrained: PretrainedTokenizer) -> Tokenizer:
         ) from None
 
 
-def encode_texts(fitted: Fitted, count: int, texts: Texts, path: Path, chunk: int) -> EncodedTexts:
+def encode_texts(
+    fitted: Fitted,
+    count: int,
+    texts: Callable[[], Iterator[str] | Iterator[list[str]]],
+    path: Path,
+    chunk: int,
+    seen: Callable[[int, Encoding], None] | None = None,
+) -> EncodedTexts:
     """Texts as rows of tokens in an .npy file, cut to the length and filled up at the end.
 
     Args:
         count: of the texts.
+        texts: each a text; with `seen`, a list of words.
         path: of the file.
         chunk: texts at a time.
+        seen: gets the number of each row and its encoding.
     """
     dtype = np.dtype("<u2" if fitted.vocabulary <= 1 << 16 else "<i4")
     rows = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(count, fitted.length))
     lengths = np.zeros(count, dtype=np.int64)
     stream, at, cut, unknown = texts(), 0, 0, 0
     while batch := list(islice(stream, chunk)):
-        for encoding in fitted.tokenizer.encode_batch(batch):
+        for encoding in fitted.tokenizer.encode_batch(batch, is_pretokenized=seen is not None):
+            if seen is not None:
+                seen(at, encoding)
             kept = encoding.ids
             # Without a stride, the overflowing parts are the rest of the text, each with its own special tokens.
             rest = sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
@@ -266,6 +282,23 @@ def _prepend_normalizers(tokenizer: Tokenizer, *, lowercase: bool) -> None:
     own = tokenizer.normalizer
     lower = [normalizers.Lowercase()] if lowercase else []
     tokenizer.normalizer = normalizers.Sequence([*cleaning(), *lower, *([] if own is None else [own])])
+
+
+def _with_blanks_before_words(tokenizer: Tokenizer) -> Tokenizer:
+    """A tokeniser to which every word has a blank before it, also where words are given one by one.
+
+    Byte-level and sentence-piece tokenisers know the beginning of a word by that blank.
+    """
+    from tokenizers import Tokenizer
+
+    changed = json.loads(tokenizer.to_str())
+    own = changed["pre_tokenizer"] or {}
+    for each in own.get("pretokenizers", [own]):
+        if "add_prefix_space" in each:
+            each["add_prefix_space"] = True
+        if "prepend_scheme" in each:
+            each["prepend_scheme"] = "always"
+    return Tokenizer.from_str(json.dumps(changed))
 
 
 def _pad(tokenizer: Tokenizer, pretrained: PretrainedTokenizer | None) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 
+import samebits
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.cli.main import main
@@ -47,6 +48,10 @@ def test_a_time_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     np.testing.assert_allclose(inputs["mean"], stored.astype(np.float64).mean(axis=(0, 2)), rtol=1e-12)
     np.testing.assert_allclose(inputs["std"], stored.astype(np.float64).std(axis=(0, 2)), rtol=1e-12)
     assert "numpy.load" in (project.exported / "card.md").read_text()
+    eager, exported = (samebits.load(path) for path in (project.checkpoint, project.exported / "model.onnx"))
+    np.testing.assert_allclose(eager(stored[0]).values, exported(stored[0]).values, atol=1e-5)
+    with pytest.raises(UserError, match="its shape is"):
+        eager(stored[0].T)
     np.save(tmp_path / "one.npy", stored[0])
     np.save(tmp_path / "two.npy", stored[:2].astype(np.float64))
     files = [str(tmp_path / "one.npy"), str(tmp_path / "two.npy")]
