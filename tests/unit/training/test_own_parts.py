@@ -123,6 +123,7 @@ def test_loss_metric_and_augmentation(made: Callable[..., Project]) -> None:
     assert pick_metric(metrics["test"], "cost", metrics["better"]) == "cost"
 
 
+@pytest.mark.slow
 def test_a_task_in_all_stages(made: Callable[..., Project]) -> None:
     project = made(task={"name": "own", **part("OneAgainstRest"), "own_metrics": [part("Cost")]})
     run_stages(project, "train", "evaluate", "export")
@@ -134,6 +135,7 @@ def test_a_task_in_all_stages(made: Callable[..., Project]) -> None:
     assert "`custom/parts.py`" in (project.exported / "card.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("samples", "kind", "loss"),
     [
@@ -170,6 +172,63 @@ def test_each_kind_of_target(samples: str, kind: str, loss: str, made: Callable[
     metrics = read_json(project.reports / "evaluation" / "metrics.json")
     assert metrics["test"]["apart"] > 0
     assert metrics["interval"]["apart"]["low"] < metrics["interval"]["apart"]["high"]
+
+
+TASKS = """
+class Own:
+    def __init__(self, signature):
+        self.target = signature.target
+
+    def count(self, targets):
+        return len(targets)
+
+    def metric_sums(self, outputs, targets):
+        return {"loss": self.loss(outputs, targets) * self.count(targets)}
+
+class OfNumbers(Own):
+    def loss(self, outputs, targets):
+        return functional.l1_loss(self.postprocess(outputs), targets)
+
+    def postprocess(self, outputs):
+        return outputs.flatten() * self.target.std + self.target.mean
+
+class OfLabels(Own):
+    def loss(self, outputs, targets):
+        return functional.multilabel_soft_margin_loss(outputs, targets.float())
+
+    def postprocess(self, outputs):
+        return outputs.sigmoid()
+
+class OfMasks(Own):
+    def count(self, targets):
+        return int((targets != 255).sum())
+
+    def loss(self, outputs, targets):
+        return functional.cross_entropy(outputs, targets.long(), ignore_index=255)
+
+    def postprocess(self, outputs):
+        return outputs.softmax(dim=1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("samples", "kind", "name"),
+    [
+        (NUMBERS, "regression", "OfNumbers"),
+        (LABELS, "multilabel", "OfLabels"),
+        (MASKS, "segmentation", "OfMasks"),
+    ],
+)
+def test_a_task_of_each_kind_is_judged_as_the_exported_model_answers(
+    samples: str, kind: str, name: str, made: Callable[..., Project]
+) -> None:
+    project = made(samples, TASKS, kind, train={"epochs": 1})
+    set_params(project.workspace, {}, {"task": {"name": "own", **part(name)}})
+    run_stages(project, "train", "evaluate", "export")
+    test = read_json(project.reports / "evaluation" / "metrics.json")["test"]
+    for metric, value in read_json(project.exported / "export.json")["test"].items():
+        assert test[metric] == pytest.approx(value, abs=1e-4)
 
 
 def test_a_resumed_training_and_more_workers_give_the_same_bits(made: Callable[..., Project]) -> None:
