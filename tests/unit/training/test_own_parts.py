@@ -261,6 +261,9 @@ from torch.nn import CrossEntropyLoss, NLLLoss, L1Loss
 def weighted(outputs, targets, share=0.9):
     return functional.cross_entropy(outputs, targets, weight=torch.tensor([share, 0.1, 0.5]))
 
+def in_place(outputs, targets):
+    return functional.cross_entropy(outputs.mul_(2.0), targets)
+
 def detached(outputs, targets):
     return functional.cross_entropy(outputs.detach(), targets)
 
@@ -380,6 +383,10 @@ def test_a_loss_of_the_whole_batch_is_taken_where_it_says_so(made: Callable[...,
     project = made(code=CODE, task={"own_loss": part("Contrast") | {"batchwise": True}}, train={"epochs": 1})
     run_stages(project, "train")
     assert read_json(project.reports / "train" / "metrics.json")["val"]["loss"] > 0
+
+
+def test_a_loss_may_change_the_outputs_in_place(made: Callable[..., Project]) -> None:
+    run_stages(made(code=CODE, task={"own_loss": part("in_place")}, train={"epochs": 1}), "train")
 
 
 def test_a_checkpoint_without_own_code_keeps_none(made: Callable[..., Project]) -> None:
