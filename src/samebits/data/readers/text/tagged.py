@@ -125,7 +125,7 @@ class RawTagged(RawTexts):
             yield "the tags mark no entities (B-X, I-X, O): they are taken as they are"
             return
         types = sorted({tag[2:] for tag in self.classes if tag != OUTSIDE})
-        yield f"tags of {len(types)} types of entities: {listed(types, 20)}"
+        yield f"tags of {len(types)} type{'s' if len(types) > 1 else ''} of entities: {listed(types, 20)}"
         if self.facts["begun"]:
             begun = self.facts["begun"]
             yield f"{begun:,} entities did not begin with B- (IOB1, IOBES, BILOU or a slip): stored as IOB2"

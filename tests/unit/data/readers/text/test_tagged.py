@@ -166,6 +166,7 @@ def test_bytes_of_two_encodings(tmp_path: Path) -> None:
         ("Ada\nlives\n", "has one column"),
         ("a X\nb X\n", "1 different tags"),
         ("\n\n", "holds no sentence"),
+        (f"word tag\n{columns(MANY)}", r"these do not: 'tag' \(1 words\)"),
     ],
 )
 def test_files_that_are_refused(text: str, problem: str, tmp_path: Path) -> None:
