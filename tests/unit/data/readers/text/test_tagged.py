@@ -16,7 +16,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.data.preparation.prepare import require_usable, split_and_encode
 from samebits.data.readers.reader import Encoded, Source, read_source
-from samebits.data.readers.text.tagged import RawTagged
+from samebits.data.readers.text.tagged_rows import RawTagged
 from samebits.data.readers.text.tokenizer import PretrainedTokenizer, fit_tokenizer
 from samebits.metrics.entities import IGNORED
 from samebits.params.text import TextParams
