@@ -74,7 +74,7 @@ def test_a_training_has_the_same_bits(python: Path, tmp_path: Path, few_mnist: P
 
 def test_unit_tests_pass(python: Path) -> None:
     """Of the layers at the bottom, which the standard library's changes meet first."""
-    tests = [f"tests/unit/{name}" for name in ("base", "params", "pipeline", "signature")]
+    tests = [f"tests/unit/{name}" for name in ("base", "params", "signature")]
     ran = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(each for each in tests if Path(each).is_dir())],
         env={**stage_environment(), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""},
