@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.tools import load
-from tests.helpers.workspace import make_workspace, outputs, run_stage, stage_environment
+from tests.helpers.workspace import ROOT, make_workspace, outputs, run_stage, stage_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -76,7 +76,8 @@ def test_unit_tests_pass(python: Path) -> None:
     """Of the layers at the bottom, which the standard library's changes meet first."""
     tests = [f"tests/unit/{name}" for name in ("base", "params", "signature")]
     ran = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(each for each in tests if Path(each).is_dir())],
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(each for each in tests if (ROOT / each).is_dir())],
+        cwd=ROOT,
         env={**stage_environment(), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
