@@ -99,7 +99,7 @@ def packages_of(stage: str) -> set[str]:
 
 @pytest.mark.parametrize("stage", NAMES)
 def test_packages_are_what_the_stage_uses(stage: str) -> None:
-    models = [] if stage == "prepare" else ["models.${model.name}"]
+    models = [] if stage == "prepare" else ["models.own", "models.${model.name}"]
     assert USED[stage] == {PACKAGES: [*sorted(packages_of(stage)), *models]}
 
 
@@ -113,7 +113,10 @@ def test_packages_yaml_names_the_locked_releases_of_what_stages_use() -> None:
     """`make setup` writes it anew where it installs another lock."""
     written = read_yaml(ROOT / PACKAGES)
     models = written.pop("models")
-    assert set(written) == {name for used in USED.values() for name in used[PACKAGES]} - {"models.${model.name}"}
+    assert set(written) == {name for used in USED.values() for name in used[PACKAGES]} - {
+        "models.own",
+        "models.${model.name}",
+    }
     for name, version in [*written.items(), *(pair for some in models.values() for pair in some.items())]:
         assert version == LOCKED[name].partition("+")[0], f"{name}: make setup"
         assert "." not in name, "DVC would look for a section"

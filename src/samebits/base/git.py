@@ -17,6 +17,9 @@ from samebits.base.errors import UserError
 from samebits.base.redaction import without_secrets
 
 _TIMEOUT_S = 300.0
+_OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+"""Variables that would make a command run on another repository than that of its folder."""
+
 _MOST_CONFLICTS = 127
 """`git merge-file` ends with the number of conflicts, with this for more, and with a larger one if it failed."""
 
@@ -73,7 +76,7 @@ def git_bytes(
         GitError: if the command fails and `check` is set.
         UserError: if there is no git on this machine, or the command does not end in time.
     """
-    environ = {key: value for key, value in os.environ.items() if key not in ("GIT_DIR", "GIT_INDEX_FILE")}
+    environ = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER}
     # No prompt: a missing password must be a message, not a process that waits.
     environ |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     if index is not None:

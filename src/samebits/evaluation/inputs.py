@@ -26,6 +26,7 @@ from samebits.metrics.metric import Metric, Scores
 from samebits.metrics.own import OwnMetric
 from samebits.metrics.own_interval import as_metric
 from samebits.params.evaluate import EvaluateParams
+from samebits.params.model_name import shown_model
 from samebits.signature.kind import Preview
 from samebits.signature.tokens import TOKENIZER
 from samebits.tasks.own import OwnTask
@@ -74,7 +75,7 @@ class EvaluationInputs:
 
     @property
     def title(self) -> str:
-        return f"{self.checkpoint.config.model.get('name')} on {self.info.title}"
+        return f"{shown_model(self.checkpoint.config.model)} on {self.info.title}"
 
 
 @dataclass(frozen=True)

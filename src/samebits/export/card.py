@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from samebits.export.usage import usage
+from samebits.params.model_name import shown_model
 from samebits.signature.markdown import one_line
 from samebits.signature.signature import Signature
 
@@ -27,7 +28,7 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Sign
     )
     labels, title = target.labels, one_line(dataset["title"])
     lines = [
-        f"# {title} {target.noun} ({model['name']})",
+        f"# {title} {target.noun} ({shown_model(model)})",
         "",
         f"Takes {inputs.served} and gives {target.answer}. Everything between a raw file and the answer lies in this "
         "folder.",

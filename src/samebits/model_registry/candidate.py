@@ -18,6 +18,7 @@ from samebits.base.paths import Project
 from samebits.inference.latency import median_milliseconds
 from samebits.inference.session import onnx_session
 from samebits.model_registry.gate import Facts
+from samebits.params.model_name import shown_model
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_hashes import dvc_md5, existing_md5
 from samebits.pipeline.dvc_lock import drift, read_lock, require_ran
@@ -177,8 +178,9 @@ def latencies(models: list[Path]) -> list[float]:
 def model_name(project: Project) -> str:
     """The name to register under if none is given: data set and model, as `mnist-convnet`."""
     params = read_yaml(project.params_file)
-    parts = [params.get("data", {}).get("source"), params.get("model", {}).get("name")]
-    return "-".join(Path(str(part)).stem for part in parts if part) or "model"
+    source, model = params.get("data", {}).get("source"), params.get("model", {})
+    parts = [Path(str(source)).stem] if source else []
+    return "-".join([*parts, *(shown_model(model).split() if model.get("name") else [])]) or "model"
 
 
 def facts_json(facts: Facts) -> str:

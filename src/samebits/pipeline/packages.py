@@ -29,6 +29,7 @@ from samebits.base.errors import UserError, listed
 from samebits.base.extras import pip_install
 from samebits.base.files import write_bytes
 from samebits.base.git import git_bytes
+from samebits.base.own_code import names_own_code
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_yaml import param_at, read_pipeline
 from samebits.pipeline.release import code_digest_of, release_code, release_root
@@ -39,6 +40,7 @@ _MODELS = "models"
 _SAMEBITS = "samebits"
 """Section with the release of samebits that a project is at, and the digests of its code."""
 _OWN = "own"
+"""What the code in `custom` imports: of models, and of losses, metrics, augmentations and tasks, which go with any."""
 _CUSTOM = "custom"
 
 _HEAD = """\
@@ -123,7 +125,7 @@ def differences(workspace: Path, stages: Iterable[str] | None = None) -> list[Di
     for stage in pipeline if stages is None else stages:
         written |= stage_packages(workspace, stage)
         entry = pipeline.get(stage)
-        if entry and f"{_MODELS}.{_OWN}" in entry.params.get(PACKAGES, ()):
+        if entry and f"{_MODELS}.{_OWN}" in entry.params.get(PACKAGES, ()) and _trains_own_code(workspace):
             written = dict.fromkeys(_own_packages(workspace, written), "") | written
     code = {name for name in written if _is_code(name)}
     at = project_release(workspace)
@@ -259,6 +261,14 @@ def _lines(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
         else:
             # Quoted: 1.10 would be the number 1.1.
             yield f"{indent}{name}: {json.dumps(value)}\n"
+
+
+def _trains_own_code(workspace: Path) -> bool:
+    """Whether params.yaml names code of the user's other than a Dataset, which `prepare` alone runs."""
+    values = read_yaml(workspace / "params.yaml")
+    sections = [values.get(name) for name in ("task", "model", "augment")]
+    named = any(isinstance(each, Mapping) and each.get("name") == _OWN for each in sections)
+    return named or names_own_code(sections)
 
 
 def _own_packages(workspace: Path, listed_already: Iterable[str]) -> set[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from samebits.base.decimals import shown
 from samebits.base.errors import UserError, listed
 from samebits.base.files import read_json, write_bytes
+from samebits.params.model_name import shown_model
 from samebits.sharing.remote.captured_logs import CapturedErrors, captured_logs
 from samebits.sharing.remote.objects import (
     CacheObject,
@@ -245,7 +246,7 @@ def describe(folder: Path) -> str:
         parts.append(f"data {info.get('title') or info.get('name') or 'without a name'}{digest}")
     model = _json(folder / "models" / "checkpoint" / "config.json").get("model")
     if isinstance(model, dict) and model.get("name"):
-        parts.append(f"model {model['name']}")
+        parts.append(f"model {shown_model(model)}")
     test = _json(folder / "reports" / "evaluation" / "metrics.json").get("test")
     if isinstance(test, dict):
         numbers = [

@@ -145,7 +145,7 @@ def _tried(result: TrialResult) -> Iterator[str]:
     if result.classes:
         most = max(result.classes, key=result.classes.__getitem__)
         share = result.classes[most] / sum(result.classes.values())
-        yield f"baseline to beat: always {most!r} is right in {share:.1%} of the training samples"
+        yield f"baseline to beat: always {most!r} is right in {share:.1%} of the training {result.counted}"
     if result.spread is not None:
         yield f"baseline to beat: always the mean of the training samples is off by {result.spread:.4g} (RMSE)"
     early = f", less if it stops early (after {result.patience} epochs without progress)" if result.patience else ""

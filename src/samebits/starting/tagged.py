@@ -54,9 +54,6 @@ def propose(found: Found, asked: Asked) -> Proposal:
         shown = f"{len(tags)} tags that mark no entities: {listed(sorted(tags), 6)}"
         proposal.set("task.name", "token_classification", shown)
     choose_length([each.text for each in items], proposal)
-    if "data.text.length" in proposal.values:
-        proposal.values["model.positions"] = proposal.values["data.text.length"]
-        proposal.why["model.positions"] = "as many as tokens"
     if len(items) < _FEW:
         proposal.warnings.append(
             f"{len(items):,} texts are few for a model that knows no words yet: weights of an encoder for their "

@@ -33,6 +33,7 @@ class TrialResult(BaseModel):
         lines: what `prepare` said.
         counts: samples of each split.
         classes: training samples of each class, by name; empty without classes.
+        counted: what these are: samples, pixels, words.
         spread: standard deviation of a number to predict; None for other targets.
         prepare_s: seconds of prepare.
         step_s: seconds of a training step, mean of `timed` ones.
@@ -44,6 +45,7 @@ class TrialResult(BaseModel):
     lines: list[str]
     counts: dict[str, int]
     classes: dict[str, int]
+    counted: str = "samples"
     spread: float | None
     prepare_s: float
     step_s: float
@@ -127,6 +129,7 @@ def _train(params: Params, project: Project, said: StageContext, prepare_s: floa
         lines=said.log,
         counts=info.counts,
         classes=dict(zip(classes, info.class_counts.get("train", ()), strict=False)),
+        counted=info.signature.target.counted,
         spread=getattr(info.signature.target, "std", None),
         prepare_s=prepare_s,
         step_s=step_s,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -47,10 +48,13 @@ def new(target: Path, *, recipe: str | None = None, data: Path | None = None, sa
     target = Path(os.path.normpath(target.absolute()))
     _require_free(target)
     source = _own_data(data, target) if data else None
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise UserError(f"{target.parent} takes no folder: {error.strerror}", "name another place") from None
     try:
         folder.chmod(0o755)
-        write_project(folder, target.name, recipe or RECIPE)
+        hints = write_project(folder, target.name, recipe or RECIPE)
         git(folder, "init", "--quiet", "--initial-branch=main")
         proposed = _take_data(folder, source) if source else ""
         committed = _commit(folder)
@@ -62,14 +66,13 @@ def new(target: Path, *, recipe: str | None = None, data: Path | None = None, sa
         raise
     say(f"{target} is a project of samebits {__version__}, with recipe {recipe or RECIPE}" if not source else
         f"{target} is a project of samebits {__version__}, with your data in {_RAW}/{source.name}")  # fmt: skip
-    say(committed)
-    if proposed:
-        say(proposed)
-    say(f"next: cd {target}, then dvc repro; README.md says what else there is")
+    for line in (committed, *([proposed] if source else hints)):
+        say(line)
+    say(f"next: cd {shlex.quote(str(target))}, then dvc repro; README.md says what else there is")
 
 
-def write_project(folder: Path, name: str, recipe: str) -> None:
-    """Write the files of a project.
+def write_project(folder: Path, name: str, recipe: str) -> list[str]:
+    """Write the files of a project. Returns what its recipe wants first.
 
     Raises:
         UserError: for an unknown recipe, or a damaged installation.
@@ -84,9 +87,11 @@ def write_project(folder: Path, name: str, recipe: str) -> None:
     values = read_yaml(folder / PARAMS)
     values["runtime"]["tracking"]["experiment"] = name
     write_bytes(folder / PARAMS, with_values(folder / PARAMS, values).encode())
-    use(folder, recipe, say=lambda _: None)
+    said: list[str] = []
+    use(folder, recipe, say=said.append)
     write_packages(folder, lambda _: None, update=True)
     write_base(folder, Base(__version__, name, texts, sha256_bytes(lock.encode())))
+    return said[1:]
 
 
 def _require_free(target: Path) -> None:
@@ -120,18 +125,20 @@ def _take_data(folder: Path, source: Path) -> str:
     copy = folder / _RAW / source.name
     if copy.exists():
         raise UserError(f"{source.name} is the name of a file that {_RAW} has already", "rename your data")
-    if source.is_dir():
-        shutil.copytree(source, copy)
-    else:
-        shutil.copyfile(source, copy)
+    try:
+        shutil.copytree(source, copy) if source.is_dir() else shutil.copyfile(source, copy)
+    except shutil.Error as error:  # of several files, each with its reason
+        name, _, why = error.args[0][0]
+        raise UserError(f"{name} cannot be copied: {why}", "remove it from your data, or make it readable") from None
     shown = f"{_RAW}/{source.name}"
     _keep(folder, shown)
     try:
         start(Project(folder, folder), Path(shown), Asked(), trial=False, say=lambda _: None)
     except UserError as error:
-        return f"to set params.yaml for your data: samebits start {shown}   ({error.problem})"
+        problem = error.problem.replace(f"{folder}{os.sep}", "")
+        return f"to set params.yaml for your data: samebits start {shlex.quote(shown)}   ({problem})"
     shutil.rmtree(folder / ".samebits", ignore_errors=True)  # params.yaml as it was before
-    return f"params.yaml is set for them; to see why, and a timed trial: samebits start {shown}"
+    return f"params.yaml is set for them; to see why, and a timed trial: samebits start {shlex.quote(shown)}"
 
 
 def _keep(folder: Path, path: str) -> None:

@@ -12,6 +12,7 @@ from samebits.base.files import sha256_file
 from samebits.compute.hardware import Precision, hardware_kind
 from samebits.data.loading.prepared import DatasetInfo
 from samebits.params.augment import AugmentParams
+from samebits.params.model_name import shown_model
 from samebits.params.section import Section
 from samebits.params.train import TrainParams
 from samebits.params.transfer import TransferParams
@@ -69,6 +70,6 @@ class Plan:
         threads = f", {count} thread{'s' if count > 1 else ''}" if self.device.type == "cpu" else ""
         threads += f", {self.processes} processes" if self.processes > 1 else ""
         return (
-            f"{getattr(self.model, 'name', 'model')} on {self.info.name}: {self.info.counts['train']:,} training "
+            f"{shown_model(self.model.model_dump())} on {self.info.name}: {self.info.counts['train']:,} training "
             f"samples, {self.device}, {self.precision.name}{threads}"
         )

@@ -194,6 +194,27 @@ def test_the_packages_of_ones_own_model_are_those_that_its_code_imports(workspac
     require_packages(workspace, "train")
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "task: {name: regression, own_metrics: [{file: custom/mine.py, class_name: Cost}]}",
+        "augment: {own: {file: custom/mine.py, class_name: Noise}}",
+        "task: {name: own}",
+    ],
+)
+def test_code_of_ones_own_beside_a_model_has_its_packages(settings: str, workspace: Path) -> None:
+    (workspace / "custom").mkdir()
+    (workspace / "custom" / "mine.py").write_text("import timm")
+    (workspace / "dvc.yaml").write_text(DVC.replace('"models.${model.name}"', 'models.own, "models.${model.name}"'))
+    require_packages(workspace, "train")
+    (workspace / "params.yaml").write_text(f"model: {{name: bert}}\n{settings}\n")
+    with pytest.raises(UserError, match=r"timm 1.10 is installed \(packages.yaml: not named\)"):
+        require_packages(workspace, "train")
+    write_packages(workspace, lambda _: None)
+    require_packages(workspace, "train")
+    assert stage_packages(workspace, "train")["timm"] == "1.10"
+
+
 def test_a_state_is_resumed_with_the_packages_that_it_was_saved_with(workspace: Path) -> None:
     before = {stage: code_digest(workspace, stage) for stage in ("prepare", "train")}
     (workspace / PACKAGES).write_text(WRITTEN.replace("2.14.1", "2.15"))

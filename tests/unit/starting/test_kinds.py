@@ -14,11 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from samebits.base.errors import UserError
+from samebits.params.schema import parse_params
+from samebits.params.yaml_file import read_yaml
 from samebits.starting import rows
 from samebits.starting.found import Proposal
 from tests.helpers.pictures import encoded, picture, saved, values
 from tests.helpers.tagged_files import columns, json_lines
 from tests.helpers.tagged_files import sentence as tagged_sentence
+from tests.helpers.workspace import ROOT
 
 Choose = Callable[..., Proposal]
 WORDS = ("film", "story", "music", "people", "that", "liked", "others", "home", "early", "a", "the", "went")
@@ -297,6 +300,8 @@ def test_words_with_tags(name: str, raw: Path, chosen: Choose) -> None:
     assert found.recipe == "token_classification"
     assert found.values["data.format"] == "tagged_text"
     assert found.values["data.text.length"] == 64
+    known = parse_params(read_yaml(ROOT / "recipes/token_classification.yaml")).dump()
+    assert all(key.split(".")[1] in known[key.split(".")[0]] for key in found.values)
     assert found.why["task.name"] == "entities: LOC, PER"
     assert "80 texts are few" in found.warnings[0]
 

@@ -97,11 +97,12 @@ def test_a_trial_that_fails_writes_nothing(project: Project, houses: str, monkey
 def test_what_a_trial_found_is_told(project: Project, houses: str, monkeypatch: pytest.MonkeyPatch) -> None:
     result = TrialResult(
         lines=["houses: 80 train", "digest 12"], counts={"train": 80}, classes={"a": 60, "b": 20}, spread=3.25,
+        counted="words",
         prepare_s=0.2, step_s=0.5, timed=9, validation_s=1.0, steps_per_epoch=10, epochs=20, patience=3,
     )  # fmt: skip
     monkeypatch.setattr(command, "run_job", lambda *_: result.model_dump())
     said = "\n".join(begin(project, houses, trial=True))
-    assert "always 'a' is right in 75.0%" in said
+    assert "always 'a' is right in 75.0% of the training words" in said
     assert "off by 3.25 (RMSE)" in said
     assert "train 2 min for 20 epochs of 10 steps, less if it stops early" in said
     assert "9 steps here took 500 ms each" in said

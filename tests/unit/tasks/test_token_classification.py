@@ -32,9 +32,10 @@ from samebits.signature.tokens import TokenInputs
 from samebits.tasks import build_task
 from samebits.tasks.token_classification import Settings, TokenClassification
 from tests.helpers.in_process import run_stages
+from tests.helpers.own_datasets import own_project
 from tests.helpers.shared import shared
 from tests.helpers.tagged_files import json_lines, sentence, tagged_project, write_tagged
-from tests.helpers.workspace import ROOT
+from tests.helpers.workspace import ROOT, set_params
 
 TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 SCHEME = Scheme.of(TAGS)
@@ -284,3 +285,41 @@ def test_the_example_of_the_docs_runs(tmp_path: Path) -> None:
         project = tagged_project(tmp_path, data=given["data"] | {"source": source}, task=given["task"])
         lines = run_stages(project, "prepare")
         assert any(line.endswith("types of entities: LOC, PER") for line in lines)
+
+
+def test_a_class_for_each_step_of_a_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a Dataset and a model of one's own."""
+    code = """
+    class Samples:
+        classes = ["low", "high", "gone"]
+        def __init__(self, path):
+            pass
+        def __len__(self):
+            return 80
+        def __getitem__(self, index):
+            if index >= 80:
+                raise IndexError
+            x = np.random.default_rng(index).normal(size=(2, 12)).astype(np.float32)
+            y = (x[0] > 0).astype(np.int64)
+            y[3] = -100
+            return x, y[:11] if index == 7 else y
+    """
+    model = {"name": "own", "file": "custom/steps.py", "class_name": "Steps"}
+    project = own_project(
+        tmp_path, monkeypatch, code, "token_classification", model, target_kind="tags", max_rejected_fraction=0.1
+    )
+    (tmp_path / "custom/steps.py").write_text(
+        "from torch import nn\n\nclass Steps(nn.Module):\n    def __init__(self, signature):\n"
+        "        super().__init__()\n        self.head = nn.Linear(2, signature.outputs)\n\n"
+        "    def forward(self, x):\n        return self.head(x.transpose(1, 2))\n"
+    )
+    set_params(tmp_path, {"train": {"epochs": 30}})
+    run_stages(project)
+    info = read_info(project.prepared)
+    assert info.classes == ("low", "high")
+    assert info.signature.output_shape == (12, 2)
+    found = read_json(project.reports / "evaluation" / "metrics.json")["test"]
+    assert set(found) == {"tag_accuracy", "tag_macro_f1", "tag_log_loss"}
+    assert found["tag_accuracy"] > 0.6
+    aside = (project.prepared / "set_aside.csv").read_text()
+    assert "its target has 11 tags, its input [2, 12]: give one for each step" in aside

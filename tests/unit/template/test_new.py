@@ -77,9 +77,15 @@ def test_what_is_in_the_way_is_refused_and_stays(tmp_path: Path) -> None:
         new(Path("x"), recipe="mnsit")
     with pytest.raises(UserError, match="does not exist"):
         new(Path("x"), data=Path("gone"))
+    (tmp_path / "full" / "broken").symlink_to("nowhere")
+    before.append(tmp_path / "full" / "broken")
+    with pytest.raises(UserError, match="broken cannot be copied"):
+        new(Path("x"), data=Path("full"))
+    with pytest.raises(UserError, match="/proc takes no folder"):
+        new(Path("/proc/x"))
     with pytest.raises(UserError, match="which would be copied into it"):
         new(Path("full/x"), data=Path("full"))
-    assert sorted(tmp_path.rglob("*")) == before
+    assert sorted(tmp_path.rglob("*")) == sorted(before)
 
 
 def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +102,8 @@ def test_an_empty_folder_is_taken_and_no_author_is_said(tmp_path: Path, monkeypa
     monkeypatch.setattr(module, "knows_author", lambda _: False)
     (tmp_path / "x").mkdir()
     said: list[str] = []
-    new(Path("x"), recipe="bikeshare", say=said.append)
+    new(Path("x"), recipe="image_classification", say=said.append)
+    assert any("first set data.source" in line for line in said)
     assert any(line.startswith("not committed: git knows no author") for line in said)
     assert (tmp_path / "x" / ".git").is_dir()
     assert [each.name for each in tmp_path.iterdir()] == ["x"]

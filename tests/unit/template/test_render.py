@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from samebits.base.errors import UserError
 from samebits.params.yaml_file import read_yaml
@@ -111,3 +112,13 @@ def test_a_digest_is_of_the_modules_that_a_stage_depends_on(tmp_path: Path, monk
     code_digest_of.cache_clear()
     assert release_code() == before
     code_digest_of.cache_clear()
+
+
+def test_both_ci_files_install_the_lock_test_and_compare_results(texts: dict[str, str]) -> None:
+    github, gitlab = (yaml.safe_load(texts[name]) for name in (".github/workflows/ci.yml", ".gitlab-ci.yml"))
+    steps = [step["run"] for step in github["jobs"]["project"]["steps"] if "run" in step]
+    assert "\n".join(steps).split("\n")[:-1] == gitlab["project"]["script"]
+    assert github["permissions"] == {"contents": "read"}
+    assert any("--require-hashes -r requirements.lock" in step for step in steps)
+    assert "pytest -q tests" in "".join(steps)
+    assert "dvc repro --dry --allow-missing" in "".join(steps)

@@ -10,7 +10,9 @@ import contextlib
 import getpass
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.files import sha256_file
@@ -40,7 +42,7 @@ def sign(folder: Path, key: Path, signature: Path) -> str:
         UserError: without a record or a key, or if git has the key.
         ModuleNotFoundError: without the library; the command names the extra (samebits.base.extras).
     """
-    import model_signing as library
+    library: Any = import_module("model_signing")  # its annotations are incomplete
 
     record = read_record(folder)
     text = _read(key, "private key")
@@ -68,7 +70,7 @@ def check_signature(folder: Path, key: Path, signature: Path) -> None:
         UserError: naming what does not fit: signature, key or file.
         ModuleNotFoundError: without the library; the command names the extra (samebits.base.extras).
     """
-    import model_signing as library
+    library: Any = import_module("model_signing")  # its annotations are incomplete
 
     _read(key, "public key")
     text = _read(signature, "signature")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from samebits.base.paths import Project
+from samebits.params.model_name import shown_model
 from samebits.params.runtime import RuntimeParams
 from samebits.pipeline.fingerprint import fingerprint_of
 from samebits.tracking.journal.journal_tracker import JournalTracker
@@ -127,8 +128,9 @@ def open_tracker(
 def _name(params: Mapping[str, Any]) -> str:
     """`mnist-convnet`, as far as the parameters say so; own data have the name of their file or folder."""
     parts = []
-    for section, key in (("data", "source"), ("model", "name")):
-        value = params.get(section)
-        if isinstance(value, Mapping) and isinstance(value.get(key), str):
-            parts.append(Path(value[key]).stem)
+    data, model = params.get("data"), params.get("model")
+    if isinstance(data, Mapping) and isinstance(data.get("source"), str):
+        parts.append(Path(data["source"]).stem)
+    if isinstance(model, Mapping) and isinstance(model.get("name"), str):
+        parts += shown_model(model).split()
     return "-".join(parts) or "run"
