@@ -13,7 +13,8 @@ import pytest
 from tests.helpers.absent import FOLDERS
 from tests.helpers.workspace import ROOT, stage_environment, tracked_files
 
-READERS = [f"tests/contract/test_{name}.py" for name in ("bench_pages", "packaging", "readme", "recipes")]
+READERS = [f"tests/contract/test_{name}.py" for name in ("bench_pages", "readme", "recipes")]
+READERS += ["tests/contract/test_packaging.py::test_what_the_tests_and_tools_import_is_declared"]
 """Those that read the folders most."""
 
 
