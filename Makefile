@@ -44,7 +44,6 @@ setup: ## install requirements.lock into .venv with uv, where that is not done
 
 repro: setup ## run the pipeline (prepare, train, evaluate, export) and show what came out
 	@$(call step,dvc repro,dvc repro)
-	@$(call step,the summary,samebits summary)
 
 # mypy keeps one core busy while pytest begins.
 test: setup lint ## ruff, mypy and the fast tests: under 5 minutes on 2 cores
