@@ -59,10 +59,11 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     context.tracker.report(reports / "metrics.json")
     said = ", ".join(f"validation {name} {shown(value)}" for name, value in validation.items())
     context.say(f"kept epoch {epoch}: {said}")
-    if lost:
+    own = {each.name for each in training.own_metrics}  # may be undefined for a split
+    if diverged := [name for name in lost if name not in own]:
         context.say(
-            f"warning: the training diverged: the validation {listed(lost)} is not finite; lower train.optimizer.lr, "
-            "lengthen train.schedule.warmup or set train.gradient_clip: 1.0"
+            f"warning: the training diverged: the validation {listed(diverged)} is not finite; lower "
+            "train.optimizer.lr, lengthen train.schedule.warmup or set train.gradient_clip: 1.0"
         )
 
 
