@@ -63,8 +63,9 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     context.tracker.report(reports / "metrics.json")
     said = ", ".join(f"validation {name} {shown(value)}" for name, value in validation.items())
     context.say(f"kept epoch {epoch}: {said}")
-    if lost:
-        context.say(f"warning: the training diverged: the validation {listed(lost)} is not finite; {CALMER}")
+    own = {each.name for each in training.own_metrics}  # may be undefined for a split
+    if diverged := [name for name in lost if name not in own]:
+        context.say(f"warning: the training diverged: the validation {listed(diverged)} is not finite; {CALMER}")
     elif warning := _learnt_badly(rows, epoch * steps):
         context.say(f"warning: {warning}")
 

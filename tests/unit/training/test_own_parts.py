@@ -292,8 +292,10 @@ class Random(Fails):
     def __call__(self, predictions, targets):
         return np.random.random()
 
-class AsTask(Fails):
-    name = "loss_2"
+class Undefined(Fails):
+    name = "undefined"
+    def __call__(self, predictions, targets):
+        return float("nan")
 
 class NoPostprocess:
     count = loss = metric_sums = len
@@ -383,6 +385,13 @@ def test_a_loss_of_the_whole_batch_is_taken_where_it_says_so(made: Callable[...,
     project = made(code=CODE, task={"own_loss": part("Contrast") | {"batchwise": True}}, train={"epochs": 1})
     run_stages(project, "train")
     assert read_json(project.reports / "train" / "metrics.json")["val"]["loss"] > 0
+
+
+def test_a_metric_that_is_undefined_is_no_divergence(made: Callable[..., Project]) -> None:
+    project = made(code=CODE, task={"own_metrics": [part("Undefined")]}, train={"epochs": 1})
+    said = run_stages(project, "train")
+    assert read_json(project.reports / "train" / "metrics.json")["val"]["undefined"] is None
+    assert not any("diverged" in line for line in said)
 
 
 def test_a_loss_may_change_the_outputs_in_place(made: Callable[..., Project]) -> None:
