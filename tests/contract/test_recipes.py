@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from samebits.pipeline.recipes import use
 from samebits.provenance.golden.golden import PORTABLE, read_trace
 from samebits.provenance.golden.loss_trace import params_digest, trace_steps
 from samebits.provenance.golden.recipe_copy import recipe_params
+from tests.helpers import in_process
 from tests.helpers.books import book
-from tests.helpers.mask_files import write_masks
+from tests.helpers.mask_files import write_cutouts, write_masks
 from tests.helpers.pictures import encoded, picture
 from tests.helpers.refusals import raw_folder
 from tests.helpers.tables import csv_text, rows
@@ -65,12 +67,6 @@ def test_a_recipe_for_images_trains_a_step(recipe: str, tmp_path: Path, small_mn
     assert 1.5 < first_step(workspace) < 4.0  # log 10 is 2.3
 
 
-@pytest.mark.parametrize("recipe", [name for name in RECIPES if not of_images(name) and name not in STARTING])
-def test_a_recipe_for_other_data_has_a_golden_trace(recipe: str) -> None:
-    """tests/exact/test_golden.py prepares its data and trains its first steps, which takes longer."""
-    assert list((ROOT / "golden" / recipe).glob("*.json"))
-
-
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "golden").glob("*/*.json")), ids=lambda file: f"{file.parent.name}-{file.stem[:24]}"
 )
@@ -81,6 +77,55 @@ def test_a_golden_trace_is_of_the_recipe_as_it_is(file: Path) -> None:
         recipe = file.name.partition(".")[0]
         mode = next(mode for mode, each in ARITHMETIC.items() if each.level == trace["kind"]["arithmetic"])
     assert trace["params"] == params_digest(recipe_params(ROOT, recipe, mode))
+
+
+def art(raw: Path) -> None:
+    write_cutouts(raw / "own", 40)
+
+
+def speeches(raw: Path) -> None:
+    (raw / "own").mkdir()
+    for year in range(1900, 1930):
+        text = " ".join(f"In the year {year} there was much to say of part {k} of it." for k in range(99))
+        (raw / "own" / f"{year}_somebody.txt").write_text(text)
+
+
+def tagged(raw: Path) -> None:
+    lines = ["path,label"]
+    (raw / "own").mkdir()
+    for k in range(90):
+        (raw / "own" / f"{k}.png").write_bytes(encoded(picture(k)))
+        lines.append(f"{k}.png,{'a;b' if k % 3 == 0 else 'ab'[k % 2]}")
+    (raw / "own" / "list.csv").write_text("\n".join(lines))
+
+
+LIKE: dict[str, tuple[Callable[[Path], None], str]] = {
+    # recipe: made data of the kind of its card, and their format
+    "clipart_keywords": (tagged, "image_csv"),
+    "clipart_segmentation": (art, "image_cutouts"),
+    "speech_year": (speeches, "passages"),
+}
+
+
+@pytest.mark.parametrize("recipe", LIKE)
+def test_a_recipe_for_other_data_trains_a_step_on_made_data(recipe: str, tmp_path: Path) -> None:
+    make, kind = LIKE[recipe]
+    project = in_process.make_workspace(tmp_path, {}, {})
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    use(tmp_path, recipe)
+    make(tmp_path / "data/raw")
+    data = {"source": "data/raw/own", "format": kind}
+    set_params(tmp_path, {**QUICK, "data": data, "transfer": {"weights": None, "sha256": None, "freeze": []}})
+    in_process.run_stages(project, "prepare")
+    assert 0.0 < first_step(tmp_path) < 6.0
+
+
+@pytest.mark.parametrize(
+    "recipe", [name for name in RECIPES if not of_images(name) and name not in STARTING and name not in LIKE]
+)
+def test_a_recipe_for_other_data_has_a_golden_trace(recipe: str) -> None:
+    """tests/exact/test_golden.py prepares its data and trains its first steps, which takes longer."""
+    assert list((ROOT / "golden" / recipe).glob("*.json"))
 
 
 def pets(raw: Path) -> None:

@@ -172,6 +172,12 @@ def tokenizer(prepared: Path) -> Any:
     return Tokenizer.from_file(str(prepared / TOKENIZER))
 
 
+def special_tokens(prepared: Path) -> frozenset[int]:
+    """Tokens of no text, such as those at its ends."""
+    added = tokenizer(prepared).get_added_tokens_decoder()
+    return frozenset(token for token, each in added.items() if each.special)
+
+
 def metrics_document(metrics: Scores, baseline: Baseline, settings: EvaluateParams, samples: int) -> dict[str, Any]:
     """`metrics.json`: numbers under `test`, their intervals under `interval`, what is reached without an input under
     `baseline`; what is undefined is null, with why. `better` says of metrics of the user's own which end is."""

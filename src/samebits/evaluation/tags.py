@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from samebits.data.loading.prepared import Split, open_split
 from samebits.data.loading.sequential import by_length
 from samebits.data.loading.tensors import as_tensor
 from samebits.evaluation.baseline import Baseline
-from samebits.evaluation.inputs import Evaluation, EvaluationInputs, Origin, read_provenance, tokenizer
+from samebits.evaluation.inputs import Evaluation, EvaluationInputs, Origin, read_provenance, special_tokens, tokenizer
 from samebits.evaluation.report.figures import confusion_figure, curve_pictures
 from samebits.evaluation.report.page import data_url
 from samebits.evaluation.report.sections import Cell, Section, Word, bar
@@ -152,7 +153,7 @@ def _baseline(evaluated: EvaluationInputs, target: TagsTarget, scheme: Scheme) -
     """Each word has its most frequent tag of the training split; a word that is not in it, the most frequent of all."""
     training = open_split(evaluated.prepared, "train", in_memory=False)
     of_word: dict[bytes, Counter[int]] = defaultdict(Counter)
-    for _, _, word, tag in _words(training):
+    for _, _, word, tag in _words(training, evaluated.prepared):
         of_word[word][tag] += 1
     # Of equally frequent tags the first in the order of the labels.
     best = {word: min(counts, key=lambda tag: (-counts[tag], tag)) for word, counts in of_word.items()}
@@ -161,7 +162,7 @@ def _baseline(evaluated: EvaluationInputs, target: TagsTarget, scheme: Scheme) -
     assert targets is not None
     said = np.full(targets.shape, IGNORED, dtype=np.int16)
     unseen = 0
-    for row, place, word, _ in _words(evaluated.split):
+    for row, place, word, _ in _words(evaluated.split, evaluated.prepared):
         unseen += word not in best
         said[row, place] = best.get(word, most)
     values = measure(METRICS, _overlaps(scheme, said, targets, len(target.classes), None)).values
@@ -172,28 +173,36 @@ def _baseline(evaluated: EvaluationInputs, target: TagsTarget, scheme: Scheme) -
     )
 
 
-def _words(split: Split) -> Iterator[tuple[int, int, bytes, int]]:
+def _words(split: Split, prepared: Path) -> Iterator[tuple[int, int, bytes, int]]:
     """Row, place, content and tag of each word of a split; the content of an array's step is that of the step."""
     assert split.targets is not None
+    inputs_kind = split.info.signature.inputs
+    special = special_tokens(prepared) if isinstance(inputs_kind, TokenInputs) else frozenset()
     for start in range(0, len(split), _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, len(split)), dtype=np.int64)
         inputs = split.rows(rows)
         for row, values, tags in zip(rows.tolist(), inputs, split.targets[rows], strict=True):
             places = np.flatnonzero(tags != IGNORED)
-            if not isinstance(split.info.signature.inputs, TokenInputs):
+            if not isinstance(inputs_kind, TokenInputs):
                 yield from ((row, at, values[..., at].tobytes(), int(tags[at])) for at in places.tolist())
                 continue
-            for begin, end in _borders(split.info.signature.inputs, values, places):
+            for begin, end in _borders(inputs_kind, values, places, special):
                 yield row, begin, values[begin:end].tobytes(), int(tags[begin])
 
 
 def _borders(
-    inputs: TokenInputs, tokens: npt.NDArray[np.integer], places: npt.NDArray[np.int64]
+    inputs: TokenInputs,
+    tokens: npt.NDArray[np.integer],
+    places: npt.NDArray[np.int64],
+    special: frozenset[int],
 ) -> list[tuple[int, int]]:
-    """First token of each word, and the one after its last: before the next word, or the token that ends all texts."""
+    """First token of each word, and the one after its last: before the next word, or before what ends all texts."""
+    if not len(places):
+        return []
     end = int(inputs.lengths(tokens[None])[0])
-    ends = [*places[1:].tolist(), max(end - 1, int(places[-1]) + 1)] if len(places) else []
-    return list(zip(places.tolist(), ends, strict=True))
+    while end > int(places[-1]) + 1 and int(tokens[end - 1]) in special:
+        end -= 1
+    return list(zip(places.tolist(), [*places[1:].tolist(), end], strict=True))
 
 
 def _shown(evaluated: EvaluationInputs, target: TagsTarget, row: int, said: Tags, true: Tags) -> list[Word]:
@@ -202,7 +211,8 @@ def _shown(evaluated: EvaluationInputs, target: TagsTarget, row: int, said: Tags
     if isinstance(inputs, TokenInputs):
         tokens = evaluated.split.rows(np.array([row], dtype=np.int64))[0]
         decode = tokenizer(evaluated.prepared).decode
-        texts = [decode(tokens[begin:end].tolist()).strip() for begin, end in _borders(inputs, tokens, places)]
+        special = special_tokens(evaluated.prepared)
+        texts = [decode(tokens[begin:end].tolist()).strip() for begin, end in _borders(inputs, tokens, places, special)]
     else:
         texts = [f"{place}" for place in places.tolist()]
     words = []

@@ -45,7 +45,7 @@ class TablePrediction:
 
     Attributes:
         header: names of the columns that the answer adds.
-        rows: of each row, the number, or the class and its probability.
+        rows: of each row, the cells of the answer.
         notes: what the user should know.
     """
 
@@ -63,23 +63,19 @@ def predict_table(path: Path, session: Session, metadata: dict[str, Any]) -> Tab
 
     Args:
         session: of ONNX Runtime, on an exported table model.
-        metadata: the file's: `preprocessing`, `labels` and `dataset`.
+        metadata: the file's: `preprocessing` and `target`.
 
     Raises:
         UserError: a file that is neither, a column that is missing, or cells that are no numbers: the first of them.
     """
-    preprocessing, labels = metadata["preprocessing"], metadata["labels"]
+    preprocessing, target = metadata["preprocessing"], metadata["target"]
     found, notes = _read(path, preprocessing)
     rows, more = encode(found, preprocessing, str(path))
     notes += more
     session.require_inputs({"rows": ("float", 2)})
-    parts = [session.answers(rows[at : at + _BATCH], metadata["target"]) for at in range(0, len(rows), _BATCH)]
+    parts = [session.answers(rows[at : at + _BATCH], target) for at in range(0, len(rows), _BATCH)]
     answers = np.concatenate(parts)
-    if not labels:
-        return TablePrediction(("prediction",), [(f"{value:.7g}",) for value in answers.tolist()], tuple(notes))
-    best = answers.argmax(axis=1)
-    classes = [(str(labels[k]), f"{row[k]:.6f}") for k, row in zip(best.tolist(), answers, strict=True)]
-    return TablePrediction(("prediction", "probability"), list(classes), tuple(notes))
+    return TablePrediction(target.columns, [target.cells(answer) for answer in answers], tuple(notes))
 
 
 def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], npt.NDArray[np.float32]]:

@@ -7,7 +7,7 @@ are. A tag `I-X` that follows no `X` begins an entity, so that any answer of a m
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,20 @@ _BEGINS = "BSU"
 def are_entities(tags: Collection[str]) -> bool:
     """Whether tags mark entities: `O`, and `B-X`, `I-X` and so on of IOB, IOBES, BILOU or BMES."""
     others = [tag for tag in tags if tag != OUTSIDE]
-    return bool(others) and all(_TAG.fullmatch(tag) for tag in others) and any(tag[0] in "BI" for tag in others)
+    # Without `O`, `S-a` and `L-b` may be anything.
+    sure = OUTSIDE in tags or any(tag[0] in "BI" for tag in others)
+    return bool(others) and sure and all(_TAG.fullmatch(tag) for tag in others)
+
+
+def strangers(counts: Mapping[str, int]) -> list[str]:
+    """Tags that mark no entity where most do: slips, or the headings of columns. The most frequent come first.
+
+    Args:
+        counts: words of each tag.
+    """
+    others = {tag: n for tag, n in counts.items() if tag != OUTSIDE and not _TAG.fullmatch(tag)}
+    marking = sum(n for tag, n in counts.items() if _TAG.fullmatch(tag))
+    return sorted(others, key=lambda tag: (-others[tag], tag)) if marking > sum(others.values()) else []
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:

@@ -18,8 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from samebits.params.section import Section
+from samebits.signature.labels import LabelsTarget
 from samebits.signature.signature import Signature
 from samebits.signature.table import NumberColumn, TableInputs
+
+Average = Literal["class probabilities", "label probabilities", "numbers"]
 
 
 class Settings(Section):
@@ -128,17 +131,22 @@ class MemberLinear(nn.Module):
 
 
 class Tabular(nn.Module):
-    """Preprocessed rows [N, numbers + indicators + categories] -> logits [N, classes] or standardised numbers [N].
+    """Preprocessed rows [N, numbers + indicators + categories] -> logits [N, K] of classes or labels, or standardised
+    numbers [N] or [N, K].
 
-    In training, outputs of each member: [N, members, classes] or [N, members].
+    In training, outputs of each member: [N, members, K] or [N, members].
+
+    Args:
+        outputs: K; None for one number, [N].
+        average: outside training, what of the members is averaged.
     """
 
-    def __init__(self, inputs: TableInputs, outputs: int, of_class: bool, settings: Settings) -> None:
+    def __init__(self, inputs: TableInputs, outputs: int | None, average: Average, settings: Settings) -> None:
         super().__init__()
         numbers = [column for _, column in inputs.numbers]
         self.numbers = len(numbers)
         self.flags = sum(column.missing for column in numbers)
-        self.of_class = of_class
+        self.average, self.squeezes = average, outputs is None
         self.embed: nn.Module | None = None
         features = self.numbers + self.flags
         if numbers and settings.numbers != "plain":
@@ -158,7 +166,7 @@ class Tabular(nn.Module):
             for at, (before, after) in enumerate(pairwise(widths))
         )
         self.dropout = nn.Dropout(settings.dropout)
-        self.head = ColumnLinear(settings.members, settings.width, outputs)
+        self.head = ColumnLinear(settings.members, settings.width, outputs or 1)
 
     def forward(self, rows: Tensor) -> Tensor:
         numbers, flags = rows[:, : self.numbers], rows[:, self.numbers : self.numbers + self.flags]
@@ -169,14 +177,18 @@ class Tabular(nn.Module):
         for layer in self.layers:
             features = self.dropout(functional.relu(layer(features)))
         outputs: Tensor = self.head(features)
-        if not self.of_class:
+        if self.squeezes:
             outputs = outputs.squeeze(2)
         if self.training:
             return outputs
-        if self.of_class:
-            # The mean of the members' probabilities, as logits.
-            return torch.logsumexp(torch.log_softmax(outputs.float(), dim=2), dim=1)
-        return outputs.float().mean(dim=1)
+        outputs = outputs.float()
+        if self.average == "class probabilities":
+            # As logits.
+            return torch.logsumexp(torch.log_softmax(outputs, dim=2), dim=1)
+        if self.average == "label probabilities":
+            yes, no = functional.logsigmoid(outputs), functional.logsigmoid(-outputs)
+            return torch.logsumexp(yes, dim=1) - torch.logsumexp(no, dim=1)
+        return outputs.mean(dim=1)
 
 
 def build(settings: Settings, signature: Signature) -> nn.Module:
@@ -185,5 +197,7 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
     Raises:
         UserError: for other data.
     """
-    of_class = bool(signature.output_shape)
-    return Tabular(signature.table, signature.outputs, of_class, settings)
+    average: Average = "numbers"
+    if signature.classes:
+        average = "label probabilities" if isinstance(signature.target, LabelsTarget) else "class probabilities"
+    return Tabular(signature.table, signature.outputs if signature.output_shape else None, average, settings)

@@ -125,7 +125,8 @@ def _note(item: Mapping[str, Any], model: type[BaseModel], value: object, key: s
         problems.add(full, item["input"], "must be a section with keys of its own")
     else:
         said = item["msg"].removeprefix("Value error, ")
-        problems.add(full, item["input"], said[:1].lower() + said[1:])
+        whole = isinstance(item["input"], Mapping) and not item["loc"]  # keys that do not go together
+        problems.add(full, _ABSENT if whole else item["input"], said[:1].lower() + said[1:])
 
 
 def _known_keys(model: type[BaseModel], value: object, path: list[str]) -> list[str]:

@@ -19,7 +19,8 @@ class TableParams(Section):
     """Columns of a table, by their names in its first row. All but the ones named here are inputs.
 
     Attributes:
-        target: the column to predict; null: the last one.
+        target: the column to predict; null: the last one. Several, as a list, are labels (columns of 0 and 1, or of yes
+            and no) or a vector (of numbers).
         drop: columns that are no inputs.
         categories: numeric columns that are categories all the same, such as an hour or a postal code.
         dates: columns that are dates though they do not look like it; each date becomes year, month, day, weekday,
@@ -31,7 +32,7 @@ class TableParams(Section):
         edges: most intervals between quantiles that are fitted for a number.
     """
 
-    target: Column | None = None
+    target: Column | list[Column] | None = None
     drop: list[Column] = Field(default=[])
     categories: list[Column] = Field(default=[])
     dates: list[Column] = Field(default=[])
@@ -40,6 +41,18 @@ class TableParams(Section):
     missing: list[str] = Field(default=MISSING)
     allow_leaks: bool = False
     edges: int = Field(default=48, ge=2, le=1024)
+
+    @field_validator("target")
+    @classmethod
+    def _named_once(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(value, list) and (not value or len({*value}) < len(value)):
+            raise ValueError("must be different columns" if value else "must name a column")
+        return value
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict; none where it is the last one."""
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target or ())
 
     @field_validator("date_format")
     @classmethod

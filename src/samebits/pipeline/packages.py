@@ -47,7 +47,6 @@ _HEAD = """\
 # Releases of the packages that write outputs, or compute what is in them. dvc.yaml lists those of each stage.
 # Written by `samebits packages --write`, which make setup runs after it has installed requirements.lock.
 """
-_UPDATE = "bring the project to what is installed: samebits update; or install what it was made with"
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,11 @@ def differences_text(found: Iterable[Difference]) -> tuple[str, str]:
     found = list(found)
     code = [each for each in found if each.name.partition(".")[0] == _SAMEBITS]
     if code:
-        return listed([str(each) for each in code], 1), _UPDATE
+        at = f": pip install samebits=={code[0].written}" if code[0].name == _SAMEBITS else ""
+        return (
+            listed([str(each) for each in code], 1),
+            f"bring the project to what is installed: samebits update; or install what the project is at{at}",
+        )
     problem = listed([str(each) for each in found])
     if all(each.written and not each.installed for each in found):  # of an extra that was not installed
         return problem, f"install it: {pip_install(*(f'{each.name}=={each.written}' for each in found))}"

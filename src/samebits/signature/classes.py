@@ -53,6 +53,14 @@ class ClassTarget(OfClasses):
         return "   ".join(f"{label} {probability:.1%}" for label, probability in self.ranked(answer, top))
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        return ("prediction", "probability")
+
+    def cells(self, answer: Floats) -> tuple[str, ...]:
+        ((name, share),) = self.ranked(answer, 1)
+        return (name, f"{share:.6f}")
+
+    @property
     def answer(self) -> str:
         return f"the probability of each of {len(self.classes)} classes"
 

@@ -324,6 +324,15 @@ class TargetKind(Section):
         """One sample's answer for people."""
         raise NotImplementedError
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns in which a table has the answers."""
+        return ("prediction",)
+
+    def cells(self, answer: Floats) -> tuple[str, ...]:
+        """One sample's answer as the cells of such columns."""
+        return (f"{float(answer):.7g}",)
+
     # For the model card.
 
     noun: ClassVar[str] = "model"

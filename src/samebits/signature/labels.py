@@ -102,6 +102,14 @@ class LabelsTarget(OfClasses):
         return "   ".join(found) or "no label (best: {} {:.1%})".format(*self.ranked(answer, 1)[0])
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        return ("prediction", *(f"probability of {name}" for name in self.classes))
+
+    def cells(self, answer: Floats) -> tuple[str, ...]:
+        found = "; ".join(name for name, share in zip(self.classes, answer.tolist(), strict=True) if share > 0.5)
+        return (found, *(f"{share:.6f}" for share in answer.tolist()))
+
+    @property
     def answer(self) -> str:
         return f"the probability of each of {len(self.classes)} labels, of which any number may apply"
 

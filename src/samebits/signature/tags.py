@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
-from samebits.metrics.entities import IGNORED, OUTSIDE, Scheme, are_entities, f1, to_iob2, words_only
+from samebits.metrics.entities import IGNORED, OUTSIDE, Scheme, are_entities, f1, strangers, to_iob2, words_only
 from samebits.signature.kind import Array, Floats, InputKind, ReadingCode
 from samebits.signature.of_classes import OfClasses, best_of
 from samebits.signature.tokens import TOKENIZER, TokenInputs
@@ -72,11 +73,18 @@ class TagsTarget(OfClasses):
         if any(isinstance(each, tuple) != named for each in values):
             raise UserError("some samples have tags by name and some by index", "give all of them in one way")
         if named:
-            different = {tag for each in values for tag in each}
-            rows = [to_iob2(each) for each in values] if are_entities(different) else values
+            counts = Counter(tag for each in values for tag in each)
+            if slips := strangers(counts):
+                shown = ", ".join(f"{tag!r} ({counts[tag]:,} words)" for tag in slips[:3])
+                raise UserError(
+                    f"most tags mark entities (B-X, I-X, O), and these do not: {shown}",
+                    "correct them; if they are the headings of columns, take that line out",
+                )
+            marks = are_entities(counts)
+            rows = [to_iob2(each) for each in values] if marks else values
             found = {tag for each in rows for tag in each}
             # What stands outside first, then the tags of each type together.
-            names = sorted(found, key=lambda tag: (tag != OUTSIDE, tag[2:] if are_entities(found) else tag, tag))
+            names = sorted(found, key=lambda tag: (tag != OUTSIDE, tag[2:] if marks else tag, tag))
             places = {name: place for place, name in enumerate(names)}
             values = [np.array([places[tag] for tag in each], dtype=np.int16) for each in rows]
         else:

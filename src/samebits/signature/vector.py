@@ -25,12 +25,14 @@ class VectorTarget(TargetKind):
 
     Attributes:
         mean, std: of each over the training split.
+        names: of each, where they have any.
     """
 
     kind: Literal["vector"] = "vector"
     name: str
     mean: list[float] = Field(min_length=1)
     std: list[float]
+    names: list[str] | None = Field(default=None, exclude_if=lambda value: value is None)
     in_label_column: ClassVar[bool] = True
     evaluator: ClassVar[str] = "vector"
     output_name: ClassVar[str] = "values"
@@ -40,6 +42,8 @@ class VectorTarget(TargetKind):
 
     @model_validator(mode="after")
     def _of_each(self) -> Self:
+        if self.names is not None and len(self.names) != len(self.mean):
+            raise ValueError("there is not one name for each mean")
         if len(self.mean) != len(self.std) or min(self.std) <= 0.0:
             raise ValueError("there is not one standard deviation above 0 for each mean")
         return self
@@ -81,8 +85,8 @@ class VectorTarget(TargetKind):
 
     @property
     def parts(self) -> list[str]:
-        """A name for each number: `label[0]`."""
-        return [f"{self.name}[{place}]" for place in range(len(self.mean))]
+        """A name for each number: its column's, or `label[0]`."""
+        return list(self.names) if self.names else [f"{self.name}[{place}]" for place in range(len(self.mean))]
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -115,7 +119,17 @@ class VectorTarget(TargetKind):
 
     def shown(self, answer: Floats, top: int) -> str:
         more = f" and {len(answer) - _SHOWN} more" if len(answer) > _SHOWN else ""
+        if self.names:
+            pairs = zip(self.names[:_SHOWN], answer.tolist(), strict=False)
+            return ", ".join(f"{name} {value:.7g}" for name, value in pairs) + more
         return f"{self.name} {', '.join(f'{value:.7g}' for value in answer[:_SHOWN].tolist())}{more}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.parts)
+
+    def cells(self, answer: Floats) -> tuple[str, ...]:
+        return tuple(f"{value:.7g}" for value in answer.tolist())
 
     @property
     def answer_layout(self) -> str:

@@ -10,7 +10,7 @@ def flatten_ensemble(outputs: Tensor, targets: Tensor, axes: int) -> tuple[Tenso
 
     Args:
         outputs: [N, members, ...], or [N, ...] of a model that is no ensemble.
-        targets: [N].
+        targets: [N, ...].
         axes: of the outputs of a model that is no ensemble.
 
     Returns:

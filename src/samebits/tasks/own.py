@@ -15,6 +15,7 @@ from samebits.base.own_code import build_own, name_of
 from samebits.params.own import OwnFile, OwnName
 from samebits.protocols import DerivesMetrics, Task
 from samebits.signature.signature import TARGETS, Signature
+from samebits.tasks.ensemble import flatten_ensemble
 from samebits.tasks.own_loss import on_device, require_no_parameters, require_scalar
 from samebits.tasks.own_section import TakesOwnMetrics
 
@@ -40,25 +41,27 @@ class Settings(TakesOwnMetrics):
 
 @dataclass(frozen=True)
 class OwnTask(Task):
-    """What a class of the user's says, of outputs in float32.
+    """What a class of the user's says, of outputs in float32; members of an ensemble in training are samples to it.
 
     Attributes:
         name: of the class, for messages.
+        axes: of the outputs of a model that is no ensemble.
     """
 
     own: Task
     name: str
+    axes: int
 
     def count(self, targets: Tensor) -> int:
         return int(self.own.count(targets))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         on_device(self.own, outputs.device)
-        return require_scalar(self.own.loss(outputs.float(), targets), self.name)
+        return require_scalar(self.own.loss(*flatten_ensemble(outputs.float(), targets, self.axes)), self.name)
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         on_device(self.own, outputs.device)
-        found = self.own.metric_sums(outputs.float(), targets)
+        found = self.own.metric_sums(*flatten_ensemble(outputs.float(), targets, self.axes))
         return {name: torch.as_tensor(value, device=outputs.device) for name, value in found.items()}
 
     def derived_metrics(self, means: Mapping[str, float]) -> dict[str, float]:
@@ -66,7 +69,8 @@ class OwnTask(Task):
 
     def postprocess(self, outputs: Tensor) -> Tensor:
         on_device(self.own, outputs.device)
-        return self.own.postprocess(outputs.float())
+        single = outputs.ndim == self.axes
+        return self.own.postprocess(outputs.float() if single else outputs.float().flatten(0, 1))  # [N, 1] is [N]
 
 
 def build(settings: Settings, signature: Signature, class_counts: Sequence[int]) -> OwnTask:
@@ -80,4 +84,4 @@ def build(settings: Settings, signature: Signature, class_counts: Sequence[int])
     if missing := [each for each in _METHODS if not callable(getattr(own, each, None))]:
         raise UserError(f"{name} has no {', '.join(missing)}", "write it as samebits.protocols.Task says")
     require_no_parameters(own, name)
-    return OwnTask(own, name)
+    return OwnTask(own, name, 1 + len(signature.output_shape))

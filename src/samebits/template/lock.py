@@ -7,12 +7,15 @@ from importlib import metadata
 
 from samebits.base.errors import UserError
 
+_EXTRAS = ("ui", "sweep", "transformers")
+"""Extras that a project has from the start: its README names their commands, recipes use them."""
+
 _TESTS = {"pytest", "setuptools"}
 """What a project's tests, and the lock's one source package, need beside samebits."""
 
 
 def needed_lock(text: str) -> str:
-    """The packages of a lock that samebits without its extras, and a project's tests, ask for, directly or not.
+    """The packages of a lock that samebits with some extras, and a project's tests, ask for, directly or not.
 
     The lock itself says who asks for whom (`# via`), on every system and Python.
 
@@ -36,7 +39,9 @@ def _via(block: str) -> set[str]:
 
 def _requirements() -> list[str]:
     found = metadata.requires("samebits") or []
-    return [re.match(r"[\w.-]+", each)[0] for each in found if "extra ==" not in each]  # type: ignore[index]
+    ours = re.compile(rf"extra == ['\"]({'|'.join(_EXTRAS)})['\"]")
+    wanted = [each for each in found if "extra ==" not in each or ours.search(each)]
+    return [re.match(r"[\w.-]+", each)[0] for each in wanted]  # type: ignore[index]
 
 
 def _canonical(name: str) -> str:

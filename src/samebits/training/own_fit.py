@@ -95,7 +95,7 @@ def _loss_of(task: WithOwnLoss | OwnTask, outputs: Tensor, targets: Tensor) -> T
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return asked(
-            lambda: task.loss(outputs, targets),
+            lambda: task.loss(outputs.clone(), targets),  # it may change them in place, as it may a model's
             f"{task.name}: the loss fails on {_given(task, outputs, targets)}",
             "it has to take these shapes and types",
         )

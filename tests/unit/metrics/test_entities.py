@@ -42,6 +42,8 @@ def test_every_scheme_becomes_iob2(written: str, stored: str) -> None:
 def test_what_marks_entities() -> None:
     assert are_entities({"O", "B-X", "I-X"})
     assert are_entities({"I-NP", "B-NP", "O"})
+    assert are_entities({"B-NP", "I-NP"})  # chunks that leave no word out
+    assert are_entities({"O", "S-PER"})  # all of one word
     assert not are_entities({"NOUN", "VERB", "O"})
     assert not are_entities({"O", "B-X", "NOUN"})
     assert not are_entities({"S-a", "L-b"})  # nothing begins or goes on

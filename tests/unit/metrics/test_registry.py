@@ -61,6 +61,8 @@ def test_what_decides_by_default() -> None:
     assert pick_metric({"bias": 1.0, "mae": 1.0, "rmse": 1.0}) == "rmse"
     assert pick_metric({"calibration_error": 0.1, "bias": 0.1, "median_absolute_error": 0.1}) is None
     assert pick_metric({"pixel_log_loss": 1.0, "pixel_accuracy": 0.5, "mean_iou": 0.5}) == "mean_iou"
+    assert pick_metric({"tag_log_loss": 1.0, "tag_accuracy": 0.5, "entity_f1": 0.5}) == "entity_f1"
+    assert pick_metric({"tag_log_loss": 1.0, "tag_macro_f1": 0.5, "tag_accuracy": 0.5}) == "tag_accuracy"
     assert headlines() == {
         "accuracy",
         "macro_f1",
@@ -72,6 +74,8 @@ def test_what_decides_by_default() -> None:
         "perplexity",
         "mean_iou",
         "pixel_accuracy",
+        "entity_f1",
+        "tag_accuracy",
     }
 
 

@@ -123,6 +123,7 @@ def test_loss_metric_and_augmentation(made: Callable[..., Project]) -> None:
     assert pick_metric(metrics["test"], "cost", metrics["better"]) == "cost"
 
 
+@pytest.mark.slow
 def test_a_task_in_all_stages(made: Callable[..., Project]) -> None:
     project = made(task={"name": "own", **part("OneAgainstRest"), "own_metrics": [part("Cost")]})
     run_stages(project, "train", "evaluate", "export")
@@ -134,6 +135,7 @@ def test_a_task_in_all_stages(made: Callable[..., Project]) -> None:
     assert "`custom/parts.py`" in (project.exported / "card.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("samples", "kind", "loss"),
     [
@@ -172,6 +174,63 @@ def test_each_kind_of_target(samples: str, kind: str, loss: str, made: Callable[
     assert metrics["interval"]["apart"]["low"] < metrics["interval"]["apart"]["high"]
 
 
+TASKS = """
+class Own:
+    def __init__(self, signature):
+        self.target = signature.target
+
+    def count(self, targets):
+        return len(targets)
+
+    def metric_sums(self, outputs, targets):
+        return {"loss": self.loss(outputs, targets) * self.count(targets)}
+
+class OfNumbers(Own):
+    def loss(self, outputs, targets):
+        return functional.l1_loss(self.postprocess(outputs), targets)
+
+    def postprocess(self, outputs):
+        return outputs.flatten() * self.target.std + self.target.mean
+
+class OfLabels(Own):
+    def loss(self, outputs, targets):
+        return functional.multilabel_soft_margin_loss(outputs, targets.float())
+
+    def postprocess(self, outputs):
+        return outputs.sigmoid()
+
+class OfMasks(Own):
+    def count(self, targets):
+        return int((targets != 255).sum())
+
+    def loss(self, outputs, targets):
+        return functional.cross_entropy(outputs, targets.long(), ignore_index=255)
+
+    def postprocess(self, outputs):
+        return outputs.softmax(dim=1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("samples", "kind", "name"),
+    [
+        (NUMBERS, "regression", "OfNumbers"),
+        (LABELS, "multilabel", "OfLabels"),
+        (MASKS, "segmentation", "OfMasks"),
+    ],
+)
+def test_a_task_of_each_kind_is_judged_as_the_exported_model_answers(
+    samples: str, kind: str, name: str, made: Callable[..., Project]
+) -> None:
+    project = made(samples, TASKS, kind, train={"epochs": 1})
+    set_params(project.workspace, {}, {"task": {"name": "own", **part(name)}})
+    run_stages(project, "train", "evaluate", "export")
+    test = read_json(project.reports / "evaluation" / "metrics.json")["test"]
+    for metric, value in read_json(project.exported / "export.json")["test"].items():
+        assert test[metric] == pytest.approx(value, abs=1e-4)
+
+
 def test_a_resumed_training_and_more_workers_give_the_same_bits(made: Callable[..., Project]) -> None:
     project = made(task={"own_loss": part("FocalLoss")}, augment={"own": part("Speckle", share=0.3)})
     run_stages(project, "train")
@@ -201,6 +260,9 @@ from torch.nn import CrossEntropyLoss, NLLLoss, L1Loss
 
 def weighted(outputs, targets, share=0.9):
     return functional.cross_entropy(outputs, targets, weight=torch.tensor([share, 0.1, 0.5]))
+
+def in_place(outputs, targets):
+    return functional.cross_entropy(outputs.mul_(2.0), targets)
 
 def detached(outputs, targets):
     return functional.cross_entropy(outputs.detach(), targets)
@@ -321,6 +383,10 @@ def test_a_loss_of_the_whole_batch_is_taken_where_it_says_so(made: Callable[...,
     project = made(code=CODE, task={"own_loss": part("Contrast") | {"batchwise": True}}, train={"epochs": 1})
     run_stages(project, "train")
     assert read_json(project.reports / "train" / "metrics.json")["val"]["loss"] > 0
+
+
+def test_a_loss_may_change_the_outputs_in_place(made: Callable[..., Project]) -> None:
+    run_stages(made(code=CODE, task={"own_loss": part("in_place")}, train={"epochs": 1}), "train")
 
 
 def test_a_checkpoint_without_own_code_keeps_none(made: Callable[..., Project]) -> None:

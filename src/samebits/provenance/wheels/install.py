@@ -80,6 +80,9 @@ def install_environment(fetched: Fetched, workspace: Path, target: Path, say: Sa
         shutil.rmtree(target, ignore_errors=True)
         raise
     say(f"the environment is in {target}: {len(fetched.files)} files, each by its hash in {LOCK}")
+    named = workspace / "requirements.txt"  # where a project that installs samebits names its release
+    if named.is_file() and not (workspace / "pyproject.toml").is_file():
+        say(f"samebits itself is not among them: {python} -m pip install --no-deps -r {named}")
     return python
 
 

@@ -53,6 +53,17 @@ def test_pip_sees_the_kept_files_and_no_setting_of_the_users(
     assert "1 files, each by its hash" in lines[-1]
 
 
+def test_a_project_is_told_how_samebits_comes_into_its_environment(
+    fetched: Fetched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "_create", lambda target: make_python(target, "true"))
+    (tmp_path / "code" / "requirements.txt").write_text("samebits==1.0\n")
+    lines: list[str] = []
+    install_environment(fetched, tmp_path / "code", tmp_path / "env", lines.append)
+    assert lines[-1].startswith("samebits itself is not among them: ")
+    assert lines[-1].endswith(f"-m pip install --no-deps -r {tmp_path / 'code' / 'requirements.txt'}")
+
+
 def test_an_environment_that_cannot_be_finished_is_removed(
     fetched: Fetched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,8 +45,8 @@ class Targets:
             return f"its target is [{', '.join(map(str, target.shape))}], its input {list(shape)}: no mask of it"
         try:
             kind = self.kind if self._chosen else kind_of(target)
-            value = _class(target) if kind == "class" else TARGETS[kind].accept(target)
-            if kind != "class" and TARGETS[kind].per_position and len(value) != shape[-1]:
+            value: Any = _class(target) if kind == "class" else TARGETS[kind].accept(target)
+            if TARGETS[kind].per_position and len(value) != shape[-1]:
                 raise ValueError(f"its target has {len(value)} tags, its input {list(shape)}: give one for each step")
         except ValueError as error:
             return str(error)

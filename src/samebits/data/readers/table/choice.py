@@ -18,14 +18,14 @@ class Chosen:
 
     Attributes:
         inputs: names of the inputs, in the file's order.
-        target: the column to predict.
+        targets: the columns to predict.
         index: columns that pandas wrote as the row labels, which are left out.
     """
 
     settings: DataParams
     file: str
     inputs: list[str] = field(default_factory=list)
-    target: str = ""
+    targets: tuple[str, ...] = ()
     index: list[str] = field(default_factory=list)
 
     def choose(self, names: Sequence[str], index: Sequence[str]) -> list[str]:
@@ -45,29 +45,29 @@ class Chosen:
         if len(names) < 2 or not {*names} - {*index}:
             problem = f"one column, {names[0]!r}" if names else "no columns"
             raise UserError(f"{self.file} has {problem}", "a table needs a target and at least one more column")
-        self.target = table.target or [each for each in names if each not in index][-1]
-        if self.target in table.drop:
+        self.targets = table.targets or ([each for each in names if each not in index][-1],)
+        if both := [each for each in self.targets if each in table.drop]:
             raise UserError(
-                f"{self.target} is the target and in data.table.drop", "set data.table.target, or keep the column"
+                f"{both[0]} is the target and in data.table.drop", "set data.table.target, or keep the column"
             )
         no_inputs = [self.settings.group_column, self.settings.split_column]
         for key, column in zip(("group_column", "split_column"), no_inputs, strict=True):
-            if column == self.target:
-                raise UserError(f"{self.target} is the target and data.{key}", f"set data.{key} to another column")
-        self.inputs = [each for each in names if each not in {*table.drop, self.target, *no_inputs}]
+            if column in self.targets:
+                raise UserError(f"{column} is the target and data.{key}", f"set data.{key} to another column")
+        self.inputs = [each for each in names if each not in {*table.drop, *self.targets, *no_inputs}]
         if not self.inputs:
             raise UserError(f"{self.file} has no column left to learn from", "take some out of data.table.drop")
-        read = {*self.inputs, self.target, *no_inputs, self.settings.time_column}
+        read = {*self.inputs, *self.targets, *no_inputs, self.settings.time_column}
         return [each for each in names if each in read]
 
 
 def named_columns(settings: DataParams) -> dict[str, list[str]]:
     """Of each setting that names columns, the columns."""
     table = settings.table
-    single = {"data.table.target": table.target} | {
-        f"data.{key}": getattr(settings, key) for key in ("group_column", "time_column", "split_column")
-    }
+    single = {f"data.{key}": getattr(settings, key) for key in ("group_column", "time_column", "split_column")}
     several = {f"data.table.{key}": list(getattr(table, key)) for key in _LISTS}
+    if table.targets:
+        several = {"data.table.target": list(table.targets)} | several
     return {key: [column] for key, column in single.items() if column is not None} | several
 
 
@@ -95,6 +95,7 @@ def _require_columns(names: Sequence[str], named: Mapping[str, list[str]], file:
 
 def _without(key: str, wrong: list[str], named: list[str]) -> str:
     """A setting as YAML, without the columns that are not there."""
-    if key.rpartition(".")[2] in _LISTS:
-        return f"[{', '.join(each for each in named if each not in wrong)}]"
+    left = [each for each in named if each not in wrong]
+    if key.rpartition(".")[2] in _LISTS or left:
+        return f"[{', '.join(left)}]"
     return "null (the last column is the target then)" if key == "data.table.target" else "null"

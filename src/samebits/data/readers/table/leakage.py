@@ -46,8 +46,15 @@ def require_no_leaks(columns: Sequence[Column], target: Target, train: Int64, se
 
 
 def find_leaks(columns: Sequence[Column], target: Target, train: Int64) -> list[tuple[tuple[str, ...], str]]:
-    """Names of columns that give the target away, each with a phrase that says how."""
-    return [] if len(train) < _FEWEST else [*_single(columns, target, train), *_pairs(columns, target, train)]
+    """Names of columns that give the target, or a part of it, away, each with a phrase that says how."""
+    if len(train) < _FEWEST:
+        return []
+    found: dict[str, tuple[tuple[str, ...], str]] = {}
+    for part in target.parts or (target,):
+        of = f" ({part.name})" if target.parts else ""
+        for names, text in (*_single(columns, part, train), *_pairs(columns, part, train)):
+            found[text + of] = (names, text + of)
+    return list(found.values())
 
 
 def _single(columns: Sequence[Column], target: Target, train: Int64) -> Iterator[tuple[tuple[str, ...], str]]:

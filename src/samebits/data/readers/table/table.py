@@ -33,8 +33,10 @@ from samebits.data.readers.table.columns import (
 )
 from samebits.data.readers.table.encoding import Features, encode
 from samebits.data.readers.table.parquet_file import pandas_index, read_parquet
-from samebits.data.readers.table.target import Target, read_target
+from samebits.data.readers.table.target import Target
+from samebits.data.readers.table.targets import read_targets
 from samebits.params.data import DataParams
+from samebits.signature import signature
 
 _SPLIT_FIXES = {
     "group": "name the column whose equal values stay together: data.group_column",
@@ -72,6 +74,10 @@ class RawTable(Raw):
     settings: DataParams
     notes: tuple[str, ...] = field(default=())
 
+    def fitted_target(self, training: Int64) -> signature.Target:
+        target = super().fitted_target(training)
+        return target.model_copy(update={"names": list(self.target.names)}) if self.target.names else target
+
     def encode(self, splits: Mapping[str, Int64]) -> Encoded:
         """Fit columns on the training split and encode all rows: see `samebits.data.readers.table.encoding.encode`."""
         return encode(self, self.features, self.target, splits, self.settings, self.notes)
@@ -91,13 +97,15 @@ def read(source: Source) -> RawTable:
     chosen = Chosen(source.settings, name)
     table = read_columns(source, chosen)
     columns = table.columns
-    target = read_target(columns[chosen.target], settings, source.settings.target_kind)
+    target = read_targets([columns[each] for each in chosen.targets], settings, source.settings.target_kind)
     inputs = {each: columns[each] for each in chosen.inputs}
     reasons = _reasons(inputs, target.bad, source.settings, columns)
     good = np.setdiff1d(np.arange(len(table.rows)), np.fromiter(reasons, dtype=np.int64, count=len(reasons)))
     ids = [f"row/{number:07d}" for number in table.rows.tolist()]
     rejected = [*table.broken, *(Rejected(ids[row], reason) for row, reason in sorted(reasons.items()))]
-    notes = [f"target {chosen.target}: {target.meaning}" + ("" if settings.target else " (the last column)")]
+    notes = [
+        f"target {', '.join(chosen.targets)}: {target.meaning}" + ("" if settings.target else " (the last column)")
+    ]
     if chosen.index:
         notes.append(f"left out, pandas wrote them as the labels of the rows: {', '.join(chosen.index)}")
     return RawTable(

@@ -13,7 +13,6 @@ from samebits.base.errors import UserError, listed
 from samebits.data.readers.table.columns import Column, Int64, as_category, odd_texts
 from samebits.params.table import TableParams
 
-_KINDS = ("auto", "number", "class")
 _MOST_CLASSES = 1000
 _FEW_VALUES = 20
 _MOST_MARKED = 0.2
@@ -27,23 +26,28 @@ class Target:
     """What is predicted.
 
     Attributes:
-        values: numbers float32 [n], or classes int64 [n].
-        exact: as they stand in the file, float64 [n]; of classes, their indices.
+        values: numbers float32 [n] or [n, K], classes int64 [n], or labels uint8 [n, K].
+        exact: as they stand in the file, float64 [n]; of classes, their indices; of several columns, the first's.
+        names: of the columns of a vector.
+        parts: of labels and vectors, each by itself as a class or a number.
         bad: rows without a usable target, with the reason.
         meaning: a phrase for people.
     """
 
     name: str
-    kind: Literal["number", "class"]
+    kind: Literal["number", "class", "labels", "vector"]
     values: npt.NDArray[Any]
     exact: npt.NDArray[np.float64]
     classes: tuple[str, ...]
     bad: dict[int, str]
     meaning: str
+    names: tuple[str, ...] = ()
+    parts: tuple[Target, ...] = ()
 
     def select(self, rows: Int64) -> Target:
         """The same of some rows."""
-        return replace(self, values=self.values[rows], exact=self.exact[rows], bad={})
+        parts = tuple(each.select(rows) for each in self.parts)
+        return replace(self, values=self.values[rows], exact=self.exact[rows], bad={}, parts=parts)
 
 
 def read_target(column: Column, settings: TableParams, wanted: str) -> Target:
@@ -53,8 +57,6 @@ def read_target(column: Column, settings: TableParams, wanted: str) -> Target:
         UserError: dates, text where a number is wanted, one class, a class of one row, or free text.
     """
     name = column.name
-    if wanted not in _KINDS:
-        raise UserError(f"data.target_kind is {wanted!r}, and a table has {', '.join(_KINDS)}", "set it to one of them")
     if column.kind == "date":
         raise UserError(f"the target {name} is a date", "make a number of it (days since some day), or name another")
     if not (~column.missing).any():

@@ -16,7 +16,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.data.preparation.prepare import require_usable, split_and_encode
 from samebits.data.readers.reader import Encoded, Source, read_source
-from samebits.data.readers.text.tagged import RawTagged
+from samebits.data.readers.text.tagged_rows import RawTagged
 from samebits.data.readers.text.tokenizer import PretrainedTokenizer, fit_tokenizer
 from samebits.metrics.entities import IGNORED
 from samebits.params.text import TextParams
@@ -166,6 +166,7 @@ def test_bytes_of_two_encodings(tmp_path: Path) -> None:
         ("Ada\nlives\n", "has one column"),
         ("a X\nb X\n", "1 different tags"),
         ("\n\n", "holds no sentence"),
+        (f"word tag\n{columns(MANY)}", r"these do not: 'tag' \(1 words\)"),
     ],
 )
 def test_files_that_are_refused(text: str, problem: str, tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Tables with several labels or numbers per row: trained, judged, exported, and asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from samebits.base.files import read_json
+from samebits.cli.main import main
+from tests.helpers.in_process import make_workspace, run_stages
+
+
+def rows(n: int = 240) -> list[str]:
+    random = np.random.default_rng(0)
+    size, heat = random.uniform(-1, 1, n).round(3), random.uniform(-1, 1, n).round(3)
+    return [
+        f"{a},{b},{int(a > 0)},{int(a + b > 0)},{3 * a + 10:.3f},{b - a:.3f}"
+        for a, b in zip(size.tolist(), heat.tolist(), strict=True)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "drop", "task", "metric", "header"),
+    [
+        (
+            ["wet", "cold"],
+            ["low", "high"],
+            {"name": "multilabel"},
+            "macro_f1",
+            "prediction,probability of cold,probability of wet",
+        ),
+        (["low", "high"], ["wet", "cold"], {"name": "regression", "loss": "mse"}, "r2", "low,high"),
+    ],
+)
+def test_trained_and_asked(
+    target: list[str],
+    drop: list[str],
+    task: dict[str, Any],
+    metric: str,
+    header: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = {
+        "source": "data/raw/own.csv",
+        "format": "table",
+        "table": {"target": target, "drop": drop, "allow_leaks": True},
+        "validation_fraction": 0.2,
+        "test_fraction": 0.2,
+    }
+    train = {"epochs": 30, "batch_size": 16, "optimizer": {"name": "adamw", "lr": 0.02}}
+    model = {"name": "tabular", "width": 16, "embedding": 4, "members": 2, "layers": 1}
+    project = make_workspace(
+        tmp_path,
+        {"data": data, "train": train, "export": {"formats": ["onnx"]}},
+        {"task": task, "model": model, "augment": {}},
+    )
+    (tmp_path / "data/raw/own.csv").write_text("\n".join(["size,heat,wet,cold,low,high", *rows()]))
+    run_stages(project)
+    found = read_json(project.reports / "evaluation" / "metrics.json")
+    assert found["test"][metric] > 0.8
+    assert found["baseline"][metric] < 0.8
+    (tmp_path / "new.csv").write_text("heat,size\n0.9,0.9\n-0.9,-0.9\n")
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "new.csv"), "--model", str(project.exported / "model.onnx")]) == 0
+    first, *answers = capsys.readouterr().out.splitlines()
+    assert first == header
+    if metric == "macro_f1":
+        assert answers[0].startswith("cold; wet,0.9")
+        assert answers[1].startswith(",0.0")
+    else:
+        assert [round(float(cell)) for cell in answers[0].split(",")] == [13, 0]
