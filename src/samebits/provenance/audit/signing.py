@@ -10,7 +10,6 @@ import contextlib
 import getpass
 import json
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,9 @@ def sign(folder: Path, key: Path, signature: Path) -> str:
         UserError: without a record or a key, or if git has the key.
         ModuleNotFoundError: without the library; the command names the extra (samebits.base.extras).
     """
-    library: Any = import_module("model_signing")  # its annotations are incomplete
+    import model_signing
+
+    library: Any = model_signing  # its annotations are incomplete
 
     record = read_record(folder)
     text = _read(key, "private key")
@@ -70,7 +71,9 @@ def check_signature(folder: Path, key: Path, signature: Path) -> None:
         UserError: naming what does not fit: signature, key or file.
         ModuleNotFoundError: without the library; the command names the extra (samebits.base.extras).
     """
-    library: Any = import_module("model_signing")  # its annotations are incomplete
+    import model_signing
+
+    library: Any = model_signing  # its annotations are incomplete
 
     _read(key, "public key")
     text = _read(signature, "signature")
