@@ -10,8 +10,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from samebits.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
 from samebits.cli.main import parser
+from samebits.data.loading.prepared import read_info
+from samebits.models import build_model
+from samebits.models.convnet import Settings
 from samebits.params.schema import parse_params
 from samebits.params.yaml_file import read_yaml
 from tests.helpers.absent import is_left_out
@@ -38,15 +43,24 @@ def test_samebits_commands_parse(page: Path) -> None:
             assert recipe.is_file() or is_left_out(recipe), command
 
 
-def test_the_python_example_runs(small_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert code
-    (tmp_path / "example.py").write_text(code[1])
+def test_the_python_examples_run(small_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     shutil.copytree(small_mnist, tmp_path / "data" / "prepared")
+    info = read_info(small_mnist)
+    settings = Settings(name="convnet")
+    config = CheckpointConfig(
+        task={"name": "classification"}, model=settings.model_dump(), signature=info.signature, data_digest="", step=0,
+        epoch=0,
+    )  # fmt: skip
+    save_checkpoint(tmp_path / "models" / "checkpoint", build_model(settings, info.signature).state_dict(), config)
+    Image.new("L", (28, 28)).save(tmp_path / "digit.png")
     monkeypatch.chdir(tmp_path)
-    images = runpy.run_path("example.py", run_name="example")["images"]
-    assert images.shape == (128, 1, 28, 28)
+    left = {}
+    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        (tmp_path / "example.py").write_text(code)
+        left |= runpy.run_path("example.py", run_name="example")
+    assert left["images"].shape == (128, 1, 28, 28)
+    assert left["answer"].label in info.classes
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
