@@ -217,3 +217,16 @@ def test_the_example_of_the_docs(tmp_path: Path) -> None:
     project = mask_project(tmp_path, **example, train={"epochs": 1})
     run_stages(project, "prepare", "train")
     assert open_split(project.prepared, "train", in_memory=True).info.signature.output_shape == (3, 64, 64)
+
+
+@pytest.mark.slow
+def test_a_net_for_classes_is_the_encoder(tmp_path: Path) -> None:
+    """At sides that are no multiples of its stride; the exported files answer as the checkpoint does."""
+    write_masks(tmp_path / "data/raw/shapes")
+    model = {"name": "resnet9", "widths": [4, 8, 8, 16]}
+    project = mask_project(
+        tmp_path, data={"image": {"resolution": [28, 34], "channels": 3}}, model=model, train={"epochs": 2}
+    )
+    said = run_stages(project)
+    assert any("model.onnx" in line and "equal to the checkpoint" in line for line in said)
+    assert open_split(project.prepared, "test", in_memory=True).info.signature.output_shape == (3, 28, 34)
