@@ -48,7 +48,9 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     scheme = Scheme.of(target.classes)
     said, losses = _answers(evaluated, settings, targets)
     found = _overlaps(scheme, said, targets, len(target.classes), losses)
-    metrics = measure(METRICS, found, bootstrap=settings.bootstrap, confidence=settings.confidence)
+    metrics = measure(
+        [*METRICS, *evaluated.more_metrics], found, bootstrap=settings.bootstrap, confidence=settings.confidence
+    )
     baseline = _baseline(evaluated, target, scheme)
     of_tags = confusion(np.where(said == IGNORED, 0, said), np.where(targets == IGNORED, len(target.classes), targets),
                         len(target.classes))  # fmt: skip
@@ -124,7 +126,7 @@ def _answers(evaluated: EvaluationInputs, settings: EvaluateParams, targets: Tag
         rows = order[start : start + size]
         inputs, wanted = evaluated.split.samples(rows)
         with torch.inference_mode():
-            logits = evaluated.serving.outputs(as_tensor(inputs)).double().numpy().round(ANSWER_DECIMALS)
+            logits = evaluated.outputs(as_tensor(inputs)).astype(np.float64).round(ANSWER_DECIMALS)
         counts = wanted != IGNORED
         require_finite(np.where(counts[:, :, None], logits, 0.0))
         said[rows[:, None], np.arange(wanted.shape[1])] = np.where(counts, logits.argmax(axis=2), IGNORED)
@@ -139,7 +141,9 @@ def _overlaps(scheme: Scheme, said: Tags, targets: Tags, tags: int, losses: Floa
     true, claimed = words_only(targets, said)
     entities = Overlaps(*scheme.counts(claimed, true)) if scheme.types else None
     right = np.where(claimed == true, true, IGNORED)
-    return TagPredictions(Overlaps(*(_of_tags(each, tags) for each in (right, true, claimed))), entities, losses)
+    return TagPredictions(
+        Overlaps(*(_of_tags(each, tags) for each in (right, true, claimed))), entities, losses, (said, targets)
+    )
 
 
 def _of_tags(tags: Tags, count: int) -> Ints:
@@ -165,7 +169,9 @@ def _baseline(evaluated: EvaluationInputs, target: TagsTarget, scheme: Scheme) -
     for row, place, word, _ in _words(evaluated.split, evaluated.prepared):
         unseen += word not in best
         said[row, place] = best.get(word, most)
-    values = measure(METRICS, _overlaps(scheme, said, targets, len(target.classes), None)).values
+    values = measure(
+        [*METRICS, *evaluated.more_metrics], _overlaps(scheme, said, targets, len(target.classes), None)
+    ).values
     return Baseline(
         f"each word's most frequent tag in the training split, and {target.classes[most]} for the {unseen:,} words "
         "that are not in it",

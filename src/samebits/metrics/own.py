@@ -19,6 +19,8 @@ Array = npt.NDArray[Any]
 TAKEN = frozenset(
     {
         *("accuracy", "bias", "bits_per_byte", "calibration_error", "exact_match"),
+        *("entity_f1", "entity_macro_f1", "entity_precision", "entity_recall"),
+        *("tag_accuracy", "tag_log_loss", "tag_macro_f1"),
         *("log_loss", "loss", "macro_f1", "mae", "mae_in_std", "mean_average_precision", "mean_dice", "mean_iou"),
         *("median_absolute_error", "micro_f1", "perplexity", "pixel_accuracy", "pixel_log_loss", "r2", "rmse"),
         "rmse_in_std",

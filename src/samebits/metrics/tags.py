@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
 from samebits.metrics.metric import Metric, four_decimals, percent
 from samebits.metrics.scores import class_f1, mean_of_classes
+
+Tags = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,14 @@ class TagPredictions:
     Attributes:
         tags: words of each tag.
         entities: of each type; None where tags mark none.
+        pair: predicted and true tags, int16 [N, L], -100 where no word begins; for metrics of the user's own.
         losses: [N], float64: cross entropy, the sum over a text's words; None where nothing has probabilities.
     """
 
     tags: Overlaps
     entities: Overlaps | None
     losses: Floats | None
+    pair: tuple[Tags, Tags]
 
     def __len__(self) -> int:
         return len(self.tags.there)

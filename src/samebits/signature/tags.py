@@ -14,8 +14,8 @@ from pydantic import Field
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.metrics.entities import IGNORED, OUTSIDE, Scheme, are_entities, f1, strangers, to_iob2, words_only
-from samebits.signature.kind import Array, Floats, InputKind, ReadingCode
-from samebits.signature.of_classes import OfClasses, best_of
+from samebits.signature.kind import Array, Floats, Floats64, InputKind, ReadingCode
+from samebits.signature.of_classes import OfClasses, best_of, log_shares, shares_problem
 from samebits.signature.tokens import TOKENIZER, TokenInputs
 
 MOST_TAGS = 10_000
@@ -140,6 +140,18 @@ class TagsTarget(OfClasses):
         """Zeros where no word begins: nobody reads what is said there."""
         counts = targets[:, : answers.shape[1]] != IGNORED
         return np.where(counts[:, :, None], answers, np.float32(0.0))
+
+    def answers_problem(self, answers: Array) -> str:
+        return shares_problem(np.moveaxis(answers, 2, 1))
+
+    def outputs_of(self, answers: Floats64) -> Floats64:
+        return log_shares(answers)
+
+    def judged(self, answers: Array) -> Array:
+        """The tag at each position, int16 [n, length], -100 beyond the longest of these samples."""
+        tags = np.full((len(answers), self.length), IGNORED, dtype=np.int16)
+        tags[:, : answers.shape[1]] = answers.argmax(axis=2)
+        return tags
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
         """-1 where no word begins."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -25,6 +25,8 @@ class Settings(ClassWeights):
     Attributes:
         label_smoothing: share of the target spread evenly over all tags (Szegedy et al., 2016), in training only.
     """
+
+    of_the_loss: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing")
 
     name: Literal["token_classification"]
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -50,6 +52,11 @@ class TokenClassification:
         # A batch without a word that counts has a loss of 0.
         total = _cross_entropy(outputs, targets, weights=self.weights, smoothing=self.label_smoothing)
         return total / max(1, self.count(targets))
+
+    def loss_inputs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [words, K] and tags [words], int64, of the words that count."""
+        counts = targets != IGNORED
+        return outputs.float()[counts], targets[counts].long()
 
     def metric_sums(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         said = outputs.argmax(dim=2)

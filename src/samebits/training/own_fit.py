@@ -83,6 +83,8 @@ def _made_up(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
     # By the target: the parts of it then differ, as those of some batch will.
     targets = targets[targets.double().reshape(len(rows), -1).mean(dim=1).argsort(stable=True)]
     outputs = torch.randn(len(rows), *shape, generator=torch.Generator().manual_seed(0))
+    if split.info.signature.target.per_position:
+        outputs = outputs[:, : targets.shape[1]]  # both are cut to the longest of a batch
     return outputs.to(device), targets.to(device)
 
 

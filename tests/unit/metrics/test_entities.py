@@ -98,7 +98,7 @@ def measured(true: list[str], said: list[str]) -> dict[str, float | None]:
     counts = [np.array([[(row == k).sum() for k in range(5)] for row in each]) for each in (a, b)]
     both = np.array([[((x == k) & (y == k)).sum() for k in range(5)] for x, y in zip(a, b, strict=True)])
     tags = Overlaps(both, *counts)
-    return measure(METRICS, TagPredictions(tags, Overlaps(*scheme.counts(b, a)), np.array([1.0, 2.0]))).values
+    return measure(METRICS, TagPredictions(tags, Overlaps(*scheme.counts(b, a)), np.array([1.0, 2.0]), (b, a))).values
 
 
 def test_numbers_of_two_texts() -> None:
@@ -121,6 +121,6 @@ def test_undefined_without_entities() -> None:
 def test_tags_that_mark_no_entities_have_none() -> None:
     assert Scheme.of(["NOUN", "VERB"]).types == ()
     one = np.array([[1, 1]])
-    values = measure(METRICS, TagPredictions(Overlaps(one, one, one), None, None)).values
+    values = measure(METRICS, TagPredictions(Overlaps(one, one, one), None, None, (one, one))).values
     assert set(values) == {"tag_accuracy", "tag_macro_f1"}
     assert len(whole(1).picks) == 1

@@ -15,8 +15,8 @@ import pytest
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import read_json, sha256_file
 from samebits.base.paths import Project
-from samebits.cli.summary import _metrics as shown_metrics
 from samebits.model_registry.gate import pick_metric
+from samebits.pipeline.summary import _metrics as shown_metrics
 from tests.helpers.in_process import run_stages
 from tests.helpers.interrupt import StopAfter
 from tests.helpers.own_datasets import own_project

@@ -25,7 +25,7 @@ Run = Callable[..., Path]
 
 
 def test_it_takes_the_section_it_reads() -> None:
-    assert list(inspect.signature(prepare).parameters) == ["data", "context"]
+    assert list(inspect.signature(prepare).parameters) == ["data", "context", "most"]
 
 
 def test_it_says_what_it_did(run_prepare: Run) -> None:

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from samebits.base.paths import Project
+from samebits.pipeline.context import STAGES
 from samebits.pipeline.fingerprint import Fingerprint
 from samebits.tracking.journal import record
 from samebits.tracking.journal.record import (
@@ -27,7 +28,7 @@ def open_as(project: Project, monkeypatch: pytest.MonkeyPatch, anchor: ProcessId
     """Open a stage's record in an execution that is anchored at a given process."""
     current = Execution(anchor, more.pop("exp", ""), more.pop("command", ""))
     monkeypatch.setattr(record, "current_execution", lambda: current)
-    known = Fingerprint(more.pop("inputs", "a"), dict.fromkeys(record.PIPELINE, more.pop("code", "1")))
+    known = Fingerprint(more.pop("inputs", "a"), dict.fromkeys(STAGES, more.pop("code", "1")))
     fields = {"name": "mnist", "experiment": "samebits", "data_digest": ""} | more
     return open_record(project, stage=stage, fingerprint=known, **fields)
 
