@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from samebits.base.errors import UserError, listed
 from samebits.base.own_code import asked
-from samebits.data.loading.prepared import Split
+from samebits.data.loading.prepared import Array, Split
 from samebits.data.loading.tensors import as_tensor
 from samebits.metrics.own import OwnMetric
 from samebits.signature.signature import Signature
@@ -41,7 +41,7 @@ def require_own_fit(training: Training) -> None:
     if isinstance(task, WithOwnLoss | OwnTask):
         if isinstance(task, WithOwnLoss) and task.batchwise:
             _require_whole_batches(training)
-        outputs, targets = _made_up(split, training.device)
+        outputs, targets, _ = _made_up(split, training.device)
         if training.mixing is not None:
             targets = functional.one_hot(targets, len(split.info.classes)).float()
         with training.autocast():
@@ -52,13 +52,14 @@ def require_own_fit(training: Training) -> None:
             _require_sums(task, outputs, targets)
             _require_answers(task, outputs, split.info.signature)
     if training.own_metrics:
-        outputs, targets = _made_up(training.validation, training.device)
+        outputs, targets, stored = _made_up(training.validation, training.device)
         names = task.metric_sums(outputs, targets)
         answers = split.info.signature.target.judged(task.postprocess(outputs).cpu().numpy())
         for metric in training.own_metrics:
             if metric.name in names:
                 raise UserError(f"{metric.place} has the name {metric.name}, which the task has", "call it otherwise")
-            _require_metric(metric, answers, targets.cpu().numpy())
+            assert stored is not None  # a language model takes no metrics
+            _require_metric(metric, answers, stored)
 
 
 def _require_whole_batches(training: Training) -> None:
@@ -74,18 +75,21 @@ def _require_whole_batches(training: Training) -> None:
         )
 
 
-def _made_up(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Outputs as a model gives them, and the targets of samples from all over the split; [N, ...] each."""
+def _made_up(split: Split, device: torch.device) -> tuple[Tensor, Tensor, Array | None]:
+    """Outputs as a model gives them, and targets from all over the split, as a batch has them and as they are stored;
+    [N, ...] each."""
     shape = split.info.signature.output_shape
     most = max(2, min(_SAMPLES, _NUMBERS // max(1, int(np.prod(shape)))))
     rows = np.linspace(0, len(split) - 1, min(most, len(split))).astype(np.int64)
     targets = as_tensor(split.samples(rows)[1])
     # By the target: the parts of it then differ, as those of some batch will.
-    targets = targets[targets.double().reshape(len(rows), -1).mean(dim=1).argsort(stable=True)]
+    order = targets.double().reshape(len(rows), -1).mean(dim=1).argsort(stable=True)
+    targets = targets[order]
     outputs = torch.randn(len(rows), *shape, generator=torch.Generator().manual_seed(0))
     if split.info.signature.target.per_position:
         outputs = outputs[:, : targets.shape[1]]  # both are cut to the longest of a batch
-    return outputs.to(device), targets.to(device)
+    stored = None if split.targets is None else split.targets[rows][order.numpy()]
+    return outputs.to(device), targets.to(device), stored
 
 
 def _loss_of(task: WithOwnLoss | OwnTask, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -231,6 +232,32 @@ def test_class_weights() -> None:
     weights = torch.where(targets[valid] == 3, 3.0, 1.0)
     assert task.loss(outputs, targets) == pytest.approx((losses * weights).mean().item())
     assert task.metric_sums(outputs, targets)["loss"] == pytest.approx(plain.metric_sums(outputs, targets)["loss"])
+
+
+@pytest.mark.slow  # it trains again
+def test_a_loss_and_a_metric_of_ones_own(trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss gets the words that count, the metric all positions."""
+    shutil.copytree(trained.workspace, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "custom").mkdir(exist_ok=True)
+    (tmp_path / "custom" / "parts.py").write_text(
+        "import numpy as np\nfrom torch import nn\nfrom torch.nn import CrossEntropyLoss\n\n"
+        "class Right:\n    name = 'right_words'\n    better = 'higher'\n"
+        "    def __call__(self, predictions, targets):\n        counts = targets >= 0\n"
+        "        return float((predictions == targets)[counts].mean())\n"
+    )
+    parts = {name: {"file": "custom/parts.py", "class_name": each} for name, each in
+             (("own_loss", "CrossEntropyLoss"), ("own_metrics", "Right"))}  # fmt: skip
+    set_params(tmp_path, {"task": {"own_loss": parts["own_loss"], "own_metrics": [parts["own_metrics"]]}})
+    run_stages(Project(tmp_path, tmp_path), "train", "evaluate")
+    found = read_json(tmp_path / "reports" / "evaluation" / "metrics.json")
+    assert found["test"]["right_words"] == pytest.approx(found["test"]["tag_accuracy"])
+    assert found["baseline"]["right_words"] == pytest.approx(found["baseline"]["tag_accuracy"])
+    before, after = (
+        read_json(folder / "reports" / "train" / "metrics.json")["val"] for folder in (trained.workspace, tmp_path)
+    )
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-4), "it is the task's own loss"
+    assert after["right_words"] == pytest.approx(after["tag_accuracy"])
 
 
 def test_a_model_of_whole_texts_is_refused(trained: Project, tmp_path: Path) -> None:
