@@ -32,7 +32,8 @@ def test_sigkill_at_random_moments(long: Path, straight: dict[str, str]) -> None
     assert not list((long / ".samebits" / "resume").glob("*/*")), "a finished training leaves no state"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_saves_and_goes_on(number: signal.Signals, long: Path, straight: dict[str, str]) -> None:
     assert interrupt(long, [1.0], number) == [130]
     assert outputs(long) == straight

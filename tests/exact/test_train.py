@@ -56,7 +56,7 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 }
 
 
-QUICK = ("again", "2 workers", "random hash seed and another locale")
+QUICK = ("again",)
 
 
 @pytest.mark.parametrize("way", [way if way in QUICK else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])

@@ -220,7 +220,9 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow) if case == "texts that grow" else case for case in HOSTILE]
+)
 def test_a_hostile_tokenizer_is_refused(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if case == "texts that grow":
         monkeypatch.setattr(sandbox, "SECONDS", 3.0)

@@ -34,6 +34,7 @@ def values(project: Project) -> dict[str, Any]:
     return read_params(project.params_file).dump()
 
 
+@pytest.mark.slow  # it exports
 def test_all_stages_run_on_few_samples_and_leave_nothing(project: Project, values: dict[str, Any]) -> None:
     before = sorted(project.workspace.rglob("*"))
     scratch = project.workspace / "scratch"
