@@ -16,6 +16,7 @@ import torch
 from ruamel.yaml import YAML
 from torch.nn import functional
 
+import samebits
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.paths import Project
@@ -258,6 +259,38 @@ def test_a_loss_and_a_metric_of_ones_own(trained: Project, tmp_path: Path, monke
     )
     assert after["loss"] == pytest.approx(before["loss"], rel=1e-4), "it is the task's own loss"
     assert after["right_words"] == pytest.approx(after["tag_accuracy"])
+
+
+@pytest.mark.slow  # it trains again
+def test_a_task_of_ones_own(trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(trained.workspace, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "custom").mkdir(exist_ok=True)
+    (tmp_path / "custom" / "task.py").write_text(
+        "from torch.nn import functional\n\n"
+        "class Mine:\n    def __init__(self, signature):\n        pass\n"
+        "    def count(self, targets):\n        return int((targets >= 0).sum())\n"
+        "    def loss(self, outputs, targets):\n        keep = targets >= 0\n"
+        "        return functional.cross_entropy(outputs[keep], targets[keep].long())\n"
+        "    def metric_sums(self, outputs, targets):\n"
+        "        return {'loss': self.loss(outputs, targets) * self.count(targets)}\n"
+        "    def postprocess(self, outputs):\n        return outputs.softmax(2)\n"
+    )
+    own = {"name": "own", "file": "custom/task.py", "class_name": "Mine", "arguments": {}}
+    set_params(tmp_path, {}, replace={"task": own})
+    run_stages(Project(tmp_path, tmp_path), "train", "evaluate")
+    before, after = (
+        read_json(folder / "reports" / "evaluation" / "metrics.json")["test"]
+        for folder in (trained.workspace, tmp_path)
+    )
+    assert after["entity_f1"] == pytest.approx(before["entity_f1"], abs=0.02), "it is the built-in task once more"
+
+
+def test_a_tagger_is_no_function_of_a_text(trained: Project) -> None:
+    for path in (trained.checkpoint, trained.exported / "model.onnx"):
+        with pytest.raises(UserError, match="a tag for each word") as refused:
+            samebits.load(path)
+        assert "samebits predict" in refused.value.fix
 
 
 def test_a_model_of_whole_texts_is_refused(trained: Project, tmp_path: Path) -> None:
