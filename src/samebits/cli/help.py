@@ -37,6 +37,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "register": ("samebits register --dry-run", "samebits register --metric macro_f1 --latency-ms 5"),
     "restore": ("samebits restore RUN_ID --into ../then", "samebits restore COMMIT --environment ../then/.venv"),
     "share": ("samebits share", "samebits share --experiment warm-start"),
+    "smoke": ("samebits smoke",),
+    "estimate": ("samebits estimate",),
+    "status": ("samebits runs status --json",),
+    "summary": ("samebits summary", "samebits summary --json"),
     "sign": ("samebits sign --key trainer.pem",),
     "start": (
         "samebits start data/raw/pets",

@@ -7,14 +7,18 @@ import math
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import get_type_hints
 
 from samebits import __version__
 from samebits.base.boundary import as_user_error
-from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from samebits.base.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_UNREAD, EXIT_USER_ERROR, UserError
 from samebits.base.redaction import without_secrets
-from samebits.base.terminal import escape_unprintable
+from samebits.base.result import Result, Said, json_text
+from samebits.base.terminal import escape_unprintable, stdout_as_stderr
 from samebits.cli.answers import generate, predict
 from samebits.cli.help import epilog, grouped
 from samebits.cli.options import positive, project_here, say
@@ -25,8 +29,7 @@ from samebits.cli.starting import add_commands as add_starting
 _WRITTEN = ("models", "reports", "data", ".samebits", ".dvc", "mlruns")
 """Folders of the project that commands write into; each may be a disk of its own."""
 
-_EXIT_UNREAD = 141
-"""Nobody reads the output any more (128 + SIGPIPE, as shells report it)."""
+Run = Callable[[argparse.Namespace], Result | None]
 
 
 def _use(arguments: argparse.Namespace) -> None:
@@ -53,60 +56,64 @@ def _ui(arguments: argparse.Namespace) -> None:
         raise UserError(f"the MLflow server ended with exit code {code}", f"see {project.state / 'ui.log'}")
 
 
-def _sweep(arguments: argparse.Namespace) -> None:
+def _sweep(arguments: argparse.Namespace) -> Result:
     from samebits.sweeps.spec import read_sweep
 
     project = project_here()
     sweep = read_sweep(project, Path(arguments.file))
+    said = Said(found={"name": sweep.name, "trials": sweep.budget})
     if arguments.dry_run:
         from samebits.sweeps.plan import plan
 
-        print(plan(sweep, arguments.jobs))
-        return
+        said.noting(say)(plan(sweep, arguments.jobs))
+        return said
     from samebits.sweeps.runner import run_sweep
 
-    run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=say)
+    run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=said.noting(say))
+    return said
 
 
-def _sync(_: argparse.Namespace) -> None:
+def _sync(_: argparse.Namespace) -> Result:
     from samebits.tracking.upload.sync import sync
 
-    report = sync(project_here())
-    for name in report.sent:
-        print(f"sent: {name}")
-    for name in report.replayed:
-        print(f"recorded: experiment {name}, whose results came from DVC's run cache")
-    for name, events in report.waiting.items():
-        print(f"waiting: {name}, {events} events")
-    if report.problem:
-        raise UserError(report.problem, "samebits doctor looks at the store; then run this again: nothing is lost")
-    print(f"{len(report.sent) + len(report.replayed)} runs brought up to date, nothing waits")
+    return sync(project_here())
 
 
-def _register(arguments: argparse.Namespace) -> None:
+def _register(arguments: argparse.Namespace) -> Result:
     from samebits.model_registry.gate import Limits
     from samebits.model_registry.register import mlflow_errors, register, rollback
 
-    project = project_here()
+    project, said = project_here(), Said()
+    notes = said.noting(say)
     if arguments.rollback:
         with mlflow_errors(project):
-            rollback(project, arguments.name, say, dry_run=arguments.dry_run)
-        return
+            version = rollback(project, arguments.name, notes, dry_run=arguments.dry_run)
+        said.found = {"version": version, "promoted": not arguments.dry_run}
+        return said
     limits = Limits(
         latency_ratio=arguments.latency_ratio,
         size_ratio=arguments.size_ratio,
         latency_ms=arguments.latency_ms,
         size_bytes=None if arguments.size_kib is None else round(arguments.size_kib * 1024),
     )
-    metric = arguments.metric
     with mlflow_errors(project):
-        register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=say)
+        found = register(
+            project, name=arguments.name, metric=arguments.metric, limits=limits, dry_run=arguments.dry_run, say=notes
+        )
+    said.found = {
+        "name": found.name,
+        "version": found.version or None,
+        "champion_before": found.champion or None,
+        "rows": [asdict(row) for row in found.rows],
+        "promoted": found.promoted,
+    }
+    return said
 
 
-def _status(_: argparse.Namespace) -> None:
-    from samebits.tracking.ui.housekeeping import status_text
+def _status(_: argparse.Namespace) -> Result:
+    from samebits.tracking.ui.housekeeping import runs_status
 
-    print(status_text(project_here()))
+    return runs_status(project_here())
 
 
 def _clean(arguments: argparse.Namespace) -> None:
@@ -123,11 +130,11 @@ def _check(_: argparse.Namespace) -> None:
     print("an experiment in a temporary folder (--temp, --queue, samebits sweep) would see all its inputs")
 
 
-def _summary(_: argparse.Namespace) -> None:
+def _summary(_: argparse.Namespace) -> Result:
     from samebits.pipeline.summary import summarize
     from samebits.provenance.stale import stale_stages
 
-    print(summarize(project_here(), stale_stages))
+    return summarize(project_here(), stale_stages)
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
@@ -237,10 +244,11 @@ def _limit(text: str) -> float:
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
-    run: Callable[[argparse.Namespace], int | None],
+    run: Run,
     text: str,
     more: str = "",
 ) -> argparse.ArgumentParser:
+    """A command. One whose function gives a `Result` gets --json."""
     added = commands.add_parser(
         name,
         help=text,
@@ -248,33 +256,49 @@ def _command(
         epilog=epilog(name, more),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    added.set_defaults(run=run)
+    added.set_defaults(run=run, json=False)
+    if get_type_hints(run).get("return") is Result:
+        added.add_argument("--json", action="store_true", help="one JSON document on stdout (docs/commands.md)")
     return added
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0, 1 where bits differ, 2 for bad input, 130 after Ctrl-C."""
+    """Run a command; returns its exit code (docs/commands.md).
+
+    With --json, stdout holds one document, of the result or of the error, and all that is said meanwhile goes to
+    stderr.
+    """
     escape_unprintable()
     arguments = parser().parse_args(argv)
     try:
-        code: int | None = arguments.run(arguments)
-    except UserError as error:
-        print(f"samebits {arguments.command}: error: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
+        if arguments.json:
+            with stdout_as_stderr():
+                result = arguments.run(arguments)
+                document = json_text(result.json())
+            print(document)
+        elif result := arguments.run(arguments):
+            for line in result.lines():
+                print(line)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read what we print has ended (`samebits … | head -1`). Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _EXIT_UNREAD
+        return EXIT_UNREAD
     except BaseException as error:
         written = (Path.cwd(), *(Path.cwd() / name for name in _WRITTEN), Path(tempfile.gettempdir()))
-        explained = as_user_error(error, written, "then try again")
+        explained = error if isinstance(error, UserError) else as_user_error(error, written, "then try again")
         if explained is None:
-            raise
+            if not isinstance(error, Exception):
+                raise
+            print(without_secrets(traceback.format_exc()), end="", file=sys.stderr)
+            return EXIT_BUG
         print(f"samebits {arguments.command}: error: {without_secrets(str(explained))}", file=sys.stderr)
+        if arguments.json:
+            parts = {"error": without_secrets(explained.problem), "fix": without_secrets(explained.fix)}
+            print(json_text(parts))
         return EXIT_USER_ERROR
-    return code or 0
+    return result.exit_code if result else 0
 
 
 if __name__ == "__main__":

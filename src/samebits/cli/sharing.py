@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from samebits.base.result import Result
 from samebits.cli.options import project_here, remote_options, seconds
 
 
@@ -62,19 +63,18 @@ def _gc(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def _doctor(arguments: argparse.Namespace) -> None:
+def _doctor(arguments: argparse.Namespace) -> Result:
     from samebits.sharing.doctor.doctor import doctor
 
-    if not doctor(project_here(), as_json=arguments.json, timeout=arguments.timeout):
-        raise SystemExit(1)
+    return doctor(project_here(), arguments.timeout)
 
 
-def _data_diff(arguments: argparse.Namespace) -> None:
+def _data_diff(arguments: argparse.Namespace) -> Result:
     from samebits.sharing.data_diff.command import data_diff
 
     project = project_here()
     page = Path(arguments.html) if arguments.html else project.state / "data-diff.html"
-    data_diff(project.home, arguments.old, arguments.new, page)
+    return data_diff(project.home, arguments.old, arguments.new, page)
 
 
 def add_commands(
@@ -87,7 +87,6 @@ def add_commands(
     receive = add(commands, "receive", _receive, "pull data, model and reports, and check every hash")
     receive.add_argument("--force", action="store_true", help="overwrite outputs that were changed here")
     doctor = add(commands, "doctor", _doctor, "check Python, torch, DVC, git, the remote, MLflow and the disk")
-    doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")
     data = commands.add_parser("data", description="look at the prepared data").add_subparsers(
         dest="subcommand", required=True, metavar="COMMAND"

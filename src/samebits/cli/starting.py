@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from samebits.base.result import Result, Said
 from samebits.cli.options import project_here, say
 
 
@@ -21,36 +22,49 @@ def _update(_: argparse.Namespace) -> None:
     update(project_here(), say)
 
 
-def _start(arguments: argparse.Namespace) -> None:
+def _start(arguments: argparse.Namespace) -> Result:
     from samebits.starting.found import Asked
     from samebits.starting.start import start
 
     asked = Asked(target=arguments.target, predict=arguments.predict, kind=arguments.kind)
-    start(project_here(), Path(arguments.path), asked, trial=not arguments.no_trial, dry_run=arguments.dry_run, say=say)
+    said = Said(found={"written": not arguments.dry_run})
+    start(
+        project_here(), Path(arguments.path), asked, trial=not arguments.no_trial, dry_run=arguments.dry_run,
+        say=said.noting(say),
+    )  # fmt: skip
+    return said
 
 
-def _smoke(_: argparse.Namespace) -> None:
+def _smoke(_: argparse.Namespace) -> Result:
     from samebits.starting.smoke import smoke
 
-    smoke(project_here(), say)
+    said = Said()
+    smoke(project_here(), said.noting(say))
+    return said
 
 
-def _estimate(_: argparse.Namespace) -> None:
+def _estimate(_: argparse.Namespace) -> Result:
     from samebits.starting.estimate import estimate
 
-    estimate(project_here(), say)
+    return estimate(project_here(), say)
 
 
-def _find_rate(arguments: argparse.Namespace) -> None:
+def _find_rate(arguments: argparse.Namespace) -> Result:
     from samebits.starting.find_rate import find_rate
 
-    find_rate(project_here(), say, dry_run=arguments.dry_run)
+    said = Said()
+    rate = find_rate(project_here(), said.noting(say), dry_run=arguments.dry_run)
+    said.found = {"setting": "train.optimizer.lr", "value": rate, "written": not arguments.dry_run}
+    return said
 
 
-def _find_batch_size(arguments: argparse.Namespace) -> None:
+def _find_batch_size(arguments: argparse.Namespace) -> Result:
     from samebits.starting.find_batch_size import find_batch_size
 
-    find_batch_size(project_here(), say, dry_run=arguments.dry_run)
+    said = Said()
+    size = find_batch_size(project_here(), said.noting(say), dry_run=arguments.dry_run)
+    said.found = {"setting": "train.batch_size", "value": size, "written": not arguments.dry_run}
+    return said
 
 
 def add_commands(

@@ -30,8 +30,8 @@ _NEAR_BEST = 0.95
 """The smallest size with this share of the highest speed is proposed: a larger one gives fewer updates for nothing."""
 
 
-def find_batch_size(project: Project, say: Callable[[str], None], *, dry_run: bool) -> None:
-    """Find a batch size for the settings of params.yaml, and write it.
+def find_batch_size(project: Project, say: Callable[[str], None], *, dry_run: bool) -> int:
+    """Find a batch size for the settings of params.yaml, and write it. Returns it.
 
     Raises:
         UserError: where not even one fits, or a stage cannot run.
@@ -45,6 +45,7 @@ def find_batch_size(project: Project, say: Callable[[str], None], *, dry_run: bo
     say(f"train.batch_size: {size}, the smallest within {1 - _NEAR_BEST:.0%} of the highest speed; find the rate next")
     values["train"] |= {"batch_size": size, "micro_batch_size": None, "elastic": False}
     write_params(project, values, say, dry_run=dry_run)
+    return size
 
 
 def best_size(speeds: list[tuple[int, float]]) -> int:

@@ -35,8 +35,8 @@ _FALL = 0.02
 """A loss that fell by a smaller share has shown nothing."""
 
 
-def find_rate(project: Project, say: Callable[[str], None], *, dry_run: bool) -> None:
-    """Find a learning rate for the settings of params.yaml, draw the curve, and write the rate.
+def find_rate(project: Project, say: Callable[[str], None], *, dry_run: bool) -> float:
+    """Find a learning rate for the settings of params.yaml, draw the curve, and write the rate. Returns it.
 
     Raises:
         UserError: where no rate lowers the loss, or a stage cannot run.
@@ -52,6 +52,7 @@ def find_rate(project: Project, say: Callable[[str], None], *, dry_run: bool) ->
     say(f"train.optimizer.lr: {rate:g}, a third of the rate at which the loss was lowest")
     values["train"]["optimizer"]["lr"] = rate
     write_params(project, values, say, dry_run=dry_run)
+    return rate
 
 
 def rate_of(step: int) -> float:
