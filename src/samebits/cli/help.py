@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update"),
+    "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update", "completion"),
     "train and compare": ("summary", "ui", "runs", "sweep", "data"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
@@ -17,6 +17,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "audit": ("samebits audit --segments 5 --key trainer.pub.pem",),
+    "completion": (
+        "samebits completion bash > ~/.local/share/bash-completion/completions/samebits",
+        "samebits completion fish > ~/.config/fish/completions/samebits.fish",
+    ),
     "diff": ("samebits data diff v1.0          # against the workspace", "samebits data diff main my-branch"),
     "doctor": ("samebits doctor", "samebits doctor --json"),
     "fetch": ("samebits fetch mnist",),

@@ -21,7 +21,7 @@ from samebits.base.result import Result, Said, json_text
 from samebits.base.terminal import escape_unprintable, stdout_as_stderr
 from samebits.cli.answers import generate, predict
 from samebits.cli.help import epilog, grouped
-from samebits.cli.options import positive, project_here, say
+from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.sharing import add_commands as add_sharing
 from samebits.cli.starting import add_commands as add_starting
@@ -145,6 +145,12 @@ def _fetch(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def _completion(arguments: argparse.Namespace) -> None:
+    from samebits.cli.completion import completion_script
+
+    print(completion_script(parser(), arguments.shell))
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
@@ -215,9 +221,7 @@ def parser() -> argparse.ArgumentParser:
     register.add_argument("--dry-run", action="store_true", help="show what would happen, change nothing")
     register.add_argument("--rollback", action="store_true", help="make the champion before this one champion again")
 
-    runs = commands.add_parser("runs", description="look after the recorded runs").add_subparsers(
-        dest="subcommand", required=True, metavar="COMMAND"
-    )
+    runs = command_group(commands, "runs", "look after the recorded runs")
     _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
     _command(runs, "status", _status, "what waits to be sent to MLflow, and why")
     clean = _command(runs, "clean", _clean, "close runs that stand as RUNNING though their process is dead")
@@ -228,6 +232,8 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "summary", _summary, "the result of the last dvc repro, as a short table")
     fetch = _command(commands, "fetch", _fetch, "download the files of a catalogue card into the cache")
     fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
+    complete = _command(commands, "completion", _completion, "print a script that completes commands in your shell")
+    complete.add_argument("shell", choices=("bash", "zsh", "fish", "tcsh"))
     add_verifying(commands, _command)
     add_sharing(commands, _command)
     top.epilog = grouped({name: command.description or "" for name, command in commands.choices.items()})

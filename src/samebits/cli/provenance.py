@@ -8,7 +8,7 @@ from pathlib import Path
 
 from samebits.base.errors import UserError
 from samebits.base.result import Result, Said
-from samebits.cli.options import positive, project_here, remote_options, say
+from samebits.cli.options import command_group, positive, project_here, remote_options, say
 
 
 def _verify(arguments: argparse.Namespace) -> Result:
@@ -165,9 +165,7 @@ def add_commands(
     packages = add(commands, "packages", _packages, "compare the installed packages with packages.yaml")
     packages.add_argument("--write", action="store_true", help="write the installed releases into it")
 
-    wheels = commands.add_parser("wheels", description="files to install an environment from").add_subparsers(
-        dest="subcommand", required=True, metavar="COMMAND"
-    )
+    wheels = command_group(commands, "wheels", "files to install an environment from")
     text = "keep the files of requirements.lock, for this system and Python, on the DVC remote"
     keep = add(wheels, "keep", _wheels_keep, text)
     keep.add_argument("commit", nargs="?", metavar="COMMIT", help="whose lock (default: the one here)")

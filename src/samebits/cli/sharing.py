@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from samebits.base.result import Result
-from samebits.cli.options import project_here, remote_options, seconds
+from samebits.cli.options import command_group, project_here, remote_options, seconds
 
 
 def _share(arguments: argparse.Namespace) -> None:
@@ -88,9 +88,7 @@ def add_commands(
     receive.add_argument("--force", action="store_true", help="overwrite outputs that were changed here")
     doctor = add(commands, "doctor", _doctor, "check Python, torch, DVC, git, the remote, MLflow and the disk")
     doctor.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")
-    data = commands.add_parser("data", description="look at the prepared data").add_subparsers(
-        dest="subcommand", required=True, metavar="COMMAND"
-    )
+    data = command_group(commands, "data", "look at the prepared data")
     diff = add(data, "diff", _data_diff, "what changed between two versions of the prepared data")
     diff.add_argument("old", metavar="A", help="a commit, tag, branch or experiment")
     diff.add_argument("new", metavar="B", nargs="?", default="workspace", help="another (default: the workspace)")

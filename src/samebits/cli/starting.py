@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from samebits.base.result import Result, Said
-from samebits.cli.options import project_here, say
+from samebits.cli.options import command_group, project_here, say
 
 
 def _new(arguments: argparse.Namespace) -> None:
@@ -90,9 +90,7 @@ def add_commands(
     add(commands, "update", _update, "bring this project to the installed release of samebits; your edits stay")
     add(commands, "smoke", _smoke, "run all four stages on a few samples, in seconds; nothing is recorded or kept")
     add(commands, "estimate", _estimate, "say which time, memory and disk dvc repro will take")
-    find = commands.add_parser("find", description="find a setting by a few steps, and write it").add_subparsers(
-        dest="subcommand", required=True, metavar="COMMAND"
-    )
+    find = command_group(commands, "find", "find a setting by a few steps, and write it")
     for name, run, text in (
         ("lr", _find_rate, "a learning rate: it rises until the loss does; with the curve as a picture"),
         ("batch-size", _find_batch_size, "the smallest batch that is about as fast as the fastest"),
