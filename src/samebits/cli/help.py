@@ -11,7 +11,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "train and compare": ("summary", "ui", "runs", "sweep", "data"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
-    "share": ("share", "receive", "gc", "doctor"),
+    "share": ("share", "receive", "review", "gc", "doctor"),
 }
 """Each command in one of them."""
 
@@ -39,6 +39,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "receive": ("samebits receive", "samebits receive --experiment warm-start"),
     "register": ("samebits register --dry-run", "samebits register --metric macro_f1 --latency-ms 5"),
+    "review": ("samebits review main", "samebits review v1.0 --curves curves.png > review.md"),
     "restore": ("samebits restore RUN_ID --into ../then", "samebits restore COMMIT --environment ../then/.venv"),
     "share": ("samebits share", "samebits share --experiment warm-start"),
     "smoke": ("samebits smoke",),

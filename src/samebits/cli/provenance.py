@@ -43,6 +43,12 @@ def _audit(arguments: argparse.Namespace) -> Result:
     return audit(project, model, count=arguments.segments, starts=arguments.start, keep=arguments.keep, say=say)
 
 
+def _review(arguments: argparse.Namespace) -> Result:
+    from samebits.provenance.review.review import review
+
+    return review(project_here(), arguments.base, Path(arguments.curves) if arguments.curves else None)
+
+
 def _sign(arguments: argparse.Namespace) -> None:
     from samebits.provenance.audit.signing import sign, signature_of
 
@@ -136,6 +142,10 @@ def add_commands(
     audit.add_argument("--key", metavar="PEM", help="the trainer's public key, to check the signature with")
     audit.add_argument("--signature", metavar="FILE", help="default: beside the folder, as models/checkpoint.sig")
     audit.add_argument("--keep", action="store_true", help="leave the copy below .samebits/audit")
+
+    look = add(commands, "review", _review, "results against those of another commit, as Markdown for a pull request")
+    look.add_argument("base", metavar="BASE", help="a commit, tag or branch, as main")
+    look.add_argument("--curves", metavar="PNG", help="a picture to draw the curves of both into")
 
     sign = add(commands, "sign", _sign, "sign the checkpoint and the record of its training with your private key")
     sign.add_argument("folder", nargs="?", help="default: models/checkpoint")

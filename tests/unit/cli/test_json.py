@@ -29,6 +29,8 @@ from samebits.pipeline.summary import MetricValue, Summary
 from samebits.provenance.audit.report import Audit
 from samebits.provenance.restore.runs import Run
 from samebits.provenance.restore.trace import Trace
+from samebits.provenance.review.review import Review
+from samebits.provenance.review.version import Version as ReviewVersion
 from samebits.provenance.verify.report import OutputResult, Verification
 from samebits.sharing.data_diff.command import DataDiff
 from samebits.sharing.data_diff.compare import compare
@@ -74,6 +76,11 @@ def _version(name: str) -> Version:
     )
     info = {"signature": {"inputs": {"kind": "image"}, "target": {"kind": "class", "classes": ["cat"]}}}
     return Version(name, info, samples, None)
+
+
+def _side(name: str) -> ReviewVersion:
+    metrics = {"accuracy": MetricValue(0.9, 0.8, 0.95, 0.1, "higher")}
+    return ReviewVersion(name, "0" * 40, False, {}, {"export": "has not run"}, [], {"seed": name}, metrics)
 
 
 def _says(answer: object) -> Callable[..., object]:
@@ -127,6 +134,7 @@ COMMANDS: dict[str, tuple[str, object]] = {
     ),
     "register --rollback": ("samebits.model_registry.register.rollback", "1"),
     "restore HEAD": ("samebits.provenance.restore.restore.restore", True),
+    "review main": ("samebits.provenance.review.review.review", Review(_side("main"), _side("here"))),
     "runs status": (
         "samebits.tracking.ui.housekeeping.runs_status",
         RunsStatus("the store", [JournalState("a", Path("j"), "waiting", 3, "down")], ""),
