@@ -6,6 +6,7 @@ import argparse
 import errno
 import io
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -223,7 +224,7 @@ def test_the_help_has_each_command_in_one_group() -> None:
 def test_each_example_is_a_command_that_can_be_parsed() -> None:
     for lines in EXAMPLES.values():
         for line in lines:
-            parser().parse_args(shlex.split(line.partition(" && ")[0], comments=True)[1:])
+            parser().parse_args(shlex.split(re.split(" && | > ", line)[0], comments=True)[1:])
     taking = {
         name
         for name, command in commands().items()
