@@ -206,7 +206,10 @@ def metric_values(metrics: dict[str, Any]) -> tuple[dict[str, MetricValue], list
         if (value := test.get(name)) is None:
             continue
         interval = intervals.get(name) or {}
-        found[name] = MetricValue(value, interval.get("low"), interval.get("high"), baseline.get(name), better)
+        numbers = (value, interval.get("low"), interval.get("high"), baseline.get(name))
+        if not all(isinstance(number, int | float | None) for number in numbers):
+            raise TypeError(f"{name} is no number")
+        found[name] = MetricValue(*numbers, better)
     return found, no_better(test, baseline, metrics.get("better"))
 
 

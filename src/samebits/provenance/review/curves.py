@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from samebits.evaluation.report.curves import Curve
 from samebits.evaluation.report.figures import BLUE, ORANGE, Canvas
 
-_POINTS = 40
-"""Of a curve in a comment."""
+_POINTS, _CHARTS = 40, 6
+"""Of a curve in a comment; and how many charts are there: a comment has a largest size."""
 
 
 def curves_picture(base: Sequence[Curve], here: Sequence[Curve], name: str) -> bytes:
@@ -38,13 +39,15 @@ def curves_text(base: Sequence[Curve], here: Sequence[Curve]) -> Iterator[str]:
     Mermaid spreads the points of a line evenly over the axis, so all have the same steps; where one training has more
     of them, the axis is the share of the training.
     """
-    for name in dict.fromkeys(curve.name for curve in (*here, *base) if curve.name.startswith("val/")):
+    names = list(dict.fromkeys(curve.name for curve in (*here, *base) if curve.name.startswith("val/")))
+    for name in names[:_CHARTS]:
         found = [curve for curves in (base, here) for curve in curves if curve.name == name]
         if any(len(curve.steps) < 2 for curve in found):
             continue
         colours = [colour for curves, colour in ((base, BLUE), (here, ORANGE)) if any(c.name == name for c in curves)]
         ends = {(curve.steps[0], curve.steps[-1]) for curve in found}
         low, high, axis = (*ends.pop(), "step") if len(ends) == 1 else (0, 100, "share of the training, %")
+        title = re.sub(r"[^\w/. -]", "_", name)  # no end of the text, nor of the block
         lines = [_resampled(curve) for curve in found]
         values = np.concatenate(lines)
         bottom, top = float(values.min()), float(values.max())
@@ -52,9 +55,9 @@ def curves_text(base: Sequence[Curve], here: Sequence[Curve]) -> Iterator[str]:
         yield "```mermaid"
         yield f'%%{{init: {{"themeVariables": {{"xyChart": {{"plotColorPalette": "{", ".join(colours)}"}}}}}}}}%%'
         yield "xychart-beta"
-        yield f'    title "{name}"'
+        yield f'    title "{title}"'
         yield f'    x-axis "{axis}" {low} --> {high}'
-        yield f'    y-axis "{name}" {bottom - margin:.6g} --> {top + margin:.6g}'
+        yield f'    y-axis "{title}" {bottom - margin:.6g} --> {top + margin:.6g}'
         for line in lines:
             yield f"    line [{', '.join(f'{value:.6g}' for value in line.tolist())}]"
         yield "```"

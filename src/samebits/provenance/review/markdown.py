@@ -106,10 +106,11 @@ def _facts(review: Review) -> Iterator[str]:
     bits = ", bit for bit" if review.same_model else ""
     yield f"Prepared data: {words[review.same_data]}. Checkpoint: {words[review.same_model]}{bits}."
     yield ""
-    if review.here.unchecked:
-        names = ", ".join(map(code, review.here.unchecked))
-        yield f"Neither here nor kept by DVC, so that dvc.lock's word is taken for them: {names}."
-        yield ""
+    for version, where in ((review.here, "here"), (review.base, "at the base")):
+        if version.unchecked:
+            names = ", ".join(map(code, version.unchecked))
+            yield f"Neither {where} nor kept by DVC, so that dvc.lock's word is taken for them: {names}."
+            yield ""
 
 
 def _stages(review: Review) -> Iterator[str]:

@@ -85,8 +85,7 @@ class Review(Result):
             elif name not in self.base.stages:
                 found[name] = "new"
             else:
-                same = self.base.stages[name] == self.here.stages[name] and name not in self.base.stale
-                found[name] = "as in the base" if same else "ran"
+                found[name] = "as in the base" if self.base.stages[name] == self.here.stages[name] else "ran"
         return found
 
     @property

@@ -11,10 +11,14 @@ import pytest
 from markdown_it import MarkdownIt
 
 from samebits.base.errors import UserError
+from samebits.base.files import write_json
 from samebits.base.paths import Project
 from samebits.cli.main import main
+from samebits.evaluation.report.curves import read_curves
 from samebits.pipeline.dvc_cache import Objects
+from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.provenance.review import review as module
+from samebits.provenance.review.curves import curves_text
 from samebits.provenance.review.markdown import MARK, code
 from samebits.provenance.review.review import Review, review
 from tests.helpers.git_repository import git
@@ -189,6 +193,36 @@ def test_a_name_can_be_no_markup(project: Project) -> None:
     assert "<h1>" not in shown
     assert shown.count("<code>a | b") == 1
     assert code("") == ""
+
+
+def test_a_column_can_be_no_markup(project: Project) -> None:
+    curves = project.workspace / "reports/train/curves.csv"
+    run_pipeline(project.workspace, accuracy=0.9)
+    curves.write_text('step,"val/x""\n```\n# big"\n1,1\n2,2\n')
+    found = review(project, "base")
+    (curve,) = read_curves(curves)
+    shown = MarkdownIt("commonmark").render("\n".join(curves_text([], [curve])))
+    assert "<h1>" not in shown
+    assert 'title "val/x_______ big"' in "\n".join(curves_text([], [curve]))
+    assert found.here.curves != [curve], "the file is not what the stage wrote"
+
+
+def test_metrics_that_are_no_numbers_are_2(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {"test": {"accuracy": "<b>high</b>"}, "interval": {}}
+    write_json(project.workspace / "reports/evaluation/metrics.json", metrics)
+    lock = project.workspace / "dvc.lock"
+    digest = re.search(r"path: reports/evaluation/metrics.json\s+md5: (\w+)", lock.read_text())
+    assert digest
+    record = project.workspace / "reports/provenance/evaluate.json"
+    for file in (lock, record):
+        now = existing_md5(project.workspace / "reports/evaluation/metrics.json")
+        file.write_text(file.read_text().replace(digest[1], now))
+    git(project.workspace, "rm", "-q", "--cached", "reports/provenance/evaluate.json")
+    before = re.search(r"path: reports/provenance/evaluate.json\s+md5: (\w+)", lock.read_text())
+    assert before
+    lock.write_text(lock.read_text().replace(before[1], existing_md5(record)))
+    assert main(["review", "base"]) == 2
+    assert "is no evaluation of ours" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("base", ["nothing", "--upload-pack=x", "", "base:dvc.yaml"])
