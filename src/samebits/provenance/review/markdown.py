@@ -73,14 +73,15 @@ def _metrics(review: Review) -> Iterator[str]:
     if review.same_data is False:
         yield (
             "**The prepared data differ**, and perhaps the test samples: the numbers are not compared. "
-            "`samebits data diff` says what changed."
+            "`samebits data diff BASE` says what changed."
         )
+        yield ""
     elif any(change.verdict for change in changes.values()):
         yield (
             "In parentheses: intervals over the test samples. They do not hold what another seed would change: a "
             "difference of one run each is no proof."
         )
-    yield ""
+        yield ""
 
 
 def _value(value: MetricValue | None) -> str:
