@@ -57,11 +57,16 @@ def curves_text(base: Sequence[Curve], here: Sequence[Curve]) -> Iterator[str]:
         yield "xychart-beta"
         yield f'    title "{title}"'
         yield f'    x-axis "{axis}" {low} --> {high}'
-        yield f'    y-axis "{title}" {bottom - margin:.6g} --> {top + margin:.6g}'
+        yield f'    y-axis "{title}" {_number(bottom - margin)} --> {_number(top + margin)}'
         for line in lines:
-            yield f"    line [{', '.join(f'{value:.6g}' for value in line.tolist())}]"
+            yield f"    line [{', '.join(map(_number, line.tolist()))}]"
         yield "```"
         yield ""
+
+
+def _number(value: float) -> str:
+    """Six significant digits, without an exponent, which Mermaid does not read."""
+    return np.format_float_positional(value, precision=6, unique=False, fractional=False, trim="-")
 
 
 def _resampled(curve: Curve) -> np.ndarray:

@@ -14,7 +14,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import write_json
 from samebits.base.paths import Project
 from samebits.cli.main import main
-from samebits.evaluation.report.curves import read_curves
+from samebits.evaluation.report.curves import Curve, read_curves
 from samebits.pipeline.dvc_cache import Objects
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.provenance.review import review as module
@@ -182,6 +182,13 @@ def test_curves_are_drawn(project: Project, tmp_path: Path) -> None:
     assert '<code class="language-mermaid">' in html(found)
     with pytest.raises(UserError, match="cannot be written"):
         review(project, "base", tmp_path)
+
+
+def test_small_numbers_have_no_exponent() -> None:
+    lines = list(curves_text([], [Curve("val/mae", (1, 2), (2e-9, 1e-12))]))
+    assert lines[5] == '    y-axis "val/mae" -0.00000000009895 --> 0.00000000209995'
+    assert "[0.000000002, " in lines[6]
+    assert "e-" not in lines[6]
 
 
 def test_a_name_can_be_no_markup(project: Project) -> None:
