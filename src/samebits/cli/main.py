@@ -61,7 +61,8 @@ def _sweep(arguments: argparse.Namespace) -> Result:
 
     project = project_here()
     sweep = read_sweep(project, Path(arguments.file))
-    said = Said(found={"name": sweep.name, "trials": sweep.budget})
+    file = sweep.file
+    said = Said(found={"name": sweep.name, "budget": sweep.budget, "metric": file.metric, "goal": file.goal})
     if arguments.dry_run:
         from samebits.sweeps.plan import plan
 
@@ -69,7 +70,8 @@ def _sweep(arguments: argparse.Namespace) -> Result:
         return said
     from samebits.sweeps.runner import run_sweep
 
-    run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=said.noting(say))
+    found = run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=said.noting(say))
+    said.found = {**said.found, **found}
     return said
 
 

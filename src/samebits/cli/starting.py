@@ -27,11 +27,12 @@ def _start(arguments: argparse.Namespace) -> Result:
     from samebits.starting.start import start
 
     asked = Asked(target=arguments.target, predict=arguments.predict, kind=arguments.kind)
-    said = Said(found={"written": not arguments.dry_run})
-    start(
+    said = Said()
+    changed = start(
         project_here(), Path(arguments.path), asked, trial=not arguments.no_trial, dry_run=arguments.dry_run,
         say=said.noting(say),
     )  # fmt: skip
+    said.found = {"params": changed, "written": not arguments.dry_run}
     return said
 
 
@@ -39,7 +40,7 @@ def _smoke(_: argparse.Namespace) -> Result:
     from samebits.starting.smoke import smoke
 
     said = Said()
-    smoke(project_here(), said.noting(say))
+    said.found = {"seconds": smoke(project_here(), said.noting(say))}
     return said
 
 

@@ -82,6 +82,26 @@ def table(study: SweepStudy) -> str:
     return "\n".join(lines)
 
 
+def for_programs(study: SweepStudy) -> dict[str, Any]:
+    """All trials, the best first, each with its state (`complete`, `pruned`, `fail`, `running`) and parameters."""
+    sweep, best = study.sweep, study.best()
+    trials = [
+        {
+            "name": str(trial.user_attrs.get("same_as", trial_name(sweep.name, trial.number))),
+            "state": trial.state.name.lower(),
+            "value": trial.value if trial.state == TrialState.COMPLETE else None,
+            "params": point_of(trial),
+            "reason": reason_of(trial) or None,
+        }
+        for trial in ranked(study)
+    ]
+    return {
+        "trials": trials,
+        "best": None if best is None else trials[0]["name"],
+        "importance": importances(study),
+    }
+
+
 def write_files(study: SweepStudy, folder: Path) -> list[Path]:
     """`trials.csv`, `sweep.html` and `parallel.svg` below a folder; returns their paths."""
     files = {

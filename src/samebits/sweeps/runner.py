@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
@@ -14,7 +15,7 @@ from samebits.params.schema import parse_params, read_params
 from samebits.pipeline.fingerprint import fingerprint_of
 from samebits.sweeps.parent_run import ParentRun
 from samebits.sweeps.preflight import require_tracked
-from samebits.sweeps.report import short, table, write_files
+from samebits.sweeps.report import for_programs, short, table, write_files
 from samebits.sweeps.slots import Slot, make_slots
 from samebits.sweeps.spec import Sweep
 from samebits.sweeps.study import SweepStudy, SweepTrial, sweeps_folder, trial_name
@@ -205,8 +206,8 @@ def code_fingerprint(project: Project) -> str:
 
 def run_sweep(
     project: Project, sweep: Sweep, *, jobs: int | None = None, take_over: bool = False, say: Callable[[str], None]
-) -> None:
-    """Run or go on with a sweep, then print what came of it.
+) -> dict[str, Any]:
+    """Run or go on with a sweep, then print what came of it. Returns it for programs (`report.for_programs`).
 
     Raises:
         UserError: before any trial, if something is missing; see `Runner.run`.
@@ -240,5 +241,6 @@ def run_sweep(
             for trial in study.elsewhere():
                 name, owner = trial_name(sweep.name, trial.number), trial.user_attrs.get("owner", "an unknown place")
                 say(f"{name} runs at {owner}; if that is gone for good: --take-over")
+            return for_programs(study)
     finally:
         signal.signal(signal.SIGTERM, before)

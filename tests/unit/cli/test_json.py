@@ -140,9 +140,10 @@ COMMANDS: dict[str, tuple[str, object]] = {
         RunsStatus("the store", [JournalState("a", Path("j"), "waiting", 3, "down")], ""),
     ),
     "runs sync": ("samebits.tracking.upload.sync.sync", SyncReport(["a"], [], {}, "")),
-    "smoke": ("samebits.starting.smoke.smoke", None),
-    "start data/raw/a": ("samebits.starting.start.start", None),
+    "smoke": ("samebits.starting.smoke.smoke", {"train": 1.0}),
+    "start data/raw/a": ("samebits.starting.start.start", {"data.source": "data/raw/a"}),
     "summary": ("samebits.pipeline.summary.summarize", SUMMARY),
+    "sweep a.yaml": ("samebits.sweeps.runner.run_sweep", {"trials": [], "best": None, "importance": {}}),
     "sweep a.yaml --dry-run": ("samebits.sweeps.plan.plan", "the plan"),
     "trace model.onnx": (
         "samebits.provenance.restore.trace.trace_file",
@@ -159,6 +160,7 @@ COMMANDS: dict[str, tuple[str, object]] = {
 OPTIONAL = {
     "predict a.png": {"output", "notes"},
     "register --rollback": {"name", "champion_before", "rows"},
+    "sweep a.yaml --dry-run": {"trials", "best", "importance"},
     "verify": {"messages"},
     "verify --steps 3": {"outputs", "code_and_parameters", "never_ran", "environment", "environment_unknown"},
 }
@@ -178,7 +180,8 @@ def test_stdout_is_one_document_with_the_documented_keys(
     monkeypatch.setattr(target, _says(answer))
     model = SimpleNamespace(record=SimpleNamespace(root=""), folder=Path(), shown="")
     monkeypatch.setattr("samebits.provenance.audit.audit.find_model", lambda *_: model)
-    monkeypatch.setattr("samebits.sweeps.spec.read_sweep", lambda *_: SimpleNamespace(name="lr", budget=3))
+    sweep = SimpleNamespace(name="lr", budget=3, file=SimpleNamespace(metric="val/loss", goal="minimize"))
+    monkeypatch.setattr("samebits.sweeps.spec.read_sweep", lambda *_: sweep)
     assert main([*command.split(), "--json"]) == 0
     out, err = capfd.readouterr()
     found = json.loads(out)
