@@ -20,7 +20,7 @@ from samebits.base import errors
 from samebits.base.errors import UserError
 from samebits.base.result import Result, json_text
 from samebits.cli.main import main, parser
-from samebits.inference.answer import Answers, answer_of
+from samebits.inference.answer import Answer, Answers, answer_of
 from samebits.inference.table import TablePrediction
 from samebits.inference.tags import Span
 from samebits.model_registry.gate import Row
@@ -267,3 +267,5 @@ def test_answers_have_numbers_not_texts() -> None:
     assert of_class["classes"] == [{"label": "dog", "probability": 0.75}]
     assert of_class["values"] == ()
     assert answer_of("a", np.float32(0.1), NUMBER, 1).json()["values"] == (0.1,)
+    (span,) = json.loads(json_text(Answer("a", "", spans=(SPAN,)).json()))["spans"]
+    assert span == {"begin": 0, "end": 3, "text": "Ann", "label": "PER", "probability": 0.9}
