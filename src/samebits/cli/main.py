@@ -118,11 +118,15 @@ def _status(_: argparse.Namespace) -> Result:
     return runs_status(project_here())
 
 
-def _clean(arguments: argparse.Namespace) -> None:
+def _clean(arguments: argparse.Namespace) -> Result:
     from samebits.tracking.ui.housekeeping import clean
 
-    closed = clean(project_here(), say, 60.0 * arguments.silent)
-    print(f"{closed} runs closed")
+    said = Said()
+    notes = said.noting(say)
+    closed = clean(project_here(), notes, 60.0 * arguments.silent)
+    notes(f"{closed} runs closed")
+    said.found = {"closed": closed}
+    return said
 
 
 def _check(_: argparse.Namespace) -> None:
@@ -139,12 +143,16 @@ def _summary(_: argparse.Namespace) -> Result:
     return summarize(project_here(), stale_stages)
 
 
-def _fetch(arguments: argparse.Namespace) -> None:
+def _fetch(arguments: argparse.Namespace) -> Result:
     from samebits.data.fetching.catalog import load_card
     from samebits.data.fetching.fetch import fetch
 
-    for path in fetch(load_card(project_here().catalog, arguments.card), say=print).values():
-        print(path)
+    said = Said()
+    files = fetch(load_card(project_here().catalog, arguments.card), say=said.noting(say))
+    for path in files.values():
+        said.noting(say)(str(path))
+    said.found = {"files": files}
+    return said
 
 
 def _completion(arguments: argparse.Namespace) -> None:

@@ -118,6 +118,7 @@ COMMANDS: dict[str, tuple[str, object]] = {
     ),
     "doctor": ("samebits.sharing.doctor.doctor.doctor", Findings(iter([Line("git", "ok", "fine")]))),
     "estimate": ("samebits.starting.estimate.estimate", Estimate(ESTIMATE)),
+    "fetch mnist": ("samebits.data.fetching.fetch.fetch", {"images": Path("a.gz")}),
     "find batch-size": ("samebits.starting.find_batch_size.find_batch_size", 64),
     "find lr": ("samebits.starting.find_rate.find_rate", 0.125),
     "golden mnist": ("samebits.provenance.golden.golden.record", True),
@@ -135,6 +136,7 @@ COMMANDS: dict[str, tuple[str, object]] = {
     "register --rollback": ("samebits.model_registry.register.rollback", "1"),
     "restore HEAD": ("samebits.provenance.restore.restore.restore", True),
     "review main": ("samebits.provenance.review.review.review", Review(_side("main"), _side("here"))),
+    "runs clean": ("samebits.tracking.ui.housekeeping.clean", 2),
     "runs status": (
         "samebits.tracking.ui.housekeeping.runs_status",
         RunsStatus("the store", [JournalState("a", Path("j"), "waiting", 3, "down")], ""),
@@ -180,6 +182,7 @@ def test_stdout_is_one_document_with_the_documented_keys(
     monkeypatch.setattr(target, _says(answer))
     model = SimpleNamespace(record=SimpleNamespace(root=""), folder=Path(), shown="")
     monkeypatch.setattr("samebits.provenance.audit.audit.find_model", lambda *_: model)
+    monkeypatch.setattr("samebits.data.fetching.catalog.load_card", lambda *_: None)
     sweep = SimpleNamespace(name="lr", budget=3, file=SimpleNamespace(metric="val/loss", goal="minimize"))
     monkeypatch.setattr("samebits.sweeps.spec.read_sweep", lambda *_: sweep)
     assert main([*command.split(), "--json"]) == 0
