@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import get_type_hints
 
@@ -23,6 +21,7 @@ from samebits.cli.answers import generate, predict
 from samebits.cli.help import epilog, grouped
 from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
+from samebits.cli.selection import add_commands as add_selecting
 from samebits.cli.sharing import add_commands as add_sharing
 from samebits.cli.starting import add_commands as add_starting
 
@@ -56,60 +55,10 @@ def _ui(arguments: argparse.Namespace) -> None:
         raise UserError(f"the MLflow server ended with exit code {code}", f"see {project.state / 'ui.log'}")
 
 
-def _sweep(arguments: argparse.Namespace) -> Result:
-    from samebits.sweeps.spec import read_sweep
-
-    project = project_here()
-    sweep = read_sweep(project, Path(arguments.file))
-    file = sweep.file
-    said = Said(found={"name": sweep.name, "budget": sweep.budget, "metric": file.metric, "goal": file.goal})
-    if arguments.dry_run:
-        from samebits.sweeps.plan import plan
-
-        said.noting(say)(plan(sweep, arguments.jobs))
-        return said
-    from samebits.sweeps.runner import run_sweep
-
-    found = run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=said.noting(say))
-    said.found = {**said.found, **found}
-    return said
-
-
 def _sync(_: argparse.Namespace) -> Result:
     from samebits.tracking.upload.sync import sync
 
     return sync(project_here())
-
-
-def _register(arguments: argparse.Namespace) -> Result:
-    from samebits.model_registry.gate import Limits
-    from samebits.model_registry.register import mlflow_errors, register, rollback
-
-    project, said = project_here(), Said()
-    notes = said.noting(say)
-    if arguments.rollback:
-        with mlflow_errors(project):
-            version = rollback(project, arguments.name, notes, dry_run=arguments.dry_run)
-        said.found = {"version": version, "promoted": not arguments.dry_run}
-        return said
-    limits = Limits(
-        latency_ratio=arguments.latency_ratio,
-        size_ratio=arguments.size_ratio,
-        latency_ms=arguments.latency_ms,
-        size_bytes=None if arguments.size_kib is None else round(arguments.size_kib * 1024),
-    )
-    with mlflow_errors(project):
-        found = register(
-            project, name=arguments.name, metric=arguments.metric, limits=limits, dry_run=arguments.dry_run, say=notes
-        )
-    said.found = {
-        "name": found.name,
-        "version": found.version or None,
-        "champion_before": found.champion or None,
-        "rows": [asdict(row) for row in found.rows],
-        "promoted": found.promoted,
-    }
-    return said
 
 
 def _status(_: argparse.Namespace) -> Result:
@@ -212,25 +161,10 @@ def parser() -> argparse.ArgumentParser:
     keep.add_argument("file", help="where to, as data/raw/mnist_resnet18.safetensors")
     keep.add_argument("--replace", action="store_true", help="even if other weights lie there")
 
-    sweep = _command(commands, "sweep", _sweep, "run many experiments of one question; run it again to go on")
-    sweep.add_argument("file", help="as sweeps/lr.yaml; docs/sweeps.md explains it")
-    sweep.add_argument("--jobs", type=positive, help="trials at a time (default: the file's `jobs`)")
-    sweep.add_argument("--dry-run", action="store_true", help="check the file and show what would be tried")
-    sweep.add_argument("--take-over", action="store_true", help="go on with trials of other machines, gone for good")
-
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
 
-    register = _command(commands, "register", _register, "register the exported model; champion if it passes the gate")
-    register.add_argument("--name", help="of the registered model (default: data set and model, as mnist-convnet)")
-    register.add_argument("--metric", help="the number of the test split that decides (default: accuracy, r2, …)")
-    register.add_argument("--latency-ratio", type=_limit, default=1.25, help="slower than the champion at most (1.25)")
-    register.add_argument("--size-ratio", type=_limit, default=1.5, help="larger than the champion at most (1.5)")
-    register.add_argument("--latency-ms", type=_limit, help="absolute limit for one input, on one thread")
-    register.add_argument("--size-kib", type=_limit, help="absolute limit for model.onnx")
-    register.add_argument("--dry-run", action="store_true", help="show what would happen, change nothing")
-    register.add_argument("--rollback", action="store_true", help="make the champion before this one champion again")
-
+    add_selecting(commands, _command)
     runs = command_group(commands, "runs", "look after the recorded runs")
     _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
     _command(runs, "status", _status, "what waits to be sent to MLflow, and why")
@@ -248,13 +182,6 @@ def parser() -> argparse.ArgumentParser:
     add_sharing(commands, _command)
     top.epilog = grouped({name: command.description or "" for name, command in commands.choices.items()})
     return top
-
-
-def _limit(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return value
 
 
 def _command(

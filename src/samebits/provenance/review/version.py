@@ -127,12 +127,11 @@ def judge(tree: Path, stages: Mapping[str, LockedStage]) -> tuple[dict[str, str]
         for dep in {*now.deps, *stage.deps}:
             locked, here = stage.deps.get(dep, ""), made.get(dep) or now.deps.get(dep) or kept.get(dep, "")
             away = [path for path in kept if path != dep and overlap(path, dep) and not (tree / path).exists()]
-            if dep not in now.deps or not locked:
-                changed.append(dep)
-            elif away or not here:
-                # Of a part of an output, the stage that makes it tells.
-                unchecked += [] if any(overlap(dep, path) for path in made) else [dep]
-            elif here != locked:
+            if dep in now.deps and locked and any(overlap(dep, path) for path in made) and not here:
+                pass  # a part of an output: the stage that makes it tells
+            elif away or (not here and locked and dep in now.deps and _ignored(tree, dep)):
+                unchecked.append(dep)
+            elif here != locked or dep not in now.deps or not locked:
                 changed.append(dep)
         locked_params = {
             f"{file}: {key}": value_md5(value) for file, values in stage.params.items() for key, value in values.items()
@@ -147,3 +146,8 @@ def judge(tree: Path, stages: Mapping[str, LockedStage]) -> tuple[dict[str, str]
         elif earlier:
             stale[name] = f"has not run on results of {earlier[0]}"
     return stale, sorted(set(unchecked))
+
+
+def _ignored(tree: Path, path: str) -> bool:
+    """Whether git would not have it, a file or a folder that is not there."""
+    return bool(git(tree, "check-ignore", "--", path, f"{path}/", check=False))

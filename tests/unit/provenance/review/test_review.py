@@ -153,6 +153,14 @@ def test_a_clone_without_data_and_models_will_do(project: Project) -> None:
     assert "dvc.lock's word is taken for them: `data/raw`" in found.text()
 
 
+def test_data_that_git_kept_and_that_are_gone_are_stale(project: Project) -> None:
+    git(project.workspace, "rm", "-rq", "data/raw")
+    commit(project.workspace)
+    found = review(project, "base").here
+    assert "data/raw" in found.stale["prepare"]
+    assert found.metrics == {}
+
+
 def test_data_that_dvc_keeps_are_judged_by_their_file(project: Project) -> None:
     edit(project, "data/raw.dvc", json.dumps({"outs": [{"md5": "0.dir", "path": "raw"}]}))
     git(project.workspace, "rm", "-rq", "data/raw")
