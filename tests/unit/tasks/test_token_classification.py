@@ -24,6 +24,7 @@ from samebits.cli.main import main
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.export import onnx, parity
+from samebits.inference.answer import Answers
 from samebits.inference.tags import words_of
 from samebits.inference.text import predict_texts
 from samebits.metrics.entities import IGNORED, Scheme
@@ -122,7 +123,7 @@ def test_manifest_names_the_tags(trained: Project) -> None:
     assert all(re.fullmatch(r"(O|[BI]-\w+) \d+(; [BI]-\w+ \d+)* \(\w{12}\)", each) for each in targets)
 
 
-def test_every_word_of_a_text_gets_a_tag(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_word_of_a_text_gets_a_tag(trained: Project) -> None:
     text = "Paris lives in Rio.\nin Sydney Hall, Paris met Ada"
     (found,) = predict_texts(trained.exported / "model.onnx", texts=[text])
     assert [(each.text, each.label) for each in found.spans] == [
@@ -133,7 +134,7 @@ def test_every_word_of_a_text_gets_a_tag(trained: Project, capsys: pytest.Captur
         ("Ada", "PER"),
     ]
     assert all(text[each.begin : each.end] == each.text for each in found.spans)
-    printed = capsys.readouterr().out.splitlines()
+    printed = Answers([found]).text().splitlines()
     assert printed[0] == "Paris lives in Rio. in Sydney Hall, Par…: 5 entities"
     assert re.fullmatch(r" +15-18  LOC  Rio  \d+\.\d%", printed[2])
 
