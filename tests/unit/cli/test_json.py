@@ -18,9 +18,9 @@ import pytest
 import samebits.cli.main as cli
 from samebits.base import errors
 from samebits.base.errors import UserError
-from samebits.base.result import Result, json_text
+from samebits.base.result import Result
 from samebits.cli.main import main, parser
-from samebits.inference.answer import Answer, Answers, answer_of
+from samebits.inference.answer import Answers, answer_of
 from samebits.inference.table import TablePrediction
 from samebits.inference.tags import Span
 from samebits.model_registry.gate import Row
@@ -256,19 +256,3 @@ def test_a_fault_is_70_without_a_document(monkeypatch: pytest.MonkeyPatch, capsy
     out, err = capsys.readouterr()
     assert out == ""
     assert "ZeroDivisionError" in err
-
-
-def test_values_that_json_lacks() -> None:
-    text = json_text({"a": float("nan"), "b": (1, float("inf")), "c": Path("x/y"), "d": {1: True}, "e": "µ"})
-    assert json.loads(text) == {"a": None, "b": [1, None], "c": "x/y", "d": {"1": True}, "e": "µ"}
-    with pytest.raises(TypeError, match="object has no form in JSON"):
-        json_text({"a": object()})
-
-
-def test_answers_have_numbers_not_texts() -> None:
-    of_class = answer_of("a", PAIR, CLASSES, 1).json()
-    assert of_class["classes"] == [{"label": "dog", "probability": 0.75}]
-    assert of_class["values"] == ()
-    assert answer_of("a", np.float32(0.1), NUMBER, 1).json()["values"] == (0.1,)
-    (span,) = json.loads(json_text(Answer("a", "", spans=(SPAN,)).json()))["spans"]
-    assert span == {"begin": 0, "end": 3, "text": "Ann", "label": "PER", "probability": 0.9}
