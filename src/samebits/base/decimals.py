@@ -9,6 +9,7 @@ so the digits follow from the arithmetic, and an output of many numbers is compu
 |---|---|---|---|
 | float64: all that `evaluate` writes | 1e-14 | 6 decimals; 4 to 10 significant digits | 1 in 10,000 or fewer |
 | float32, one mean over a split: the score in `export.json` | 1e-8 | 5 significant digits | 1 in 1,000 or fewer |
+| float32, answers that `predict` prints | 1e-7 | 5 significant digits; of probabilities 4 decimals | 1 in 500 at most |
 | anything that was measured: parity, latency, memory | all of it | in no output | none |
 
 An order (the worst samples first) has no digits to drop: answers that should be equal are a last bit apart. So the
@@ -24,7 +25,7 @@ import math
 ANSWER_DECIMALS = 9
 _DECIMALS = 6
 _SIGNIFICANT, _MOST_SIGNIFICANT = 4, 10
-_SINGLE_SIGNIFICANT = 5
+_SINGLE_SIGNIFICANT, _SINGLE_DECIMALS = 5, 4
 _SMALL = 1e-3
 
 
@@ -45,6 +46,21 @@ def rounded_single(value: float | None) -> float | None:
         return None
     # Of a score near 0, such as R², the error is that of 1.
     return round(value, min(_SINGLE_SIGNIFICANT, _places(value, _SINGLE_SIGNIFICANT)))
+
+
+def printed_share(share: float) -> float:
+    """A probability or share that was computed in float32, as it is printed: four decimals."""
+    return round(share, _SINGLE_DECIMALS)
+
+
+def printed_number(value: float) -> float:
+    """A number that was computed in float32, as it is printed: five significant digits."""
+    return float(f"{value:.{_SINGLE_SIGNIFICANT}g}")
+
+
+def printed(value: float) -> str:
+    """The text of `printed_number`, without an exponent below 1e15."""
+    return f"{printed_number(value):.15g}"
 
 
 def _places(value: float, significant: int) -> int:

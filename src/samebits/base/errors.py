@@ -10,6 +10,9 @@ EXIT_DIFFERENT = 1
 EXIT_USER_ERROR = 2
 """Exit code for bad input: a wrong key, a missing file, a corrupt image."""
 
+EXIT_UNREADABLE = 3
+"""Exit code of `samebits predict` where all is answered but inputs that cannot be read: their rows have the reason."""
+
 EXIT_BUG = 70
 """Exit code of `samebits` after a traceback: a fault of its own, never to be taken for other bits (`EX_SOFTWARE`)."""
 

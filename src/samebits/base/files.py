@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from samebits.base.errors import UserError
 
@@ -55,7 +56,15 @@ _UNFINISHED = ".tmp"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically: temporary file beside it, fsync, rename, fsync of the folder.
+    """Write a file atomically: see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, which gets its name at the end: temporary file beside it, fsync, rename, fsync of the
+    folder.
 
     A reader sees the old bytes or the new ones. On failure (a full disk) the old file is untouched
     and the temporary one is removed.
@@ -64,7 +73,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes 0600; outputs are shared files like any other.

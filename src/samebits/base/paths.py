@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def user_cache() -> Path:
+    """What is kept for all projects of a user: `SAMEBITS_CACHE`, else below the user's cache folder (XDG)."""
+    if own := os.environ.get("SAMEBITS_CACHE"):
+        return Path(own).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "samebits"
+
+
 @dataclass(frozen=True)
 class Project:
     """Two folders that are one under `dvc repro` and two under `dvc exp run --temp` or `--queue`.

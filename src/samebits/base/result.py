@@ -71,9 +71,13 @@ class Said(Result):
         return keep
 
 
-def json_text(value: Mapping[str, Any]) -> str:
-    """A document as text: numbers that are not finite become null, which JSON has; paths become texts."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+def json_text(value: Mapping[str, Any], indent: int | None = 2) -> str:
+    """A document as text: numbers that are not finite become null, which JSON has; paths become texts.
+
+    Args:
+        indent: None: all in one line.
+    """
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

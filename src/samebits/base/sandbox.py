@@ -1,7 +1,8 @@
 """A model or a tokeniser from outside, tried once in a process of its own, with limits of memory and time.
 
 ONNX Runtime and `tokenizers` are native libraries: on a file that was tampered with they may crash, allocate without
-bound or never come back, and no exception tells. What has gone through here is loaded in the caller's own process.
+bound or never come back, and no exception tells. What has gone through here is loaded in the caller's own process,
+and not tried again.
 
     python -m samebits.base.sandbox model|tokenizer FILE
 """
@@ -12,11 +13,13 @@ import contextlib
 import functools
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import EXIT_USER_ERROR, UserError
-from samebits.base.files import sha256_file
+from samebits.base.files import sha256_file, write_bytes
+from samebits.base.paths import user_cache
 
 SECONDS = 60.0
 """For loading and one run, at most; and as long again for each 256 MiB of the file."""
@@ -48,7 +51,10 @@ def require_harmless(kind: str, path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def _tried(kind: str, path: Path, _: str, seconds: float) -> None:
+def _tried(kind: str, path: Path, digest: str, seconds: float) -> None:
+    marker = _marker(kind, digest)
+    if marker is not None and marker.exists():
+        return
     seconds *= 1 + (path.stat().st_size >> 28)
     command = [sys.executable, "-P", "-m", "samebits.base.sandbox", kind, str(path.absolute())]
     try:
@@ -61,6 +67,19 @@ def _tried(kind: str, path: Path, _: str, seconds: float) -> None:
         raise UserError((done.stdout.strip().splitlines() or ["no reason was given"])[-1])
     if done.returncode:
         raise UserError(f"it makes the library that reads it crash (exit code {done.returncode})")
+    if marker is not None:
+        with contextlib.suppress(OSError):  # it is tried again, then
+            write_bytes(marker, b"")
+
+
+def _marker(kind: str, digest: str) -> Path | None:
+    """A file in the user's cache that is there if such bytes went through here before, with this release of the library
+    that reads them: starting a process for each command would take longer than the answer."""
+    library = {"model": "onnxruntime", "tokenizer": "tokenizers"}[kind]
+    try:
+        return user_cache() / "tried" / f"{digest}-{library}-{metadata.version(library)}"
+    except (RuntimeError, metadata.PackageNotFoundError):  # a user without a home
+        return None
 
 
 def _try_model(path: Path) -> None:

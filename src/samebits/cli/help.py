@@ -34,8 +34,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "packages": ("samebits packages --write",),
     "predict": (
         "samebits predict cat.jpg dog.jpg",
-        "samebits predict rows.csv --output answers.csv",
         'samebits predict --text "Win a free prize now"',
+        "samebits predict photos --top 5 --format jsonl",
+        "samebits predict rows.csv --id customer --output answers.parquet",
+        "find . -name '*.png' | samebits predict - --output answers.csv",
     ),
     "receive": ("samebits receive", "samebits receive --experiment warm-start"),
     "register": ("samebits register --dry-run", "samebits register --metric macro_f1 --latency-ms 5"),

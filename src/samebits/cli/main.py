@@ -17,7 +17,7 @@ from samebits.base.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_UNREAD, EXIT_U
 from samebits.base.redaction import without_secrets
 from samebits.base.result import Result, Said, json_text
 from samebits.base.terminal import escape_unprintable, stdout_as_stderr
-from samebits.cli.answers import generate, predict
+from samebits.cli.answers import add_predict_options, generate, predict
 from samebits.cli.help import epilog, grouped
 from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
@@ -123,26 +123,8 @@ def parser() -> argparse.ArgumentParser:
         dest="command", required=True, metavar="COMMAND", prog="samebits", help=argparse.SUPPRESS
     )
 
-    ask = _command(
-        commands, "predict", predict, "answers of the exported model for images, texts, or the rows of a CSV"
-    )
-    ask.add_argument(
-        "files",
-        nargs="*",
-        metavar="FILE",
-        help="images or texts; a CSV, JSONL or Parquet file with a text per row; or a table",
-    )
-    ask.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
-    ask.add_argument("--lines", metavar="FILE", help="a file with a text a line")
-    ask.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
-    ask.add_argument("--top", type=int, help="classes to show of an image or text (default: 3)")
-
-    ask.add_argument("--invert", action="store_true", help="swap black and white of images first")
-    ask.add_argument(
-        "--output",
-        metavar="PATH",
-        help="a CSV file for a table's answers instead of printing them; a folder for the masks of images",
-    )
+    ask = _command(commands, "predict", predict, "answers of the exported model for images, texts, arrays or rows")
+    add_predict_options(ask)
 
     write = _command(commands, "generate", generate, "continue a text with the exported language model")
     write.add_argument("prompt", help="the text to go on from")

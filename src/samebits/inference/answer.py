@@ -1,16 +1,16 @@
-"""What a model answers for samples, for people and for programs."""
+"""What a model answers for a sample, for people and for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from samebits.base.result import Result
+from samebits.base.decimals import printed_number, printed_share
 from samebits.inference.tags import Span
 from samebits.signature.kind import TargetKind
 
@@ -20,13 +20,15 @@ class Answer:
     """The answer for one sample.
 
     Attributes:
-        name: of the sample: its file, its line, or its beginning.
+        name: of the sample: its file, its line, what the column has that was chosen for it, or its beginning.
         shown: the answer for people.
         classes: (label, probability), the most probable first; empty where the answer is none of labels.
-        values: the numbers of an answer that is none of labels, to seven significant digits as they are shown.
+        values: the numbers of an answer that is none of labels.
         notes: what the user should know about this sample.
         spans: of a model that tags words, what it found and where.
         files: what was written for it.
+        cells: the answer in the columns of a table.
+        error: why there is no answer; empty if there is one.
     """
 
     name: str
@@ -36,18 +38,26 @@ class Answer:
     notes: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
     files: tuple[Path, ...] = ()
+    cells: Mapping[str, str | float] = field(default_factory=dict, compare=False)
+    error: str = ""
 
     def json(self) -> dict[str, Any]:
-        """For programs."""
+        """For programs, in the digits that float32 holds (`base/decimals.py`)."""
         return {
             "name": self.name,
             "shown": self.shown,
-            "classes": [{"label": label, "probability": share} for label, share in self.classes],
-            "values": self.values,
-            "spans": [asdict(span) for span in self.spans],
+            "classes": [{"label": label, "probability": printed_share(share)} for label, share in self.classes],
+            "values": [printed_number(value) for value in self.values],
+            "spans": [asdict(span) | {"probability": printed_share(span.probability)} for span in self.spans],
             "files": self.files,
             "notes": self.notes,
+            "error": self.error or None,
         }
+
+    def lines(self) -> list[str]:
+        """For people: one, and its notes below it."""
+        first = f"{self.name}: error: {self.error}" if self.error else f"{self.name}: {self.shown}"
+        return [first, *(f"  note: {note}" for note in self.notes)]
 
 
 def answer_of(
@@ -58,23 +68,6 @@ def answer_of(
     Args:
         top: how many classes to give.
     """
-    ranked = target.ranked(answer, top)
-    values = () if ranked else tuple(float(f"{value:.7g}") for value in np.ravel(answer).tolist())
-    return Answer(name, target.shown(answer, top), ranked, values, tuple(notes))
-
-
-@dataclass(frozen=True)
-class Answers(Result):
-    """Those for samples, in order; an iterator is used up by one of the two forms."""
-
-    entries: Iterable[Answer]
-
-    def lines(self) -> Iterator[str]:
-        """One per sample, its notes below it."""
-        for entry in self.entries:
-            yield f"{entry.name}: {entry.shown}"
-            for note in entry.notes:
-                yield f"  note: {note}"
-
-    def json(self) -> dict[str, Any]:
-        return {"predictions": [entry.json() for entry in self.entries]}
+    values = () if target.labels else tuple(np.ravel(answer).tolist())
+    cells = dict(zip(target.columns(top), target.cells(answer, top), strict=True))
+    return Answer(name, target.shown(answer, top), target.ranked(answer, top), values, tuple(notes), cells=cells)

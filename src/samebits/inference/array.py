@@ -1,8 +1,10 @@
-"""Predict .npy files of arrays with an exported model, by ONNX Runtime alone: no torch, no project."""
+"""Answers for .npy files of arrays by an exported model, by ONNX Runtime alone: no torch, no project."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
-from samebits.inference.answer import Answer, Answers, answer_of
-from samebits.inference.request import Request
-from samebits.inference.session import Opened, Session
+from samebits.inference import predictor
+from samebits.inference.items import Given, Item
 
 _ONNX_TYPES = {"uint8": "uint8", "int32": "int32", "float32": "float"}
 _BATCH = 256
@@ -20,51 +21,62 @@ _BATCH = 256
 Array = npt.NDArray[Any]
 
 
-NOUN = "arrays"
-OPTIONS = frozenset({"top"})
+class Kind(predictor.Kind):
+    """Answers for .npy files: for each, or for each array of a file that holds several ([N, ...])."""
 
+    noun = "arrays"
+    options = frozenset({"column"})
 
-def answer(request: Request, opened: Opened) -> Answers:
-    """Answers for .npy files: see `predict_arrays`."""
-    return Answers(predict_arrays(request.files, *opened, top=request.classes))
+    def open_model(self) -> None:
+        shape = self.inputs["shape"]
+        self.session.require_inputs({"arrays": (_ONNX_TYPES[self.inputs["dtype"]], 1 + len(shape))})
 
+    @property
+    def batch(self) -> int:
+        return predictor.batch_of(math.prod(self.inputs["shape"]), _BATCH)
 
-def predict_arrays(
-    paths: Sequence[Path], session: Session, metadata: dict[str, Any], *, top: int = 3
-) -> Iterator[Answer]:
-    """The answer for each file, or for each array of a file that holds several ([N, ...]).
+    def takes(self, name: str) -> bool:
+        return name.lower().endswith(".npy")
 
-    Args:
-        session: of ONNX Runtime, on an exported model of arrays.
-        metadata: the file's: `preprocessing` and `target`.
-        top: how many classes to give.
+    def of_file(self, given: Given) -> Iterator[Item]:
+        return self._arrays(Item(given.shown, given.path, given.path))
 
-    Raises:
-        UserError: for a file that is no .npy, or of another shape or type: all of them are named.
-    """
-    if not paths:
-        raise UserError("no array was given", "name one or more .npy files")
-    if top < 1:
-        raise UserError(f"top is {top}", "ask for at least one class")
-    preprocessing, target = metadata["preprocessing"], metadata["target"]
-    session.require_inputs({"arrays": (_ONNX_TYPES[preprocessing["dtype"]], 1 + len(preprocessing["shape"]))})
-    found: list[tuple[str, Array]] = []
-    bad = []
-    for path in paths:
+    def of_row(self, row: Mapping[str, Any], name: str, given: Given) -> Item:
+        return replace(super().of_row(row, name, given), value=None)
+
+    def of_line(self, line: str, name: str) -> Item:
+        return replace(super().of_line(line, name), value=None)
+
+    def _arrays(self, item: Item) -> Iterator[Item]:
+        """The arrays of a file, which stays on the disk until each is read."""
+        assert item.file is not None
         try:
-            found += _arrays(path, preprocessing)
+            found = _open(item.file)
+            _require_shape(found, self.inputs)
         except (OSError, ValueError, EOFError) as error:
-            bad.append(f"{path}: {error.strerror if isinstance(error, OSError) and error.strerror else error}")
-    if bad:
-        raise UserError(
-            f"{len(bad)} of {len(paths)} files cannot be used:\n    " + "\n    ".join(bad),
-            "replace them, or leave them out",
-        )
-    for start in range(0, len(found), _BATCH):
-        part = found[start : start + _BATCH]
-        answers = session.answers(np.stack([array for _, array in part]), target)
-        for (name, _), answer in zip(part, answers, strict=True):
-            yield answer_of(name, answer, target, top)
+            yield replace(item, error=_reason(error))
+            return
+        if list(found.shape) == self.inputs["shape"]:
+            yield replace(item, value=found)
+            return
+        for number, each in enumerate(found):
+            yield Item(f"{item.name}[{number}]", each, item.file)
+
+    def ready(self, items: Sequence[Item]) -> predictor.Ready:
+        served, errors = {}, {}
+        for place, item in enumerate(items):
+            try:
+                if item.value is None:  # of a list: one array a file
+                    assert item.file is not None
+                    found = _open(item.file)
+                    _require_shape(found, self.inputs, single=True)
+                else:
+                    found = item.value
+                served[place] = _as_served(found, self.inputs)
+            except (OSError, ValueError, EOFError) as error:
+                errors[place] = _reason(error)
+        samples = np.stack(list(served.values())) if served else np.empty(0)
+        return predictor.Ready(samples, list(served), [()] * len(served), errors)
 
 
 def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], Array]:
@@ -73,38 +85,46 @@ def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], Arra
     def take(value: Any) -> Array:
         name = str(value) if isinstance(value, str | Path) else "the array"
         try:
-            found = np.load(value, allow_pickle=False) if isinstance(value, str | Path) else np.asarray(value)
-            ((_, served),) = _as_served(found, name, preprocessing)
+            found = _open(Path(value)) if isinstance(value, str | Path) else np.asarray(value)
+            _require_shape(found, preprocessing, single=True)
+            return _as_served(found, preprocessing)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{name}: {error}", f"give one array of {preprocessing['shape']}") from None
-        return served
 
     return take
 
 
-def _arrays(path: Path, preprocessing: dict[str, Any]) -> list[tuple[str, Array]]:
-    """The arrays of a file, with names for them, in the type in which the model is served.
+def _open(path: Path) -> Any:
+    # Mapped, not read: a file may hold more arrays than fit in memory.
+    with path.open("rb") as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+            raise ValueError("it is no .npy file")
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
-    Raises:
-        ValueError: with the reason why the model cannot take them.
-    """
-    return _as_served(np.load(path, allow_pickle=False), str(path), preprocessing)
 
-
-def _as_served(found: Any, name: str, preprocessing: dict[str, Any]) -> list[tuple[str, Array]]:
-    shape, stored = preprocessing["shape"], np.dtype(preprocessing["stored_dtype"])
+def _require_shape(found: Any, preprocessing: Mapping[str, Any], *, single: bool = False) -> None:
+    """Raise ValueError with the reason why the model cannot take an array, or [N, ...] of them."""
+    shape = preprocessing["shape"]
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "biuf":
         raise ValueError("it holds no array of numbers")
-    if list(found.shape) not in (shape, [len(found), *shape] if found.ndim else shape):
-        raise ValueError(f"its shape is {list(found.shape)}, the model takes {shape} or several of them, [N, ...]")
+    several = not single and list(found.shape[1:]) == shape
+    if list(found.shape) != shape and not several:
+        more = "" if single else " or several of them, [N, ...]"
+        raise ValueError(f"its shape is {list(found.shape)}, the model takes {shape}{more}")
     if not found.size:
         raise ValueError("it is empty")
+
+
+def _as_served(found: Array, preprocessing: Mapping[str, Any]) -> Array:
+    """One array in the type in which the model is served; ValueError for a value that the stored type lacks."""
+    stored = np.dtype(preprocessing["stored_dtype"])
     with np.errstate(over="ignore", invalid="ignore"):
         values = found.astype(stored)
     right = np.isfinite(values) if stored.kind == "f" else values == found
     if not right.all():
         raise ValueError(f"it holds {found[~right].flat[0]!s}, which is no {stored} as the model takes them")
-    served = values.astype(preprocessing["dtype"])
-    if list(found.shape) == shape:
-        return [(name, served)]
-    return [(f"{name}[{number}]", each) for number, each in enumerate(served)]
+    return values.astype(preprocessing["dtype"])
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

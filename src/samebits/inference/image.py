@@ -1,4 +1,4 @@
-"""Classify image files with an exported model, by ONNX Runtime alone: no torch, no project, just the .onnx file.
+"""Answers for image files by an exported model, by ONNX Runtime alone: no torch, no project, just the .onnx file.
 
 An image is brought to what the model was trained on: its shape, grey or RGB. What cannot be known is said: a
 picture whose background is light, for a model that knows dark ones, gets a note, because the answer is then a guess.
@@ -7,7 +7,8 @@ picture whose background is light, for a model that knows dark ones, gets a note
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,26 +22,54 @@ from samebits.data.readers.image.pixels import (
     Pixels,
     Resize,
     border,
+    has_image_ending,
     load_pixels,
     read_image,
     reason,
 )
-from samebits.inference.answer import Answer, Answers, answer_of
-from samebits.inference.request import Request
-from samebits.inference.session import Opened, Session, open_model
-from samebits.signature.kind import TargetKind
+from samebits.inference import predictor
+from samebits.inference.items import Item
+from samebits.inference.session import Session
 
-DEFAULT_MODEL = Path("models/export/model.onnx")
-
-
-NOUN = "images"
-OPTIONS = frozenset({"top", "invert"})
+_BATCH = 64
 
 
-def answer(request: Request, opened: Opened) -> Answers:
-    """Answers for image files: see `classify`."""
-    found = classify(request.files, model=request.model, top=request.classes, invert=request.invert, opened=opened)
-    return Answers(found)
+class Kind(predictor.Kind):
+    """Answers for image files of any kind that Pillow opens; of an animation, for the first frame. Labels and shape are
+    those of the model's own metadata."""
+
+    noun = "images"
+    options = frozenset({"invert", "column"})
+
+    def open_model(self) -> None:
+        require_images(self.request.model, self.session, self.inputs)
+
+    @property
+    def batch(self) -> int:
+        return predictor.batch_of(math.prod(self.inputs["shape"]), _BATCH)
+
+    def takes(self, name: str) -> bool:
+        return has_image_ending(name)
+
+    def read(self, item: Item) -> GivenImage:
+        """An image file as the model takes it; raises UNREADABLE."""
+        assert item.file is not None
+        read = _read(item.file, self.inputs)
+        largest = (1 << self.inputs.get("bits", 8)) - 1
+        image = largest - read.pixels if self.request.invert else read.pixels
+        notes = tuple(_notes(image, self.inputs["mean"], largest))
+        return GivenImage(item.file, _served(image, self.inputs), read.size, notes)
+
+    def ready(self, items: Sequence[Item]) -> predictor.Ready:
+        images: dict[int, GivenImage] = {}
+        errors = {}
+        for place, item in enumerate(items):
+            try:
+                images[place] = self.read(item)
+            except UNREADABLE as error:
+                errors[place] = reason(error)
+        samples = np.stack([each.samples for each in images.values()]) if images else np.empty(0)
+        return predictor.Ready(samples, list(images), [each.notes for each in images.values()], errors)
 
 
 @dataclass(frozen=True)
@@ -48,7 +77,7 @@ class GivenImage:
     """An image file as a model takes it.
 
     Attributes:
-        samples: uint8 or int32 [1, C, H, W].
+        samples: uint8 or int32 [C, H, W].
         size: (width, height) of the file.
         notes: as of `Answer`.
     """
@@ -57,66 +86,6 @@ class GivenImage:
     samples: Pixels
     size: tuple[int, int]
     notes: tuple[str, ...]
-
-
-def classify(
-    paths: Sequence[Path],
-    *,
-    model: Path = DEFAULT_MODEL,
-    top: int = 3,
-    invert: bool = False,
-    opened: Opened | None = None,
-) -> list[Answer]:
-    """Classify images, in the order given.
-
-    Args:
-        paths: image files of any kind that Pillow opens; of an animation, the first frame.
-        model: an .onnx file of the export stage; labels and shape are read from it.
-        top: how many classes to give.
-        invert: swap light and dark first, for ink on paper against a model that knows light on dark.
-        opened: the model, where it is open already.
-
-    Raises:
-        UserError: a missing or unusable model, or any image that cannot be read: all of them are named.
-    """
-    if top < 1:
-        raise UserError(f"top is {top}", "ask for at least one class")
-    session, target, preprocessing = of_images(model, opened or open_model(model))
-    results = []
-    for given in read_images(paths, preprocessing, invert=invert):
-        answer = session.answers(given.samples, target)[0]
-        results.append(answer_of(str(given.path), answer, target, top, given.notes))
-    return results
-
-
-def read_images(paths: Sequence[Path], preprocessing: dict[str, Any], *, invert: bool) -> list[GivenImage]:
-    """Image files as a model takes them.
-
-    Args:
-        preprocessing: of its metadata.
-
-    Raises:
-        UserError: if there is none, or any cannot be read: all of them are named.
-    """
-    if not paths:
-        raise UserError("no image was given", "name one or more image files")
-    largest = (1 << preprocessing.get("bits", 8)) - 1
-    images, bad = [], []
-    for path in paths:
-        try:
-            read = _read(path, preprocessing)
-        except UNREADABLE as error:
-            bad.append(f"{path}: {reason(error)}")
-            continue
-        image = largest - read.pixels if invert else read.pixels
-        notes = tuple(_notes(image, preprocessing["mean"], largest))
-        images.append(GivenImage(path, _served(image, preprocessing)[None], read.size, notes))
-    if bad:
-        raise UserError(
-            f"{len(bad)} of {len(paths)} images cannot be read:\n    " + "\n    ".join(bad),
-            "leave them out or replace them",
-        )
-    return images
 
 
 def _read(source: Path | BinaryIO, preprocessing: dict[str, Any]) -> ImageFile:
@@ -193,11 +162,8 @@ def _notes(image: Pixels, mean: Sequence[float], largest: int) -> Iterator[str]:
         yield "its background is dark, the model knows light ones: try --invert"
 
 
-def of_images(path: Path, opened: Opened) -> tuple[Session, TargetKind, dict[str, Any]]:
-    """Session, target and preprocessing of an exported model that takes images."""
-    session, metadata = opened
-    preprocessing = metadata["preprocessing"]
+def require_images(path: Path, session: Session, preprocessing: Mapping[str, Any]) -> None:
+    """Refuse an exported model that does not take images."""
     if preprocessing.get("kind", "image") != "image":
         raise UserError(f"{path} is no model of images", "name one, or give it what it takes")
     session.require_inputs({"images": ("uint8" if preprocessing.get("bits", 8) == 8 else "int32", 4)})
-    return session, metadata["target"], preprocessing

@@ -2,90 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.data.readers.image.mask_pixels import palette_png, rgb_png, to_file
 from samebits.data.readers.image.pixels import Pixels, load_pixels
-from samebits.inference.answer import Answer, Answers, answer_of
-from samebits.inference.image import GivenImage, of_images, read_images
-from samebits.inference.request import Request
-from samebits.inference.session import Opened
+from samebits.inference import image, predictor
+from samebits.inference.answer import Answer
+from samebits.inference.items import Item
 from samebits.signature.image import displayed
+from samebits.signature.kind import Column, Floats
 from samebits.signature.mask import MaskTarget
 
-NOUN = "masks"
-OPTIONS = frozenset({"invert", "output"})
+_MOST = 16
 
 
-def answer(request: Request, opened: Opened) -> Answers:
-    """Masks of image files: see `write_masks`."""
-    return Answers(
-        write_masks(request.files, request.output, model=request.model, invert=request.invert, opened=opened)
-    )
+class Kind(image.Kind):
+    """Answers for image files, and their masks in the folder `output`: `NAME.png` holds indices of the classes in a
+    palette, as `image_masks` reads them, 255 where the model did not look; `NAME.overlay.png` has the colours over the
+    image. Without a folder, they only say how much of each image is of each class."""
+
+    noun = "masks"
+    writes_folder = True
+
+    def open_model(self) -> None:
+        super().open_model()
+        assert isinstance(self.target, MaskTarget)
+        self._mask_target = self.target
+        self.top = self.request.top or len(self.target.classes)
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    @property
+    def batch(self) -> int:
+        return predictor.batch_of(math.prod(self.target.answer_shape), _MOST)
+
+    def columns(self) -> dict[str, Column]:
+        files: dict[str, Column] = {"mask": "text", "overlay": "text"} if self.request.output else {}
+        return super().columns() | files
+
+    def items(self) -> Iterator[Item]:
+        """Refuses, one by one, images whose masks would have one name."""
+        wanted: dict[Path, str] = {}
+        for item in super().items():
+            if self.request.output is None or item.error or item.file is None:
+                yield item
+                continue
+            mask, overlay = self._files(item)
+            other = wanted.get(mask) or wanted.get(overlay)
+            if other is not None:
+                yield replace(item, error=f"its mask would be {mask}, which is that of {other}")
+                continue
+            wanted |= {mask: item.name, overlay: item.name}
+            yield item
+
+    def taken(self, output: Path) -> Path | None:
+        asked = (Item(each.shown, file=each.path) for each in self.files if not self.is_list(each.path))
+        return next((file for file in chain(*map(self._files, asked), [output]) if file.exists()), None)
+
+    def read(self, item: Item) -> image.GivenImage:
+        found = super().read(item)
+        self._sizes[item.name] = found.size
+        return found
+
+    def answer(self, item: Item, answer: Floats, notes: Sequence[str]) -> Answer:
+        found = super().answer(item, answer, notes)
+        size = self._sizes.pop(item.name)
+        if self.request.output is None:
+            return found
+        assert item.file is not None
+        mask = to_file(answer.argmax(axis=0).astype(np.uint8), size, self.inputs.get("resize", "pad"))
+        shown = self._mask_target.overlay(_whole(item.file, size, self.inputs), mask)
+        mask_file, overlay_file = self._files(item)
+        write_bytes(mask_file, palette_png(mask, self._mask_target.colours))
+        write_bytes(overlay_file, rgb_png(shown))
+        cells = dict(found.cells) | {"mask": mask_file.as_posix(), "overlay": overlay_file.as_posix()}
+        return replace(found, files=(mask_file, overlay_file), cells=cells)
+
+    def _files(self, item: Item) -> tuple[Path, Path]:
+        """Below the folder as the image below the one that was named."""
+        assert item.file is not None and self.request.output is not None
+        below = next((each for each in self.request.files if each in item.file.parents and each.is_dir()), None)
+        place = item.file.relative_to(below).parent if below is not None else Path()
+        folder = self.request.output / place
+        return folder / f"{item.file.stem}.png", folder / f"{item.file.stem}.overlay.png"
 
 
-def write_masks(
-    paths: Sequence[Path], folder: Path | None, *, model: Path, opened: Opened, invert: bool = False
-) -> Iterator[Answer]:
-    """Answer for each image, and write its mask: `NAME.png` holds indices of the classes in a palette, as
-    `image_masks` reads them, 255 where the model did not look; `NAME.overlay.png` has the colours over the image.
-
-    Args:
-        folder: where to; None: only say how much of each image is of each class.
-        model: the file that `opened` is.
-
-    Raises:
-        UserError: images that cannot be read, a file that is there already, or two images of one name: nothing is
-            written.
-    """
-    session, target, preprocessing = of_images(model, opened)
-    assert isinstance(target, MaskTarget)
-    given = read_images(paths, preprocessing, invert=invert)
-    if folder is not None:
-        _require_free(folder, given)
-    for each in given:
-        answer = session.answers(each.samples, target)[0]
-        found = answer_of(str(each.path), answer, target, len(target.classes), each.notes)
-        if folder is None:
-            yield found
-            continue
-        mask = to_file(answer.argmax(axis=0).astype(np.uint8), each.size, preprocessing.get("resize", "pad"))
-        shown = target.overlay(_whole(each, preprocessing), mask)
-        mask_file, overlay_file = _files(folder, each.path)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(mask_file, palette_png(mask, target.colours))
-            write_bytes(overlay_file, rgb_png(shown))
-        except OSError as error:
-            raise UserError(f"{folder} cannot be written: {error.strerror}", "name another folder") from None
-        yield replace(found, files=(mask_file, overlay_file))
-
-
-def _files(folder: Path, path: Path) -> tuple[Path, Path]:
-    return folder / f"{path.stem}.png", folder / f"{path.stem}.overlay.png"
-
-
-def _require_free(folder: Path, given: Sequence[GivenImage]) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file", "name a folder: --output FOLDER")
-    wanted: dict[Path, Path] = {}
-    for each in given:
-        for file in _files(folder, each.path):
-            if file in wanted:
-                raise UserError(f"{wanted[file]} and {each.path} would both be {file}", "name one of them otherwise")
-            if file.exists():
-                raise UserError(f"{file} is there already", "name an empty folder, or a new one")
-            wanted[file] = each.path
-
-
-def _whole(given: GivenImage, preprocessing: dict[str, Any]) -> Pixels:
+def _whole(path: Path, size: tuple[int, int], preprocessing: Mapping[str, Any]) -> Pixels:
     """The file at its own size, as grey or RGB of 8 bits."""
     bits, bounds = preprocessing.get("bits", 8), preprocessing.get("value_range")
-    return displayed(load_pixels(given.path, preprocessing["shape"][0], given.size, "stretch", 1, bounds, bits))
+    return displayed(load_pixels(path, preprocessing["shape"][0], size, "stretch", 1, bounds, bits))

@@ -69,14 +69,22 @@ class Session:
         Raises:
             UserError: as `run`; or for an answer of another shape or type, or one that is not finite.
         """
+        found, finite = self.checked_answers(samples, target)
+        if not finite.all():
+            raise UserError(f"{self.path} gives an answer that is no finite number", _FIX)
+        return found
+
+    def checked_answers(
+        self, samples: npt.NDArray[Any], target: TargetKind
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """As `answers`, and of each sample whether its answer is finite, [N]: one sample does not cost the others."""
         found = self.run([self.get_outputs()[0].name], {self.get_inputs()[0].name: samples})[0]
         shape = target.answers_shape(samples)
         if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != np.float32:
             given = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
             raise UserError(f"{self.path} answers {given} where its metadata say float32 {list(shape)}", _FIX)
-        if not np.isfinite(found).all():
-            raise UserError(f"{self.path} gives an answer that is no finite number", _FIX)
-        return found
+        finite: npt.NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(found.reshape(len(found), -1)), axis=1)
+        return found, finite
 
     def require_inputs(self, wanted: dict[str, tuple[str, int]]) -> None:
         """Refuse a graph whose inputs are not of these types (`float`, `int32`, `uint8`) and numbers of axes.

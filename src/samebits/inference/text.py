@@ -1,155 +1,127 @@
-"""Classify texts with an exported model, by ONNX Runtime and `tokenizers` alone: no torch, no project.
+"""Answers for texts by an exported model, by ONNX Runtime and `tokenizers` alone: no torch, no project.
 
 Two files are enough, side by side: `model.onnx` and `tokenizer.json` of the export stage.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
-from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
-from samebits.inference.answer import Answer, Answers, answer_of
-from samebits.inference.request import Request
-from samebits.inference.session import Opened, Session, open_model, open_tokenizer
+from samebits.data.readers.decoding import LONGEST, NotText, clean, decode
+from samebits.inference import predictor
+from samebits.inference.answer import Answer
+from samebits.inference.items import Given, Item
+from samebits.inference.session import open_tokenizer
 from samebits.inference.tags import find_spans, shown
-from samebits.inference.text_rows import DEFAULT_COLUMN, has_rows, read_rows
-from samebits.signature.kind import TargetKind
 from samebits.signature.tags import TagsTarget
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+SUFFIXES = (".txt", ".text", ".md", ".eml", ".html", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+"""Of the files in a folder that hold texts."""
+
+DEFAULT_COLUMN = "text"
+"""Of a model whose training data had no columns."""
 
 _BATCH = 32
 
 
-NOUN = "texts"
-OPTIONS = frozenset({"text", "lines", "top"})
+class Kind(predictor.Kind):
+    """Answers for texts: those of the command line, of lines, of the rows of a table, of files in any encoding.
 
-
-def answer(request: Request, opened: Opened) -> Answers:
-    """Answers for texts: see `predict_texts`."""
-    found = predict_texts(
-        request.model,
-        texts=request.text,
-        files=request.files,
-        lines=request.lines,
-        top=request.classes,
-        opened=opened,
-    )
-    return Answers(found)
-
-
-@dataclass(frozen=True)
-class TextModel:
-    """An exported classifier of texts.
-
-    Attributes:
-        length: tokens that it sees of a text.
-        column: that held the texts of its training data.
-        pad: the token that fills short rows up.
+    A model that tags words answers with what it found, and where.
     """
 
-    session: Session
-    tokenizer: Tokenizer
-    target: TargetKind
-    length: int
-    column: str = DEFAULT_COLUMN
-    pad: int = 0
+    noun = "texts"
+    options = frozenset({"text", "lines", "column"})
 
-    def classify(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[Answer]:
-        """Answers for (name, text) in order.
+    def open_model(self) -> None:
+        path, inputs = self.request.model, self.inputs
+        if inputs.get("kind") != "tokens" or self.target.generates:
+            raise UserError(f"{path} is no model that judges texts", "name one, or give it what it takes")
+        self.session.require_inputs({"tokens": ("int32", 2)})
+        self.tokenizer = open_tokenizer(path, inputs)
+        self.length = int(inputs["length"])
 
-        Raises:
-            UserError: for a text that is none, or is empty; all of them are named.
-        """
-        cleaned, bad = [], []
-        for name, text in texts:
+    @property
+    def batch(self) -> int:
+        return _BATCH
+
+    def takes(self, name: str) -> bool:
+        return Path(name).suffix.lower() in SUFFIXES
+
+    def wanted(self) -> list[str]:
+        return [self.request.column or self.inputs.get("column") or DEFAULT_COLUMN]
+
+    def of_row(self, row: Mapping[str, Any], name: str, given: Given) -> Item:
+        (column,) = self.wanted()
+        if not isinstance(row[column], str):
+            return Item(name, error=f"{column!r} is {'empty' if row[column] is None else 'no text'}")
+        return Item(name, row[column])
+
+    def of_line(self, line: str, name: str) -> Item:
+        return Item(name, line)
+
+    def items(self) -> Iterator[Item]:
+        for text in self.request.text:
+            yield Item(_shown(text), text)
+        yield from super().items()
+        if self.request.lines is not None:
             try:
-                cleaned.append((name, clean(text)))
-                if not cleaned[-1][1]:
-                    bad.append(f"{name}: it is empty")
-            except NotText as error:
-                bad.append(f"{name}: {error}")
-        if bad:
-            raise UserError(
-                f"{len(bad)} of {len(texts)} texts cannot be used:\n    " + "\n    ".join(bad), "leave them out"
-            )
-        if isinstance(self.target, TagsTarget):
-            # As they were given, for the places of the words; the tokeniser cleans them.
-            for name, text in texts:
-                spans = find_spans(text, self.session, self.tokenizer, self.target, self.pad)
-                yield Answer(name, shown(spans, self.target), spans=tuple(spans))
-            return
-        for start in range(0, len(cleaned), _BATCH):
-            yield from self._batch(cleaned[start : start + _BATCH], top)
+                yield from self.lines(self.request.lines, str(self.request.lines))
+            except OSError as error:
+                raise UserError(f"{self.request.lines} cannot be read: {error.strerror}", "look at the path") from None
 
-    def _batch(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[Answer]:
-        encoded = self.tokenizer.encode_batch([text for _, text in texts])
+    def ready(self, items: Sequence[Item]) -> predictor.Ready:
+        texts, errors = self._cleaned(items)
+        encoded = self.tokenizer.encode_batch(list(texts.values()))
         tokens = np.array([each.ids for each in encoded], dtype=np.int32)
-        answers = self.session.answers(tokens, self.target)
-        for (name, _), encoding, answer in zip(texts, encoded, answers, strict=True):
+        notes: list[tuple[str, ...]] = []
+        for encoding in encoded:
             rest = sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
-            notes = (f"only its first {self.length} tokens were read, {rest:,} more were cut",) if rest else ()
-            yield answer_of(name, answer, self.target, top, notes)
+            notes.append((f"only its first {self.length} tokens were read, {rest:,} more were cut",) if rest else ())
+        return predictor.Ready(tokens, list(texts), notes, errors)
 
+    def answers(self, items: Sequence[Item]) -> list[Answer]:
+        if not isinstance(self.target, TagsTarget):
+            return super().answers(items)
+        errors = {place: item.error for place, item in enumerate(items) if item.error}
+        good = [place for place in range(len(items)) if place not in errors]
+        texts, unread = self._cleaned([items[place] for place in good])
+        errors |= {good[place]: error for place, error in unread.items()}
+        found = []
+        for place, item in enumerate(items):
+            if place in errors:
+                found.append(Answer(item.name, "", error=errors[place]))
+                continue
+            # As it was given, for the places of the words; the tokeniser cleans it.
+            text = item.value if isinstance(item.value, str) else texts[good.index(place)]
+            spans = find_spans(text, self.session, self.tokenizer, self.target, self.inputs.get("pad") or 0)
+            cells = {"tags": json.dumps([asdict(span) for span in spans], ensure_ascii=False)}
+            found.append(Answer(item.name, shown(spans, self.target), spans=tuple(spans), cells=cells))
+        return found
 
-def predict_texts(
-    model: Path,
-    *,
-    texts: Sequence[str] = (),
-    files: Sequence[Path] = (),
-    lines: Path | None = None,
-    top: int = 3,
-    opened: Opened | None = None,
-) -> list[Answer]:
-    """Classify texts.
-
-    Args:
-        model: an .onnx file of the export stage, with tokenizer.json beside it.
-        texts: as they are.
-        files: a text each, in any encoding; of a CSV, JSON Lines or Parquet file, a text per row.
-        lines: a file with a text a line; empty lines are passed over.
-        top: how many classes to give.
-        opened: the model, where it is open already.
-
-    Raises:
-        UserError: a missing or unusable model, or any text that cannot be read.
-    """
-    if top < 1:
-        raise UserError(f"top is {top}", "ask for at least one class")
-    opened_model = open_text_model(model, opened)
-    found = [(_shown(text), text) for text in texts]
-    for path in files:
-        found += read_rows(path, opened_model.column) if has_rows(path) else [(str(path), _read(path))]
-    found += list(_lines(lines)) if lines is not None else []
-    if not found:
-        raise UserError("no text was given", "name files, or give --text or --lines")
-    return list(opened_model.classify(found, top))
-
-
-def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
-    """An exported classifier and the tokeniser beside it.
-
-    Raises:
-        UserError: a missing or damaged file, a model of another kind, a tokeniser that is not the model's.
-    """
-    session, metadata = opened or open_model(path)
-    target, inputs = metadata["target"], metadata["preprocessing"]
-    if inputs.get("kind") != "tokens" or target.generates:
-        raise UserError(f"{path} is no model that judges texts", "name one, or give it what it takes")
-    session.require_inputs({"tokens": ("int32", 2)})
-    column = inputs.get("column") or DEFAULT_COLUMN
-    return TextModel(
-        session, open_tokenizer(path, inputs), target, int(inputs["length"]), column, inputs.get("pad") or 0
-    )
+    def _cleaned(self, items: Sequence[Item]) -> tuple[dict[int, str], dict[int, str]]:
+        """Clean texts, and why others are none, each by the place of its item."""
+        texts, errors = {}, {}
+        for place, item in enumerate(items):
+            try:
+                text = clean(item.value if isinstance(item.value, str) else _read(item.value))
+                if text:
+                    texts[place] = text
+                else:
+                    errors[place] = "it is empty"
+            except NotText as error:
+                errors[place] = str(error)
+            except OSError as error:
+                errors[place] = f"it cannot be read: {error.strerror}"
+        return texts, errors
 
 
 def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], npt.NDArray[np.int32]]:
@@ -169,25 +141,10 @@ def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], npt.
 
 
 def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > LONGEST:
-            raise UserError(f"{path} has more than {LONGEST >> 20} MiB", "give a text, not a data set")
-        return decode(path.read_bytes())[0]
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", "look at the path") from None
-    except NotText as error:
-        raise UserError(f"{path}: {error}", "give a text file") from None
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        for number, line in read_lines(path, str(path), None, Counter()):
-            if isinstance(line, NotText):
-                raise UserError(f"{path}, line {number}: {line}", "fix or remove the line")
-            if line.strip():
-                yield f"{path}:{number}", line
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", "look at the path") from None
+    """Raises NotText, OSError."""
+    if path.stat().st_size > LONGEST:
+        raise NotText(f"it has more than {LONGEST >> 20} MiB: give a text, not a data set")
+    return decode(path.read_bytes())[0]
 
 
 def _shown(text: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from samebits.base.decimals import rounded
 from samebits.metrics.scores import accuracy
-from samebits.signature.kind import Array, Floats, Floats64
+from samebits.signature.kind import Array, Column, Floats, Floats64
 from samebits.signature.of_classes import OfClasses, best_of, log_shares, shares_problem
 
 
@@ -52,13 +52,15 @@ class ClassTarget(OfClasses):
     def shown(self, answer: Floats, top: int) -> str:
         return "   ".join(f"{label} {probability:.1%}" for label, probability in self.ranked(answer, top))
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return ("prediction", "probability")
+    def columns(self, top: int = 1) -> dict[str, Column]:
+        found: dict[str, Column] = {}
+        for place in range(1, min(top, len(self.classes)) + 1):
+            number = "" if place == 1 else f"_{place}"
+            found |= {f"prediction{number}": "text", f"probability{number}": "share"}
+        return found
 
-    def cells(self, answer: Floats) -> tuple[str, ...]:
-        ((name, share),) = self.ranked(answer, 1)
-        return (name, f"{share:.6f}")
+    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
+        return tuple(cell for pair in self.ranked(answer, top) for cell in pair)
 
     @property
     def answer(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Floats64 = npt.NDArray[np.float64]
 Decode = Callable[[list[int]], str]
+Column = Literal["text", "share", "number"]
+"""What a column of answers holds; a share is a probability or another number from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -324,14 +326,17 @@ class TargetKind(Section):
         """One sample's answer for people."""
         raise NotImplementedError
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns in which a table has the answers."""
-        return ("prediction",)
+    def columns(self, top: int = 1) -> dict[str, Column]:
+        """The columns in which a table has the answers, and what they hold.
 
-    def cells(self, answer: Floats) -> tuple[str, ...]:
+        Args:
+            top: how many classes to give, where only some are.
+        """
+        return {"prediction": "number"}
+
+    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
         """One sample's answer as the cells of such columns."""
-        return (f"{float(answer):.7g}",)
+        return (float(answer),)
 
     # For the model card.
 

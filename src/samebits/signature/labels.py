@@ -14,7 +14,7 @@ from pydantic import Field
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError, listed
 from samebits.metrics.scores import class_f1, mean_of_classes
-from samebits.signature.kind import Array, Floats, Floats64
+from samebits.signature.kind import Array, Column, Floats, Floats64
 from samebits.signature.of_classes import TIE, OfClasses, log_shares
 
 _SEPARATORS = re.compile(r"[;,|]")
@@ -101,13 +101,12 @@ class LabelsTarget(OfClasses):
         found = [f"{name} {share:.1%}" for name, share in self.ranked(answer, len(self.classes)) if share > 0.5]
         return "   ".join(found) or "no label (best: {} {:.1%})".format(*self.ranked(answer, 1)[0])
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return ("prediction", *(f"probability of {name}" for name in self.classes))
+    def columns(self, top: int = 1) -> dict[str, Column]:
+        return {"prediction": "text", **{f"probability of {name}": "share" for name in self.classes}}
 
-    def cells(self, answer: Floats) -> tuple[str, ...]:
+    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
         found = "; ".join(name for name, share in zip(self.classes, answer.tolist(), strict=True) if share > 0.5)
-        return (found, *(f"{share:.6f}" for share in answer.tolist()))
+        return (found, *answer.tolist())
 
     @property
     def answer(self) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.metrics.scores import PIXELS_AT_ONCE, confusion, mean_iou
-from samebits.signature.kind import Array, Floats, Floats64, InputKind
+from samebits.signature.kind import Array, Column, Floats, Floats64, InputKind
 from samebits.signature.of_classes import OfClasses, best_of, log_shares, shares_problem
 
 IGNORED = 255
@@ -172,6 +172,13 @@ class MaskTarget(OfClasses):
 
     def shown(self, answer: Floats, top: int) -> str:
         return "   ".join(f"{label} {share:.1%} of the pixels" for label, share in self.ranked(answer, top))
+
+    def columns(self, top: int = 1) -> dict[str, Column]:
+        return {f"share of {name}": "share" for name in self.classes}
+
+    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
+        counts = np.bincount(answer.argmax(axis=0).ravel(), minlength=len(self.classes))
+        return tuple((counts / counts.sum()).tolist())
 
     @property
     def answer(self) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from samebits.base.decimals import rounded_single
+from samebits.base.decimals import printed, rounded_single
 from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
 from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
@@ -108,7 +108,7 @@ class NumberTarget(TargetKind):
         return {"r2": rounded_single(float(r2(targets.astype(np.float64), answers.astype(np.float64))))}
 
     def shown(self, answer: Floats, top: int) -> str:
-        return f"{self.name} {float(answer):.7g}"
+        return f"{self.name} {printed(float(answer))}"
 
     @property
     def checked(self) -> str:

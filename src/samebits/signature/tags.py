@@ -14,7 +14,7 @@ from pydantic import Field
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.metrics.entities import IGNORED, OUTSIDE, Scheme, are_entities, f1, strangers, to_iob2, words_only
-from samebits.signature.kind import Array, Floats, Floats64, InputKind, ReadingCode
+from samebits.signature.kind import Array, Column, Floats, Floats64, InputKind, ReadingCode
 from samebits.signature.of_classes import OfClasses, best_of, log_shares, shares_problem
 from samebits.signature.tokens import TOKENIZER, TokenInputs
 
@@ -169,6 +169,20 @@ class TagsTarget(OfClasses):
             return found
         true, tags = words_only(targets, said)
         return {"entity_f1": rounded(f1(*(int(each.sum()) for each in scheme.counts(tags, true)))), **found}
+
+    def ranked(self, answer: Floats, top: int) -> tuple[tuple[str, float], ...]:
+        """None: each word or step has its own."""
+        return ()
+
+    def shown(self, answer: Floats, top: int) -> str:
+        return str(*self.cells(answer))
+
+    def columns(self, top: int = 1) -> dict[str, Column]:
+        return {"tags": "text"}
+
+    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
+        """The tag of each step, with a blank between."""
+        return (" ".join(self.classes[k] for k in answer.argmax(axis=1).tolist()),)
 
     def reading_code(self, inputs: InputKind) -> ReadingCode:
         if not isinstance(inputs, TokenInputs):

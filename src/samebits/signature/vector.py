@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from samebits.base.decimals import rounded_single
+from samebits.base.decimals import printed, rounded_single
 from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
-from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
+from samebits.signature.kind import Array, Column, Floats, Floats64, InputKind, TargetKind
 from samebits.signature.number import finite, mean_and_std
 
 _BETWEEN = re.compile(r"[;|\s]+")
@@ -121,15 +121,14 @@ class VectorTarget(TargetKind):
         more = f" and {len(answer) - _SHOWN} more" if len(answer) > _SHOWN else ""
         if self.names:
             pairs = zip(self.names[:_SHOWN], answer.tolist(), strict=False)
-            return ", ".join(f"{name} {value:.7g}" for name, value in pairs) + more
-        return f"{self.name} {', '.join(f'{value:.7g}' for value in answer[:_SHOWN].tolist())}{more}"
+            return ", ".join(f"{name} {printed(value)}" for name, value in pairs) + more
+        return f"{self.name} {', '.join(map(printed, answer[:_SHOWN].tolist()))}{more}"
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(self.parts)
+    def columns(self, top: int = 1) -> dict[str, Column]:
+        return dict.fromkeys(self.parts, "number")
 
-    def cells(self, answer: Floats) -> tuple[str, ...]:
-        return tuple(f"{value:.7g}" for value in answer.tolist())
+    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
+        return tuple(answer.tolist())
 
     @property
     def answer_layout(self) -> str:

@@ -20,8 +20,9 @@ from samebits.base import errors
 from samebits.base.errors import UserError
 from samebits.base.result import Result
 from samebits.cli.main import main, parser
-from samebits.inference.answer import Answers, answer_of
-from samebits.inference.table import TablePrediction
+from samebits.inference.answer import answer_of
+from samebits.inference.formats import Csv, Text
+from samebits.inference.request import Predictions
 from samebits.inference.tags import Span
 from samebits.model_registry.gate import Row
 from samebits.model_registry.register import Outcome
@@ -124,11 +125,12 @@ COMMANDS: dict[str, tuple[str, object]] = {
     "golden mnist": ("samebits.provenance.golden.golden.record", True),
     "packages --write": ("samebits.pipeline.packages.write_packages", None),
     "predict a.png": (
-        "samebits.inference.request.predict", Answers([answer_of("a.png", PAIR, CLASSES, 1, ["a note"])]),
+        "samebits.inference.request.predict",
+        Predictions(iter([[answer_of("a.png", PAIR, CLASSES, 1, ["a note"])]]), Text(CLASSES.columns())),
     ),
     "predict rows.csv": (
         "samebits.inference.request.predict",
-        TablePrediction(("prediction",), [("1.5",)], (), np.array([1.5], np.float32), NUMBER),
+        Predictions(iter([[answer_of("rows.csv:2", np.float32(1.5), NUMBER, 1)]]), Csv(NUMBER.columns())),
     ),
     "register": (
         "samebits.model_registry.register.register", Outcome("m", "2", "1", [Row("accuracy", "1", "2", True)], True),
@@ -160,7 +162,6 @@ COMMANDS: dict[str, tuple[str, object]] = {
 """A command line to the function that it calls, and the smallest result of that."""
 
 OPTIONAL = {
-    "predict a.png": {"output", "notes"},
     "register --rollback": {"name", "champion_before", "rows"},
     "sweep a.yaml --dry-run": {"trials", "best", "importance"},
     "verify": {"messages"},

@@ -20,10 +20,11 @@ import pytest
 import samebits.cli.main as cli
 from samebits import __version__
 from samebits.base.errors import UserError
-from samebits.base.result import Result
+from samebits.base.result import Result, Said
 from samebits.cli.help import EXAMPLES, GROUPS
 from samebits.cli.main import main, parser
 from samebits.cli.options import _warn_of_other_code, find_project, project_here
+from samebits.inference.predictor import Kind, Request
 from samebits.signature.classes import ClassTarget
 from samebits.signature.signature import INPUTS, TARGETS
 
@@ -142,21 +143,60 @@ def test_a_command_says_when_it_is_not_the_code_of_the_project(
 
 
 def test_predict_passes_its_options_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[object] = []
-    opened = (None, {"target": ClassTarget(classes=["a", "b"]), "preprocessing": {}})
-    monkeypatch.setattr("samebits.inference.request.open_model", lambda path: opened)
+    given: list[Request] = []
 
-    def classify(paths: tuple[Path, ...], **options: object) -> list[object]:
-        given.extend([paths, options])
-        return []
+    def answer(request: Request) -> Result:
+        given.append(request)
+        return Said()
 
-    monkeypatch.setattr("samebits.inference.image.classify", classify)
+    monkeypatch.setattr("samebits.inference.request.predict", answer)
     assert main(["predict", "a.png", "b.png", "--top", "2", "--invert"]) == 0
     model = project / "models" / "export" / "model.onnx"
-    assert given == [(Path("a.png"), Path("b.png")), {"model": model, "top": 2, "invert": True, "opened": opened}]
-    given.clear()
-    assert main(["predict", "a.png", "--model", "other.onnx"]) == 0
-    assert given[1] == {"model": Path("other.onnx"), "top": 3, "invert": False, "opened": opened}
+    files = (Path("a.png"), Path("b.png"))
+    assert given == [Request(model, files, top=2, invert=True)]
+    options = ["--text", "a", "--lines", "l", "--column", "c", "--id", "i", "--stdin", "csv", "--format", "jsonl"]
+    assert main(["predict", "--model", "other.onnx", *options, "--output", "o"]) == 0
+    assert given[1] == Request(
+        Path("other.onnx"), text=("a",), lines=Path("l"), column="c", id="i", stdin="csv", format="jsonl",
+        output=Path("o"),
+    )  # fmt: skip
+
+
+def test_two_forms_are_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "a.png", "--json", "--format", "csv"]) == 2
+    assert "two forms" in capsys.readouterr().err
+
+
+def test_a_stale_model_is_said_after_the_answers_and_before_a_job(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = project / "models" / "export" / "model.onnx"
+    model.parent.mkdir(parents=True)
+    model.touch()
+    order: list[str] = []
+
+    def stale(*_: object) -> str:
+        order.append("asked")
+        return "it is old"
+
+    monkeypatch.setattr("samebits.provenance.stale.stale_model", stale)
+
+    class Answers(Lines):
+        def lines(self) -> list[str]:
+            order.append("told")
+            return self._lines
+
+    def answer(_: object) -> Result:
+        order.append("begun")
+        return Answers(["an answer"])
+
+    monkeypatch.setattr("samebits.inference.request.predict", answer)
+    assert main(["predict", "a.png"]) == 0
+    assert order == ["begun", "told", "asked"]
+    assert capsys.readouterr().err == "warning: it is old\n"
+    order.clear()
+    assert main(["predict", "a.png", "--output", "a.csv"]) == 0
+    assert order[:2] == ["asked", "begun"]
 
 
 def test_an_option_of_another_kind_of_model_is_2(
@@ -172,10 +212,9 @@ def test_every_kind_has_a_module_that_answers() -> None:
     modules = {each.predictor for each in (*INPUTS.values(), *TARGETS.values()) if each.predictor}
     assert modules >= {"image", "text", "table", "array", "masks"}
     for name in modules:
-        module = import_module(f"samebits.inference.{name}")
-        assert module.NOUN
-        assert module.OPTIONS
-        assert callable(module.answer)
+        kind = import_module(f"samebits.inference.{name}").Kind
+        assert issubclass(kind, Kind)
+        assert kind.noun
 
 
 def test_an_unknown_recipe_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from samebits.base.decimals import printed, printed_share
 from samebits.cli.main import main
 from samebits.export.card import model_card
 from samebits.export.export import export
 from samebits.export.usage import reader_files
 from samebits.inference.generate import open_writer
-from samebits.inference.image import classify
 from samebits.inference.sampling import GREEDY
-from samebits.inference.text import predict_texts
 from samebits.models.embedding_bag import Settings as Bag
 from samebits.models.gpt import Settings as Gpt
 from samebits.params.export import ExportParams
@@ -32,6 +31,7 @@ from samebits.signature.image import ImageInputs
 from samebits.signature.kind import InputKind
 from samebits.signature.signature import Signature
 from samebits.signature.table import TableInputs
+from tests.helpers.asked import classify, predict_texts
 from tests.helpers.image_project import make_context
 from tests.helpers.table_project import make_table_context
 from tests.helpers.text_project import make_running_text_context, make_text_context, save_untrained
@@ -112,9 +112,9 @@ def test_tables(target: str, tmp_path: Path, libraries: Path, capsys: pytest.Cap
     assert main(["predict", str(folder / "rows.csv"), "--model", str(folder / "model.onnx")]) == 0
     wanted = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     if target == "price":
-        assert [row["prediction"] for row in wanted] == [f"{value:.7g}" for value in found]
+        assert [row["prediction"] for row in wanted] == [printed(value) for value in found]
     else:
-        assert [row["probability"] for row in wanted] == [f"{max(row):.6f}" for row in found]
+        assert [row["probability"] for row in wanted] == [f"{printed_share(max(row)):.4f}" for row in found]
 
 
 def test_language_models(tmp_path: Path, libraries: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from samebits.base.result import json_text
-from samebits.inference.answer import Answer, Answers, answer_of
+from samebits.inference.answer import Answer, answer_of
 from samebits.inference.tags import Span
 from samebits.signature.classes import ClassTarget
 from samebits.signature.number import NumberTarget
@@ -18,15 +18,26 @@ SPAN = Span(0, 3, "Ann", "PER", 0.9)
 
 
 def test_notes_stand_below_the_answer() -> None:
-    assert list(Answers([answer_of("a.png", PAIR, CLASSES, 1, ["dark"])]).lines()) == [
-        "a.png: dog 75.0%", "  note: dark",
-    ]  # fmt: skip
+    assert answer_of("a.png", PAIR, CLASSES, 1, ["dark"]).lines() == ["a.png: dog 75.0%", "  note: dark"]
+
+
+def test_an_error_stands_in_the_place_of_the_answer() -> None:
+    failed = Answer("a.png", "", error="it is empty")
+    assert failed.lines() == ["a.png: error: it is empty"]
+    assert (failed.json()["error"], answer_of("a", PAIR, CLASSES, 1).json()["error"]) == ("it is empty", None)
+
+
+def test_programs_get_the_digits_that_float32_holds() -> None:
+    third = np.array([1 / 3, 2 / 3], np.float32)
+    assert [each["probability"] for each in answer_of("a", third, CLASSES, 2).json()["classes"]] == [0.6667, 0.3333]
+    assert answer_of("a", np.float32(1 / 3e4), NUMBER, 1).json()["values"] == [3.3333e-05]
+    assert answer_of("a", np.float32(345678), NUMBER, 1).shown == "price 345680"
 
 
 def test_answers_have_numbers_not_texts() -> None:
     of_class = answer_of("a", PAIR, CLASSES, 1).json()
     assert of_class["classes"] == [{"label": "dog", "probability": 0.75}]
-    assert of_class["values"] == ()
-    assert answer_of("a", np.float32(0.1), NUMBER, 1).json()["values"] == (0.1,)
+    assert of_class["values"] == []
+    assert answer_of("a", np.float32(0.1), NUMBER, 1).json()["values"] == [0.1]
     (span,) = json.loads(json_text(Answer("a", "", spans=(SPAN,)).json()))["spans"]
     assert span == {"begin": 0, "end": 3, "text": "Ann", "label": "PER", "probability": 0.9}

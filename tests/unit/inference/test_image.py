@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 from PIL import Image
 
 import samebits
 from samebits.base.errors import UserError
-from samebits.inference.answer import Answers
-from samebits.inference.image import classify, load_image
-
-LABELS = ["left", "right", "top"]
-
-
-def brightness_model(path: Path, shape: tuple[int, int, int] = (1, 8, 8), mean: float = 0.1, **metadata: Any) -> Path:
-    """Softmax over the brightness of the left half, the right half, and the top quarter."""
-    channels, height, width = shape
-    weights = np.zeros((channels, height, width, 3), dtype=np.float32)
-    deep = metadata.get("preprocessing", {}).get("bits") == 16
-    weights[:, :, : width // 2, 0] = weights[:, :, width // 2 :, 1] = 1 / (65535 if deep else 255)
-    weights[:, : height // 4, :, 2] = 1 / (65535 if deep else 255)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
-            helper.make_node("Flatten", ["pixels"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], ["probabilities"]),
-        ],
-        "brightness",
-        [helper.make_tensor_value_info("images", TensorProto.INT32 if deep else TensorProto.UINT8, ["batch", *shape])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3])],
-        [helper.make_tensor("weights", TensorProto.FLOAT, [channels * height * width, 3], weights.ravel())],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    known = {"labels": LABELS, "preprocessing": {"shape": list(shape), "mean": [mean] * channels}} | metadata
-    for key, value in known.items():
-        model.metadata_props.add(key=key, value=json.dumps(value))
-    onnx.save(model, str(path))
-    return path
+from samebits.inference.image import load_image
+from tests.helpers.asked import classify
+from tests.helpers.onnx_models import brightness_model
 
 
 @pytest.fixture
@@ -84,9 +53,9 @@ def test_classes_come_by_probability_with_their_labels(model: Path, tmp_path: Pa
 
 def test_one_line_an_image_is_printed(model: Path, tmp_path: Path) -> None:
     Image.fromarray(left_bright()).save(tmp_path / "a.png")
-    answers = Answers(classify([tmp_path / "a.png"], model=model, top=1))
-    assert list(answers.lines()) == [f"{tmp_path / 'a.png'}: left 100.0%"]
-    (found,) = answers.json()["predictions"]
+    (answer,) = classify([tmp_path / "a.png"], model=model, top=1)
+    assert answer.lines() == [f"{tmp_path / 'a.png'}: left 100.0%"]
+    found = answer.json()
     assert found["name"] == str(tmp_path / "a.png")
     assert [each["label"] for each in found["classes"]] == ["left"]
 
@@ -210,7 +179,7 @@ def test_a_light_background_is_noted_and_can_be_inverted(model: Path, tmp_path: 
     (inverted,) = classify([tmp_path / "paper.png"], model=model, invert=True)
     assert inverted.notes == ()
     assert inverted.classes[0][0] == "left"
-    assert any("note: " in line for line in Answers([said]).lines())
+    assert any("note: " in line for line in said.lines())
 
 
 def test_a_flat_image_is_noted(model: Path, tmp_path: Path) -> None:
@@ -225,11 +194,13 @@ def test_all_bad_images_are_named_at_once(model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "folder.png").mkdir()
+    listed = tmp_path / "list.csv"
     names = ["good.png", "truncated.png", "empty.png", "text.jpg", "folder.png", "missing.png"]
+    listed.write_text("\n".join(["path", *names]))
     with pytest.raises(UserError) as caught:
-        classify([tmp_path / name for name in names], model=model)
+        classify([listed], model=model)
     said = str(caught.value)
-    assert "5 of 6 images" in said
+    assert "5 of 6 samples" in said
     assert all(str(tmp_path / name) in said for name in names[1:])
     assert "good.png" not in said
     assert "does not exist" in said
@@ -274,9 +245,9 @@ def test_nothing_to_do_is_an_error(model: Path, paths: list[Path], top: int) -> 
 def test_torch_is_not_imported(model: Path, tmp_path: Path) -> None:
     Image.fromarray(left_bright()).save(tmp_path / "a.png")
     program = (
-        "import sys; from pathlib import Path; from samebits.inference.image import classify; "
-        "classify([Path(sys.argv[1])], model=Path(sys.argv[2])); "
-        "assert not {'torch', 'mlflow', 'dvc'} & set(sys.modules), 'heavy import'"
+        "import sys; from samebits.cli.main import main; "
+        "assert main(['predict', sys.argv[1], '--model', sys.argv[2]]) == 0; "
+        "assert not {'torch', 'mlflow', 'dvc', 'pandas', 'pyarrow'} & set(sys.modules), 'heavy import'"
     )
     source = Path(__file__).resolve().parents[3] / "src"
     command = [sys.executable, "-c", program, str(tmp_path / "a.png"), str(model)]
@@ -293,4 +264,4 @@ def test_an_image_beyond_pillows_own_limit_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_as_model_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a folder"):
-        classify([tmp_path / "x.png"], model=tmp_path)
+        classify([], model=tmp_path)

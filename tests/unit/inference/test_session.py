@@ -148,9 +148,6 @@ TAMPERED: dict[str, Callable[[Path], Any]] = {
     "an answer of one axis": lambda p: write(
         p, constant([0.5, 0.5], FLOAT), [("images", UINT8, ["batch", 1, 4, 4])], (FLOAT, [2])
     ),
-    "an answer that is no number": lambda p: write(
-        p, constant([[np.nan, 0.5]], FLOAT), [("images", UINT8, ["batch", 1, 4, 4])], (FLOAT, [1, 2])
-    ),
     "a constant of 4 TiB": lambda p: write(p, huge(), output=(FLOAT, [1, None])),
     "an unknown operation": lambda p: write(p, [helper.make_node("Explode", ["images"], ["answer"])]),
     "half of the file": lambda p: write(p).write_bytes(write(p).read_bytes()[:120]),
@@ -182,6 +179,15 @@ def test_a_tampered_model_is_one_message(
     assert len(told.err.splitlines()) == 2  # the problem and the fix
     assert len(told.err) < 1000
     assert main(["generate", "--model", str(path), "a"]) == 2
+
+
+def test_an_answer_that_is_no_number_is_an_error_of_its_sample(
+    tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.onnx"
+    write(path, constant([[np.nan, 0.5]], FLOAT), [("images", UINT8, ["batch", 1, 4, 4])], (FLOAT, [1, 2]))
+    assert main(["predict", "--model", str(path), str(picture)]) == 3
+    assert "error: the model's answer to it is no finite number" in capsys.readouterr().out
 
 
 def test_a_loop_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import pandas as pd
 import pytest
 
 import samebits
+from samebits.base.decimals import printed, printed_number
 from samebits.base.errors import UserError
 from samebits.cli.main import main
 from samebits.data.loading.prepared import open_split
 from samebits.export.export import export
+from samebits.inference.formats import Csv
+from samebits.inference.predictor import Request
+from samebits.inference.request import kind_for
 from samebits.inference.session import open_model
-from samebits.inference.table import TablePrediction, predict_table
 from samebits.params.export import ExportParams
 from tests.helpers.table_project import make_table_context
 from tests.helpers.tables import csv_text, rows
@@ -44,13 +48,33 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return made
 
 
-def ask(context: Any, text: str | bytes, folder: Path) -> TablePrediction:
+@dataclass(frozen=True)
+class Found:
+    """Answers as CSV has them, and what is said besides."""
+
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def ask(context: Any, text: str | bytes, folder: Path) -> Found:
     path = folder / "new.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return predict_table(path, *open_model(context.project.exported / "model.onnx"))
+    return ask_file(context, path)
 
 
-def numbers(prediction: TablePrediction) -> list[float]:
+def ask_file(context: Any, path: Path) -> Found:
+    kind = kind_for(Request(_model(context), files=(path,)))
+    answers = kind.answers(list(kind.items()))
+    if bad := [f"{each.name}: {each.error}" for each in answers if each.error]:
+        raise UserError("\n".join(bad), "fix it")
+    form = Csv(kind.columns())
+    lines = list(csv.reader(io.StringIO(form.begin() + form.rows(answers, first=True))))
+    notes = [*kind.notes, *dict.fromkeys(note for each in answers for note in each.notes)]
+    return Found(lines[0][1:-2], [line[1:-2] for line in lines[1:]], notes)
+
+
+def numbers(prediction: Found) -> list[float]:
     return [float(row[0]) for row in prediction.rows]
 
 
@@ -60,14 +84,14 @@ def test_a_model_is_a_function_of_rows(context: Any, classes: Any, tmp_path: Pat
         told = ask(made, f"{','.join(row)}\n{','.join(row.values())}\n", tmp_path).rows[0][0]
         for path in (made.project.checkpoint, made.project.exported / "model.onnx"):
             answer = samebits.load(path)(row | {"unused": 1})
-            assert told == (answer.label if answer.label is not None else f"{answer.values.item():.7g}")
+            assert told == (answer.label if answer.label is not None else printed(answer.values.item()))
             with pytest.raises(UserError, match="the row lacks 1 of"):
                 samebits.load(path)({name: value for name, value in row.items() if name != "sold"})
 
 
 def test_answers_are_the_checkpoints(context: Any, tmp_path: Path) -> None:
     """The training file itself: every test row gets what the exported model gives for its prepared row."""
-    found = numbers(predict_table(context.project.workspace / "houses.csv", *open_model(_model(context))))
+    found = numbers(ask_file(context, context.project.workspace / "houses.csv"))
     import pyarrow.parquet as pq
 
     manifest = pq.read_table(context.project.prepared / "manifest.parquet").to_pylist()
@@ -75,7 +99,7 @@ def test_answers_are_the_checkpoints(context: Any, tmp_path: Path) -> None:
     session, _ = open_model(_model(context))
     split = open_split(context.project.prepared, "test", in_memory=True)
     answers = session.run(["values"], {"rows": split.rows(np.arange(len(split)))})[0]
-    assert [found[k] for k in test] == pytest.approx(answers.tolist(), rel=1e-5)
+    assert [found[k] for k in test] == [printed_number(value) for value in answers.tolist()]
 
 
 def _model(context: Any) -> Path:
@@ -87,39 +111,37 @@ def test_order_separator_and_more_columns_do_not_matter(context: Any, tmp_path: 
     plain = ask(context, f"{HEADER}\n{ROW}\n", tmp_path)
     turned = ask(context, "\ufeffid;garden;sold;town;size\n7;yes;29.02.2020;Ulm;80\n", tmp_path)
     assert numbers(turned) == numbers(plain)
-    assert turned.notes == ("columns that the model does not use: id",)
-    assert plain.notes == ()
+    assert turned.notes == [f"{tmp_path / 'new.csv'}: columns that the model does not use: id"]
+    assert plain.notes == []
 
 
 def test_missing_and_unknown_cells(context: Any, tmp_path: Path) -> None:
     gaps = ask(context, f"{HEADER}\n,,,\nNA,?,NaN,null\n80,Rom,2020-02-29,yes\n", tmp_path)
     assert gaps.rows[0] == gaps.rows[1]
-    assert gaps.notes == ("town: 'Rom' unknown to the model",)
+    assert gaps.notes == ["town: 'Rom' unknown to the model"]
     assert all(np.isfinite(numbers(gaps)))
 
 
 def test_classes_come_with_their_probability(classes: Any, tmp_path: Path) -> None:
     found = ask(classes, csv_text(rows(5)), tmp_path)
-    assert found.header == ("prediction", "probability")
+    assert found.header == ["prediction", "probability"]
     assert {row[0] for row in found.rows} <= {"Bonn", "Köln", "Ulm"}
     assert all(1 / 3 <= float(row[1]) <= 1 for row in found.rows)
-    lines = list(csv.reader(io.StringIO(found.csv())))
-    assert lines[0] == ["prediction", "probability"]
-    assert len(lines) == 6
+    assert len(found.rows) == 5
 
 
 BAD: dict[str, tuple[str | bytes, str]] = {
     "a missing column": ("size,town,sold\n1,Ulm,2020-01-01\n", "lacks 1 of the 4 columns that the model needs: garden"),
     "a mistyped column": ("siez,town,sold,garden\n1,Ulm,2020-01-01,no\n", "size\n  fix: 'siez' may be 'size'"),
-    "no number": (f"{HEADER}\n{ROW}\nbig,Ulm,2020-01-01,no\n", "row 2: 'big' in column size is no finite number"),
-    "an infinite number": (f"{HEADER}\ninf,Ulm,2020-01-01,no\n", "row 1: 'inf' in column size"),
+    "no number": (f"{HEADER}\n{ROW}\nbig,Ulm,2020-01-01,no\n", "new.csv:3: 'big' in column size is no finite number"),
+    "an infinite number": (f"{HEADER}\ninf,Ulm,2020-01-01,no\n", "new.csv:2: 'inf' in column size"),
     "no date": (f"{HEADER}\n1,Ulm,2020-02-30,no\n", "'2020-02-30' in column sold is no date"),
-    "a short row": (f"{HEADER}\n1,Ulm\n", "line 2: 2 fields, the header has 4"),
+    "a short row": (f"{HEADER}\n1,Ulm\n", "new.csv:2: 2 fields, the header has 4"),
     "no date, and how one is written": (f"{HEADER}\n1,Ulm,1/2/2020,no\n", "sold is no date like 2025-12-31"),
     "a column twice": (f"{HEADER},size\n{ROW},1\n", "two columns are called size"),
     "a stray quote": (
         f'{HEADER}\n1,Ulm,2020-01-01,no\n2,"Ulm,2020-01-01,no\n{ROW}\n',
-        "line 3: a quote is opened here",
+        "new.csv:3: a quote is opened here",
     ),
     "no rows": (f"{HEADER}\n", "no row below"),
     "an empty file": ("", "is empty"),
@@ -143,15 +165,15 @@ def test_parquet_and_every_way_to_write_it(context: Any, tmp_path: Path) -> None
     found["sold"] = pd.to_datetime(found["sold"])
     found["town"] = found["town"].astype("category")
     found[found["size"] > 0].to_parquet(tmp_path / "x.parquet")
-    answer = predict_table(tmp_path / "x.parquet", *open_model(_model(context)))
+    answer = ask_file(context, tmp_path / "x.parquet")
     assert numbers(answer) == numbers(plain)
-    assert answer.notes == plain.notes
+    assert [note.partition(": ")[2] for note in answer.notes] == [note.partition(": ")[2] for note in plain.notes]
     for encoding in ("utf-16", "utf-8-sig", "cp1252"):
         assert numbers(ask(context, csv_text(table).encode(encoding), tmp_path)) == numbers(plain)
     assert numbers(ask(context, "sep=;\n" + csv_text(table, separator=";"), tmp_path)) == numbers(plain)
     found.drop(columns="town").to_parquet(tmp_path / "y.parquet")
     with pytest.raises(UserError, match="lacks 1 of the 4 columns that the model needs: town"):
-        predict_table(tmp_path / "y.parquet", *open_model(_model(context)))
+        ask_file(context, tmp_path / "y.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -177,12 +199,12 @@ def hours(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_categories_are_known_however_they_are_written(hours: Any, tmp_path: Path) -> None:
     first = ask(hours, "size;hour;member\n2,5;3;True\n", tmp_path)
-    assert first.notes == ()
+    assert first.notes == []
     for text in ("size;hour;member\n2,5;3.0;true\n", "size;hour;member\n2,50;3,0;TRUE\n"):
         assert ask(hours, text.replace("3.0", "3"), tmp_path) == first
     for member, hour in ((True, 3.0), ("true", 3), (True, "3")):
         pd.DataFrame({"size": [2.5], "hour": [hour], "member": [member]}).to_parquet(tmp_path / "x.parquet")
-        assert predict_table(tmp_path / "x.parquet", *open_model(_model(hours))) == first
+        assert ask_file(hours, tmp_path / "x.parquet") == first
 
 
 def test_a_number_of_two_meanings_is_no_number(hours: Any, tmp_path: Path) -> None:
@@ -190,7 +212,7 @@ def test_a_number_of_two_meanings_is_no_number(hours: Any, tmp_path: Path) -> No
         UserError, match=r"'5\.000' in column size may be 5000 or 5,000: the model knows the decimal mark"
     ):
         ask(hours, "size;hour;member\n5.000;3;True\n", tmp_path)
-    with pytest.raises(UserError, match=r"row 1: '5\.5' in column size is no finite number"):
+    with pytest.raises(UserError, match=r"csv:2: '5\.5' in column size is no finite number"):
         ask(hours, "size;hour;member\n5.5;3;True\n", tmp_path)
 
 
@@ -207,20 +229,23 @@ def test_the_command(context: Any, tmp_path: Path, capsys: pytest.CaptureFixture
     path.write_text(f"{HEADER},more\n{ROW},1\n")
     model = ["--model", str(_model(context))]
     assert main(["predict", str(path), *model]) == 0
-    printed = capsys.readouterr()
-    assert printed.out.splitlines()[0] == "prediction"
-    assert "note: columns that the model does not use: more" in printed.err
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == "name,prediction,notes,error"
+    assert "columns that the model does not use: more" in said.err
     assert main(["predict", str(path), *model, "--output", str(out)]) == 0
-    assert out.read_text() == printed.out
+    assert out.read_text() == said.out
+    capsys.readouterr()
     assert main(["predict", str(path), *model, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["predictions"]
-    assert (row["name"], row["classes"]) == ("row 1", [])
-    assert row["values"] == [float(printed.out.splitlines()[1])]
+    assert (row["name"], row["classes"]) == (f"{path}:2", [])
+    assert row["values"] == [float(said.out.splitlines()[1].split(",")[1])]
     assert main(["predict", str(path), *model, "--json", "--output", str(out)]) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "predictions": [], "output": out.as_posix(), "notes": ["columns that the model does not use: more"],
+        "predictions": [], "output": out.as_posix(), "samples": 1, "errors": 0,
+        "notes": [f"{path}: columns that the model does not use: more"],
     }  # fmt: skip
-    assert main(["predict", str(path), str(path), *model]) == 2
+    assert main(["predict", str(path), str(path), *model]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
     assert main(["predict", str(tmp_path / "none.csv"), *model]) == 2
     assert "does not exist" in capsys.readouterr().err
 

@@ -29,7 +29,6 @@ from samebits.evaluation.inputs import EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
 from samebits.export.export import export
 from samebits.inference.session import open_model
-from samebits.inference.text import predict_texts
 from samebits.models import build_model
 from samebits.models.embedding_bag import Settings
 from samebits.params.data import DataParams
@@ -37,6 +36,7 @@ from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
 from samebits.params.runtime import RuntimeParams
 from samebits.tracking.journal.tracker import NullTracker
+from tests.helpers.asked import predict_texts
 
 LENGTH = 12
 
@@ -91,9 +91,8 @@ def test_the_folder_alone_is_enough_and_torch_is_not_needed(project: Project, tm
         shutil.copy(project.exported / name, tmp_path / name)
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from pathlib import Path; from samebits.inference.text import predict_texts\n"
-        "for each in predict_texts(Path('model.onnx'), texts=['the dog', 'the CAT of house'.lower()]):\n"
-        "    print(each.classes[0][0])"
+        "from samebits.cli.main import main\n"
+        "main(['predict', '--model', 'model.onnx', '--text', 'the dog', '--text', 'the cat of house', '--top', '1'])"
     )
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
@@ -104,7 +103,7 @@ def test_the_folder_alone_is_enough_and_torch_is_not_needed(project: Project, tm
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["dog", "cat"]
+    assert [line.split()[-2] for line in done.stdout.splitlines()] == ["dog", "cat"]
 
 
 def test_a_model_is_a_function_of_texts(project: Project) -> None:
@@ -147,11 +146,9 @@ def test_files_lines_and_texts_on_the_command_line(
     assert [line.split(": ")[1].split()[0] for line in out if "note" not in line] == ["cat", "dog", "cat", "dog"]
     assert any(f"only its first {LENGTH} tokens were read" in line for line in out)
     assert main(["predict", "--model", model]) == 2
-    assert "no text was given" in capsys.readouterr().err
-    for option in (["--output", str(tmp_path / "answers.csv")], ["--invert"]):
-        assert main([*arguments, *option]) == 2
-        assert f"{option[0]} is not for texts" in capsys.readouterr().err
-    assert not (tmp_path / "answers.csv").exists()
+    assert "no texts were given" in capsys.readouterr().err
+    assert main([*arguments, "--invert"]) == 2
+    assert "--invert is not for texts" in capsys.readouterr().err
     assert main([*arguments, "--top", "0"]) == 2
 
 
@@ -165,14 +162,13 @@ def test_the_rows_of_a_csv_are_texts(project: Project, tmp_path: Path, capsys: p
 
 
 BROKEN: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
-    "an empty text": (lambda folder: {"texts": ["good", " \n"]}, "1 of 2 texts cannot be used"),
+    "an empty text": (lambda folder: {"texts": ["good", " \n"]}, "1 of 2 samples cannot be used"),
     "half of a surrogate pair": (lambda folder: {"texts": ["\ud800"]}, "half of a surrogate pair"),
-    "no such file": (lambda folder: {"files": [folder / "none.txt"]}, "none.txt cannot be read"),
-    "a folder": (lambda folder: {"files": [folder]}, "cannot be read"),
+    "no such file": (lambda folder: {"files": [folder / "none.txt"]}, "none.txt does not exist"),
     "a picture": (lambda folder: {"files": [folder / "a.png"]}, "NUL bytes"),
     "no such lines": (lambda folder: {"lines": folder / "none"}, "cannot be read"),
-    "lines of a picture": (lambda folder: {"lines": folder / "a.png"}, "line 1: it holds NUL bytes"),
-    "nothing": (lambda folder: {}, "no text was given"),
+    "lines of a picture": (lambda folder: {"lines": folder / "a.png"}, "a.png:1: it holds NUL bytes"),
+    "nothing": (lambda folder: {}, "nothing was given"),
     "no classes": (lambda folder: {"texts": ["a"], "top": 0}, "top is 0"),
 }
 

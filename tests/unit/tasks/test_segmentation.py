@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -115,7 +116,9 @@ def test_predicted_masks_have_the_size_of_the_file(
     Image.fromarray(pixels).save(path)
     command = ["predict", str(path), "--model", str(trained.exported / "model.onnx")]
     assert main([*command, "--output", str(folder)]) == 0
-    assert "background" in capsys.readouterr().out
+    (row,) = csv.DictReader((folder / "answers.csv").open())
+    assert 0 < float(row["share of background"]) < 1
+    assert (row["mask"], row["overlay"]) == (f"{folder}/wide.png", f"{folder}/wide.overlay.png")
     with Image.open(folder / "wide.png") as image:
         assert (image.mode, image.size) == ("P", (48, 24))
         assert np.asarray(image).max() < len(CLASSES)
@@ -124,8 +127,9 @@ def test_predicted_masks_have_the_size_of_the_file(
     assert main([*command, "--output", str(folder)]) == 2
     assert "wide.png is there already" in capsys.readouterr().err
     twice = ["predict", str(path), str(path), *command[2:], "--output", str(tmp_path / "other")]
-    assert main(twice) == 2
-    assert not (tmp_path / "other").exists()
+    assert main(twice) == 3
+    assert "its mask would be" in (tmp_path / "other" / "answers.csv").read_text()
+    capsys.readouterr()
     assert main(command) == 0  # says how much of the image is of each class
     assert "% of the pixels" in capsys.readouterr().out
 

@@ -24,9 +24,7 @@ from samebits.cli.main import main
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.export import onnx, parity
-from samebits.inference.answer import Answers
 from samebits.inference.tags import words_of
-from samebits.inference.text import predict_texts
 from samebits.metrics.entities import IGNORED, Scheme
 from samebits.params.schema import read_params
 from samebits.signature.signature import Signature
@@ -34,6 +32,7 @@ from samebits.signature.tags import TagsTarget
 from samebits.signature.tokens import TokenInputs
 from samebits.tasks import build_task
 from samebits.tasks.token_classification import Settings, TokenClassification
+from tests.helpers.asked import predict_texts
 from tests.helpers.in_process import run_stages
 from tests.helpers.own_datasets import own_project
 from tests.helpers.shared import shared
@@ -134,7 +133,7 @@ def test_every_word_of_a_text_gets_a_tag(trained: Project) -> None:
         ("Ada", "PER"),
     ]
     assert all(text[each.begin : each.end] == each.text for each in found.spans)
-    printed = Answers([found]).text().splitlines()
+    printed = "\n".join(found.lines()).splitlines()
     assert printed[0] == "Paris lives in Rio. in Sydney Hall, Par…: 5 entities"
     assert re.fullmatch(r" +15-18  LOC  Rio  \d+\.\d%", printed[2])
 

@@ -7,7 +7,6 @@ that are looked into first, for machines without a network.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
+from samebits.base.paths import user_cache
 from samebits.data.fetching.catalog import Card, CardFile, FolderPlace, UrlPlace, environment_folders, local_folders
 from samebits.data.fetching.http import Network, download
 from samebits.data.fetching.packages import get_package, label
@@ -33,10 +33,7 @@ Say = Callable[[str], None]
 
 def cache_folder() -> Path:
     """Where fetched files are kept: `SAMEBITS_CACHE`, else the user's cache folder (XDG)."""
-    if own := os.environ.get("SAMEBITS_CACHE"):
-        return Path(own).expanduser().absolute() / "data"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "samebits" / "data"
+    return user_cache() / "data"
 
 
 def fetch(card: Card, *, say: Say = print, progress: ProgressMode = "auto") -> Found:

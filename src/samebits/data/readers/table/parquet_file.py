@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,25 +31,49 @@ def read_parquet(path: Path, name: str, choose: Callable[[list[str], list[str]],
         UserError: a file that is damaged, has no rows, or two columns of one name; whatever `choose` raises.
     """
     try:
-        file = pq.ParquetFile(path)
-        schema = file.schema_arrow
-        names = schema.names
-        wanted = choose(names, pandas_index(names, _pandas(schema)))
-        if twice := sorted({each for each in wanted if names.count(each) > 1}):
-            raise UserError(f"{name}: two columns are called {listed(twice)}", "give each a name of its own")
+        file, wanted = _opened(path, name, choose)
         table = file.read(columns=wanted)
         table.validate(full=True)
         if table.num_rows != file.metadata.num_rows:
             raise ValueError(f"it says {file.metadata.num_rows:,} rows and holds {table.num_rows:,}")
     except _UNREADABLE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"{name} is no Parquet file that can be read: {reason}",
-            "it is damaged or encrypted: copy or write it again",
-        ) from None
+        raise _damaged(name, error) from None
     if not table.num_rows:
         raise UserError(f"{name} has no rows", "look at data.source")
     return table
+
+
+def stream_parquet(
+    path: Path, name: str, choose: Callable[[list[str], list[str]], Sequence[str]], rows: int
+) -> Iterator[Any]:
+    """As `read_parquet`, in arrow tables of so many rows, for a file that need not fit in memory.
+
+    Raises:
+        UserError: as `read_parquet`, of a damaged part when it is reached; a file without rows has no table.
+    """
+    try:
+        file, wanted = _opened(path, name, choose)
+        for batch in file.iter_batches(batch_size=rows, columns=list(dict.fromkeys(wanted))):
+            batch.validate(full=True)
+            yield pa.Table.from_batches([batch])
+    except _UNREADABLE as error:
+        raise _damaged(name, error) from None
+
+
+def _opened(path: Path, name: str, choose: Callable[[list[str], list[str]], Sequence[str]]) -> tuple[Any, list[str]]:
+    file = pq.ParquetFile(path)
+    names = file.schema_arrow.names
+    wanted = list(choose(names, pandas_index(names, _pandas(file.schema_arrow))))
+    if twice := sorted({each for each in wanted if names.count(each) > 1}):
+        raise UserError(f"{name}: two columns are called {listed(twice)}", "give each a name of its own")
+    return file, wanted
+
+
+def _damaged(name: str, error: BaseException) -> UserError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return UserError(
+        f"{name} is no Parquet file that can be read: {reason}", "it is damaged or encrypted: copy or write it again"
+    )
 
 
 def plain_cells(column: Any) -> list[Any]:

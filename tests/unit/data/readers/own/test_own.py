@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
@@ -14,8 +12,6 @@ import samebits
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.cli.main import main
-from samebits.inference.array import predict_arrays
-from samebits.inference.session import Session
 from tests.helpers.in_process import run_stages
 from tests.helpers.own_datasets import own_project
 from tests.helpers.workspace import ROOT
@@ -71,27 +67,3 @@ def test_the_documented_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         np.save(folder / f"{number:02}.npy", np.full((2, 9), 100 * (number % 2) + number, dtype=np.uint8))
     project = own_project(tmp_path, monkeypatch, code)
     assert "2 classes: high, low" in run_stages(project, "prepare")
-
-
-def test_an_array_file_of_another_shape(tmp_path: Path) -> None:
-    """Each file of `predict` that the model cannot take is named."""
-    metadata = {"preprocessing": {"shape": [2, 3], "dtype": "int32", "stored_dtype": "int16"}, "target": None}
-    for name, array in {
-        "right": np.ones((2, 3)),
-        "several": np.ones((4, 2, 3), dtype=np.int64),
-        "other": np.ones((3, 2)),
-        "broken": np.full((2, 3), 0.5),
-        "objects": np.array(["a"]),
-    }.items():
-        np.save(tmp_path / f"{name}.npy", array)
-    (tmp_path / "text.npy").write_text("a,b")
-    names = ("right", "several", "other", "broken", "objects", "text", "gone")
-    session = cast(Session, SimpleNamespace(require_inputs=lambda wanted: None))
-    with pytest.raises(UserError) as caught:
-        list(predict_arrays([tmp_path / f"{name}.npy" for name in names], session, metadata))
-    said = caught.value.problem
-    assert said.startswith("5 of 7 files cannot be used")
-    assert "other.npy: its shape is [3, 2], the model takes [2, 3]" in said
-    assert "broken.npy: it holds 0.5, which is no int16" in said
-    assert "objects.npy: it holds no array of numbers" in said
-    assert "gone.npy: No such file or directory" in said

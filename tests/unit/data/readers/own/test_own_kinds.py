@@ -220,8 +220,8 @@ def test_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert read_json(project.reports / "evaluation" / "metrics.json")["test"]["accuracy"] > 0.8
     assert (project.reports / "evaluation" / "figures" / "mistakes.png").is_file()
     np.save(tmp_path / "loud.npy", np.full((1, 400), 40000))
-    assert main(["predict", "--model", str(project.exported / "model.onnx"), str(tmp_path / "loud.npy")]) == 2
-    assert "it holds 40000, which is no int16" in capsys.readouterr().err
+    assert main(["predict", "--model", str(project.exported / "model.onnx"), str(tmp_path / "loud.npy")]) == 3
+    assert "it holds 40000, which is no int16" in capsys.readouterr().out
 
 
 def test_a_model_of_ones_own_for_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,95 @@
+"""Exported models whose answers show what they were given; made in milliseconds, without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+LABELS = ["left", "right", "top"]
+
+
+def brightness_model(path: Path, shape: tuple[int, int, int] = (1, 8, 8), mean: float = 0.1, **metadata: Any) -> Path:
+    """Softmax over the brightness of the left half, the right half, and the top quarter."""
+    channels, height, width = shape
+    weights = np.zeros((channels, height, width, 3), dtype=np.float32)
+    deep = metadata.get("preprocessing", {}).get("bits") == 16
+    weights[:, :, : width // 2, 0] = weights[:, :, width // 2 :, 1] = 1 / (65535 if deep else 255)
+    weights[:, : height // 4, :, 2] = 1 / (65535 if deep else 255)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("Flatten", ["pixels"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"]),
+        ],
+        "brightness",
+        [helper.make_tensor_value_info("images", TensorProto.INT32 if deep else TensorProto.UINT8, ["batch", *shape])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor("weights", TensorProto.FLOAT, [channels * height * width, 3], weights.ravel())],
+    )
+    known = {"labels": LABELS, "preprocessing": {"shape": list(shape), "mean": [mean] * channels}} | metadata
+    return _saved(path, graph, known)
+
+
+def sum_model(path: Path, columns: Sequence[str] = ("a", "b"), target: Mapping[str, Any] | None = None) -> Path:
+    """A table's: the sum of the numbers of a row. Of a `target` of classes, the softmax over the numbers; of a vector,
+    the numbers."""
+    kind = target["kind"] if target else "number"
+    node = {
+        "number": helper.make_node("ReduceSum", ["rows", "axes"], ["answers"], keepdims=0),
+        "class": helper.make_node("Softmax", ["rows"], ["answers"]),
+        "vector": helper.make_node("Identity", ["rows"], ["answers"]),
+    }[kind]
+    shape = ["batch", *([] if kind == "number" else [len(columns)])]
+    graph = helper.make_graph(
+        [node],
+        "sum",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["batch", len(columns)])],
+        [helper.make_tensor_value_info("answers", TensorProto.FLOAT, shape)],
+        [helper.make_tensor("axes", TensorProto.INT64, [1], [1])] if kind == "number" else [],
+    )
+    described = [{"kind": "number", "name": name, "mean": 0.0, "std": 1.0, "fill": 0.0} for name in columns]
+    known = {
+        "labels": list(target.get("classes", ())) if target else [],
+        "preprocessing": {"kind": "table", "columns": described, "missing": ["", "?"], "decimal": "."},
+        "target": target or {"kind": "number", "name": "total", "mean": 0.0, "std": 1.0},
+    }
+    return _saved(path, graph, known)
+
+
+def array_model(path: Path) -> Path:
+    """Of int16 [2, 3]: the softmax over its two rows' sums."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["arrays"], ["numbers"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceSum", ["numbers", "axes"], ["logits"], keepdims=0),
+            helper.make_node("Softmax", ["logits"], ["probabilities"]),
+        ],
+        "arrays",
+        [helper.make_tensor_value_info("arrays", TensorProto.INT32, ["batch", 2, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])],
+        [helper.make_tensor("axes", TensorProto.INT64, [1], [2])],
+    )
+    inputs = {
+        "kind": "array",
+        "shape": [2, 3],
+        "dtype": "int32",
+        "stored_dtype": "int16",
+        "mean": [0, 0],
+        "std": [1, 1],
+    }
+    return _saved(path, graph, {"labels": ["up", "down"], "preprocessing": inputs})
+
+
+def _saved(path: Path, graph: Any, metadata: Mapping[str, Any]) -> Path:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=json.dumps(value))
+    onnx.save(model, str(path))
+    return path
