@@ -20,7 +20,7 @@ def asked(model: Path, **request: Any) -> list[Answer]:
         request: as of `Request`.
     """
     kind = kind_for(Request(model, **request))
-    return [answer for items in batches(kind.items(), kind.batch) for answer in kind.answers(items)]
+    return [answer for batch in kind.answers(batches(kind.items(), kind.batch)) for answer in batch]
 
 
 def answered(model: Path, **request: Any) -> list[Answer]:

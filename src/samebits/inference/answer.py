@@ -2,44 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from samebits.base.decimals import printed_number, printed_share
 from samebits.inference.tags import Span
-from samebits.signature.kind import TargetKind
+from samebits.signature.kind import Floats, TargetKind
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the answers of one job are read.
+
+    Attributes:
+        target: what they are of.
+        top: how many classes are given.
+        flat_top: how many have columns in a table.
+    """
+
+    target: TargetKind
+    top: int = 3
+    flat_top: int = 1
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        return tuple(self.target.columns(self.flat_top))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer for one sample.
+    """The answer for one sample. Nothing is made of what the model gave until it is asked for: of a million rows in a
+    table, nobody reads lines.
 
     Attributes:
         name: of the sample: its file, its line, what the column has that was chosen for it, or its beginning.
-        shown: the answer for people.
-        classes: (label, probability), the most probable first; empty where the answer is none of labels.
-        values: the numbers of an answer that is none of labels.
+        said: the answer for people, where the model gave no array.
         notes: what the user should know about this sample.
         spans: of a model that tags words, what it found and where.
         files: what was written for it.
-        cells: the answer in the columns of a table.
+        more: cells that are not made of `given`.
         error: why there is no answer; empty if there is one.
+        given: by the model, of the target's `answer_shape`.
+        reading: of `given`.
     """
 
     name: str
-    shown: str
-    classes: tuple[tuple[str, float], ...] = ()
-    values: tuple[float, ...] = ()
+    said: str = ""
     notes: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
     files: tuple[Path, ...] = ()
-    cells: Mapping[str, str | float] = field(default_factory=dict, compare=False)
+    more: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    given: Floats | None = field(default=None, compare=False)
+    reading: Reading | None = field(default=None, compare=False)
+
+    @property
+    def shown(self) -> str:
+        """The answer for people."""
+        if self.given is None or self.reading is None:
+            return self.said
+        return self.reading.target.shown(self.given, self.reading.top)
+
+    @property
+    def classes(self) -> tuple[tuple[str, float], ...]:
+        """(label, probability), the most probable first; empty where the answer is none of labels."""
+        if self.given is None or self.reading is None:
+            return ()
+        return self.reading.target.ranked(self.given, self.reading.top)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The numbers of an answer that is none of labels."""
+        if self.given is None or self.reading is None or self.reading.target.labels:
+            return ()
+        return tuple(self.given.ravel().tolist())
+
+    @property
+    def cells(self) -> dict[str, str | float]:
+        """The answer in the columns of a table."""
+        if self.given is None or self.reading is None:
+            return dict(self.more)
+        found = self.reading.target.cells(self.given, self.reading.flat_top)
+        return {**dict(zip(self.reading.names, found, strict=True)), **self.more}
 
     def json(self) -> dict[str, Any]:
         """For programs, in the digits that float32 holds (`base/decimals.py`)."""
@@ -58,16 +106,3 @@ class Answer:
         """For people: one, and its notes below it."""
         first = f"{self.name}: error: {self.error}" if self.error else f"{self.name}: {self.shown}"
         return [first, *(f"  note: {note}" for note in self.notes)]
-
-
-def answer_of(
-    name: str, answer: npt.NDArray[np.float32], target: TargetKind, top: int, notes: Sequence[str] = ()
-) -> Answer:
-    """The answer for one sample of what a model gave, of the target's `answer_shape`.
-
-    Args:
-        top: how many classes to give.
-    """
-    values = () if target.labels else tuple(np.ravel(answer).tolist())
-    cells = dict(zip(target.columns(top), target.cells(answer, top), strict=True))
-    return Answer(name, target.shown(answer, top), target.ranked(answer, top), values, tuple(notes), cells=cells)

@@ -59,8 +59,9 @@ class Format(ABC):
 
     def cells(self, answer: Answer) -> Iterator[str | float | None]:
         """Of one answer, in the order of the columns; None where there is none."""
+        cells = answer.cells
         for name, _ in self.columns.values():
-            yield answer.cells.get(name)
+            yield cells.get(name)
 
 
 class Text(Format):

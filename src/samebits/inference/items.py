@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import marshal
 import os
 import shutil
 import sys
@@ -34,15 +35,23 @@ class Item:
     error: str = ""
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> bytes:
         """Changes where the sample does: its content, or size and time of the file that holds it."""
         if self.file is None:
-            return repr((self.name, self.error, self.value))
+            value = tuple(self.value.values()) if isinstance(self.value, dict) else self.value
+            return _bytes((self.name, self.error, value))
         try:
             found = self.file.stat()
-            return repr((self.name, self.error, str(self.file), found.st_size, found.st_mtime_ns))
+            return _bytes((self.name, self.error, str(self.file), found.st_size, found.st_mtime_ns))
         except OSError as error:
-            return repr((self.name, self.error, str(self.file), error.errno))
+            return _bytes((self.name, self.error, str(self.file), error.errno))
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return marshal.dumps(value, 2)  # later versions of the format write what an object shares, too
+    except ValueError:  # a date
+        return repr(value).encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)

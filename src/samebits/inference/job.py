@@ -89,8 +89,8 @@ def answer_into(output: Path, kind: Kind, form: Format, name: str) -> Tally:
             if part is None:
                 part = Tally()
                 answers = []
-                for batch in batches(items, kind.batch):
-                    answers += kind.answers(batch)
+                for batch in kind.answers(batches(items, kind.batch)):
+                    answers += batch
                     progress.show(tally.samples + len(answers) - kept, tally.errors)
                 part.add(answers)
                 parts.keep(count, marks, part, form.part(answers, first=count == 1))
@@ -177,7 +177,7 @@ def _job(kind: Kind, form: str) -> dict[str, Any]:
         "model": sha256_file(request.model),
         "format": form,
         "columns": kind.columns(),
-        "options": [kind.top, request.invert, request.column, request.id, request.stdin, str(request.output)],
+        "options": [request.top, request.invert, request.column, request.id, request.stdin, str(request.output)],
         "batch": kind.batch,
         "samebits": __version__,
         "onnxruntime": onnxruntime.__version__,
@@ -187,6 +187,5 @@ def _job(kind: Kind, form: str) -> dict[str, Any]:
 def _digest(items: Sequence[Item]) -> str:
     digest = hashlib.sha256()
     for item in items:
-        digest.update(item.mark.encode("utf-8", "surrogatepass"))
-        digest.update(b"\0")
+        digest.update(item.mark)
     return digest.hexdigest()

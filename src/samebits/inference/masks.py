@@ -15,7 +15,7 @@ from samebits.base.files import write_bytes
 from samebits.data.readers.image.mask_pixels import palette_png, rgb_png, to_file
 from samebits.data.readers.image.pixels import Pixels, load_pixels
 from samebits.inference import image, predictor
-from samebits.inference.answer import Answer
+from samebits.inference.answer import Answer, Reading
 from samebits.inference.items import Item
 from samebits.signature.image import displayed
 from samebits.signature.kind import Column, Floats
@@ -36,8 +36,7 @@ class Kind(image.Kind):
         super().open_model()
         assert isinstance(self.target, MaskTarget)
         self._mask_target = self.target
-        self.top = self.request.top or len(self.target.classes)
-        self._sizes: dict[str, tuple[int, int]] = {}
+        self.reading = Reading(self.target, self.request.top or len(self.target.classes))
 
     @property
     def batch(self) -> int:
@@ -66,24 +65,19 @@ class Kind(image.Kind):
         asked = (Item(each.shown, file=each.path) for each in self.files if not self.is_list(each.path))
         return next((file for file in chain(*map(self._files, asked), [output]) if file.exists()), None)
 
-    def read(self, item: Item) -> image.GivenImage:
-        found = super().read(item)
-        self._sizes[item.name] = found.size
-        return found
-
     def answer(self, item: Item, answer: Floats, notes: Sequence[str]) -> Answer:
         found = super().answer(item, answer, notes)
-        size = self._sizes.pop(item.name)
         if self.request.output is None:
             return found
+        size = self.read(item).size
         assert item.file is not None
         mask = to_file(answer.argmax(axis=0).astype(np.uint8), size, self.inputs.get("resize", "pad"))
         shown = self._mask_target.overlay(_whole(item.file, size, self.inputs), mask)
         mask_file, overlay_file = self._files(item)
         write_bytes(mask_file, palette_png(mask, self._mask_target.colours))
         write_bytes(overlay_file, rgb_png(shown))
-        cells = dict(found.cells) | {"mask": mask_file.as_posix(), "overlay": overlay_file.as_posix()}
-        return replace(found, files=(mask_file, overlay_file), cells=cells)
+        more = {"mask": mask_file.as_posix(), "overlay": overlay_file.as_posix()}
+        return replace(found, files=(mask_file, overlay_file), more=more)
 
     def _files(self, item: Item) -> tuple[Path, Path]:
         """Below the folder as the image below the one that was named."""

@@ -7,27 +7,24 @@ with one sample is said in its own answer.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
-from samebits.inference.answer import Answer, answer_of
+from samebits.inference.answer import Answer, Reading
 from samebits.inference.items import Files, Given, Item
 from samebits.inference.rows import RowFile, has_rows
 from samebits.inference.session import Opened
-from samebits.signature.kind import Column, Floats
+from samebits.signature.kind import Column
 
 TOP = 3
 """Classes that are given for one sample, to people."""
-
-_FLAT_TOP = 1
-"""Classes that have columns in a table of answers."""
 
 _NOT_FINITE = "the model's answer to it is no finite number"
 
@@ -68,13 +65,13 @@ class Ready:
     """Items as a model takes them.
 
     Attributes:
-        samples: [n, ...].
+        samples: an array [n, ...], unless the kind has its own way to ask the model (`Kind.given`).
         places: of each sample, its place among the items.
         notes: likewise.
         errors: place of an item that cannot be read -> why.
     """
 
-    samples: npt.NDArray[Any]
+    samples: Any
     places: Sequence[int]
     notes: Sequence[Sequence[str]]
     errors: Mapping[int, str] = field(default_factory=dict)
@@ -117,8 +114,8 @@ class Kind(ABC):
                 )
         if request.top is not None and request.top < 1:
             raise UserError(f"--top is {request.top}", "ask for at least one class")
-        self.top = request.top or TOP
-        """Classes to show; in columns, the best one alone unless it is said."""
+        # In columns, the best class stands alone unless more are asked for.
+        self.reading = Reading(self.target, request.top or TOP, request.top or 1)
         self.open_model()
         stdin = request.stdin or self.stdin[0]
         if stdin not in self.stdin:
@@ -149,12 +146,12 @@ class Kind(ABC):
 
     def columns(self) -> dict[str, Column]:
         """Of the answers as a table."""
-        found: dict[str, Column] = self.target.columns(self.request.top or _FLAT_TOP)
+        found: dict[str, Column] = self.target.columns(self.reading.flat_top)
         return found
 
-    def answer(self, item: Item, answer: Floats, notes: Sequence[str]) -> Answer:
+    def answer(self, item: Item, answer: Any, notes: Sequence[str]) -> Answer:
         """The answer for one sample of what the model gave."""
-        return answer_of(item.name, answer, self.target, self.top, notes)
+        return Answer(item.name, notes=tuple(notes), given=answer, reading=self.reading)
 
     def taken(self, output: Path) -> Path | None:
         """A file that is there already and that a new job would write over, where it must not."""
@@ -272,27 +269,46 @@ class Kind(ABC):
 
     # Answers.
 
-    def answers(self, items: Sequence[Item]) -> list[Answer]:
-        """Of each item, in order.
+    def answers(self, groups: Iterable[Sequence[Item]]) -> Iterator[list[Answer]]:
+        """Of each item of each group, in order. A group is read while the model works on the one before.
 
         Raises:
             UserError: if the model cannot be run.
         """
+        with ThreadPoolExecutor(1) as pool:
+            before: tuple[Sequence[Item], Future[Ready]] | None = None
+            for items in groups:
+                coming = pool.submit(self._read, items)
+                if before is not None:
+                    yield self._answered(before[0], before[1].result())
+                before = items, coming
+            if before is not None:
+                yield self._answered(before[0], before[1].result())
+
+    def _read(self, items: Sequence[Item]) -> Ready:
+        """As `ready`, with the errors of all items."""
         errors = {place: item.error for place, item in enumerate(items) if item.error}
         good = [place for place in range(len(items)) if place not in errors]
-        found: dict[int, Answer] = {}
-        if good:
-            ready = self.ready([items[place] for place in good])
-            errors |= {good[place]: error for place, error in ready.errors.items()}
-            if len(ready.places):
-                answers, finite = self.session.checked_answers(ready.samples, self.target)
-                for place, answer, notes, right in zip(ready.places, answers, ready.notes, finite, strict=True):
-                    if right:
-                        found[good[place]] = self.answer(items[good[place]], answer, notes)
-                    else:
-                        errors[good[place]] = _NOT_FINITE
-        failed = {place: Answer(items[place].name, "", error=error) for place, error in errors.items()}
-        return [(found | failed)[place] for place in range(len(items))]
+        if not good:
+            return Ready((), [], [], errors)
+        found = self.ready([items[place] for place in good])
+        found.errors = errors | {good[place]: error for place, error in found.errors.items()}
+        found.places = [good[place] for place in found.places]
+        return found
+
+    def _answered(self, items: Sequence[Item], ready: Ready) -> list[Answer]:
+        found = {place: Answer(items[place].name, error=error) for place, error in ready.errors.items()}
+        if ready.places:
+            answers, finite = self.given(ready.samples)
+            for place, answer, notes, right in zip(ready.places, answers, ready.notes, finite, strict=True):
+                item = items[place]
+                found[place] = self.answer(item, answer, notes) if right else Answer(item.name, error=_NOT_FINITE)
+        return [found[place] for place in range(len(items))]
+
+    def given(self, samples: Any) -> tuple[Sequence[Any], Sequence[bool]]:
+        """What the model gives for samples that are ready, and whether each is finite."""
+        answers, finite = self.session.checked_answers(samples, self.target)
+        return list(answers), finite.tolist()
 
 
 def batch_of(values: int, most: int) -> int:

@@ -102,7 +102,7 @@ def predict(request: Request) -> Predictions:
         first = next(found, None)
         if first is None:
             raise kind.nothing_given()
-        return Predictions((kind.answers(items) for items in chain([first], found)), form, kind.notes)
+        return Predictions(kind.answers(chain([first], found)), form, kind.notes)
     _require_apart(output, kind)
     tally = answer_into(output, kind, form, name)
     return Predictions(iter(()), form, kind.notes, output, tally)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ from samebits.inference.rows import RowFile, has_rows
 
 _BLOCK = 1 << 20
 _BATCH = 4096
+
+_LARGEST = float(np.finfo(np.float32).max)
+# As `cells.number` takes them, of at most 40 digits.
+_CELL = r"(?:[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?)?"
+_PLAIN = re.compile(rf"{_CELL}(?:\n{_CELL})*")
 
 Cells = dict[str, list[Any]]
 """Cells of each column: texts; from Parquet also numbers, truth values, dates and None."""
@@ -72,7 +78,10 @@ class Kind(predictor.Kind):
         return Item(name, row)
 
     def ready(self, items: Sequence[Item]) -> predictor.Ready:
-        columns = {name: [_stripped(item.value[name]) for item in items] for name in self.wanted()}
+        columns = {}
+        for name in self.wanted():
+            column = [item.value[name] for item in items]
+            columns[name] = [cell.strip() if isinstance(cell, str) else cell for cell in column]
         rows, notes, errors = encode(columns, self.inputs)
         good = [place for place in range(len(items)) if place not in errors]
         return predictor.Ready(rows[good], good, [notes.get(place, ()) for place in good], errors)
@@ -122,6 +131,9 @@ def encode(
                     if cell in unknown:
                         notes.setdefault(place, []).append(f"{name}: {str(cell)!r:.60} unknown to the model")
             continue
+        if (plain := _plain_numbers(found, column, decimal)) is not None:
+            rows[:, at] = plain
+            continue
         values = {cell: math.nan if cell in missing else _value(cell, column, decimal) for cell in set(found)}
         wrong = {
             cell: f"{str(cell)[:40]!r} in column {name} is no {_wanted(column)}"
@@ -135,6 +147,18 @@ def encode(
             else:
                 rows[place, at] = values[cell]
     return rows, notes, errors
+
+
+def _plain_numbers(
+    found: list[Any], column: Mapping[str, Any], decimal: cells.Decimal
+) -> npt.NDArray[np.float64] | None:
+    """A column of nothing but plain numbers and empty cells, many times faster than cell by cell; None for others."""
+    if decimal != "." or column.get("part") or not all(type(cell) is str for cell in found):
+        return None
+    if not _PLAIN.fullmatch("\n".join(found)):
+        return None
+    values = np.array([float(cell) if cell else math.nan for cell in found])
+    return None if (np.abs(values) > _LARGEST).any() else values
 
 
 def _code(cell: Any, codes: dict[str, int], decimal: cells.Decimal, joined: bool) -> int:
@@ -158,7 +182,7 @@ def _value(cell: Any, column: dict[str, Any], decimal: cells.Decimal) -> float |
         value = cells.number(cell, decimal) if isinstance(cell, str) else float(cell)
     except (TypeError, ValueError, OverflowError):
         return None
-    return value if value is not None and not abs(value) > float(np.finfo(np.float32).max) else None
+    return value if value is not None and not abs(value) > _LARGEST else None
 
 
 def _unclear(found: Iterable[Any], column: dict[str, Any], decimal: cells.Decimal) -> dict[Any, str]:
@@ -191,10 +215,6 @@ def _needs_encoding(path: Path) -> bool:
             except UnicodeDecodeError:
                 return True
     return False
-
-
-def _stripped(cell: Any) -> Any:
-    return cell.strip() if isinstance(cell, str) else cell
 
 
 def _chosen(names: list[str], wanted: list[str], file: str, id_column: str | None = None) -> list[str]:

@@ -79,8 +79,11 @@ class Kind(predictor.Kind):
                 raise UserError(f"{self.request.lines} cannot be read: {error.strerror}", "look at the path") from None
 
     def ready(self, items: Sequence[Item]) -> predictor.Ready:
-        texts, errors = self._cleaned(items)
-        encoded = self.tokenizer.encode_batch(list(texts.values()))
+        texts, errors = self._texts(items)
+        if isinstance(self.target, TagsTarget):
+            # As they were given, for the places of the words; the tokeniser cleans them.
+            return predictor.Ready([given for given, _ in texts.values()], list(texts), [()] * len(texts), errors)
+        encoded = self.tokenizer.encode_batch([cleaned for _, cleaned in texts.values()])
         tokens = np.array([each.ids for each in encoded], dtype=np.int32)
         notes: list[tuple[str, ...]] = []
         for encoding in encoded:
@@ -88,34 +91,28 @@ class Kind(predictor.Kind):
             notes.append((f"only its first {self.length} tokens were read, {rest:,} more were cut",) if rest else ())
         return predictor.Ready(tokens, list(texts), notes, errors)
 
-    def answers(self, items: Sequence[Item]) -> list[Answer]:
+    def given(self, samples: Any) -> tuple[Sequence[Any], Sequence[bool]]:
         if not isinstance(self.target, TagsTarget):
-            return super().answers(items)
-        errors = {place: item.error for place, item in enumerate(items) if item.error}
-        good = [place for place in range(len(items)) if place not in errors]
-        texts, unread = self._cleaned([items[place] for place in good])
-        errors |= {good[place]: error for place, error in unread.items()}
-        found = []
-        for place, item in enumerate(items):
-            if place in errors:
-                found.append(Answer(item.name, "", error=errors[place]))
-                continue
-            # As it was given, for the places of the words; the tokeniser cleans it.
-            text = item.value if isinstance(item.value, str) else texts[good.index(place)]
-            spans = find_spans(text, self.session, self.tokenizer, self.target, self.inputs.get("pad") or 0)
-            cells = {"tags": json.dumps([asdict(span) for span in spans], ensure_ascii=False)}
-            found.append(Answer(item.name, shown(spans, self.target), spans=tuple(spans), cells=cells))
-        return found
+            return super().given(samples)
+        pad = self.inputs.get("pad") or 0
+        found = [find_spans(text, self.session, self.tokenizer, self.target, pad) for text in samples]
+        return found, [True] * len(found)
 
-    def _cleaned(self, items: Sequence[Item]) -> tuple[dict[int, str], dict[int, str]]:
-        """Clean texts, and why others are none, each by the place of its item."""
+    def answer(self, item: Item, answer: Any, notes: Sequence[str]) -> Answer:
+        if not isinstance(self.target, TagsTarget):
+            return super().answer(item, answer, notes)
+        tags = json.dumps([asdict(span) for span in answer], ensure_ascii=False)
+        return Answer(item.name, shown(answer, self.target), spans=tuple(answer), more={"tags": tags})
+
+    def _texts(self, items: Sequence[Item]) -> tuple[dict[int, tuple[str, str]], dict[int, str]]:
+        """Texts as they were given and clean, and why others are none, each by the place of its item."""
         texts, errors = {}, {}
         for place, item in enumerate(items):
             try:
-                text = clean(item.value if isinstance(item.value, str) else _read(item.value))
-                if text:
-                    texts[place] = text
-                else:
+                given = item.value if isinstance(item.value, str) else _read(item.value)
+                texts[place] = given, clean(given)
+                if not texts[place][1]:
+                    del texts[place]
                     errors[place] = "it is empty"
             except NotText as error:
                 errors[place] = str(error)

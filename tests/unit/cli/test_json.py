@@ -20,7 +20,7 @@ from samebits.base import errors
 from samebits.base.errors import UserError
 from samebits.base.result import Result
 from samebits.cli.main import main, parser
-from samebits.inference.answer import answer_of
+from samebits.inference.answer import Answer, Reading
 from samebits.inference.formats import Csv, Text
 from samebits.inference.request import Predictions
 from samebits.inference.tags import Span
@@ -126,11 +126,11 @@ COMMANDS: dict[str, tuple[str, object]] = {
     "packages --write": ("samebits.pipeline.packages.write_packages", None),
     "predict a.png": (
         "samebits.inference.request.predict",
-        Predictions(iter([[answer_of("a.png", PAIR, CLASSES, 1, ["a note"])]]), Text(CLASSES.columns())),
+        Predictions(iter([[Answer("a.png", given=PAIR, reading=Reading(CLASSES))]]), Text(CLASSES.columns())),
     ),
     "predict rows.csv": (
         "samebits.inference.request.predict",
-        Predictions(iter([[answer_of("rows.csv:2", np.float32(1.5), NUMBER, 1)]]), Csv(NUMBER.columns())),
+        Predictions(iter([[Answer("rows.csv:2", given=PAIR[0], reading=Reading(NUMBER))]]), Csv(NUMBER.columns())),
     ),
     "register": (
         "samebits.model_registry.register.register", Outcome("m", "2", "1", [Row("accuracy", "1", "2", True)], True),

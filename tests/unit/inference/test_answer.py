@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from samebits.base.result import json_text
-from samebits.inference.answer import Answer, answer_of
+from samebits.inference.answer import Answer, Reading
 from samebits.inference.tags import Span
 from samebits.signature.classes import ClassTarget
+from samebits.signature.kind import TargetKind
 from samebits.signature.number import NumberTarget
 
 CLASSES, NUMBER = ClassTarget(classes=["cat", "dog"]), NumberTarget(name="price", mean=0.0, std=1.0)
@@ -17,12 +20,16 @@ PAIR = np.array([0.25, 0.75], np.float32)
 SPAN = Span(0, 3, "Ann", "PER", 0.9)
 
 
+def answer_of(name: str, given: Any, target: TargetKind, top: int, notes: Sequence[str] = ()) -> Answer:
+    return Answer(name, notes=tuple(notes), given=given, reading=Reading(target, top))
+
+
 def test_notes_stand_below_the_answer() -> None:
     assert answer_of("a.png", PAIR, CLASSES, 1, ["dark"]).lines() == ["a.png: dog 75.0%", "  note: dark"]
 
 
 def test_an_error_stands_in_the_place_of_the_answer() -> None:
-    failed = Answer("a.png", "", error="it is empty")
+    failed = Answer("a.png", error="it is empty")
     assert failed.lines() == ["a.png: error: it is empty"]
     assert (failed.json()["error"], answer_of("a", PAIR, CLASSES, 1).json()["error"]) == ("it is empty", None)
 
@@ -39,5 +46,5 @@ def test_answers_have_numbers_not_texts() -> None:
     assert of_class["classes"] == [{"label": "dog", "probability": 0.75}]
     assert of_class["values"] == []
     assert answer_of("a", np.float32(0.1), NUMBER, 1).json()["values"] == [0.1]
-    (span,) = json.loads(json_text(Answer("a", "", spans=(SPAN,)).json()))["spans"]
+    (span,) = json.loads(json_text(Answer("a", spans=(SPAN,)).json()))["spans"]
     assert span == {"begin": 0, "end": 3, "text": "Ann", "label": "PER", "probability": 0.9}

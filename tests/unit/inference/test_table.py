@@ -65,7 +65,7 @@ def ask(context: Any, text: str | bytes, folder: Path) -> Found:
 
 def ask_file(context: Any, path: Path) -> Found:
     kind = kind_for(Request(_model(context), files=(path,)))
-    answers = kind.answers(list(kind.items()))
+    (answers,) = kind.answers([list(kind.items())])
     if bad := [f"{each.name}: {each.error}" for each in answers if each.error]:
         raise UserError("\n".join(bad), "fix it")
     form = Csv(kind.columns())

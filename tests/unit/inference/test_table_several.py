@@ -11,6 +11,7 @@ import pytest
 from samebits.base.files import read_json
 from samebits.cli.main import main
 from tests.helpers.in_process import make_workspace, run_stages
+from tests.helpers.same_answers import evaluated, line_of, predicted, same_number, same_share
 
 
 def rows(n: int = 240) -> list[str]:
@@ -64,6 +65,16 @@ def test_trained_and_asked(
     found = read_json(project.reports / "evaluation" / "metrics.json")
     assert found["test"][metric] > 0.8
     assert found["baseline"][metric] < 0.8
+    capsys.readouterr()
+    told, wrote = predicted(project, capsys, tmp_path / "data/raw/own.csv"), evaluated(project)
+    assert len(wrote) > 40
+    for row in wrote:
+        answer = told[line_of(row) - 1]
+        if metric == "r2":
+            assert same_number(answer[row["component"]], row["predicted"])
+            continue
+        assert answer["prediction"].replace("; ", ", ") == row["predicted"].replace("; ", ", ")
+        assert all(same_share(answer[f"probability of {name}"], row[f"probability of {name}"]) for name in target)
     (tmp_path / "new.csv").write_text("heat,size\n0.9,0.9\n-0.9,-0.9\n")
     capsys.readouterr()
     assert main(["predict", str(tmp_path / "new.csv"), "--model", str(project.exported / "model.onnx")]) == 0

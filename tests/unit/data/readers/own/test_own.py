@@ -14,6 +14,7 @@ from samebits.base.files import read_json
 from samebits.cli.main import main
 from tests.helpers.in_process import run_stages
 from tests.helpers.own_datasets import own_project
+from tests.helpers.same_answers import evaluated, predicted, same_share
 from tests.helpers.workspace import ROOT
 
 SERIES = """
@@ -55,6 +56,12 @@ def test_a_time_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     said = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[0] for line in said] == [files[0], f"{files[1]}[0]", f"{files[1]}[1]"]
     assert said[0].split(": ")[1] == said[1].split(": ")[1]
+    test = np.concatenate([np.load(project.prepared / each["inputs"]) for each in info["shards"]["test"]])
+    np.save(tmp_path / "test.npy", test)
+    told = predicted(project, capsys, tmp_path / "test.npy")
+    for answer, row in zip(told, evaluated(project), strict=True):
+        assert answer["prediction"] == row["predicted"]
+        assert same_share(answer["probability"], row["confidence"])
 
 
 def test_the_documented_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
