@@ -37,7 +37,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'samebits predict --text "Win a free prize now"',
         "samebits predict photos --top 5 --format jsonl",
         "samebits predict rows.csv --id customer --output answers.parquet",
-        "find . -name '*.png' | samebits predict - --output answers.csv",
+        "samebits predict - --output answers.csv  # of the paths on stdin",
     ),
     "receive": ("samebits receive", "samebits receive --experiment warm-start"),
     "register": ("samebits register --dry-run", "samebits register --metric macro_f1 --latency-ms 5"),
