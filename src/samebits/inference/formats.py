@@ -49,13 +49,13 @@ class Format(ABC):
 
     def part(self, answers: Sequence[Answer], *, first: bool) -> bytes:
         """As `rows`, as it is kept until the job is done."""
-        return self.rows(answers, first=first).encode("utf-8", "backslashreplace")
+        return _encoded(self.rows(answers, first=first))
 
     def assemble(self, file: BinaryIO, parts: Iterable[bytes], summary: Mapping[str, Any]) -> None:
         """Write the whole of parts."""
-        file.write(self.begin().encode())
+        file.write(_encoded(self.begin()))
         file.writelines(parts)
-        file.write(self.end(summary).encode())
+        file.write(_encoded(self.end(summary)))
 
     def cells(self, answer: Answer) -> Iterator[str | float | None]:
         """Of one answer, in the order of the columns; None where there is none."""
@@ -193,6 +193,10 @@ def _csv_text(rows: Iterable[Sequence[str]]) -> str:
     return buffer.getvalue()
 
 
+def _encoded(text: str) -> bytes:
+    """As UTF-8; what it cannot hold, as in the name of a file that is no text, is escaped."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _utf8(text: str) -> str:
-    """A text that UTF-8 can hold: a file's name may be no text."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return _encoded(text).decode()

@@ -69,7 +69,9 @@ class Given:
 
 
 def _matching(pattern: str) -> list[str]:
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
+    """Files; folders only where nothing else matches, since `**` matches both a folder and what lies in it."""
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
+    return [each for each in found if not Path(each).is_dir()] or found
 
 
 class Files:
@@ -129,8 +131,12 @@ class Files:
                 return True
         return False
 
-    def _below(self, folder: Path) -> Iterator[Path]:
-        """A folder at a time: a tree of a million files is never held whole. Hidden files are none."""
+    def _below(self, folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+        """A folder at a time: a tree of a million files is never held whole. Hidden files are left out, and so are
+        links to a folder that they lie in."""
+        real = os.path.realpath(folder)
+        if real in above:
+            return
         try:
             entries = sorted((each.name, each.is_dir()) for each in os.scandir(folder))
         except OSError:
@@ -140,7 +146,7 @@ class Files:
             if name.startswith("."):
                 continue
             if is_folder:
-                yield from self._below(folder / name)
+                yield from self._below(folder / name, (*above, real))
             elif self._takes(name):
                 yield folder / name
             else:

@@ -107,7 +107,8 @@ def answer_into(output: Path, kind: Kind, form: Format, name: str) -> Tally:
         shutil.rmtree(parts.folder, ignore_errors=True)
     except KeyboardInterrupt:
         progress.end()
-        print(f"stopped; {tally.samples:,} answers are kept: the same command goes on", file=sys.stderr)
+        if tally.samples:
+            print(f"stopped; {tally.samples:,} answers are kept: the same command goes on", file=sys.stderr)
         raise
     finally:
         progress.end()

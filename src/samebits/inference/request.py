@@ -126,5 +126,7 @@ def _require_apart(output: Path, kind: Kind) -> None:
     inside = request.output / "mask.png" if kind.writes_folder and request.output else output
     if output.is_dir():
         raise UserError(f"{output} is a folder", "name a file: --output FILE")
+    if output.exists() and not output.is_file():
+        raise UserError(f"{output} is no regular file", "name one; without --output the answers are printed")
     if kind.files.holds(output) or kind.files.holds(inside) or output.resolve() in [each.resolve() for each in read]:
         raise UserError(f"--output {request.output} is, or lies among, what is read", "name another place")

@@ -147,6 +147,7 @@ def test_images_in_folders_patterns_and_lists(images: Path, tmp_path: Path, monk
 
     assert names("in") == ["in/a/1.png", "in/a/2.jpg", "in/b.png"]
     assert names("in/**/*.png") == ["in/a/1.png", "in/b.png"]
+    assert names("in/a/**") == ["in/a/1.png", "in/a/2.jpg"]
     assert names("in/b.png", "in/b.png") == ["in/b.png", "in/b.png"]
     assert names("in/list.csv") == ["in/a/1.png", "in/gone.png", "in/list.csv:4"]
     assert names("in/list.csv", id="id") == ["7", "8", "9"]
@@ -154,6 +155,23 @@ def test_images_in_folders_patterns_and_lists(images: Path, tmp_path: Path, monk
     assert errors == ["", "it does not exist", "'path' is empty"]
     Path("in/scans.jsonl").write_text('{"scan": "b.png"}\n')
     assert names("in/scans.jsonl", column="scan") == ["in/b.png"]
+
+
+def test_a_link_to_a_folder_above_is_no_loop(images: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "deep" / "a.png")
+    (tmp_path / "in" / "deep" / "back").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "other").symlink_to(tmp_path / "in" / "deep")
+    found = [each.name for each in asked(images, files=(tmp_path / "in",))]
+    assert found == [f"{tmp_path}/in/deep/a.png", f"{tmp_path}/in/other/a.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes")
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "json", "parquet", "txt"])
+def test_a_name_that_is_no_text(ending: str, images: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"\xff.png"))
+    out = tmp_path / f"x.{ending}"
+    assert main(["predict", str(tmp_path), "--model", str(images), "--output", str(out)]) == 0
+    assert b"\\udcff.png" in out.read_bytes()
 
 
 def test_what_cannot_be_decoded_is_one_error(images: Path, tmp_path: Path) -> None:
@@ -210,6 +228,7 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "a link to an input": (lambda here: [here / "a.png", "--output", here / "link"], "is, or lies among"),
     "a later input": (lambda here: [here / "empty", "--output", here / "empty" / "x.png"], "is, or lies among"),
     "a folder": (lambda here: [here / "a.png", "--output", here / "empty"], "is a folder"),
+    "a device": (lambda here: [here / "a.png", "--output", "/dev/null"], "is no regular file"),
     "below a file": (lambda here: [here / "a.png", "--output", here / "a.png" / "x.csv"], "cannot be written"),
     "no class": (lambda here: [here / "a.png", "--top", "0"], "--top is 0"),
 }  # fmt: skip
