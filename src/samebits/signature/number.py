@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
@@ -14,6 +15,8 @@ from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
 from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
 
+_UNIT = re.compile(r"(.*\S) ?[\[(]([^\[\]()]*[^\d\[\]()][^\[\]()]*)[\])]")
+"""Not `label[0]`: that is a place."""
 _LEAST_SPREAD, _MOST_SPREAD = 1e-30, 1e30
 """Its inverse, its square and ten times its values must be numbers of float32, too."""
 
@@ -31,6 +34,12 @@ def finite(text: str) -> float:
     if not abs(value) <= float(np.finfo(np.float32).max):
         raise ValueError(f"{text[:40]!r} is no finite number" if text else "it has no number")
     return value
+
+
+def named_value(name: str, value: float) -> str:
+    """A number for people, with the unit that the name of its column ends in: `price 162.69 EUR` for `price [EUR]`."""
+    match = _UNIT.fullmatch(name)
+    return f"{match[1]} {printed(value)} {match[2]}" if match else f"{name} {printed(value)}"
 
 
 def mean_and_std(targets: Array, name: str) -> tuple[float, float]:
@@ -108,7 +117,7 @@ class NumberTarget(TargetKind):
         return {"r2": rounded_single(float(r2(targets.astype(np.float64), answers.astype(np.float64))))}
 
     def shown(self, answer: Floats, top: int) -> str:
-        return f"{self.name} {printed(float(answer))}"
+        return named_value(self.name, float(answer))
 
     @property
     def checked(self) -> str:

@@ -14,7 +14,7 @@ from samebits.base.decimals import printed, rounded_single
 from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
 from samebits.signature.kind import Array, Column, Floats, Floats64, InputKind, TargetKind
-from samebits.signature.number import finite, mean_and_std
+from samebits.signature.number import finite, mean_and_std, named_value
 
 _BETWEEN = re.compile(r"[;|\s]+")
 _SHOWN = 8
@@ -121,7 +121,7 @@ class VectorTarget(TargetKind):
         more = f" and {len(answer) - _SHOWN} more" if len(answer) > _SHOWN else ""
         if self.names:
             pairs = zip(self.names[:_SHOWN], answer.tolist(), strict=False)
-            return ", ".join(f"{name} {printed(value)}" for name, value in pairs) + more
+            return ", ".join(named_value(name, value) for name, value in pairs) + more
         return f"{self.name} {', '.join(map(printed, answer[:_SHOWN].tolist()))}{more}"
 
     def columns(self, top: int = 1) -> dict[str, Column]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from samebits.base.result import json_text
 from samebits.inference.answer import Answer, Reading
@@ -14,6 +15,7 @@ from samebits.inference.tags import Span
 from samebits.signature.classes import ClassTarget
 from samebits.signature.kind import TargetKind
 from samebits.signature.number import NumberTarget
+from samebits.signature.vector import VectorTarget
 
 CLASSES, NUMBER = ClassTarget(classes=["cat", "dog"]), NumberTarget(name="price", mean=0.0, std=1.0)
 PAIR = np.array([0.25, 0.75], np.float32)
@@ -39,6 +41,20 @@ def test_programs_get_the_digits_that_float32_holds() -> None:
     assert [each["probability"] for each in answer_of("a", third, CLASSES, 2).json()["classes"]] == [0.6667, 0.3333]
     assert answer_of("a", np.float32(1 / 3e4), NUMBER, 1).json()["values"] == [3.3333e-05]
     assert answer_of("a", np.float32(345678), NUMBER, 1).shown == "price 345680"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("price", "price 1.5"), ("price [EUR]", "price 1.5 EUR"), ("speed (km/h)", "speed 1.5 km/h"),
+        ("label[0]", "label[0] 1.5"), ("[EUR]", "[EUR] 1.5"), ("area[m2]", "area 1.5 m2"),
+    ],
+)  # fmt: skip
+def test_a_number_has_the_unit_of_its_column(name: str, shown: str) -> None:
+    number = NumberTarget(name=name, mean=0.0, std=1.0)
+    vector = VectorTarget(name="v", names=[name], mean=[0.0], std=[1.0])
+    assert answer_of("a", np.float32(1.5), number, 1).shown == shown
+    assert answer_of("a", np.array([1.5], np.float32), vector, 1).shown == shown
 
 
 def test_answers_have_numbers_not_texts() -> None:

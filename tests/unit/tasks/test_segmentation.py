@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from torch.nn import functional
 
+from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.paths import Project
@@ -132,6 +133,25 @@ def test_predicted_masks_have_the_size_of_the_file(
     capsys.readouterr()
     assert main(command) == 0  # says how much of the image is of each class
     assert "% of the pixels" in capsys.readouterr().out
+
+
+def test_predicted_masks_are_those_that_were_judged(
+    trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = open_split(trained.prepared, "test", in_memory=True)
+    inputs, targets = split.samples(np.arange(len(split)))
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    for number, image in enumerate(inputs):
+        Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / "in" / "below" / f"{number:03}.png")
+    command = ["predict", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert main([*command, "--model", str(trained.exported / "model.onnx")]) == 0
+    said = []
+    for number in range(len(split)):
+        with Image.open(tmp_path / "out" / "below" / f"{number:03}.png") as mask:
+            said.append(np.asarray(mask))
+    right = (np.stack(said) == targets)[targets != 255].mean()
+    judged = read_json(trained.reports / "evaluation" / "metrics.json")["test"]
+    assert rounded(float(right)) == judged["pixel_accuracy"]
 
 
 def batch(seed: int = 0, images: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
