@@ -33,7 +33,7 @@ class Reading:
         return tuple(self.target.columns(self.flat_top))
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: as of `Item`
 class Answer:
     """The answer for one sample. Nothing is made of what the model gave until it is asked for: of a million rows in a
     table, nobody reads lines.

@@ -18,7 +18,7 @@ from samebits.base.errors import UserError, listed
 STDIN = Path("-")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that takes as long again to make, and there may be millions
 class Item:
     """One sample that is asked about.
 
