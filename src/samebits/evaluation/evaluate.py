@@ -12,16 +12,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from samebits.base.errors import Interrupted, UserError
-from samebits.base.files import remove_unfinished, write_bytes, write_json
-from samebits.checkpoints.checkpoint import load_checkpoint
+from samebits.base.errors import Interrupted
+from samebits.base.files import remove_unfinished, sha256_file, write_bytes, write_json
+from samebits.checkpoints.checkpoint import WEIGHTS
+from samebits.checkpoints.double_precision import double_precision
 from samebits.checkpoints.serving import build_serving
+from samebits.checkpoints.trained_on import load_trained
 from samebits.compute.cpu import available_cores
 from samebits.compute.determinism import THREADS, set_threads
-from samebits.data.loading.prepared import open_split, read_info
-from samebits.evaluation.double_precision import double_precision
+from samebits.data.loading.prepared import open_split
 from samebits.evaluation.inputs import Evaluation, EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
+from samebits.inference.calibration import load_calibration
 from samebits.metrics.own import own_metrics
 from samebits.params.evaluate import EvaluateParams
 
@@ -39,14 +41,10 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
     # In float64 no digit that is written shows how a sum was split.
     set_threads(available_cores() if evaluate.precision == "fp64" else THREADS)
     project = context.project
-    checkpoint = load_checkpoint(project.checkpoint)
-    info = read_info(project.prepared)
-    if checkpoint.config.data_digest != info.digest:
-        raise UserError(
-            f"{project.checkpoint} was trained on data {checkpoint.config.data_digest[:16]}, {project.prepared} holds "
-            f"{info.digest[:16]}",
-            "run dvc repro, which trains on the prepared data",
-        )
+    checkpoint, info = load_trained(project)
+    calibration = load_calibration(project.calibration, sha256_file(project.checkpoint / WEIGHTS))
+    if calibration is None:
+        context.say(f"{project.calibration} is not there: the answers are not calibrated")
 
     def check() -> None:
         if context.stop.requested:
@@ -54,7 +52,10 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
 
     evaluated = EvaluationInputs(
         checkpoint=checkpoint,
-        serving=build_serving(checkpoint.model, checkpoint.task, info.signature),
+        serving=build_serving(
+            checkpoint.model, checkpoint.task, info.signature, calibration.temperature if calibration else 1.0
+        ),
+        calibration=calibration,
         info=info,
         split=open_split(
             project.prepared, "test", in_memory=info.split_bytes("test") <= context.runtime.memory_mib << 20

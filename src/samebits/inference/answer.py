@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.result import Result
+from samebits.inference.calibration import Calibration
 from samebits.inference.tags import Span
 from samebits.signature.kind import TargetKind
 
@@ -27,6 +28,9 @@ class Answer:
         notes: what the user should know about this sample.
         spans: of a model that tags words, what it found and where.
         files: what was written for it.
+        interval: of each of `values`, the ends of its interval of the coverage that the model was calibrated for.
+        label_set: the classes that hold the true one as often as that coverage says, the most probable first.
+        ood_score: how unlike the training data the sample is, 0 to 1; None where the model does not say.
     """
 
     name: str
@@ -36,6 +40,9 @@ class Answer:
     notes: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
     files: tuple[Path, ...] = ()
+    interval: tuple[tuple[float, float], ...] = ()
+    label_set: tuple[str, ...] = ()
+    ood_score: float | None = None
 
     def json(self) -> dict[str, Any]:
         """For programs."""
@@ -44,6 +51,9 @@ class Answer:
             "shown": self.shown,
             "classes": [{"label": label, "probability": share} for label, share in self.classes],
             "values": self.values,
+            "interval": self.interval,
+            "label_set": self.label_set,
+            "ood_score": self.ood_score,
             "spans": [asdict(span) for span in self.spans],
             "files": self.files,
             "notes": self.notes,
@@ -51,16 +61,39 @@ class Answer:
 
 
 def answer_of(
-    name: str, answer: npt.NDArray[np.float32], target: TargetKind, top: int, notes: Sequence[str] = ()
+    name: str,
+    answer: npt.NDArray[np.float32],
+    target: TargetKind,
+    top: int,
+    notes: Sequence[str] = (),
+    calibration: Calibration | None = None,
 ) -> Answer:
     """The answer for one sample of what a model gave, of the target's `answer_shape`.
 
     Args:
         top: how many classes to give.
+        calibration: the model's (`open_model`); None: nothing is known of it.
     """
     ranked = target.ranked(answer, top)
     values = () if ranked else tuple(float(f"{value:.7g}") for value in np.ravel(answer).tolist())
-    return Answer(name, target.shown(answer, top), ranked, values, tuple(notes))
+    found = Answer(name, target.shown(answer, top), ranked, values, tuple(notes))
+    return found if calibration is None else _calibrated(found, answer, target, calibration)
+
+
+def _calibrated(found: Answer, answer: npt.NDArray[np.float32], target: TargetKind, calibration: Calibration) -> Answer:
+    """An answer with what its model's calibration says of it."""
+    shown, notes = found.shown, found.notes
+    interval, labels = calibration.interval(answer), calibration.label_set(answer, target)
+    scores = calibration.ood_scores(answer[None])
+    score = None if scores is None else round(float(scores[0]), 6)
+    if len(interval) == 1:
+        ((low, high),) = interval
+        shown += f"   ({calibration.coverage:.4g}: {low:.7g} to {high:.7g})"
+    if labels:
+        shown += f"   ({calibration.coverage:.4g}: {', '.join(labels)})"
+    if score is not None and calibration.ood_threshold is not None and score > calibration.ood_threshold:
+        notes += (f"unlike the training data: {score:.2f}, above {calibration.ood_threshold:.2f}",)
+    return replace(found, shown=shown, notes=notes, interval=interval, label_set=labels, ood_score=score)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def predict_arrays(
         part = found[start : start + _BATCH]
         answers = session.answers(np.stack([array for _, array in part]), target)
         for (name, _), answer in zip(part, answers, strict=True):
-            yield answer_of(name, answer, target, top)
+            yield answer_of(name, answer, target, top, calibration=metadata.get("calibration"))
 
 
 def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], Array]:

@@ -81,11 +81,13 @@ def classify(
     """
     if top < 1:
         raise UserError(f"top is {top}", "ask for at least one class")
-    session, target, preprocessing = of_images(model, opened or open_model(model))
+    opened = opened or open_model(model)
+    session, target, preprocessing = of_images(model, opened)
+    calibration = opened[1].get("calibration")
     results = []
     for given in read_images(paths, preprocessing, invert=invert):
         answer = session.answers(given.samples, target)[0]
-        results.append(answer_of(str(given.path), answer, target, top, given.notes))
+        results.append(answer_of(str(given.path), answer, target, top, given.notes, calibration))
     return results
 
 

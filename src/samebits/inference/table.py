@@ -23,6 +23,7 @@ from samebits.base.result import Result
 from samebits.data.readers import cells
 from samebits.data.readers.csv_file import CsvFile
 from samebits.inference.answer import answer_of
+from samebits.inference.calibration import Calibration
 from samebits.inference.request import TOP, Request
 from samebits.inference.session import Opened, Session
 from samebits.signature.kind import TargetKind
@@ -69,6 +70,7 @@ class TablePrediction(Result):
         answers: of each row, as the model gave them, float32 [n, ...].
         target: what they are of.
         output: a file that holds them as CSV; None: they are printed.
+        calibration: what was fitted on the validation split.
     """
 
     header: tuple[str, ...]
@@ -77,6 +79,7 @@ class TablePrediction(Result):
     answers: npt.NDArray[np.float32] = field(compare=False, repr=False)
     target: TargetKind = field(compare=False, repr=False)
     output: Path | None = None
+    calibration: Calibration | None = field(default=None, compare=False, repr=False)
 
     def lines(self) -> Iterable[str]:
         return self.csv().removesuffix("\n").split("\n") if self.output is None else ()
@@ -84,7 +87,10 @@ class TablePrediction(Result):
     def json(self) -> dict[str, Any]:
         """The rows are in the file, where one was named."""
         rows = enumerate(self.answers if self.output is None else (), start=1)
-        predictions = [answer_of(f"row {number}", each, self.target, TOP).json() for number, each in rows]
+        predictions = [
+            answer_of(f"row {number}", each, self.target, TOP, calibration=self.calibration).json()
+            for number, each in rows
+        ]
         return {"predictions": predictions, "output": self.output, "notes": self.notes}
 
     def csv(self) -> str:
@@ -109,7 +115,17 @@ def predict_table(path: Path, session: Session, metadata: dict[str, Any]) -> Tab
     session.require_inputs({"rows": ("float", 2)})
     parts = [session.answers(rows[at : at + _BATCH], target) for at in range(0, len(rows), _BATCH)]
     answers = np.concatenate(parts)
-    return TablePrediction(target.columns, [target.cells(answer) for answer in answers], tuple(notes), answers, target)
+    calibration: Calibration | None = metadata.get("calibration")
+    columns = calibration.columns(target) if calibration else ()
+    added = [calibration.cells(answer, target) if calibration else () for answer in answers]
+    return TablePrediction(
+        (*target.columns, *columns),
+        [(*target.cells(answer), *more) for answer, more in zip(answers, added, strict=True)],
+        tuple(notes),
+        answers,
+        target,
+        calibration=calibration,
+    )
 
 
 def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], npt.NDArray[np.float32]]:

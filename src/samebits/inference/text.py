@@ -17,6 +17,7 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
 from samebits.inference.answer import Answer, Answers, answer_of
+from samebits.inference.calibration import Calibration
 from samebits.inference.request import Request
 from samebits.inference.session import Opened, Session, open_model, open_tokenizer
 from samebits.inference.tags import find_spans, shown
@@ -55,6 +56,7 @@ class TextModel:
         length: tokens that it sees of a text.
         column: that held the texts of its training data.
         pad: the token that fills short rows up.
+        calibration: what was fitted on the validation split.
     """
 
     session: Session
@@ -63,6 +65,7 @@ class TextModel:
     length: int
     column: str = DEFAULT_COLUMN
     pad: int = 0
+    calibration: Calibration | None = None
 
     def classify(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[Answer]:
         """Answers for (name, text) in order.
@@ -98,7 +101,7 @@ class TextModel:
         for (name, _), encoding, answer in zip(texts, encoded, answers, strict=True):
             rest = sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
             notes = (f"only its first {self.length} tokens were read, {rest:,} more were cut",) if rest else ()
-            yield answer_of(name, answer, self.target, top, notes)
+            yield answer_of(name, answer, self.target, top, notes, self.calibration)
 
 
 def predict_texts(
@@ -148,7 +151,13 @@ def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:
     session.require_inputs({"tokens": ("int32", 2)})
     column = inputs.get("column") or DEFAULT_COLUMN
     return TextModel(
-        session, open_tokenizer(path, inputs), target, int(inputs["length"]), column, inputs.get("pad") or 0
+        session,
+        open_tokenizer(path, inputs),
+        target,
+        int(inputs["length"]),
+        column,
+        inputs.get("pad") or 0,
+        metadata.get("calibration"),
     )
 
 

@@ -1,0 +1,165 @@
+"""What was fitted on the validation split, as it lies beside a checkpoint and travels inside exported files.
+
+The temperature is in the exported graph already. The rest is applied here, to answers: intervals of numbers, sets of
+classes, and how unlike the training data a sample is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, ValidationError
+
+from samebits.base.errors import UserError
+from samebits.base.files import read_json
+from samebits.params.section import Section, Sha256
+from samebits.signature.kind import TargetKind
+
+FORMAT_VERSION = 1
+_FIX = "make it again: dvc repro calibrate (or fetch it: dvc pull)"
+_SHOWN = 8
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+
+class Calibration(Section):
+    """Numbers fitted on the validation split. What was not asked for, or could not be fitted, is None.
+
+    Attributes:
+        weights_sha256: of the `model.safetensors` that they belong to.
+        samples: of the validation split.
+        temperature: what the logits are divided by; 1 leaves them as they are.
+        log_loss: on the validation split, of the fitted temperature.
+        log_loss_before: likewise, of a temperature of 1.
+        coverage: of the intervals and sets.
+        half_widths: of the interval of each number, in its unit.
+        set_probability: the least probability of a class in the set; the most probable class always is.
+        ood_rate: share of samples like those of the validation split that may be called unlike the training data.
+        ood_threshold: the score (`ood_scores`) above which a sample is.
+        reasons: name of a parameter -> why what it asks for is not there.
+    """
+
+    format_version: int = FORMAT_VERSION
+    weights_sha256: Sha256
+    samples: int = Field(ge=0)
+    temperature: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    log_loss: float | None = None
+    log_loss_before: float | None = None
+    coverage: float | None = Field(default=None, gt=0.0, lt=1.0)
+    half_widths: list[float] | None = None
+    set_probability: float | None = Field(default=None, ge=0.0, le=1.0)
+    ood_rate: float | None = Field(default=None, gt=0.0, lt=1.0)
+    ood_threshold: float | None = Field(default=None, ge=0.0, le=1.0)
+    reasons: dict[str, str] = Field(default={})
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """Rows (name, value) for people."""
+        found = [("fitted on", f"{self.samples:,} validation samples"), ("temperature", f"{self.temperature:g}")]
+        if self.log_loss is not None and self.log_loss_before is not None:
+            found.append(("their log loss", f"{self.log_loss_before:.4f} without it, {self.log_loss:.4f} with it"))
+        if self.half_widths is not None:
+            more = f" and {len(self.half_widths) - _SHOWN} more" if len(self.half_widths) > _SHOWN else ""
+            wide = ", ".join(f"{each:.4g}" for each in self.half_widths[:_SHOWN])
+            found.append((f"intervals of {self.coverage:.4g}", f"± {wide}{more}"))
+        if self.set_probability is not None:
+            found.append((f"sets of {self.coverage:.4g}", f"classes from {self.set_probability:.4g} on"))
+        if self.ood_threshold is not None:
+            found.append(("unlike the training data", f"above {self.ood_threshold:.4g}"))
+        return found + [(f"no {name}", reason) for name, reason in self.reasons.items()]
+
+    def interval(self, answer: npt.NDArray[np.floating]) -> tuple[tuple[float, float], ...]:
+        """Ends of the interval of each number of one answer, to seven significant digits; empty where there is none."""
+        if self.half_widths is None:
+            return ()
+        values, wide = np.ravel(answer).astype(np.float64), np.array(self.half_widths)
+        ends = np.stack([values - wide, values + wide], axis=1)
+        return tuple((float(f"{low:.7g}"), float(f"{high:.7g}")) for low, high in ends.tolist())
+
+    def in_set(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_] | None:
+        """Which classes are in the set, [n, K] of probabilities [n, K]; None where there are no sets."""
+        if self.set_probability is None:
+            return None
+        best = probabilities.argmax(axis=1)[:, None] == np.arange(probabilities.shape[1])
+        found: npt.NDArray[np.bool_] = (probabilities >= self.set_probability) | best
+        return found
+
+    def label_set(self, answer: npt.NDArray[np.floating], target: TargetKind) -> tuple[str, ...]:
+        """The classes in the set of one answer, the most probable first; empty where there are no sets."""
+        found = None if self.set_probability is None else self.in_set(answer[None])
+        return () if found is None else tuple(label for label, _ in target.ranked(answer, int(found.sum())))
+
+    def columns(self, target: TargetKind) -> tuple[str, ...]:
+        """Names of the columns that a table of answers has beside `target.columns`."""
+        many = len(self.half_widths or ()) > 1
+        ends = [f"{end} of {name}" if many else end for name in target.columns for end in ("low", "high")]
+        return (
+            *(ends if self.half_widths is not None else ()),
+            *(("set",) if self.set_probability is not None else ()),
+            *(("ood_score",) if self.ood_threshold is not None else ()),
+        )
+
+    def cells(self, answer: npt.NDArray[np.floating], target: TargetKind) -> tuple[str, ...]:
+        """One sample's answer as the cells of such columns."""
+        scores = self.ood_scores(answer[None])
+        return (
+            *(f"{end:.7g}" for ends in self.interval(answer) for end in ends),
+            *(("; ".join(self.label_set(answer, target)),) if self.set_probability is not None else ()),
+            *((f"{scores[0]:.6f}",) if scores is not None else ()),
+        )
+
+    def ood_scores(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64] | None:
+        """How unlike the training data samples are, 0 to 1, [n] of probabilities [n, K]; None where that is not said.
+
+        A sample above `ood_threshold` is called unlike them.
+        """
+        return None if self.ood_threshold is None else entropy(probabilities, self.temperature)
+
+    def are_unlike(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_] | None:
+        """Which samples are called unlike the training data, [n] of [n, K]; None where that is not said."""
+        if self.ood_threshold is None:
+            return None
+        found: npt.NDArray[np.bool_] = entropy(probabilities, self.temperature) > self.ood_threshold
+        return found
+
+
+def entropy(probabilities: npt.NDArray[np.floating], temperature: float) -> npt.NDArray[np.float64]:
+    """Entropy of the classes before the temperature was applied, as a share of the largest possible, [n] of [n, K].
+
+    Args:
+        probabilities: softmax(logits / temperature). Raised to its power and normalised they are softmax(logits).
+    """
+    logits = temperature * np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))
+    logits -= logits.max(axis=1, keepdims=True)
+    shares = np.exp(logits)
+    total = shares.sum(axis=1, keepdims=True)
+    found: npt.NDArray[np.float64] = (np.log(total[:, 0]) - (shares * logits).sum(axis=1) / total[:, 0]) / np.log(
+        probabilities.shape[1]
+    )
+    return np.clip(found, 0.0, 1.0)
+
+
+def load_calibration(path: Path, weights_sha256: str) -> Calibration | None:
+    """What `calibrate` wrote for these weights; None if there is no such file.
+
+    Raises:
+        UserError: if it is damaged, of another format, or of other weights.
+    """
+    if not path.is_file():
+        return None
+    raw = read_json(path)
+    if isinstance(raw, dict) and raw.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format {str(raw.get('format_version'))[:20]}, this code reads {FORMAT_VERSION}", _FIX
+        )
+    try:
+        found = Calibration.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{path} is not what calibrate writes: {error.errors()[0]['msg']}", _FIX) from None
+    if found.weights_sha256 != weights_sha256:
+        raise UserError(
+            f"{path} was fitted to weights {found.weights_sha256[:16]}, the checkpoint holds {weights_sha256[:16]}",
+            _FIX,
+        )
+    return found
