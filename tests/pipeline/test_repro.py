@@ -1,4 +1,4 @@
-"""`dvc repro` for real: four stages on MNIST, one MLflow run, nothing to do twice, the same bits elsewhere."""
+"""`dvc repro` for real: all stages on MNIST, one MLflow run, nothing to do twice, the same bits elsewhere."""
 
 from __future__ import annotations
 

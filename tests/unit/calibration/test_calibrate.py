@@ -20,6 +20,7 @@ from samebits.data.loading.prepared import open_split
 from samebits.evaluation.evaluate import evaluate
 from samebits.export import onnx as onnx_format
 from samebits.export.export import export
+from samebits.export.onnx import FILE
 from samebits.export.torch_export import load_exported
 from samebits.inference.calibration import Calibration
 from samebits.inference.session import open_model
@@ -120,9 +121,7 @@ def test_evaluation_exports_and_load_answer_with_the_same_temperature(classes: A
         answer = samebits.load(path)({"a": 0.01, "b": 0.4})
         assert answer.calibration == found
         assert answer.ood_score == pytest.approx(found.ood_scores(answer.values[None])[0])  # type: ignore[index]
-    both = [
-        samebits.load(path)({"a": 0.2, "b": 0.1}).values for path in (classes.project.checkpoint, folder / "model.onnx")
-    ]
+    both = [samebits.load(path)({"a": 0.2, "b": 0.1}).values for path in (classes.project.checkpoint, folder / FILE)]
     np.testing.assert_allclose(*both, atol=1e-5)
 
 
@@ -157,10 +156,8 @@ def test_of_few_samples_it_is_said_what_is_not_there(tmp_path: Path) -> None:
     context = make_context(tmp_path / "project")
     found = fitted(context, sets=True)
     assert (found.temperature, found.set_probability is None, found.ood_threshold) == (1.0, False, None)
-    assert (
-        found.reasons["temperature"] == f"the validation split has {found.samples} samples, and {FEWEST} are the fewest"
-    )
-    assert found.reasons["ood_rate"] == f"the validation split has {found.samples} samples, and 0.99 needs 99"
+    few = f"the validation split has {found.samples} samples, and"
+    assert found.reasons == {"temperature": f"{few} {FEWEST} are the fewest", "ood_rate": f"{few} 0.99 needs 99"}
     assert f"no temperature: {found.reasons['temperature']}" in context.said
 
 

@@ -102,7 +102,7 @@ def test_a_file_that_is_not_the_weights_own_is_refused(change: dict[str, Any], m
     path = tmp_path / "calibration.json"
     values = calibration(temperature=0.5).model_dump() | change
     if change.get("temperature") == float("inf"):
-        path.write_text('{"format_version": 1, "weights_sha256": "%s", "samples": 1, "temperature": 1e999}' % SHA)
+        path.write_text(f'{{"format_version": 1, "weights_sha256": "{SHA}", "samples": 1, "temperature": 1e999}}')
     else:
         write_json(path, values)
     with pytest.raises(UserError, match=message):
