@@ -11,6 +11,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -22,7 +23,7 @@ from samebits.calibration.conformal import conformal_limit, fewest_samples
 from samebits.calibration.temperature import LEAST, MOST, FittedTemperature, Rows, fit_temperature
 from samebits.checkpoints.checkpoint import WEIGHTS, Checkpoint
 from samebits.checkpoints.double_precision import double_precision
-from samebits.checkpoints.outputs import split_outputs
+from samebits.checkpoints.outputs import sample_outputs, split_outputs
 from samebits.checkpoints.serving import ServingModel, build_serving
 from samebits.checkpoints.trained_on import load_trained
 from samebits.compute.cpu import available_cores
@@ -97,8 +98,9 @@ def _what_is_said(serving: ServingModel, split: Split, batch_size: int, check: C
     target, targets = serving.target, split.targets
     assert targets is not None
     said = _Said(of_class=target.one_class)
+    outputs_of = partial(sample_outputs, serving, split="validation")
     size = max(1, min(batch_size, _NUMBERS // math.prod(split.info.signature.output_shape)))
-    for outputs, chosen in split_outputs(serving, split, size, check, "validation"):
+    for outputs, chosen in split_outputs(outputs_of, split, size, check):
         exact = outputs.astype(np.float64)
         if not np.isfinite(exact).all():
             raise UserError(

@@ -35,16 +35,18 @@ def sample_outputs(serving: ServingModel, samples: torch.Tensor, split: str = "t
 
 
 def split_outputs(
-    serving: ServingModel, split: Split, batch_size: int, check: Callable[[], None], name: str = "test"
+    outputs: Callable[[torch.Tensor], npt.NDArray[np.floating]],
+    split: Split,
+    batch_size: int,
+    check: Callable[[], None],
 ) -> Iterator[tuple[npt.NDArray[np.floating], npt.NDArray[np.int64]]]:
-    """Batches of raw outputs, eager on the CPU, with the rows of the split that they are of; the shortest texts first.
+    """Batches of raw outputs with the rows of the split that they are of; the shortest texts first.
 
     Args:
+        outputs: of stored samples.
         check: called before each batch; raises to stop.
-        name: of the split, for messages.
     """
     with torch.inference_mode():
         for batch in sequential(split, batch_size, by_length(split)):
             check()
-            outputs = sample_outputs(serving, batch.inputs, name).round(ANSWER_DECIMALS)
-            yield outputs, batch.indices
+            yield outputs(batch.inputs).round(ANSWER_DECIMALS), batch.indices

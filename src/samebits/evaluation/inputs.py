@@ -97,7 +97,7 @@ def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.
     Raises:
         UserError: if the split is empty.
     """
-    found = list(split_outputs(evaluated.serving, evaluated.split, batch_size, evaluated.check))
+    found = list(split_outputs(evaluated.outputs, evaluated.split, batch_size, evaluated.check))
     if not found:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
     parts, rows = zip(*found, strict=True)
