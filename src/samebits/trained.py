@@ -68,7 +68,8 @@ class Answer:
         return None if found is None else float(found[0])
 
     def __str__(self) -> str:
-        return self.target.shown(self.values, 3)
+        more = self.calibration.shown(self.values, self.target) if self.calibration else ""
+        return self.target.shown(self.values, 3) + more
 
 
 class _Answers(Protocol):

@@ -82,18 +82,18 @@ def answer_of(
 
 def _calibrated(found: Answer, answer: npt.NDArray[np.float32], target: TargetKind, calibration: Calibration) -> Answer:
     """An answer with what its model's calibration says of it."""
-    shown, notes = found.shown, found.notes
-    interval, labels = calibration.interval(answer), calibration.label_set(answer, target)
-    scores = calibration.ood_scores(answer[None])
+    scores, notes = calibration.ood_scores(answer[None]), found.notes
     score = None if scores is None else round(float(scores[0]), 6)
-    if len(interval) == 1:
-        ((low, high),) = interval
-        shown += f"   ({calibration.coverage:.4g}: {low:.7g} to {high:.7g})"
-    if labels:
-        shown += f"   ({calibration.coverage:.4g}: {', '.join(labels)})"
     if score is not None and calibration.ood_threshold is not None and score > calibration.ood_threshold:
         notes += (f"unlike the training data: {score:.2f}, above {calibration.ood_threshold:.2f}",)
-    return replace(found, shown=shown, notes=notes, interval=interval, label_set=labels, ood_score=score)
+    return replace(
+        found,
+        shown=found.shown + calibration.shown(answer, target),
+        notes=notes,
+        interval=calibration.interval(answer),
+        label_set=calibration.label_set(answer, target),
+        ood_score=score,
+    )
 
 
 @dataclass(frozen=True)

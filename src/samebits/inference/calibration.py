@@ -77,6 +77,13 @@ class Calibration(Section):
         ends = np.stack([values - wide, values + wide], axis=1)
         return tuple((float(f"{low:.7g}"), float(f"{high:.7g}")) for low, high in ends.tolist())
 
+    def shown(self, answer: npt.NDArray[np.floating], target: TargetKind) -> str:
+        """What follows one answer that is shown to people: its interval or set; of a vector, nothing."""
+        ends, labels = self.interval(answer), self.label_set(answer, target)
+        if len(ends) == 1:
+            return f"   ({self.coverage:.4g}: {ends[0][0]:.7g} to {ends[0][1]:.7g})"
+        return f"   ({self.coverage:.4g}: {', '.join(labels)})" if labels else ""
+
     def in_set(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_] | None:
         """Which classes are in the set, [n, K] of probabilities [n, K]; None where there are no sets."""
         if self.set_probability is None:
