@@ -33,8 +33,8 @@ _ELSEWHERE = {PARAMS, PACKAGES, LOCK}
 
 _PIPELINE_HEAD = """\
 # prepare -> train -> calibrate -> evaluate -> export. `deps` are the data and the code that a stage's results depend
-# on, `params` the sections of params.yaml that it reads. `packages.yaml` has the releases of the packages that write its outputs,
-# and digests of the code of samebits that it runs: an upgrade runs exactly the stages that it changes.
+# on, `params` the sections of params.yaml that it reads. `packages.yaml` has the releases of the packages that write
+# its outputs, and digests of the code of samebits that it runs: an upgrade runs exactly the stages that it changes.
 # `reports/provenance` is what each stage really ran on. Own stages may stand beside these.
 """
 
