@@ -42,7 +42,7 @@ help: ## list these targets
 setup: ## install requirements.lock into .venv with uv, where that is not done
 	@$(call step,the set-up,PATH='$(OUTSIDE)' tools/environment.sh)
 
-repro: setup ## run the pipeline (prepare to export) and show what came out
+repro: setup ## run the pipeline (prepare, train, evaluate, export) and show what came out
 	@$(call step,dvc repro,dvc repro)
 
 # mypy keeps one core busy while pytest begins.

@@ -36,15 +36,15 @@ touches data, with every problem of the file in one message and exit code 2.
 
 DVC re-runs the stages that read a changed section:
 
-| section | prepare | train | calibrate | evaluate | export |
-|---|---|---|---|---|---|
-| `data` | runs | if the data changed | then, too | then, too | then, too |
+| section | prepare | train | evaluate | export |
+|---|---|---|---|---|
+| `data` | runs | if the data changed | then, too | then, too |
 | `seed`, `reproducibility`, `task`, `model`, `augment`, `train`, `transfer` \
-| | runs | if the model changed | then, too | then, too |
-| `calibration` | | | runs | if its result changed | then, too |
-| `evaluate` | | | | runs | |
-| `export` | | | | | runs |
-| `runtime` | | | | | |
+| | runs | if the model changed | then, too |
+| `calibration` | | | runs | if its result changed |
+| `evaluate` | | | runs | if the calibration changed |
+| `export` | | | | runs |
+| `runtime` | | | | |
 
 ## Another optimizer, another model
 

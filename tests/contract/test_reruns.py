@@ -18,9 +18,9 @@ from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.packages import PACKAGES
 from tests.helpers.workspace import ROOT, set_params, stage_environment
 
-ALL = {"prepare", "train", "calibrate", "evaluate", "export"}
-MODEL = {"train", "calibrate", "evaluate", "export"}
-AFTER = {"calibrate", "evaluate", "export"}
+ALL = {"prepare", "train", "evaluate", "export"}
+MODEL = {"train", "evaluate", "export"}
+AFTER = {"evaluate", "export"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ EDITS: list[tuple[object, set[str]]] = [
     ({"augment": {"shift": 5}}, {"train"}),
     ({"task": {"label_smoothing": 0.5}}, {"train"}),
     ({"data": {"validation_fraction": 0.3}}, {"prepare"}),
-    ({"calibration": {"temperature": False}}, {"calibrate"}),
+    ({"calibration": {"temperature": False}}, {"evaluate"}),
     ({"evaluate": {"confidence": 0.9}}, {"evaluate"}),
     ({"export": {"tolerance": 1e-2}}, {"export"}),
     ({"runtime": {"workers": 3}}, set()),
@@ -69,7 +69,7 @@ EDITS: list[tuple[object, set[str]]] = [
     ("src/samebits/tasks/classification.py", MODEL),
     ("src/samebits/training/loop.py", {"train"}),
     ("src/samebits/compute/distributed.py", {"train"}),
-    ("src/samebits/calibration/temperature.py", {"calibrate"}),
+    ("src/samebits/calibration/temperature.py", {"evaluate"}),
     ("src/samebits/inference/calibration.py", AFTER),
     ("src/samebits/metrics/classification.py", {"evaluate"}),
     ("src/samebits/evaluation/report/templates/classification.html.j2", {"evaluate"}),

@@ -1,4 +1,4 @@
-"""All stages in this process, in a folder of their own: no git, no DVC, no MLflow."""
+"""All four stages in this process, in a folder of their own: no git, no DVC, no MLflow."""
 
 from __future__ import annotations
 

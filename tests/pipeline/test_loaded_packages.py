@@ -14,7 +14,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PIL import Image
 
-from samebits.pipeline.context import STAGES
 from samebits.pipeline.packages import stage_packages
 from samebits.pipeline.recipes import use
 from samebits.provenance.verify.copies import change_params
@@ -43,7 +42,6 @@ OPTIONAL_OF_TRANSFORMERS = {"charset-normalizer", "jinja2", "markupsafe", "pillo
 
 OF_STAGES = {
     "prepare": {"torch"},  # it names the machine in reports/facts.json
-    "calibrate": {"networkx", "sympy"},  # as of evaluate
     "evaluate": {"networkx", "sympy"},  # torch's compiler, which transformers loads and nobody uses
 }
 
@@ -97,7 +95,7 @@ def test_what_a_stage_loads_is_listed_or_explained(recipe: str, write: Any, tmp_
     explained = {name for names in CANNOT_CHANGE_RESULTS for name in names.split()} | OBSERVING_PACKAGES.keys()
     if "transformers" in stage_packages(folder, "train"):
         explained |= required_by("transformers") | OPTIONAL_OF_TRANSFORMERS  # of it, BERT's modules alone compute
-    for stage in STAGES:
+    for stage in ("prepare", "train", "evaluate", "export"):
         modules = loaded(folder, stage)
         names = {canonicalize_name(each) for module in modules if len(set(known.get(module, []))) == 1
                  for each in known[module]}  # fmt: skip

@@ -1,40 +1,29 @@
-"""The `calibrate` stage: what the model says of the validation split, against what is true there.
+"""What the model says of the validation split, against what is true there: temperature, intervals, limits.
 
-Run it by `dvc repro calibrate`. Result: `models/calibration.json`, which the evaluation, every export and
-`samebits.load` read. It is a stage of its own so that another coverage, or no temperature, costs seconds and no
-training.
+The `evaluate` stage does it first. So another coverage, or no temperature, costs no training.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from samebits.base.errors import Interrupted, UserError
-from samebits.base.files import sha256_file, write_json
+from samebits.base.errors import UserError
 from samebits.calibration.conformal import conformal_limit, fewest_samples
 from samebits.calibration.temperature import LEAST, MOST, FittedTemperature, Rows, fit_temperature
-from samebits.checkpoints.checkpoint import WEIGHTS, Checkpoint
-from samebits.checkpoints.double_precision import double_precision
+from samebits.checkpoints.checkpoint import Checkpoint
 from samebits.checkpoints.outputs import sample_outputs, split_outputs
-from samebits.checkpoints.serving import ServingModel, build_serving
-from samebits.checkpoints.trained_on import load_trained
-from samebits.compute.cpu import available_cores
-from samebits.compute.determinism import THREADS, set_threads
-from samebits.data.loading.prepared import Split, open_split
+from samebits.checkpoints.serving import ServingModel
+from samebits.data.loading.prepared import Split
 from samebits.inference.calibration import Calibration, entropy
 from samebits.params.calibration import CalibrationParams
 from samebits.tasks.own import OwnTask
-
-if TYPE_CHECKING:
-    from samebits.pipeline.context import StageContext
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,36 +36,32 @@ _NUMBERS = 1 << 24
 """Outputs that are looked at together, at most."""
 
 
-def calibrate(calibration: CalibrationParams, *, context: StageContext) -> None:
-    """Write `models/calibration.json` from `models/checkpoint/` and the validation split.
+def calibrate(
+    asked: CalibrationParams,
+    checkpoint: Checkpoint,
+    serving: ServingModel,
+    split: Split,
+    weights_sha256: str,
+    *,
+    batch_size: int,
+    check: Callable[[], None],
+) -> Calibration:
+    """What is fitted to the validation split.
+
+    Args:
+        serving: the checkpoint's model without a temperature, in the precision to compute in.
+        split: the validation split.
+        weights_sha256: of the checkpoint's weights.
+        batch_size: samples per forward pass, at most.
+        check: called before each; raises to stop.
 
     Raises:
-        UserError: missing or damaged inputs, a checkpoint of other data, a model that float64 does not work for.
-        Interrupted: if asked to stop.
+        UserError: if an output is not finite.
     """
-
-    def check() -> None:
-        if context.stop.requested:
-            raise Interrupted("calibrate was stopped")
-
-    # In float64 no digit that is written shows how a sum was split.
-    set_threads(available_cores() if calibration.precision == "fp64" else THREADS)
-    project = context.project
-    project.calibration.unlink(missing_ok=True)
-    checkpoint, info = load_trained(project)
-    split = open_split(
-        project.prepared, "validation", in_memory=info.split_bytes("validation") <= context.runtime.memory_mib << 20
-    )
-    context.tracker.computes()
     said = _Said()
-    if not info.signature.target.generates and len(split):
-        serving = build_serving(checkpoint.model, checkpoint.task, info.signature)
-        with double_precision(serving) if calibration.precision == "fp64" else contextlib.nullcontext():
-            said = _what_is_said(serving, split, calibration.batch_size, check)
-    found = fit(calibration, said, checkpoint, len(split), sha256_file(project.checkpoint / WEIGHTS))
-    write_json(project.calibration, found.model_dump())
-    for line in lines(found):
-        context.say(line)
+    if not serving.target.generates and len(split):
+        said = _what_is_said(serving, split, batch_size, check)
+    return fit(asked, said, checkpoint, len(split), weights_sha256)
 
 
 @dataclass
@@ -198,8 +183,3 @@ def _too_few(samples: int, coverage: float) -> str:
 def _digits(value: float) -> float:
     """As many as every machine has in common."""
     return float(f"{value:.6g}")
-
-
-def lines(found: Calibration) -> list[str]:
-    """What was fitted, for the terminal."""
-    return [f"{name}: {value}" for name, value in found.facts]

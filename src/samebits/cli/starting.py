@@ -89,7 +89,7 @@ def add_commands(
     start.add_argument("--no-trial", action="store_true", help="neither prepare the data nor time a few steps first")
     start.add_argument("--dry-run", action="store_true", help="say everything, write nothing")
     add(commands, "update", _update, "bring this project to the installed release of samebits; your edits stay")
-    add(commands, "smoke", _smoke, "run all stages on a few samples, in seconds; nothing is recorded or kept")
+    add(commands, "smoke", _smoke, "run all four stages on a few samples, in seconds; nothing is recorded or kept")
     add(commands, "estimate", _estimate, "say which time, memory and disk dvc repro will take")
     find = command_group(commands, "find", "find a setting by a few steps, and write it")
     for name, run, text in (

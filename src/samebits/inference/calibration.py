@@ -18,7 +18,7 @@ from samebits.params.section import Section, Sha256
 from samebits.signature.kind import TargetKind
 
 FORMAT_VERSION = 1
-_FIX = "make it again: dvc repro calibrate (or fetch it: dvc pull)"
+_FIX = "make it again: dvc repro evaluate (or fetch it: dvc pull)"
 _SHOWN = 8
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
@@ -148,7 +148,7 @@ def entropy(probabilities: npt.NDArray[np.floating], temperature: float) -> npt.
 
 
 def load_calibration(path: Path, weights_sha256: str) -> Calibration | None:
-    """What `calibrate` wrote for these weights; None if there is no such file.
+    """What `evaluate` wrote for these weights; None if there is no such file.
 
     Raises:
         UserError: if it is damaged, of another format, or of other weights.
@@ -163,7 +163,7 @@ def load_calibration(path: Path, weights_sha256: str) -> Calibration | None:
     try:
         found = Calibration.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{path} is not what calibrate writes: {error.errors()[0]['msg']}", _FIX) from None
+        raise UserError(f"{path} is not what evaluate writes: {error.errors()[0]['msg']}", _FIX) from None
     if found.weights_sha256 != weights_sha256:
         raise UserError(
             f"{path} was fitted to weights {found.weights_sha256[:16]}, the checkpoint holds {weights_sha256[:16]}",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from samebits.params.section import Section
@@ -20,16 +18,12 @@ class CalibrationParams(Section):
         sets: of a classifier, also the set of classes that holds the true one as often as `coverage` says.
         ood_rate: share of samples like those of the validation split that may be called unlike the training data, of a
             classifier; null: none is.
-        precision: of the forward passes, as `evaluate.precision`.
-        batch_size: samples per forward pass.
     """
 
     temperature: bool = True
     coverage: float | None = Field(default=0.95, ge=0.5, lt=1.0)
     sets: bool = False
     ood_rate: float | None = Field(default=0.01, gt=0.0, le=0.5)
-    precision: Literal["fp64", "fp32"] = "fp64"
-    batch_size: int = Field(default=500, ge=1)
 
     @model_validator(mode="after")
     def _sets_need_a_coverage(self) -> CalibrationParams:

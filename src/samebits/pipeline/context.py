@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from samebits.params.runtime import RuntimeParams
     from samebits.tracking.journal.tracker import Tracker
 
-STAGES = ("prepare", "train", "calibrate", "evaluate", "export")
+STAGES = ("prepare", "train", "evaluate", "export")
 """In the order of the flow."""
 
 FACTS = "reports/facts.json"
@@ -28,7 +28,7 @@ class StageContext:
     """What a stage works with beside its parameters.
 
     Attributes:
-        name: one of `STAGES`.
+        name: prepare, train, evaluate or export.
         tracker: records metrics and artefacts; never fails a stage.
         stop: whether somebody asked to stop.
         log: the lines said so far.

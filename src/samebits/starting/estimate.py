@@ -21,10 +21,7 @@ from samebits.starting.smoke import small_stages
 from samebits.starting.trial import TrialResult, duration, run_trial
 
 _FEW, _MORE = 32, 160
-"""Samples of a split in the two runs from which the time of the stages after the training is extended to all."""
-
-_SPLITS = {"calibrate": "validation", "evaluate": "test", "export": "test"}
-"""Stages after the training, and the split that each looks at."""
+"""Test samples of the two runs from which the time of evaluate and export is extended to all."""
 
 
 class EstimateResult(BaseModel):
@@ -32,8 +29,8 @@ class EstimateResult(BaseModel):
 
     Attributes:
         trial: all of the data prepared, and a few training steps.
-        first: seconds of calibrate, evaluate and export on a few samples, with what is loaded once.
-        per_sample: what each further sample of the split that they look at takes, seconds.
+        first: seconds of evaluate and export on a few samples, with what is loaded once.
+        per_sample: what each further test sample takes, seconds.
         peak_mib: the largest resident memory of the process so far.
         sizes: bytes of each output.
     """
@@ -45,8 +42,8 @@ class EstimateResult(BaseModel):
     sizes: dict[str, int]
 
     def seconds(self, stage: str) -> float:
-        """Of a stage after the training."""
-        return self.first[stage] + self.per_sample[stage] * max(0, self.trial.counts[_SPLITS[stage]] - _FEW)
+        """Of evaluate or export."""
+        return self.first[stage] + self.per_sample[stage] * max(0, self.trial.counts["test"] - _FEW)
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,8 @@ class Estimate(Result):
         return {
             "prepare": trial.prepare_s,
             "train": trial.train_s,
-            **{stage: found.seconds(stage) for stage in _SPLITS},
+            "evaluate": found.seconds("evaluate"),
+            "export": found.seconds("export"),
         }
 
     def lines(self) -> list[str]:
@@ -115,12 +113,13 @@ def measure(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: Sto
         folder = scratch / str(number)
         runs.append({stage: seconds for stage, seconds, _ in small_stages(workspace, folder, values, stop, most)})
     cold, few, more = runs
-    extra = {stage: max(1, min(_MORE, trial.counts[split]) - _FEW) for stage, split in _SPLITS.items()}
+    extra = max(1, min(_MORE, trial.counts["test"]) - _FEW)
+    judged = ("evaluate", "export")
     whole, small = ScratchProject(workspace, scratch / "whole"), ScratchProject(workspace, folder)
     return EstimateResult(
         trial=trial,
-        first={stage: cold[stage] for stage in _SPLITS},
-        per_sample={stage: max(0.0, more[stage] - few[stage]) / extra[stage] for stage in _SPLITS},
+        first={stage: cold[stage] for stage in judged},
+        per_sample={stage: max(0.0, more[stage] - few[stage]) / extra for stage in judged},
         peak_mib=_peak_mib(),
         sizes={
             "data/prepared": _bytes(whole.prepared),

@@ -1,4 +1,4 @@
-"""All stages on a few samples, in a scratch folder: does a long run stand a chance?"""
+"""All four stages on a few samples, in a scratch folder: does a long run stand a chance?"""
 
 from __future__ import annotations
 
@@ -32,14 +32,13 @@ _SMALL: dict[str, Any] = {
 BODIES = {
     "prepare": "samebits.data.preparation.prepare:prepare",
     "train": "samebits.training.train:train",
-    "calibrate": "samebits.calibration.calibrate:calibrate",
     "evaluate": "samebits.evaluation.evaluate:evaluate",
     "export": "samebits.export.export:export",
 }
 
 
 def smoke(project: Project, say: Callable[[str], None]) -> dict[str, float]:
-    """Run all stages on a few samples of params.yaml's data. Returns the seconds of each.
+    """Run prepare, train, evaluate and export on a few samples of params.yaml's data. Returns the seconds of each.
 
     Raises:
         UserError: what the first stage that fails says.
@@ -48,7 +47,7 @@ def smoke(project: Project, say: Callable[[str], None]) -> dict[str, float]:
     found = run_job(project, "samebits.starting.smoke", values, "the smoke test")
     for line in found["lines"]:
         say(line)
-    say("all stages run; nothing was recorded or kept; the numbers mean nothing on so few samples")
+    say("all four stages run; nothing was recorded or kept; the numbers mean nothing on so few samples")
     seconds: dict[str, float] = found["seconds"]
     return seconds
 

@@ -32,10 +32,10 @@ _ELSEWHERE = {PARAMS, PACKAGES, LOCK}
 """Written by a recipe, and by what is installed; and the lock, which is not merged line by line."""
 
 _PIPELINE_HEAD = """\
-# prepare -> train -> calibrate -> evaluate -> export. `deps` are the data and the code that a stage's results depend
-# on, `params` the sections of params.yaml that it reads. `packages.yaml` has the releases of the packages that write
-# its outputs, and digests of the code of samebits that it runs: an upgrade runs exactly the stages that it changes.
-# `reports/provenance` is what each stage really ran on. Own stages may stand beside these.
+# prepare -> train -> evaluate -> export. `deps` are the data and the code that a stage's results depend on, `params`
+# the sections of params.yaml that it reads. `packages.yaml` has the releases of the packages that write its outputs,
+# and digests of the code of samebits that it runs: an upgrade runs exactly the stages that it changes.
+# `reports/provenance` is what each stage really ran on. Own stages may stand beside these four.
 """
 
 

@@ -1,4 +1,4 @@
-"""The stage on tiny projects: what it fits is in the evaluation, in every export and in `samebits.load` alike."""
+"""On tiny projects: what it fits is in the evaluation, in every export and in `samebits.load` alike."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import samebits
-from samebits.base.errors import Interrupted, UserError
+from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256_file, write_json
-from samebits.calibration.calibrate import FEWEST, calibrate
+from samebits.calibration.calibrate import FEWEST
 from samebits.checkpoints.checkpoint import CONFIG, WEIGHTS
 from samebits.data.loading.prepared import open_split
 from samebits.evaluation.evaluate import evaluate
@@ -43,7 +43,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fitted(context: Any, **asked: Any) -> Calibration:
-    calibrate(CalibrationParams(**asked), context=context)
+    evaluate(EVALUATE, CalibrationParams(**asked), context=context)
     return Calibration.model_validate(read_json(context.project.calibration))
 
 
@@ -71,7 +71,7 @@ def test_the_temperature_lowers_the_log_loss_of_the_validation_split(classes: An
     assert found.weights_sha256 == sha256_file(classes.project.checkpoint / WEIGHTS)
     assert any(line.startswith("their log loss: ") for line in classes.said)
     first = classes.project.calibration.read_bytes()
-    fitted(classes, batch_size=7)
+    evaluate(EVALUATE.model_copy(update={"batch_size": 7}), CalibrationParams(), context=classes)
     assert classes.project.calibration.read_bytes() == first, "whatever the batches"
 
 
@@ -86,7 +86,6 @@ def test_a_key_turns_each_part_off(classes: Any) -> None:
 def test_sets_and_the_score_are_in_the_evaluation(classes: Any) -> None:
     found = fitted(classes, sets=True, coverage=0.9)
     assert found.set_probability is not None
-    evaluate(EVALUATE, context=classes)
     written = metrics(classes)
     assert 0.8 < written["test"]["set_coverage"] <= 1.0
     assert 1.0 <= written["test"]["set_size"] <= 2.0
@@ -96,7 +95,6 @@ def test_sets_and_the_score_are_in_the_evaluation(classes: Any) -> None:
 
 def test_evaluation_exports_and_load_answer_with_the_same_temperature(classes: Any) -> None:
     found = fitted(classes)
-    evaluate(EVALUATE, context=classes)
     written = metrics(classes)
     assert written["uncalibrated"].keys() == {"log_loss", "calibration_error"}
     assert written["uncalibrated"]["log_loss"] != written["test"]["log_loss"]
@@ -143,13 +141,12 @@ def test_a_calibration_of_other_weights_is_refused_by_all(tmp_path: Path) -> Non
     context = make_context(tmp_path / "project")
     write_json(context.project.calibration, Calibration(weights_sha256="1" * 64, samples=20).model_dump())
     for use in (
-        lambda: evaluate(EVALUATE, context=context),
         lambda: export(EXPORT, context=context),
         lambda: samebits.load(context.project.checkpoint),
     ):
         with pytest.raises(UserError, match="was fitted to weights 1111111111111111") as error:
             use()
-        assert "dvc repro calibrate" in error.value.fix
+        assert "dvc repro evaluate" in error.value.fix
 
 
 def test_of_few_samples_it_is_said_what_is_not_there(tmp_path: Path) -> None:
@@ -178,7 +175,6 @@ def test_numbers_get_intervals(tmp_path: Path) -> None:
     found = fitted(context, coverage=0.8)
     assert found.half_widths is not None
     assert (found.temperature, found.ood_threshold) == (1.0, None)
-    evaluate(EVALUATE, context=context)
     written = metrics(context)
     assert written["test"]["interval_width"] == pytest.approx(2 * found.half_widths[0], rel=1e-4)
     with (context.project.reports / "evaluation" / "report" / "predictions.csv").open() as file:
@@ -188,17 +184,6 @@ def test_numbers_get_intervals(tmp_path: Path) -> None:
     assert fitted(context, coverage=0.999).reasons["coverage"].endswith("and 0.999 needs 999")
     assert fitted(context, coverage=None).half_widths is None
     assert fitted(context, sets=True).reasons == {"sets": "the target is not one class"}
-
-
-def test_it_stops_and_leaves_no_old_calibration(classes: Any) -> None:
-    fitted(classes)
-    classes.stop.requested = True
-    try:
-        with pytest.raises(Interrupted):
-            calibrate(CalibrationParams(), context=classes)
-    finally:
-        classes.stop.requested = False
-    assert not classes.project.calibration.exists()
 
 
 def test_labels_are_rows_of_two_classes() -> None:

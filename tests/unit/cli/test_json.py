@@ -100,10 +100,10 @@ def _says(answer: object) -> Callable[..., object]:
 CLASSES, NUMBER = ClassTarget(classes=["cat", "dog"]), NumberTarget(name="price", mean=0.0, std=1.0)
 PAIR = np.array([0.25, 0.75], np.float32)
 TRIAL = TrialResult(
-    lines=[], counts={"validation": 9, "test": 9}, classes={}, spread=None, prepare_s=1.0, step_s=0.1, timed=3,
-    validation_s=1.0, steps_per_epoch=5, epochs=2, patience=None,
+    lines=[], counts={"test": 9}, classes={}, spread=None, prepare_s=1.0, step_s=0.1, timed=3, validation_s=1.0,
+    steps_per_epoch=5, epochs=2, patience=None,
 )  # fmt: skip
-TIMES = {"calibrate": 0.5, "evaluate": 1.0, "export": 2.0}
+TIMES = {"evaluate": 1.0, "export": 2.0}
 ESTIMATE = EstimateResult(trial=TRIAL, first=TIMES, per_sample=TIMES, peak_mib=100, sizes={"models/export": 5})
 SUMMARY = Summary(
     title="MNIST", samples=3, stale={}, metrics={"accuracy": MetricValue(0.9, 0.8, None, 0.1, "higher")}, worse=[],

@@ -92,10 +92,10 @@ def test_without_a_calibration_nothing_is_said() -> None:
     ("change", "message"),
     [
         ({"weights_sha256": "1" * 64}, "fitted to weights 1111111111111111, the checkpoint holds 0000000000000000"),
-        ({"temperature": 0.0}, "is not what calibrate writes"),
-        ({"temperature": float("inf")}, "is not what calibrate writes"),
+        ({"temperature": 0.0}, "is not what evaluate writes"),
+        ({"temperature": float("inf")}, "is not what evaluate writes"),
         ({"format_version": 9}, "has format 9, this code reads 1"),
-        ({"colour": 1}, "is not what calibrate writes"),
+        ({"colour": 1}, "is not what evaluate writes"),
     ],
 )
 def test_a_file_that_is_not_the_weights_own_is_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:

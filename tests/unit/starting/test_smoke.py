@@ -39,7 +39,7 @@ def test_all_stages_run_on_few_samples_and_leave_nothing(project: Project, value
     before = sorted(project.workspace.rglob("*"))
     scratch = project.workspace / "scratch"
     lines = run_stages(project.workspace, scratch, values, StopRequest())["lines"]
-    assert [line.split()[0] for line in lines] == ["prepare", "train", "calibrate", "evaluate", "export"]
+    assert [line.split()[0] for line in lines] == ["prepare", "train", "evaluate", "export"]
     after = sorted(project.workspace.rglob("*"))
     assert [path for path in after if scratch not in (path, *path.parents)] == before
     assert read_info(scratch / "prepared").counts["train"] == SAMPLES
@@ -60,13 +60,13 @@ def test_what_was_measured_is_extended_to_all_samples(
     assert sum(result.trial.counts.values()) == 400
     assert all(size > 0 for size in result.sizes.values())
     assert result.peak_mib > 100
-    assert result.first.keys() == result.per_sample.keys() == {"calibrate", "evaluate", "export"}
+    assert result.first.keys() == result.per_sample.keys() == {"evaluate", "export"}
 
 
 def test_seconds_are_those_of_a_few_samples_and_of_each_further_one() -> None:
     trial = TrialResult(
         lines=[],
-        counts={"train": 800, "validation": 532, "test": 1032},
+        counts={"train": 800, "test": 1032},
         classes={},
         spread=None,
         prepare_s=2.0,
@@ -79,15 +79,14 @@ def test_seconds_are_those_of_a_few_samples_and_of_each_further_one() -> None:
     )
     result = EstimateResult(
         trial=trial,
-        first={"calibrate": 1.0, "evaluate": 3.0, "export": 8.0},
-        per_sample={"calibrate": 0.002, "evaluate": 0.002, "export": 0.03},
+        first={"evaluate": 3.0, "export": 8.0},
+        per_sample={"evaluate": 0.002, "export": 0.03},
         peak_mib=1234,
         sizes={"data/prepared": 3 << 20, "models/export": 1 << 19},
     )
     assert estimates.Estimate(result).lines() == [
         "prepare   2 s",
         "train     3 min",
-        "calibrate 2 s",
         "evaluate  5 s",
         "export    38 s",
         "together  4 min; training: 100 epochs of 10 steps, less if it stops early; 40 steps here took 100 ms each",

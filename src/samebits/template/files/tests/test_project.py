@@ -36,7 +36,7 @@ def test_the_pipeline_fits_the_installed_packages() -> None:
 
 
 def test_all_stages_run_on_a_few_samples() -> None:
-    """All stages, own code included; nothing is kept."""
+    """Prepare, train, evaluate and export, own code included; nothing is kept."""
     from samebits.base.paths import current_project
     from samebits.params.schema import read_params
     from samebits.starting.smoke import smoke

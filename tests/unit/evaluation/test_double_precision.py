@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from samebits.base.errors import UserError
-from samebits.checkpoints.double_precision import double_precision
+from samebits.evaluation.double_precision import double_precision
 
 
 class Stubborn(nn.Module):
