@@ -56,8 +56,9 @@ class Calibration(Section):
     @property
     def facts(self) -> list[tuple[str, str]]:
         """Rows (name, value) for people."""
-        found = [("fitted on", f"{self.samples:,} validation samples"), ("temperature", f"{self.temperature:g}")]
+        found = [("fitted on", f"{self.samples:,} validation samples")]
         if self.log_loss is not None and self.log_loss_before is not None:
+            found.append(("temperature", f"{self.temperature:g}"))
             found.append(("their log loss", f"{self.log_loss_before:.4f} without it, {self.log_loss:.4f} with it"))
         if self.half_widths is not None:
             more = f" and {len(self.half_widths) - _SHOWN} more" if len(self.half_widths) > _SHOWN else ""
