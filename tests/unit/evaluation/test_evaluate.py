@@ -114,8 +114,10 @@ def test_bytes_are_the_same_from_another_process_and_folder(baseline: Any, tiny_
         "from samebits.params.runtime import RuntimeParams\nfrom samebits.base.paths import Project\n"
         "from samebits.tracking.journal.tracker import NullTracker\n"
         "root = Path(sys.argv[1])\n"
-        "evaluate(EvaluateParams(bootstrap=100, batch_size=16, mistakes=5), CalibrationParams(), context=N(project=Project(root, root), "
-        "runtime=RuntimeParams(), tracker=NullTracker(), stop=N(requested=False), say=print))\n"
+        "from samebits.params.calibration import CalibrationParams\n"
+        "settings = EvaluateParams(bootstrap=100, batch_size=16, mistakes=5)\n"
+        "evaluate(settings, CalibrationParams(), context=N(project=Project(root, root), runtime=RuntimeParams(), "
+        "tracker=NullTracker(), stop=N(requested=False), say=print))\n"
     )
     environment = os.environ | {
         "PYTHONHASHSEED": "4711",
