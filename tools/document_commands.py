@@ -19,7 +19,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "commands.md"
 HEAD = """\
 # Commands
 
-Every command of `samebits`, from its parser (`make generate` writes this page). `samebits COMMAND --help` says the same
+Every command of `samebits`, from its parser (`make generate` writes this page). Each has `--help`, which says the same
 in the terminal. Exit codes: 0; 1 where bits or checks differ; 2 for bad input, with a message that says what to do;
 130 after Ctrl-C.
 """

@@ -53,7 +53,7 @@ def filled(text: str, page: Path) -> str:
         link = os.path.relpath(file, page.parent).replace(os.sep, "/")
         name = f"`{match['name']}` in " if match["name"] else ""
         head = match[0].partition("\n")[0]
-        return f"{head}\n{name}[{match['file']}]({link}):\n\n```python\n{lines}```\n<!-- end -->"
+        return f"{head}\n\n{name}[{match['file']}]({link}):\n\n```python\n{lines}```\n\n<!-- end -->"
 
     return _PART.sub(fill, text)
 

@@ -4,7 +4,8 @@ python tools/site.py          lay out build/docs
 python tools/site.py --build  then build build/site; a warning, such as a link that leads nowhere, is an error
 
 Links of docs/ lead to files of the repository, so that they work on a git server, too. In the site a linked Markdown
-file becomes a page, and a linked source file a page that shows it. mkdocs.yml has the navigation.
+file becomes a page, a linked source file a page that shows it, and any other file can be downloaded. mkdocs.yml has the
+navigation.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ PAGES = ROOT / "build" / "docs"
 
 _LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)]*)?(\))")
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
-_LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".sh": "bash"}
+_LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".sh": "bash", "": "text"}
+"""Of files that are shown as a page, by their ending; others are copied."""
 
 
 def lay_out(root: Path, pages: Path) -> None:
@@ -34,6 +36,9 @@ def lay_out(root: Path, pages: Path) -> None:
         source = waiting.pop()
         target = pages / _place(source.relative_to(root))
         target.parent.mkdir(parents=True, exist_ok=True)
+        if source.suffix not in {".md", *_LANGUAGES}:
+            shutil.copyfile(source, target)
+            continue
         text = source.read_text(encoding="utf-8")
         if source.suffix == ".md":
             text, linked = _with_links(text, source, root)
@@ -52,7 +57,7 @@ def _place(path: Path) -> PurePosixPath:
         return PurePosixPath("index.md")
     if place.parts[0] == "docs":
         return place.relative_to("docs")
-    return PurePosixPath("source", place if place.suffix == ".md" else f"{place}.md")
+    return PurePosixPath("source", f"{place}.md" if place.suffix in _LANGUAGES else place)
 
 
 def _with_links(text: str, source: Path, root: Path) -> tuple[str, list[Path]]:
@@ -82,8 +87,7 @@ def _with_links(text: str, source: Path, root: Path) -> tuple[str, list[Path]]:
 
 def _as_page(text: str, path: Path) -> str:
     head = f"---\nsearch:\n  exclude: true\n---\n\n# `{path.as_posix()}`\n\n"
-    language = _LANGUAGES.get(path.suffix, "text")
-    return f'{head}``````` {{ .{language} linenums="1" }}\n{text}```````\n'
+    return f'{head}``````` {{ .{_LANGUAGES[path.suffix]} linenums="1" }}\n{text}```````\n'
 
 
 def main() -> int:

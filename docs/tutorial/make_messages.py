@@ -16,13 +16,9 @@ THINGS = {
 }
 ENDS = ("", " today", " please", " again", " since Monday", " for my mother")
 
-rows = [
-    (f"{verb} {thing}{end}", label)
-    for label in VERBS
-    for verb in VERBS[label]
-    for thing in THINGS[label]
-    for end in ENDS
-]
+rows = []
+for label, verbs in VERBS.items():
+    rows += [(f"{verb} {thing}{end}", label) for verb in verbs for thing in THINGS[label] for end in ENDS]
 random.Random(0).shuffle(rows)
 Path("data/raw").mkdir(parents=True, exist_ok=True)
 with Path("data/raw/messages.csv").open("w", newline="") as file:
