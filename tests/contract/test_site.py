@@ -93,13 +93,21 @@ def test_the_tests_that_the_page_of_faults_names_exist() -> None:
         assert re.search(rf"^def {test}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), f"{file}::{test}"
 
 
-@pytest.mark.parametrize("page", TUTORIAL, ids=lambda page: page.stem)
-def test_the_commands_of_the_tutorial_parse(page: Path) -> None:
+def _commands(page: Path) -> str:
+    """What a page of the tutorial, or a notebook's source, runs in a shell."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".md":
+        return "".join(_blocks(page, "bash"))
+    return "\n".join(re.findall(r"^# !(.*)$", text, re.MULTILINE)).replace("{SMALL}", "")
+
+
+@pytest.mark.parametrize("page", [*TUTORIAL, *notebooks.sources()], ids=lambda page: page.stem)
+def test_the_commands_that_are_shown_parse(page: Path) -> None:
     from dvc.cli.parser import get_main_parser
 
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for line in "".join(_blocks(page, "bash")).splitlines():
-        words = shlex.split(line, comments=True) if re.match(r"(samebits|dvc|make) ", line) else []
+    for command in re.split(r"\n|&&", _commands(page)):
+        words = shlex.split(command, comments=True) if re.match(r" *(samebits|dvc|make) ", command) else []
         if words[:1] == ["samebits"]:
             parser().parse_args(words[1:])
         elif words[:1] == ["dvc"]:
