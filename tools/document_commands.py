@@ -76,7 +76,7 @@ def _value(action: argparse.Action) -> str:
     if action.choices is not None:
         return "{" + ",".join(map(str, action.choices)) + "}"
     metavar = action.metavar if isinstance(action.metavar, str) else action.dest
-    return metavar.upper()
+    return metavar.upper().replace("|", " or ")  # a bar ends a cell, and is not escaped in code alike everywhere
 
 
 def _names(action: argparse.Action) -> str:
