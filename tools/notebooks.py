@@ -43,9 +43,9 @@ def notebook(source: Path) -> Any:
 
 def text(source: Path) -> str:
     """The .ipynb."""
-    import nbformat
+    import jupytext
 
-    return f"{nbformat.writes(notebook(source)).rstrip()}\n"
+    return f"{jupytext.writes(notebook(source), fmt='ipynb').rstrip()}\n"
 
 
 def stale() -> Iterator[tuple[Path, str]]:

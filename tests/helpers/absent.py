@@ -12,7 +12,7 @@ from tests.helpers.workspace import ROOT
 
 _OF_DEV = (
     "OpenSSL", "boto3", "botocore", "detect_secrets", "dvc_s3", "dvc_ssh", "dvc_webdav", "flask_wtf", "ipykernel",
-    "jupytext", "nbclient", "nbformat", "playwright", "pre_commit", "psycopg", "s3fs", "scipy", "sshfs", "webdav4",
+    "jupytext", "nbclient", "playwright", "pre_commit", "psycopg", "s3fs", "scipy", "sshfs", "webdav4",
     "zensical",
 )  # fmt: skip
 
