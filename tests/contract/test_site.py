@@ -23,6 +23,7 @@ from tools.site import lay_out
 
 DOCS = ROOT / "docs"
 TUTORIAL = sorted((DOCS / "tutorial").glob("*.md"))
+HOWTO = sorted((DOCS / "howto").glob("*.md"))
 STEPS = [page for page in sorted((DOCS / "steps").glob("*.md")) if "## Try it" in page.read_text(encoding="utf-8")]
 
 
@@ -101,7 +102,7 @@ def _commands(page: Path) -> str:
     return "\n".join(re.findall(r"^# !(.*)$", text, re.MULTILINE)).replace("{SMALL}", "")
 
 
-@pytest.mark.parametrize("page", [*TUTORIAL, *notebooks.sources()], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*TUTORIAL, *HOWTO, *notebooks.sources()], ids=lambda page: page.stem)
 def test_the_commands_that_are_shown_parse(page: Path) -> None:
     from dvc.cli.parser import get_main_parser
 
