@@ -24,8 +24,8 @@ RESULTS = "/content/results"  # "/content/drive/MyDrive/samebits" keeps the resu
 if "google.colab" in sys.modules:
     if not Path("/content/samebits").exists():
         os.system(f"git clone --quiet {REPOSITORY} /content/samebits")
-        os.chdir("/content/samebits")
-        get_ipython().run_line_magic("run", f"notebooks/colab.py {RESULTS}")
+    os.chdir("/content/samebits")
+    get_ipython().run_line_magic("run", f"notebooks/colab.py {RESULTS}")
 elif Path("colab.py").exists():
     os.chdir("..")
 os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
