@@ -9,8 +9,8 @@
 # %% [markdown]
 # # First run
 #
-# From a clone to a trained model, its report and an answer. 1,000 training images of MNIST and three epochs, so that it
-# takes a minute on two cores. The whole of MNIST is `!dvc repro`.
+# From a clone to a trained model, its report and an answer. 1,000 training images of MNIST and four epochs, so that it
+# takes a minute or two on two cores. The whole of MNIST is `!dvc repro`.
 
 # %%
 # In Google Colab this clones the repository and installs samebits. Elsewhere it only goes to the root of the clone.
@@ -36,7 +36,7 @@ os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ[
 # Four stages: prepare, train, evaluate, export. `-S` sets parameters of `params.yaml`.
 
 # %%
-# !dvc exp run --quiet -S data.limit_per_class=100 -S train.epochs=3 -S 'export.formats=[onnx]'
+# !dvc exp run --quiet -S data.limit_per_class=100 -S train.batch_size=32 -S train.epochs=4 -S 'export.formats=[onnx]'
 # !samebits summary
 
 # %% [markdown]

@@ -36,7 +36,7 @@ os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ[
 # Each experiment runs the stages that read the parameter; the data are prepared once.
 
 # %%
-SMALL = "-S data.limit_per_class=100 -S train.epochs=2 -S export.formats=[onnx]"
+SMALL = "-S data.limit_per_class=100 -S train.batch_size=32 -S train.epochs=2 -S export.formats=[onnx]"
 # !dvc exp run --quiet --name rate-0.02 {SMALL} -S train.optimizer.lr=0.02
 # !dvc exp run --quiet --name rate-0.1 {SMALL} -S train.optimizer.lr=0.1
 # !dvc exp run --quiet --name rate-0.25 {SMALL} -S train.optimizer.lr=0.25

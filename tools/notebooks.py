@@ -8,6 +8,7 @@ python tools/notebooks.py --run    run each in a clone of HEAD, and write docs/n
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def page(name: str, executed: Any) -> tuple[str, dict[str, bytes]]:
             parts.append(cell.source)
             continue
         parts.append(f"```python\n{cell.source}\n```")
-        for output in cell.outputs:
+        for output in _joined(cell.outputs):
             data = output.get("data", {})
             if "image/png" in data:
                 picture = f"{name}_{len(pictures) + 1}.png"
@@ -94,8 +95,18 @@ def page(name: str, executed: Any) -> tuple[str, dict[str, bytes]]:
     return "\n\n".join([title, link, *rest]) + "\n", pictures
 
 
+def _joined(outputs: list[Any]) -> Iterator[dict[str, Any]]:
+    """The outputs of a cell, with what a stream gave piece by piece as one."""
+    for kind, group in itertools.groupby(outputs, key=lambda output: output["output_type"]):
+        if kind == "stream":
+            yield {"text": "".join(output["text"] for output in group)}
+        else:
+            yield from group
+
+
 def _plain(output: str) -> str:
-    lines = [line.rpartition("\r")[2].rstrip() for line in _ESCAPES.sub("", output).splitlines()]
+    """Text as a terminal shows it in the end: a progress bar is overwritten."""
+    lines = [line.rpartition("\r")[2].rstrip() for line in re.split(r"\r*\n", _ESCAPES.sub("", output))]
     return "\n".join(lines).strip("\n")
 
 
