@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update"),
-    "train and compare": ("summary", "ui", "runs", "sweep", "data"),
+    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "data"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
     "share": ("share", "receive", "gc", "doctor"),
@@ -36,6 +36,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "receive": ("samebits receive", "samebits receive --experiment warm-start"),
     "register": ("samebits register --dry-run", "samebits register --metric macro_f1 --latency-ms 5"),
     "restore": ("samebits restore RUN_ID --into ../then", "samebits restore COMMIT --environment ../then/.venv"),
+    "seeds": ("samebits seeds 5", "samebits seeds 8 --name wide --jobs 2"),
     "share": ("samebits share", "samebits share --experiment warm-start"),
     "sign": ("samebits sign --key trainer.pem",),
     "start": (

@@ -16,6 +16,7 @@ from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from samebits.base.redaction import without_secrets
 from samebits.base.terminal import escape_unprintable
 from samebits.cli.answers import generate, predict
+from samebits.cli.comparing import add_commands as add_comparing
 from samebits.cli.help import epilog, grouped
 from samebits.cli.options import positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
@@ -194,6 +195,8 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("--jobs", type=positive, help="trials at a time (default: the file's `jobs`)")
     sweep.add_argument("--dry-run", action="store_true", help="check the file and show what would be tried")
     sweep.add_argument("--take-over", action="store_true", help="go on with trials of other machines, gone for good")
+
+    add_comparing(commands, _command)
 
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,25 @@ from samebits.sweeps.study import SweepStudy, point_of, reason_of, trial_name
 _SHOWN = 10
 _WIDTH, _HEIGHT, _TOP, _LEFT = 1100, 420, 60, 70
 _BEST, _WORST = (33, 82, 160), (225, 225, 225)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How the results of a sweep's trials are summed up.
+
+    Attributes:
+        ranked: whether the trials compete, so that one of them is the best.
+        table: the text for the terminal and for the parent run's page.
+        files: a line on that page that says where more is.
+        write_files: writes files below a folder and returns their paths.
+        numbers: metrics of the parent run, beside those of single trials.
+    """
+
+    ranked: bool
+    table: Callable[[SweepStudy], str]
+    files: str
+    write_files: Callable[[SweepStudy, Path], list[Path]]
+    numbers: Callable[[SweepStudy], dict[str, float]]
 
 
 def short(value: Any) -> str:
@@ -92,6 +112,16 @@ def write_files(study: SweepStudy, folder: Path) -> list[Path]:
     for name, data in files.items():
         write_bytes(folder / name, data)
     return [folder / name for name in files]
+
+
+SEARCH = Report(
+    ranked=True,
+    table=table,
+    files="Files: `sweep/sweep.html` has the parallel coordinates and all trials.",
+    write_files=write_files,
+    numbers=lambda _: {},
+)
+"""Of a search for better parameters."""
 
 
 _SVG_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'

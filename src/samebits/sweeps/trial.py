@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.base.git import git
-from samebits.base.nested import value_at
+from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.params.yaml_file import read_yaml
-from samebits.sweeps.space import Point, overrides
+from samebits.sweeps.space import Point, overrides, put
 from samebits.sweeps.spec import metric_files
 from samebits.tracking.journal.record import Record, read_record, read_records
 from samebits.tracking.journal.replay import finite_numbers
@@ -166,18 +166,28 @@ def remove_left_over(project: Project, name: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def experiment_numbers(project: Project, revision: str, stages: list[str]) -> dict[str, float]:
-    """What the metrics files of an experiment's stages hold, named as in MLflow."""
+def experiment_results(project: Project, revision: str, stages: list[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """What the metrics files of an experiment's stages hold.
+
+    Returns:
+        the numbers, named as in MLflow; and of metrics of the user's own which end is better.
+    """
     found: dict[str, float] = {}
+    better: dict[str, str] = {}
     for path in metric_files(project.workspace, stages):
         text = git(project.home, "show", f"{revision}:./{path.relative_to(project.workspace).as_posix()}", check=False)
         if text:
-            found |= finite_numbers(json.loads(text))
-    return found
+            document = json.loads(text)
+            found |= finite_numbers(document)
+            better |= document.get("better", {})
+    return found, better
 
 
 def require_params(project: Project, name: str, revision: str, wanted: Mapping[str, Any]) -> None:
     """Hold an experiment that is there already against what a trial would run.
+
+    Args:
+        wanted: all of params.yaml as the trial would have it; `runtime`, which changes no result, is not looked at.
 
     Raises:
         UserError: if it has other parameters: it is somebody else's.
@@ -188,9 +198,10 @@ def require_params(project: Project, name: str, revision: str, wanted: Mapping[s
         theirs = read_yaml(scratch)
     finally:
         scratch.unlink()
-    other = [key for key, value in wanted.items() if value_at(theirs, key, None) != value]
+    ours, others = (flatten({k: v for k, v in put(each, {}).items() if k != "runtime"}) for each in (wanted, theirs))
+    other = sorted(key for key in ours.keys() | others.keys() if ours.get(key) != others.get(key))
     if other:
         raise UserError(
-            f"there is a DVC experiment {name} already, with another {', '.join(other)}",
+            f"there is a DVC experiment {name} already, with another {listed(other)}",
             f"remove it (dvc exp remove {name}), or give the sweep another `name`",
         )

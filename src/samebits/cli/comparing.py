@@ -1,0 +1,35 @@
+"""The commands that judge a setting by more than one run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from samebits.cli.options import positive, project_here, say
+
+
+def _seeds(arguments: argparse.Namespace) -> None:
+    from samebits.sweeps.seeds import run_seeds
+
+    run_seeds(
+        project_here(),
+        arguments.count,
+        name=arguments.name,
+        jobs=arguments.jobs,
+        take_over=arguments.take_over,
+        dry_run=arguments.dry_run,
+        say=say,
+    )
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    add: Callable[..., argparse.ArgumentParser],
+) -> None:
+    """Add them to the command line; `add` makes one of a name, a function and a text."""
+    seeds = add(commands, "seeds", _seeds, "run this setting with N seeds, and show mean, spread and each; resumes")
+    seeds.add_argument("count", type=positive, metavar="N", help="seeds 0 to N - 1; more later go on with these")
+    seeds.add_argument("--name", help="of the study, to compare by (default: seeds- and a hash of setting and code)")
+    seeds.add_argument("--jobs", type=positive, default=1, help="seeds at a time (default: 1)")
+    seeds.add_argument("--dry-run", action="store_true", help="show what would run")
+    seeds.add_argument("--take-over", action="store_true", help="go on with seeds of other machines, gone for good")
