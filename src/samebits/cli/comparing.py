@@ -1,4 +1,4 @@
-"""The commands that judge a setting by more than one run."""
+"""The commands that judge a setting by more than one run: seeds, compare."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def _seeds(arguments: argparse.Namespace) -> None:
     )
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    from samebits.sweeps.compare import compare
+
+    print(compare(project_here(), arguments.first, arguments.second, arguments.metric))
+
+
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     add: Callable[..., argparse.ArgumentParser],
@@ -33,3 +39,8 @@ def add_commands(
     seeds.add_argument("--jobs", type=positive, default=1, help="seeds at a time (default: 1)")
     seeds.add_argument("--dry-run", action="store_true", help="show what would run")
     seeds.add_argument("--take-over", action="store_true", help="go on with seeds of other machines, gone for good")
+
+    compare = add(commands, "compare", _compare, "is B better than A? over seeds and test samples, with what is unsure")
+    for name, shown in (("first", "A"), ("second", "B")):
+        compare.add_argument(name, metavar=shown, help="a seeds study, a commit, branch or tag, or an experiment")
+    compare.add_argument("--metric", help="the number of the test split that decides (default: accuracy, r2, …)")

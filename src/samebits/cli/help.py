@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update"),
-    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "data"),
+    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
     "share": ("share", "receive", "gc", "doctor"),
@@ -17,6 +17,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "audit": ("samebits audit --segments 5 --key trainer.pub.pem",),
+    "compare": (
+        "samebits compare base wide          # two seeds studies",
+        "samebits compare main my-branch     # with all seeds that ran of each",
+    ),
     "diff": ("samebits data diff v1.0          # against the workspace", "samebits data diff main my-branch"),
     "doctor": ("samebits doctor", "samebits doctor --json"),
     "fetch": ("samebits fetch mnist",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,14 @@ def short(value: Any) -> str:
         inside = ", ".join(f"{key}={short(each)}" for key, each in value.items() if key != "name")
         return f"{value.get('name', '')}({inside})"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table's lines, its columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def ranked(study: SweepStudy) -> list[FrozenTrial]:
@@ -92,8 +100,7 @@ def table(study: SweepStudy) -> str:
         point = point_of(trial)
         values = [short(point.get(d.key)) for d in sweep.dimensions]
         rows.append([trial_name(sweep.name, trial.number), short(trial.value), *values])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines += aligned(rows)
     if explained := importances(study):
         lines += ["importance: " + ", ".join(f"{key} {share:.2f}" for key, share in explained.items())]
     if (best := study.best()) is not None:

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from samebits.base.files import csv_bytes, write_bytes
 from samebits.metrics.registry import directions
 from samebits.sweeps.intervals import CONFIDENCE, Spread, spread
-from samebits.sweeps.report import Report, short
+from samebits.sweeps.report import Report, aligned, short
 from samebits.sweeps.study import SweepStudy, point_of, reason_of, trial_name
 
 _VALIDATION = "val/loss"
@@ -33,7 +33,7 @@ class SeedResult:
     """One seed of a study.
 
     Attributes:
-        name: of its experiment.
+        name: of its experiment; empty before its trial began.
         state: `complete`, `failed`, `stopped`, or `open` while it has no result.
         numbers: of its metrics files, named as in MLflow; empty unless complete.
         reason: why it failed.
@@ -54,6 +54,8 @@ def seed_results(study: SweepStudy) -> list[SeedResult]:
         if seed is not None and seed < study.sweep.budget:
             state, numbers = _STATES.get(trial.state, "open"), trial.user_attrs.get("numbers", {})
             found.append(SeedResult(seed, trial_name(study.sweep.name, trial.number), state, numbers, reason_of(trial)))
+    begun = {each.seed for each in found}
+    found += [SeedResult(seed, "", "open", {}, "") for seed in range(study.sweep.budget) if seed not in begun]
     return sorted(found, key=lambda each: each.seed)
 
 
@@ -96,11 +98,8 @@ def table(study: SweepStudy) -> str:
     if any(each.std is not None for each in columns.values()):
         rows.append(["std", *(_cell(each.std) for each in columns.values()), ""])
         rows.append([f"{CONFIDENCE:.0%}", *(_interval(each) for each in columns.values()), ""])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [f"{study.sweep.name}: {len(done)} of {study.sweep.budget} seeds are complete"]
-    lines += [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    lines += aligned(rows)
     lines += _missing(results)
     if columns:
         lines += [f"{CONFIDENCE:.0%}: t interval of the mean over the seeds. {NOTE}"]
