@@ -10,7 +10,7 @@ Hillis (2007, "A comparison of denominator degrees of freedom methods for multip
 Medicine 26), who has readers and cases in place of seeds and samples. Bouthillier et al. (2021, "Accounting for
 variance in machine learning benchmarks", MLSys) say why seeds belong into a comparison.
 
-A bootstrap over five seeds is too narrow: it knows no more than five values, and has no t.
+A bootstrap over both is narrower with few seeds, and misses more often: it has no t.
 """
 
 from __future__ import annotations
