@@ -19,7 +19,7 @@ from samebits.sweeps.slots import Slot, make_slots
 from samebits.sweeps.space import put
 from samebits.sweeps.spec import Sweep
 from samebits.sweeps.study import SweepStudy, SweepTrial, sweeps_folder, trial_name
-from samebits.sweeps.trial import Experiment, experiment_results, require_params
+from samebits.sweeps.trial import Experiment, experiment_results, require_same
 from samebits.tracking.journal.experiments import experiment_revision
 from samebits.tracking.journal.run_state import should_create_run
 from samebits.tracking.journal.trial import PARENT_VARIABLE, TRIAL_VARIABLE
@@ -102,7 +102,7 @@ class Runner:
         revision = experiment_revision(self._project.home, trial.name)
         wanted = self._sweep.file.set | trial.point
         if revision is not None:
-            require_params(self._project, trial.name, revision, put(self._sweep.base, wanted))
+            require_same(self._project, trial.name, revision, put(self._sweep.base, wanted), self._sweep.stages)
             self._collect(trial, revision)
             return
         if problem := self._sweep.check_point(trial.point):

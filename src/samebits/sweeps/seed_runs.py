@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError, listed
@@ -21,8 +19,9 @@ from samebits.base.git import git, git_bytes
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.pipeline.dvc_cache import Objects, open_objects
-from samebits.pipeline.dvc_lock import LOCK, overlap, read_lock
+from samebits.pipeline.dvc_lock import LOCK
 from samebits.sweeps.study import sweeps_folder
+from samebits.sweeps.trial import lock_at, read_files
 from samebits.tracking.journal.experiments import dvc_experiments
 from samebits.tracking.journal.replay import finite_numbers
 
@@ -167,25 +166,20 @@ class SeedRuns:
         return replace(self._known[revision], name=name)
 
     def _read_lock(self, name: str, revision: str) -> SeedRun:
-        lock = self._show(revision, LOCK)
         again = f"git checkout {revision[:12]}, dvc repro, and commit {LOCK} and reports"
-        if not lock:
+        everything = lock_at(self._project, revision)
+        if not everything:
             raise UserError(f"{name} has no {LOCK}: nothing ran there", again)
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / LOCK).write_bytes(lock)
-            everything = read_lock(Path(folder))
         stages = {stage.name: stage for stage in everything}
         if missing := [stage for stage in _STAGES if stage not in stages]:
             raise UserError(f"{LOCK} of {name} has no stage {listed(missing)}", again)
-        written = [out for stage in everything for out in stage.outs]
+        judging = [stages[each] for each in _STAGES]
         params: dict[str, Any] = {}
-        files: dict[str, str] = {}
-        for stage in (stages[each] for each in _STAGES):
+        for stage in judging:
             params[f"command of {stage.name}"] = list(stage.commands)
             for file, values in stage.params.items():
                 prefix = "" if file == "params.yaml" else f"{file}: "
                 params |= {f"{prefix}{key}": value for key, value in flatten(values).items()}
-            files |= {path: md5 for path, md5 in stage.deps.items() if not any(overlap(path, out) for out in written)}
         seed = params.pop(_SEED, None)
         if not isinstance(seed, int):
             raise UserError(f"no stage of {name} reads a seed", "compare runs of this pipeline")
@@ -198,7 +192,7 @@ class SeedRuns:
             seed=seed,
             name=name,
             params=params,
-            files=files,
+            files=read_files(judging, everything),
             scores=finite_numbers(document.get("test", {})),
             better=document.get("better", {}),
             report=judged.outs.get(_REPORT, ""),
@@ -242,7 +236,7 @@ def _require_one_setting(name: str, runs: Mapping[int, SeedRun]) -> None:
         if changed := differing(first, run):
             raise UserError(
                 f"{name} is no study of seeds: {first.name} and {run.name} differ in {listed(changed)}",
-                "compare two settings: samebits seeds 5 runs one with five seeds",
+                "samebits seeds 5 runs one setting with five seeds; dvc exp remove NAME drops one of another setting",
             )
 
 

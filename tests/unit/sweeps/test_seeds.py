@@ -13,13 +13,15 @@ from optuna.trial import TrialState
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
+from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.sweeps.parent_run import ParentRun
 from samebits.sweeps.runner import code_fingerprint
 from samebits.sweeps.seeds import plan_seeds, seeds_sweep
 from samebits.sweeps.seeds_report import SEEDS, numbers, seed_results, table, write_files
 from samebits.sweeps.spec import Sweep
 from samebits.sweeps.study import SweepStudy
-from samebits.sweeps.trial import require_params
+from samebits.sweeps.trial import require_same
+from tests.helpers.git_repository import git, start_repository
 from tests.helpers.workspace import set_params
 
 RESULTS = [(0.9964, 0.11), (0.9958, 0.1), (0.9961, 0.12), (0.9964, 0.1), (0.9953, 0.11)]
@@ -142,16 +144,29 @@ def test_what_a_sweep_varies_may_change_in_params_yaml(project: Project) -> None
     assert code_fingerprint(project, sweep) != before
 
 
-def test_an_experiment_with_any_other_parameter_is_not_taken_for_a_seed(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_experiment_with_other_parameters_or_code_is_not_taken_for_a_seed(project: Project) -> None:
     sweep = seeds_sweep(project, 2, "wide")
-    set_params(project.workspace, {"train": {"epochs": 77}, "runtime": {"workers": 1}})
-    theirs = project.params_file.read_text()
-    monkeypatch.setattr("samebits.sweeps.trial.git", lambda *_, **__: theirs)
+    start_repository(project.home)
     (project.state / "sweeps").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"already, with another train\.epochs\n"):
-        require_params(project, "wide-000", "0" * 40, sweep.base)
+    (project.workspace / "train.py").write_text("1\n")
+    md5 = dvc_md5(project.workspace / "train.py")
+    (project.workspace / "dvc.lock").write_text(
+        f"stages: {{train: {{cmd: t, deps: [{{path: train.py, md5: {md5}}}, {{path: data/raw, md5: other}}]}}}}\n"
+    )
+
+    def ask() -> None:
+        git(project.home, "add", "-A")
+        git(project.home, "commit", "-q", "--allow-empty", "-m", "wide-000")
+        require_same(project, "wide-000", "HEAD", sweep.base, sweep.stages)
+
+    set_params(project.workspace, {"runtime": {"workers": 1}})
+    ask()
+    (project.workspace / "train.py").write_text("2\n")
+    with pytest.raises(UserError, match=r"already, with another train\.py\n"):
+        ask()
+    set_params(project.workspace, {"train": {"epochs": 77}})
+    with pytest.raises(UserError, match=r"already, with another train\.epochs, train\.py\n"):
+        ask()
 
 
 class Client:
