@@ -47,11 +47,11 @@ class SeedResult:
 
 
 def seed_results(study: SweepStudy) -> list[SeedResult]:
-    """The seeds that the study is to have, by seed."""
+    """The seeds that the study has or is to have, by seed: also those beyond what was asked for this time."""
     found = []
     for trial in study.trials():
         seed = point_of(trial).get("seed")
-        if seed is not None and seed < study.sweep.budget:
+        if seed is not None:
             state, numbers = _STATES.get(trial.state, "open"), trial.user_attrs.get("numbers", {})
             found.append(SeedResult(seed, trial_name(study.sweep.name, trial.number), state, numbers, reason_of(trial)))
     begun = {each.seed for each in found}
@@ -98,7 +98,7 @@ def table(study: SweepStudy) -> str:
     if any(each.std is not None for each in columns.values()):
         rows.append(["std", *(_cell(each.std) for each in columns.values()), ""])
         rows.append([f"{CONFIDENCE:.0%}", *(_interval(each) for each in columns.values()), ""])
-    lines = [f"{study.sweep.name}: {len(done)} of {study.sweep.budget} seeds are complete"]
+    lines = [f"{study.sweep.name}: {len(done)} of {len(results)} seeds are complete"]
     lines += aligned(rows)
     lines += _missing(results)
     if columns:
