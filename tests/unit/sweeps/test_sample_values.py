@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from samebits.evaluation import classification, regression, segmentation, tags
+from samebits.evaluation.inputs import Origin
+from samebits.metrics.classification import METRICS as CLASSIFICATION_METRICS
+from samebits.metrics.classification import Predictions
+from samebits.metrics.metric import Scores, measure
+from samebits.metrics.regression import METRICS as REGRESSION_METRICS
+from samebits.metrics.regression import RegressionPredictions
+from samebits.metrics.segmentation import METRICS as SEGMENTATION_METRICS
+from samebits.metrics.segmentation import MaskOverlaps
+from samebits.metrics.tags import METRICS as TAGS_METRICS
+from samebits.metrics.tags import Overlaps, TagPredictions
 from samebits.sweeps.sample_values import sample_values
 
 N = 300
@@ -19,36 +31,72 @@ def table(**columns: Any) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
 
 
-def test_they_are_of_the_metric_as_the_stage_computes_it() -> None:
-    from sklearn.metrics import f1_score, mean_absolute_error, r2_score, root_mean_squared_error
+ORIGINS = [Origin(f"s{index}", "") for index in range(N)]
+RANDOM = np.random.default_rng(1)
 
-    random = np.random.default_rng(1)
-    actual, predicted = random.integers(0, 4, N), random.integers(0, 5, N)
-    predicted = np.where(random.random(N) < 0.6, actual, predicted)
-    share = random.uniform(0.01, 1.0, N)
-    classes = table(
-        actual=actual, predicted=predicted, probability_of_actual=share, correct=(actual == predicted).astype(int)
+
+def of_classes() -> tuple[bytes, Scores]:
+    logits = RANDOM.standard_normal((N, 4))
+    found = Predictions(
+        log_probabilities=logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)),
+        labels=RANDOM.integers(0, 3, N),  # one class is said and never true
+        predicted=logits.argmax(axis=1),
+        confidence=np.full(N, 0.5),
     )
-    y = random.standard_normal(N) * 3
-    said = y + random.standard_normal(N)
-    numbers = table(actual=y, predicted=said, residual=said - y)
-    words, hits = random.integers(1, 30, N), random.random(N)
-    tags = table(words=words, accuracy=hits, entities=words, entities_predicted=words[::-1], entities_right=words // 2)
-    for metric, rows, value in (
-        ("accuracy", classes, (actual == predicted).mean()),
-        ("log_loss", classes, -np.log(share).mean()),
-        ("macro_f1", classes, f1_score(actual, predicted, average="macro")),
-        ("r2", numbers, r2_score(y, said)),
-        ("rmse", numbers, root_mean_squared_error(y, said)),
-        ("mae", numbers, mean_absolute_error(y, said)),
-        ("tag_accuracy", tags, (words * hits).sum() / words.sum()),
-        ("entity_f1", tags, 2 * (words // 2).sum() / (2 * words.sum())),
-        ("entity_recall", tags, (words // 2).sum() / words.sum()),
-    ):
-        values = sample_values(metric, rows, float(value))
-        assert values is not None, metric
-        assert len(values) == N
-        assert values.mean() == pytest.approx(float(value), abs=1e-12), metric
+    written = classification._predictions_csv(found, ["a", "7", "07", "NA"], ORIGINS)
+    return written, measure(CLASSIFICATION_METRICS, found)
+
+
+def of_numbers() -> tuple[bytes, Scores]:
+    actual = 1e4 + RANDOM.standard_normal(N) * 3
+    found = RegressionPredictions(actual, actual + RANDOM.standard_normal(N))
+    return regression._predictions_csv(found, ORIGINS), measure(REGRESSION_METRICS, found)
+
+
+def overlaps(kinds: int) -> Overlaps:
+    there, said = RANDOM.integers(0, 9, (2, N, kinds))
+    return Overlaps(RANDOM.integers(0, np.minimum(there, said) + 1), there, said)
+
+
+def of_tags() -> tuple[bytes, Scores]:
+    none = np.zeros((N, 1), dtype=np.int16)
+    found = TagPredictions(overlaps(3), overlaps(2), RANDOM.random(N) * 9, (none, none))
+    return tags._predictions_csv(found, ORIGINS), measure(TAGS_METRICS, found)
+
+
+def of_masks() -> tuple[bytes, Scores]:
+    each = overlaps(3)
+    found = MaskOverlaps(each.right, each.there + 1, each.said + 1, RANDOM.random(N) * 9)
+    return segmentation._predictions_csv(found, ORIGINS), measure(SEGMENTATION_METRICS, found)
+
+
+@pytest.mark.parametrize(
+    ("make", "without"),
+    [
+        (of_classes, set()),
+        (of_numbers, set()),
+        (of_tags, {"entity_macro_f1", "tag_macro_f1"}),
+        (of_masks, {"mean_iou", "mean_dice"}),
+    ],
+)
+def test_they_are_of_the_metrics_that_the_stage_computes(
+    make: Callable[[], tuple[bytes, Scores]], without: set[str]
+) -> None:
+    """From the table that the stage writes; the others that can decide are the ones that it does not have."""
+    written, scores = make()
+    rows = pd.read_csv(io.BytesIO(written), dtype=str, keep_default_na=False)
+    missing = set()
+    for score in scores.scores:
+        if score.metric.better is None:
+            continue
+        assert score.value is not None
+        values = sample_values(score.name, rows, score.value)
+        if values is None:
+            missing.add(score.name)
+        else:
+            assert values.shape == (N,)
+            assert values.mean() == pytest.approx(score.value, abs=1e-12), score.name
+    assert missing == without
 
 
 @pytest.mark.parametrize("metric", ["r2", "rmse"])
