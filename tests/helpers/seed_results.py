@@ -39,6 +39,8 @@ class SeedResults:
         data: str = "d",
         actual: str = "0",
         scores: Mapping[str, float] | None = None,
+        weights: str = "",
+        record: str = "",
         **train: Any,
     ) -> str:
         """A commit with the results of one seed; returns its id.
@@ -48,6 +50,8 @@ class SeedResults:
             data: of the prepared data, standing for their hash.
             actual: the class of every sample.
             scores: more numbers of the test split.
+            weights: hash of the weights that the evaluation read; the training's, if empty.
+            record: hash of the training's own record, as dvc.lock has it; no record, if empty.
         """
         probability = np.where(correct, 0.9, 0.2)
         rows = [
@@ -64,7 +68,7 @@ class SeedResults:
         document = {"test": test | dict(scores or {}), "samples": len(correct)}
         metrics = json.dumps(document).encode()
         prepared = {"path": "data/prepared", "md5": f"{data}.dir"}
-        stages = {
+        stages: dict[str, Any] = {
             "prepare": {"cmd": "p", "deps": [{"path": "prepare.py", "md5": "1"}], "outs": [prepared]},
             "train": {
                 "cmd": "t",
@@ -81,6 +85,10 @@ class SeedResults:
                 ],
             },
         }
+        if weights:
+            stages["evaluate"]["deps"][1]["md5"] = weights
+        if record:
+            stages["train"]["outs"].append({"path": "reports/provenance/train.json", "md5": record})
         (self.folder / "reports/evaluation").mkdir(parents=True, exist_ok=True)
         (self.folder / "reports/evaluation/metrics.json").write_bytes(metrics)
         with (self.folder / "dvc.lock").open("w") as file:

@@ -9,23 +9,27 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError, listed
+from samebits.base.files import write_bytes
 from samebits.base.git import git, git_bytes
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.pipeline.dvc_cache import Objects, open_objects
-from samebits.pipeline.dvc_lock import LOCK
+from samebits.pipeline.dvc_lock import LOCK, LockedStage, never_ran
+from samebits.pipeline.ran import record_path
 from samebits.sweeps.study import sweeps_folder
 from samebits.sweeps.trial import lock_at, read_files
 from samebits.tracking.journal.experiments import dvc_experiments
 from samebits.tracking.journal.replay import finite_numbers
 
-_STAGES = ("prepare", "train", "evaluate")
+_JUDGE = "evaluate"
 _METRICS, _REPORT, _PREPARED = "reports/evaluation/metrics.json", "reports/evaluation/report", "data/prepared"
 _PREDICTIONS = "predictions.csv"
 _SEED = "seed"
@@ -170,10 +174,11 @@ class SeedRuns:
         everything = lock_at(self._project, revision)
         if not everything:
             raise UserError(f"{name} has no {LOCK}: nothing ran there", again)
-        stages = {stage.name: stage for stage in everything}
-        if missing := [stage for stage in _STAGES if stage not in stages]:
-            raise UserError(f"{LOCK} of {name} has no stage {listed(missing)}", again)
-        judging = [stages[each] for each in _STAGES]
+        judged = next((stage for stage in everything if stage.name == _JUDGE), None)
+        if judged is None:
+            raise UserError(f"{LOCK} of {name} has no stage {_JUDGE}: nothing judged its model", again)
+        judging = _upstream(judged, everything)
+        self._require_ran(name, revision, judging, again)
         params: dict[str, Any] = {}
         for stage in judging:
             params[f"command of {stage.name}"] = list(stage.commands)
@@ -183,7 +188,6 @@ class SeedRuns:
         seed = params.pop(_SEED, None)
         if not isinstance(seed, int):
             raise UserError(f"no stage of {name} reads a seed", "compare runs of this pipeline")
-        judged = stages["evaluate"]
         metrics = self._show(revision, _METRICS)
         if hashlib.md5(metrics, usedforsecurity=False).hexdigest() != judged.outs.get(_METRICS):
             raise UserError(f"{_METRICS} of {name} is not what its {LOCK} names", again)
@@ -198,6 +202,22 @@ class SeedRuns:
             report=judged.outs.get(_REPORT, ""),
             prepared=judged.deps.get(_PREPARED, ""),
         )
+
+    def _require_ran(self, name: str, revision: str, stages: Sequence[LockedStage], again: str) -> None:
+        """Refuse a lock that a merge put together: its parameters and its results are of two runs."""
+        with tempfile.TemporaryDirectory() as folder:
+            for path in (record_path(stage.name) for stage in stages):
+                if record := self._show(revision, path):
+                    write_bytes(Path(folder) / path, record)
+            mixed = never_ran(Path(folder), stages)
+        outputs = {path: md5 for stage in stages for path, md5 in stage.outs.items()}
+        for stage in stages:
+            other = [path for path, md5 in stage.deps.items() if outputs.get(path, md5) != md5]
+            if other:
+                mixed.setdefault(stage.name, f"it read another {listed(other)}")
+        if mixed:
+            told = "; ".join(f"{stage}: {why}" for stage, why in mixed.items())
+            raise UserError(f"{LOCK} of {name} is of several runs, as after a merge: {told}", again)
 
     def _show(self, revision: str, path: str) -> bytes:
         return git_bytes(self._project.home, "show", f"{revision}:./{path}", check=False)
@@ -220,6 +240,15 @@ class SeedRuns:
         self._objects.require_intact(digest)
         table = pd.read_csv(self._objects.path(digest), dtype=str, keep_default_na=False)
         return table.sort_values("id", kind="stable", ignore_index=True)
+
+
+def _upstream(stage: LockedStage, everything: Sequence[LockedStage]) -> list[LockedStage]:
+    """The stages that it reads from, directly or not, and itself; `everything` has each after those."""
+    found = [stage]
+    for each in reversed(everything):
+        if each not in found and any(other.reads(each) for other in found):
+            found.insert(0, each)
+    return found
 
 
 def _by_seed(runs: Iterable[SeedRun]) -> dict[int, SeedRun]:

@@ -178,6 +178,25 @@ def test_an_unknown_recipe_is_2(project: Path, capsys: pytest.CaptureFixture[str
     assert "did you mean mnist?" in capsys.readouterr().err
 
 
+def test_seeds_and_comparisons_pass_their_options_on(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("samebits.sweeps.seeds.run_seeds", lambda *given, **named: asked.append((given[1:], named)))
+    monkeypatch.setattr("samebits.sweeps.compare.compare", lambda found, *given: f"{found.workspace}: {given}")
+    assert main(["seeds", "5", "--name", "wide", "--jobs", "2", "--dry-run"]) == 0
+    ((given, named),) = asked  # type: ignore[misc]
+    assert given == (5,)
+    assert named.items() >= {"name": "wide", "jobs": 2, "dry_run": True, "take_over": False}.items()
+    assert main(["compare", "main", "wide", "--metric", "log_loss"]) == 0
+    assert capsys.readouterr().out == f"{project}: ('main', 'wide', 'log_loss')\n"
+
+
+def test_one_seed_is_no_study(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["seeds", "1"]) == 2
+    assert "1 seeds" in capsys.readouterr().err
+
+
 def test_a_summary_before_the_first_run_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary"]) == 2
     assert "dvc repro" in capsys.readouterr().err

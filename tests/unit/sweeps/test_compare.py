@@ -187,6 +187,16 @@ def test_a_study_that_has_not_ended_or_lost_a_seed(results: SeedResults, told: C
     assert "may flatter their setting" in text
 
 
+def test_a_lock_of_several_runs_is_refused(results: SeedResults, told: Callable[..., str]) -> None:
+    results.experiment("base", 0, right(0.8))
+    results.experiment("merged", 0, right(0.9), lr=0.2, weights="7.dir")
+    with pytest.raises(UserError, match=r"merged is of several runs.* evaluate: it read another models/checkpoint"):
+        told("base", "merged")
+    results.experiment("other", 0, right(0.9), lr=0.2, record="5" * 32)
+    with pytest.raises(UserError, match=r"other is of several runs.* train: its record .* is gone"):
+        told("base", "other")
+
+
 def test_predictions_that_are_not_here_and_metrics_of_another_run(
     results: SeedResults, told: Callable[..., str]
 ) -> None:
