@@ -38,7 +38,8 @@ def seeds_sweep(project: Project, count: int, name: str | None = None) -> Sweep:
     """
     if not FEWEST <= count <= MOST:
         raise UserError(
-            f"{count} seeds", f"take {FEWEST} to {MOST:,}: one seed shows no spread; 5 are usual, 10 tell more"
+            f"the number of seeds is {count}",
+            f"take {FEWEST} to {MOST:,}: one shows no spread, 5 are usual",
         )
     if name is not None and not NAME.fullmatch(name):
         raise UserError(f"--name {name}: letters, digits, - and _, at most 61", "give it another name")

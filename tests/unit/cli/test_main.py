@@ -194,7 +194,7 @@ def test_seeds_and_comparisons_pass_their_options_on(
 
 def test_one_seed_is_no_study(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["seeds", "1"]) == 2
-    assert "1 seeds" in capsys.readouterr().err
+    assert "the number of seeds is 1" in capsys.readouterr().err
 
 
 def test_a_summary_before_the_first_run_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

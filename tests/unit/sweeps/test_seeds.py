@@ -75,7 +75,7 @@ def test_another_setting_of_the_same_name_is_refused(project: Project) -> None:
         open_study(project, seeds_sweep(project, 2, "wide")).__enter__()
 
 
-@pytest.mark.parametrize(("count", "name", "told"), [(1, None, "1 seed"), (2000, None, "2000"), (3, "a/b", "a/b")])
+@pytest.mark.parametrize(("count", "name", "told"), [(1, None, "is 1"), (2000, None, "is 2000"), (3, "a/b", "a/b")])
 def test_what_is_no_study_of_seeds_is_refused(count: int, name: str | None, told: str, project: Project) -> None:
     with pytest.raises(UserError, match=told):
         seeds_sweep(project, count, name)
@@ -187,6 +187,22 @@ class Client:
 
     def search_runs(self, *_: Any, **__: Any) -> list[Any]:
         return []
+
+
+def test_a_searchs_parent_run_has_the_best(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client()
+    monkeypatch.setattr(ParentRun, "_connect", lambda _: client)
+    with open_study(project, seeds_sweep(project, 3, "wide")) as study:
+        parent = ParentRun(project, study, "experiment", print)
+        parent.run_id = "r"
+        for count in (1, 2):
+            finish(study, count)
+            parent.update()
+    history = {(name, step): value for name, value, step in client.metrics}
+    assert len(history) == len(client.metrics) == 6, "each once"
+    assert [history["best/val/loss", step] for step in range(3)] == [0.11, 0.1, 0.1]
+    assert [history["trial/val/loss", step] for step in range(3)] == [0.11, 0.1, 0.12]
+    assert client.tags["sweep.best"] == "wide-001"
 
 
 def test_the_parent_run_has_the_means_and_no_best(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
