@@ -18,6 +18,7 @@ _TOLERANCE = 0.01
 """Relative: predictions.csv has six decimals of a probability, so the log of a small one is inexact."""
 
 _SMALLEST = 5e-7
+_SHARE = "probability of "
 
 
 def sample_values(metric: str, table: Any, number: float) -> Floats | None:
@@ -27,7 +28,7 @@ def sample_values(metric: str, table: Any, number: float) -> Floats | None:
         table: `predictions.csv` as a pandas table of texts.
         number: the metric as `metrics.json` has it. Values whose mean is another are of another metric.
     """
-    if metric not in _RULES or "component" in table:  # a line per component: its samples' lines are not independent
+    if metric not in _RULES:
         return None
     try:
         with np.errstate(all="ignore"):
@@ -45,25 +46,59 @@ def _column(table: Any, name: str) -> Floats:
     return values
 
 
+def _by_component(table: Any, name: str) -> Floats:
+    """A column [N, K] of a table with a line per component of a sample; [N, 1] of one with a line per sample."""
+    return _column(table, name).reshape(-1, table["component"].nunique() if "component" in table else 1)
+
+
 def _ratio(top: Floats, bottom: Floats) -> Floats:
-    """Of sum(top) / sum(bottom)."""
-    ratio = top.sum() / bottom.sum()
-    values: Floats = ratio + (top - ratio * bottom) / bottom.mean()
+    """Of sum(top) / sum(bottom), over the first axis."""
+    ratio = top.sum(axis=0) / bottom.sum(axis=0)
+    values: Floats = ratio + (top - ratio * bottom) / bottom.mean(axis=0)
     return values
+
+
+def _labels(table: Any, name: str) -> tuple[list[str], Floats]:
+    """Of several labels per sample: their names, and 1 where they are in a column, [N, K]."""
+    names = [each.removeprefix(_SHARE) for each in table.columns if each.startswith(_SHARE)]
+    if not names:
+        raise KeyError(_SHARE)
+    joined = ", " + table[name] + ", "
+    return names, np.stack([joined.str.contains(f", {each}, ", regex=False) for each in names], axis=1).astype(float)
+
+
+def _micro_f1(table: Any, _: float) -> Floats:
+    actual, predicted = _labels(table, "actual")[1], _labels(table, "predicted")[1]
+    return _ratio(2.0 * (actual * predicted).sum(axis=1), (actual + predicted).sum(axis=1))
 
 
 def _accuracy(table: Any, _: float) -> Floats:
     return _column(table, "correct" if "correct" in table else "accuracy")
 
 
-def _log_loss(table: Any, _: float) -> Floats:
-    values: Floats = -np.log(np.maximum(_column(table, "probability_of_actual"), _SMALLEST))
+def _exact_match(table: Any, _: float) -> Floats:
+    values: Floats = (table["actual"] == table["predicted"]).to_numpy(dtype="float64")
     return values
+
+
+def _log_loss(table: Any, _: float) -> Floats:
+    if "probability_of_actual" in table:
+        values: Floats = -np.log(np.maximum(_column(table, "probability_of_actual"), _SMALLEST))
+        return values
+    names, actual = _labels(table, "actual")
+    shares = np.stack([_column(table, f"{_SHARE}{name}") for name in names], axis=1)
+    of_truth = np.where(actual > 0, shares, 1.0 - shares)
+    means: Floats = -np.log(np.maximum(of_truth, _SMALLEST)).mean(axis=1)
+    return means
 
 
 def _macro_f1(table: Any, _: float) -> Floats:
     """Mean of 2 hits / (actual + predicted) over the classes that occur or are predicted, each as of `_ratio`."""
-    table["probability_of_actual"]  # one class per sample; of several labels, the table has their names joined
+    if "probability_of_actual" not in table:  # several labels per sample
+        there, said = _labels(table, "actual")[1], _labels(table, "predicted")[1]
+        used = (there + said).any(axis=0)
+        of_labels: Floats = _ratio(2.0 * (there * said)[:, used], (there + said)[:, used]).mean(axis=1)
+        return of_labels
     count = len(table)
     names = np.concatenate([table["actual"].to_numpy(), table["predicted"].to_numpy()])
     classes, codes = np.unique(names.astype(str), return_inverse=True)
@@ -78,9 +113,10 @@ def _macro_f1(table: Any, _: float) -> Floats:
 
 
 def _r2(table: Any, _: float) -> Floats:
-    actual = _column(table, "actual")
-    total = (actual - actual.mean()) ** 2
-    return _ratio(total - _column(table, "residual") ** 2, total)
+    actual = _by_component(table, "actual")
+    total = (actual - actual.mean(axis=0)) ** 2
+    values: Floats = _ratio(total - _by_component(table, "residual") ** 2, total).mean(axis=1)
+    return values
 
 
 def _rmse(table: Any, _: float) -> Floats:
@@ -125,6 +161,8 @@ _RULES: dict[str, Callable[[Any, float], Floats]] = {
     "accuracy": _accuracy,
     "log_loss": _log_loss,
     "macro_f1": _macro_f1,
+    "micro_f1": _micro_f1,
+    "exact_match": _exact_match,
     "r2": _r2,
     "rmse": _rmse,
     "mae": _mae,

@@ -10,17 +10,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from samebits.evaluation import classification, regression, segmentation, tags
+from samebits.evaluation import classification, multilabel, regression, segmentation, tags, vector
 from samebits.evaluation.inputs import Origin
 from samebits.metrics.classification import METRICS as CLASSIFICATION_METRICS
 from samebits.metrics.classification import Predictions
 from samebits.metrics.metric import Scores, measure
+from samebits.metrics.multilabel import METRICS as MULTILABEL_METRICS
+from samebits.metrics.multilabel import LabelPredictions
 from samebits.metrics.regression import METRICS as REGRESSION_METRICS
 from samebits.metrics.regression import RegressionPredictions
 from samebits.metrics.segmentation import METRICS as SEGMENTATION_METRICS
 from samebits.metrics.segmentation import MaskOverlaps
 from samebits.metrics.tags import METRICS as TAGS_METRICS
 from samebits.metrics.tags import Overlaps, TagPredictions
+from samebits.metrics.vector import METRICS as VECTOR_METRICS
+from samebits.metrics.vector import VectorPredictions
 from samebits.sweeps.sample_values import sample_values
 
 N = 300
@@ -70,12 +74,29 @@ def of_masks() -> tuple[bytes, Scores]:
     return segmentation._predictions_csv(found, ORIGINS), measure(SEGMENTATION_METRICS, found)
 
 
+def of_vectors() -> tuple[bytes, Scores]:
+    actual = RANDOM.standard_normal((N, 3))
+    found = VectorPredictions(actual, actual + RANDOM.standard_normal((N, 3)) / 2, np.ones(3))
+    return vector._predictions_csv(found, ORIGINS, ["x", "y", "z"]), measure(VECTOR_METRICS, found)
+
+
+def of_labels() -> tuple[bytes, Scores]:
+    names = ["a", "b", "aa", "never"]
+    actual = RANDOM.random((N, 4)) < [0.5, 0.2, 0.3, 0.0]
+    shares = np.where(actual, 0.9, 0.3) * RANDOM.random((N, 4)) + [0.0, 0.1, 0.0, 0.0]
+    shares[:, 3] *= 0.1
+    found = LabelPredictions(actual, shares)
+    return multilabel._predictions_csv(found, names, ORIGINS), measure(MULTILABEL_METRICS, found)
+
+
 @pytest.mark.parametrize(
     ("make", "without"),
     [
         (of_classes, set()),
         (of_numbers, set()),
         (of_tags, {"entity_macro_f1", "tag_macro_f1"}),
+        (of_vectors, {"rmse_in_std", "mae_in_std"}),
+        (of_labels, {"mean_average_precision"}),
         (of_masks, {"mean_iou", "mean_dice"}),
     ],
 )
@@ -114,8 +135,6 @@ def test_their_variance_is_that_of_the_bootstrap(metric: str) -> None:
 
 
 def test_a_table_that_gives_another_number_is_not_taken_for_the_metric() -> None:
-    rows = table(correct=[1, 1, 0, 1], component=["a", "b", "a", "b"])
-    assert sample_values("accuracy", rows, 0.75) is None, "lines of one sample are not independent"
     rows = table(correct=[1, 1, 0, 1])
     assert sample_values("accuracy", rows, 0.5) is None
     assert sample_values("macro_f1", rows, 0.75) is None
