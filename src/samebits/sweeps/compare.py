@@ -79,7 +79,8 @@ class Judgement:
                 f"{self.metric}: no difference can be told: only {differ} of {of:,} test samples come out differently."
             )
         if self.told:
-            winner = "B" if gain > 0 else "A"
+            # One seed each says so much of two models, not of two settings.
+            winner = ("" if len(self.first) > 1 else "this model of ") + ("B" if gain > 0 else "A")
             size = f"{_three(abs(gain))} ({_three(abs(gain) - half)} to {_three(abs(gain) + half)})"
             return f"{self.metric}: {winner} is better by {size}."
         return (

@@ -85,6 +85,7 @@ def test_branches_take_the_seeds_that_ran_of_them(results: SeedResults, told: Ca
         assert f"A  {name}: seed 0, 1, 2, 7" in text
         assert "paired by seed: 1\n" in text
         assert "one seed each compares these two models" in text
+        assert "accuracy: this model of B is better by 0." in text
 
 
 def test_what_is_in_the_cache_alone_is_not_needed_in_the_workspace(
