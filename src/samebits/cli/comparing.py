@@ -5,27 +5,30 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from samebits.base.result import Result, Said
 from samebits.cli.options import positive, project_here, say
 
 
-def _seeds(arguments: argparse.Namespace) -> None:
+def _seeds(arguments: argparse.Namespace) -> Result:
     from samebits.sweeps.seeds import run_seeds
 
-    run_seeds(
+    said = Said()
+    said.found = run_seeds(
         project_here(),
         arguments.count,
         name=arguments.name,
         jobs=arguments.jobs,
         take_over=arguments.take_over,
         dry_run=arguments.dry_run,
-        say=say,
+        say=said.noting(say),
     )
+    return said
 
 
-def _compare(arguments: argparse.Namespace) -> None:
+def _compare(arguments: argparse.Namespace) -> Result:
     from samebits.sweeps.compare import compare
 
-    print(compare(project_here(), arguments.first, arguments.second, arguments.metric))
+    return compare(project_here(), arguments.first, arguments.second, arguments.metric)
 
 
 def add_commands(

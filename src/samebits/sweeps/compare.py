@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from samebits.base.errors import UserError, listed
 from samebits.base.paths import Project
+from samebits.base.result import Result
 from samebits.metrics.registry import directions
 from samebits.sweeps.intervals import CONFIDENCE, Components, Floats, components
 from samebits.sweeps.report import short
@@ -104,8 +106,52 @@ def _three(value: float) -> str:
     return f"{value:.3g}"
 
 
-def compare(project: Project, first: str, second: str, metric: str | None = None) -> str:
-    """Compare two settings, or two runs; text for a person.
+@dataclass(frozen=True)
+class Comparison(Result):
+    """Two settings.
+
+    Attributes:
+        sides: A and B.
+        seeds: that both have.
+        changed: parameters and files in which they differ.
+        judged: each metric, the one that decides first.
+    """
+
+    sides: tuple[Side, Side]
+    seeds: Sequence[int]
+    changed: Sequence[str]
+    judged: Sequence[Judgement]
+
+    def lines(self) -> list[str]:
+        table = _table(self.judged, len(self.seeds))
+        return [*_about(self.sides, self.seeds, self.changed), "", *table, "", *_conclusions(self.judged, self.sides)]
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "a": self.sides[0].name,
+            "b": self.sides[1].name,
+            "seeds": self.seeds,
+            "changed": self.changed,
+            "metrics": {each.metric: _for_programs(each) for each in self.judged},
+            "conclusion": self.judged[0].conclusion(),
+        }
+
+
+def _for_programs(each: Judgement) -> dict[str, Any]:
+    half, difference = each.half_width, each.difference
+    return {
+        "better": each.better,
+        "a": each.first.tolist(),
+        "b": each.second.tolist(),
+        "difference": difference,
+        "low": None if half is None else difference - half,
+        "high": None if half is None else difference + half,
+        "told": each.told,
+    }
+
+
+def compare(project: Project, first: str, second: str, metric: str | None = None) -> Comparison:
+    """Compare two settings, or two runs.
 
     Args:
         first, second: names as of `SeedRuns.side`.
@@ -126,9 +172,7 @@ def compare(project: Project, first: str, second: str, metric: str | None = None
     pairs = [(sides[0].runs[seed], sides[1].runs[seed]) for seed in seeds]
     names = _metrics(pairs, metric)
     judged = _judge(runs, pairs, names)
-    return "\n".join(
-        [*_about(sides, seeds, changed), "", *_table(judged, len(seeds)), "", *_conclusions(judged, sides)]
-    )
+    return Comparison(sides, seeds, changed, judged)
 
 
 def _common_seeds(first: Side, second: Side) -> list[int]:

@@ -31,6 +31,7 @@ class Report:
         files: a line on that page that says where more is.
         write_files: writes files below a folder and returns their paths.
         numbers: metrics of the parent run, beside those of single trials.
+        for_programs: what docs/commands.md names.
     """
 
     ranked: bool
@@ -38,6 +39,7 @@ class Report:
     files: str
     write_files: Callable[[SweepStudy, Path], list[Path]]
     numbers: Callable[[SweepStudy], dict[str, float]]
+    for_programs: Callable[[SweepStudy], dict[str, Any]]
 
 
 def short(value: Any) -> str:
@@ -109,6 +111,26 @@ def table(study: SweepStudy) -> str:
     return "\n".join(lines)
 
 
+def for_programs(study: SweepStudy) -> dict[str, Any]:
+    """All trials, the best first, each with its state (`complete`, `pruned`, `fail`, `running`) and parameters."""
+    sweep, best = study.sweep, study.best()
+    trials = [
+        {
+            "name": str(trial.user_attrs.get("same_as", trial_name(sweep.name, trial.number))),
+            "state": trial.state.name.lower(),
+            "value": trial.value if trial.state == TrialState.COMPLETE else None,
+            "params": point_of(trial),
+            "reason": reason_of(trial) or None,
+        }
+        for trial in ranked(study)
+    ]
+    return {
+        "trials": trials,
+        "best": None if best is None else trials[0]["name"],
+        "importance": importances(study),
+    }
+
+
 def write_files(study: SweepStudy, folder: Path) -> list[Path]:
     """`trials.csv`, `sweep.html` and `parallel.svg` below a folder; returns their paths."""
     files = {
@@ -127,6 +149,7 @@ SEARCH = Report(
     files="Files: `sweep/sweep.html` has the parallel coordinates and all trials.",
     write_files=write_files,
     numbers=lambda _: {},
+    for_programs=for_programs,
 )
 """Of a search for better parameters."""
 

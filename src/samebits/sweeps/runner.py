@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
@@ -214,8 +215,8 @@ def run_sweep(
     take_over: bool = False,
     say: Callable[[str], None],
     report: Report = SEARCH,
-) -> None:
-    """Run or go on with a sweep, then print what came of it.
+) -> dict[str, Any]:
+    """Run or go on with a sweep, then print what came of it. Returns it for programs (`report.for_programs`).
 
     Args:
         report: how the trials' results are summed up.
@@ -252,5 +253,6 @@ def run_sweep(
             for trial in study.elsewhere():
                 name, owner = trial_name(sweep.name, trial.number), trial.user_attrs.get("owner", "an unknown place")
                 say(f"{name} runs at {owner}; if that is gone for good: --take-over")
+            return report.for_programs(study)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
@@ -76,8 +77,10 @@ def run_seeds(
     take_over: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None],
-) -> None:
+) -> dict[str, Any]:
     """Run the seeds that are not there yet, then print each with the mean, its spread and interval.
+
+    Returns the study's name, and after a run what came of it, for programs (`seeds_report.for_programs`).
 
     Raises:
         UserError, KeyboardInterrupt: see `run_sweep` and `seeds_sweep`.
@@ -85,5 +88,6 @@ def run_seeds(
     sweep = seeds_sweep(project, count, name)
     if dry_run:
         say(plan_seeds(project, sweep, jobs))
-        return
-    run_sweep(project, sweep, jobs=jobs, take_over=take_over, say=say, report=SEEDS)
+        return {"name": sweep.name}
+    found = run_sweep(project, sweep, jobs=jobs, take_over=take_over, say=say, report=SEEDS)
+    return {"name": sweep.name, **found}

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from optuna.trial import TrialState
@@ -107,6 +108,22 @@ def table(study: SweepStudy) -> str:
     return "\n".join(lines)
 
 
+def for_programs(study: SweepStudy) -> dict[str, Any]:
+    """Every seed with its state and metrics, and each metric's mean, standard deviation and interval."""
+    return {
+        "seeds": [asdict(each) for each in seed_results(study)],
+        "metrics": {
+            name: {
+                "mean": each.mean,
+                "std": each.std,
+                "low": each.interval.low if each.interval else None,
+                "high": each.interval.high if each.interval else None,
+            }
+            for name, each in spreads(study).items()
+        },
+    }
+
+
 def _missing(results: Sequence[SeedResult]) -> list[str]:
     failed = [each for each in results if each.state in ("failed", "stopped")]
     lines = [f"seed {each.seed} {each.state}: {each.reason.splitlines()[0] if each.reason else ''}" for each in failed]
@@ -187,5 +204,6 @@ SEEDS = Report(
     files="Files: `sweep/seeds.html` has a dot per seed, `sweep/seeds.csv` every digit.",
     write_files=write_files,
     numbers=numbers,
+    for_programs=for_programs,
 )
 """Of one setting over seeds: none of them is the best."""

@@ -30,7 +30,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SeedResults:
 @pytest.fixture
 def told(results: SeedResults) -> Callable[..., str]:
     """What `samebits compare` prints."""
-    return lambda *names: compare(Project(results.folder, results.folder), *names)
+    return lambda *names: compare(Project(results.folder, results.folder), *names).text()
 
 
 def right(share: float, seed: int = 0) -> Right:
