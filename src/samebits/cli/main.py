@@ -203,12 +203,12 @@ def _command(
     )
     added.set_defaults(run=run, json=False)
     if get_type_hints(run).get("return") is Result:
-        added.add_argument("--json", action="store_true", help="one JSON document on stdout (docs/commands.md)")
+        added.add_argument("--json", action="store_true", help="one JSON document on stdout (docs/scripting.md)")
     return added
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code (docs/commands.md).
+    """Run a command; returns its exit code (docs/scripting.md).
 
     With --json, stdout holds one document, of the result or of the error, and all that is said meanwhile goes to
     stderr.

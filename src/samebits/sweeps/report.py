@@ -31,7 +31,7 @@ class Report:
         files: a line on that page that says where more is.
         write_files: writes files below a folder and returns their paths.
         numbers: metrics of the parent run, beside those of single trials.
-        for_programs: what docs/commands.md names.
+        for_programs: what docs/scripting.md names.
     """
 
     ranked: bool

@@ -1,4 +1,4 @@
-"""`--json`: each command that prints a result gives one document on stdout, with the keys of docs/commands.md."""
+"""`--json`: each command that prints a result gives one document on stdout, with the keys of docs/scripting.md."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from samebits.tracking.ui.housekeeping import JournalState, RunsStatus
 from samebits.tracking.upload.sync import SyncReport
 from tests.helpers.workspace import ROOT
 
-PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "scripting.md").read_text(encoding="utf-8")
 
 
 def table(title: str, columns: int) -> list[list[str]]:

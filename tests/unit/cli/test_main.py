@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import json
 import os
 import re
 import shlex
@@ -189,14 +190,16 @@ def test_seeds_and_comparisons_pass_their_options_on(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr("samebits.sweeps.seeds.run_seeds", lambda *given, **named: asked.append((given[1:], named)))
-    monkeypatch.setattr("samebits.sweeps.compare.compare", lambda found, *given: f"{found.workspace}: {given}")
+    monkeypatch.setattr(
+        "samebits.sweeps.seeds.run_seeds", lambda *given, **named: asked.append((given[1:], named)) or {}
+    )
+    monkeypatch.setattr("samebits.sweeps.compare.compare", lambda found, *given: Lines([str(found.workspace), *given]))
     assert main(["seeds", "5", "--name", "wide", "--jobs", "2", "--dry-run"]) == 0
     ((given, named),) = asked  # type: ignore[misc]
     assert given == (5,)
     assert named.items() >= {"name": "wide", "jobs": 2, "dry_run": True, "take_over": False}.items()
-    assert main(["compare", "main", "wide", "--metric", "log_loss"]) == 0
-    assert capsys.readouterr().out == f"{project}: ('main', 'wide', 'log_loss')\n"
+    assert main(["compare", "main", "wide", "--metric", "log_loss", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lines"] == [str(project), "main", "wide", "log_loss"]
 
 
 def test_one_seed_is_no_study(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
