@@ -122,7 +122,7 @@ def load(path: str | Path = "models/checkpoint") -> TrainedModel:
         path: the folder of a checkpoint, or an exported .onnx file, which needs no torch.
 
     Raises:
-        UserError: if it is missing or damaged, or a language model: `samebits generate` is for those.
+        UserError: if it is missing or damaged, or gives more than one answer for a sample: a language model, a tagger.
     """
     from samebits.base.errors import UserError
 
@@ -140,4 +140,8 @@ def load(path: str | Path = "models/checkpoint") -> TrainedModel:
         model = TrainedModel(path / "config.json", eager, metadata)
     if metadata["target"].generates:
         raise UserError(f"{path} is a language model, which continues texts", 'samebits generate "The beginning"')
+    if metadata["target"].per_position:
+        raise UserError(
+            f"{path} gives a tag for each word", "samebits predict --text TEXT; its card shows it in Python"
+        )
     return model

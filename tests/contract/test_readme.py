@@ -18,7 +18,8 @@ from tests.helpers.absent import is_left_out
 from tests.helpers.workspace import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+AGENTS = [ROOT / "AGENTS.md", ROOT / "src" / "samebits" / "template" / "files" / "AGENTS.md"]
+PAGES = sorted([ROOT / "README.md", *AGENTS, *(ROOT / "docs").rglob("*.md")])
 
 
 def _name(page: Path) -> str:
@@ -40,6 +41,20 @@ def test_samebits_commands_parse(page: Path) -> None:
         if words[0] == "use":
             recipe = ROOT / "recipes" / f"{words[1]}.yaml"
             assert recipe.is_file() or is_left_out(recipe), command
+
+
+@pytest.mark.parametrize("page", AGENTS, ids=lambda page: page.parent.name)
+def test_what_an_assistant_is_told_is_short_and_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 100
+    for block in re.findall(r"```\n(.*?)```", text, re.DOTALL):
+        for line in block.splitlines():
+            command = shlex.split(line, comments=True)
+            if command[:1] == ["samebits"]:
+                parser().parse_args(command[1:])
+    targets = set(re.findall(r"^([a-z-]+):", (page.parent / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)", text))
+    assert named <= targets
 
 
 def test_the_python_examples_run(trained: Path) -> None:

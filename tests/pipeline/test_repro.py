@@ -19,7 +19,7 @@ from tests.helpers.repository import Repository
 from tests.helpers.senders import settle
 from tests.helpers.workspace import set_params
 
-pytestmark = [pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 NewRepository = Callable[[Path], Repository]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.provenance.restore.find import find
 from samebits.provenance.restore.restore import restore
 from samebits.provenance.restore.trace import trace_file
-from samebits.provenance.verify.pipeline import verify
+from samebits.provenance.verify import pipeline
 from tests.helpers.repository import Repository
 from tests.helpers.shared import shared
 from tests.helpers.workspace import ROOT
@@ -56,6 +57,13 @@ from pathlib import Path
 weights = Path("models/checkpoint/model.safetensors").read_bytes()
 Path("metrics.json").write_text(json.dumps({"accuracy": len(weights), "digest": hashlib.sha256(weights).hexdigest()}))
 """
+
+
+def verify(project: Project, stages: list[str], *, say: Callable[[str], None]) -> bool:
+    """As the command does it: what came out is said last. Whether all of it has the same bits."""
+    found = pipeline.verify(project, stages, say=say)
+    say(found.text())
+    return found.same
 
 
 @pytest.fixture(scope="session")
@@ -261,7 +269,7 @@ def test_a_commit_that_a_rebase_dropped(project: Project, repository: Repository
     old = repository.git("rev-parse", "HEAD").strip()
     repository.git("commit", "-q", "--amend", "-m", "rebased")
     assert restore(project, old, tmp_path / "there", say=print)
-    text = trace_file(project, project.workspace / "models/checkpoint/model.safetensors")
+    text = trace_file(project, project.workspace / "models/checkpoint/model.safetensors").text()
     assert old[:12] in text
     repository.git("worktree", "remove", "--force", str(tmp_path / "there"))
     repository.git("reflog", "expire", "--expire=now", "--all")
@@ -349,7 +357,7 @@ def test_trace_in_and_outside_of_the_project(project: Project, repository: Repos
     shutil.copy(inside, tmp_path / "copied.safetensors")
     head = repository.git("rev-parse", "HEAD").strip()
     for file in (inside, tmp_path / "copied.safetensors"):
-        text = trace_file(project, file)
+        text = trace_file(project, file).text()
         assert f"{head[:12]} " in text
         assert "(main) results" in text
         assert f"samebits restore {head[:12]}" in text
@@ -370,4 +378,4 @@ def test_trace_of_what_nobody_knows(project: Project, tmp_path: Path) -> None:
         assert error.value.fix
     (tmp_path / "config.json").write_text(json.dumps({"data_digest": "abc", "epoch": 3}))
     (tmp_path / "other.safetensors").rename(tmp_path / "model.safetensors")
-    assert "config.json.data_digest: abc" in trace_file(project, tmp_path / "model.safetensors")
+    assert "config.json.data_digest: abc" in trace_file(project, tmp_path / "model.safetensors").text()

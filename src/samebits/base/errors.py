@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 EXIT_DIFFERENT = 1
-"""Exit code of `samebits verify` and its like where bits differ."""
+"""Exit code of `samebits verify` and its like where bits differ, and of `samebits doctor` where something is wrong."""
 
 EXIT_USER_ERROR = 2
 """Exit code for bad input: a wrong key, a missing file, a corrupt image."""
 
+EXIT_BUG = 70
+"""Exit code of `samebits` after a traceback: a fault of its own, never to be taken for other bits (`EX_SOFTWARE`)."""
+
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM with the state saved (128 + SIGINT, as shells report it)."""
+
+EXIT_UNREAD = 141
+"""Exit code where nobody reads the output any more (128 + SIGPIPE, as shells report it)."""
 
 
 class UserError(Exception):

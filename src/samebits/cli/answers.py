@@ -6,15 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
+from samebits.base.result import Result, Said
 from samebits.cli.options import project_here
 
 
-def predict(arguments: argparse.Namespace) -> None:
+def predict(arguments: argparse.Namespace) -> Result:
     """Answers of an exported model, for inputs of its kind."""
     from samebits.inference.request import Request
     from samebits.inference.request import predict as answer
 
-    answer(
+    return answer(
         Request(
             model=_model(arguments),
             files=tuple(Path(path) for path in arguments.files),
@@ -40,15 +41,18 @@ def _model(arguments: argparse.Namespace) -> Path:
     return model
 
 
-def generate(arguments: argparse.Namespace) -> None:
-    """A text continued."""
+def generate(arguments: argparse.Namespace) -> Result:
+    """A text continued, each piece shown when it comes."""
     from samebits.inference.generate import open_writer, require_sampling
     from samebits.inference.sampling import Sampling
 
     sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
     require_sampling(sampling, arguments.tokens)
     writer = open_writer(_model(arguments))
-    print(arguments.prompt, end="", flush=True)
+    text = arguments.prompt
+    print(text, end="", flush=True)
     for piece in writer.pieces(arguments.prompt, arguments.tokens, sampling):
         print(piece, end="", flush=True)
+        text += piece
     print()
+    return Said(found={"prompt": arguments.prompt, "text": text})

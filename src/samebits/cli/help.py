@@ -7,16 +7,24 @@ import textwrap
 from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update"),
-    "train and compare": ("summary", "ui", "runs", "sweep", "data"),
+    "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update", "completion"),
+    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
-    "share": ("share", "receive", "gc", "doctor"),
+    "share": ("share", "receive", "review", "gc", "doctor"),
 }
 """Each command in one of them."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "audit": ("samebits audit --segments 5 --key trainer.pub.pem",),
+    "compare": (
+        "samebits compare base wide          # two seeds studies",
+        "samebits compare main my-branch     # with all seeds that ran of each",
+    ),
+    "completion": (
+        "samebits completion bash > ~/.local/share/bash-completion/completions/samebits",
+        "samebits completion fish > ~/.config/fish/completions/samebits.fish",
+    ),
     "diff": ("samebits data diff v1.0          # against the workspace", "samebits data diff main my-branch"),
     "doctor": ("samebits doctor", "samebits doctor --json"),
     "fetch": ("samebits fetch mnist",),
@@ -35,8 +43,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "receive": ("samebits receive", "samebits receive --experiment warm-start"),
     "register": ("samebits register --dry-run", "samebits register --metric macro_f1 --latency-ms 5"),
+    "review": ("samebits review main", "samebits review v1.0 --curves curves.png > review.md"),
     "restore": ("samebits restore RUN_ID --into ../then", "samebits restore COMMIT --environment ../then/.venv"),
+    "seeds": ("samebits seeds 5", "samebits seeds 8 --name wide --jobs 2"),
     "share": ("samebits share", "samebits share --experiment warm-start"),
+    "smoke": ("samebits smoke",),
+    "estimate": ("samebits estimate",),
+    "status": ("samebits runs status --json",),
+    "summary": ("samebits summary", "samebits summary --json"),
     "sign": ("samebits sign --key trainer.pem",),
     "start": (
         "samebits start data/raw/pets",

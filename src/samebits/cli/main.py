@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_type_hints
 
 from samebits import __version__
 from samebits.base.boundary import as_user_error
-from samebits.base.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from samebits.base.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_UNREAD, EXIT_USER_ERROR, UserError
 from samebits.base.redaction import without_secrets
-from samebits.base.terminal import escape_unprintable
+from samebits.base.result import Result, Said, json_text
+from samebits.base.terminal import escape_unprintable, stdout_as_stderr
 from samebits.cli.answers import generate, predict
+from samebits.cli.comparing import add_commands as add_comparing
 from samebits.cli.help import epilog, grouped
-from samebits.cli.options import positive, project_here, say
+from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
+from samebits.cli.selection import add_commands as add_selecting
 from samebits.cli.sharing import add_commands as add_sharing
 from samebits.cli.starting import add_commands as add_starting
 
 _WRITTEN = ("models", "reports", "data", ".samebits", ".dvc", "mlruns")
 """Folders of the project that commands write into; each may be a disk of its own."""
 
-_EXIT_UNREAD = 141
-"""Nobody reads the output any more (128 + SIGPIPE, as shells report it)."""
+Run = Callable[[argparse.Namespace], Result | None]
 
 
 def _use(arguments: argparse.Namespace) -> None:
@@ -53,67 +56,27 @@ def _ui(arguments: argparse.Namespace) -> None:
         raise UserError(f"the MLflow server ended with exit code {code}", f"see {project.state / 'ui.log'}")
 
 
-def _sweep(arguments: argparse.Namespace) -> None:
-    from samebits.sweeps.spec import read_sweep
-
-    project = project_here()
-    sweep = read_sweep(project, Path(arguments.file))
-    if arguments.dry_run:
-        from samebits.sweeps.plan import plan
-
-        print(plan(sweep, arguments.jobs))
-        return
-    from samebits.sweeps.runner import run_sweep
-
-    run_sweep(project, sweep, jobs=arguments.jobs, take_over=arguments.take_over, say=say)
-
-
-def _sync(_: argparse.Namespace) -> None:
+def _sync(_: argparse.Namespace) -> Result:
     from samebits.tracking.upload.sync import sync
 
-    report = sync(project_here())
-    for name in report.sent:
-        print(f"sent: {name}")
-    for name in report.replayed:
-        print(f"recorded: experiment {name}, whose results came from DVC's run cache")
-    for name, events in report.waiting.items():
-        print(f"waiting: {name}, {events} events")
-    if report.problem:
-        raise UserError(report.problem, "samebits doctor looks at the store; then run this again: nothing is lost")
-    print(f"{len(report.sent) + len(report.replayed)} runs brought up to date, nothing waits")
+    return sync(project_here())
 
 
-def _register(arguments: argparse.Namespace) -> None:
-    from samebits.model_registry.gate import Limits
-    from samebits.model_registry.register import mlflow_errors, register, rollback
+def _status(_: argparse.Namespace) -> Result:
+    from samebits.tracking.ui.housekeeping import runs_status
 
-    project = project_here()
-    if arguments.rollback:
-        with mlflow_errors(project):
-            rollback(project, arguments.name, say, dry_run=arguments.dry_run)
-        return
-    limits = Limits(
-        latency_ratio=arguments.latency_ratio,
-        size_ratio=arguments.size_ratio,
-        latency_ms=arguments.latency_ms,
-        size_bytes=None if arguments.size_kib is None else round(arguments.size_kib * 1024),
-    )
-    metric = arguments.metric
-    with mlflow_errors(project):
-        register(project, name=arguments.name, metric=metric, limits=limits, dry_run=arguments.dry_run, say=say)
+    return runs_status(project_here())
 
 
-def _status(_: argparse.Namespace) -> None:
-    from samebits.tracking.ui.housekeeping import status_text
-
-    print(status_text(project_here()))
-
-
-def _clean(arguments: argparse.Namespace) -> None:
+def _clean(arguments: argparse.Namespace) -> Result:
     from samebits.tracking.ui.housekeeping import clean
 
-    closed = clean(project_here(), say, 60.0 * arguments.silent)
-    print(f"{closed} runs closed")
+    said = Said()
+    notes = said.noting(say)
+    closed = clean(project_here(), notes, 60.0 * arguments.silent)
+    notes(f"{closed} runs closed")
+    said.found = {"closed": closed}
+    return said
 
 
 def _check(_: argparse.Namespace) -> None:
@@ -123,19 +86,29 @@ def _check(_: argparse.Namespace) -> None:
     print("an experiment in a temporary folder (--temp, --queue, samebits sweep) would see all its inputs")
 
 
-def _summary(_: argparse.Namespace) -> None:
+def _summary(_: argparse.Namespace) -> Result:
     from samebits.pipeline.summary import summarize
     from samebits.provenance.stale import stale_stages
 
-    print(summarize(project_here(), stale_stages))
+    return summarize(project_here(), stale_stages)
 
 
-def _fetch(arguments: argparse.Namespace) -> None:
+def _fetch(arguments: argparse.Namespace) -> Result:
     from samebits.data.fetching.catalog import load_card
     from samebits.data.fetching.fetch import fetch
 
-    for path in fetch(load_card(project_here().catalog, arguments.card), say=print).values():
-        print(path)
+    said = Said()
+    files = fetch(load_card(project_here().catalog, arguments.card), say=said.noting(say))
+    for path in files.values():
+        said.noting(say)(str(path))
+    said.found = {"files": files}
+    return said
+
+
+def _completion(arguments: argparse.Namespace) -> None:
+    from samebits.cli.completion import completion_script
+
+    print(completion_script(parser(), arguments.shell))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -189,28 +162,12 @@ def parser() -> argparse.ArgumentParser:
     keep.add_argument("file", help="where to, as data/raw/mnist_resnet18.safetensors")
     keep.add_argument("--replace", action="store_true", help="even if other weights lie there")
 
-    sweep = _command(commands, "sweep", _sweep, "run many experiments of one question; run it again to go on")
-    sweep.add_argument("file", help="as sweeps/lr.yaml; docs/sweeps.md explains it")
-    sweep.add_argument("--jobs", type=positive, help="trials at a time (default: the file's `jobs`)")
-    sweep.add_argument("--dry-run", action="store_true", help="check the file and show what would be tried")
-    sweep.add_argument("--take-over", action="store_true", help="go on with trials of other machines, gone for good")
-
+    add_comparing(commands, _command)
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
 
-    register = _command(commands, "register", _register, "register the exported model; champion if it passes the gate")
-    register.add_argument("--name", help="of the registered model (default: data set and model, as mnist-convnet)")
-    register.add_argument("--metric", help="the number of the test split that decides (default: accuracy, r2, …)")
-    register.add_argument("--latency-ratio", type=_limit, default=1.25, help="slower than the champion at most (1.25)")
-    register.add_argument("--size-ratio", type=_limit, default=1.5, help="larger than the champion at most (1.5)")
-    register.add_argument("--latency-ms", type=_limit, help="absolute limit for one input, on one thread")
-    register.add_argument("--size-kib", type=_limit, help="absolute limit for model.onnx")
-    register.add_argument("--dry-run", action="store_true", help="show what would happen, change nothing")
-    register.add_argument("--rollback", action="store_true", help="make the champion before this one champion again")
-
-    runs = commands.add_parser("runs", description="look after the recorded runs").add_subparsers(
-        dest="subcommand", required=True, metavar="COMMAND"
-    )
+    add_selecting(commands, _command)
+    runs = command_group(commands, "runs", "look after the recorded runs")
     _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
     _command(runs, "status", _status, "what waits to be sent to MLflow, and why")
     clean = _command(runs, "clean", _clean, "close runs that stand as RUNNING though their process is dead")
@@ -221,26 +178,22 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "summary", _summary, "the result of the last dvc repro, as a short table")
     fetch = _command(commands, "fetch", _fetch, "download the files of a catalogue card into the cache")
     fetch.add_argument("card", help="its name, as `mnist` for data/catalog/mnist.yaml")
+    complete = _command(commands, "completion", _completion, "print a script that completes commands in your shell")
+    complete.add_argument("shell", choices=("bash", "zsh", "fish", "tcsh"))
     add_verifying(commands, _command)
     add_sharing(commands, _command)
     top.epilog = grouped({name: command.description or "" for name, command in commands.choices.items()})
     return top
 
 
-def _limit(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return value
-
-
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
-    run: Callable[[argparse.Namespace], int | None],
+    run: Run,
     text: str,
     more: str = "",
 ) -> argparse.ArgumentParser:
+    """A command. One whose function gives a `Result` gets --json."""
     added = commands.add_parser(
         name,
         help=text,
@@ -248,33 +201,49 @@ def _command(
         epilog=epilog(name, more),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    added.set_defaults(run=run)
+    added.set_defaults(run=run, json=False)
+    if get_type_hints(run).get("return") is Result:
+        added.add_argument("--json", action="store_true", help="one JSON document on stdout (docs/scripting.md)")
     return added
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0, 1 where bits differ, 2 for bad input, 130 after Ctrl-C."""
+    """Run a command; returns its exit code (docs/scripting.md).
+
+    With --json, stdout holds one document, of the result or of the error, and all that is said meanwhile goes to
+    stderr.
+    """
     escape_unprintable()
     arguments = parser().parse_args(argv)
     try:
-        code: int | None = arguments.run(arguments)
-    except UserError as error:
-        print(f"samebits {arguments.command}: error: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
+        if arguments.json:
+            with stdout_as_stderr():
+                result = arguments.run(arguments)
+                document = json_text(result.json())
+            print(document)
+        elif result := arguments.run(arguments):
+            for line in result.lines():
+                print(line)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read what we print has ended (`samebits … | head -1`). Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _EXIT_UNREAD
+        return EXIT_UNREAD
     except BaseException as error:
         written = (Path.cwd(), *(Path.cwd() / name for name in _WRITTEN), Path(tempfile.gettempdir()))
-        explained = as_user_error(error, written, "then try again")
+        explained = error if isinstance(error, UserError) else as_user_error(error, written, "then try again")
         if explained is None:
-            raise
+            if not isinstance(error, Exception):
+                raise
+            print(without_secrets(traceback.format_exc()), end="", file=sys.stderr)
+            return EXIT_BUG
         print(f"samebits {arguments.command}: error: {without_secrets(str(explained))}", file=sys.stderr)
+        if arguments.json:
+            parts = {"error": without_secrets(explained.problem), "fix": without_secrets(explained.fix)}
+            print(json_text(parts))
         return EXIT_USER_ERROR
-    return code or 0
+    return result.exit_code if result else 0
 
 
 if __name__ == "__main__":

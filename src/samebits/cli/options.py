@@ -68,6 +68,14 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def command_group(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    """A command that has commands of its own; what they are added to."""
+    group = commands.add_parser(name, help=text, description=text)
+    return group.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+
+
 def positive(text: str) -> int:
     value = int(text)
     if value < 1:

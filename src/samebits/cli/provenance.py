@@ -6,22 +6,24 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from samebits.base.errors import EXIT_DIFFERENT, UserError
-from samebits.cli.options import positive, project_here, remote_options, say
+from samebits.base.errors import UserError
+from samebits.base.result import Result, Said
+from samebits.cli.options import command_group, positive, project_here, remote_options, say
 
 
-def _verify(arguments: argparse.Namespace) -> int:
+def _verify(arguments: argparse.Namespace) -> Result:
     project = project_here()
     if arguments.steps is not None:
         from samebits.provenance.golden.golden import verify_steps
 
-        return _difference(verify_steps(project, arguments.steps, say=say))
+        said = Said()
+        return said.ended(same=verify_steps(project, arguments.steps, say=said.noting(say)))
     from samebits.provenance.verify.pipeline import verify
 
-    return _difference(verify(project, arguments.stage, keep=arguments.keep, say=say))
+    return verify(project, arguments.stage, keep=arguments.keep, say=say)
 
 
-def _audit(arguments: argparse.Namespace) -> int:
+def _audit(arguments: argparse.Namespace) -> Result:
     from samebits.provenance.audit.audit import audit, find_model
     from samebits.provenance.audit.signing import check_signature, signature_of
 
@@ -38,9 +40,13 @@ def _audit(arguments: argparse.Namespace) -> int:
         say(f"audit: {signature}: every file of {model.folder} is signed by the owner of {arguments.key}")
     elif arguments.signature or signature.is_file():
         say(f"audit: {signature} is not checked: name the trainer's public key with --key")
-    return _difference(
-        audit(project, model, count=arguments.segments, starts=arguments.start, keep=arguments.keep, say=say)
-    )
+    return audit(project, model, count=arguments.segments, starts=arguments.start, keep=arguments.keep, say=say)
+
+
+def _review(arguments: argparse.Namespace) -> Result:
+    from samebits.provenance.review.review import review
+
+    return review(project_here(), arguments.base, Path(arguments.curves) if arguments.curves else None)
 
 
 def _sign(arguments: argparse.Namespace) -> None:
@@ -52,17 +58,18 @@ def _sign(arguments: argparse.Namespace) -> None:
     say(f"signed: {folder}, root {root}; commit {signature}, and give your public key to whoever checks it")
 
 
-def _restore(arguments: argparse.Namespace) -> int:
+def _restore(arguments: argparse.Namespace) -> Result:
     from samebits.provenance.restore.restore import restore
 
     into, environment = (Path(each) if each else None for each in (arguments.into, arguments.environment))
     if arguments.online and not environment:
         raise UserError("--online is for the environment", "name a folder for it: --environment DIR")
+    said = Said()
     same = restore(
         project_here(), arguments.name, into, check=arguments.verify, environment=environment, online=arguments.online,
-        say=say,
+        say=said.noting(say),
     )  # fmt: skip
-    return _difference(same)
+    return said.ended(same=same)
 
 
 def _wheels_keep(arguments: argparse.Namespace) -> None:
@@ -74,39 +81,38 @@ def _wheels_keep(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def _trace(arguments: argparse.Namespace) -> None:
+def _trace(arguments: argparse.Namespace) -> Result:
     from samebits.provenance.restore.trace import trace_file
 
-    print(trace_file(project_here(), Path(arguments.file)))
+    return trace_file(project_here(), Path(arguments.file))
 
 
-def _golden(arguments: argparse.Namespace) -> int:
+def _golden(arguments: argparse.Namespace) -> Result:
     from samebits.pipeline.recipes import recipe_names
     from samebits.provenance.golden.golden import record, record_all
 
     project = project_here()
     if arguments.all == bool(arguments.recipes):
         raise UserError("name recipes, or --all of them", f"known: {', '.join(recipe_names(project.workspace))}")
-    how = {"mode": arguments.reproducibility, "replace": arguments.replace, "say": say}
+    said = Said()
+    how = {"mode": arguments.reproducibility, "replace": arguments.replace, "say": said.noting(say)}
     if len(arguments.recipes) == 1:
-        return _difference(record(project, arguments.recipes[0], **how))
-    return _difference(record_all(project, arguments.recipes or recipe_names(project.workspace), **how))
+        return said.ended(same=record(project, arguments.recipes[0], **how))
+    return said.ended(same=record_all(project, arguments.recipes or recipe_names(project.workspace), **how))
 
 
-def _packages(arguments: argparse.Namespace) -> None:
+def _packages(arguments: argparse.Namespace) -> Result:
     from samebits.pipeline.packages import PACKAGES, differences, differences_text, write_packages
 
     workspace = project_here().workspace
+    said = Said()
     if arguments.write:
-        write_packages(workspace, say)
+        write_packages(workspace, said.noting(say))
     elif found := differences(workspace):
         raise UserError(*differences_text(found))
     else:
-        print(f"{PACKAGES} is as installed")
-
-
-def _difference(same: bool) -> int:
-    return 0 if same else EXIT_DIFFERENT
+        said.noting(say)(f"{PACKAGES} is as installed")
+    return said
 
 
 def add_commands(
@@ -137,6 +143,10 @@ def add_commands(
     audit.add_argument("--signature", metavar="FILE", help="default: beside the folder, as models/checkpoint.sig")
     audit.add_argument("--keep", action="store_true", help="leave the copy below .samebits/audit")
 
+    look = add(commands, "review", _review, "results against those of another commit, as Markdown for a pull request")
+    look.add_argument("base", metavar="BASE", help="a commit, tag or branch, as main")
+    look.add_argument("--curves", metavar="PNG", help="a picture to draw the curves of both into")
+
     sign = add(commands, "sign", _sign, "sign the checkpoint and the record of its training with your private key")
     sign.add_argument("folder", nargs="?", help="default: models/checkpoint")
     sign.add_argument("--key", required=True, metavar="PEM", help="your private key: PEM, elliptic curve")
@@ -165,9 +175,7 @@ def add_commands(
     packages = add(commands, "packages", _packages, "compare the installed packages with packages.yaml")
     packages.add_argument("--write", action="store_true", help="write the installed releases into it")
 
-    wheels = commands.add_parser("wheels", description="files to install an environment from").add_subparsers(
-        dest="subcommand", required=True, metavar="COMMAND"
-    )
+    wheels = command_group(commands, "wheels", "files to install an environment from")
     text = "keep the files of requirements.lock, for this system and Python, on the DVC remote"
     keep = add(wheels, "keep", _wheels_keep, text)
     keep.add_argument("commit", nargs="?", metavar="COMMIT", help="whose lock (default: the one here)")

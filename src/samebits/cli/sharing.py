@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from samebits.cli.options import project_here, remote_options, seconds
+from samebits.base.result import Result
+from samebits.cli.options import command_group, project_here, remote_options, seconds
 
 
 def _share(arguments: argparse.Namespace) -> None:
@@ -62,19 +63,18 @@ def _gc(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def _doctor(arguments: argparse.Namespace) -> None:
+def _doctor(arguments: argparse.Namespace) -> Result:
     from samebits.sharing.doctor.doctor import doctor
 
-    if not doctor(project_here(), as_json=arguments.json, timeout=arguments.timeout):
-        raise SystemExit(1)
+    return doctor(project_here(), arguments.timeout)
 
 
-def _data_diff(arguments: argparse.Namespace) -> None:
+def _data_diff(arguments: argparse.Namespace) -> Result:
     from samebits.sharing.data_diff.command import data_diff
 
     project = project_here()
     page = Path(arguments.html) if arguments.html else project.state / "data-diff.html"
-    data_diff(project.home, arguments.old, arguments.new, page)
+    return data_diff(project.home, arguments.old, arguments.new, page)
 
 
 def add_commands(
@@ -87,11 +87,8 @@ def add_commands(
     receive = add(commands, "receive", _receive, "pull data, model and reports, and check every hash")
     receive.add_argument("--force", action="store_true", help="overwrite outputs that were changed here")
     doctor = add(commands, "doctor", _doctor, "check Python, torch, DVC, git, the remote, MLflow and the disk")
-    doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")
-    data = commands.add_parser("data", description="look at the prepared data").add_subparsers(
-        dest="subcommand", required=True, metavar="COMMAND"
-    )
+    data = command_group(commands, "data", "look at the prepared data")
     diff = add(data, "diff", _data_diff, "what changed between two versions of the prepared data")
     diff.add_argument("old", metavar="A", help="a commit, tag, branch or experiment")
     diff.add_argument("new", metavar="B", nargs="?", default="workspace", help="another (default: the workspace)")

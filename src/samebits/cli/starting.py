@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from samebits.cli.options import project_here, say
+from samebits.base.result import Result, Said
+from samebits.cli.options import command_group, project_here, say
 
 
 def _new(arguments: argparse.Namespace) -> None:
@@ -21,36 +22,50 @@ def _update(_: argparse.Namespace) -> None:
     update(project_here(), say)
 
 
-def _start(arguments: argparse.Namespace) -> None:
+def _start(arguments: argparse.Namespace) -> Result:
     from samebits.starting.found import Asked
     from samebits.starting.start import start
 
     asked = Asked(target=arguments.target, predict=arguments.predict, kind=arguments.kind)
-    start(project_here(), Path(arguments.path), asked, trial=not arguments.no_trial, dry_run=arguments.dry_run, say=say)
+    said = Said()
+    changed = start(
+        project_here(), Path(arguments.path), asked, trial=not arguments.no_trial, dry_run=arguments.dry_run,
+        say=said.noting(say),
+    )  # fmt: skip
+    said.found = {"params": changed, "written": not arguments.dry_run}
+    return said
 
 
-def _smoke(_: argparse.Namespace) -> None:
+def _smoke(_: argparse.Namespace) -> Result:
     from samebits.starting.smoke import smoke
 
-    smoke(project_here(), say)
+    said = Said()
+    said.found = {"seconds": smoke(project_here(), said.noting(say))}
+    return said
 
 
-def _estimate(_: argparse.Namespace) -> None:
+def _estimate(_: argparse.Namespace) -> Result:
     from samebits.starting.estimate import estimate
 
-    estimate(project_here(), say)
+    return estimate(project_here(), say)
 
 
-def _find_rate(arguments: argparse.Namespace) -> None:
+def _find_rate(arguments: argparse.Namespace) -> Result:
     from samebits.starting.find_rate import find_rate
 
-    find_rate(project_here(), say, dry_run=arguments.dry_run)
+    said = Said()
+    rate = find_rate(project_here(), said.noting(say), dry_run=arguments.dry_run)
+    said.found = {"setting": "train.optimizer.lr", "value": rate, "written": not arguments.dry_run}
+    return said
 
 
-def _find_batch_size(arguments: argparse.Namespace) -> None:
+def _find_batch_size(arguments: argparse.Namespace) -> Result:
     from samebits.starting.find_batch_size import find_batch_size
 
-    find_batch_size(project_here(), say, dry_run=arguments.dry_run)
+    said = Said()
+    size = find_batch_size(project_here(), said.noting(say), dry_run=arguments.dry_run)
+    said.found = {"setting": "train.batch_size", "value": size, "written": not arguments.dry_run}
+    return said
 
 
 def add_commands(
@@ -76,9 +91,7 @@ def add_commands(
     add(commands, "update", _update, "bring this project to the installed release of samebits; your edits stay")
     add(commands, "smoke", _smoke, "run all four stages on a few samples, in seconds; nothing is recorded or kept")
     add(commands, "estimate", _estimate, "say which time, memory and disk dvc repro will take")
-    find = commands.add_parser("find", description="find a setting by a few steps, and write it").add_subparsers(
-        dest="subcommand", required=True, metavar="COMMAND"
-    )
+    find = command_group(commands, "find", "find a setting by a few steps, and write it")
     for name, run, text in (
         ("lr", _find_rate, "a learning rate: it rises until the loss does; with the curve as a picture"),
         ("batch-size", _find_batch_size, "the smallest batch that is about as fast as the fastest"),

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 
 from samebits.base.decimals import ANSWER_DECIMALS, rounded
-from samebits.base.errors import UserError
 from samebits.base.files import csv_bytes
 from samebits.data.loading.prepared import open_split
 from samebits.data.loading.tensors import as_tensor
@@ -31,7 +30,7 @@ from samebits.evaluation.report.sections import Cell, Section, bar, sample_cell
 from samebits.evaluation.sample_image import image_png
 from samebits.evaluation.sectioned import sectioned
 from samebits.metrics.bootstrap import Floats, Ints
-from samebits.metrics.metric import measure
+from samebits.metrics.metric import measure, require_finite
 from samebits.metrics.scores import class_f1, class_ious, confusion
 from samebits.metrics.segmentation import METRICS, MaskOverlaps
 from samebits.params.evaluate import EvaluateParams
@@ -139,12 +138,8 @@ def _answers(evaluated: EvaluationInputs, settings: EvaluateParams, rows: npt.ND
         inputs, _ = evaluated.split.samples(chosen)
         with torch.inference_mode():
             logits = evaluated.outputs(as_tensor(inputs)).astype(np.float64).round(ANSWER_DECIMALS)
+        require_finite(logits, chosen)
         for row, scores in zip(chosen.tolist(), logits, strict=True):
-            if not np.isfinite(scores).all():
-                raise UserError(
-                    f"the model's output for test sample {row} is not finite",
-                    "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
-                )
             highest = scores.max(axis=0)
             log_sum = highest + np.log(np.exp(scores - highest).sum(axis=0))
             yield row, scores.argmax(axis=0).astype(np.uint8), scores - log_sum

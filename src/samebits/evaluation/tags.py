@@ -128,7 +128,7 @@ def _answers(evaluated: EvaluationInputs, settings: EvaluateParams, targets: Tag
         with torch.inference_mode():
             logits = evaluated.outputs(as_tensor(inputs)).astype(np.float64).round(ANSWER_DECIMALS)
         counts = wanted != IGNORED
-        require_finite(np.where(counts[:, :, None], logits, 0.0))
+        require_finite(np.where(counts[:, :, None], logits, 0.0), rows)
         said[rows[:, None], np.arange(wanted.shape[1])] = np.where(counts, logits.argmax(axis=2), IGNORED)
         highest = logits.max(axis=2)
         log_sum = highest + np.log(np.exp(logits - highest[:, :, None]).sum(axis=2))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
+from samebits.inference.answer import Answer, Answers, answer_of
 from samebits.inference.request import Request
 from samebits.inference.session import Opened, Session
 
@@ -23,14 +24,15 @@ NOUN = "arrays"
 OPTIONS = frozenset({"top"})
 
 
-def answer(request: Request, opened: Opened) -> None:
+def answer(request: Request, opened: Opened) -> Answers:
     """Answers for .npy files: see `predict_arrays`."""
-    for line in predict_arrays(request.files, *opened, top=request.classes):
-        print(line)
+    return Answers(predict_arrays(request.files, *opened, top=request.classes))
 
 
-def predict_arrays(paths: Sequence[Path], session: Session, metadata: dict[str, Any], *, top: int = 3) -> Iterator[str]:
-    """The answer for each file, or for each array of a file that holds several ([N, ...]), as a line.
+def predict_arrays(
+    paths: Sequence[Path], session: Session, metadata: dict[str, Any], *, top: int = 3
+) -> Iterator[Answer]:
+    """The answer for each file, or for each array of a file that holds several ([N, ...]).
 
     Args:
         session: of ONNX Runtime, on an exported model of arrays.
@@ -62,7 +64,7 @@ def predict_arrays(paths: Sequence[Path], session: Session, metadata: dict[str, 
         part = found[start : start + _BATCH]
         answers = session.answers(np.stack([array for _, array in part]), target)
         for (name, _), answer in zip(part, answers, strict=True):
-            yield f"{name}: {target.shown(answer, top)}"
+            yield answer_of(name, answer, target, top)
 
 
 def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], Array]:

@@ -25,6 +25,7 @@ from samebits.data.readers.image.pixels import (
     read_image,
     reason,
 )
+from samebits.inference.answer import Answer, Answers, answer_of
 from samebits.inference.request import Request
 from samebits.inference.session import Opened, Session, open_model
 from samebits.signature.kind import TargetKind
@@ -36,25 +37,10 @@ NOUN = "images"
 OPTIONS = frozenset({"top", "invert"})
 
 
-def answer(request: Request, opened: Opened) -> None:
-    """Answers for image files: see `predict`."""
-    predict(request.files, model=request.model, top=request.classes, invert=request.invert, opened=opened)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one image.
-
-    Attributes:
-        classes: (label, probability), the most probable first; empty where the answer is none of labels.
-        shown: the answer for people.
-        notes: what the user should know about this image.
-    """
-
-    path: Path
-    classes: tuple[tuple[str, float], ...]
-    shown: str
-    notes: tuple[str, ...]
+def answer(request: Request, opened: Opened) -> Answers:
+    """Answers for image files: see `classify`."""
+    found = classify(request.files, model=request.model, top=request.classes, invert=request.invert, opened=opened)
+    return Answers(found)
 
 
 @dataclass(frozen=True)
@@ -64,28 +50,13 @@ class GivenImage:
     Attributes:
         samples: uint8 or int32 [1, C, H, W].
         size: (width, height) of the file.
-        notes: as of `Prediction`.
+        notes: as of `Answer`.
     """
 
     path: Path
     samples: Pixels
     size: tuple[int, int]
     notes: tuple[str, ...]
-
-
-def predict(
-    paths: Sequence[Path],
-    *,
-    model: Path = DEFAULT_MODEL,
-    top: int = 3,
-    invert: bool = False,
-    opened: Opened | None = None,
-) -> list[Prediction]:
-    """Classify images and print a line for each: see `classify`."""
-    predictions = classify(paths, model=model, top=top, invert=invert, opened=opened)
-    for line in describe(predictions):
-        print(line)
-    return predictions
 
 
 def classify(
@@ -95,7 +66,7 @@ def classify(
     top: int = 3,
     invert: bool = False,
     opened: Opened | None = None,
-) -> list[Prediction]:
+) -> list[Answer]:
     """Classify images, in the order given.
 
     Args:
@@ -114,7 +85,7 @@ def classify(
     results = []
     for given in read_images(paths, preprocessing, invert=invert):
         answer = session.answers(given.samples, target)[0]
-        results.append(Prediction(given.path, target.ranked(answer, top), target.shown(answer, top), given.notes))
+        results.append(answer_of(str(given.path), answer, target, top, given.notes))
     return results
 
 
@@ -193,14 +164,6 @@ def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], Pixe
             raise UserError(f"{name}: {reason(error)}", "give a path, a PIL image or an array of pixels") from None
 
     return take
-
-
-def describe(predictions: Sequence[Prediction]) -> Iterator[str]:
-    """One line per image, its notes below it."""
-    for entry in predictions:
-        yield f"{entry.path}: {entry.shown}"
-        for note in entry.notes:
-            yield f"  note: {note}"
 
 
 def load_image(path: Path, channels: int, size: tuple[int, int], resize: Resize = "pad") -> Pixels:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.data.readers.image.mask_pixels import palette_png, rgb_png, to_file
 from samebits.data.readers.image.pixels import Pixels, load_pixels
+from samebits.inference.answer import Answer, Answers, answer_of
 from samebits.inference.image import GivenImage, of_images, read_images
 from samebits.inference.request import Request
 from samebits.inference.session import Opened
@@ -22,15 +24,17 @@ NOUN = "masks"
 OPTIONS = frozenset({"invert", "output"})
 
 
-def answer(request: Request, opened: Opened) -> None:
+def answer(request: Request, opened: Opened) -> Answers:
     """Masks of image files: see `write_masks`."""
-    write_masks(request.files, request.output, model=request.model, invert=request.invert, opened=opened)
+    return Answers(
+        write_masks(request.files, request.output, model=request.model, invert=request.invert, opened=opened)
+    )
 
 
 def write_masks(
     paths: Sequence[Path], folder: Path | None, *, model: Path, opened: Opened, invert: bool = False
-) -> None:
-    """Print a line for each image, and write its mask: `NAME.png` holds indices of the classes in a palette, as
+) -> Iterator[Answer]:
+    """Answer for each image, and write its mask: `NAME.png` holds indices of the classes in a palette, as
     `image_masks` reads them, 255 where the model did not look; `NAME.overlay.png` has the colours over the image.
 
     Args:
@@ -48,10 +52,9 @@ def write_masks(
         _require_free(folder, given)
     for each in given:
         answer = session.answers(each.samples, target)[0]
-        print(f"{each.path}: {target.shown(answer, len(target.classes))}")
-        for note in each.notes:
-            print(f"  note: {note}")
+        found = answer_of(str(each.path), answer, target, len(target.classes), each.notes)
         if folder is None:
+            yield found
             continue
         mask = to_file(answer.argmax(axis=0).astype(np.uint8), each.size, preprocessing.get("resize", "pad"))
         shown = target.overlay(_whole(each, preprocessing), mask)
@@ -62,6 +65,7 @@ def write_masks(
             write_bytes(overlay_file, rgb_png(shown))
         except OSError as error:
             raise UserError(f"{folder} cannot be written: {error.strerror}", "name another folder") from None
+        yield replace(found, files=(mask_file, overlay_file))
 
 
 def _files(folder: Path, path: Path) -> tuple[Path, Path]:

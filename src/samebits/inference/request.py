@@ -1,7 +1,7 @@
 """What `samebits predict` is asked, whatever the model takes.
 
 The module of `samebits.inference` that a kind of inputs, or of target, names in `predictor` has `NOUN`, what it is
-asked about; `OPTIONS`, those of the command that it has; and `answer(request, opened)`, which prints.
+asked about; `OPTIONS`, those of the command that it has; and `answer(request, opened)`, which gives the answers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from samebits.base.errors import UserError
+from samebits.base.result import Result
 from samebits.inference.session import open_model
 
 TOP = 3
@@ -45,8 +46,8 @@ class Request:
         return TOP if self.top is None else self.top
 
 
-def predict(request: Request) -> None:
-    """Answer by the module for the model's kind.
+def predict(request: Request) -> Result:
+    """The answers, by the module for the model's kind.
 
     Raises:
         UserError: for a model that cannot be used, an option that is not for its kind, or files that cannot be read.
@@ -62,4 +63,5 @@ def predict(request: Request) -> None:
             raise UserError(
                 f"--{option} is not for {module.NOUN}", "leave it out; samebits predict --help says what it is for"
             )
-    module.answer(request, opened)
+    answers: Result = module.answer(request, opened)
+    return answers

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,13 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.base.files import csv_bytes, write_bytes
 from samebits.base.registry import nearest
+from samebits.base.result import Result
 from samebits.data.readers import cells
 from samebits.data.readers.csv_file import CsvFile
-from samebits.inference.request import Request
+from samebits.inference.answer import answer_of
+from samebits.inference.request import TOP, Request
 from samebits.inference.session import Opened, Session
+from samebits.signature.kind import TargetKind
 
 _BATCH = 4096
 
@@ -34,24 +37,55 @@ NOUN = "the rows of a table"
 OPTIONS = frozenset({"output"})
 
 
-def answer(request: Request, opened: Opened) -> None:
-    """Answers for the rows of a table: see `print_predictions`."""
-    print_predictions(request.files, *opened, request.output)
+def answer(request: Request, opened: Opened) -> TablePrediction:
+    """Answers for the rows of a table, or where they were written.
+
+    Raises:
+        UserError: see `predict_table`; or if there is more than one file, or the output cannot be written.
+    """
+    if len(request.files) != 1:
+        raise UserError(
+            f"{len(request.files)} files were given, tables are predicted one at a time", "name one CSV or Parquet file"
+        )
+    found = replace(predict_table(request.files[0], *opened), output=request.output)
+    if request.output is not None:
+        try:
+            write_bytes(request.output, found.csv().encode())
+        except OSError as error:
+            raise UserError(f"{request.output} cannot be written: {error.strerror}", "name another file") from None
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return found
 
 
 @dataclass(frozen=True)
-class TablePrediction:
+class TablePrediction(Result):
     """The answers for the rows of one file.
 
     Attributes:
         header: names of the columns that the answer adds.
         rows: of each row, the cells of the answer.
         notes: what the user should know.
+        answers: of each row, as the model gave them, float32 [n, ...].
+        target: what they are of.
+        output: a file that holds them as CSV; None: they are printed.
     """
 
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
     notes: tuple[str, ...]
+    answers: npt.NDArray[np.float32] = field(compare=False, repr=False)
+    target: TargetKind = field(compare=False, repr=False)
+    output: Path | None = None
+
+    def lines(self) -> Iterable[str]:
+        return self.csv().removesuffix("\n").split("\n") if self.output is None else ()
+
+    def json(self) -> dict[str, Any]:
+        """The rows are in the file, where one was named."""
+        rows = enumerate(self.answers if self.output is None else (), start=1)
+        predictions = [answer_of(f"row {number}", each, self.target, TOP).json() for number, each in rows]
+        return {"predictions": predictions, "output": self.output, "notes": self.notes}
 
     def csv(self) -> str:
         """The answers as CSV, a line per row of the file, in its order."""
@@ -75,7 +109,7 @@ def predict_table(path: Path, session: Session, metadata: dict[str, Any]) -> Tab
     session.require_inputs({"rows": ("float", 2)})
     parts = [session.answers(rows[at : at + _BATCH], target) for at in range(0, len(rows), _BATCH)]
     answers = np.concatenate(parts)
-    return TablePrediction(target.columns, [target.cells(answer) for answer in answers], tuple(notes))
+    return TablePrediction(target.columns, [target.cells(answer) for answer in answers], tuple(notes), answers, target)
 
 
 def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], npt.NDArray[np.float32]]:
@@ -248,25 +282,3 @@ def _chosen(names: list[str], wanted: list[str], file: str) -> list[str]:
         )
     extra = [name for name in names if name not in wanted]
     return [f"columns that the model does not use: {', '.join(extra)}"] if extra else []
-
-
-def print_predictions(paths: Sequence[Path], session: Session, metadata: dict[str, Any], output: Path | None) -> None:
-    """Answers as CSV to stdout or a file; notes to stderr.
-
-    Raises:
-        UserError: see `predict_table`; or if there is more than one file, or the output cannot be written.
-    """
-    if len(paths) != 1:
-        raise UserError(
-            f"{len(paths)} files were given, tables are predicted one at a time", "name one CSV or Parquet file"
-        )
-    prediction = predict_table(paths[0], session, metadata)
-    for note in prediction.notes:
-        print(f"note: {note}", file=sys.stderr)
-    if output is None:
-        print(prediction.csv(), end="")
-        return
-    try:
-        write_bytes(output, prediction.csv().encode())
-    except OSError as error:
-        raise UserError(f"{output} cannot be written: {error.strerror}", "name another file") from None

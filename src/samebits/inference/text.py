@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.data.readers.decoding import LONGEST, NotText, clean, decode, read_lines
+from samebits.inference.answer import Answer, Answers, answer_of
 from samebits.inference.request import Request
 from samebits.inference.session import Opened, Session, open_model, open_tokenizer
-from samebits.inference.tags import Span, find_spans, shown
+from samebits.inference.tags import find_spans, shown
 from samebits.inference.text_rows import DEFAULT_COLUMN, has_rows, read_rows
 from samebits.signature.kind import TargetKind
 from samebits.signature.tags import TagsTarget
@@ -33,9 +34,9 @@ NOUN = "texts"
 OPTIONS = frozenset({"text", "lines", "top"})
 
 
-def answer(request: Request, opened: Opened) -> None:
+def answer(request: Request, opened: Opened) -> Answers:
     """Answers for texts: see `predict_texts`."""
-    predict_texts(
+    found = predict_texts(
         request.model,
         texts=request.text,
         files=request.files,
@@ -43,25 +44,7 @@ def answer(request: Request, opened: Opened) -> None:
         top=request.classes,
         opened=opened,
     )
-
-
-@dataclass(frozen=True)
-class TextPrediction:
-    """The answer for one text.
-
-    Attributes:
-        name: of the text: its file, its line, or its beginning.
-        classes: (label, probability), the most probable first; empty where the answer is none of labels.
-        shown: the answer for people.
-        notes: what the user should know about this text.
-        spans: of a model that tags words, what it found and where.
-    """
-
-    name: str
-    classes: tuple[tuple[str, float], ...]
-    shown: str
-    notes: tuple[str, ...]
-    spans: tuple[Span, ...] = ()
+    return Answers(found)
 
 
 @dataclass(frozen=True)
@@ -81,7 +64,7 @@ class TextModel:
     column: str = DEFAULT_COLUMN
     pad: int = 0
 
-    def classify(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[TextPrediction]:
+    def classify(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[Answer]:
         """Answers for (name, text) in order.
 
         Raises:
@@ -103,19 +86,19 @@ class TextModel:
             # As they were given, for the places of the words; the tokeniser cleans them.
             for name, text in texts:
                 spans = find_spans(text, self.session, self.tokenizer, self.target, self.pad)
-                yield TextPrediction(name, (), shown(spans, self.target), (), tuple(spans))
+                yield Answer(name, shown(spans, self.target), spans=tuple(spans))
             return
         for start in range(0, len(cleaned), _BATCH):
             yield from self._batch(cleaned[start : start + _BATCH], top)
 
-    def _batch(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[TextPrediction]:
+    def _batch(self, texts: Sequence[tuple[str, str]], top: int) -> Iterator[Answer]:
         encoded = self.tokenizer.encode_batch([text for _, text in texts])
         tokens = np.array([each.ids for each in encoded], dtype=np.int32)
         answers = self.session.answers(tokens, self.target)
         for (name, _), encoding, answer in zip(texts, encoded, answers, strict=True):
             rest = sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
             notes = (f"only its first {self.length} tokens were read, {rest:,} more were cut",) if rest else ()
-            yield TextPrediction(name, self.target.ranked(answer, top), self.target.shown(answer, top), notes)
+            yield answer_of(name, answer, self.target, top, notes)
 
 
 def predict_texts(
@@ -126,8 +109,8 @@ def predict_texts(
     lines: Path | None = None,
     top: int = 3,
     opened: Opened | None = None,
-) -> list[TextPrediction]:
-    """Classify texts and print a line for each.
+) -> list[Answer]:
+    """Classify texts.
 
     Args:
         model: an .onnx file of the export stage, with tokenizer.json beside it.
@@ -149,12 +132,7 @@ def predict_texts(
     found += list(_lines(lines)) if lines is not None else []
     if not found:
         raise UserError("no text was given", "name files, or give --text or --lines")
-    results = list(opened_model.classify(found, top))
-    for each in results:
-        print(f"{each.name}: {each.shown}")
-        for note in each.notes:
-            print(f"  note: {note}")
-    return results
+    return list(opened_model.classify(found, top))
 
 
 def open_text_model(path: Path, opened: Opened | None = None) -> TextModel:

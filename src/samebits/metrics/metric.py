@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from samebits.base.decimals import significant
 from samebits.base.errors import UserError
-from samebits.metrics.bootstrap import Interval, Statistic, percentile_intervals, whole
+from samebits.metrics.bootstrap import Floats, Interval, Ints, Statistic, percentile_intervals, whole
+from samebits.metrics.scores import mean_of_classes
 
 
 class SplitPredictions(Protocol):
@@ -106,17 +107,20 @@ class Scores:
         return {score.name: score.metric.undefined for score in self.scores if score.value is None}
 
 
-def require_finite(outputs: npt.NDArray[np.floating]) -> None:
-    """Refuse a model's outputs for a split, [N, ...], that hold NaN or infinity.
+def require_finite(outputs: npt.NDArray[np.floating], rows: Ints | None = None) -> None:
+    """Refuse a model's outputs, [N, ...], that hold NaN or infinity.
+
+    Args:
+        rows: of the split, which the outputs are of, [N]; None: they are of the whole split.
 
     Raises:
         UserError: naming the first sample.
     """
     wrong = np.flatnonzero(~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
     if len(wrong):
+        whole_split = f"{len(wrong)} of {len(outputs)} test samples is not finite, first for test sample {wrong[0]}"
         raise UserError(
-            f"the model's output for {len(wrong)} of {len(outputs)} test samples is not finite, first for test sample "
-            f"{wrong[0]}",
+            f"the model's output for {whole_split if rows is None else f'test sample {rows[wrong[0]]} is not finite'}",
             "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
         )
 
@@ -129,6 +133,25 @@ def per_sample(values: Callable[[P], npt.NDArray[np.generic]]) -> Callable[[P], 
         return lambda drawn: drawn.mean(of_each)
 
     return statistic
+
+
+def mean_over_classes(score: Callable[..., Floats], *counts: Ints) -> Statistic:
+    """The mean over the classes of a score of counts, each [N, K], that are summed over a resample."""
+    given = [each.astype(np.float64) for each in counts]
+    # Counts below 2**53: exact in any order.
+    return lambda drawn: mean_of_classes(score(*(drawn.weights @ each for each in given)))
+
+
+def per_unit(sums: Floats, units: Ints) -> Statistic:
+    """The mean over what samples have many of, as pixels or words.
+
+    Args:
+        sums: of each sample, [N].
+        units: how many of them it has, [N].
+    """
+    many = units.astype(np.float64)
+    # Not a matrix product: BLAS may sum in another order with another number of threads.
+    return lambda drawn: (drawn.weights * sums).sum(axis=1) / (drawn.weights * many).sum(axis=1)
 
 
 def measure(metrics: Sequence[Metric[P]], predictions: P, *, bootstrap: int = 0, confidence: float = 0.95) -> Scores:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
-from samebits.metrics.metric import Metric, four_decimals, percent
+from samebits.metrics.bootstrap import Floats, Ints, Statistic
+from samebits.metrics.metric import Metric, four_decimals, mean_over_classes, per_unit, percent
 from samebits.metrics.scores import class_f1, class_ious, mean_of_classes
 
 
@@ -57,29 +57,12 @@ class MaskOverlaps:
 
 def _mean(score: Callable[[Floats, Floats, Floats], Floats]) -> Callable[[MaskOverlaps], Statistic]:
     """The mean over the classes of a score of all pixels of a resample."""
-
-    def of(found: MaskOverlaps) -> Statistic:
-        counts = [each.astype(np.float64) for each in (found.both, found.actual, found.predicted)]
-
-        def statistic(drawn: Resamples) -> Floats:
-            # Counts below 2**53: exact in any order.
-            both, actual, predicted = (drawn.weights @ each for each in counts)
-            return mean_of_classes(score(both, actual, predicted))
-
-        return statistic
-
-    return of
+    return lambda found: mean_over_classes(score, found.both, found.actual, found.predicted)
 
 
 def _per_pixel(values: Callable[[MaskOverlaps], Floats]) -> Callable[[MaskOverlaps], Statistic]:
     """The mean over the pixels of one sum per image, [N]."""
-
-    def of(found: MaskOverlaps) -> Statistic:
-        sums, pixels = values(found), found.pixels.astype(np.float64)
-        # Not a matrix product: BLAS may sum in another order with another number of threads.
-        return lambda drawn: (drawn.weights * sums).sum(axis=1) / (drawn.weights * pixels).sum(axis=1)
-
-    return of
+    return lambda found: per_unit(values(found), found.pixels)
 
 
 METRICS: list[Metric[MaskOverlaps]] = [

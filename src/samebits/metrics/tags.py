@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
-from samebits.metrics.metric import Metric, four_decimals, percent
-from samebits.metrics.scores import class_f1, mean_of_classes
+from samebits.metrics.metric import Metric, four_decimals, mean_over_classes, per_unit, percent
+from samebits.metrics.scores import class_f1
 
 Tags = npt.NDArray[np.integer]
 
@@ -91,15 +91,8 @@ def _mean_f1(overlaps: Callable[[TagPredictions], Overlaps | None]) -> Callable[
     """The mean of the F1 of each kind."""
 
     def of(found: TagPredictions) -> Statistic | None:
-        if (counted := overlaps(found)) is None:
-            return None
-        counts = [each.astype(np.float64) for each in (counted.right, counted.there, counted.said)]
-
-        def statistic(drawn: Resamples) -> Floats:
-            right, there, said = (drawn.weights @ each for each in counts)
-            return mean_of_classes(class_f1(right, there, said))
-
-        return statistic
+        counted = overlaps(found)
+        return None if counted is None else mean_over_classes(class_f1, counted.right, counted.there, counted.said)
 
     return of
 
@@ -108,11 +101,8 @@ def _per_word(values: Callable[[TagPredictions], Floats | None]) -> Callable[[Ta
     """The mean over the words of one sum per text, [N]."""
 
     def of(found: TagPredictions) -> Statistic | None:
-        if (sums := values(found)) is None:
-            return None
-        words = found.words.astype(np.float64)
-        # Not a matrix product: BLAS may sum in another order with another number of threads.
-        return lambda drawn: (drawn.weights * sums).sum(axis=1) / (drawn.weights * words).sum(axis=1)
+        sums = values(found)
+        return None if sums is None else per_unit(sums, found.words)
 
     return of
 

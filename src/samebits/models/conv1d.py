@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from samebits.base.errors import UserError
-from samebits.params.section import Section
+from samebits.params.section import ODD, Section
 from samebits.signature.signature import Signature
 
 Width = Annotated[int, Field(ge=1, le=4096)]
-
-
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError("must be odd")
-    return value
 
 
 class Settings(Section):
@@ -33,7 +27,7 @@ class Settings(Section):
 
     name: Literal["conv1d"]
     stages: list[Width] = Field(default=[64, 128, 128], min_length=1)
-    kernel: Annotated[int, Field(ge=1, le=255), AfterValidator(_odd)] = 5
+    kernel: Annotated[int, Field(ge=1, le=255), ODD] = 5
     stride: int = Field(default=2, ge=1, le=64)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 

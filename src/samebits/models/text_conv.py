@@ -8,20 +8,14 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from samebits.models.layers.dropout import Dropout
 from samebits.models.layers.pooling import mean_of_tokens, used_tokens
-from samebits.params.section import Section
+from samebits.params.section import ODD, Section
 from samebits.signature.signature import Signature
-
-
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError("must be odd")
-    return value
 
 
 class Settings(Section):
@@ -39,7 +33,7 @@ class Settings(Section):
     name: Literal["text_conv"]
     width: int = Field(default=128, ge=8)
     layers: int = Field(default=3, ge=1, le=24)
-    kernel: Annotated[int, Field(ge=1, le=63), AfterValidator(_odd)] = 5
+    kernel: Annotated[int, Field(ge=1, le=63), ODD] = 5
     dropout: float = Field(default=0.2, ge=0.0, lt=1.0)
     token_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
 

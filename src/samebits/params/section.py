@@ -25,4 +25,12 @@ def matching(pattern: str, allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd")
+    return value
+
+
+ODD = AfterValidator(_odd)
+
 Sha256 = Annotated[str, matching("[0-9a-f]{64}", "64 hex digits")]

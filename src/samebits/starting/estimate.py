@@ -5,12 +5,14 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from samebits.base.paths import Project
+from samebits.base.result import Result
 from samebits.base.signals import StopRequest
 from samebits.params.schema import read_params
 from samebits.starting.job import do_job, run_job
@@ -44,36 +46,58 @@ class EstimateResult(BaseModel):
         return self.first[stage] + self.per_sample[stage] * max(0, self.trial.counts["test"] - _FEW)
 
 
-def estimate(project: Project, say: Callable[[str], None]) -> None:
-    """Say what the settings of params.yaml will take on this machine.
+@dataclass(frozen=True)
+class Estimate(Result):
+    """What `dvc repro` will take, from what the job measured."""
+
+    measured: EstimateResult
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Seconds of each."""
+        trial, found = self.measured.trial, self.measured
+        return {
+            "prepare": trial.prepare_s,
+            "train": trial.train_s,
+            "evaluate": found.seconds("evaluate"),
+            "export": found.seconds("export"),
+        }
+
+    def lines(self) -> list[str]:
+        trial, sizes = self.measured.trial, self.measured.sizes
+        early = ", less if it stops early" if trial.patience else ""
+        return [
+            *(f"{name:<9} {duration(seconds)}" for name, seconds in self.stages.items()),
+            f"{'together':<9} {duration(sum(self.stages.values()))}; training: {trial.epochs} epochs of "
+            f"{trial.steps_per_epoch:,} steps{early}; {trial.timed} steps here took {1000 * trial.step_s:,.0f} ms each",
+            f"{'memory':<9} {self.measured.peak_mib:,} MiB, the peak of this trial",
+            f"{'disk':<9} {_mib(sum(sizes.values()))}: "
+            f"{', '.join(f'{name} {_mib(each)}' for name, each in sizes.items())}; as much again in DVC's cache, where "
+            "the disk cannot share blocks",
+        ]
+
+    def json(self) -> dict[str, Any]:
+        trial = self.measured.trial
+        return {
+            "seconds": self.stages,
+            "epochs": trial.epochs,
+            "steps_per_epoch": trial.steps_per_epoch,
+            "seconds_per_step": trial.step_s,
+            "memory_mib": self.measured.peak_mib,
+            "bytes": self.measured.sizes,
+        }
+
+
+def estimate(project: Project, say: Callable[[str], None]) -> Estimate:
+    """What the settings of params.yaml will take on this machine.
 
     Raises:
         UserError: what keeps a stage from running.
     """
     values = read_params(project.params_file).dump()
     say("prepares all of the data, trains a few steps, evaluates and exports a few samples, in a scratch folder …")
-    for line in _lines(EstimateResult.model_validate(run_job(project, "samebits.starting.estimate", values, "it"))):
-        say(line)
-
-
-def _lines(result: EstimateResult) -> list[str]:
-    trial = result.trial
-    stages = {
-        "prepare": trial.prepare_s,
-        "train": trial.train_s,
-        "evaluate": result.seconds("evaluate"),
-        "export": result.seconds("export"),
-    }
-    early = ", less if it stops early" if trial.patience else ""
-    size = sum(result.sizes.values())
-    return [
-        *(f"{name:<9} {duration(seconds)}" for name, seconds in stages.items()),
-        f"{'together':<9} {duration(sum(stages.values()))}; training: {trial.epochs} epochs of "
-        f"{trial.steps_per_epoch:,} steps{early}; {trial.timed} steps here took {1000 * trial.step_s:,.0f} ms each",
-        f"{'memory':<9} {result.peak_mib:,} MiB, the peak of this trial",
-        f"{'disk':<9} {_mib(size)}: {', '.join(f'{name} {_mib(each)}' for name, each in result.sizes.items())}; as "
-        "much again in DVC's cache, where the disk cannot share blocks",
-    ]
+    found = run_job(project, "samebits.starting.estimate", values, "it")
+    return Estimate(EstimateResult.model_validate(found))
 
 
 def _mib(size: int) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from samebits.base.errors import Interrupted, UserError
+from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
 from samebits.params.schema import Params, parse_params, read_params
 from samebits.starting.job import do_job, run_job
-from samebits.starting.scratch_project import QuietContext, ScratchProject
+from samebits.starting.scratch_project import ScratchProject
+from samebits.starting.steps import train_until
 from samebits.starting.trial import prepare_all
 from samebits.starting.written import write_params
+
+if TYPE_CHECKING:
+    from samebits.training.loop import Training
 
 _FIRST, _LAST = 8, 4096
 _WARM = 2
@@ -27,8 +30,8 @@ _NEAR_BEST = 0.95
 """The smallest size with this share of the highest speed is proposed: a larger one gives fewer updates for nothing."""
 
 
-def find_batch_size(project: Project, say: Callable[[str], None], *, dry_run: bool) -> None:
-    """Find a batch size for the settings of params.yaml, and write it.
+def find_batch_size(project: Project, say: Callable[[str], None], *, dry_run: bool) -> int:
+    """Find a batch size for the settings of params.yaml, and write it. Returns it.
 
     Raises:
         UserError: where not even one fits, or a stage cannot run.
@@ -42,6 +45,7 @@ def find_batch_size(project: Project, say: Callable[[str], None], *, dry_run: bo
     say(f"train.batch_size: {size}, the smallest within {1 - _NEAR_BEST:.0%} of the highest speed; find the rate next")
     values["train"] |= {"batch_size": size, "micro_batch_size": None, "elastic": False}
     write_params(project, values, say, dry_run=dry_run)
+    return size
 
 
 def best_size(speeds: list[tuple[int, float]]) -> int:
@@ -64,7 +68,7 @@ def measure(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: Sto
     return {"speeds": list(_speeds(values, project, stop))}
 
 
-def _speeds(values: Mapping[str, Any], project: Project, stop: StopRequest) -> Iterator[tuple[int, float]]:
+def _speeds(values: Mapping[str, Any], project: ScratchProject, stop: StopRequest) -> Iterator[tuple[int, float]]:
     from samebits.data.loading.prepared import read_info
     from samebits.training.loop import OutOfMemory
 
@@ -79,33 +83,17 @@ def _speeds(values: Mapping[str, Any], project: Project, stop: StopRequest) -> I
         size *= 2
 
 
-def _speed(params: Params, project: Project, stop: StopRequest) -> float:
-    from samebits.stage import sections_of
-    from samebits.tracking.journal.tracker import NullTracker
-    from samebits.training.loop import Observer
-    from samebits.training.train import build_training, open_plan, train
-
-    context = QuietContext("train", project, params.runtime, NullTracker(), stop)
+def _speed(params: Params, project: ScratchProject, stop: StopRequest) -> float:
     times: list[float] = []
-    ended = False
 
-    def progress(step: int, loss: float | None, samples: int) -> None:
-        nonlocal ended
+    def enough(_: Training) -> bool:
         times.append(time.perf_counter())
-        if len(times) > _WARM + 1 and times[-1] - times[0] > _SECONDS:
-            stop.requested = ended = True
+        return len(times) > _WARM + 1 and times[-1] - times[0] > _SECONDS
 
-    with open_plan(*(params.sections[name] for name in sections_of(train)), context=context) as (plan, micro, group):
-        training = build_training(plan, context, micro, group)
-        observer = Observer(lambda *_: None, progress, lambda: None, save_seconds=math.inf)
-        with suppress(Interrupted), stop.deferred():
-            training.run(observer, stop)
-    if stop.requested and not ended:
-        raise Interrupted("the search was stopped")
-    stop.requested = False
+    training = train_until(params, project, stop, enough)
     # Validations are left out by the median: there is one an epoch.
-    steps = sorted(after - before for before, after in zip(times[_WARM - 1 :], times[_WARM:], strict=False))
-    return micro / steps[len(steps) // 2] if steps else 0.0
+    steps = sorted(after - before for before, after in itertools.pairwise(times[_WARM - 1 :]))
+    return training.settings.batch_size / steps[len(steps) // 2] if steps else 0.0
 
 
 if __name__ == "__main__":

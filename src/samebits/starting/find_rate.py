@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from samebits.base.errors import Interrupted, UserError
+from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
 from samebits.params.schema import parse_params, read_params
 from samebits.starting.job import do_job, run_job
-from samebits.starting.scratch_project import QuietContext, ScratchProject
+from samebits.starting.scratch_project import ScratchProject
+from samebits.starting.steps import train_until
 from samebits.starting.trial import prepare_all
 from samebits.starting.written import write_params
+
+if TYPE_CHECKING:
+    from samebits.training.loop import Training
 
 _STEPS = 100
 _LOWEST, _HIGHEST = 1e-6, 10.0
@@ -32,8 +35,8 @@ _FALL = 0.02
 """A loss that fell by a smaller share has shown nothing."""
 
 
-def find_rate(project: Project, say: Callable[[str], None], *, dry_run: bool) -> None:
-    """Find a learning rate for the settings of params.yaml, draw the curve, and write the rate.
+def find_rate(project: Project, say: Callable[[str], None], *, dry_run: bool) -> float:
+    """Find a learning rate for the settings of params.yaml, draw the curve, and write the rate. Returns it.
 
     Raises:
         UserError: where no rate lowers the loss, or a stage cannot run.
@@ -49,6 +52,7 @@ def find_rate(project: Project, say: Callable[[str], None], *, dry_run: bool) ->
     say(f"train.optimizer.lr: {rate:g}, a third of the rate at which the loss was lowest")
     values["train"]["optimizer"]["lr"] = rate
     write_params(project, values, say, dry_run=dry_run)
+    return rate
 
 
 def rate_of(step: int) -> float:
@@ -97,38 +101,33 @@ def _figure(rates: Sequence[float], losses: Sequence[float], rate: float) -> byt
 
 def range_test(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: StopRequest) -> dict[str, Any]:
     """The job: rates, and the loss of the batch at each."""
-    from samebits.stage import sections_of
-    from samebits.tracking.journal.tracker import NullTracker
-    from samebits.training.loop import Observer
-    from samebits.training.train import build_training, open_plan, train
-
     params = parse_params(values)
     project = ScratchProject(workspace, scratch)
     prepare_all(params, project, stop)
-    context = QuietContext("train", project, params.runtime, NullTracker(), stop)
-    ended = False
+    training: Training | None = None
 
-    def progress(step: int, loss: float | None, samples: int) -> None:
-        nonlocal ended
-        seen = smoothed(training.state.losses[:step].tolist())
-        if step >= _STEPS or seen[-1] > _DIVERGED * min(seen):
-            stop.requested = ended = True
-
-    with open_plan(*(params.sections[name] for name in sections_of(train)), context=context) as (plan, micro, group):
-        training = build_training(plan, context, micro, group)
-        peak = training.settings.optimizer.lr
-        epochs = math.ceil(_STEPS / training.batches.steps_per_epoch)
+    def rising(built: Training) -> Training:
+        nonlocal training
+        peak = built.settings.optimizer.lr
+        epochs = math.ceil(_STEPS / built.batches.steps_per_epoch)
         training = replace(
-            training,
-            settings=training.settings.model_copy(update={"epochs": epochs, "patience": None}),
+            built,
+            settings=built.settings.model_copy(update={"epochs": epochs, "patience": None}),
             multiplier=lambda _, step, __: rate_of(step) / peak,
         )
-        observer = Observer(lambda *_: None, progress, lambda: None, save_seconds=math.inf)
+        return training
+
+    def diverged(training: Training) -> bool:
+        seen = smoothed(training.state.losses[: training.state.step].tolist())
+        return len(seen) >= _STEPS or seen[-1] > _DIVERGED * min(seen)
+
+    try:
+        train_until(params, project, stop, diverged, rising)
+    except UserError:
         # A loss that is not finite ends the test as well: the rates before it are what was asked for.
-        with suppress(Interrupted, UserError), stop.deferred():
-            training.run(observer, stop)
-    if stop.requested and not ended:
-        raise Interrupted("the search was stopped")
+        if training is None or not training.state.step:
+            raise
+    assert training is not None
     losses = training.state.losses[: training.state.step].tolist()
     return {"rates": [rate_of(step) for step in range(len(losses))], "losses": losses}
 

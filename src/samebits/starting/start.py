@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError, listed
+from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.data.fetching.catalog import card_of
 from samebits.data.fetching.leftovers import is_leftover
@@ -39,8 +40,8 @@ def start(
     trial: bool = True,
     dry_run: bool = False,
     say: Callable[[str], None] = print,
-) -> None:
-    """Write into params.yaml what the data at `path` need, and say why.
+) -> dict[str, Any]:
+    """Write into params.yaml what the data at `path` need, and say why. Returns what changed: dotted key to value.
 
     Args:
         path: a file or a folder below data/raw.
@@ -76,6 +77,8 @@ def start(
     for warning in proposal.warnings:
         say(f"warning: {warning}")
     write_params(project, values, say, dry_run=dry_run)
+    before, after = flatten(params.dump()), flatten(values)
+    return {key: value for key, value in after.items() if key not in before or before[key] != value}
 
 
 def _shown(path: Path, project: Project) -> str:

@@ -6,18 +6,20 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from samebits.base.errors import Interrupted
-from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
 from samebits.params.schema import Params, parse_params
 from samebits.pipeline.context import StageContext
 from samebits.starting.job import do_job
 from samebits.starting.scratch_project import QuietContext, ScratchProject
+from samebits.starting.steps import train_until
 from samebits.tracking.journal.tracker import NullTracker
+
+if TYPE_CHECKING:
+    from samebits.training.loop import Training
 
 _WARM = 2
 """First steps, which are slower than the rest."""
@@ -92,35 +94,24 @@ def prepare_all(params: Params, project: ScratchProject, stop: StopRequest) -> t
     return quiet, time.monotonic() - began
 
 
-def _train(params: Params, project: Project, said: StageContext, prepare_s: float) -> TrialResult:
+def _train(params: Params, project: ScratchProject, said: StageContext, prepare_s: float) -> TrialResult:
     from samebits.data.loading.prepared import read_info
-    from samebits.stage import sections_of
-    from samebits.training.loop import Observer
-    from samebits.training.train import build_training, open_plan, train
 
-    context, last = QuietContext("train", project, params.runtime, NullTracker(), said.stop), False
-    sections = [params.sections[name] for name in sections_of(train)]
     times: list[float] = []
+    validation_s = 0.0
 
-    def progress(step: int, loss: float | None, samples: int) -> None:
-        nonlocal last
+    def enough(_: Training) -> bool:
         times.append(time.monotonic())
-        if len(times) > _WARM + 1 and (len(times) > _WARM + _STEPS or times[-1] - times[_WARM] > _SECONDS):
-            said.stop.requested = last = True
+        return len(times) > _WARM + 1 and (len(times) > _WARM + _STEPS or times[-1] - times[_WARM] > _SECONDS)
 
-    with open_plan(*sections, context=context) as (plan, micro, group):
-        training = build_training(plan, context, micro, group)
-        observer = Observer(lambda *_: None, progress, lambda: None, save_seconds=1e9)
+    def validated(training: Training) -> Training:
+        nonlocal validation_s
         began = time.monotonic()
         training.validate()
         validation_s = time.monotonic() - began
-        try:
-            with said.stop.deferred():
-                training.run(observer, said.stop)
-        except Interrupted:
-            if not last:
-                raise
-            said.stop.requested = False
+        return training
+
+    training = train_until(params, project, said.stop, enough, validated)
     info = read_info(project.prepared)
     per_epoch = training.batches.steps_per_epoch
     step_s, timed = mean_step(times, per_epoch)

@@ -18,6 +18,7 @@ LOCK = "requirements.lock"
 PARAMS = "params.yaml"
 
 _OWN = {
+    "AGENTS.md": "AGENTS.md",
     "README.md": "README.md",
     "Makefile": "Makefile",
     "requirements.txt": "requirements.txt",

@@ -191,7 +191,7 @@ def _require_answers(task: OwnTask, outputs: Tensor, signature: Signature) -> No
             f"{task.name}: postprocess fails on {_shown(given)}",
             "it has to take this shape and type",
         )
-        wanted = [len(given), *signature.target.answer_shape]
+        wanted = [*given.shape] if signature.target.per_position else [len(given), *signature.target.answer_shape]
         if not isinstance(found, Tensor) or list(found.shape) != wanted or found.dtype != torch.float32:
             said = _shown(found) if isinstance(found, Tensor) else type(found).__name__
             raise UserError(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -19,6 +21,7 @@ import pytest
 import samebits.cli.main as cli
 from samebits import __version__
 from samebits.base.errors import UserError
+from samebits.base.result import Result
 from samebits.cli.help import EXAMPLES, GROUPS
 from samebits.cli.main import main, parser
 from samebits.cli.options import _warn_of_other_code, find_project, project_here
@@ -143,7 +146,12 @@ def test_predict_passes_its_options_on(project: Path, monkeypatch: pytest.Monkey
     given: list[object] = []
     opened = (None, {"target": ClassTarget(classes=["a", "b"]), "preprocessing": {}})
     monkeypatch.setattr("samebits.inference.request.open_model", lambda path: opened)
-    monkeypatch.setattr("samebits.inference.image.predict", lambda paths, **options: given.extend([paths, options]))
+
+    def classify(paths: tuple[Path, ...], **options: object) -> list[object]:
+        given.extend([paths, options])
+        return []
+
+    monkeypatch.setattr("samebits.inference.image.classify", classify)
     assert main(["predict", "a.png", "b.png", "--top", "2", "--invert"]) == 0
     model = project / "models" / "export" / "model.onnx"
     assert given == [(Path("a.png"), Path("b.png")), {"model": model, "top": 2, "invert": True, "opened": opened}]
@@ -178,6 +186,27 @@ def test_an_unknown_recipe_is_2(project: Path, capsys: pytest.CaptureFixture[str
     assert "did you mean mnist?" in capsys.readouterr().err
 
 
+def test_seeds_and_comparisons_pass_their_options_on(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "samebits.sweeps.seeds.run_seeds", lambda *given, **named: asked.append((given[1:], named)) or {}
+    )
+    monkeypatch.setattr("samebits.sweeps.compare.compare", lambda found, *given: Lines([str(found.workspace), *given]))
+    assert main(["seeds", "5", "--name", "wide", "--jobs", "2", "--dry-run"]) == 0
+    ((given, named),) = asked  # type: ignore[misc]
+    assert given == (5,)
+    assert named.items() >= {"name": "wide", "jobs": 2, "dry_run": True, "take_over": False}.items()
+    assert main(["compare", "main", "wide", "--metric", "log_loss", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lines"] == [str(project), "main", "wide", "log_loss"]
+
+
+def test_one_seed_is_no_study(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["seeds", "1"]) == 2
+    assert "the number of seeds is 1" in capsys.readouterr().err
+
+
 def test_a_summary_before_the_first_run_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary"]) == 2
     assert "dvc repro" in capsys.readouterr().err
@@ -186,9 +215,22 @@ def test_a_summary_before_the_first_run_is_2(project: Path, capsys: pytest.Captu
 def test_a_summary_is_printed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("samebits.pipeline.summary.summarize", lambda found, look: f"of {found.workspace}")
+    monkeypatch.setattr("samebits.pipeline.summary.summarize", lambda found, look: Lines([f"of {found.workspace}"]))
     assert main(["summary"]) == 0
     assert capsys.readouterr().out == f"of {project}\n"
+
+
+class Lines(Result):
+    """A result of such lines."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+
+    def lines(self) -> list[str]:
+        return self._lines
+
+    def json(self) -> dict[str, object]:
+        return {"lines": self._lines}
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -204,7 +246,7 @@ def test_the_help_has_each_command_in_one_group() -> None:
 def test_each_example_is_a_command_that_can_be_parsed() -> None:
     for lines in EXAMPLES.values():
         for line in lines:
-            parser().parse_args(shlex.split(line.partition(" && ")[0], comments=True)[1:])
+            parser().parse_args(shlex.split(re.split(" && | > ", line)[0], comments=True)[1:])
     taking = {
         name
         for name, command in commands().items()
@@ -328,5 +370,7 @@ def test_a_full_disk_is_a_message_and_a_bug_stays_one(
     assert told[0] == f"samebits use: error: no space left on the disk of {project / 'params.yaml'}"
     assert told[1].endswith("then try again")
     monkeypatch.setattr(cli, "_use", broken)
-    with pytest.raises(RuntimeError, match="a bug"):
-        main(["use", "mnist"])
+    assert main(["use", "mnist"]) == 70, "not 1, which says that bits differ"
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert "RuntimeError: a bug" in told

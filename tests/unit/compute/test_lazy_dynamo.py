@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.helpers.workspace import ROOT
 
 SCRIPT = """
@@ -46,6 +48,7 @@ def weights(how: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow  # it starts torch twice
 def test_the_compiler_stays_out_and_the_weights_are_those_of_torchs_own_step() -> None:
     spared = weights("spared")
     assert [line.split()[0] for line in spared] == ["sgd", "adamw", "muon"]

@@ -33,7 +33,12 @@ TAGS = (TagsTarget(classes=["O", "B-X", "I-X"], length=12), token_classification
 
 @pytest.mark.parametrize("exporter", [onnx, torch_export])
 @pytest.mark.parametrize(
-    ("settings", "target"), [(BERT, CLASSES), (WIDE, CLASSES), (LONGER, CLASSES), (BERT, TAGS), (CONV, TAGS)]
+    ("settings", "target"),
+    [
+        (WIDE, CLASSES),
+        (CONV, TAGS),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((BERT, CLASSES), (LONGER, CLASSES), (BERT, TAGS))),
+    ],
 )
 def test_texts_of_every_length(
     settings: Section,

@@ -16,7 +16,8 @@ from PIL import Image
 
 import samebits
 from samebits.base.errors import UserError
-from samebits.inference.image import classify, describe, load_image, predict
+from samebits.inference.answer import Answers
+from samebits.inference.image import classify, load_image
 
 LABELS = ["left", "right", "top"]
 
@@ -81,10 +82,13 @@ def test_classes_come_by_probability_with_their_labels(model: Path, tmp_path: Pa
     assert first.classes[0][1] > 0.99
 
 
-def test_one_line_an_image_is_printed(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_line_an_image_is_printed(model: Path, tmp_path: Path) -> None:
     Image.fromarray(left_bright()).save(tmp_path / "a.png")
-    predict([tmp_path / "a.png"], model=model, top=1)
-    assert capsys.readouterr().out == f"{tmp_path / 'a.png'}: left 100.0%\n"
+    answers = Answers(classify([tmp_path / "a.png"], model=model, top=1))
+    assert list(answers.lines()) == [f"{tmp_path / 'a.png'}: left 100.0%"]
+    (found,) = answers.json()["predictions"]
+    assert found["name"] == str(tmp_path / "a.png")
+    assert [each["label"] for each in found["classes"]] == ["left"]
 
 
 def save_as(path: Path, kind: str) -> None:
@@ -206,7 +210,7 @@ def test_a_light_background_is_noted_and_can_be_inverted(model: Path, tmp_path: 
     (inverted,) = classify([tmp_path / "paper.png"], model=model, invert=True)
     assert inverted.notes == ()
     assert inverted.classes[0][0] == "left"
-    assert any("note: " in line for line in describe([said]))
+    assert any("note: " in line for line in Answers([said]).lines())
 
 
 def test_a_flat_image_is_noted(model: Path, tmp_path: Path) -> None:
@@ -270,8 +274,8 @@ def test_nothing_to_do_is_an_error(model: Path, paths: list[Path], top: int) -> 
 def test_torch_is_not_imported(model: Path, tmp_path: Path) -> None:
     Image.fromarray(left_bright()).save(tmp_path / "a.png")
     program = (
-        "import sys; from pathlib import Path; from samebits.inference.image import predict; "
-        "predict([Path(sys.argv[1])], model=Path(sys.argv[2])); "
+        "import sys; from pathlib import Path; from samebits.inference.image import classify; "
+        "classify([Path(sys.argv[1])], model=Path(sys.argv[2])); "
         "assert not {'torch', 'mlflow', 'dvc'} & set(sys.modules), 'heavy import'"
     )
     source = Path(__file__).resolve().parents[3] / "src"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -211,6 +212,14 @@ def test_the_command(context: Any, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "note: columns that the model does not use: more" in printed.err
     assert main(["predict", str(path), *model, "--output", str(out)]) == 0
     assert out.read_text() == printed.out
+    assert main(["predict", str(path), *model, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert (row["name"], row["classes"]) == ("row 1", [])
+    assert row["values"] == [float(printed.out.splitlines()[1])]
+    assert main(["predict", str(path), *model, "--json", "--output", str(out)]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "predictions": [], "output": out.as_posix(), "notes": ["columns that the model does not use: more"],
+    }  # fmt: skip
     assert main(["predict", str(path), str(path), *model]) == 2
     assert main(["predict", str(tmp_path / "none.csv"), *model]) == 2
     assert "does not exist" in capsys.readouterr().err

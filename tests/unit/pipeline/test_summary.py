@@ -36,8 +36,7 @@ def project(tmp_path: Path) -> Project:
 def rows(project: Project, stale: dict[str, str] | None = None) -> dict[str, str]:
     """Text by the first word of its line."""
     return {
-        line.split()[0]: line.split(maxsplit=1)[1]
-        for line in summarize(project, lambda workspace: stale or {}).splitlines()
+        line.split()[0]: line.split(maxsplit=1)[1] for line in summarize(project, lambda workspace: stale or {}).lines()
     }
 
 
@@ -59,7 +58,7 @@ def test_what_is_reached_without_an_input_stands_beside(project: Project) -> Non
 
 
 def test_columns_are_aligned(project: Project) -> None:
-    text = summarize(project, lambda workspace: {}).splitlines()
+    text = list(summarize(project, lambda workspace: {}).lines())
     assert len({len(line) - len(line[2:].lstrip().split(maxsplit=1)[-1]) for line in text}) == 1
 
 

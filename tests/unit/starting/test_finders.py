@@ -70,6 +70,17 @@ def test_a_range_test_ends_where_the_loss_rises(project: Project, values: dict[s
     assert 1e-6 < rates.best_rate(found["rates"], smooth) < 1.0
 
 
+def test_what_stops_the_first_step_is_told(
+    project: Project, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UserError("an operation is not deterministic", "take another one")
+
+    monkeypatch.setattr("samebits.training.loop.Training._update", refuse)
+    with pytest.raises(UserError, match="not deterministic"):
+        rates.range_test(project.workspace, project.workspace / "scratch", values, StopRequest())
+
+
 def test_sizes_are_timed_up_to_the_split(
     project: Project, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

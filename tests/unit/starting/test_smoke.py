@@ -84,7 +84,7 @@ def test_seconds_are_those_of_a_few_samples_and_of_each_further_one() -> None:
         peak_mib=1234,
         sizes={"data/prepared": 3 << 20, "models/export": 1 << 19},
     )
-    assert estimates._lines(result) == [
+    assert estimates.Estimate(result).lines() == [
         "prepare   2 s",
         "train     3 min",
         "evaluate  5 s",

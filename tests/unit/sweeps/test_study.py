@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from optuna.trial import Trial
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
-from samebits.sweeps.report import importances, table, write_files
+from samebits.base.result import json_text
+from samebits.sweeps.report import for_programs, importances, table, write_files
 from samebits.sweeps.spec import Sweep, read_sweep
 from samebits.sweeps.study import SweepStudy, SweepTrial, point_of
 
@@ -140,6 +142,11 @@ def test_the_report_names_the_best_and_what_mattered(project: Project, sweep: Sw
         told = table(study)
         assert "5 complete, 1 failed of 6" in told
         assert f"dvc exp apply lr-{best.number:03d}" in told
+        found = json.loads(json_text(for_programs(study)))
+        assert found["best"] == found["trials"][0]["name"] == f"lr-{best.number:03d}"
+        assert [each["state"] for each in found["trials"]] == ["complete"] * 5 + ["fail"]
+        assert found["trials"][0]["params"] == point_of(best)
+        assert found["trials"][-1]["reason"] == "the loss is nan <b>"
         explained = importances(study)
         assert sum(explained.values()) == pytest.approx(1.0)
         assert explained["train.optimizer.lr"] > 0.6  # the value is the rate itself

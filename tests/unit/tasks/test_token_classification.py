@@ -16,6 +16,7 @@ import torch
 from ruamel.yaml import YAML
 from torch.nn import functional
 
+import samebits
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.paths import Project
@@ -23,6 +24,7 @@ from samebits.cli.main import main
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.export import onnx, parity
+from samebits.inference.answer import Answers
 from samebits.inference.tags import words_of
 from samebits.inference.text import predict_texts
 from samebits.metrics.entities import IGNORED, Scheme
@@ -121,7 +123,7 @@ def test_manifest_names_the_tags(trained: Project) -> None:
     assert all(re.fullmatch(r"(O|[BI]-\w+) \d+(; [BI]-\w+ \d+)* \(\w{12}\)", each) for each in targets)
 
 
-def test_every_word_of_a_text_gets_a_tag(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_word_of_a_text_gets_a_tag(trained: Project) -> None:
     text = "Paris lives in Rio.\nin Sydney Hall, Paris met Ada"
     (found,) = predict_texts(trained.exported / "model.onnx", texts=[text])
     assert [(each.text, each.label) for each in found.spans] == [
@@ -132,7 +134,7 @@ def test_every_word_of_a_text_gets_a_tag(trained: Project, capsys: pytest.Captur
         ("Ada", "PER"),
     ]
     assert all(text[each.begin : each.end] == each.text for each in found.spans)
-    printed = capsys.readouterr().out.splitlines()
+    printed = Answers([found]).text().splitlines()
     assert printed[0] == "Paris lives in Rio. in Sydney Hall, Par…: 5 entities"
     assert re.fullmatch(r" +15-18  LOC  Rio  \d+\.\d%", printed[2])
 
@@ -258,6 +260,38 @@ def test_a_loss_and_a_metric_of_ones_own(trained: Project, tmp_path: Path, monke
     )
     assert after["loss"] == pytest.approx(before["loss"], rel=1e-4), "it is the task's own loss"
     assert after["right_words"] == pytest.approx(after["tag_accuracy"])
+
+
+@pytest.mark.slow  # it trains again
+def test_a_task_of_ones_own(trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(trained.workspace, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "custom").mkdir(exist_ok=True)
+    (tmp_path / "custom" / "task.py").write_text(
+        "from torch.nn import functional\n\n"
+        "class Mine:\n    def __init__(self, signature):\n        pass\n"
+        "    def count(self, targets):\n        return int((targets >= 0).sum())\n"
+        "    def loss(self, outputs, targets):\n        keep = targets >= 0\n"
+        "        return functional.cross_entropy(outputs[keep], targets[keep].long())\n"
+        "    def metric_sums(self, outputs, targets):\n"
+        "        return {'loss': self.loss(outputs, targets) * self.count(targets)}\n"
+        "    def postprocess(self, outputs):\n        return outputs.softmax(2)\n"
+    )
+    own = {"name": "own", "file": "custom/task.py", "class_name": "Mine", "arguments": {}}
+    set_params(tmp_path, {}, replace={"task": own})
+    run_stages(Project(tmp_path, tmp_path), "train", "evaluate")
+    before, after = (
+        read_json(folder / "reports" / "evaluation" / "metrics.json")["test"]
+        for folder in (trained.workspace, tmp_path)
+    )
+    assert after["entity_f1"] == pytest.approx(before["entity_f1"], abs=0.02), "it is the built-in task once more"
+
+
+def test_a_tagger_is_no_function_of_a_text(trained: Project) -> None:
+    for path in (trained.checkpoint, trained.exported / "model.onnx"):
+        with pytest.raises(UserError, match="a tag for each word") as refused:
+            samebits.load(path)
+        assert "samebits predict" in refused.value.fix
 
 
 def test_a_model_of_whole_texts_is_refused(trained: Project, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_a_digest_is_of_the_modules_that_a_stage_depends_on(tmp_path: Path, monk
 def test_both_ci_files_install_the_lock_test_and_compare_results(texts: dict[str, str]) -> None:
     github, gitlab = (yaml.safe_load(texts[name]) for name in (".github/workflows/ci.yml", ".gitlab-ci.yml"))
     steps = [step["run"] for step in github["jobs"]["project"]["steps"] if "run" in step]
+    steps = [step for step in steps if "samebits review" not in step]
     assert "\n".join(steps).split("\n")[:-1] == gitlab["project"]["script"]
     assert github["permissions"] == {"contents": "read"}
     assert any("--require-hashes -r requirements.lock" in step for step in steps)

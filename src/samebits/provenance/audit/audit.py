@@ -92,16 +92,13 @@ def audit(
     starts: Sequence[int] = (),
     keep: bool = False,
     say: Say = print,
-) -> bool:
-    """Compute the first state, some segments and the last state's model again, and print what came out.
+) -> Audit:
+    """Compute the first state, some segments and the last state's model again, and compare.
 
     Args:
         count: segments, drawn by chance.
         starts: first steps of segments, in place of chance.
         keep: leave the copy where it is.
-
-    Returns:
-        whether all of it has the same bits.
 
     Raises:
         UserError: if the working tree differs from its commit, the model is of another one, or a state is missing.
@@ -130,8 +127,7 @@ def audit(
         if recorded := recorded_facts(copy, STAGE, dict(stage.outs)):
             found.facts = changed_facts(recorded, result.facts)
     say("")
-    say(found.text())
-    return found.same
+    return found
 
 
 def choose(record: AuditRecord, count: int, starts: Sequence[int]) -> list[Segment]:

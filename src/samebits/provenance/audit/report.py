@@ -1,11 +1,13 @@
-"""What an audit found, as text, and how sure it makes of what was not looked at."""
+"""What an audit found, and how sure it makes of what was not looked at."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
-from samebits.base.errors import listed
+from samebits.base.errors import EXIT_DIFFERENT, listed
+from samebits.base.result import Result
 
 _SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)
 _SHOWN_LINES = 20
@@ -20,7 +22,7 @@ def detection(segments: int, checked: int, forged: int) -> float:
 
 
 @dataclass
-class Audit:
+class Audit(Result):
     """Everything that was compared.
 
     Attributes:
@@ -41,13 +43,30 @@ class Audit:
     def same(self) -> bool:
         return not self.different
 
-    def text(self) -> str:
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.same else EXIT_DIFFERENT
+
+    def json(self) -> dict[str, Any]:
+        facts = None if self.facts is None else {
+            name: {"recorded": was, "here": now} for name, (was, now) in self.facts.items()
+        }  # fmt: skip
+        return {
+            "same": self.same,
+            "segments": self.segments,
+            "checked": [{"from": start, "to": end} for start, end in self.checked],
+            "drawn": self.drawn,
+            "different": self.different,
+            "environment": facts,
+        }
+
+    def lines(self) -> list[str]:
         """Each segment, then how sure that makes; or how they differ, and what explains it."""
         shown = [f"steps {start:,} to {end:,}" for start, end in self.checked]
-        lines = ["first state", *shown, "last state and model"]
-        width = max(map(len, lines))
-        table = [f"{line:<{width}}  {'different' if line in self.different else 'same'}" for line in lines]
-        return "\n".join([*table, "", *(self._certainty() if self.same else self._differences())])
+        parts = ["first state", *shown, "last state and model"]
+        width = max(map(len, parts))
+        table = [f"{part:<{width}}  {'different' if part in self.different else 'same'}" for part in parts]
+        return [*table, "", *(self._certainty() if self.same else self._differences())]
 
     def _certainty(self) -> list[str]:
         n, m = self.segments, len(self.checked)

@@ -208,5 +208,6 @@ def _check(project: Project, workspace: Path, found: Found, python: Path | None,
         copy = copy_tree(workspace, folder / "copy")
         verification = rerun(workspace, found.commit, copy, stages, stages, folder, say, python=python)
     say("")
-    say(verification.text())
+    for line in verification.lines():
+        say(line)
     return verification.same

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from samebits.base.files import read_json, sha256_file
 from samebits.base.git import GitError, git
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
+from samebits.base.result import Result
 from samebits.pipeline.dvc_cache import Objects, open_objects
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.dvc_lock import LOCK
@@ -27,8 +29,56 @@ _SHOWN = 5
 _PARAMS = ("seed", "data.source", "task.name", "model.name", "train.epochs", "train.batch_size", "train.precision")
 
 
-def trace_file(project: Project, path: Path) -> str:
-    """What is known of a model file, as text.
+@dataclass(frozen=True)
+class Trace(Result):
+    """What is known of a model file.
+
+    Attributes:
+        own: what stands in it, flat.
+        runs: of MLflow, that wrote it.
+        commits: whose dvc.lock names it, a line each (`locked_in`).
+    """
+
+    path: Path
+    sha256: str
+    own: Mapping[str, str]
+    runs: Sequence[Run]
+    commits: Sequence[str]
+
+    @property
+    def origin(self) -> str:
+        """What `samebits restore` brings back; empty for none."""
+        return self.runs[0].run_id if self.runs else self.commits[0].split()[0] if self.commits else ""
+
+    def lines(self) -> list[str]:
+        runs = [line for run in self.runs[:_SHOWN] for line in _run_lines(run)]
+        return [
+            f"{self.path}: sha256 {self.sha256}",
+            *_section("in the file", _own_lines(self.own)),
+            *_section("runs", runs or ["none has its hash"]),
+            *_section(f"commits whose {LOCK} names it", self.commits[:_SHOWN] or ["none"]),
+            *([f"to have it all back: samebits restore {self.origin}"] if self.origin else []),
+        ]
+
+    def json(self) -> dict[str, Any]:
+        runs = [
+            {"run_id": run.run_id, "name": run.name, "status": run.status, "commit": run.commit or None,
+             "data_digest": run.tags.get("data.digest"), "params": run.params}
+            for run in self.runs
+        ]  # fmt: skip
+        commits = [{"commit": line.split()[0], "shown": line} for line in self.commits]
+        return {
+            "file": self.path,
+            "sha256": self.sha256,
+            "metadata": self.own,
+            "runs": runs,
+            "commits": commits,
+            "restore": self.origin or None,
+        }
+
+
+def trace_file(project: Project, path: Path) -> Trace:
+    """What is known of a model file.
 
     Raises:
         UserError: if it is no model file, or nobody knows it.
@@ -46,15 +96,7 @@ def trace_file(project: Project, path: Path) -> str:
             f"{path} is unknown here: it says nothing of itself, and no run or {LOCK} of this repository has its hash",
             "ask in the repository that it comes from; git fetch --all brings the history of others",
         )
-    lines = [f"{path}: sha256 {sha256}"]
-    lines += _section("in the file", _own_lines(own))
-    lines += _section("runs", [line for run in runs[:_SHOWN] for line in _run_lines(run)] or ["none has its hash"])
-    lines += _section(f"commits whose {LOCK} names it", commits[:_SHOWN] or ["none"])
-    if runs:
-        lines.append(f"to have it all back: samebits restore {runs[0].run_id}")
-    elif commits:
-        lines.append(f"to have it all back: samebits restore {commits[0].split()[0]}")
-    return "\n".join(lines)
+    return Trace(path, sha256, own, runs, commits)
 
 
 def own_metadata(path: Path) -> dict[str, str]:
@@ -197,5 +239,5 @@ def _run_lines(run: Run) -> list[str]:
     return [*lines, f"  parameters: {shown} (and {max(0, len(run.params) - len(_PARAMS))} more)"] if shown else lines
 
 
-def _section(title: str, lines: list[str]) -> list[str]:
+def _section(title: str, lines: Sequence[str]) -> list[str]:
     return [f"{title}:", *(f"  {line}" for line in lines)]

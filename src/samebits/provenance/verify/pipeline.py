@@ -32,15 +32,14 @@ from samebits.provenance.verify.report import OutputResult, Verification, change
 from samebits.tracking.environment.facts import recorded_facts
 
 
-def verify(project: Project, stages: list[str], *, keep: bool = False, say: Callable[[str], None] = print) -> bool:
-    """Run stages of the checked-out commit in a clean copy and print what came out.
+def verify(
+    project: Project, stages: list[str], *, keep: bool = False, say: Callable[[str], None] = print
+) -> Verification:
+    """Run stages of the checked-out commit in a clean copy, and compare.
 
     Args:
         stages: names; none for all of dvc.lock. A stage alone reads the inputs that dvc.lock names, from DVC's cache.
         keep: leave the copy where it is.
-
-    Returns:
-        whether every output has the same bits.
 
     Raises:
         UserError: if the working tree differs from its commit, there is no dvc.lock, an input is missing or a stage
@@ -60,8 +59,7 @@ def verify(project: Project, stages: list[str], *, keep: bool = False, say: Call
         found = rerun(root, commit, copy, chosen, everything, folder, say)
         found.never_ran = pairs
     say("")
-    say(found.text())
-    return found.same
+    return found
 
 
 def require_environment(copy: Path, stages: list[LockedStage]) -> None:

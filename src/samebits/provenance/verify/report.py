@@ -1,10 +1,13 @@
-"""What a verification found, as text."""
+"""What a verification found, for people and for programs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from samebits.base.errors import EXIT_DIFFERENT
+from samebits.base.result import Result
 from samebits.pipeline.dvc_lock import rerun_fix
 
 _SHOWN_LINES = 20
@@ -37,7 +40,7 @@ class OutputResult:
 
 
 @dataclass
-class Verification:
+class Verification(Result):
     """Everything that was compared.
 
     Attributes:
@@ -57,11 +60,28 @@ class Verification:
     def same(self) -> bool:
         return all(result.same for result in self.results)
 
-    def text(self) -> str:
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.same else EXIT_DIFFERENT
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "same": self.same,
+            "outputs": [{**vars(each), "bits": each.word} for each in self.results],
+            "code_and_parameters": self.drift,
+            "never_ran": self.never_ran,
+            "environment": {
+                stage: {name: {"recorded": was, "here": now} for name, (was, now) in changed.items()}
+                for stage, changed in self.facts.items()
+            },
+            "environment_unknown": self.unknown,
+        }
+
+    def lines(self) -> list[str]:
         """The table stage × output × same/different, then what is known of the differences."""
-        lines = [_table(self.results), ""]
+        lines = [*_table(self.results), ""]
         if self.same:
-            return "\n".join([*lines, f"all {len(self.results)} outputs have the same bits"])
+            return [*lines, f"all {len(self.results)} outputs have the same bits"]
         bad = [result for result in self.results if not result.same]
         lines.append(f"{len(bad)} of {len(self.results)} outputs differ; the first: {bad[0].stage}, {bad[0].path}")
         for result in bad:
@@ -69,8 +89,7 @@ class Verification:
             lines += [f"  {line}" for line in shown]
             if len(result.details) > len(shown):
                 lines.append(f"  {result.path}: {len(result.details) - len(shown)} more differences")
-        lines += self._reasons()
-        return "\n".join(lines)
+        return [*lines, *self._reasons()]
 
     def _reasons(self) -> list[str]:
         lines = [
@@ -108,10 +127,10 @@ def _grouped(facts: Mapping[str, dict[str, tuple[str, str]]]) -> list[tuple[str,
     return [(", ".join(names), changed) for names, changed in groups]
 
 
-def _table(results: list[OutputResult]) -> str:
+def _table(results: list[OutputResult]) -> list[str]:
     rows = [("stage", "output", "bits"), *((each.stage, each.path, each.word) for each in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return "\n".join(f"{stage:<{widths[0]}}  {path:<{widths[1]}}  {word}" for stage, path, word in rows)
+    return [f"{stage:<{widths[0]}}  {path:<{widths[1]}}  {word}" for stage, path, word in rows]
 
 
 def changed_facts(recorded: Mapping[str, str], here: Mapping[str, str]) -> dict[str, tuple[str, str]]:

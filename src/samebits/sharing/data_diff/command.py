@@ -7,18 +7,46 @@ samebits data diff v1 v2 --html changes.html
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from samebits.base.result import Result
 from samebits.sharing.data_diff.compare import Difference, class_counts, compare, split_counts, statistics
 from samebits.sharing.data_diff.page import write_page
 from samebits.sharing.data_diff.version import open_version
 
-Say = Callable[[str], None]
+
+@dataclass(frozen=True)
+class DataDiff(Result):
+    """What changed, and the page that shows it."""
+
+    difference: Difference
+    page: Path
+
+    def lines(self) -> list[str]:
+        return [*lines(self.difference), f"page: {self.page}"]
+
+    def json(self) -> dict[str, Any]:
+        found = self.difference
+        counts = {name: {"old": a, "new": b} for name, a, b in split_counts(found)}
+        classes = {name: {"old": a, "new": b} for name, a, b in class_counts(found)}
+        return {
+            "old": found.old.name,
+            "new": found.new.name,
+            "added": len(found.added),
+            "removed": len(found.removed),
+            "relabelled": len(found.relabelled),
+            "moved": len(found.moved),
+            "unchanged": found.unchanged,
+            "splits": counts,
+            "classes": classes,
+            "page": self.page,
+        }
 
 
-def data_diff(folder: Path, old: str, new: str, page: Path, say: Say = print) -> Difference:
-    """Compare two versions, print the numbers and write the page.
+def data_diff(folder: Path, old: str, new: str, page: Path) -> DataDiff:
+    """Compare two versions, and write the page.
 
     Args:
         folder: root of the project.
@@ -29,11 +57,8 @@ def data_diff(folder: Path, old: str, new: str, page: Path, say: Say = print) ->
         UserError: if a version cannot be read, or the page not written.
     """
     difference = compare(open_version(folder, old), open_version(folder, new))
-    for line in lines(difference):
-        say(line)
     write_page(difference, page)
-    say(f"page: {page}")
-    return difference
+    return DataDiff(difference, page)
 
 
 def lines(difference: Difference) -> list[str]:

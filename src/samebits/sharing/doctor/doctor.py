@@ -8,30 +8,53 @@ Exit code 0 if nothing is an error, else 1.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from typing import Any
 
-from samebits.base.errors import UserError
+from samebits.base.errors import EXIT_DIFFERENT, UserError
 from samebits.base.paths import Project
 from samebits.base.redaction import without_secrets
+from samebits.base.result import Result
 from samebits.sharing.doctor import checks
 from samebits.sharing.doctor.finding import Line
 
-Say = Callable[[str], None]
+
+class Findings(Result):
+    """What the checks found, each line as soon as it is known."""
+
+    def __init__(self, found: Iterator[Line]) -> None:
+        self._found = found
+        self._healthy = True
+
+    @property
+    def exit_code(self) -> int:
+        """Once all is looked at."""
+        return 0 if self._healthy else EXIT_DIFFERENT
+
+    def lines(self) -> Iterator[str]:
+        for line in self._each():
+            yield f"{line.state:<7}  {line.name:<9}  {line.text}"
+            if line.fix:
+                yield f"{'':20}fix: {line.fix}"
+
+    def json(self) -> dict[str, Any]:
+        found = [asdict(line) for line in self._each()]
+        return {"healthy": self._healthy, "lines": found}
+
+    def _each(self) -> Iterator[Line]:
+        for line in self._found:
+            self._healthy &= line.state != "error"
+            yield line
 
 
-def doctor(project: Project, *, as_json: bool = False, timeout: float = 30.0, say: Say = print) -> bool:
-    """Look at everything and say what was found. Returns whether nothing is an error."""
-    lines: list[Line] = []
-    for line in examine(project, timeout):
-        lines.append(line)
-        if not as_json:
-            say(f"{line.state:<7}  {line.name:<9}  {line.text}" + (f"\n{'':20}fix: {line.fix}" if line.fix else ""))
-    healthy = all(line.state != "error" for line in lines)
-    if as_json:
-        say(json.dumps({"healthy": healthy, "lines": [asdict(line) for line in lines]}, indent=2))
-    return healthy
+def doctor(project: Project, timeout: float = 30.0) -> Findings:
+    """Look at everything.
+
+    Args:
+        timeout: seconds for a remote's first answer.
+    """
+    return Findings(examine(project, timeout))
 
 
 def examine(project: Project, timeout: float = 30.0) -> Iterator[Line]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
+from samebits.base.result import Result
 from samebits.tracking.journal.record import Record, read_records, sender_lock
 from samebits.tracking.journal.spawn import pending_events, read_sent
 from samebits.tracking.tracking_uri import check_reachable, pick_target, without_password
@@ -74,22 +75,46 @@ def _sender_lives(folder: Path) -> bool:
     return False
 
 
-def status_text(project: Project) -> str:
-    """The journals as a table, and where they go."""
-    states = journal_states(project)
-    lines = [f"records go to {pick_target(project).shown}"]
-    old = old_file_store(project)
-    lines += [old] if old else []
-    waiting = sum(each.waiting for each in states if each.state != "running")
-    for each in states:
-        if each.state != "delivered":
-            note = f"  ({each.problem})" if each.problem else ""
-            lines.append(f"  {each.state:<10}  {each.waiting:>6} events  {each.name}{note}")
-    delivered = sum(each.state == "delivered" for each in states)
-    lines.append(f"  {delivered} journals of {len(states)} are delivered whole")
-    if waiting:
-        lines.append(f"{waiting} events wait; samebits runs sync sends them")
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class RunsStatus(Result):
+    """The journals, and where they go.
+
+    Attributes:
+        store: for people, without a password.
+        old: a line about a store that an older MLflow left; or nothing.
+    """
+
+    store: str
+    states: list[JournalState]
+    old: str
+
+    @property
+    def waiting(self) -> int:
+        """Events that no running execution will send."""
+        return sum(each.waiting for each in self.states if each.state != "running")
+
+    def lines(self) -> Iterator[str]:
+        """The journals as a table."""
+        yield f"records go to {self.store}"
+        if self.old:
+            yield self.old
+        for each in self.states:
+            if each.state != "delivered":
+                note = f"  ({each.problem})" if each.problem else ""
+                yield f"  {each.state:<10}  {each.waiting:>6} events  {each.name}{note}"
+        delivered = sum(each.state == "delivered" for each in self.states)
+        yield f"  {delivered} journals of {len(self.states)} are delivered whole"
+        if self.waiting:
+            yield f"{self.waiting} events wait; samebits runs sync sends them"
+
+    def json(self) -> dict[str, Any]:
+        journals = [vars(each) for each in self.states]
+        return {"store": self.store, "journals": journals, "waiting": self.waiting, "note": self.old or None}
+
+
+def runs_status(project: Project) -> RunsStatus:
+    """The state of all journals. Does not import MLflow."""
+    return RunsStatus(pick_target(project).shown, journal_states(project), old_file_store(project))
 
 
 def old_file_store(project: Project) -> str:

@@ -4,34 +4,56 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import filelock
 
+from samebits.base.errors import EXIT_USER_ERROR, UserError
 from samebits.base.paths import Project
+from samebits.base.result import Result
 from samebits.tracking.journal.record import read_records, sender_lock
 from samebits.tracking.journal.spawn import pending_events
 from samebits.tracking.tracking_uri import check_reachable, pick_target
 from samebits.tracking.upload.delivery import StoreUnavailable
 from samebits.tracking.upload.replayed import record_missing
 
+_FIX = "samebits doctor looks at the store; then run this again: nothing is lost"
 _SENDER_ENDS_S = 60.0
 
 
 @dataclass(frozen=True)
-class SyncReport:
-    """Attributes:
-    sent: records that were delivered whole.
-    replayed: DVC experiments that got their run now: DVC's run cache had answered them.
-    waiting: events that still wait, by the record's name.
-    problem: why, in words; empty if nothing waits.
+class SyncReport(Result):
+    """What was sent.
+
+    Attributes:
+        sent: records that were delivered whole.
+        replayed: DVC experiments that got their run now: DVC's run cache had answered them.
+        waiting: events that still wait, by the record's name.
+        problem: why, in words; empty if nothing waits.
     """
 
     sent: list[str]
     replayed: list[str]
     waiting: dict[str, int]
     problem: str
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_USER_ERROR if self.problem else 0
+
+    def lines(self) -> Iterator[str]:
+        yield from (f"sent: {name}" for name in self.sent)
+        yield from (f"recorded: experiment {name}, whose results came from DVC's run cache" for name in self.replayed)
+        yield from (f"waiting: {name}, {events} events" for name, events in self.waiting.items())
+        if self.problem:
+            raise UserError(self.problem, _FIX)
+        yield f"{len(self.sent) + len(self.replayed)} runs brought up to date, nothing waits"
+
+    def json(self) -> dict[str, Any]:
+        more = {"error": self.problem, "fix": _FIX} if self.problem else {}
+        return {"sent": self.sent, "replayed": self.replayed, "waiting": self.waiting, **more}
 
 
 def sync(project: Project, say: Callable[[str], None] = print) -> SyncReport:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import shutil
 import sys
@@ -271,7 +270,7 @@ def test_a_store_that_takes_nothing_is_told_with_what_to_look_at(
 
 
 def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
-    monkeypatch: pytest.MonkeyPatch, project: Project, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, project: Project
 ) -> None:
     def broken(*_: Any) -> Iterator[Line]:
         raise RuntimeError("cannot open https://ann:planted-77@host.org/x")
@@ -290,11 +289,13 @@ def test_a_check_that_breaks_is_a_finding_and_the_next_one_goes_on(
     ):
         monkeypatch.setattr(checks, name, lambda *_: iter([Line("x", "ok", "fine")]))
     monkeypatch.setattr(checks, "versions", lambda *_: iter([Line("x", "warning", "old", "renew")]))
-    assert doctor.doctor(project, as_json=True)  # a warning is no error
-    assert json.loads(capsys.readouterr().out)["healthy"] is True
+    found = doctor.doctor(project)
+    assert found.json()["healthy"] is True  # a warning is no error
+    assert found.exit_code == 0
     monkeypatch.setattr(checks, "git_state", broken)
-    assert not doctor.doctor(project)
-    said = capsys.readouterr().out
+    found = doctor.doctor(project)
+    said = found.text()
+    assert found.exit_code == 1
     assert [line.split()[0] for line in said.splitlines() if not line.startswith(" ")] == [
         "ok", "warning", "ok", "ok", "ok", "error", "ok", "ok", "ok", "ok", "ok",
     ]  # fmt: skip

@@ -20,7 +20,7 @@ from samebits.base.paths import Project
 from samebits.tracking.journal.record import Execution, ProcessId
 from samebits.tracking.tracking_uri import Target, check_scheme
 from samebits.tracking.ui.heartbeat import BEAT_TAG, PROCESS_TAG, last_sign, process_of
-from samebits.tracking.ui.housekeeping import _death, clean, journal_states, old_file_store, status_text
+from samebits.tracking.ui.housekeeping import _death, clean, journal_states, old_file_store, runs_status
 from samebits.tracking.upload.sync import waiting_events
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def test_the_journals_states(project: Project, recorded: Recorded) -> None:
     (recorded.record.folder / "sent.json").write_text(json.dumps(sent))
     (state,) = journal_states(project)
     assert (state.state, state.waiting) == ("delivered", 0)
-    assert "1 journals of 1 are delivered whole" in status_text(project)
+    assert "1 journals of 1 are delivered whole" in runs_status(project).text()
     (recorded.record.folder / "sent.json").write_text(json.dumps({"problem": "http://u:pw@h cannot be reached"}))
-    told = status_text(project)
+    told = runs_status(project).text()
     assert "6 events wait; samebits runs sync sends them" in told
     assert "(http://h cannot be reached)" in told
     recorded.record.executions = [Execution(ProcessId.of(os.getpid()))]
@@ -83,7 +83,7 @@ def test_an_old_file_store_is_named_with_mlflows_own_command(project: Project) -
     (project.mlruns / "0").mkdir(parents=True)
     (project.mlruns / "0" / "meta.yaml").write_text("name: Default\n")
     assert f"mlflow migrate-filestore --source {project.mlruns}" in old_file_store(project)
-    assert "mlflow migrate-filestore" in status_text(project)
+    assert "mlflow migrate-filestore" in runs_status(project).text()
 
 
 OLD_STORE = """
@@ -148,7 +148,7 @@ def test_what_is_worth_no_run_does_not_wait(project: Project, recorded: Recorded
     recorded.finished_stage("prepare")
     (state,) = journal_states(project)
     assert (state.state, state.waiting) == ("delivered", 0)
-    assert "wait" not in status_text(project)
+    assert "wait" not in runs_status(project).text()
     assert waiting_events(project) == 0
     recorded.finished_stage("train")
     assert journal_states(project)[0].state == "waiting"

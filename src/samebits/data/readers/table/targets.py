@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -146,8 +145,7 @@ def _gathered(
     exact = whole.astype(np.float64)
     parts = tuple(_part(wanted, f"{name}, {classes[k] if classes else k}", exact[:, k]) for k in range(exact.shape[1]))
     meaning = f"{len(classes)} labels: {listed(classes, 12)}" if classes else f"{exact.shape[1]} numbers"
-    whole_target = Target(name, "labels", whole, exact[:, 0], classes, bad, meaning, (), parts)
-    return whole_target if classes else replace(whole_target, kind="vector")
+    return Target(name, "labels" if classes else "vector", whole, exact[:, 0], classes, bad, meaning, (), parts)
 
 
 def _part(wanted: str, name: str, exact: Any) -> Target:

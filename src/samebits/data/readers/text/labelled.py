@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from samebits.base.errors import UserError
-from samebits.base.files import sha256_bytes
 from samebits.base.registry import nearest
 from samebits.data.readers.decoding import NotText, clean
 from samebits.data.readers.labels import LONGEST_NAME, class_name
@@ -29,7 +28,7 @@ from samebits.data.readers.times import no_time, read_times
 from samebits.params.text import TextParams
 from samebits.signature.kind import TargetKind
 from samebits.signature.signature import Signature
-from samebits.signature.tokens import TOKENIZER, TokenInputs
+from samebits.signature.tokens import TOKENIZER
 
 MAX_CLASSES = 10_000
 
@@ -115,15 +114,8 @@ class RawTexts(Raw):
         encoded = encode_texts(
             fitted, len(self), lambda: self.store.texts(self.rows.tolist()), self.scratch / "tokens.npy", _CHUNK
         )
-        inputs = TokenInputs(
-            length=self.settings.length,
-            vocabulary=fitted.vocabulary,
-            pad=fitted.pad,
-            tokenizer_sha256=sha256_bytes(fitted.json),
-            column=self.column,
-        )
         return Encoded(
-            signature=Signature(inputs=inputs, target=self.fitted_target(splits["train"])),
+            signature=Signature(inputs=fitted.inputs(self.column), target=self.fitted_target(splits["train"])),
             splits={name: self.subset(rows, encoded.read) for name, rows in splits.items()},
             files={TOKENIZER: fitted.json},
             audit={"texts": encoded.audit() | {"encodings": dict(sorted(self.encodings.items()))}},

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.files import write_bytes
@@ -31,9 +31,6 @@ from samebits.data.readers.text.labelled import Item, collect
 from samebits.data.readers.text.tagged_rows import RawTagged
 from samebits.metrics.entities import OUTSIDE
 from samebits.signature.tags import TagsTarget
-
-if TYPE_CHECKING:
-    pass
 
 JSON = (".jsonl", ".ndjson")
 COLUMNS = (".bio", ".conll", ".conll03", ".conllu", ".iob", ".iob2", ".tags", ".tsv", ".txt")

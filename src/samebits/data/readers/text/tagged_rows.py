@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from samebits.base.errors import listed
-from samebits.base.files import sha256_bytes
 from samebits.data.readers.reader import Encoded, Int64
 from samebits.data.readers.text.labelled import RawTexts
 from samebits.data.readers.text.tokenizer import encode_texts, fit_tokenizer
 from samebits.metrics.entities import IGNORED, OUTSIDE, are_entities
 from samebits.signature.signature import Signature
-from samebits.signature.tokens import TOKENIZER, TokenInputs
+from samebits.signature.tokens import TOKENIZER
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -72,16 +71,9 @@ class RawTagged(RawTexts):
             align,
         )
         stored = replace(self, targets=aligned)
-        inputs = TokenInputs(
-            length=self.settings.length,
-            vocabulary=fitted.vocabulary,
-            pad=fitted.pad,
-            tokenizer_sha256=sha256_bytes(fitted.json),
-            column=self.column,
-        )
         words = {"words": self.facts["words"], "words_cut": lost["cut"], "words_without_tokens": lost["unseen"]}
         return Encoded(
-            signature=Signature(inputs=inputs, target=stored.fitted_target(splits["train"])),
+            signature=Signature(inputs=fitted.inputs(self.column), target=stored.fitted_target(splits["train"])),
             splits={name: stored.subset(rows, encoded.read) for name, rows in splits.items()},
             files={TOKENIZER: fitted.json},
             audit={"texts": encoded.audit() | words | {"encodings": dict(sorted(self.encodings.items()))}},

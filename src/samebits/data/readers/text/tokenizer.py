@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samebits.base.errors import UserError
-from samebits.base.files import sha256_file
+from samebits.base.files import sha256_bytes, sha256_file
 from samebits.base.sandbox import require_harmless
 from samebits.data.fetching.catalog import is_path
 from samebits.data.readers.decoding import BLANKS, CONTROLS
 from samebits.data.readers.reader import Array, Int64, Source
 from samebits.data.readers.text.bpe import train
 from samebits.params.text import TextParams
+from samebits.signature.tokens import TokenInputs
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer, normalizers
@@ -84,6 +85,16 @@ class Fitted:
     length: int
     pad: int
     unknown: int | None
+
+    def inputs(self, column: str | None) -> TokenInputs:
+        """What a model gets of texts; `column`: that held them, if they stood in a table."""
+        return TokenInputs(
+            length=self.length,
+            vocabulary=self.vocabulary,
+            pad=self.pad,
+            tokenizer_sha256=sha256_bytes(self.json),
+            column=column,
+        )
 
 
 @dataclass(frozen=True)
