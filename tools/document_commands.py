@@ -20,8 +20,8 @@ HEAD = """\
 # Commands
 
 Every command of `samebits`, from its parser (`make generate` writes this page). Each has `--help`, which says the same
-in the terminal. Exit codes: 0; 1 where bits or checks differ; 2 for bad input, with a message that says what to do;
-130 after Ctrl-C.
+in the terminal. A command that prints a result takes `--json`, too: [Commands in scripts](scripting.md) has the keys of
+each, and the exit codes.
 """
 
 
@@ -45,7 +45,8 @@ def _section(name: str, command: argparse.ArgumentParser) -> str:
     inner = list(_subcommands(command))
     if inner:
         return "\n".join(_section(f"{name} {each}", sub) for each, sub in inner)
-    shown = " ".join([name, *(_usage(action) for action in command._actions if not _is_help(action))])
+    described = [action for action in command._actions if not _is_of_all(action)]
+    shown = " ".join([name, *map(_usage, described)])
     text = command.description or ""
     lines = [
         f"### {name.removeprefix('samebits ')}",
@@ -55,21 +56,20 @@ def _section(name: str, command: argparse.ArgumentParser) -> str:
         f"    {shown}",
         "",
     ]
-    described = [action for action in command._actions if not _is_help(action)]
     if described:
         lines += ["| argument | meaning |", "|---|---|"]
         lines += [f"| `{_names(action)}` | {_meaning(action)} |" for action in described] + [""]
     more = (command.epilog or "").partition("examples:")[0].strip()
     if more:
         lines += [more, ""]
-    examples = EXAMPLES.get(name.rpartition(" ")[2], ())
+    examples = EXAMPLES.get(name.removeprefix("samebits "), ())
     if examples:
         lines += ["```bash", *examples, "```", ""]
     return "\n".join(lines)
 
 
-def _is_help(action: argparse.Action) -> bool:
-    return isinstance(action, argparse._HelpAction)
+def _is_of_all(action: argparse.Action) -> bool:
+    return action.dest in {"help", "json"}
 
 
 def _value(action: argparse.Action) -> str:

@@ -198,7 +198,7 @@ def _command(
         name,
         help=text,
         description=text,
-        epilog=epilog(name, more),
+        epilog=epilog(f"{commands._prog_prefix} {name}".removeprefix("samebits "), more),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     added.set_defaults(run=run, json=False)

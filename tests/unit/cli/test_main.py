@@ -244,8 +244,9 @@ def test_the_help_has_each_command_in_one_group() -> None:
 
 
 def test_each_example_is_a_command_that_can_be_parsed() -> None:
-    for lines in EXAMPLES.values():
+    for name, lines in EXAMPLES.items():
         for line in lines:
+            assert line.startswith(f"samebits {name}")
             parser().parse_args(shlex.split(re.split(" && | > ", line)[0], comments=True)[1:])
     taking = {
         name
