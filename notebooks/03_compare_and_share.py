@@ -16,19 +16,23 @@
 # In Google Colab this clones the repository and installs samebits. Elsewhere it only goes to the root of the clone.
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 REPOSITORY = "https://github.com/OWNER/samebits"  # the address of this repository
 RESULTS = "/content/results"  # "/content/drive/MyDrive/samebits" keeps the results on Google Drive
 
+os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]
 if "google.colab" in sys.modules:
     if not Path("/content/samebits").exists():
         os.system(f"git clone --quiet {REPOSITORY} /content/samebits")
     os.chdir("/content/samebits")
-    get_ipython().run_line_magic("run", f"notebooks/colab.py {RESULTS}")
+    sys.path.insert(0, "notebooks")
+    import colab
+
+    colab.set_up(Path.cwd(), Path(RESULTS))
 elif Path("colab.py").exists():
     os.chdir("..")
-os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
 
 # %% [markdown]
 # ## Three learning rates

@@ -1,7 +1,6 @@
 """Set a notebook up in Google Colab: samebits beside Colab's own torch, and a folder for results.
 
-A notebook runs `%run notebooks/colab.py FOLDER` in a fresh clone. FOLDER is where results are kept. Below
-/content/drive, as /content/drive/MyDrive/samebits, it is on Google Drive, which is mounted first.
+A notebook calls `set_up` in a fresh clone, in its own process: Google Drive is mounted from there.
 """
 
 import subprocess
@@ -17,6 +16,9 @@ OF_COLAB = ("torch", "torchvision")
 
 KEPT = ("mlruns", ".samebits")
 """Folders of a project with what is neither in git nor in DVC: MLflow's store, states of unfinished trainings."""
+
+LOADED = {"numpy": "numpy", "pandas": "pandas", "pillow": "PIL", "torch": "torch"}
+"""Packages that a notebook's process may have loaded before pip replaced them, and their modules."""
 
 DRIVE = Path("/content/drive")
 
@@ -62,15 +64,25 @@ def keep(project: Path, folder: Path) -> None:
     run("dvc", "cache", "dir", "--local", str(folder / "dvc-cache"))
 
 
-def main() -> None:
-    project, folder = Path.cwd(), Path(sys.argv[1])
+def outdated() -> list[str]:
+    """Packages of which this process has loaded another release than the one that is installed now."""
+    loaded = ((name, getattr(sys.modules.get(module), "__version__", None)) for name, module in LOADED.items())
+    # torch says which build it is; pip may not.
+    return [name for name, here in loaded if here and here.split("+")[0] != version(name).split("+")[0]]
+
+
+def set_up(project: Path, folder: Path) -> None:
+    """Install samebits, and keep what it writes in a folder.
+
+    Args:
+        folder: for results. Below /content/drive, as /content/drive/MyDrive/samebits, it is on Google Drive, which is
+            mounted first.
+    """
     constraints = Path("/tmp/held.txt")
     constraints.write_text("".join(f"{line}\n" for line in held(project)), encoding="utf-8")
     run(sys.executable, "-m", "pip", "install", "--quiet", "--constraint", str(constraints), "--editable", ".[ui]")
     keep(project, folder)
     run("samebits", "packages", "--write")  # the stages take what is installed here, in place of requirements.lock
     print(f"samebits is installed; MLflow's store, unfinished trainings and DVC's cache are in {folder}")
-
-
-if __name__ == "__main__":
-    main()
+    if names := outdated():
+        print(f"now choose Runtime > Restart session, and run this cell again: {', '.join(names)} were replaced")

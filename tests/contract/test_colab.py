@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ def test_results_lie_in_the_folder_and_a_second_session_finds_them(
         (project / "mlruns" / session).touch()
     assert (project / "mlruns" / "first").is_file()
     assert ran[-1] == ("dvc", "cache", "dir", "--local", str(results / "dvc-cache"))
+
+
+def test_what_the_process_loaded_before_pip_replaced_it_is_named(colab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert colab.outdated() == []
+    monkeypatch.setattr(sys.modules["numpy"], "__version__", "2.0.2")
+    assert colab.outdated() == ["numpy"]
 
 
 def test_results_of_before_are_not_lost(colab: Any, tmp_path: Path) -> None:
