@@ -24,6 +24,7 @@ from samebits.export.onnx import FILE
 from samebits.export.torch_export import load_exported
 from samebits.inference.calibration import Calibration
 from samebits.inference.session import open_model
+from samebits.inference.table import predict_table
 from samebits.params.calibration import CalibrationParams
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
@@ -181,6 +182,14 @@ def test_numbers_get_intervals(tmp_path: Path) -> None:
         rows = [{key: float(row[key]) for key in ("actual", "low", "high")} for row in csv.DictReader(file)]
     held = np.mean([row["low"] <= row["actual"] <= row["high"] for row in rows])
     assert written["test"]["interval_coverage"] == pytest.approx(held, abs=1e-6)
+    export(ExportParams(formats=["onnx"], batch_sizes=[7]), context=context)
+    exported = predict_table(context.project.home / "houses.csv", *open_model(context.project.exported / FILE))
+    assert exported.header == ("prediction", "low", "high")
+    said, low, high = map(float, exported.rows[0])
+    assert high - said == pytest.approx(found.half_widths[0], rel=1e-4) == said - low
+    first = exported.json()["predictions"][0]
+    assert first["interval"] == (pytest.approx((low, high), rel=1e-5),)
+    assert first["shown"].endswith(f"(0.8: {low:.7g} to {high:.7g})")
     assert fitted(context, coverage=0.999).reasons["coverage"].endswith("and 0.999 needs 999")
     assert fitted(context, coverage=None).half_widths is None
     assert fitted(context, sets=True).reasons == {"sets": "the target is not one class"}
