@@ -3,6 +3,7 @@
 A notebook calls `set_up` in a fresh clone, in its own process: Google Drive is mounted from there.
 """
 
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -81,6 +82,8 @@ def set_up(project: Path, folder: Path) -> None:
     constraints = Path("/tmp/held.txt")
     constraints.write_text("".join(f"{line}\n" for line in held(project)), encoding="utf-8")
     run(sys.executable, "-m", "pip", "install", "--quiet", "--constraint", str(constraints), "--editable", ".[ui]")
+    sys.path.insert(0, str(project / "src"))  # this process reads no file of paths that pip has only now written
+    importlib.invalidate_caches()
     keep(project, folder)
     run("samebits", "packages", "--write")  # the stages take what is installed here, in place of requirements.lock
     print(f"samebits is installed; MLflow's store, unfinished trainings and DVC's cache are in {folder}")
