@@ -6,11 +6,13 @@ classes, and how unlike the training data a sample is.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
@@ -47,11 +49,25 @@ class Calibration(Section):
     log_loss: float | None = None
     log_loss_before: float | None = None
     coverage: float | None = Field(default=None, gt=0.0, lt=1.0)
-    half_widths: list[float] | None = None
+    half_widths: list[Annotated[float, Field(ge=0.0, allow_inf_nan=False)]] | None = Field(default=None, min_length=1)
     set_probability: float | None = Field(default=None, ge=0.0, le=1.0)
     ood_rate: float | None = Field(default=None, gt=0.0, lt=1.0)
     ood_threshold: float | None = Field(default=None, ge=0.0, le=1.0)
     reasons: dict[str, str] = Field(default={})
+
+    @model_validator(mode="after")
+    def _of_a_coverage(self) -> Calibration:
+        if self.coverage is None and (self.half_widths is not None or self.set_probability is not None):
+            raise ValueError("intervals and sets have no coverage")
+        return self
+
+    def problem(self, target: TargetKind) -> str:
+        """Why this cannot be of a model of such a target; empty if it can."""
+        if self.half_widths is not None and (target.labels or len(self.half_widths) != math.prod(target.answer_shape)):
+            return f"its {len(self.half_widths)} intervals are not those of the target"
+        if not target.one_class and (self.set_probability is not None or self.ood_threshold is not None):
+            return "its limits are of classes, and the target is not one class"
+        return ""
 
     @property
     def facts(self) -> list[tuple[str, str]]:

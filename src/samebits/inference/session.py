@@ -145,7 +145,7 @@ def open_model(path: Path) -> Opened:
             reason = f"{error} is missing" if isinstance(error, KeyError) else _line(error)
             raise UserError(f"{path}: {key!r} in its metadata is not what export writes: {reason}", _FIX) from None
     metadata["target"] = _target(path, stored.get("target"), metadata["labels"])
-    metadata["calibration"] = _calibration(path, stored.get("calibration"))
+    metadata["calibration"] = _calibration(path, stored.get("calibration"), metadata["target"])
     return Session(path, session), metadata
 
 
@@ -166,17 +166,22 @@ def _target(path: Path, stored: str | None, labels: list[str]) -> TargetKind:
         raise UserError(f"{path}: 'target' in its metadata is not what export writes: {reason}", _FIX) from None
 
 
-def _calibration(path: Path, stored: str | None) -> Calibration | None:
+def _calibration(path: Path, stored: str | None, target: TargetKind) -> Calibration | None:
     """What was fitted on the validation split; files of earlier releases have none."""
     from pydantic import ValidationError
 
     from samebits.inference.calibration import Calibration
 
+    if stored is None:
+        return None
     try:
-        return None if stored is None else Calibration.model_validate_json(stored)
+        found = Calibration.model_validate_json(stored)
+        reason = found.problem(target)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
-        raise UserError(f"{path}: 'calibration' in its metadata is not what export writes: {reason}", _FIX) from None
+    if reason:
+        raise UserError(f"{path}: 'calibration' in its metadata is not what export writes: {reason}", _FIX)
+    return found
 
 
 def open_tokenizer(model: Path, preprocessing: dict[str, Any]) -> Tokenizer:

@@ -115,3 +115,18 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = calibration(temperature=0.5, coverage=0.9, half_widths=[1.0], reasons={"sets": "none"})
     write_json(path, found.model_dump())
     assert load_calibration(path, SHA) == found
+
+
+@pytest.mark.parametrize(
+    ("values", "target", "fits"),
+    [
+        ({"coverage": 0.9, "half_widths": [1.0]}, NUMBER, True),
+        ({"coverage": 0.9, "half_widths": [1.0, 2.0]}, NUMBER, False),
+        ({"coverage": 0.9, "half_widths": [1.0]}, TARGET, False),
+        ({"coverage": 0.9, "set_probability": 0.5}, NUMBER, False),
+        ({"ood_rate": 0.1, "ood_threshold": 0.5}, TARGET, True),
+        ({"temperature": 0.5}, TARGET, True),
+    ],
+)
+def test_numbers_of_another_kind_of_target_are_a_problem(values: dict[str, Any], target: Any, fits: bool) -> None:
+    assert (calibration(**values).problem(target) == "") == fits
