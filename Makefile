@@ -21,7 +21,7 @@ export PYTHON
 TYPES := mypy --no-error-summary
 # Threads that wait must not spin while another test has the core. Durations are printed, and kept in .test-results.
 # Targets that need the tools for development bring them in.
-lint test test-slow test-full types format hooks: export EXTRAS ?= dev
+lint test test-slow test-full types format generate docs hooks: export EXTRAS ?= dev
 PYTEST := OMP_WAIT_POLICY=passive python -m pytest --durations=40 --durations-min=1
 # Fast tests keep one core busy each. Slow ones also wait for servers and for DVC: one more than there are cores.
 FAST := $(PYTEST) -n logical --maxprocesses 4 --dist worksteal --junitxml .test-results/fast.xml
@@ -34,7 +34,7 @@ marked = $$(grep -rl --include='test_*.py' 'mark\.$(1)\b' tests)
 # $(call step,NAME,COMMAND): runs it; if it fails, make ends with a line that says which step it was.
 step = { $(2); } || { code=$$?; echo "make $@: $(1) failed (exit code $$code)" >&2; exit $$code; }
 
-.PHONY: help setup repro test test-slow test-full durations lint types format generate hooks ui bench lock clean
+.PHONY: help setup repro test test-slow test-full durations lint types format generate docs hooks ui bench lock clean
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -74,8 +74,15 @@ format: setup ## let ruff mend what it can
 	@$(call step,ruff check,ruff check --fix .)
 	@$(call step,ruff format,ruff format .)
 
-generate: setup ## docs/parameters.md, from the code
+generate: setup ## the pages and notebooks that are made from the code
 	@$(call step,the parameters page,python tools/document_params.py --write)
+	@$(call step,the commands page,python tools/document_commands.py --write)
+	@$(call step,the Python page,python tools/document_api.py --write)
+	@$(call step,the source lines,python tools/document_source.py --write)
+	@$(call step,the notebooks,python tools/notebooks.py --write)
+
+docs: setup ## the site of docs/, in build/site; a link that leads nowhere is an error
+	@$(call step,the site,python tools/site.py --build)
 
 hooks: setup ## run the checks of .pre-commit-config.yaml before each commit
 	@$(call step,pre-commit,pre-commit install)

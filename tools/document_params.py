@@ -41,7 +41,8 @@ DVC re-runs the stages that read a changed section:
 | `data` | runs | if the data changed | then, too | then, too |
 | `seed`, `reproducibility`, `task`, `model`, `augment`, `train`, `transfer` \
 | | runs | if the model changed | then, too |
-| `evaluate` | | | runs | |
+| `calibration` | | | runs | if its result changed |
+| `evaluate` | | | runs | if the calibration changed |
 | `export` | | | | runs |
 | `runtime` | | | | |
 
@@ -81,7 +82,7 @@ def _section(name: str, model: type[BaseModel], text: str) -> str:
         nested = _models(field.annotation)
         inner += nested
         meaning = meanings.get(key, "see below" if nested else _kind(field))
-        lines.append(f"| `{key}` | {_default(field)} | {meaning} |")
+        lines.append(f"| `{key}` | {_default(field)} | {_in_a_cell(meaning)} |")
     page = "\n".join(lines) + "\n"
     for each in inner:
         key = next(key for key, field in model.model_fields.items() if each in _models(field.annotation))
@@ -114,6 +115,11 @@ def _attributes(text: str) -> dict[str, str]:
         elif key and line.strip():
             found[key] += " " + line.strip()
     return {name.strip(): meaning for names, meaning in found.items() for name in names.split(",")}
+
+
+def _in_a_cell(text: str) -> str:
+    """Bars in it are no border of a table's cell."""
+    return text.replace("|", "\\|")
 
 
 def _kind(field: FieldInfo) -> str:

@@ -1,4 +1,6 @@
-"""Install requirements.lock and this project into .venv with uv. `make` runs it before everything else.
+"""Install requirements.lock and samebits into .venv with uv. `make` runs it before everything else.
+
+samebits is this clone of it, or in a project the release that requirements.txt names.
 
 After an installation, packages.yaml gets the releases that the lock has: it is a parameter of the stages.
 
@@ -10,7 +12,7 @@ Environment variables, which `make setup TORCH=cpu EXTRAS=sweep,ui` sets; withou
     TORCH=auto      the build of torch. `auto`: `cpu` on Linux without an NVIDIA GPU where PyTorch's index answers,
                     else `locked`, the build in requirements.lock (on Linux with CUDA)
     TORCH_INDEX=    address or folder with the CPU wheels, in place of PyTorch's own index
-    EXTRAS=dev      extras of pyproject.toml to install; `none` for none
+    EXTRAS=dev      extras of samebits to install; `none` for none, `dev` for all that is locked
 
 It needs the standard library alone. A stamp in .venv is written last; without it (an interrupted installation) .venv
 is created anew.
@@ -38,6 +40,8 @@ LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+RELEASE = ROOT / "requirements.txt"
+"""Of a project alone: the release of samebits that is installed. A clone of samebits installs itself."""
 STAMP = VENV / "samebits-environment.json"
 
 SOURCE_ONLY = "antlr4-python3-runtime"  # the one locked package without a wheel
@@ -85,7 +89,8 @@ def place() -> dict[str, object]:
 
 def wanted(stamp: dict[str, object]) -> dict[str, object]:
     """What .venv has to hold: of the lock, the build of torch and the extras asked for, else those that it has."""
-    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (LOCK, ROOT / "pyproject.toml")}
+    asking = RELEASE if RELEASE.is_file() else ROOT / "pyproject.toml"
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (LOCK, asking)}
     build = os.environ.get("TORCH") or "auto"
     if build not in BUILDS:
         stop(f"TORCH={build} is no build of torch", f"one of {', '.join(BUILDS)}: make setup TORCH=cpu")
@@ -246,9 +251,8 @@ def requirements(
     """The file of what to install, cut out of the lock, and how uv is to look at its hashes."""
     kept = blocks()
     if extras != "dev":
-        chosen = [part for extra in extras.split(",") if extra for part in ("--extra", extra)]
         # Which packages the extras need; releases and hashes are the lock's.
-        names = compile_with(uv, environment, *index, *chosen, "--constraint", LOCK, ROOT / "pyproject.toml")
+        names = compile_with(uv, environment, *index, *asked_for(extras), "--constraint", LOCK)
         if not names:
             stop(f"the packages of EXTRAS={extras or 'none'} could not be found, for the reason above", "correct that")
         needed = {*FIRST, *re.findall(r"^([\w.-]+)==", names, re.MULTILINE)}
@@ -259,6 +263,16 @@ def requirements(
     chosen_lock.write_text("".join(text for _, text in kept) + cpu, encoding="utf-8")
     # A folder states no hashes. uv still checks those that there are.
     return chosen_lock, ["--require-hashes"] if not cpu or "--hash=" in cpu else []
+
+
+def asked_for(extras: str) -> list[str | Path]:
+    """What uv is to resolve: samebits with these extras, and in a project what its tests need."""
+    if not RELEASE.is_file():
+        return [ROOT / "pyproject.toml", *(part for extra in extras.split(",") if extra for part in ("--extra", extra))]
+    asked = VENV / "asked.in"
+    release = re.sub(r"(?m)^samebits\b", f"samebits[{extras}]", RELEASE.read_text(encoding="utf-8"))
+    asked.write_text(f"{release}\npytest\n", encoding="utf-8")
+    return [asked]
 
 
 def install_uv() -> None:
@@ -293,7 +307,8 @@ def install(content: dict[str, object]) -> str:
     built = ["--only-binary", ":all:", "--no-binary", SOURCE_ONLY, "--compile-bytecode"]
     run("installing requirements.lock", [*uv, "sync", *into, *hashed, *built, lock], environment)
     run("checking the packages against each other", [*uv, "check", "--python", PYTHON], environment)
-    run("installing samebits", [*uv, "install", *into, "--no-deps", "--editable", ROOT], environment)
+    own: list[str | Path] = ["--requirement", RELEASE] if RELEASE.is_file() else ["--editable", ROOT]
+    run("installing samebits", [*uv, "install", *into, "--no-deps", *own], environment)
     # Where it cannot (dvc.yaml is being edited), it says so, and a stage will.
     subprocess.call([BIN / "samebits", "packages", "--write"], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
     return build

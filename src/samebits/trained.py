@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from samebits.inference.calibration import Calibration
     from samebits.signature.kind import TargetKind
 
 
@@ -28,10 +29,12 @@ class Answer:
     Attributes:
         values: float32: probabilities of the classes [K] or, of masks, [K, H, W]; a number []; numbers [K].
         target: what they are of.
+        calibration: what was fitted on the validation split; None where nothing is known of it.
     """
 
     values: npt.NDArray[np.float32]
     target: TargetKind
+    calibration: Calibration | None = None
 
     @property
     def label(self) -> str | None:
@@ -48,8 +51,25 @@ class Answer:
         """The most probable classes with their probabilities."""
         return self.target.ranked(self.values, count)
 
+    @property
+    def interval(self) -> tuple[tuple[float, float], ...]:
+        """Of each predicted number, the ends of its interval (`calibration.coverage`); empty where there is none."""
+        return self.calibration.interval(self.values) if self.calibration else ()
+
+    @property
+    def label_set(self) -> tuple[str, ...]:
+        """The classes in the conformal set, the most probable first; empty without `calibration.sets`."""
+        return self.calibration.label_set(self.values, self.target) if self.calibration else ()
+
+    @property
+    def ood_score(self) -> float | None:
+        """How unlike the training data the sample is, 0 to 1 (`calibration.ood_threshold`); None where nothing says."""
+        found = self.calibration.ood_scores(self.values[None]) if self.calibration else None
+        return None if found is None else float(found[0])
+
     def __str__(self) -> str:
-        return self.target.shown(self.values, 3)
+        more = self.calibration.shown(self.values, self.target) if self.calibration else ""
+        return self.target.shown(self.values, 3) + more
 
 
 class _Answers(Protocol):
@@ -63,7 +83,7 @@ class TrainedModel:
 
     Args:
         path: the file or folder it comes from; the tokeniser of texts lies beside it.
-        metadata: `preprocessing` and `target`, as exported files hold them.
+        metadata: `preprocessing`, `target` and `calibration`, as exported files hold them.
     """
 
     def __init__(self, path: Path, session: _Answers, metadata: Mapping[str, Any]) -> None:
@@ -72,6 +92,7 @@ class TrainedModel:
         from samebits.signature.signature import INPUTS
 
         self._session, self._target = session, metadata["target"]
+        self.calibration: Calibration | None = metadata.get("calibration")
         self.preprocessing: dict[str, Any] = metadata["preprocessing"]
         module = import_module(f"samebits.inference.{INPUTS[self.preprocessing.get('kind', 'image')].predictor}")
         self._input = module.input_of(path, self.preprocessing)
@@ -93,19 +114,25 @@ class TrainedModel:
         """
         if isinstance(value, list):
             return [self(each) for each in value]
-        return Answer(self._session.answers(self._input(value)[None], self._target)[0], self._target)
+        found = self._session.answers(self._input(value)[None], self._target)[0]
+        return Answer(found, self._target, self.calibration)
 
 
 class _Eager:
     """A checkpoint's model, by torch on the CPU."""
 
     def __init__(self, folder: Path) -> None:
-        from samebits.checkpoints.checkpoint import load_checkpoint
+        from samebits.base.files import sha256_file
+        from samebits.checkpoints.checkpoint import WEIGHTS, load_checkpoint
         from samebits.checkpoints.serving import build_serving
+        from samebits.inference.calibration import load_calibration
 
         found = load_checkpoint(folder)
         self.config = found.config
-        self._serving = build_serving(found.model, found.task, found.config.signature)
+        beside = folder.resolve().with_name("calibration.json")
+        self.calibration = load_calibration(beside, sha256_file(folder / WEIGHTS))
+        temperature = self.calibration.temperature if self.calibration else 1.0
+        self._serving = build_serving(found.model, found.task, found.config.signature, temperature)
 
     def answers(self, samples: npt.NDArray[Any], target: TargetKind) -> npt.NDArray[np.float32]:
         import torch
@@ -119,10 +146,13 @@ def load(path: str | Path = "models/checkpoint") -> TrainedModel:
     """A trained model.
 
     Args:
-        path: the folder of a checkpoint, or an exported .onnx file, which needs no torch.
+        path: the folder of a checkpoint, with `calibration.json` beside it (without one, probabilities are as the
+            network gives them, and `TrainedModel.calibration` is None); or an exported .onnx file, for which no torch
+            is needed.
 
     Raises:
-        UserError: if it is missing or damaged, or gives more than one answer for a sample: a language model, a tagger.
+        UserError: if it is missing or damaged, if `calibration.json` is of other weights, or if the model gives more
+            than one answer for a sample: a language model, a tagger.
     """
     from samebits.base.errors import UserError
 
@@ -136,7 +166,7 @@ def load(path: str | Path = "models/checkpoint") -> TrainedModel:
         eager = _Eager(path)
         signature = eager.config.signature
         inputs = {"dtype": signature.inputs.served_dtype, **signature.inputs.model_dump()}
-        metadata = {"preprocessing": inputs, "target": signature.target}
+        metadata = {"preprocessing": inputs, "target": signature.target, "calibration": eager.calibration}
         model = TrainedModel(path / "config.json", eager, metadata)
     if metadata["target"].generates:
         raise UserError(f"{path} is a language model, which continues texts", 'samebits generate "The beginning"')

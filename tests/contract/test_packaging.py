@@ -38,7 +38,8 @@ NOT_IMPORTED = {
 
 # Imported where the user asked for it by an extra, else a message names the extra.
 OF_EXTRAS = {
-    "dvc-ssh": "ssh", "model-signing": "sign", "optuna": "sweep", "timm": "timm", "transformers": "transformers",
+    "dvc-ssh": "ssh", "model-signing": "sign", "optuna": "sweep", "scipy": "sweep", "timm": "timm",
+    "transformers": "transformers",
 }  # fmt: skip
 
 # What DVC's plugins among the dev requirements bring; the tests meet their errors.

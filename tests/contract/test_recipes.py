@@ -165,7 +165,7 @@ def write_own_tags(raw: Path) -> None:
 
 
 OWN: dict[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
-    # recipe: data of one's own, all below 256 samples, and what docs/data.md says to set
+    # recipe: data of one's own, all below 256 samples, and what docs/data.md and its neighbours say to set
     "image_classification": (pets, {"source": "data/raw/own"}),
     "image_masks": (write_own_masks, {"source": "data/raw/own"}),
     "text_classification": (reviews, {"source": "data/raw/own.csv"}),

@@ -20,6 +20,7 @@ from tests.helpers.workspace import ROOT, set_params, stage_environment
 
 ALL = {"prepare", "train", "evaluate", "export"}
 MODEL = {"train", "evaluate", "export"}
+AFTER = {"evaluate", "export"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ EDITS: list[tuple[object, set[str]]] = [
     ({"augment": {"shift": 5}}, {"train"}),
     ({"task": {"label_smoothing": 0.5}}, {"train"}),
     ({"data": {"validation_fraction": 0.3}}, {"prepare"}),
+    ({"calibration": {"temperature": False}}, {"evaluate"}),
     ({"evaluate": {"confidence": 0.9}}, {"evaluate"}),
     ({"export": {"tolerance": 1e-2}}, {"export"}),
     ({"runtime": {"workers": 3}}, set()),
@@ -60,13 +62,15 @@ EDITS: list[tuple[object, set[str]]] = [
     ("src/samebits/data/preparation/shards.py", {"prepare"}),
     ("src/samebits/data/loading/augment.py", {"train"}),
     ("src/samebits/data/loading/order.py", {"train"}),
-    ("src/samebits/data/loading/sequential.py", {"train", "evaluate", "export"}),
+    ("src/samebits/data/loading/sequential.py", MODEL),
     ("src/samebits/models/convnet.py", MODEL),
     ("src/samebits/models/gpt.py", set()),
     ("src/samebits/models/layers/dropout.py", MODEL),
     ("src/samebits/tasks/classification.py", MODEL),
     ("src/samebits/training/loop.py", {"train"}),
     ("src/samebits/compute/distributed.py", {"train"}),
+    ("src/samebits/calibration/temperature.py", {"evaluate"}),
+    ("src/samebits/inference/calibration.py", AFTER),
     ("src/samebits/metrics/classification.py", {"evaluate"}),
     ("src/samebits/evaluation/report/templates/classification.html.j2", {"evaluate"}),
     ("src/samebits/export/onnx.py", {"export"}),

@@ -57,7 +57,9 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Si
     names |= {"nvidia_cublas": "13.1", "nvidia_ml_py": "13.6", "cuda_toolkit": "13.0", "triton": "3.8"}
     whole = [make_wheel(folder / "whole", name, version) for name, version in names.items()]
     cpu = [make_wheel(folder / "cpu", name, f"{names[name]}+cpu") for name in ("torch", "torchvision")]
-    with serve(Site(pages(whole))) as index, serve(Site(pages(cpu))) as torch:
+    requires = "Requires-Dist: alpha\nRequires-Dist: torch\nProvides-Extra: ui\nRequires-Dist: beta ; extra == 'ui'\n"
+    more = [make_wheel(folder, "samebits", "1.0", about_it=requires), make_wheel(folder, "pytest", "9.0")]
+    with serve(Site(pages([*whole, *more]))) as index, serve(Site(pages(cpu))) as torch:
         for site in (index, torch):
             site.content_type = "text/html"
         yield index, torch, lock_text(whole).replace("_", "-")
@@ -76,6 +78,7 @@ def setup(indexes: tuple[Site, Site, str], tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
     places = {"ROOT": tmp_path, "VENV": venv, "BIN": venv / "bin", "PYTHON": venv / "bin" / "python"}
     places |= {"LOCK": tmp_path / "requirements.lock", "STAMP": venv / module.STAMP.name}
+    places["RELEASE"] = tmp_path / "requirements.txt"
     for name, place in places.items():
         monkeypatch.setattr(module, name, place)
     for name, value in {"UV_DEFAULT_INDEX": index.base.format(name="simple"), "UV_NO_CONFIG": "1"}.items():
@@ -86,7 +89,9 @@ def setup(indexes: tuple[Site, Site, str], tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(module, "has_gpu", lambda: False)
     plain = module.run
     monkeypatch.setattr(
-        module, "run", lambda what, *more: None if what == "installing samebits" else plain(what, *more)
+        module,
+        "run",
+        lambda what, *more: plain(what, *more) if what != "installing samebits" or module.RELEASE.exists() else None,
     )
     monkeypatch.setattr(module.subprocess, "call", lambda command, **more: subprocess.run(command, **more).returncode)
     (venv / "bin" / "samebits").write_text("#!/bin/sh\n", encoding="utf-8")
@@ -199,6 +204,20 @@ def test_extras_are_cut_out_of_the_lock(
     assert setup.up_to_date(), "later calls keep to it"
     monkeypatch.setenv("EXTRAS", "dev")
     assert not setup.up_to_date()
+
+
+@pytest.mark.parametrize(("extras", "names"), [("", {"beta", "gamma"}), ("none", set()), ("ui", {"beta"})])
+def test_a_project_gets_the_release_that_it_names(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extras: str, names: set[str]
+) -> None:
+    (tmp_path / "pyproject.toml").unlink()
+    setup.RELEASE.write_text("# the release\nsamebits==1.0\n", encoding="utf-8")
+    monkeypatch.setenv("TORCH", "locked")
+    monkeypatch.setenv("EXTRAS", extras)
+    assert install(setup).keys() - LOCKED.keys() - {"nvidia-ml-py"} == {"samebits", "alpha"} | names
+    assert setup.up_to_date()
+    setup.RELEASE.write_text("samebits==1.1\n", encoding="utf-8")
+    assert not setup.up_to_date(), "another release"
 
 
 def test_an_unknown_extra_or_build_is_named(

@@ -11,8 +11,9 @@ from samebits.base.extras import OPTIONAL
 from tests.helpers.workspace import ROOT
 
 _OF_DEV = (
-    "OpenSSL", "boto3", "botocore", "detect_secrets", "dvc_s3", "dvc_ssh", "dvc_webdav", "flask_wtf", "playwright",
-    "pre_commit", "psycopg", "s3fs", "scipy", "sshfs", "webdav4",
+    "OpenSSL", "boto3", "botocore", "detect_secrets", "dvc_s3", "dvc_ssh", "dvc_webdav", "flask_wtf", "ipykernel",
+    "jupytext", "nbclient", "playwright", "pre_commit", "psycopg", "s3fs", "scipy", "sshfs", "webdav4",
+    "zensical",
 )  # fmt: skip
 
 FOLDERS = ("bench", "golden", "recipes", "sweeps")

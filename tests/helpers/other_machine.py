@@ -76,6 +76,7 @@ def judge(kind: str, folder: Path) -> None:
     from samebits.evaluation.evaluate import evaluate
     from samebits.export.export import export
     from samebits.inference import latency
+    from samebits.params.calibration import CalibrationParams
     from samebits.params.evaluate import EvaluateParams
     from samebits.params.export import ExportParams
     from samebits.params.runtime import RuntimeParams
@@ -92,7 +93,7 @@ def judge(kind: str, folder: Path) -> None:
     )
     if os.environ.get("OMP_NUM_THREADS") == "1" and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    evaluate(EvaluateParams(bootstrap=100, batch_size=16, mistakes=5), context=context)
+    evaluate(EvaluateParams(bootstrap=100, batch_size=16, mistakes=5), CalibrationParams(), context=context)
     int8 = {"int8": True, "int8_samples": 40, "int8_loss": 1.0} if kind == "image" else {}
     export(ExportParams(batch_sizes=[1, 7], **int8), context=context)  # type: ignore[arg-type]
 

@@ -9,13 +9,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def make_wheel(folder: Path, name: str, version: str, text: str = "") -> Path:
-    """A wheel with one module of the package's name, whose `VERSION` tells; any Python, any system."""
+def make_wheel(folder: Path, name: str, version: str, text: str = "", about_it: str = "") -> Path:
+    """A wheel with one module of the package's name, whose `VERSION` tells; any Python, any system.
+
+    Args:
+        text: more of the module.
+        about_it: more lines of its metadata.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     about = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": f"VERSION = {version!r}\n{text}",
-        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{about_it}",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     lines = []

@@ -232,3 +232,42 @@ def test_dvcs_own_ways_land_in_the_one_store_under_their_names(tmp_path: Path) -
     assert {"errors", "logs"} <= set(failed["artifacts"])
     for name in succeeded:
         assert len(runs[name]["history"]["val/loss"]) == 3
+
+
+def test_seeds_are_experiments_and_the_parent_has_their_means(tmp_path: Path) -> None:
+    repository = make_tiny(tmp_path / "project", evaluate=True)
+    for name, old, new in (
+        ("tiny.py", "def train(train, *, context):", "def train(seed, train, *, context):"),
+        ("tiny.py", '{"val": {"loss": loss(', '{"val": {"loss": seed / 8 + loss('),
+        ("tiny.py", '{"val/loss": loss(', '{"val/loss": seed / 8 + loss('),
+        ("tiny.py", 'f"{train.optimizer.lr}-{train.epochs}"', 'f"{seed}-{train.optimizer.lr}-{train.epochs}"'),
+        ("dvc.yaml", "    params:\n    - train\n", "    params:\n    - seed\n    - train\n"),
+    ):
+        text = (repository.folder / name).read_text()
+        assert text.count(old) == 1, (name, old)
+        (repository.folder / name).write_text(text.replace(old, new))
+    repository.git("commit", "-qam", "with a seed")
+
+    def seeds(*arguments: str) -> str:
+        done = repository.run(sys.executable, "-m", "samebits.cli.main", "seeds", *arguments, "--name", "base")
+        settle(repository.folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "base: 2 of 2 seeds are complete" in seeds("2")
+    told = seeds("3", "--jobs", "2")
+    assert "base-000: seed" not in told
+    assert "base: 3 of 3 seeds are complete" in told
+    assert experiments(repository) == ["base-000", "base-001", "base-002"]
+    parent, children = family(repository)
+    losses = {name: run["metrics"]["val/loss"] for name, run in children.items()}
+    by_seed = [losses[f"base-{seed:03d}"] for seed in range(3)]
+    assert by_seed == pytest.approx([by_seed[0] + seed / 8 for seed in range(3)], abs=1e-12)
+    assert parent["metrics"]["mean/val/loss"] == pytest.approx(losses["base-001"], abs=1e-12)
+    assert parent["metrics"]["std/val/loss"] == pytest.approx(0.125, abs=1e-12)
+    assert not [name for name in parent["metrics"] if name.startswith("best/")]
+    shown = repository.dvc("exp", "show", "--json").stdout
+    table = (repository.folder / ".samebits/sweeps/base/seeds.csv").read_text()
+    for loss in losses.values():
+        assert str(loss) in shown
+        assert str(loss) in table

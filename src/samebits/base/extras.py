@@ -11,6 +11,7 @@ from samebits.base.errors import UserError
 
 OPTIONAL = {
     "optuna": ("sweep", "optuna", "samebits sweep"),
+    "scipy": ("sweep", "scipy", "samebits compare"),
     "sklearn": ("sweep", "scikit-learn", "the report of samebits sweep"),
     "transformers": ("transformers", "transformers", "model.name: bert or encoder"),
     "timm": ("timm", "timm", "model.name: timm"),

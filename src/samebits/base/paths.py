@@ -45,6 +45,10 @@ class Project:
         return self.workspace / "models" / "checkpoint"
 
     @property
+    def calibration(self) -> Path:
+        return self.workspace / "models" / "calibration.json"
+
+    @property
     def states(self) -> Path:
         """States of a finished training that `train.audit_steps` keeps."""
         return self.workspace / "models" / "states"

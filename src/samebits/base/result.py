@@ -1,4 +1,4 @@
-"""What a command found, in two forms: lines for people, and one JSON document for programs (docs/commands.md)."""
+"""What a command found, in two forms: lines for people, and one JSON document for programs (docs/scripting.md)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Result(ABC):
 
     @abstractmethod
     def json(self) -> Mapping[str, Any]:
-        """For programs: keys that docs/commands.md names. Values may be what `json_text` takes."""
+        """For programs: keys that docs/scripting.md names. Values may be what `json_text` takes."""
 
 
 @dataclass

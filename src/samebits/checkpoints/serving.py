@@ -21,10 +21,13 @@ class ServingModel(nn.Module):
         model: preprocessed samples -> raw outputs.
         task: turns outputs into answers: probabilities [N, K], or numbers [N].
         signature: of the data that the model was trained on.
+        temperature: that raw outputs are divided by (`samebits.calibration`).
     """
 
-    def __init__(self, model: nn.Module, task: Task, signature: Signature) -> None:
+    def __init__(self, model: nn.Module, task: Task, signature: Signature, temperature: float = 1.0) -> None:
         super().__init__()
+        self.target = signature.target
+        self.temperature = temperature
         self.preprocess = build_preprocess(signature)
         self.model = model
         self.task = task
@@ -40,9 +43,10 @@ class ServingModel(nn.Module):
         return (samples,)
 
     def outputs(self, samples: Tensor) -> Tensor:
-        """The model's raw outputs, float32: logits [N, K], or standardised numbers [N]."""
+        """The model's raw outputs, float32: logits [N, K] over the temperature, or standardised numbers [N]."""
         outputs: Tensor = self.model(self.preprocess(samples)).float()
-        return outputs
+        # No operation where there is none: exported graphs stay as they are.
+        return outputs if self.temperature == 1.0 else outputs / self.temperature
 
     def forward(self, samples: Tensor) -> Tensor:
         return self.task.postprocess(self.outputs(samples))
@@ -70,8 +74,8 @@ class GeneratingModel(ServingModel):
     graph reads a prompt, and then makes one token at a time.
     """
 
-    def __init__(self, model: nn.Module, task: Task, signature: Signature) -> None:
-        super().__init__(model, task, signature)
+    def __init__(self, model: nn.Module, task: Task, signature: Signature, temperature: float = 1.0) -> None:
+        super().__init__(model, task, signature, temperature)
         self.input_names = (*self.input_names, "keys", "values")
         self.output_names = (*self.output_names, "all_keys", "all_values")
         cache = {1: "batch", 3: "past"}
@@ -101,7 +105,7 @@ class GeneratingModel(ServingModel):
         return self.task.postprocess(logits), keys, values
 
 
-def build_serving(model: nn.Module, task: Task, signature: Signature) -> ServingModel:
+def build_serving(model: nn.Module, task: Task, signature: Signature, temperature: float = 1.0) -> ServingModel:
     """The model as it is exported: with its cache, if it has one."""
     kind = GeneratingModel if isinstance(model, SupportsKVCache) else ServingModel
-    return kind(model, task, signature).eval()
+    return kind(model, task, signature, temperature).eval()

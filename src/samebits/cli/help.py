@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update", "completion"),
-    "train and compare": ("summary", "ui", "runs", "sweep", "data"),
+    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
     "share": ("share", "receive", "review", "gc", "doctor"),
@@ -17,15 +17,19 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "audit": ("samebits audit --segments 5 --key trainer.pub.pem",),
+    "compare": (
+        "samebits compare base wide          # two seeds studies",
+        "samebits compare main my-branch     # with all seeds that ran of each",
+    ),
     "completion": (
         "samebits completion bash > ~/.local/share/bash-completion/completions/samebits",
         "samebits completion fish > ~/.config/fish/completions/samebits.fish",
     ),
-    "diff": ("samebits data diff v1.0          # against the workspace", "samebits data diff main my-branch"),
+    "data diff": ("samebits data diff v1.0          # against the workspace", "samebits data diff main my-branch"),
     "doctor": ("samebits doctor", "samebits doctor --json"),
     "fetch": ("samebits fetch mnist",),
-    "lr": ("samebits find lr", "samebits find lr --dry-run"),
-    "batch-size": ("samebits find batch-size",),
+    "find lr": ("samebits find lr", "samebits find lr --dry-run"),
+    "find batch-size": ("samebits find batch-size",),
     "gc": ("samebits gc", "samebits gc --cloud --remote store"),
     "generate": ('samebits generate "The whale" --tokens 100 --temperature 0.7',),
     "golden": ("samebits golden mnist", "samebits golden --all --reproducibility portable"),
@@ -43,10 +47,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "register": ("samebits register --dry-run", "samebits register --metric macro_f1 --latency-ms 5"),
     "review": ("samebits review main", "samebits review v1.0 --curves curves.png > review.md"),
     "restore": ("samebits restore RUN_ID --into ../then", "samebits restore COMMIT --environment ../then/.venv"),
+    "seeds": ("samebits seeds 5", "samebits seeds 8 --name wide --jobs 2"),
     "share": ("samebits share", "samebits share --experiment warm-start"),
     "smoke": ("samebits smoke",),
     "estimate": ("samebits estimate",),
-    "status": ("samebits runs status --json",),
+    "runs status": ("samebits runs status --json",),
     "summary": ("samebits summary", "samebits summary --json"),
     "sign": ("samebits sign --key trainer.pem",),
     "start": (
@@ -58,9 +63,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "trace": ("samebits trace models/export/model.onnx",),
     "ui": ("samebits ui --port 5001",),
     "use": ("samebits use fashion_mnist && dvc repro",),
+    "wheels keep": ("samebits wheels keep --dry-run", "samebits wheels keep --without 'nvidia-*'"),
     "verify": ("samebits verify", "samebits verify --steps 20", "samebits verify --stage evaluate"),
 }
-"""Of the commands that take arguments."""
+"""Of the commands that take arguments, with the name of their group, if they have one."""
 
 
 def grouped(texts: Mapping[str, str]) -> str:
@@ -75,13 +81,13 @@ def grouped(texts: Mapping[str, str]) -> str:
         lines += ["", f"{title}:"]
         for name in names:
             lines += textwrap.wrap(
-                texts[name], width, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12, break_long_words=False
+                texts[name], width, initial_indent=f"  {name:<12}", subsequent_indent=" " * 14, break_long_words=False
             )
     lines += ["", "dvc repro runs the pipeline. samebits COMMAND --help has the options of one, and examples."]
     return "\n".join(lines).lstrip("\n")
 
 
 def epilog(name: str, more: str) -> str | None:
-    """What follows the options of a command."""
+    """What follows the options of a command; `name` is as in EXAMPLES."""
     examples = "\n".join(["examples:", *(f"  {line}" for line in EXAMPLES[name])]) if name in EXAMPLES else ""
     return "\n\n".join(part for part in (more, examples) if part) or None

@@ -18,6 +18,7 @@ from samebits.base.redaction import without_secrets
 from samebits.base.result import Result, Said, json_text
 from samebits.base.terminal import escape_unprintable, stdout_as_stderr
 from samebits.cli.answers import add_predict_options, generate, predict
+from samebits.cli.comparing import add_commands as add_comparing
 from samebits.cli.help import epilog, grouped
 from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
@@ -143,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
     keep.add_argument("file", help="where to, as data/raw/mnist_resnet18.safetensors")
     keep.add_argument("--replace", action="store_true", help="even if other weights lie there")
 
+    add_comparing(commands, _command)
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
 
@@ -178,17 +180,17 @@ def _command(
         name,
         help=text,
         description=text,
-        epilog=epilog(name, more),
+        epilog=epilog(f"{commands._prog_prefix} {name}".removeprefix("samebits "), more),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     added.set_defaults(run=run, json=False)
     if get_type_hints(run).get("return") is Result:
-        added.add_argument("--json", action="store_true", help="one JSON document on stdout (docs/commands.md)")
+        added.add_argument("--json", action="store_true", help="one JSON document on stdout (docs/scripting.md)")
     return added
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code (docs/commands.md).
+    """Run a command; returns its exit code (docs/scripting.md).
 
     With --json, stdout holds one document, of the result or of the error, and all that is said meanwhile goes to
     stderr.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from samebits.base.decimals import rounded
 from samebits.base.files import csv_bytes
@@ -21,8 +23,9 @@ from samebits.evaluation.inputs import (
 )
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Misclassification, render_report
-from samebits.evaluation.report.figures import drawn_name
+from samebits.evaluation.report.figures import Uncalibrated, drawn_name
 from samebits.evaluation.report.numbers import number_lines
+from samebits.inference.calibration import Calibration
 from samebits.metrics.classification import (
     Metrics,
     Predictions,
@@ -40,7 +43,8 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         UserError: if an output is not finite.
     """
     classes = evaluated.info.classes
-    predictions = predictions_from_logits(raw_outputs(evaluated, settings.batch_size), evaluated.split.labels)
+    logits = raw_outputs(evaluated, settings.batch_size)
+    predictions = _calibrated(predictions_from_logits(logits, evaluated.split.labels), evaluated.calibration)
     metrics = evaluate_predictions(
         predictions,
         top_k=settings.top_k,
@@ -53,9 +57,10 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     origins = read_provenance(evaluated)
     mistakes = _mistakes(evaluated, predictions, origins, settings.mistakes)
     error = metrics.values["calibration_error"] or 0.0
+    before = _before(logits, evaluated, settings)
     pictures = {
         "confusion.png": figures.confusion_figure(metrics.confusion, classes),
-        "calibration.png": figures.calibration_figure(metrics.bins, error),
+        "calibration.png": figures.calibration_figure(metrics.bins, error, before),
         **figures.curve_pictures(evaluated.curves),
     }
     page = render_report(
@@ -69,6 +74,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         confidence=settings.confidence,
         resamples=settings.bootstrap,
         pictures=pictures,
+        before=before,
     )
     images = [each.preview.image for each in mistakes if each.preview.image is not None]
     if evaluated.info.signature.inputs.pictures:
@@ -77,7 +83,8 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         ]
         pictures["mistakes.png"] = figures.mistakes_figure(images, captions)
     return Evaluation(
-        metrics=metrics_document(metrics, baseline, settings, len(predictions)),
+        metrics=metrics_document(metrics, baseline, settings, len(predictions))
+        | ({"uncalibrated": before.values} if before else {}),
         files={
             "report.html": page.encode(),
             "predictions.csv": _predictions_csv(predictions, classes, origins),
@@ -87,9 +94,31 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         figures=pictures,
         table=[
             *number_lines(metrics, baseline, settings.confidence),
+            *([f"before the temperature: {before.shown}"] if before else []),
             *lines(baseline, metrics.values, evaluated.own_metrics),
         ],
     )
+
+
+def _calibrated(predictions: Predictions, calibration: Calibration | None) -> Predictions:
+    """Predictions with the sets and the score of the calibration."""
+    if calibration is None:
+        return predictions
+    probabilities = np.exp(predictions.log_probabilities)
+    return replace(predictions, in_set=calibration.in_set(probabilities), unlike=calibration.are_unlike(probabilities))
+
+
+def _before(
+    logits: npt.NDArray[np.floating], evaluated: EvaluationInputs, settings: EvaluateParams
+) -> Uncalibrated | None:
+    """How well calibrated the probabilities are without the temperature; None where there is none."""
+    if evaluated.calibration is None or evaluated.calibration.temperature == 1.0:
+        return None
+    predictions = predictions_from_logits(logits * evaluated.calibration.temperature, evaluated.split.labels)
+    found = evaluate_predictions(
+        predictions, top_k=0, bins=settings.calibration_bins, bootstrap=0, confidence=settings.confidence
+    )
+    return Uncalibrated(found.bins, found.values["log_loss"] or 0.0, found.values["calibration_error"] or 0.0)
 
 
 def _mistakes(

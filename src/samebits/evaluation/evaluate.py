@@ -1,7 +1,7 @@
-"""The `evaluate` stage: judge the checkpoint on the test split. Nothing before it looks at that split.
+"""The `evaluate` stage: calibrate on the validation split, and judge on the test split, which nothing saw before.
 
-Run it by `dvc repro evaluate`. Result: `reports/evaluation/` with `metrics.json`, `report/` (one HTML page that needs
-nothing else, and tables) and `figures/`.
+Run it by `dvc repro evaluate`. Result: `models/calibration.json`, which every export carries, and `reports/evaluation/`
+with `metrics.json`, `report/` (one HTML page that needs nothing else, and tables) and `figures/`.
 """
 
 from __future__ import annotations
@@ -10,27 +10,30 @@ import contextlib
 import shutil
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from samebits.base.errors import Interrupted, UserError
-from samebits.base.files import remove_unfinished, write_bytes, write_json
-from samebits.checkpoints.checkpoint import load_checkpoint
+from samebits.base.errors import Interrupted
+from samebits.base.files import remove_unfinished, sha256_file, write_bytes, write_json
+from samebits.calibration.calibrate import calibrate
+from samebits.checkpoints.checkpoint import WEIGHTS
 from samebits.checkpoints.serving import build_serving
+from samebits.checkpoints.trained_on import load_trained
 from samebits.compute.cpu import available_cores
 from samebits.compute.determinism import THREADS, set_threads
-from samebits.data.loading.prepared import open_split, read_info
+from samebits.data.loading.prepared import Split, open_split
 from samebits.evaluation.double_precision import double_precision
 from samebits.evaluation.inputs import Evaluation, EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
 from samebits.metrics.own import own_metrics
+from samebits.params.calibration import CalibrationParams
 from samebits.params.evaluate import EvaluateParams
 
 if TYPE_CHECKING:
     from samebits.pipeline.context import StageContext
 
 
-def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
-    """Write `reports/evaluation/` from `models/checkpoint/` and the test split.
+def evaluate(evaluate: EvaluateParams, calibration: CalibrationParams, *, context: StageContext) -> None:
+    """Write `models/calibration.json` and `reports/evaluation/` from `models/checkpoint/` and two splits.
 
     Raises:
         UserError: missing or damaged inputs, a checkpoint of other data, outputs that are not finite.
@@ -39,35 +42,41 @@ def evaluate(evaluate: EvaluateParams, *, context: StageContext) -> None:
     # In float64 no digit that is written shows how a sum was split.
     set_threads(available_cores() if evaluate.precision == "fp64" else THREADS)
     project = context.project
-    checkpoint = load_checkpoint(project.checkpoint)
-    info = read_info(project.prepared)
-    if checkpoint.config.data_digest != info.digest:
-        raise UserError(
-            f"{project.checkpoint} was trained on data {checkpoint.config.data_digest[:16]}, {project.prepared} holds "
-            f"{info.digest[:16]}",
-            "run dvc repro, which trains on the prepared data",
-        )
+    checkpoint, info = load_trained(project)
+    weights_sha256 = sha256_file(project.checkpoint / WEIGHTS)
+    serving = build_serving(checkpoint.model, checkpoint.task, info.signature)
 
     def check() -> None:
         if context.stop.requested:
             raise Interrupted("evaluate was stopped")
 
-    evaluated = EvaluationInputs(
-        checkpoint=checkpoint,
-        serving=build_serving(checkpoint.model, checkpoint.task, info.signature),
-        info=info,
-        split=open_split(
-            project.prepared, "test", in_memory=info.split_bytes("test") <= context.runtime.memory_mib << 20
-        ),
-        prepared=project.prepared,
-        curves=read_curves(project.reports / "train" / "curves.csv"),
-        check=check,
-        own_metrics=own_metrics(checkpoint.own_metrics),
-    )
+    def split(name: Literal["validation", "test"]) -> Split:
+        fits = info.split_bytes(name) <= context.runtime.memory_mib << 20
+        return open_split(project.prepared, name, in_memory=fits)
+
     context.tracker.computes()
     module = import_module(f"samebits.evaluation.{info.signature.target.evaluator}")
-    with double_precision(evaluated.serving) if evaluate.precision == "fp64" else contextlib.nullcontext():
+    with double_precision(serving) if evaluate.precision == "fp64" else contextlib.nullcontext():
+        fitted = calibrate(
+            calibration, checkpoint, serving, split("validation"), weights_sha256,
+            batch_size=evaluate.batch_size, check=check,
+        )  # fmt: skip
+        for name, value in fitted.facts:
+            context.say(f"{name}: {value}")
+        serving.temperature = fitted.temperature
+        evaluated = EvaluationInputs(
+            checkpoint=checkpoint,
+            serving=serving,
+            calibration=fitted,
+            info=info,
+            split=split("test"),
+            prepared=project.prepared,
+            curves=read_curves(project.reports / "train" / "curves.csv"),
+            check=check,
+            own_metrics=own_metrics(checkpoint.own_metrics),
+        )
         evaluation: Evaluation = module.evaluate(evaluated, evaluate)
+    write_json(project.calibration, fitted.model_dump())
     folder = project.reports / "evaluation"
     _write(folder, evaluation)
     for line in evaluation.table:

@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.base.decimals import ANSWER_DECIMALS, rounded
+from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.checkpoints.checkpoint import Checkpoint
+from samebits.checkpoints.outputs import sample_outputs, split_outputs
 from samebits.checkpoints.serving import ServingModel
 from samebits.data.loading.prepared import DatasetInfo, Split
-from samebits.data.loading.sequential import by_length, sequential
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.curves import Curve
 from samebits.evaluation.report.page import Details
+from samebits.inference.calibration import Calibration
 from samebits.metrics.metric import Metric, Scores
 from samebits.metrics.own import OwnMetric
 from samebits.metrics.own_interval import as_metric
@@ -29,7 +30,6 @@ from samebits.params.evaluate import EvaluateParams
 from samebits.params.model_name import shown_model
 from samebits.signature.kind import Preview
 from samebits.signature.tokens import TOKENIZER
-from samebits.tasks.own import OwnTask
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class EvaluationInputs:
         prepared: the prepared folder, for files beside the shards.
         curves: of the training.
         check: raises if a stop was asked for.
+        calibration: what was fitted on the validation split; the temperature is in `serving` already.
         own_metrics: of the user's own, beside those of the kind of target.
     """
 
@@ -52,6 +53,7 @@ class EvaluationInputs:
     prepared: Path
     curves: list[Curve]
     check: Callable[[], None]
+    calibration: Calibration | None = None
     own_metrics: tuple[OwnMetric, ...] = ()
 
     @property
@@ -65,13 +67,7 @@ class EvaluationInputs:
         Raises:
             UserError: if such answers are none of the kind of target.
         """
-        if not isinstance(self.checkpoint.task, OwnTask):
-            outputs: npt.NDArray[np.floating] = self.serving.outputs(samples).numpy()
-            return outputs
-        answers = self.serving(samples).double().numpy()
-        if problem := self.info.signature.target.answers_problem(answers):
-            raise UserError(f"postprocess of {self.checkpoint.task.name} fails on the test split: {problem}", "fix it")
-        return self.info.signature.target.outputs_of(answers)
+        return sample_outputs(self.serving, samples)
 
     @property
     def title(self) -> str:
@@ -101,14 +97,11 @@ def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.
     Raises:
         UserError: if the split is empty.
     """
-    parts, order = [], by_length(evaluated.split)
-    with torch.inference_mode():
-        for batch in sequential(evaluated.split, batch_size, order):
-            evaluated.check()
-            parts.append(evaluated.outputs(batch.inputs).round(ANSWER_DECIMALS))
-    if not parts:
+    found = list(split_outputs(evaluated.outputs, evaluated.split, batch_size, evaluated.check))
+    if not found:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
-    return np.concatenate(parts)[np.argsort(order)]
+    parts, rows = zip(*found, strict=True)
+    return np.concatenate(parts)[np.argsort(np.concatenate(rows))]
 
 
 class Origin(NamedTuple):
@@ -152,7 +145,8 @@ def details(evaluated: EvaluationInputs, settings: EvaluateParams) -> Details:
     model += [(f"task.{name}", _text(value)) for name, value in sorted(config.task.items())]
     model += [("trained", f"{config.epoch} epochs, {config.step:,} steps")]
     how = [(f"evaluate.{name}", _text(value)) for name, value in settings.model_dump().items()]
-    return [("Data", data), ("Model", model), ("Evaluation", how)]
+    found = [("Data", data), ("Model", model), ("Evaluation", how)]
+    return found if evaluated.calibration is None else [*found, ("Calibration", evaluated.calibration.facts)]
 
 
 def previews(evaluated: EvaluationInputs, indices: npt.NDArray[np.int64]) -> list[Preview]:

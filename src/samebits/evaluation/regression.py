@@ -44,7 +44,8 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     target = evaluated.info.signature.target
     assert isinstance(target, NumberTarget) and evaluated.split.targets is not None
     outputs = raw_outputs(evaluated, settings.batch_size).astype(np.float64).ravel()
-    numbers = check_numbers(evaluated.split.targets, outputs * target.std + target.mean)
+    wide = evaluated.calibration.half_widths if evaluated.calibration else None
+    numbers = check_numbers(evaluated.split.targets, outputs * target.std + target.mean, wide[0] if wide else None)
     metrics = measure(
         [*METRICS, *evaluated.more_metrics], numbers, bootstrap=settings.bootstrap, confidence=settings.confidence
     )
@@ -170,10 +171,15 @@ def _worst(
 
 def _predictions_csv(numbers: RegressionPredictions, origins: Sequence[Origin]) -> bytes:
     rows = zip(origins, numbers.actual.tolist(), numbers.predicted.tolist(), numbers.residuals.tolist(), strict=True)
+    wide = numbers.half_width
+
+    def ends(said: float) -> tuple[str, ...]:
+        return () if wide is None else (f"{said - wide:.{_DIGITS}g}", f"{said + wide:.{_DIGITS}g}")
+
     return csv_bytes(
-        ("index", *Origin._fields, "actual", "predicted", "residual"),
+        ("index", *Origin._fields, "actual", "predicted", "residual", *(() if wide is None else ("low", "high"))),
         (
-            (index, *origin, f"{actual:.{_DIGITS + 3}g}", f"{said:.{_DIGITS}g}", f"{off:.{_DIGITS}g}")
+            (index, *origin, f"{actual:.{_DIGITS + 3}g}", f"{said:.{_DIGITS}g}", f"{off:.{_DIGITS}g}", *ends(said))
             for index, (origin, actual, said, off) in enumerate(rows)
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from samebits.base.decimals import rounded, significant
 from samebits.base.files import csv_bytes
@@ -43,7 +44,9 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     outputs = raw_outputs(evaluated, settings.batch_size).astype(np.float64)
     mean, std = np.array(target.mean), np.array(target.std)
     require_finite(outputs)
-    vectors = VectorPredictions(evaluated.split.targets.astype(np.float64), outputs * std + mean, std)
+    vectors = VectorPredictions(
+        evaluated.split.targets.astype(np.float64), outputs * std + mean, std, _half_widths(evaluated)
+    )
     metrics = measure(
         [*METRICS, *evaluated.more_metrics], vectors, bootstrap=settings.bootstrap, confidence=settings.confidence
     )
@@ -99,6 +102,12 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         },
         pictures=pictures,
     )
+
+
+def _half_widths(evaluated: EvaluationInputs) -> npt.NDArray[np.float64] | None:
+    """Of the intervals, [K]."""
+    found = evaluated.calibration.half_widths if evaluated.calibration else None
+    return None if found is None else np.array(found)
 
 
 def _components(scores: Sequence[tuple[str, tuple[float, float, float]]]) -> Section:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from samebits.export.usage import usage
+from samebits.inference.calibration import Calibration
 from samebits.params.model_name import shown_model
 from samebits.signature.markdown import one_line
 from samebits.signature.signature import Signature
@@ -13,7 +14,13 @@ _LABELS = 100
 """Shown of labels; the exported files hold them all."""
 
 
-def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Signature, counts: dict[str, int]) -> str:
+def model_card(
+    report: dict[str, Any],
+    metadata: dict[str, Any],
+    signature: Signature,
+    counts: dict[str, int],
+    calibration: Calibration | None = None,
+) -> str:
     """Markdown; a function of its arguments alone.
 
     Args:
@@ -21,6 +28,7 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Sign
         metadata: what the exported files carry.
         signature: of the model.
         counts: samples of each split.
+        calibration: what was fitted on the validation split.
     """
     dataset, model, inputs, target = metadata["dataset"], metadata["model"], signature.inputs, signature.target
     settings = ", ".join(
@@ -45,6 +53,7 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Sign
         f"| trained | {model['epoch']} epochs, {model['step']:,} steps, task {metadata['task']} |",
         f"| data | {title}, licence {one_line(dataset['licence'])}: {counts['train']:,} training, "
         f"{counts['validation']:,} validation, {counts['test']:,} test samples |",
+        *_calibrated(calibration),
         f"| data digest | `{dataset['digest']}` |",
         f"| weights | sha256 `{model['weights_sha256']}` |",
     ]
@@ -83,6 +92,13 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Sign
         "",
     ]
     return "\n".join(lines)
+
+
+def _calibrated(calibration: Calibration | None) -> list[str]:
+    """The row on the calibration, if there is one."""
+    if calibration is None:
+        return []
+    return [f"| calibration | {'; '.join(f'{name} {value}' for name, value in calibration.facts)} |"]
 
 
 def _quantized(report: dict[str, Any]) -> list[str]:

@@ -24,9 +24,10 @@ from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import sha256_file, write_bytes, write_json
 from samebits.base.own_code import copy_own_code
 from samebits.base.registry import load_module
-from samebits.checkpoints.checkpoint import WEIGHTS, copy_files, load_checkpoint
+from samebits.checkpoints.checkpoint import WEIGHTS, copy_files
 from samebits.checkpoints.serving import GeneratingModel, ServingModel, build_serving
-from samebits.data.loading.prepared import Array, DatasetInfo, Split, open_split, read_info
+from samebits.checkpoints.trained_on import load_trained
+from samebits.data.loading.prepared import Array, DatasetInfo, Split, open_split
 from samebits.data.loading.tensors import as_tensor
 from samebits.export import EXPORTERS, int8
 from samebits.export import onnx as onnx_format
@@ -35,6 +36,7 @@ from samebits.export.language_model import LanguageModelParity
 from samebits.export.metadata import export_metadata
 from samebits.export.parity import Predictor, answers, measure_parity, served_inputs
 from samebits.export.usage import reader_files
+from samebits.inference.calibration import load_calibration
 from samebits.inference.latency import median_milliseconds
 from samebits.params.export import ExportParams
 
@@ -74,17 +76,15 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
             raise Interrupted("export was stopped")
 
     project = context.project
-    checkpoint = load_checkpoint(project.checkpoint)
-    config = checkpoint.config
-    info = read_info(project.prepared)
-    if config.data_digest != info.digest:
-        raise UserError(
-            f"{project.checkpoint} was trained on data {config.data_digest[:16]}, {project.prepared} holds "
-            f"{info.digest[:16]}",
-            "run dvc repro, which trains on the prepared data",
-        )
+    checkpoint, info = load_trained(project)
+    config, weights_sha256 = checkpoint.config, sha256_file(project.checkpoint / WEIGHTS)
+    calibration = load_calibration(project.calibration, weights_sha256)
+    if calibration is None:
+        context.say(f"{project.calibration} is not there: the answers are not calibrated")
     split = open_split(project.prepared, "test", in_memory=info.split_bytes("test") <= context.runtime.memory_mib << 20)
-    serving = build_serving(checkpoint.model, checkpoint.task, info.signature)
+    serving = build_serving(
+        checkpoint.model, checkpoint.task, info.signature, calibration.temperature if calibration else 1.0
+    )
     if settings.int8 or "onnx" in settings.formats:
         onnx_format.require_size(serving)
     # Scores of every token at every position of a split would fill the memory: they are compared as they are made.
@@ -98,14 +98,14 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         raise UserError("export.int8 is not for language models", "set export.int8: false")
     context.tracker.computes()
     reference = None if tokens else answers(_eager(serving), split)
-    metadata = export_metadata(config, _dataset_facts(info), sha256_file(project.checkpoint / WEIGHTS))
+    metadata = export_metadata(config, _dataset_facts(info), weights_sha256, calibration)
     report: dict[str, Any] = {
         "tolerance": settings.tolerance,
         "batch_sizes": settings.batch_sizes,
         "test_samples": len(split),
         "test": _score(reference, split) if reference is not None else tokens.score() if tokens else {},
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
-        "weights_sha256": metadata["model"]["weights_sha256"],
+        "weights_sha256": weights_sha256,
         "data_digest": info.digest,
         "formats": {},
     }
@@ -163,7 +163,9 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         for file, data in reader_files(config.signature.inputs).items():
             write_bytes(folder / file, data)
         write_json(folder / "export.json", report)
-        write_bytes(folder / "card.md", model_card(report, metadata, config.signature, info.counts).encode())
+        write_bytes(
+            folder / "card.md", model_card(report, metadata, config.signature, info.counts, calibration).encode()
+        )
         if project.exported.exists():
             shutil.rmtree(project.exported)
         folder.rename(project.exported)

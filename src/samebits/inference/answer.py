@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from samebits.base.decimals import printed_number, printed_share
+from samebits.inference.calibration import Calibration
 from samebits.inference.tags import Span
-from samebits.signature.kind import Floats, TargetKind
+from samebits.signature.kind import Column, Floats, TargetKind
 
 
 @dataclass(frozen=True)
@@ -21,16 +22,24 @@ class Reading:
         target: what they are of.
         top: how many classes are given.
         flat_top: how many have columns in a table.
+        calibration: what was fitted on the validation split; None where nothing is known of it.
     """
 
     target: TargetKind
     top: int = 3
     flat_top: int = 1
+    calibration: Calibration | None = None
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """Of the answers as a table, and what they hold."""
+        found = self.target.columns(self.flat_top)
+        return found if self.calibration is None else {**found, **self.calibration.columns(self.target)}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Of the columns."""
-        return tuple(self.target.columns(self.flat_top))
+        return tuple(self.columns)
 
 
 @dataclass(slots=True)  # not frozen: as of `Item`
@@ -65,7 +74,9 @@ class Answer:
         """The answer for people."""
         if self.given is None or self.reading is None:
             return self.said
-        return self.reading.target.shown(self.given, self.reading.top)
+        calibration = self.reading.calibration
+        more = "" if calibration is None else calibration.shown(self.given, self.reading.target)
+        return self.reading.target.shown(self.given, self.reading.top) + more
 
     @property
     def classes(self) -> tuple[tuple[str, float], ...]:
@@ -82,11 +93,33 @@ class Answer:
         return tuple(self.given.ravel().tolist())
 
     @property
+    def interval(self) -> tuple[tuple[float, float], ...]:
+        """Of each of `values`, the ends of its interval of the coverage that the model was calibrated for."""
+        calibration = None if self.reading is None else self.reading.calibration
+        return () if calibration is None or self.given is None else calibration.interval(self.given)
+
+    @property
+    def label_set(self) -> tuple[str, ...]:
+        """The classes that hold the true one as often as that coverage says, the most probable first."""
+        if self.given is None or self.reading is None or self.reading.calibration is None:
+            return ()
+        return self.reading.calibration.label_set(self.given, self.reading.target)
+
+    @property
+    def ood_score(self) -> float | None:
+        """How unlike the training data the sample is, 0 to 1; None where the model does not say."""
+        calibration = None if self.reading is None else self.reading.calibration
+        scores = None if calibration is None or self.given is None else calibration.ood_scores(self.given[None])
+        return None if scores is None else float(scores[0])
+
+    @property
     def cells(self) -> dict[str, str | float]:
         """The answer in the columns of a table."""
         if self.given is None or self.reading is None:
             return dict(self.more)
         found = self.reading.target.cells(self.given, self.reading.flat_top)
+        if self.reading.calibration is not None:
+            found += self.reading.calibration.cells(self.given, self.reading.target)
         return {**dict(zip(self.reading.names, found, strict=True)), **self.more}
 
     def json(self) -> dict[str, Any]:
@@ -96,6 +129,9 @@ class Answer:
             "shown": self.shown,
             "classes": [{"label": label, "probability": printed_share(share)} for label, share in self.classes],
             "values": [printed_number(value) for value in self.values],
+            "interval": [[printed_number(end) for end in ends] for ends in self.interval],
+            "label_set": self.label_set,
+            "ood_score": None if self.ood_score is None else printed_share(self.ood_score),
             "spans": [asdict(span) | {"probability": printed_share(span.probability)} for span in self.spans],
             "files": self.files,
             "notes": self.notes,

@@ -115,7 +115,7 @@ class Kind(ABC):
         if request.top is not None and request.top < 1:
             raise UserError(f"--top is {request.top}", "ask for at least one class")
         # In columns, the best class stands alone unless more are asked for.
-        self.reading = Reading(self.target, request.top or TOP, request.top or 1)
+        self.reading = Reading(self.target, request.top or TOP, request.top or 1, metadata.get("calibration"))
         self.open_model()
         stdin = request.stdin or self.stdin[0]
         if stdin not in self.stdin:
@@ -146,11 +146,12 @@ class Kind(ABC):
 
     def columns(self) -> dict[str, Column]:
         """Of the answers as a table."""
-        found: dict[str, Column] = self.target.columns(self.reading.flat_top)
-        return found
+        return self.reading.columns
 
     def answer(self, item: Item, answer: Any, notes: Sequence[str]) -> Answer:
         """The answer for one sample of what the model gave."""
+        if self.reading.calibration is not None:
+            notes = [*notes, *self.reading.calibration.notes(answer)]
         return Answer(item.name, notes=tuple(notes), given=answer, reading=self.reading)
 
     def taken(self, output: Path) -> Path | None:

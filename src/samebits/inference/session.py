@@ -23,6 +23,8 @@ from samebits.signature.kind import TargetKind
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from samebits.inference.calibration import Calibration
+
 RUN_SECONDS = 120.0
 """For one run of a model, at most: one batch, or one token."""
 
@@ -121,7 +123,7 @@ def onnx_session(path: Path, threads: int = 0) -> Any:
 
 
 Opened = tuple[Session, dict[str, Any]]
-"""A session and the file's metadata: `labels`, `preprocessing` and `target`, parsed and checked."""
+"""A session and the file's metadata: `labels`, `preprocessing`, `target` and `calibration`, parsed and checked."""
 
 
 def open_model(path: Path) -> Opened:
@@ -151,6 +153,7 @@ def open_model(path: Path) -> Opened:
             reason = f"{error} is missing" if isinstance(error, KeyError) else _line(error)
             raise UserError(f"{path}: {key!r} in its metadata is not what export writes: {reason}", _FIX) from None
     metadata["target"] = _target(path, stored.get("target"), metadata["labels"])
+    metadata["calibration"] = _calibration(path, stored.get("calibration"), metadata["target"])
     return Session(path, session), metadata
 
 
@@ -169,6 +172,24 @@ def _target(path: Path, stored: str | None, labels: list[str]) -> TargetKind:
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise UserError(f"{path}: 'target' in its metadata is not what export writes: {reason}", _FIX) from None
+
+
+def _calibration(path: Path, stored: str | None, target: TargetKind) -> Calibration | None:
+    """What was fitted on the validation split; files of earlier releases have none."""
+    from pydantic import ValidationError
+
+    from samebits.inference.calibration import Calibration
+
+    if stored is None:
+        return None
+    try:
+        found = Calibration.model_validate_json(stored)
+        reason = found.problem(target)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+    if reason:
+        raise UserError(f"{path}: 'calibration' in its metadata is not what export writes: {reason}", _FIX)
+    return found
 
 
 def open_tokenizer(model: Path, preprocessing: dict[str, Any]) -> Tokenizer:

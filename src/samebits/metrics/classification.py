@@ -14,7 +14,16 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
-from samebits.metrics.metric import Metric, Scores, four_decimals, measure, per_sample, percent, require_finite
+from samebits.metrics.metric import (
+    Metric,
+    Scores,
+    four_decimals,
+    measure,
+    per_sample,
+    percent,
+    require_finite,
+    two_decimals,
+)
 from samebits.metrics.scores import class_f1, mean_of_classes
 
 _BLOCK_ELEMENTS = 4_000_000  # logits that are turned into probabilities at a time: 32 MB
@@ -31,6 +40,8 @@ class Predictions:
         confidence: [N], float64, the probability of the predicted class.
         top_k: k of the top-k accuracy; below 2 there is none.
         bins: equal-width bins of the calibration error.
+        in_set: [N, K], which classes are in the sets of the calibration; None: there are none.
+        unlike: [N], which samples are called unlike the training data; None: that is not said.
     """
 
     log_probabilities: Floats
@@ -39,6 +50,8 @@ class Predictions:
     confidence: Floats
     top_k: int = 0
     bins: int = 15
+    in_set: npt.NDArray[np.bool_] | None = None
+    unlike: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,6 +72,16 @@ class Predictions:
     def pair(self) -> tuple[Floats, Ints]:
         """Probabilities [N, K] and classes [N]."""
         return np.exp(self.log_probabilities), self.labels
+
+    @property
+    def held(self) -> npt.NDArray[np.bool_] | None:
+        """[N], whether the true class is in the set."""
+        return None if self.in_set is None else self.in_set[np.arange(len(self)), self.labels]
+
+    @property
+    def set_sizes(self) -> Ints | None:
+        """[N], classes in the set."""
+        return None if self.in_set is None else self.in_set.sum(axis=1)
 
     @property
     def of_label(self) -> Floats:
@@ -273,6 +296,11 @@ METRICS: list[Metric[Predictions]] = [
     Metric("macro_f1", "Macro F1", percent, "higher", _macro_f1, headline=True, baseline=False),
     # No worse than the champion's is a condition of its own: model_registry/gate.py.
     Metric("calibration_error", "Calibration error", percent, None, _calibration_error, baseline=False),
+    Metric("set_coverage", "True class in the set", percent, None, per_sample(lambda p: p.held), baseline=False),
+    Metric("set_size", "Classes in the set", two_decimals, None, per_sample(lambda p: p.set_sizes), baseline=False),
+    Metric(
+        "ood_rate", "Called unlike the training data", percent, None, per_sample(lambda p: p.unlike), baseline=False
+    ),
 ]
 
 

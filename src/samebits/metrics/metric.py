@@ -125,11 +125,14 @@ def require_finite(outputs: npt.NDArray[np.floating], rows: Ints | None = None) 
         )
 
 
-def per_sample(values: Callable[[P], npt.NDArray[np.generic]]) -> Callable[[P], Statistic]:
-    """A metric that is the mean of one value per sample, [N]."""
+def per_sample(values: Callable[[P], npt.NDArray[np.generic] | None]) -> Callable[[P], Statistic | None]:
+    """A metric that is the mean of one value per sample, [N]; without a meaning where there are none."""
 
-    def statistic(predictions: P) -> Statistic:
-        of_each = values(predictions).astype(np.float64)
+    def statistic(predictions: P) -> Statistic | None:
+        found = values(predictions)
+        if found is None:
+            return None
+        of_each = found.astype(np.float64)
         return lambda drawn: drawn.mean(of_each)
 
     return statistic

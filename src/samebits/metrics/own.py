@@ -23,7 +23,7 @@ TAKEN = frozenset(
         *("tag_accuracy", "tag_log_loss", "tag_macro_f1"),
         *("log_loss", "loss", "macro_f1", "mae", "mae_in_std", "mean_average_precision", "mean_dice", "mean_iou"),
         *("median_absolute_error", "micro_f1", "perplexity", "pixel_accuracy", "pixel_log_loss", "r2", "rmse"),
-        "rmse_in_std",
+        *("rmse_in_std", "interval_coverage", "interval_width", "ood_rate", "set_coverage", "set_size"),
     }
 )
 """Names of metrics of ours (`registry`, which the stage `train` does not depend on)."""

@@ -11,17 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.metrics.bootstrap import Floats, Statistic
-from samebits.metrics.metric import Metric, four_decimals, four_digits, per_sample, require_finite
+from samebits.metrics.metric import Metric, four_decimals, four_digits, per_sample, percent, require_finite
 from samebits.metrics.scores import r2
 
 
 @dataclass(frozen=True)
 class RegressionPredictions:
-    """What the model said about each sample, in the target's own unit; float64 [N] each."""
+    """What the model said about each sample, in the target's own unit; float64 [N] each.
+
+    Attributes:
+        half_width: of the interval around each prediction; None: there is none.
+    """
 
     actual: Floats
     predicted: Floats
     width: int = 1
+    half_width: float | None = None
 
     def __len__(self) -> int:
         return len(self.actual)
@@ -35,8 +40,20 @@ class RegressionPredictions:
         """Predicted minus actual: above 0 the model said too much."""
         return self.predicted - self.actual
 
+    @property
+    def held(self) -> npt.NDArray[np.bool_] | None:
+        """Whether the interval holds the true number."""
+        return None if self.half_width is None else np.abs(self.residuals) <= self.half_width
 
-def check_numbers(actual: npt.NDArray[np.floating], predicted: npt.NDArray[np.floating]) -> RegressionPredictions:
+    @property
+    def widths(self) -> Floats | None:
+        """Of the intervals."""
+        return None if self.half_width is None else np.full(len(self), 2.0 * self.half_width)
+
+
+def check_numbers(
+    actual: npt.NDArray[np.floating], predicted: npt.NDArray[np.floating], half_width: float | None = None
+) -> RegressionPredictions:
     """Both as float64.
 
     Raises:
@@ -44,7 +61,7 @@ def check_numbers(actual: npt.NDArray[np.floating], predicted: npt.NDArray[np.fl
     """
     said = np.asarray(predicted, dtype=np.float64)
     require_finite(said)
-    return RegressionPredictions(np.asarray(actual, dtype=np.float64), said)
+    return RegressionPredictions(np.asarray(actual, dtype=np.float64), said, half_width=half_width)
 
 
 def _r2(numbers: RegressionPredictions) -> Statistic:
@@ -67,4 +84,20 @@ METRICS: list[Metric[RegressionPredictions]] = [
     Metric("mae", "Mean absolute error", four_digits, "lower", per_sample(lambda numbers: np.abs(numbers.residuals))),
     Metric("median_absolute_error", "Median absolute error", four_digits, None, _median_absolute_error, baseline=False),
     Metric("bias", "Mean residual", four_digits, None, per_sample(lambda numbers: numbers.residuals), baseline=False),
+    Metric(
+        "interval_coverage",
+        "True number in the interval",
+        percent,
+        None,
+        per_sample(lambda numbers: numbers.held),
+        baseline=False,
+    ),
+    Metric(
+        "interval_width",
+        "Width of the interval",
+        four_digits,
+        None,
+        per_sample(lambda numbers: numbers.widths),
+        baseline=False,
+    ),
 ]

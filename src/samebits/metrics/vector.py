@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samebits.metrics.bootstrap import Floats, Resamples, Statistic
-from samebits.metrics.metric import Metric, four_decimals, per_sample
+from samebits.metrics.metric import Metric, four_decimals, per_sample, percent
 from samebits.metrics.scores import r2
 
 
@@ -20,11 +20,13 @@ class VectorPredictions:
 
     Attributes:
         std: of each component over the training split, [K].
+        half_widths: of the interval around each component, [K]; None: there is none.
     """
 
     actual: Floats
     predicted: Floats
     std: Floats
+    half_widths: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.actual)
@@ -47,6 +49,14 @@ class VectorPredictions:
         """Root of the mean square of a sample's residuals in standard deviations, [N]."""
         distances: Floats = np.sqrt(np.square(self.shares).mean(axis=1))
         return distances
+
+    @property
+    def held(self) -> Floats | None:
+        """Share of a sample's components whose interval holds the true number, [N]."""
+        if self.half_widths is None:
+            return None
+        held: Floats = (np.abs(self.predicted - self.actual) <= self.half_widths).mean(axis=1)
+        return held
 
 
 def component_scores(vectors: VectorPredictions) -> list[tuple[float, float, float]]:
@@ -88,5 +98,13 @@ METRICS: list[Metric[VectorPredictions]] = [
         four_decimals,
         "lower",
         per_sample(lambda vectors: np.abs(vectors.shares).mean(axis=1)),
+    ),
+    Metric(
+        "interval_coverage",
+        "True number in the interval",
+        percent,
+        None,
+        per_sample(lambda vectors: vectors.held),
+        baseline=False,
     ),
 ]

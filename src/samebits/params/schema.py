@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from samebits.base.registry import load_module
 from samebits.params.augment import AugmentParams
+from samebits.params.calibration import CalibrationParams
 from samebits.params.choices import MODELS, TASKS
 from samebits.params.data import DataParams
 from samebits.params.evaluate import EvaluateParams
@@ -33,6 +34,7 @@ SECTIONS: dict[str, type[Section]] = {
     "augment": AugmentParams,
     "train": TrainParams,
     "transfer": TransferParams,
+    "calibration": CalibrationParams,
     "evaluate": EvaluateParams,
     "export": ExportParams,
     "runtime": RuntimeParams,

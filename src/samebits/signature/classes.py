@@ -25,6 +25,7 @@ class ClassTarget(OfClasses):
     meaning: ClassVar[str] = "softmax probabilities, in the order of labels"
     stored_dtype: ClassVar[str | None] = "<i8"
     mixes: ClassVar[bool] = True
+    one_class: ClassVar[bool] = True
     decided: ClassVar[str] = "class"
     noun: ClassVar[str] = "classifier"
     scores: ClassVar[dict[str, str]] = {"accuracy": "accuracy | {:.2%}"}
@@ -42,6 +43,9 @@ class ClassTarget(OfClasses):
 
     def outputs_of(self, answers: Floats64) -> Floats64:
         return log_shares(answers)
+
+    def temperature_rows(self, outputs: Floats64, targets: Array) -> tuple[Floats64, npt.NDArray[np.int64]]:
+        return outputs, targets.astype(np.int64)
 
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
         return best_of(answers)

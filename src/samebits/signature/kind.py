@@ -178,6 +178,7 @@ class TargetKind(Section):
         generates: whether a model of it is exported with a cache, to write one step after the other.
         per_position: whether a model of it answers for each token of a text, or step of an array.
         needs_all_classes: whether every class must have a training sample; else it is reported which have none.
+        one_class: whether an answer is the probabilities of the classes of which one is true, for the whole sample.
     """
 
     in_label_column: ClassVar[bool] = False
@@ -194,6 +195,7 @@ class TargetKind(Section):
     generates: ClassVar[bool] = False
     per_position: ClassVar[bool] = False
     needs_all_classes: ClassVar[bool] = True
+    one_class: ClassVar[bool] = False
 
     @classmethod
     def parse(cls, text: str) -> Any:
@@ -268,6 +270,15 @@ class TargetKind(Section):
     def outputs_of(self, answers: Floats64) -> Floats64:
         """The outputs that a built-in task makes these answers of, [n, ...]."""
         raise NotImplementedError
+
+    def temperature_rows(self, outputs: Floats64, targets: Array) -> tuple[Floats64, npt.NDArray[np.int64]] | None:
+        """What a temperature is fitted to: logits [m, K] and the true classes [m], of outputs [n, ...] and stored
+        targets; None where outputs are no logits of what a model is trusted with."""
+        return None
+
+    def errors(self, outputs: Floats64, targets: Array) -> Floats64 | None:
+        """How far predicted numbers are off, in their units, [n, numbers]; None where nothing is measured."""
+        return None
 
     def judged(self, answers: Array) -> Array:
         """What a metric of the user's own gets of the answers, [n, ...]."""

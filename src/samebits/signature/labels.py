@@ -89,6 +89,11 @@ class LabelsTarget(OfClasses):
     def outputs_of(self, answers: Floats64) -> Floats64:
         return log_shares(answers) - log_shares(1.0 - answers)
 
+    def temperature_rows(self, outputs: Floats64, targets: Array) -> tuple[Floats64, npt.NDArray[np.int64]]:
+        """A row for each label: a sigmoid is the softmax of 0 and its logit."""
+        logits = outputs.ravel()
+        return np.stack([np.zeros_like(logits), logits], axis=1), targets.ravel().astype(np.int64)
+
     def decisions(self, answers: Floats) -> tuple[npt.NDArray[np.bool_], Array | None]:
         return np.abs(answers - 0.5) > TIE, answers > 0.5
 

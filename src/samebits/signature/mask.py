@@ -19,6 +19,8 @@ from samebits.signature.of_classes import OfClasses, best_of, log_shares, shares
 IGNORED = 255
 """The value of a pixel that counts neither in training nor in a metric."""
 MOST_CLASSES = IGNORED
+_CALIBRATED = 256
+"""Pixels of an image that a temperature is fitted to."""
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -143,6 +145,17 @@ class MaskTarget(OfClasses):
 
     def outputs_of(self, answers: Floats64) -> Floats64:
         return log_shares(answers)
+
+    def temperature_rows(self, outputs: Floats64, targets: Array) -> tuple[Floats64, npt.NDArray[np.int64]]:
+        """A row for each of some pixels of each image, evenly spaced: neighbours say much the same."""
+        pixels = targets[0].size if len(targets) else 0
+        some = np.unique(np.linspace(0, max(0, pixels - 1), min(pixels, _CALIBRATED), dtype=np.int64))
+        classes = targets.reshape(len(targets), pixels)[:, some].ravel()
+        logits = np.moveaxis(outputs.reshape(*outputs.shape[:2], pixels)[:, :, some], 1, 2).reshape(
+            -1, outputs.shape[1]
+        )
+        counts = classes != IGNORED
+        return logits[counts], classes[counts].astype(np.int64)
 
     def judged(self, answers: Array) -> Array:
         """The class of each pixel, uint8 [n, H, W]."""

@@ -109,6 +109,9 @@ class NumberTarget(TargetKind):
     def outputs_of(self, answers: Floats64) -> Floats64:
         return (answers - self.mean) / self.std
 
+    def errors(self, outputs: Floats64, targets: Array) -> Floats64:
+        return np.abs(outputs.reshape(-1, 1) * self.std + self.mean - targets.astype(np.float64)[:, None])
+
     @property
     def unit(self) -> float:
         return self.std

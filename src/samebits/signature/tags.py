@@ -147,6 +147,12 @@ class TagsTarget(OfClasses):
     def outputs_of(self, answers: Floats64) -> Floats64:
         return log_shares(answers)
 
+    def temperature_rows(self, outputs: Floats64, targets: Array) -> tuple[Floats64, npt.NDArray[np.int64]]:
+        """A row for each word."""
+        tags = targets[:, : outputs.shape[1]]
+        counts = tags != IGNORED
+        return outputs[counts], tags[counts].astype(np.int64)
+
     def judged(self, answers: Array) -> Array:
         """The tag at each position, int16 [n, length], -100 beyond the longest of these samples."""
         tags = np.full((len(answers), self.length), IGNORED, dtype=np.int16)

@@ -105,6 +105,10 @@ class VectorTarget(TargetKind):
         standardised: Floats64 = (answers - np.array(self.mean)) / np.array(self.std)
         return standardised
 
+    def errors(self, outputs: Floats64, targets: Array) -> Floats64:
+        errors: Floats64 = np.abs(outputs * np.array(self.std) + np.array(self.mean) - targets.astype(np.float64))
+        return errors
+
     @property
     def unit(self) -> Floats:
         return np.array(self.std, dtype=np.float32)

@@ -22,6 +22,10 @@ class ScratchProject(Project):
         return self.home / "checkpoint"
 
     @property
+    def calibration(self) -> Path:
+        return self.home / "calibration.json"
+
+    @property
     def states(self) -> Path:
         return self.home / "states"
 

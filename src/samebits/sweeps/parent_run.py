@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import FrozenTrial, TrialState
 
 from samebits.base.paths import Project
-from samebits.sweeps.report import importances, short, table
+from samebits.sweeps.report import SEARCH, Report, importances, short
 from samebits.sweeps.study import SweepStudy, SweepTrial, point_of, trial_name
 from samebits.sweeps.trial import Experiment
 from samebits.tracking.journal.record import ProcessId
@@ -46,8 +46,16 @@ class ParentRun:
         run_id: of the parent run; empty while MLflow does not answer.
     """
 
-    def __init__(self, project: Project, study: SweepStudy, experiment: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        project: Project,
+        study: SweepStudy,
+        experiment: str,
+        say: Callable[[str], None],
+        report: Report = SEARCH,
+    ) -> None:
         self._project = project
+        self._report = report
         self._study = study
         self._experiment_name = experiment
         self._say = say
@@ -141,7 +149,7 @@ class ParentRun:
             return
         client, study = self._connect(), self._study
         metric, trials = study.sweep.file.metric, study.trials()
-        known = {point.step for point in client.get_metric_history(self.run_id, f"best/{metric}")}
+        known = {point.step for point in client.get_metric_history(self.run_id, f"trial/{metric}")}
         better = min if study.sweep.file.goal == "minimize" else max
         done = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None and t.datetime_complete]
         best: float | None = None
@@ -150,24 +158,32 @@ class ParentRun:
             value = float(trial.value or 0.0)
             best = value if best is None else better(best, value)
             if step not in known:
+                if self._report.ranked:
+                    client.log_metric(self.run_id, f"best/{metric}", best, step=step)
                 client.log_metric(self.run_id, f"trial/{metric}", value, step=step)
-                client.log_metric(self.run_id, f"best/{metric}", best, step=step)
+        self._log_numbers(len(done))
         for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
             self._tag(f"sweep.{state.name.lower()}", str(sum(trial.state == state for trial in trials)))
-        winner = study.best()
+        winner = study.best() if self._report.ranked else None
         if winner is not None:
             self._tag("sweep.best", trial_name(study.sweep.name, winner.number))
             for key, value in point_of(winner).items():
                 self._tag(f"sweep.best.{key}", short(value))
-        for key, share in importances(study).items():
+        for key, share in (importances(study) if self._report.ranked else {}).items():
             self._tag(f"sweep.importance.{key}", f"{share:.3f}")
-        self._tag("mlflow.note.content", self._description(winner))
+        self._tag("mlflow.note.content", self._description(any_done=bool(done)))
         self._link(trials)
 
-    def _description(self, winner: FrozenTrial | None) -> str:
-        lines = ["```", table(self._study), "```"]
-        if winner is not None:
-            lines += ["", "Files: `sweep/sweep.html` has the parallel coordinates and all trials."]
+    def _log_numbers(self, done: int) -> None:
+        """The report's numbers as of so many completed trials; each once."""
+        for name, value in self._report.numbers(self._study).items():
+            if done not in {point.step for point in self._connect().get_metric_history(self.run_id, name)}:
+                self._connect().log_metric(self.run_id, name, value, step=done)
+
+    def _description(self, *, any_done: bool) -> str:
+        lines = ["```", self._report.table(self._study), "```"]
+        if any_done:
+            lines += ["", self._report.files]
         return "\n".join(lines)[:_TAG_LIMIT]
 
     def _tag(self, name: str, value: str) -> None:

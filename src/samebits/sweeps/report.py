@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,41 @@ _WIDTH, _HEIGHT, _TOP, _LEFT = 1100, 420, 60, 70
 _BEST, _WORST = (33, 82, 160), (225, 225, 225)
 
 
+@dataclass(frozen=True)
+class Report:
+    """How the results of a sweep's trials are summed up.
+
+    Attributes:
+        ranked: whether the trials compete, so that one of them is the best.
+        table: the text for the terminal and for the parent run's page.
+        files: a line on that page that says where more is.
+        write_files: writes files below a folder and returns their paths.
+        numbers: metrics of the parent run, beside those of single trials.
+        for_programs: what docs/scripting.md names.
+    """
+
+    ranked: bool
+    table: Callable[[SweepStudy], str]
+    files: str
+    write_files: Callable[[SweepStudy, Path], list[Path]]
+    numbers: Callable[[SweepStudy], dict[str, float]]
+    for_programs: Callable[[SweepStudy], dict[str, Any]]
+
+
 def short(value: Any) -> str:
     """A value for people: six significant digits; a section as `adamw(lr=0.001)`."""
     if isinstance(value, Mapping):
         inside = ", ".join(f"{key}={short(each)}" for key, each in value.items() if key != "name")
         return f"{value.get('name', '')}({inside})"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table's lines, its columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def ranked(study: SweepStudy) -> list[FrozenTrial]:
@@ -72,8 +102,7 @@ def table(study: SweepStudy) -> str:
         point = point_of(trial)
         values = [short(point.get(d.key)) for d in sweep.dimensions]
         rows.append([trial_name(sweep.name, trial.number), short(trial.value), *values])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines += aligned(rows)
     if explained := importances(study):
         lines += ["importance: " + ", ".join(f"{key} {share:.2f}" for key, share in explained.items())]
     if (best := study.best()) is not None:
@@ -112,6 +141,17 @@ def write_files(study: SweepStudy, folder: Path) -> list[Path]:
     for name, data in files.items():
         write_bytes(folder / name, data)
     return [folder / name for name in files]
+
+
+SEARCH = Report(
+    ranked=True,
+    table=table,
+    files="Files: `sweep/sweep.html` has the parallel coordinates and all trials.",
+    write_files=write_files,
+    numbers=lambda _: {},
+    for_programs=for_programs,
+)
+"""Of a search for better parameters."""
 
 
 _SVG_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -15,15 +15,12 @@ from samebits.params.schema import parse_params, read_params
 from samebits.pipeline.fingerprint import fingerprint_of
 from samebits.sweeps.parent_run import ParentRun
 from samebits.sweeps.preflight import require_tracked
-from samebits.sweeps.report import for_programs, short, table, write_files
+from samebits.sweeps.report import SEARCH, Report, short
 from samebits.sweeps.slots import Slot, make_slots
+from samebits.sweeps.space import put
 from samebits.sweeps.spec import Sweep
 from samebits.sweeps.study import SweepStudy, SweepTrial, sweeps_folder, trial_name
-from samebits.sweeps.trial import (
-    Experiment,
-    experiment_numbers,
-    require_params,
-)
+from samebits.sweeps.trial import Experiment, experiment_results, require_same
 from samebits.tracking.journal.experiments import experiment_revision
 from samebits.tracking.journal.run_state import should_create_run
 from samebits.tracking.journal.trial import PARENT_VARIABLE, TRIAL_VARIABLE
@@ -54,14 +51,16 @@ class Runner:
         parent_run: ParentRun,
         slots: list[Slot],
         say: Callable[[str], None] = print,
+        report: Report = SEARCH,
     ) -> None:
         self._project = project
+        self._report = report
         self._sweep = sweep
         self._study = study
         self._parent_run = parent_run
         self._slots = slots
         self._say = say
-        self._fingerprint = code_fingerprint(project)
+        self._fingerprint = code_fingerprint(project, sweep)
         self._running: list[Running] = []
         self._failed = 0
         self._completed = 0
@@ -96,7 +95,7 @@ class Runner:
         return [slot for slot in self._slots if slot.index not in busy]
 
     def _start_trial(self, trial: SweepTrial, slot: Slot) -> None:
-        if code_fingerprint(self._project) != self._fingerprint:
+        if code_fingerprint(self._project, self._sweep) != self._fingerprint:
             raise UserError(
                 "code or params.yaml changed while the sweep ran; trials before and after could not be compared",
                 "restore them and start the sweep again: it goes on; or begin one of another `name`",
@@ -104,7 +103,7 @@ class Runner:
         revision = experiment_revision(self._project.home, trial.name)
         wanted = self._sweep.file.set | trial.point
         if revision is not None:
-            require_params(self._project, trial.name, revision, wanted)
+            require_same(self._project, trial.name, revision, put(self._sweep.base, wanted), self._sweep.stages)
             self._collect(trial, revision)
             return
         if problem := self._sweep.check_point(trial.point):
@@ -160,15 +159,15 @@ class Runner:
 
     def _collect(self, trial: SweepTrial, revision: str) -> None:
         metric = self._sweep.file.metric
-        numbers = experiment_numbers(self._project, revision, self._sweep.stages)
+        numbers, better = experiment_results(self._project, revision, self._sweep.stages)
         if metric not in numbers:
             known = ", ".join(sorted(numbers)) or "none"
             self._study.failed(trial, f"no {metric} among its numbers")
             raise UserError(f"{trial.name} has no number {metric} (it has: {known})", "correct `metric`")
-        self._study.complete(trial, numbers[metric], {"numbers": numbers, "revision": revision})
+        self._study.complete(trial, numbers[metric], {"numbers": numbers, "better": better, "revision": revision})
         self._parent_run.add_replayed(trial)
         self._completed += 1
-        best = self._study.best()
+        best = self._study.best() if self._report.ranked else None
         mark = "  (best so far)" if best is not None and best.number == trial.number else ""
         self._say(f"{trial.name}: {metric} {short(numbers[metric])}{mark}")
 
@@ -199,15 +198,28 @@ class Runner:
             each.experiment.wait(max(1.0, deadline - time.monotonic()))
 
 
-def code_fingerprint(project: Project) -> str:
-    """What trials must have in common: the stages' code, parameters, catalogue card, torch's version."""
-    return fingerprint_of(project, read_params(project.params_file).dump()).whole
+def code_fingerprint(project: Project, sweep: Sweep) -> str:
+    """What trials must have in common: the stages' code, parameters, catalogue card, torch's version.
+
+    Not the parameters that each trial sets by itself: whatever params.yaml has there, the trials are the same.
+    """
+    params = read_params(project.params_file).dump()
+    return fingerprint_of(project, put(params, {dimension.key: None for dimension in sweep.dimensions})).whole
 
 
 def run_sweep(
-    project: Project, sweep: Sweep, *, jobs: int | None = None, take_over: bool = False, say: Callable[[str], None]
+    project: Project,
+    sweep: Sweep,
+    *,
+    jobs: int | None = None,
+    take_over: bool = False,
+    say: Callable[[str], None],
+    report: Report = SEARCH,
 ) -> dict[str, Any]:
     """Run or go on with a sweep, then print what came of it. Returns it for programs (`report.for_programs`).
+
+    Args:
+        report: how the trials' results are summed up.
 
     Raises:
         UserError: before any trial, if something is missing; see `Runner.run`.
@@ -222,25 +234,25 @@ def run_sweep(
     slots = make_slots(sweep.file, jobs or sweep.file.jobs)
     os.chdir(project.home)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    fingerprint = code_fingerprint(project)
+    fingerprint = code_fingerprint(project, sweep)
     try:
         with SweepStudy(project, sweep, fingerprint) as study:
-            parent_run = ParentRun(project, study, params.runtime.tracking.experiment, say)
+            parent_run = ParentRun(project, study, params.runtime.tracking.experiment, say, report)
             parent_run.open()
             status = "FAILED"
             try:
-                Runner(project, sweep, study, parent_run, slots, say).run(take_over)
+                Runner(project, sweep, study, parent_run, slots, say, report).run(take_over)
                 status = "RUNNING" if study.elsewhere() else "FINISHED"
             except KeyboardInterrupt:
                 status = "KILLED"
                 raise
             finally:
-                files = write_files(study, sweeps_folder(project, sweep.name))
+                files = report.write_files(study, sweeps_folder(project, sweep.name))
                 parent_run.close(status, files)
-            say(table(study))
+            say(report.table(study))
             for trial in study.elsewhere():
                 name, owner = trial_name(sweep.name, trial.number), trial.user_attrs.get("owner", "an unknown place")
                 say(f"{name} runs at {owner}; if that is gone for good: --take-over")
-            return for_programs(study)
+            return report.for_programs(study)
     finally:
         signal.signal(signal.SIGTERM, before)

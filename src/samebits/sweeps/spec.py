@@ -23,7 +23,7 @@ from samebits.sweeps.space import LARGEST_GRID, Dimension, Method, Point, Range,
 from samebits.tracking.journal.replay import numbers
 
 _CHECKED_TOGETHER = 2_000
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
 
 
 class Prune(Section):
@@ -91,7 +91,7 @@ class Sweep:
     @property
     def budget(self) -> int:
         """How many trials there are to be."""
-        return grid_size(self.dimensions) if self.file.method == "grid" else self.file.trials or 0
+        return self.file.trials or grid_size(self.dimensions)
 
     def identity(self) -> dict[str, Any]:
         """What may not change between two starts of a sweep, or its trials could not be compared."""
@@ -145,7 +145,7 @@ def read_sweep(project: Project, path: Path) -> Sweep:
     checkable = file or validate(SweepFile, _without(raw, bad), "", Problems())
     if checkable is not None:
         name = checkable.name or path.stem
-        stages = _stages(project, checkable.target, lines)
+        stages = stages_up_to(project, checkable.target, lines)
         alone = _alone(checkable, name, project, stages)
         lines += [line for line in alone if line.partition(" ")[0].rstrip(":") not in bad]
         if file is not None and not lines:
@@ -241,7 +241,8 @@ def _dimension(key: str, value: Any, now: Any, method: str, lines: list[str]) ->
     return Dimension(key, range=found, whole=whole) if len(lines) == before else None
 
 
-def _stages(project: Project, target: str, lines: list[str]) -> list[str]:
+def stages_up_to(project: Project, target: str, lines: list[str]) -> list[str]:
+    """The stages that `dvc exp run TARGET` runs, in order; what is wrong with the target goes into `lines`."""
     stages = list(read_pipeline(project.workspace))
     if target not in stages:
         lines.append(f"target = {target}: no stage of dvc.yaml (known: {', '.join(stages)})")
@@ -251,7 +252,7 @@ def _stages(project: Project, target: str, lines: list[str]) -> list[str]:
 
 def _alone(file: SweepFile, name: str, project: Project, stages: list[str]) -> Iterator[str]:
     """Problems of single keys that their kinds do not show."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         yield f"name = {name}: letters, digits, - and _, at most 61"
     if file.method == "grid" and file.trials is not None:
         yield f"trials = {file.trials}: a grid has as many as it has combinations; leave it out"

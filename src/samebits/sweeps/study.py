@@ -27,7 +27,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
-from samebits.sweeps.space import Dimension, Point, grid_point, random_point
+from samebits.sweeps.space import Dimension, Point, grid_point, grid_size, random_point
 from samebits.sweeps.spec import Sweep
 from samebits.tracking.tracking_uri import without_password
 
@@ -90,7 +90,8 @@ def make_sampler(sweep: Sweep) -> BaseSampler:
 
     def of_number(number: int) -> BaseSampler:
         if sweep.file.method == "grid":
-            return Fixed(sweep.dimensions, grid_point(sweep.dimensions, min(number, sweep.budget - 1)))
+            last = grid_size(sweep.dimensions) - 1
+            return Fixed(sweep.dimensions, grid_point(sweep.dimensions, min(number, last)))
         if sweep.file.method == "random":
             return Fixed(sweep.dimensions, random_point(sweep.dimensions, sweep.file.seed, number))
         seed = (sweep.file.seed * _SEED_STEP + number) % 2**32

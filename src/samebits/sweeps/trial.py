@@ -10,17 +10,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from samebits.base.errors import UserError
-from samebits.base.git import git
-from samebits.base.nested import value_at
+from samebits.base.errors import UserError, listed
+from samebits.base.git import git, git_bytes
+from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.params.yaml_file import read_yaml
-from samebits.sweeps.space import Point, overrides
+from samebits.pipeline.dvc_hashes import existing_md5
+from samebits.pipeline.dvc_lock import LOCK, LockedStage, overlap, read_lock
+from samebits.sweeps.space import Point, overrides, put
 from samebits.sweeps.spec import metric_files
 from samebits.tracking.journal.record import Record, read_record, read_records
 from samebits.tracking.journal.replay import finite_numbers
@@ -166,21 +169,56 @@ def remove_left_over(project: Project, name: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def experiment_numbers(project: Project, revision: str, stages: list[str]) -> dict[str, float]:
-    """What the metrics files of an experiment's stages hold, named as in MLflow."""
+def experiment_results(project: Project, revision: str, stages: list[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """What the metrics files of an experiment's stages hold.
+
+    Returns:
+        the numbers, named as in MLflow; and of metrics of the user's own which end is better.
+    """
     found: dict[str, float] = {}
+    better: dict[str, str] = {}
     for path in metric_files(project.workspace, stages):
         text = git(project.home, "show", f"{revision}:./{path.relative_to(project.workspace).as_posix()}", check=False)
         if text:
-            found |= finite_numbers(json.loads(text))
-    return found
+            document = json.loads(text)
+            found |= finite_numbers(document)
+            better |= document.get("better", {})
+    return found, better
 
 
-def require_params(project: Project, name: str, revision: str, wanted: Mapping[str, Any]) -> None:
-    """Hold an experiment that is there already against what a trial would run.
+def lock_at(project: Project, revision: str) -> list[LockedStage]:
+    """The stages of dvc.lock in a commit; none where it has no such file.
 
     Raises:
-        UserError: if it has other parameters: it is somebody else's.
+        UserError: if it is no lock of DVC's.
+    """
+    text = git_bytes(project.home, "show", f"{revision}:./{LOCK}", check=False)
+    if not text:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / LOCK).write_bytes(text)
+        return read_lock(Path(folder))
+
+
+def read_files(stages: Iterable[LockedStage], everything: Iterable[LockedStage]) -> dict[str, str]:
+    """What these stages read and no stage writes: path to MD5."""
+    written = [out for stage in everything for out in stage.outs]
+    return {
+        path: md5 for stage in stages for path, md5 in stage.deps.items() if not any(overlap(path, w) for w in written)
+    }
+
+
+def require_same(
+    project: Project, name: str, revision: str, wanted: Mapping[str, Any], stages: Collection[str]
+) -> None:
+    """Hold an experiment that is there already against what a trial would run.
+
+    Args:
+        wanted: all of params.yaml as the trial would have it; `runtime`, which changes no result, is not looked at.
+        stages: those that a trial runs.
+
+    Raises:
+        UserError: if it has other parameters or other code: it is somebody else's.
     """
     scratch = project.state / "sweeps" / f".{name}.params.yaml"
     scratch.write_text(git(project.home, "show", f"{revision}:./params.yaml", check=False), encoding="utf-8")
@@ -188,9 +226,15 @@ def require_params(project: Project, name: str, revision: str, wanted: Mapping[s
         theirs = read_yaml(scratch)
     finally:
         scratch.unlink()
-    other = [key for key, value in wanted.items() if value_at(theirs, key, None) != value]
+    ours, others = (flatten({k: v for k, v in put(each, {}).items() if k != "runtime"}) for each in (wanted, theirs))
+    other = sorted(key for key in ours.keys() | others.keys() if ours.get(key) != others.get(key))
+    everything = lock_at(project, revision)
+    read = read_files([stage for stage in everything if stage.name in stages], everything)
+    # Not the data: they may take minutes to hash, and DVC looks at them before each stage.
+    code = {path: md5 for path, md5 in read.items() if not path.startswith("data/")}
+    other += [path for path, md5 in code.items() if existing_md5(project.workspace / path) != md5]
     if other:
         raise UserError(
-            f"there is a DVC experiment {name} already, with another {', '.join(other)}",
+            f"there is a DVC experiment {name} already, with another {listed(other)}",
             f"remove it (dvc exp remove {name}), or give the sweep another `name`",
         )

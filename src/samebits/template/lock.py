@@ -10,8 +10,8 @@ from samebits.base.errors import UserError
 _EXTRAS = ("ui", "sweep", "transformers")
 """Extras that a project has from the start: its README names their commands, recipes use them."""
 
-_TESTS = {"pytest", "setuptools"}
-"""What a project's tests, and the lock's one source package, need beside samebits."""
+_TOOLS = {"pytest", "setuptools", "uv"}
+"""What a project's tests, the lock's one source package and the set-up need beside samebits."""
 
 
 def needed_lock(text: str) -> str:
@@ -24,7 +24,7 @@ def needed_lock(text: str) -> str:
     """
     head, *blocks = re.split(r"(?m)^(?=[a-z0-9])", text)
     asked = {block.split("==")[0]: _via(block) for block in blocks}
-    needed = {_canonical(each) for each in _requirements()} | _TESTS
+    needed = {_canonical(each) for each in _requirements()} | _TOOLS
     if lost := sorted(needed - asked.keys()):
         raise UserError(f"the lock of this release does not have {', '.join(lost)}", "install samebits again")
     while more := {name for name, by in asked.items() if name not in needed and by & needed}:

@@ -1,4 +1,4 @@
-"""`--json`: each command that prints a result gives one document on stdout, with the keys of docs/commands.md."""
+"""`--json`: each command that prints a result gives one document on stdout, with the keys of docs/scripting.md."""
 
 from __future__ import annotations
 
@@ -42,11 +42,13 @@ from samebits.signature.classes import ClassTarget
 from samebits.signature.number import NumberTarget
 from samebits.starting.estimate import Estimate, EstimateResult
 from samebits.starting.trial import TrialResult
+from samebits.sweeps.compare import Comparison, Judgement
+from samebits.sweeps.seed_runs import Side
 from samebits.tracking.ui.housekeeping import JournalState, RunsStatus
 from samebits.tracking.upload.sync import SyncReport
 from tests.helpers.workspace import ROOT
 
-PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "scripting.md").read_text(encoding="utf-8")
 
 
 def table(title: str, columns: int) -> list[list[str]]:
@@ -114,6 +116,13 @@ SPAN = Span(0, 3, "Ann", "PER", 0.9)
 
 COMMANDS: dict[str, tuple[str, object]] = {
     "audit": ("samebits.provenance.audit.audit.audit", Audit(3, [(0, 10)], drawn=True, facts={"cpu": ("a", "b")})),
+    "compare main here": (
+        "samebits.sweeps.compare.compare",
+        Comparison(
+            (Side("main", {}), Side("here", {})), [0], ["lr"],
+            [Judgement("accuracy", "higher", np.array([0.5]), np.array([0.75]), None, None)],
+        ),
+    ),
     "data diff old new": (
         "samebits.sharing.data_diff.command.data_diff", DataDiff(compare(_version("a"), _version("b")), Path("p.html")),
     ),
@@ -144,6 +153,8 @@ COMMANDS: dict[str, tuple[str, object]] = {
         RunsStatus("the store", [JournalState("a", Path("j"), "waiting", 3, "down")], ""),
     ),
     "runs sync": ("samebits.tracking.upload.sync.sync", SyncReport(["a"], [], {}, "")),
+    "seeds 3": ("samebits.sweeps.seeds.run_sweep", {"seeds": [], "metrics": {}}),
+    "seeds 3 --dry-run": ("samebits.sweeps.seeds.plan_seeds", "the plan"),
     "smoke": ("samebits.starting.smoke.smoke", {"train": 1.0}),
     "start data/raw/a": ("samebits.starting.start.start", {"data.source": "data/raw/a"}),
     "summary": ("samebits.pipeline.summary.summarize", SUMMARY),
@@ -164,6 +175,7 @@ COMMANDS: dict[str, tuple[str, object]] = {
 OPTIONAL = {
     "register --rollback": {"name", "champion_before", "rows"},
     "sweep a.yaml --dry-run": {"trials", "best", "importance"},
+    "seeds 3 --dry-run": {"seeds", "metrics"},
     "verify": {"messages"},
     "verify --steps 3": {"outputs", "code_and_parameters", "never_ran", "environment", "environment_unknown"},
 }
@@ -186,6 +198,7 @@ def test_stdout_is_one_document_with_the_documented_keys(
     monkeypatch.setattr("samebits.data.fetching.catalog.load_card", lambda *_: None)
     sweep = SimpleNamespace(name="lr", budget=3, file=SimpleNamespace(metric="val/loss", goal="minimize"))
     monkeypatch.setattr("samebits.sweeps.spec.read_sweep", lambda *_: sweep)
+    monkeypatch.setattr("samebits.sweeps.seeds.seeds_sweep", lambda *_: sweep)
     assert main([*command.split(), "--json"]) == 0
     out, err = capfd.readouterr()
     found = json.loads(out)

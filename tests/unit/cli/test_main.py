@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import json
 import os
 import re
 import shlex
@@ -224,6 +225,27 @@ def test_an_unknown_recipe_is_2(project: Path, capsys: pytest.CaptureFixture[str
     assert "did you mean mnist?" in capsys.readouterr().err
 
 
+def test_seeds_and_comparisons_pass_their_options_on(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "samebits.sweeps.seeds.run_seeds", lambda *given, **named: asked.append((given[1:], named)) or {}
+    )
+    monkeypatch.setattr("samebits.sweeps.compare.compare", lambda found, *given: Lines([str(found.workspace), *given]))
+    assert main(["seeds", "5", "--name", "wide", "--jobs", "2", "--dry-run"]) == 0
+    ((given, named),) = asked  # type: ignore[misc]
+    assert given == (5,)
+    assert named.items() >= {"name": "wide", "jobs": 2, "dry_run": True, "take_over": False}.items()
+    assert main(["compare", "main", "wide", "--metric", "log_loss", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lines"] == [str(project), "main", "wide", "log_loss"]
+
+
+def test_one_seed_is_no_study(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["seeds", "1"]) == 2
+    assert "the number of seeds is 1" in capsys.readouterr().err
+
+
 def test_a_summary_before_the_first_run_is_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary"]) == 2
     assert "dvc repro" in capsys.readouterr().err
@@ -261,8 +283,9 @@ def test_the_help_has_each_command_in_one_group() -> None:
 
 
 def test_each_example_is_a_command_that_can_be_parsed() -> None:
-    for lines in EXAMPLES.values():
+    for name, lines in EXAMPLES.items():
         for line in lines:
+            assert line.startswith(f"samebits {name}")
             parser().parse_args(shlex.split(re.split(" && | > ", line)[0], comments=True)[1:])
     taking = {
         name

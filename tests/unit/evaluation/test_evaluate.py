@@ -25,6 +25,7 @@ from samebits.evaluation.inputs import EvaluationInputs, raw_outputs
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Misclassification, render_report
 from samebits.metrics.classification import evaluate_predictions, predictions_from_logits
+from samebits.params.calibration import CalibrationParams
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.kind import Preview
 
@@ -43,7 +44,7 @@ def read(project: Project) -> dict[str, bytes]:
 def baseline(tmp_path_factory: pytest.TempPathFactory, contexts: Any) -> Any:
     """The context of a finished stage, in a project of its own: its files are what other projects must repeat."""
     context = contexts(tmp_path_factory.mktemp("baseline") / "project")
-    evaluate(SETTINGS, context=context)
+    evaluate(SETTINGS, CalibrationParams(), context=context)
     return context
 
 
@@ -58,7 +59,7 @@ def test_the_model_is_computed_in_the_precision_asked_for(
         return found[-1]
 
     monkeypatch.setattr("samebits.evaluation.classification.raw_outputs", spy)
-    evaluate(SETTINGS.model_copy(update={"precision": precision}), context=tiny_context)
+    evaluate(SETTINGS.model_copy(update={"precision": precision}), CalibrationParams(), context=tiny_context)
     assert found[0].dtype == dtype
 
 
@@ -83,7 +84,7 @@ def test_outputs_agree_with_each_other(baseline: Any) -> None:
 
 def test_batch_size_does_not_change_what_is_said(baseline: Any, tiny_context: Any) -> None:
     first = read(baseline.project)
-    evaluate(SETTINGS.model_copy(update={"batch_size": 7}), context=tiny_context)
+    evaluate(SETTINGS.model_copy(update={"batch_size": 7}), CalibrationParams(), context=tiny_context)
     second = read(tiny_context.project)
     assert {name for name in FILES if first[name] != second[name]} == {"report.html"}  # it names the parameter
 
@@ -99,7 +100,7 @@ def test_batch_size_does_not_change_what_is_said(baseline: Any, tiny_context: An
     ],
 )
 def test_each_setting_matters(baseline: Any, tiny_context: Any, change: dict[str, Any], file: str) -> None:
-    evaluate(SETTINGS.model_copy(update=change), context=tiny_context)
+    evaluate(SETTINGS.model_copy(update=change), CalibrationParams(), context=tiny_context)
     assert read(tiny_context.project)[file] != read(baseline.project)[file]
 
 
@@ -113,8 +114,10 @@ def test_bytes_are_the_same_from_another_process_and_folder(baseline: Any, tiny_
         "from samebits.params.runtime import RuntimeParams\nfrom samebits.base.paths import Project\n"
         "from samebits.tracking.journal.tracker import NullTracker\n"
         "root = Path(sys.argv[1])\n"
-        "evaluate(EvaluateParams(bootstrap=100, batch_size=16, mistakes=5), context=N(project=Project(root, root), "
-        "runtime=RuntimeParams(), tracker=NullTracker(), stop=N(requested=False), say=print))\n"
+        "from samebits.params.calibration import CalibrationParams\n"
+        "settings = EvaluateParams(bootstrap=100, batch_size=16, mistakes=5)\n"
+        "evaluate(settings, CalibrationParams(), context=N(project=Project(root, root), runtime=RuntimeParams(), "
+        "tracker=NullTracker(), stop=N(requested=False), say=print))\n"
     )
     environment = os.environ | {
         "PYTHONHASHSEED": "4711",
@@ -139,13 +142,13 @@ def test_checkpoint_of_other_data_is_refused(tiny_context: Any) -> None:
     file = tiny_context.project.checkpoint / CONFIG
     write_json(file, read_json(file) | {"data_digest": "f" * 64})
     with pytest.raises(UserError, match=r"was trained on data ffffffffffffffff"):
-        evaluate(SETTINGS, context=tiny_context)
+        evaluate(SETTINGS, CalibrationParams(), context=tiny_context)
 
 
 def test_stop_is_granted(tiny_context: Any) -> None:
     tiny_context.stop.requested = True
     with pytest.raises(Interrupted):
-        evaluate(SETTINGS, context=tiny_context)
+        evaluate(SETTINGS, CalibrationParams(), context=tiny_context)
     assert not (tiny_context.project.reports / "evaluation").exists()
 
 

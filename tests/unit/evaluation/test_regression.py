@@ -19,6 +19,7 @@ from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.importance import Importance
 from samebits.evaluation.regression import _columns_that_matter
 from samebits.export.export import MEASURED, export
+from samebits.params.calibration import CalibrationParams
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
 from tests.helpers.table_project import make_table_context
@@ -30,7 +31,7 @@ SETTINGS = EvaluateParams(bootstrap=100, batch_size=16, mistakes=5)
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The context of a finished evaluation and export."""
     context = make_table_context(tmp_path_factory.mktemp("regression") / "project")
-    evaluate(SETTINGS, context=context)
+    evaluate(SETTINGS, CalibrationParams(), context=context)
     export(ExportParams(batch_sizes=[1, 7, 33]), context=context)
     return context
 
@@ -90,7 +91,7 @@ def test_the_page_needs_no_network(judged: Any) -> None:
 
 def test_it_repeats_byte_for_byte(judged: Any, tmp_path: Path) -> None:
     again = make_table_context(tmp_path / "project")
-    evaluate(SETTINGS, context=again)
+    evaluate(SETTINGS, CalibrationParams(), context=again)
     assert outputs(again) == outputs(judged)
 
 
@@ -116,7 +117,7 @@ def test_classes_of_a_table(tmp_path: Path) -> None:
     header = ",".join([*(name.replace("/", "_") for name in wine.feature_names), "cultivar"])
     text = "\n".join([header, *lines]) + "\n"
     context = make_table_context(tmp_path / "project", text, target="cultivar", split="stratified")
-    evaluate(SETTINGS, context=context)
+    evaluate(SETTINGS, CalibrationParams(), context=context)
     export(ExportParams(formats=["onnx"], batch_sizes=[7]), context=context)
     files = outputs(context)
     assert json.loads(files["metrics.json"])["test"]["accuracy"] > 0.85
@@ -160,7 +161,7 @@ def test_equal_answers_keep_their_order_where_their_last_bits_differ(
     found = []
     for seed in (1, 2):
         noise.manual_seed(seed)
-        evaluate(SETTINGS, context=context)
+        evaluate(SETTINGS, CalibrationParams(), context=context)
         found.append(outputs(context))
     assert found[0] == found[1]
     assert [row["column"] for row in table(found[0], "importance.csv")] == ["garden", "size", "sold", "town"]

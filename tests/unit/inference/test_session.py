@@ -61,6 +61,11 @@ def preprocessing(**change: Any) -> dict[str, str]:
     return {"preprocessing": json.dumps(IMAGE | change)}
 
 
+def calibration(**change: Any) -> dict[str, str]:
+    known = {"format_version": 1, "weights_sha256": "0" * 64, "samples": 9}
+    return {"calibration": json.dumps(known | change)}
+
+
 def table(**change: Any) -> dict[str, str]:
     return {"preprocessing": json.dumps(TABLE | change)}
 
@@ -111,6 +116,11 @@ TAMPERED: dict[str, Callable[[Path], Any]] = {
     "labels are none": lambda p: write(p, metadata={"labels": "[]"}),
     "labels are no JSON": lambda p: write(p, metadata={"labels": "["}),
     "labels are nested deeply": lambda p: write(p, metadata={"labels": "[" * 100_000}),
+    "a calibration that is no object": lambda p: write(p, metadata={"calibration": "[]"}),
+    "a temperature of 0": lambda p: write(p, metadata=calibration(temperature=0)),
+    "intervals of classes": lambda p: write(p, metadata=calibration(coverage=0.9, half_widths=[1.0])),
+    "an infinite interval": lambda p: write(p, metadata=calibration(coverage=0.9, half_widths=[float("inf")])),
+    "sets of no coverage": lambda p: write(p, metadata=calibration(set_probability=0.5)),
     "preprocessing is a list": lambda p: write(p, metadata={"preprocessing": "[]"}),
     "an unknown kind": lambda p: write(p, metadata=preprocessing(kind="sound")),
     "kind is a list": lambda p: write(p, metadata=preprocessing(kind=["image"])),

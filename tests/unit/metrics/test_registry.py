@@ -15,8 +15,9 @@ from samebits.metrics.metric import Metric, four_decimals, per_sample
 from samebits.metrics.own import TAKEN
 from samebits.metrics.registry import directions, every_metric, headlines
 from samebits.model_registry.gate import pick_metric
+from samebits.params.calibration import CalibrationParams
 from samebits.params.evaluate import EvaluateParams
-from samebits.pipeline.summary import _metrics
+from samebits.pipeline.summary import metric_values
 from samebits.tracking.upload.description import describe
 
 
@@ -34,7 +35,7 @@ def with_brier() -> Iterator[None]:
 
 @pytest.mark.usefixtures("with_brier")
 def test_one_entry_adds_a_metric_everywhere(tiny_context: Any) -> None:
-    evaluate(EvaluateParams(bootstrap=100, batch_size=16, mistakes=5), context=tiny_context)
+    evaluate(EvaluateParams(bootstrap=100, batch_size=16, mistakes=5), CalibrationParams(), context=tiny_context)
     folder = tiny_context.project.reports / "evaluation"
     found = json.loads((folder / "metrics.json").read_text())
     value, interval = found["test"]["brier_score"], found["interval"]["brier_score"]
@@ -44,7 +45,7 @@ def test_one_entry_adds_a_metric_everywhere(tiny_context: Any) -> None:
     page = (folder / "report" / "report.html").read_text()
     assert "Brier score" in page
     assert f"{value:.4f}" in page
-    assert "brier_score" in dict(_metrics(found))
+    assert "brier_score" in metric_values(found)[0]
     assert directions()["brier_score"] == "lower"
     assert pick_metric(found["test"], "brier_score") == "brier_score"
     assert "**test/brier_score**" in describe({}, {"test/brier_score": value}, {}, "run")

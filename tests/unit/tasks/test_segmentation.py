@@ -236,7 +236,7 @@ def test_a_unet_for_classes(tmp_path: Path) -> None:
 
 def test_the_example_of_the_docs(tmp_path: Path) -> None:
     write_masks(tmp_path / "data/raw/shapes")
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/data.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/data-images.md").read_text(), re.DOTALL)
     (example,) = (YAML(typ="safe").load(each) for each in blocks if "image_masks" in each)
     project = mask_project(tmp_path, **example, train={"epochs": 1})
     run_stages(project, "prepare", "train")

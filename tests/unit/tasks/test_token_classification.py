@@ -333,7 +333,7 @@ def test_the_card_says_how_words_get_tags(trained: Project) -> None:
 
 
 def test_the_example_of_the_docs_runs(tmp_path: Path) -> None:
-    page = (ROOT / "docs/data.md").read_text(encoding="utf-8").split("## Words with tags")[1].split("\n## ")[0]
+    page = (ROOT / "docs/data-texts.md").read_text(encoding="utf-8").split("## Words with tags")[1].split("\n## ")[0]
     shown = re.findall(r"```\n(.*?)```", page, re.DOTALL)
     (settings,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     given = YAML(typ="safe").load(settings)

@@ -81,7 +81,7 @@ def test_the_job_that_may_write_runs_nothing_of_the_pull_request(ci: tuple[dict[
 
 def test_actions_are_the_platforms_own_with_a_version(ci: tuple[dict[str, Any], dict[str, Any]]) -> None:
     used = [step["uses"] for job in ci[0]["jobs"].values() for step in job["steps"] if "uses" in step]
-    assert all(re.fullmatch(r"actions/(checkout|setup-python)@v\d+", each) for each in used)
+    assert all(re.fullmatch(r"actions/(checkout|setup-python|cache)@v\d+", each) for each in used)
 
 
 def test_the_history_is_fetched_and_the_base_named(ci: tuple[dict[str, Any], dict[str, Any]]) -> None:
@@ -92,7 +92,9 @@ def test_the_history_is_fetched_and_the_base_named(ci: tuple[dict[str, Any], dic
     assert "!cancelled()" in step["if"]  # stale results are what a review is to say, so a failed test hides nothing
     assert step["env"]["BASE"] == "${{ github.event.pull_request.base.sha }}"
     assert gitlab["project"]["variables"]["GIT_DEPTH"] == "0"
-    assert 'samebits review "$CI_MERGE_REQUEST_DIFF_BASE_SHA" > review.md' in gitlab["project"]["after_script"]
+    assert (
+        '.venv/bin/samebits review "$CI_MERGE_REQUEST_DIFF_BASE_SHA" > review.md' in gitlab["project"]["after_script"]
+    )
 
 
 def test_the_review_becomes_summary_and_output(ci: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import read_json, sha256_file
 from samebits.base.paths import Project
 from samebits.model_registry.gate import pick_metric
-from samebits.pipeline.summary import _metrics as shown_metrics
+from samebits.pipeline.summary import metric_values
 from tests.helpers.in_process import run_stages
 from tests.helpers.interrupt import StopAfter
 from tests.helpers.own_datasets import own_project
@@ -119,7 +119,7 @@ def test_loss_metric_and_augmentation(made: Callable[..., Project]) -> None:
     assert "cost" in metrics["baseline"]
     assert any(line.startswith("cost ") for line in said)
     assert "cost" in (project.reports / "evaluation" / "report" / "report.html").read_text()
-    assert "cost" in dict(shown_metrics(metrics))
+    assert "cost" in metric_values(metrics)[0]
     assert pick_metric(metrics["test"], "cost", metrics["better"]) == "cost"
 
 

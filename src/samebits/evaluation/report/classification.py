@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samebits.evaluation.baseline import Baseline
+from samebits.evaluation.report.figures import Uncalibrated
 from samebits.evaluation.report.numbers import number_cards
 from samebits.evaluation.report.page import data_url, render
 from samebits.evaluation.sample_image import image_png
@@ -55,6 +56,7 @@ def render_report(
     confidence: float,
     resamples: int,
     pictures: Mapping[str, bytes],
+    before: Uncalibrated | None = None,
 ) -> str:
     """The page; a function of its arguments alone.
 
@@ -63,6 +65,7 @@ def render_report(
         confidence: level of the intervals.
         pictures: `calibration.png`, `curves.png` and `confusion.png`: that in place of the table when there are many
             classes.
+        before: without the temperature.
     """
     wrong = int((~predictions.correct).sum())
     return render(
@@ -92,6 +95,7 @@ def render_report(
             for name, score in _shown_classes(metrics, classes)
         ],
         calibration=data_url(pictures["calibration.png"]),
+        uncalibrated=before.shown if before else "",
         curves=data_url(pictures.get("curves.png")),
         mistakes=[
             {

@@ -6,14 +6,17 @@ import functools
 import io
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from samebits.base.decimals import rounded
 from samebits.evaluation.report.curves import Curve
 from samebits.metrics.bootstrap import Ints
 from samebits.metrics.classification import Bin
+from samebits.metrics.metric import percent
 from samebits.signature.image import displayed
 
 if TYPE_CHECKING:
@@ -71,21 +74,52 @@ def confusion_figure(confusion: Ints, classes: Sequence[str]) -> bytes:
         return canvas.png()
 
 
-def calibration_figure(bins: Sequence[Bin], error: float) -> bytes:
-    """Reliability diagram: accuracy against confidence, and below it how many samples each bin holds."""
-    filled = [(entry.confidence, entry.accuracy) for entry in bins]
-    confidences, accuracies = [x for x, _ in filled if x is not None], [y for _, y in filled if y is not None]
+@dataclass(frozen=True)
+class Uncalibrated:
+    """A classifier's probabilities without the temperature, on the test split."""
+
+    bins: Sequence[Bin]
+    log_loss: float
+    calibration_error: float
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """For `metrics.json`."""
+        return {"log_loss": rounded(self.log_loss), "calibration_error": rounded(self.calibration_error)}
+
+    @property
+    def shown(self) -> str:
+        """For people."""
+        return f"calibration error {percent(self.calibration_error)}, log loss {self.log_loss:.4f}"
+
+
+def calibration_figure(bins: Sequence[Bin], error: float, before: Uncalibrated | None = None) -> bytes:
+    """Reliability diagram: accuracy against confidence, and below it how many samples each bin holds.
+
+    Args:
+        before: the same without the temperature, drawn paler.
+    """
     with Canvas(5.2, 5.6) as canvas:
         top, bottom = canvas.stacked()
         top.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
-        top.plot(confidences, accuracies, color=BLUE, marker="o", markersize=4, label="model")
-        top.set(ylabel="accuracy", ylim=(0, 1.02), title=f"Calibration error {error:.2%}")
+        was = ""
+        if before is not None:
+            top.plot(*_reliability(before.bins), color=ORANGE, marker="o", markersize=3, linewidth=1, label="before")
+            was = f", {before.calibration_error:.2%} before"
+        top.plot(*_reliability(bins), color=BLUE, marker="o", markersize=4, label="model")
+        top.set(ylabel="accuracy", ylim=(0, 1.02), title=f"Calibration error {error:.2%}{was}")
         top.legend(frameon=False, loc="lower right")
         width = 1 / len(bins)
         bottom.bar([entry.lower for entry in bins], [entry.count for entry in bins], width, align="edge", color=BLUE)
         bottom.set(xlabel="confidence", ylabel="samples", xlim=(0, 1), yscale="log", ylim=(0.5, None))
         bottom.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         return canvas.png()
+
+
+def _reliability(bins: Sequence[Bin]) -> tuple[list[float], list[float]]:
+    """Confidence and accuracy of the bins that hold samples."""
+    filled = [(each.confidence, each.accuracy) for each in bins]
+    return [x for x, _ in filled if x is not None], [y for _, y in filled if y is not None]
 
 
 def curve_pictures(curves: Sequence[Curve]) -> dict[str, bytes]:

@@ -88,7 +88,7 @@ def test_what_is_stored_is_what_is_served(
 
 @pytest.mark.parametrize("name", ["scans", "bands"])
 def test_the_examples_of_the_docs(name: str, tmp_path: Path) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/data.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/data-images.md").read_text(), re.DOTALL)
     (data,) = (YAML(typ="safe").load(each)["data"] for each in blocks if f"data/raw/{name}\n" in each)
     folder(tmp_path, *{"scans": (deep, ".png"), "bands": (five, ".npy")}[name])
     (tmp_path / "data/raw/pets").rename(tmp_path / "data/raw" / name)

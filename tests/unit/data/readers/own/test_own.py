@@ -65,7 +65,7 @@ def test_a_time_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_the_documented_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "data-own.md").read_text(encoding="utf-8")
     (code,) = (each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Samples" in each)
     assert (ROOT / "custom" / "dataset.py").read_text(encoding="utf-8").endswith(code)
     for number in range(60):
