@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -142,3 +142,9 @@ class Answer:
         """For people: one, and its notes below it."""
         first = f"{self.name}: error: {self.error}" if self.error else f"{self.name}: {self.shown}"
         return [first, *(f"  note: {note}" for note in self.notes)]
+
+
+def answer_of(name: str, given: Floats, reading: Reading, notes: Sequence[str] = ()) -> Answer:
+    """The answer for one sample of what a model gave, with what its calibration says of it."""
+    more = () if reading.calibration is None else reading.calibration.notes(given)
+    return Answer(name, notes=(*notes, *more), given=given, reading=reading)

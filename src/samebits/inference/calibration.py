@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError, model_validator
 
+from samebits.base.decimals import printed
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.params.section import Section, Sha256
@@ -98,7 +99,7 @@ class Calibration(Section):
         """What follows one answer that is shown to people: its interval or set; of a vector, nothing."""
         ends, labels = self.interval(answer), self.label_set(answer, target)
         if len(ends) == 1:
-            return f"   ({self.coverage:.4g}: {ends[0][0]:.7g} to {ends[0][1]:.7g})"
+            return f"   ({self.coverage:.4g}: {printed(ends[0][0])} to {printed(ends[0][1])})"
         return f"   ({self.coverage:.4g}: {', '.join(labels)})" if labels else ""
 
     def in_set(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_] | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
-from samebits.inference.answer import Answer, Reading
+from samebits.inference.answer import Answer, Reading, answer_of
 from samebits.inference.items import Files, Given, Item
 from samebits.inference.rows import RowFile, has_rows
 from samebits.inference.session import Opened
@@ -150,9 +150,7 @@ class Kind(ABC):
 
     def answer(self, item: Item, answer: Any, notes: Sequence[str]) -> Answer:
         """The answer for one sample of what the model gave."""
-        if self.reading.calibration is not None:
-            notes = [*notes, *self.reading.calibration.notes(answer)]
-        return Answer(item.name, notes=tuple(notes), given=answer, reading=self.reading)
+        return answer_of(item.name, answer, self.reading, notes)
 
     def taken(self, output: Path) -> Path | None:
         """A file that is there already and that a new job would write over, where it must not."""

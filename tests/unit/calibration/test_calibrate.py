@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import samebits
+from samebits.base.decimals import printed
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256_file, write_json
 from samebits.calibration.calibrate import FEWEST
@@ -24,13 +25,13 @@ from samebits.export.onnx import FILE
 from samebits.export.torch_export import load_exported
 from samebits.inference.calibration import Calibration
 from samebits.inference.session import open_model
-from samebits.inference.table import predict_table
 from samebits.params.calibration import CalibrationParams
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
 from samebits.signature.labels import LabelsTarget
 from samebits.signature.mask import MaskTarget
 from samebits.signature.tags import TagsTarget
+from tests.helpers.asked import answered
 from tests.helpers.image_project import make_context
 from tests.helpers.table_project import make_table_context
 
@@ -183,13 +184,12 @@ def test_numbers_get_intervals(tmp_path: Path) -> None:
     held = np.mean([row["low"] <= row["actual"] <= row["high"] for row in rows])
     assert written["test"]["interval_coverage"] == pytest.approx(held, abs=1e-6)
     export(ExportParams(formats=["onnx"], batch_sizes=[7]), context=context)
-    exported = predict_table(context.project.home / "houses.csv", *open_model(context.project.exported / FILE))
-    assert exported.header == ("prediction", "low", "high")
-    said, low, high = map(float, exported.rows[0])
+    first, *_ = answered(context.project.exported / FILE, files=(context.project.home / "houses.csv",))
+    assert list(first.cells) == ["prediction", "low", "high"]
+    said, low, high = (float(each) for each in first.cells.values())
     assert high - said == pytest.approx(found.half_widths[0], rel=1e-4) == said - low
-    first = exported.json()["predictions"][0]
-    assert first["interval"] == (pytest.approx((low, high), rel=1e-5),)
-    assert first["shown"].endswith(f"(0.8: {low:.7g} to {high:.7g})")
+    assert first.json()["interval"] == [pytest.approx((low, high), rel=1e-4)]
+    assert first.shown.endswith(f"(0.8: {printed(low)} to {printed(high)})")
     assert fitted(context, coverage=0.999).reasons["coverage"].endswith("and 0.999 needs 999")
     assert fitted(context, coverage=None).half_widths is None
     assert fitted(context, sets=True).reasons == {"sets": "the target is not one class"}

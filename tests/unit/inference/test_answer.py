@@ -11,6 +11,7 @@ import pytest
 
 from samebits.base.result import json_text
 from samebits.inference.answer import Answer, Reading
+from samebits.inference.answer import answer_of as of_reading
 from samebits.inference.tags import Span
 from samebits.signature.classes import ClassTarget
 from samebits.signature.kind import TargetKind
@@ -23,7 +24,7 @@ SPAN = Span(0, 3, "Ann", "PER", 0.9)
 
 
 def answer_of(name: str, given: Any, target: TargetKind, top: int, notes: Sequence[str] = ()) -> Answer:
-    return Answer(name, notes=tuple(notes), given=given, reading=Reading(target, top))
+    return of_reading(name, given, Reading(target, top), notes)
 
 
 def test_notes_stand_below_the_answer() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from samebits.base.errors import UserError
 from samebits.base.files import write_json
-from samebits.inference.answer import answer_of
+from samebits.inference.answer import Reading, answer_of
 from samebits.inference.calibration import Calibration, entropy, load_calibration
 from samebits.signature.classes import ClassTarget
 from samebits.signature.number import NumberTarget
@@ -47,11 +47,11 @@ def test_certain_and_undecided_answers_are_the_ends_of_the_score() -> None:
 def test_a_sample_above_the_threshold_gets_a_note() -> None:
     found = calibration(ood_rate=0.01, ood_threshold=0.5)
     sure, unsure = np.array([0.98, 0.01, 0.01], np.float32), np.array([0.4, 0.3, 0.3], np.float32)
-    quiet = answer_of("a", sure, TARGET, 2, ("flat",), found)
+    quiet = answer_of("a", sure, Reading(TARGET, 2, calibration=found), ("flat",))
     assert quiet.notes == ("flat",)
     assert quiet.ood_score is not None
     assert quiet.ood_score < 0.5
-    told = answer_of("b", unsure, TARGET, 2, (), found)
+    told = answer_of("b", unsure, Reading(TARGET, 2, calibration=found), ())
     assert told.notes == ("unlike the training data: 0.99, above 0.50",)
     assert found.are_unlike(np.stack([sure, unsure])).tolist() == [False, True]  # type: ignore[union-attr]
 
@@ -62,30 +62,31 @@ def test_a_set_holds_the_best_class_and_those_above_the_limit() -> None:
     assert [found.label_set(answer, TARGET) for answer in answers] == [("dog", "eel"), ("cat",)]
     narrow = calibration(coverage=0.9, set_probability=0.999)
     assert narrow.label_set(answers[0], TARGET) == ("dog",)
-    assert answer_of("a", answers[0], TARGET, 1, (), found).shown == "dog 45.0%   (0.9: dog, eel)"
+    assert answer_of("a", answers[0], Reading(TARGET, 1, calibration=found), ()).shown == "dog 45.0%   (0.9: dog, eel)"
 
 
 def test_a_number_has_its_interval() -> None:
     found = calibration(coverage=0.95, half_widths=[2.5])
-    answer = answer_of("a", np.float32(10.0), NUMBER, 3, (), found)  # type: ignore[arg-type]
+    answer = answer_of("a", np.float32(10.0), Reading(NUMBER, 3, calibration=found), ())  # type: ignore[arg-type]
     assert answer.interval == ((7.5, 12.5),)
     assert answer.shown == "price 10   (0.95: 7.5 to 12.5)"
-    assert answer.json()["interval"] == ((7.5, 12.5),)
-    assert (found.columns(NUMBER), found.cells(np.float32(10.0), NUMBER)) == (("low", "high"), ("7.5", "12.5"))  # type: ignore[arg-type]
+    assert answer.json()["interval"] == [[7.5, 12.5]]
+    assert found.columns(NUMBER) == {"low": "number", "high": "number"}
+    assert found.cells(np.float32(10.0), NUMBER) == (7.5, 12.5)  # type: ignore[arg-type]
 
 
 def test_each_number_of_a_vector_has_its_own() -> None:
     target = VectorTarget(name="place", mean=[0.0, 0.0], std=[1.0, 1.0], names=["x", "y"])
     found = calibration(coverage=0.9, half_widths=[1.0, 20.0])
     assert found.interval(np.array([5.0, 100.0], np.float32)) == ((4.0, 6.0), (80.0, 120.0))
-    assert found.columns(target) == ("low of x", "high of x", "low of y", "high of y")
+    assert list(found.columns(target)) == ["low of x", "high of x", "low of y", "high of y"]
 
 
 def test_without_a_calibration_nothing_is_said() -> None:
-    answer = answer_of("a", np.array([0.4, 0.3, 0.3], np.float32), TARGET, 1)
+    answer = answer_of("a", np.array([0.4, 0.3, 0.3], np.float32), Reading(TARGET, 1))
     assert (answer.interval, answer.label_set, answer.ood_score, answer.notes) == ((), (), None, ())
     empty = calibration()
-    assert (empty.columns(TARGET), empty.cells(np.array([0.4, 0.3, 0.3]), TARGET)) == ((), ())
+    assert (empty.columns(TARGET), empty.cells(np.array([0.4, 0.3, 0.3]), TARGET)) == ({}, ())
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from samebits.data.loading.prepared import open_split
 from samebits.evaluation.evaluate import evaluate
 from samebits.export.export import export
 from samebits.models.embedding_bag import Settings as Bag
+from samebits.params.calibration import CalibrationParams
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.export import ExportParams
 from tests.helpers.image_project import make_context
@@ -26,7 +27,7 @@ EXPORT = ExportParams(formats=["onnx"], batch_sizes=[7])
 @pytest.mark.parametrize("target", ["price", "town"])
 def test_rows(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     context = make_table_context(tmp_path / "project", target=target, steps=20)
-    evaluate(SETTINGS, context=context)
+    evaluate(SETTINGS, CalibrationParams(), context=context)
     export(EXPORT, context=context)
     told = predicted(context.project, capsys, tmp_path / "project" / "houses.csv")
     wrote = evaluated(context.project)
@@ -42,7 +43,7 @@ def test_rows(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     context = make_context(tmp_path / "project")
-    evaluate(SETTINGS, context=context)
+    evaluate(SETTINGS, CalibrationParams(), context=context)
     export(EXPORT, context=context)
     split = open_split(context.project.prepared, "test", in_memory=True)
     (tmp_path / "test").mkdir()
@@ -59,7 +60,7 @@ def test_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     context = make_text_context(tmp_path)
     save_untrained(context, Bag(name="embedding_bag", width=4, ngrams=2, buckets=64), {"name": "classification"})
-    evaluate(SETTINGS, context=context)
+    evaluate(SETTINGS, CalibrationParams(), context=context)
     export(EXPORT, context=context)
     folder = tmp_path / "data" / "raw" / "animals"
     told = {row["name"]: row for row in predicted(context.project, capsys, folder)}
