@@ -13,7 +13,9 @@ _LABELS = 100
 """Shown of labels; the exported files hold them all."""
 
 
-def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Signature, counts: dict[str, int]) -> str:
+def model_card(
+    report: dict[str, Any], metadata: dict[str, Any], signature: Signature, counts: dict[str, int], corrected: str = ""
+) -> str:
     """Markdown; a function of its arguments alone.
 
     Args:
@@ -21,6 +23,7 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Sign
         metadata: what the exported files carry.
         signature: of the model.
         counts: samples of each split.
+        corrected: how many labels a person corrected; empty if none.
     """
     dataset, model, inputs, target = metadata["dataset"], metadata["model"], signature.inputs, signature.target
     settings = ", ".join(
@@ -45,6 +48,7 @@ def model_card(report: dict[str, Any], metadata: dict[str, Any], signature: Sign
         f"| trained | {model['epoch']} epochs, {model['step']:,} steps, task {metadata['task']} |",
         f"| data | {title}, licence {one_line(dataset['licence'])}: {counts['train']:,} training, "
         f"{counts['validation']:,} validation, {counts['test']:,} test samples |",
+        *([f"| corrected by hand | {corrected} |"] if corrected else []),
         f"| data digest | `{dataset['digest']}` |",
         f"| weights | sha256 `{model['weights_sha256']}` |",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -71,6 +71,7 @@ class NumberTarget(TargetKind):
     meaning: ClassVar[str] = "the predicted number, in the unit of the data"
     stored_dtype: ClassVar[str | None] = "<f4"
     scores: ClassVar[dict[str, str]] = {"r2": "R² | {:.4f}"}
+    doubted: ClassVar[str] = "how far the label is from the model's number, in standard deviations of the target"
 
     @classmethod
     def parse(cls, text: str) -> float:
@@ -87,6 +88,14 @@ class NumberTarget(TargetKind):
     def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
         mean, spread = mean_and_std(targets, name)
         return cls(name=name, mean=mean, std=spread)
+
+    @classmethod
+    def label_text(cls, target: Any, classes: Sequence[str]) -> str:
+        return f"{float(target):.9g}"
+
+    @classmethod
+    def corrected(cls, text: str, classes: Sequence[str]) -> float:
+        return cls.parse(text)
 
     def width(self, inputs: InputKind) -> int:
         return 1
@@ -106,6 +115,10 @@ class NumberTarget(TargetKind):
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         return {"r2": rounded_single(float(r2(targets.astype(np.float64), answers.astype(np.float64))))}
+
+    def doubts(self, answers: Floats, targets: Array) -> tuple[Floats64, list[str]]:
+        off = np.abs(answers.astype(np.float64) - targets) / self.std
+        return off, [f"{value:.5g}" for value in answers.tolist()]
 
     def shown(self, answer: Floats, top: int) -> str:
         return f"{self.name} {float(answer):.7g}"
