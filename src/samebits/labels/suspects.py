@@ -19,6 +19,9 @@ FOLDS, TOP = 4, 100
 """By default."""
 
 _PRINTED = 5
+_WEAK = 0.2
+"""Labels are seldom wrong in a larger share; models that contradict more of them have learnt too little."""
+
 _FACTS = ("rank", "score", "id", "source", "sha256", "was", "proposed")
 _COLUMNS = (*_FACTS, *(name for name in Correction._fields if name not in _FACTS))
 """Of the list: what accept reads is among them, so that a person can decide in it."""
@@ -47,6 +50,8 @@ class Suspects(Result):
                 f"of {self.samples:,} training labels, {self.contradicted:,} are contradicted by models that were "
                 "trained without them"
             )
+            if self.contradicted > _WEAK * self.samples:
+                yield "warning: most of these are errors of the models, not of the labels: first find better settings"
         for each in self.suspects[:_PRINTED]:
             yield f"  {each['rank']}. {each['id']}: {each['was'] or '(no label)'}, the model: {each['proposed']}"
         yield f"decide on the page {self.page}, save decisions.csv, then: samebits labels accept decisions.csv"

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 Counts = Mapping[str, Mapping[str, int]]
 """Of `relabelled` and `dropped`: samples of each split. Empty without corrections."""
 
+_ORDER = ("train", "validation", "test")
+
 
 def corrections_text(counts: Counts) -> str:
     """`train: 12 labels corrected, 3 samples dropped; test: 1 label corrected`; empty if there are none."""
-    found = {name: _of_split(counts, name) for name in counts.get("relabelled", ())}
+    found = {name: _of_split(counts, name) for name in _ORDER} if counts else {}
     return "; ".join(f"{name}: {', '.join(parts)}" for name, parts in found.items() if parts)
 
 
