@@ -49,10 +49,7 @@ def accept(project: Project, file: Path, say: Callable[[str], None]) -> dict[str
     write_bytes(target, corrections_bytes(rows.values()))
     counts = Counter(each.action for each in rows.values())
     new = len(set(rows.values()) - set(before))
-    say(
-        f"{settings.corrections}: {counts[RELABEL]:,} labels corrected, {counts[DROP]:,} samples dropped; {new:,} rows "
-        "are new"
-    )
+    say(f"{settings.corrections}: {counts[RELABEL]:,} to relabel, {counts[DROP]:,} to drop; {new:,} of these are new")
     say("commit that file; dvc repro applies it")
     return {"relabelled": counts[RELABEL], "dropped": counts[DROP], "new": new, "file": settings.corrections}
 

@@ -30,7 +30,7 @@ class Samples:
 
     Attributes:
         hashes: SHA-256 of each content, hex.
-        groups: of each, where the source knows them.
+        groups: of each, where the split kept them together.
     """
 
     ids: list[str]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from samebits.base.decimals import ANSWER_DECIMALS
@@ -22,7 +23,7 @@ from samebits.data.loading.sequential import by_length, sequential
 from samebits.labels.folds import Int64, assign_folds, read_samples, write_fold
 from samebits.labels.page import suspects_page
 from samebits.params.schema import Params, parse_params
-from samebits.signature.kind import Floats64, TargetKind
+from samebits.signature.kind import Array, Floats64, TargetKind
 from samebits.stage import sections_of
 from samebits.starting.job import do_job
 from samebits.starting.scratch_project import QuietContext, ScratchProject
@@ -71,6 +72,8 @@ def find_suspects(
         f"{duration(folds * each)} together; nothing of them is recorded"
     )
     doubts = _out_of_fold(params, whole, scratch, fold_of, stop)
+    if one_class:
+        doubts.scores[_of_no_training(split.targets, fold_of)] = 0.0
     order = np.argsort(-doubts.scores, kind="stable")[:top]
     given = [target.label_text(split.targets[row], target.labels) for row in order.tolist()]
     rows = [
@@ -89,6 +92,7 @@ def find_suspects(
     return {
         "samples": len(split),
         "contradicted": contradicted,
+        "writable": target.in_label_column,
         "suspects": rows,
         "page": suspects_page(whole.prepared, order.astype(np.int64), rows, contradicted, folds),
     }
@@ -113,6 +117,19 @@ def _out_of_fold(params: Params, whole: ScratchProject, scratch: Path, fold_of: 
         warnings = [line for line in context.log if line.startswith("warning: the training diverged")]
         _say(f"fold {fold + 1} of {folds}: {len(rows):,} samples judged, {time.monotonic() - began:.1f} s", *warnings)
     return Doubts(scores, said)
+
+
+def _of_no_training(labels: Array, fold_of: Int64) -> npt.NDArray[np.bool_]:
+    """Samples whose class the model that judged them has never seen, bool [n]: it cannot judge them."""
+    everywhere = np.bincount(labels)
+    unseen = np.zeros(len(labels), dtype=np.bool_)
+    for fold in np.unique(fold_of):
+        held_out = fold_of == fold
+        alone = np.bincount(labels[held_out], minlength=len(everywhere)) == everywhere
+        unseen |= held_out & alone[labels]
+    if unseen.any():
+        _say(f"{int(unseen.sum()):,} samples are not judged: all of their class lie in one fold")
+    return unseen
 
 
 def judge(project: ScratchProject, name: SplitName, batch_size: int, stop: StopRequest) -> Doubts:

@@ -34,12 +34,14 @@ class Suspects(Result):
     Attributes:
         samples: of the training split.
         contradicted: how many labels the models contradict; None where that cannot be said.
+        writable: whether a right label can be written into a cell; else a sample can be dropped.
         suspects: the most doubtful ones, each with rank, score, id, source, sha256, was and proposed.
         page, table: for a person to decide, relative to the project.
     """
 
     samples: int
     contradicted: int | None
+    writable: bool
     suspects: list[dict[str, Any]]
     page: Path
     table: Path
@@ -53,9 +55,11 @@ class Suspects(Result):
             if self.contradicted > _WEAK * self.samples:
                 yield "warning: most of these are errors of the models, not of the labels: first find better settings"
         for each in self.suspects[:_PRINTED]:
-            yield f"  {each['rank']}. {each['id']}: {each['was'] or '(no label)'}, the model: {each['proposed']}"
+            given = f"{each['was'] or '(no label)'}, " if self.writable else ""
+            yield f"  {each['rank']}. {each['id']}: {given}the model: {each['proposed'] or '(no label)'}"
         yield f"decide on the page {self.page}, save decisions.csv, then: samebits labels accept decisions.csv"
-        yield f"or fill the columns action (relabel, drop) and label of {self.table}, and accept that"
+        columns = "columns action (relabel, drop) and label" if self.writable else "column action (drop)"
+        yield f"or fill the {columns} of {self.table}, and accept that"
 
     def json(self) -> dict[str, Any]:
         return {
@@ -86,6 +90,7 @@ def suspects(project: Project, say: Callable[[str], None], *, folds: int = FOLDS
     return Suspects(
         samples=found["samples"],
         contradicted=found["contradicted"],
+        writable=found["writable"],
         suspects=found["suspects"],
         page=page.relative_to(project.home),
         table=table.relative_to(project.home),

@@ -184,7 +184,7 @@ class TagsTarget(OfClasses):
         texts = []
         for row, doubts in enumerate(found):
             worst = np.argsort(-doubts, kind="stable")[:_SHOWN]
-            wrong = sorted(place for place in worst.tolist() if doubts[place] > 0.5)
+            wrong = sorted(place for place in worst.tolist() if doubts[place] > 0.5) or worst[:1].tolist()
             texts.append(
                 "; ".join(
                     f"word {numbers[row, place]}: {self.classes[said[row, place]]} (given: "

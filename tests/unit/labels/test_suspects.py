@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from samebits.base.errors import UserError
@@ -16,7 +17,7 @@ from samebits.base.paths import Project
 from samebits.base.signals import StopRequest
 from samebits.data.preparation.corrections import Correction
 from samebits.labels import suspects as command
-from samebits.labels.scores import find_suspects
+from samebits.labels.scores import _of_no_training, find_suspects
 from samebits.params.schema import read_params
 from samebits.starting.found import Asked
 from samebits.starting.start import start
@@ -69,6 +70,13 @@ def test_planted_errors_come_first(project: Project, capsys: pytest.CaptureFixtu
     assert again["page"] == found["page"]
 
 
+def test_a_class_of_one_fold_is_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    labels, folds = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 0])
+    assert _of_no_training(labels, folds).tolist() == [False, False, True, True, True]
+    assert capsys.readouterr().out.startswith("3 samples are not judged")
+    assert not _of_no_training(np.array([0, 0]), np.array([0, 1])).any()
+
+
 def test_a_language_model_is_refused(project: Project, tmp_path: Path) -> None:
     (tmp_path / "data/raw/book.txt").write_text("\n\n".join(f"The {k}. whale swam by, and by." for k in range(4000)))
     start(project, Path("data/raw/book.txt"), Asked(), trial=False, say=lambda _: None)
@@ -78,7 +86,7 @@ def test_a_language_model_is_refused(project: Project, tmp_path: Path) -> None:
 
 def test_the_table_is_what_accept_reads(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"rank": 1, "score": 0.9, "id": "1", "source": "x:1", "sha256": "0" * 64, "was": "left", "proposed": "right"}
-    found = {"samples": 9, "contradicted": 1, "suspects": [row], "page": "<html>"}
+    found = {"samples": 9, "contradicted": 1, "writable": True, "suspects": [row], "page": "<html>"}
     monkeypatch.setattr(command, "run_job", lambda *_, **__: found)
     result = command.suspects(project, lambda _: None)
     with (project.home / result.table).open() as file:
@@ -87,6 +95,7 @@ def test_the_table_is_what_accept_reads(project: Project, monkeypatch: pytest.Mo
     assert (read["was"], read["action"], read["label"]) == ("left", "", "")
     assert (project.home / result.page).read_text() == "<html>"
     assert any("1 are contradicted" in line for line in result.lines())
+    assert "  1. 1: left, the model: right" in result.lines()
     assert not any("warning" in line for line in result.lines())
     weak = replace(result, contradicted=3)
     assert any(line.startswith("warning: most of these are errors of the models") for line in weak.lines())

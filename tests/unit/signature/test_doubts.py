@@ -92,7 +92,7 @@ def test_the_most_doubtful_word_counts() -> None:
     scores, said = target.doubts(answers, np.array([[0, NO_WORD, 0]]))
     assert scores == pytest.approx([0.8])
     assert said == ["word 2: B-X (given: O)"]
-    assert target.doubts(answers, np.array([[0, NO_WORD, 1]]))[1] == [""]
+    assert target.doubts(answers, np.array([[0, NO_WORD, 1]]))[1] == ["word 2: B-X (given: B-X)"]
 
 
 def test_every_other_kind_says_that_it_has_no_labels() -> None:

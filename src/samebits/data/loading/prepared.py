@@ -2,8 +2,8 @@
 
     data/prepared/
       dataset.json                      signature, counts, digest, audit, the list of shards
-      manifest.parquet                  id, split, target, source, sha256, shard, row of every sample; its
-                                        group, if the source knows groups
+      manifest.parquet                  id, split, target, source, sha256, shard, row of every sample; with
+                                        data.split: group, its group
       set_aside.csv                     samples that could not be used, each with the reason
       shards/train-00000.npy            images uint8 or uint16 [n, C, H, W]; tokens uint16 [n, L]; table rows
                                         float32 [n, columns]

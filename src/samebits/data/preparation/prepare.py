@@ -243,7 +243,9 @@ def split_and_encode(
         times=None if raw.times is None else raw.times[kept],
         fixes=raw.split_fixes,
     )
-    raw, splits = corrected.raw, {name: kept[rows] for name, rows in of_kept.items()}
+    # The manifest says groups where the split keeps them together.
+    raw = corrected.raw if settings.split == "group" else replace(corrected.raw, groups=None)
+    splits = {name: kept[rows] for name, rows in of_kept.items()}
     corrections = corrected.counts(splits)
     splits = {name: np.intersect1d(rows, audited.kept) for name, rows in splits.items()}
     needed = raw.classes if TARGETS[raw.target_kind].needs_all_classes else ()

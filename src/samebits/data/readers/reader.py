@@ -184,7 +184,7 @@ class SplitData:
         targets: int64 or float32 [count]; None where the inputs hold them.
         hashes: uint8 [count, 32].
         ids, origins: one each.
-        groups: of each sample, where the source knows them.
+        groups: of each sample, where the split kept them together.
     """
 
     count: int
