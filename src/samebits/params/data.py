@@ -39,7 +39,7 @@ class DataParams(Section):
         validation_fraction: share of the training samples held out for validation.
         test_fraction: share held out for the test, where the source has no test split of its own.
         corrections: a CSV file of labels that you corrected and samples that you dropped, on which the stage `prepare`
-            depends (`samebits labels`); one of its own for each data set.
+            depends (docs/labels.md); one of its own for each data set.
         duplicates: `keep` them, or `drop` all but the first of identical samples; those are set aside.
         split_column: the column (CSV, Parquet) or key (JSONL) that says `train`, `validation` or `test` of each sample;
             null: `split` decides. Of a list of images, null is the column `split`, where there is one.
