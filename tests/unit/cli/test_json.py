@@ -108,7 +108,8 @@ TIMES = {"evaluate": 1.0, "export": 2.0}
 ESTIMATE = EstimateResult(trial=TRIAL, first=TIMES, per_sample=TIMES, peak_mib=100, sizes={"models/export": 5})
 SUMMARY = Summary(
     title="MNIST", samples=3, corrections="", stale={}, worse=[],
-    metrics={"accuracy": MetricValue(0.9, 0.8, None, 0.1, "higher")}, seconds={"train": 1.5}, model="models/export/model.onnx", usage="", report="", next="dvc repro",
+    metrics={"accuracy": MetricValue(0.9, 0.8, None, 0.1, "higher")},
+    seconds={"train": 1.5}, model="models/export/model.onnx", usage="", report="", next="dvc repro",
 )  # fmt: skip
 SPAN = Span(0, 3, "Ann", "PER", 0.9)
 
