@@ -213,5 +213,6 @@ def refuse_rows(problems: Sequence[tuple[int, str]], shown: str) -> None:
     more = f"\n    and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else ""
     raise UserError(
         f"{shown}: {len(problems):,} row{'s' * (len(problems) > 1)} cannot be applied:{first}{more}",
-        "correct these rows or take them out; for other data, name another file in data.corrections",
+        "correct these rows or take them out; if they are of other data, keep them in a file of another name, and "
+        f"leave {shown} with its first line alone",
     )
