@@ -33,6 +33,11 @@ def finite(text: str) -> float:
     return value
 
 
+def shortest(value: Any) -> str:
+    """The shortest text of a float32 that gives it back: `0.1`, `3`."""
+    return str(np.float32(value)).removesuffix(".0")
+
+
 def mean_and_std(targets: Array, name: str) -> tuple[float, float]:
     """Of the training targets, [n].
 
@@ -91,7 +96,7 @@ class NumberTarget(TargetKind):
 
     @classmethod
     def label_text(cls, target: Any, classes: Sequence[str]) -> str:
-        return f"{float(target):.9g}"
+        return shortest(target)
 
     @classmethod
     def corrected(cls, text: str, classes: Sequence[str]) -> float:

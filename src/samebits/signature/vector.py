@@ -14,7 +14,7 @@ from samebits.base.decimals import rounded_single
 from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
 from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
-from samebits.signature.number import finite, mean_and_std
+from samebits.signature.number import finite, mean_and_std, shortest
 
 _BETWEEN = re.compile(r"[;|\s]+")
 _SHOWN = 8
@@ -86,7 +86,7 @@ class VectorTarget(TargetKind):
 
     @classmethod
     def label_text(cls, target: Any, classes: Sequence[str]) -> str:
-        return "; ".join(f"{value:.9g}" for value in target.tolist())
+        return "; ".join(map(shortest, target))
 
     @classmethod
     def corrected(cls, text: str, classes: Sequence[str]) -> tuple[float, ...]:
@@ -108,7 +108,7 @@ class VectorTarget(TargetKind):
         return "" if np.isfinite(targets).all() else "a target is not finite"
 
     def in_manifest(self, targets: Array) -> list[Any]:
-        return [self.label_text(row, ()) for row in targets]
+        return ["; ".join(f"{value:.9g}" for value in row) for row in targets.tolist()]
 
     def outputs_of(self, answers: Floats64) -> Floats64:
         standardised: Floats64 = (answers - np.array(self.mean)) / np.array(self.std)

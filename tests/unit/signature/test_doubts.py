@@ -25,7 +25,8 @@ CELLS: list[tuple[type[TargetKind], Any, str]] = [
     (ClassTarget, np.int64(1), "dog"),
     (LabelsTarget, np.array([1, 0, 1], dtype=np.uint8), "cat; hen"),
     (LabelsTarget, np.zeros(3, dtype=np.uint8), ""),
-    (NumberTarget, np.float32(0.1), "0.100000001"),
+    (NumberTarget, np.float32(0.1), "0.1"),
+    (NumberTarget, np.float32(1e30), "1e+30"),
     (VectorTarget, np.array([0.5, -2], dtype=np.float32), "0.5; -2"),
 ]
 
