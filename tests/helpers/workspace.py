@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from samebits.base.files import sha256_file
+from samebits.base.paths import Project
 from samebits.data.fetching.catalog import Card
 from samebits.data.readers.reader import Source
 from samebits.params.data import DataParams
@@ -71,7 +72,17 @@ def make_code(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     for name in ("catalog", "raw"):
         shutil.copytree(ROOT / "data" / name, folder / "data" / name)
+    shutil.copy(ROOT / "data" / "corrections.csv", folder / "data")
     return folder
+
+
+def make_start(folder: Path) -> Project:
+    """A project in `folder` to start in: params.yaml, recipes, and folders for data; no stages, no code."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
+    (folder / "data" / "raw").mkdir(parents=True)
+    (folder / "data" / "catalog").mkdir()
+    return Project(folder, folder)
 
 
 def make_workspace(folder: Path, prepared: Path, quick: bool = True) -> Path:

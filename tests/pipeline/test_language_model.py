@@ -35,6 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("params.yaml", "dvc.yaml", "packages.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "data" / "catalog", folder / "data" / "catalog")
+    shutil.copy(ROOT / "data" / "corrections.csv", folder / "data")
     (folder / "data" / "raw").mkdir()
     shutil.copy(fetch(load_card(ROOT / "data" / "catalog", "gutenberg"))[BOOK], folder / "data" / "raw" / BOOK)
     text = {"tokenizer": "bpe", "vocabulary": 300, "length": 32}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update", "completion"),
-    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data"),
+    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data", "labels"),
     "use the model": ("predict", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
     "share": ("share", "receive", "review", "gc", "doctor"),
@@ -16,6 +16,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Each command in one of them."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
+    "labels accept": (
+        "samebits labels accept ~/Downloads/decisions.csv",
+        "samebits labels accept .samebits/labels/suspects.csv",
+    ),
     "audit": ("samebits audit --segments 5 --key trainer.pub.pem",),
     "compare": (
         "samebits compare base wide          # two seeds studies",
@@ -59,6 +63,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "samebits start data/raw/houses.csv --target price",
         "samebits start data/raw/reviews.csv --dry-run",
     ),
+    "labels suspects": ("samebits labels suspects", "samebits labels suspects --folds 8 --top 300"),
     "sweep": ("samebits sweep sweeps/lr.yaml --dry-run", "samebits sweep sweeps/lr.yaml"),
     "trace": ("samebits trace models/export/model.onnx",),
     "ui": ("samebits ui --port 5001",),

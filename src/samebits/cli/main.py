@@ -20,6 +20,7 @@ from samebits.base.terminal import escape_unprintable, stdout_as_stderr
 from samebits.cli.answers import add_predict_options, generate, predict
 from samebits.cli.comparing import add_commands as add_comparing
 from samebits.cli.help import epilog, grouped
+from samebits.cli.labels import add_commands as add_labels
 from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.selection import add_commands as add_selecting
@@ -149,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
 
     add_selecting(commands, _command)
+    add_labels(commands, _command)
     runs = command_group(commands, "runs", "look after the recorded runs")
     _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
     _command(runs, "status", _status, "what waits to be sent to MLflow, and why")

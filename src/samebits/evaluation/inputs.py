@@ -28,6 +28,7 @@ from samebits.metrics.own import OwnMetric
 from samebits.metrics.own_interval import as_metric
 from samebits.params.evaluate import EvaluateParams
 from samebits.params.model_name import shown_model
+from samebits.signature.corrections import corrections_text
 from samebits.signature.kind import Preview
 from samebits.signature.tokens import TOKENIZER
 
@@ -138,6 +139,8 @@ def details(evaluated: EvaluationInputs, settings: EvaluateParams) -> Details:
     if info.classes:
         data.append(("classes", f"{len(info.classes)}"))
     data.append(("splits", ", ".join(f"{count:,} {split}" for split, count in info.counts.items())))
+    if corrected := corrections_text(info.corrections):
+        data.append(("corrections", corrected))
     data.append(("digest", info.digest))
     parameters = sum(parameter.numel() for parameter in evaluated.checkpoint.model.parameters())
     model = [("model", str(config.model.get("name"))), ("parameters", f"{parameters:,}")]

@@ -20,6 +20,7 @@ def model_card(
     signature: Signature,
     counts: dict[str, int],
     calibration: Calibration | None = None,
+    corrected: str = "",
 ) -> str:
     """Markdown; a function of its arguments alone.
 
@@ -29,6 +30,7 @@ def model_card(
         signature: of the model.
         counts: samples of each split.
         calibration: what was fitted on the validation split.
+        corrected: how many labels a person corrected; empty if none.
     """
     dataset, model, inputs, target = metadata["dataset"], metadata["model"], signature.inputs, signature.target
     settings = ", ".join(
@@ -54,6 +56,7 @@ def model_card(
         f"| data | {title}, licence {one_line(dataset['licence'])}: {counts['train']:,} training, "
         f"{counts['validation']:,} validation, {counts['test']:,} test samples |",
         *_calibrated(calibration),
+        *([f"| corrected by hand | {corrected} |"] if corrected else []),
         f"| data digest | `{dataset['digest']}` |",
         f"| weights | sha256 `{model['weights_sha256']}` |",
     ]

@@ -39,6 +39,7 @@ from samebits.export.usage import reader_files
 from samebits.inference.calibration import load_calibration
 from samebits.inference.latency import median_milliseconds
 from samebits.params.export import ExportParams
+from samebits.signature.corrections import corrections_text
 
 if TYPE_CHECKING:
     from samebits.pipeline.context import StageContext
@@ -163,9 +164,9 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         for file, data in reader_files(config.signature.inputs).items():
             write_bytes(folder / file, data)
         write_json(folder / "export.json", report)
-        write_bytes(
-            folder / "card.md", model_card(report, metadata, config.signature, info.counts, calibration).encode()
-        )
+        corrected = corrections_text(info.corrections)
+        card = model_card(report, metadata, config.signature, info.counts, calibration, corrected)
+        write_bytes(folder / "card.md", card.encode())
         if project.exported.exists():
             shutil.rmtree(project.exported)
         folder.rename(project.exported)

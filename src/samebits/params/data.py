@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from samebits.params.csv import CsvParams
 from samebits.params.image import ImageParams
 from samebits.params.own import OwnDataParams
-from samebits.params.section import Section
+from samebits.params.section import Section, matching
 from samebits.params.table import TableParams
 from samebits.params.text import TextParams
+
+CorrectionsFile = Annotated[
+    str,
+    matching(
+        r"data/(?!raw/|prepared/|catalog/)([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.csv",
+        "a path as data/corrections.csv, of letters, digits, _ and -, not below raw, prepared or catalog",
+    ),
+]
+"""A file of corrected labels."""
 
 
 class DataParams(Section):
@@ -29,6 +38,8 @@ class DataParams(Section):
             or by `time` (the latest are the test split).
         validation_fraction: share of the training samples held out for validation.
         test_fraction: share held out for the test, where the source has no test split of its own.
+        corrections: a CSV file of labels that you corrected and samples that you dropped, on which the stage `prepare`
+            depends (docs/labels.md); one of its own for each data set.
         duplicates: `keep` them, or `drop` all but the first of identical samples; those are set aside.
         split_column: the column (CSV, Parquet) or key (JSONL) that says `train`, `validation` or `test` of each sample;
             null: `split` decides. Of a list of images, null is the column `split`, where there is one.
@@ -56,6 +67,7 @@ class DataParams(Section):
     time_column: str | None = Field(default=None, min_length=1)
     validation_fraction: float = Field(default=0.05, gt=0.0, lt=0.5)
     test_fraction: float = Field(default=0.1, gt=0.0, lt=0.5)
+    corrections: CorrectionsFile = "data/corrections.csv"
     duplicates: Literal["keep", "drop"] = "keep"
     encoding: str | None = Field(default=None, min_length=1)
     limit_per_class: int | None = Field(default=None, ge=1)

@@ -20,6 +20,7 @@ from samebits.metrics.registry import directions, no_better
 from samebits.pipeline.context import STAGES, TIMES
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.ran import inputs_now, read_record, record_path
+from samebits.signature.corrections import corrections_text
 from samebits.signature.signature import Signature
 
 _JUDGE, _EXPORTER = "evaluate", "export"
@@ -57,6 +58,7 @@ class Summary(Result):
 
     Attributes:
         title, samples: of the data.
+        corrections: labels corrected and samples dropped by hand, for people; empty if none.
         stale: stages whose results were made from other data, code or parameters, and why: nothing of them is here.
         metrics: of the test split that can decide.
         worse: of these, which are no better than without an input, for people.
@@ -69,6 +71,7 @@ class Summary(Result):
 
     title: str
     samples: int
+    corrections: str
     stale: Mapping[str, str]
     metrics: Mapping[str, MetricValue]
     worse: Sequence[str]
@@ -79,7 +82,10 @@ class Summary(Result):
     next: str
 
     def lines(self) -> Iterator[str]:
-        rows = [("data", f"{self.title}, {self.samples:,} samples"), *self.stale.items()]
+        rows = [("data", f"{self.title}, {self.samples:,} samples")]
+        if self.corrections:
+            rows.append(("corrected", self.corrections))
+        rows += self.stale.items()
         rows += [(name, metric.text()) for name, metric in self.metrics.items()]
         if self.worse:
             rows.append(("warning", f"no better than the baseline in {', '.join(self.worse)}"))
@@ -97,7 +103,7 @@ class Summary(Result):
 
     def json(self) -> dict[str, Any]:
         return {
-            "data": {"title": self.title, "samples": self.samples},
+            "data": {"title": self.title, "samples": self.samples, "corrections": self.corrections or None},
             "stale": self.stale,
             "metrics": {name: asdict(metric) for name, metric in self.metrics.items()},
             "no_better_than_baseline": self.worse,
@@ -137,6 +143,7 @@ def summarize(project: Project, look: Callable[[Path], Mapping[str, str]]) -> Su
     return Summary(
         title=str(info["title"]),
         samples=sum(info["counts"].values()),
+        corrections=corrections_text(info.get("audit", {}).get("corrections", {})),
         stale=stale,
         metrics=metrics,
         worse=worse,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,14 @@ from pydantic import Field
 from samebits.base.decimals import rounded
 from samebits.metrics.scores import accuracy
 from samebits.signature.kind import Array, Column, Floats, Floats64
-from samebits.signature.of_classes import OfClasses, best_of, log_shares, shares_problem
+from samebits.signature.of_classes import (
+    OfClasses,
+    best_of,
+    contradiction,
+    known_class,
+    log_shares,
+    shares_problem,
+)
 
 
 class ClassTarget(OfClasses):
@@ -29,10 +37,19 @@ class ClassTarget(OfClasses):
     decided: ClassVar[str] = "class"
     noun: ClassVar[str] = "classifier"
     scores: ClassVar[dict[str, str]] = {"accuracy": "accuracy | {:.2%}"}
+    doubted: ClassVar[str] = "half of one plus the probability of the best other class minus that of the label"
 
     @classmethod
     def class_counts(cls, targets: Array, classes: int) -> list[int]:
         return [int(n) for n in np.bincount(targets.astype(np.int64), minlength=classes)]
+
+    @classmethod
+    def label_text(cls, target: Any, classes: Sequence[str]) -> str:
+        return classes[int(target)]
+
+    @classmethod
+    def corrected(cls, text: str, classes: Sequence[str]) -> int:
+        return known_class(text, classes)
 
     def problem(self, targets: Array) -> str:
         wrong = targets.min() < 0 or targets.max() >= len(self.classes)
@@ -52,6 +69,10 @@ class ClassTarget(OfClasses):
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         return {"accuracy": rounded(accuracy(answers.argmax(axis=1), targets))}  # a count
+
+    def doubts(self, answers: Floats, targets: Array) -> tuple[Floats64, list[str]]:
+        said = [self.classes[k] for k in answers.argmax(axis=1).tolist()]
+        return contradiction(answers.astype(np.float64), targets), said
 
     def shown(self, answer: Floats, top: int) -> str:
         return "   ".join(f"{label} {probability:.1%}" for label, probability in self.ranked(answer, top))

@@ -179,6 +179,7 @@ class TargetKind(Section):
         per_position: whether a model of it answers for each token of a text, or step of an array.
         needs_all_classes: whether every class must have a training sample; else it is reported which have none.
         one_class: whether an answer is the probabilities of the classes of which one is true, for the whole sample.
+        doubted: what `doubts` measures, for people; empty where labels cannot be ranked by it.
     """
 
     in_label_column: ClassVar[bool] = False
@@ -196,6 +197,7 @@ class TargetKind(Section):
     per_position: ClassVar[bool] = False
     needs_all_classes: ClassVar[bool] = True
     one_class: ClassVar[bool] = False
+    doubted: ClassVar[str] = ""
 
     @classmethod
     def parse(cls, text: str) -> Any:
@@ -240,6 +242,20 @@ class TargetKind(Section):
     def class_counts(cls, targets: Array, classes: int) -> list[int]:
         """Samples of each class; empty where the target is no class."""
         return []
+
+    @classmethod
+    def label_text(cls, target: Any, classes: Sequence[str]) -> str:
+        """One stored target as a cell of a file of corrections; empty where none can hold it."""
+        return ""
+
+    @classmethod
+    def corrected(cls, text: str, classes: Sequence[str]) -> Any:
+        """What such a cell says, as it is stored.
+
+        Raises:
+            ValueError: with the reason why it is no such target.
+        """
+        raise ValueError("such a label is corrected in the data themselves; here a sample can be dropped")
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -323,6 +339,15 @@ class TargetKind(Section):
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         """How good answers are, as one number under the metric's name."""
         raise NotImplementedError
+
+    def doubts(self, answers: Floats, targets: Array) -> tuple[Floats64, list[str]]:
+        """How far answers contradict the stored targets of the same samples, [n], the higher the further; and what
+        they say instead. Where targets are of classes, it is above one half if the model says something else."""
+        raise NotImplementedError
+
+    def overlay(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """A picture, [1 or 3, H, W], with the stored target over it, if it has a place there."""
+        return image
 
     @property
     def answer_shape(self) -> tuple[int, ...]:

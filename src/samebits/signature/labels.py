@@ -15,7 +15,7 @@ from samebits.base.decimals import rounded
 from samebits.base.errors import UserError, listed
 from samebits.metrics.scores import class_f1, mean_of_classes
 from samebits.signature.kind import Array, Column, Floats, Floats64
-from samebits.signature.of_classes import TIE, OfClasses, log_shares
+from samebits.signature.of_classes import TIE, OfClasses, known_class, log_shares
 
 _SEPARATORS = re.compile(r"[;,|]")
 
@@ -37,6 +37,7 @@ class LabelsTarget(OfClasses):
     decided: ClassVar[str] = "set of labels"
     noun: ClassVar[str] = "multi-label classifier"
     scores: ClassVar[dict[str, str]] = {"macro_f1": "macro F1 | {:.2%}"}
+    doubted: ClassVar[str] = "the probability that one of the labels is wrong, of the most doubtful one"
 
     @classmethod
     def parse(cls, text: str) -> frozenset[str]:
@@ -72,6 +73,16 @@ class LabelsTarget(OfClasses):
     def class_counts(cls, targets: Array, classes: int) -> list[int]:
         return [int(n) for n in targets.sum(axis=0, dtype=np.int64)]
 
+    @classmethod
+    def label_text(cls, target: Any, classes: Sequence[str]) -> str:
+        return "; ".join(classes[k] for k in np.flatnonzero(target).tolist())
+
+    @classmethod
+    def corrected(cls, text: str, classes: Sequence[str]) -> Array:
+        target = np.zeros(len(classes), dtype=np.uint8)
+        target[[known_class(name, classes) for name in sorted(cls.parse(text))]] = 1
+        return target
+
     @property
     def stored_shape(self) -> tuple[int, ...]:
         return (len(self.classes),)
@@ -80,7 +91,7 @@ class LabelsTarget(OfClasses):
         return "a label is neither 0 nor 1" if targets.max(initial=0) > 1 else ""
 
     def in_manifest(self, targets: Array) -> list[Any]:
-        return ["; ".join(self.classes[k] for k in np.flatnonzero(row)) for row in targets]
+        return [self.label_text(row, self.classes) for row in targets]
 
     def answers_problem(self, answers: Array) -> str:
         inside = ((answers >= 0) & (answers <= 1)).all()
@@ -101,6 +112,10 @@ class LabelsTarget(OfClasses):
         said, true = answers > 0.5, targets.astype(np.bool_)
         f1 = class_f1((said & true).sum(axis=0), true.sum(axis=0), said.sum(axis=0))
         return {"macro_f1": rounded(float(mean_of_classes(f1)))}
+
+    def doubts(self, answers: Floats, targets: Array) -> tuple[Floats64, list[str]]:
+        wrong = np.abs(answers.astype(np.float64) - targets)
+        return wrong.max(axis=1), self.in_manifest(answers > 0.5)
 
     def shown(self, answer: Floats, top: int) -> str:
         found = [f"{name} {share:.1%}" for name, share in self.ranked(answer, len(self.classes)) if share > 0.5]

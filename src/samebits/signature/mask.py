@@ -62,6 +62,7 @@ class MaskTarget(OfClasses):
     predict: ClassVar[str] = "samebits predict IMAGE... --output FOLDER"
     predictor: ClassVar[str] = "masks"
     counted: ClassVar[str] = "pixels"
+    doubted: ClassVar[str] = "one minus the probability of the label, mean of the pixels"
     moves: ClassVar[bool] = True
 
     @model_validator(mode="after")
@@ -172,6 +173,13 @@ class MaskTarget(OfClasses):
             rows = slice(start, start + step)
             found += confusion(answers[rows].argmax(axis=1), targets[rows], len(self.classes))
         return {"mean_iou": rounded(mean_iou(found))}  # of counts
+
+    def doubts(self, answers: Floats, targets: Array) -> tuple[Floats64, list[str]]:
+        counts = targets != IGNORED
+        given = np.where(counts, targets, 0)[:, None].astype(np.int64)
+        of_given = np.take_along_axis(answers, given, axis=1)[:, 0].astype(np.float64)
+        right = np.where(counts, of_given, 0.0).sum(axis=(1, 2)) / np.maximum(1, counts.sum(axis=(1, 2)))
+        return np.where(counts.any(axis=(1, 2)), 1.0 - right, 0.0), [self.shown(answer, 3) for answer in answers]
 
     @property
     def answer_shape(self) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -40,6 +40,11 @@ def named_value(name: str, value: float) -> str:
     """A number for people, with the unit that the name of its column ends in: `price 162.69 EUR` for `price [EUR]`."""
     match = _UNIT.fullmatch(name)
     return f"{match[1]} {printed(value)} {match[2]}" if match else f"{name} {printed(value)}"
+
+
+def shortest(value: Any) -> str:
+    """The shortest text of a float32 that gives it back: `0.1`, `3`."""
+    return str(np.float32(value)).removesuffix(".0")
 
 
 def mean_and_std(targets: Array, name: str) -> tuple[float, float]:
@@ -80,6 +85,7 @@ class NumberTarget(TargetKind):
     meaning: ClassVar[str] = "the predicted number, in the unit of the data"
     stored_dtype: ClassVar[str | None] = "<f4"
     scores: ClassVar[dict[str, str]] = {"r2": "R² | {:.4f}"}
+    doubted: ClassVar[str] = "how far the label is from the model's number, in standard deviations of the target"
 
     @classmethod
     def parse(cls, text: str) -> float:
@@ -96,6 +102,14 @@ class NumberTarget(TargetKind):
     def fit(cls, targets: Array, classes: Sequence[str], name: str) -> Self:
         mean, spread = mean_and_std(targets, name)
         return cls(name=name, mean=mean, std=spread)
+
+    @classmethod
+    def label_text(cls, target: Any, classes: Sequence[str]) -> str:
+        return shortest(target)
+
+    @classmethod
+    def corrected(cls, text: str, classes: Sequence[str]) -> float:
+        return cls.parse(text)
 
     def width(self, inputs: InputKind) -> int:
         return 1
@@ -118,6 +132,10 @@ class NumberTarget(TargetKind):
 
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         return {"r2": rounded_single(float(r2(targets.astype(np.float64), answers.astype(np.float64))))}
+
+    def doubts(self, answers: Floats, targets: Array) -> tuple[Floats64, list[str]]:
+        off = np.abs(answers.astype(np.float64) - targets) / self.std
+        return off, [f"{value:.5g}" for value in answers.tolist()]
 
     def shown(self, answer: Floats, top: int) -> str:
         return named_value(self.name, float(answer))

@@ -8,6 +8,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from samebits.base.errors import listed
+from samebits.base.registry import nearest
 from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
 
 TIE = 1e-5
@@ -46,6 +48,34 @@ class OfClasses(TargetKind):
     def ranked(self, answer: Floats, top: int) -> tuple[tuple[str, float], ...]:
         order = np.argsort(-answer, kind="stable")[:top]
         return tuple((self.classes[k], float(answer[k])) for k in order.tolist())
+
+
+def contradiction(shares: Floats64, given: Array) -> Floats64:
+    """Half of one plus the best other class's probability minus the given one's: 0 to 1, [n, ...].
+
+    Args:
+        shares: probabilities, [n, ..., K].
+        given: class indices, [n, ...].
+    """
+    places = given[..., None].astype(np.int64)
+    of_given = np.take_along_axis(shares, places, axis=-1)[..., 0]
+    others = shares.copy()
+    np.put_along_axis(others, places, -np.inf, axis=-1)
+    found: Floats64 = (1.0 + others.max(axis=-1) - of_given) / 2.0
+    return found
+
+
+def known_class(name: str, classes: Sequence[str]) -> int:
+    """The index of a class that the data have.
+
+    Raises:
+        ValueError: with the nearest one.
+    """
+    if name in classes:
+        return classes.index(name)
+    near = nearest(name, list(classes))
+    shown = f"did you mean {near!r}?" if near else f"the classes are {listed(list(map(repr, classes)), 5)}"
+    raise ValueError(f"{name!r} is no class of the data; {shown}")
 
 
 def shares_problem(answers: Array) -> str:

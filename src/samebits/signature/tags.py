@@ -15,10 +15,12 @@ from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.metrics.entities import IGNORED, OUTSIDE, Scheme, are_entities, f1, strangers, to_iob2, words_only
 from samebits.signature.kind import Array, Column, Floats, Floats64, InputKind, ReadingCode
-from samebits.signature.of_classes import OfClasses, best_of, log_shares, shares_problem
+from samebits.signature.of_classes import OfClasses, best_of, contradiction, log_shares, shares_problem
 from samebits.signature.tokens import TOKENIZER, TokenInputs
 
 MOST_TAGS = 10_000
+_SHOWN = 3
+"""Doubtful words of a text, at most."""
 
 
 class TagsTarget(OfClasses):
@@ -47,6 +49,9 @@ class TagsTarget(OfClasses):
     }
     counted: ClassVar[str] = "words"
     per_position: ClassVar[bool] = True
+    doubted: ClassVar[str] = (
+        "half of one plus the probability of the best other tag minus that of the given one, of the most doubtful word"
+    )
     needs_all_classes: ClassVar[bool] = False
 
     @classmethod
@@ -189,6 +194,25 @@ class TagsTarget(OfClasses):
     def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
         """The tag of each step, with a blank between."""
         return (" ".join(self.classes[k] for k in answer.argmax(axis=1).tolist()),)
+
+    def doubts(self, answers: Floats, targets: Array) -> tuple[Floats64, list[str]]:
+        counts = targets != IGNORED
+        found = contradiction(answers.astype(np.float64), np.where(counts, targets, 0))
+        found = np.where(counts, found, 0.0)
+        said = answers.argmax(axis=2)
+        numbers = counts.cumsum(axis=1)  # of the words, from 1
+        texts = []
+        for row, doubts in enumerate(found):
+            worst = np.argsort(-doubts, kind="stable")[:_SHOWN]
+            wrong = sorted(place for place in worst.tolist() if doubts[place] > 0.5) or worst[:1].tolist()
+            texts.append(
+                "; ".join(
+                    f"word {numbers[row, place]}: {self.classes[said[row, place]]} (given: "
+                    f"{self.classes[targets[row, place]]})"
+                    for place in wrong
+                )
+            )
+        return found.max(axis=1), texts
 
     def reading_code(self, inputs: InputKind) -> ReadingCode:
         if not isinstance(inputs, TokenInputs):

@@ -14,7 +14,7 @@ from samebits.base.decimals import printed, rounded_single
 from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
 from samebits.signature.kind import Array, Column, Floats, Floats64, InputKind, TargetKind
-from samebits.signature.number import finite, mean_and_std, named_value
+from samebits.signature.number import finite, mean_and_std, named_value, shortest
 
 _BETWEEN = re.compile(r"[;|\s]+")
 _SHOWN = 8
@@ -39,6 +39,7 @@ class VectorTarget(TargetKind):
     meaning: ClassVar[str] = "the predicted numbers, in the units of the data"
     stored_dtype: ClassVar[str | None] = "<f4"
     scores: ClassVar[dict[str, str]] = {"r2": "mean R² | {:.4f}"}
+    doubted: ClassVar[str] = "how far a number is from the model's, in its standard deviations; the largest of them"
 
     @model_validator(mode="after")
     def _of_each(self) -> Self:
@@ -83,6 +84,14 @@ class VectorTarget(TargetKind):
         found = [mean_and_std(column, f"{name}[{place}]") for place, column in enumerate(targets.T)]
         return cls(name=name, mean=[mean for mean, _ in found], std=[std for _, std in found])
 
+    @classmethod
+    def label_text(cls, target: Any, classes: Sequence[str]) -> str:
+        return "; ".join(map(shortest, target))
+
+    @classmethod
+    def corrected(cls, text: str, classes: Sequence[str]) -> tuple[float, ...]:
+        return cls.parse(text)
+
     @property
     def parts(self) -> list[str]:
         """A name for each number: its column's, or `label[0]`."""
@@ -116,6 +125,10 @@ class VectorTarget(TargetKind):
     def score(self, answers: Floats, targets: Array) -> dict[str, float | None]:
         of_each = r2(targets.T.astype(np.float64), answers.T.astype(np.float64))
         return {"r2": rounded_single(float(of_each.mean()))}
+
+    def doubts(self, answers: Floats, targets: Array) -> tuple[Floats64, list[str]]:
+        off = np.abs(answers.astype(np.float64) - targets) / np.array(self.std)
+        return off.max(axis=1), ["; ".join(f"{value:.5g}" for value in row) for row in answers.tolist()]
 
     @property
     def answer_shape(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,23 @@ from samebits.base.terminal import escape_unprintable
 from samebits.pipeline.recipes import merge
 from samebits.provenance.verify.copies import clean_environment, run_module, scratch
 
-Work = Callable[[Path, Path, Mapping[str, Any], StopRequest], dict[str, Any]]
-"""Workspace, scratch folder, all of params.yaml, what ends it early -> a result that JSON holds."""
+Work = Callable[..., dict[str, Any]]
+"""Workspace, scratch folder, all of params.yaml, what ends it early; options -> a result that JSON holds."""
 
 _ALONE = {"runtime": {"progress": "off", "resume": "never", "processes": 1}}
 
 
-def run_job(project: Project, module: str, values: dict[str, Any], what: str) -> dict[str, Any]:
+def run_job(
+    project: Project, module: str, values: dict[str, Any], what: str, *, quiet: bool = True, **options: Any
+) -> dict[str, Any]:
     """Run a module's job, and return its result.
 
     Args:
         module: its `main` is `do_job`.
         values: all of params.yaml, plain.
         what: for the message, as `the trial`.
+        quiet: what it prints is not shown.
+        options: keyword arguments of the job.
 
     Raises:
         UserError: what keeps it from running.
@@ -44,7 +48,7 @@ def run_job(project: Project, module: str, values: dict[str, Any], what: str) ->
     merge(values, _ALONE)
     with scratch(project, module.rpartition(".")[2]) as folder:
         job, result = folder / "job.json", folder / "result.json"
-        write_json(job, {"scratch": str(folder), "params": values})
+        write_json(job, {"scratch": str(folder), "params": values, "options": options})
         run_module(
             module,
             str(job),
@@ -53,6 +57,7 @@ def run_job(project: Project, module: str, values: dict[str, Any], what: str) ->
             environ=clean_environment(),
             source=Path(samebits.__file__).parents[1],
             what=what,
+            quiet=quiet,
         )
         found: dict[str, Any] = read_json(result)
         return found
@@ -65,7 +70,7 @@ def do_job(work: Work) -> int:
     stop.install()
     job = read_json(Path(sys.argv[1]))
     try:
-        result = work(Path.cwd(), Path(job["scratch"]), job["params"], stop)
+        result = work(Path.cwd(), Path(job["scratch"]), job["params"], stop, **job["options"])
     except UserError as error:
         print(error, file=sys.stderr)
         return EXIT_USER_ERROR

@@ -77,7 +77,7 @@ def run_trial(workspace: Path, scratch: Path, values: Mapping[str, Any], stop: S
     params = parse_params(values)
     project = ScratchProject(workspace, scratch)
     said, seconds = prepare_all(params, project, stop)
-    return _train(params, project, said, seconds)
+    return timed_training(params, project, said, seconds)
 
 
 def prepare_all(params: Params, project: ScratchProject, stop: StopRequest) -> tuple[StageContext, float]:
@@ -94,7 +94,13 @@ def prepare_all(params: Params, project: ScratchProject, stop: StopRequest) -> t
     return quiet, time.monotonic() - began
 
 
-def _train(params: Params, project: ScratchProject, said: StageContext, prepare_s: float) -> TrialResult:
+def timed_training(params: Params, project: ScratchProject, said: StageContext, prepare_s: float) -> TrialResult:
+    """Train a few steps on the data that `prepare_all` left.
+
+    Raises:
+        UserError: as the stage would raise it.
+        Interrupted: if it was stopped.
+    """
     from samebits.data.loading.prepared import read_info
 
     times: list[float] = []

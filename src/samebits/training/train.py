@@ -29,6 +29,7 @@ from samebits.pipeline.code import code_digest
 from samebits.pipeline.context import StageContext
 from samebits.pipeline.fingerprint import digest
 from samebits.preprocess import build_preprocess
+from samebits.signature.corrections import corrections_text
 from samebits.tasks import build_training_task
 from samebits.tasks.own_section import TakesOwnMetrics
 from samebits.training.batch_norm import require_enough_for_batch_norm
@@ -67,6 +68,8 @@ def train(
         code = code_digest(context.project.workspace, context.name)
         info = plan.info
         context.tracker.dataset(name=info.name, digest=info.digest, source=info.title, counts=info.counts)
+        if corrected := corrections_text(info.corrections):
+            context.tracker.tags({"samebits.corrections": corrected})
         context.say(plan.headline())
         fixed = train.precision != "auto" or plan.own_kind is None
         for line in kind_lines(context.project.workspace, hardware_kind(plan.device), plan.own_kind, fixed=fixed):

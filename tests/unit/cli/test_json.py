@@ -24,6 +24,7 @@ from samebits.inference.answer import Answer, Reading
 from samebits.inference.formats import Csv, Text
 from samebits.inference.request import Predictions
 from samebits.inference.tags import Span
+from samebits.labels.suspects import Suspects
 from samebits.model_registry.gate import Row
 from samebits.model_registry.register import Outcome
 from samebits.pipeline.summary import MetricValue, Summary
@@ -109,7 +110,8 @@ TRIAL = TrialResult(
 TIMES = {"evaluate": 1.0, "export": 2.0}
 ESTIMATE = EstimateResult(trial=TRIAL, first=TIMES, per_sample=TIMES, peak_mib=100, sizes={"models/export": 5})
 SUMMARY = Summary(
-    title="MNIST", samples=3, stale={}, metrics={"accuracy": MetricValue(0.9, 0.8, None, 0.1, "higher")}, worse=[],
+    title="MNIST", samples=3, corrections="", stale={}, worse=[],
+    metrics={"accuracy": MetricValue(0.9, 0.8, None, 0.1, "higher")},
     seconds={"train": 1.5}, model="models/export/model.onnx", usage="", report="", next="dvc repro",
 )  # fmt: skip
 SPAN = Span(0, 3, "Ann", "PER", 0.9)
@@ -147,6 +149,10 @@ COMMANDS: dict[str, tuple[str, object]] = {
     "register --rollback": ("samebits.model_registry.register.rollback", "1"),
     "restore HEAD": ("samebits.provenance.restore.restore.restore", True),
     "review main": ("samebits.provenance.review.review.review", Review(_side("main"), _side("here"))),
+    "labels accept a.csv": (
+        "samebits.labels.accept.accept", {"relabelled": 1, "dropped": 0, "new": 1, "file": "data/corrections.csv"},
+    ),
+    "labels suspects": ("samebits.labels.suspects.suspects", Suspects(9, 1, True, [], Path("p.html"), Path("t.csv"))),
     "runs clean": ("samebits.tracking.ui.housekeeping.clean", 2),
     "runs status": (
         "samebits.tracking.ui.housekeeping.runs_status",

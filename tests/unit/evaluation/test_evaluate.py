@@ -138,6 +138,17 @@ def test_report_needs_nothing_but_itself(baseline: Any) -> None:
     assert str(baseline.project.workspace) not in page
 
 
+def test_corrected_labels_are_counted_in_the_report(baseline: Any, tiny_context: Any) -> None:
+    assert "<td>corrections</td>" not in read(baseline.project)["report.html"].decode()
+    file = tiny_context.project.prepared / "dataset.json"
+    made = {name: {"train": 2, "validation": 0, "test": 0} for name in ("relabelled", "dropped")}
+    info = read_json(file)
+    write_json(file, {**info, "audit": {**info["audit"], "corrections": made}})
+    evaluate(SETTINGS, context=tiny_context)
+    page = read(tiny_context.project)["report.html"].decode()
+    assert "<td>corrections</td><td>train: 2 labels corrected, 2 samples dropped</td>" in page
+
+
 def test_checkpoint_of_other_data_is_refused(tiny_context: Any) -> None:
     file = tiny_context.project.checkpoint / CONFIG
     write_json(file, read_json(file) | {"data_digest": "f" * 64})

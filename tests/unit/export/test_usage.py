@@ -159,6 +159,9 @@ def test_names_of_the_data_are_shown_as_they_are() -> None:
         "formats": {"onnx": entry},
     }
     card = model_card(report, metadata, signature, {"train": 1, "validation": 1, "test": 1})
+    assert "corrected by hand" not in card
+    corrected = model_card(report, metadata, signature, {"train": 1, "validation": 1, "test": 1}, "train: 2 labels")
+    assert "| corrected by hand | train: 2 labels |" in corrected
     line = next(line for line in card.splitlines() if line.startswith("| labels"))
     shown = re.sub(r"\\(.)", r"\1", line.removeprefix("| labels | ").removesuffix(" |"))
     assert shown.startswith(", ".join(HOSTILE[:6]) + ", two lines, " + "x" * 59 + "…, class 0")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from samebits.base.errors import UserError
-from samebits.base.files import write_json
+from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project
 from samebits.pipeline.dvc_hashes import dvc_md5
 from samebits.pipeline.ran import inputs_now, record_path, write_record
@@ -46,6 +46,14 @@ def test_metrics_come_with_their_intervals(project: Project) -> None:
     assert found["accuracy"] == "0.9877   (0.9800 to 0.9900)"
     assert found["log_loss"] == "0.0456"
     assert "macro_f1" not in found  # null: it could not be computed
+
+
+def test_corrected_labels_are_counted(project: Project) -> None:
+    assert "corrected" not in rows(project)
+    file = project.prepared / "dataset.json"
+    made = {name: {"train": n, "validation": 0, "test": 0} for name, n in (("relabelled", 12), ("dropped", 1))}
+    write_json(file, {**read_json(file), "audit": {"corrections": made}})
+    assert rows(project)["corrected"] == "train: 12 labels corrected, 1 sample dropped"
 
 
 def test_what_is_reached_without_an_input_stands_beside(project: Project) -> None:

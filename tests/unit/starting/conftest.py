@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,17 +11,13 @@ from samebits.base.paths import Project
 from samebits.params.data import DataParams
 from samebits.starting.found import Asked, Proposal, look_at
 from samebits.starting.kinds import propose
-from tests.helpers.workspace import ROOT
+from tests.helpers.workspace import make_start
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
-    (tmp_path / "data" / "raw").mkdir(parents=True)
-    (tmp_path / "data" / "catalog").mkdir()
     monkeypatch.chdir(tmp_path)
-    return Project(tmp_path, tmp_path)
+    return make_start(tmp_path)
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
     data/prepared/
       dataset.json                      signature, counts, digest, audit, the list of shards
-      manifest.parquet                  id, split, target, source, sha256, shard, row of every sample
+      manifest.parquet                  id, split, target, source, sha256, shard, row of every sample; with
+                                        data.split: group, its group
       set_aside.csv                     samples that could not be used, each with the reason
       shards/train-00000.npy            images uint8 or uint16 [n, C, H, W]; tokens uint16 [n, L]; table rows
                                         float32 [n, columns]
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -65,6 +66,7 @@ class DatasetInfo:
         class_counts: of each split, samples of each class; empty where the target is no class.
         digest: SHA-256 over signature, sample hashes and targets in order. Equal digests are equal data.
         shards: of each split, in order.
+        corrections: how many labels were corrected and samples dropped, of each split; empty if none.
     """
 
     name: str
@@ -75,6 +77,7 @@ class DatasetInfo:
     class_counts: dict[str, tuple[int, ...]]
     digest: str
     shards: dict[str, tuple[ShardInfo, ...]]
+    corrections: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -277,6 +280,10 @@ def _parse(value: dict[str, Any]) -> DatasetInfo:
         class_counts={split: tuple(int(n) for n in each) for split, each in value["class_counts"].items()},
         digest=str(value["digest"]),
         shards={split: tuple(ShardInfo(**shard) for shard in value["shards"][split]) for split in SPLITS},
+        corrections={
+            kind: {split: int(n) for split, n in of_split.items()}
+            for kind, of_split in value["audit"].get("corrections", {}).items()
+        },
     )
     for split in SPLITS:
         if sum(shard.rows for shard in info.shards[split]) != info.counts[split]:

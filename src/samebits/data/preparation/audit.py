@@ -48,15 +48,18 @@ class Audited:
     truncated: bool = False
 
 
-def audit_raw(raw: Raw, settings: DataParams, scratch: Path | None = None) -> Audited:
+def audit_raw(
+    raw: Raw, settings: DataParams, scratch: Path | None = None, dropped: Mapping[int, str] | None = None
+) -> Audited:
     """Find copies and near-duplicates; drop those that `data.duplicates` and `data.image.near_duplicates` say.
 
     Args:
         scratch: a folder for what would otherwise grow in memory with the number of images.
+        dropped: samples that are left out in any case, each with the reason.
     """
-    reasons: dict[int, str] = {}
+    reasons: dict[int, str] = dict(dropped or {})
     if settings.duplicates == "drop":
-        reasons |= _copies(raw)
+        reasons |= _copies(raw, reasons)
     pairs: list[tuple[int, int, int]] = []
     truncated = False
     if isinstance(raw, RawImages) and settings.image.near_duplicates != "ignore":
@@ -75,12 +78,14 @@ def _rank(raw: Raw, row: int) -> tuple[int, int]:
     return (_KEPT_FIRST[raw.given[row] or "train"] if raw.given is not None else 0, row)
 
 
-def _copies(raw: Raw) -> dict[int, str]:
+def _copies(raw: Raw, gone: Mapping[int, str]) -> dict[int, str]:
     """Samples that repeat another, or contradict it; where a target is not one class, only repeated pairs of both."""
     labels = raw.labels
     ids = None if raw.targets is None or labels is not None else target_ids(raw.targets)
     groups: dict[tuple[bytes, int], list[int]] = {}
     for row in range(len(raw)):
+        if row in gone:
+            continue
         number = 0 if ids is None else int(ids[row])
         groups.setdefault((raw.hashes[row].tobytes(), number), []).append(row)
     reasons: dict[int, str] = {}

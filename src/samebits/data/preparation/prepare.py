@@ -27,12 +27,14 @@ from samebits.data.preparation.audit import (
     limit_classes,
     near_duplicates_csv,
 )
+from samebits.data.preparation.corrections import Corrected, correct, corrections_file, read_corrections
 from samebits.data.preparation.shards import write_prepared
 from samebits.data.preparation.split import assign, check_splits
 from samebits.data.readers.labels import differ_in_case
 from samebits.data.readers.own_files import OwnFiles
 from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, others_line, read_source
 from samebits.params.data import DataParams
+from samebits.signature.corrections import corrections_text
 from samebits.signature.signature import TARGETS
 
 if TYPE_CHECKING:
@@ -57,8 +59,9 @@ def prepare(data: DataParams, *, context: StageContext, most: int | None = None)
         require_usable(raw, data)
         if line := others_line(raw.set_aside):
             context.say(line)
-        audited = audit_raw(raw, data, Path(scratch))
-        encoded = split_and_encode(raw, data, audited, most)
+        corrected = _corrected(raw, data, context.project, own)
+        audited = audit_raw(corrected.raw, data, Path(scratch), corrected.dropped)
+        encoded = split_and_encode(raw, data, audited, most, corrected)
         info = write_prepared(
             context.project.prepared,
             about,
@@ -69,6 +72,15 @@ def prepare(data: DataParams, *, context: StageContext, most: int | None = None)
     for line in describe(info, encoded, data.duplicates):
         context.say(line)
     own.require_unchanged()
+
+
+def _corrected(raw: Raw, data: DataParams, project: Project, own: OwnFiles) -> Corrected:
+    """The source with the corrections that `data.corrections` names."""
+    file = corrections_file(project.workspace, data)
+    if file is None:
+        return Corrected(raw, raw)
+    own.add(file)
+    return correct(raw, read_corrections(file, data.corrections), data.corrections)
 
 
 def locate(
@@ -201,19 +213,26 @@ def require_usable(raw: Raw, settings: DataParams) -> None:
 
 
 def split_and_encode(
-    raw: Raw, settings: DataParams, audited: Audited | None = None, most: int | None = None
+    raw: Raw,
+    settings: DataParams,
+    audited: Audited | None = None,
+    most: int | None = None,
+    corrected: Corrected | None = None,
 ) -> Encoded:
     """Cut the samples that the audit kept into splits, and fit on the training split.
 
     Args:
+        raw: the source without corrections: what it says decides the splits, so that a correction moves no sample.
         audited: the audit of `raw`, made here if it is left out.
         most: as of `prepare`.
+        corrected: `raw` with its corrections, if there are any.
 
     Raises:
         UserError: if a split is empty, or a class of train is.
     """
     audited = audited or audit_raw(raw, settings)
-    kept = audited.kept
+    corrected = corrected or Corrected(raw, raw)
+    kept = np.union1d(audited.kept, np.array(list(corrected.dropped), dtype=np.int64))
     labels = raw.labels
     of_kept = assign(
         settings,
@@ -224,7 +243,11 @@ def split_and_encode(
         times=None if raw.times is None else raw.times[kept],
         fixes=raw.split_fixes,
     )
+    # The manifest says groups where the split keeps them together.
+    raw = corrected.raw if settings.split == "group" else replace(corrected.raw, groups=None)
     splits = {name: kept[rows] for name, rows in of_kept.items()}
+    corrections = corrected.counts(splits)
+    splits = {name: np.intersect1d(rows, audited.kept) for name, rows in splits.items()}
     needed = raw.classes if TARGETS[raw.target_kind].needs_all_classes else ()
     check_splits(splits, raw.class_counts, needed, settings, raw.given, stratifies=raw.labels is not None)
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)
@@ -242,6 +265,11 @@ def split_and_encode(
     if left_out:
         found["left_out"] = left_out
         lines.append(f"{left_out:,} training samples are left out (data.limit_per_class)")
+    if corrections:
+        found["corrections"] = corrections
+        lines.append(f"{settings.corrections}: {corrections_text(corrections) or 'of samples that are set aside'}")
+        if any(of_kind["test"] for of_kind in corrections.values()):
+            lines.append("the test split was corrected: its scores cannot be compared with those of before")
     files = {NEAR_DUPLICATES: near_duplicates_csv(audited, raw, splits)} if audited.pairs else {}
     return replace(
         encoded,

@@ -31,7 +31,7 @@ from samebits.signature.signature import Signature
 _MANIFEST_ROWS = 65536
 
 
-def _schema(target: TargetKind) -> pa.Schema:
+def _schema(target: TargetKind, grouped: bool) -> pa.Schema:
     return pa.schema(
         [
             ("id", pa.string()),
@@ -41,6 +41,7 @@ def _schema(target: TargetKind) -> pa.Schema:
             ("sha256", pa.string()),
             ("shard", pa.int32()),
             ("row", pa.int32()),
+            *([("group", pa.string())] if grouped else []),
         ]
     )
 
@@ -156,8 +157,9 @@ def npy_bytes(array: npt.NDArray[Any]) -> bytes:
 
 
 def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInfo]], target: TargetKind) -> bytes:
-    """The manifest: a row per sample, in the order of splits and rows, as Parquet."""
-    sink, schema = io.BytesIO(), _schema(target)
+    """The manifest: a row per sample, in the order of splits and rows, as Parquet; with its group, if it has one."""
+    grouped = any(split.groups is not None for split in splits.values())
+    sink, schema = io.BytesIO(), _schema(target, grouped)
     # Ids and hashes do not repeat: a dictionary of them is dead weight.
     with pq.ParquetWriter(
         sink, schema, version="2.6", compression="zstd", use_dictionary=["split", "target", "shard"]
@@ -178,6 +180,7 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
                     [bytes(digest).hex() for digest in split.hashes[part]],
                     shard[part],
                     row[part],
+                    *([list(split.groups[part])] if split.groups is not None else []),
                 ]
                 arrays = [pa.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))

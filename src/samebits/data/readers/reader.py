@@ -184,6 +184,7 @@ class SplitData:
         targets: int64 or float32 [count]; None where the inputs hold them.
         hashes: uint8 [count, 32].
         ids, origins: one each.
+        groups: of each sample, where the split kept them together.
     """
 
     count: int
@@ -192,6 +193,7 @@ class SplitData:
     hashes: Hashes
     ids: Sequence[str]
     origins: Sequence[str]
+    groups: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -288,6 +290,7 @@ class Raw(ABC):
             hashes=self.hashes[rows],
             ids=[self.ids[row] for row in rows.tolist()],
             origins=[self.origins[row] for row in rows.tolist()],
+            groups=None if self.groups is None else [self.groups[row] for row in rows.tolist()],
         )
 
 

@@ -98,6 +98,9 @@ def test_no_content_is_in_two_splits(case: str, tmp_path: Path) -> None:
     assert not [key for key, splits in where.items() if len(splits) > 1]
     if "books" not in case:
         assert len(rows) == N
+        groups = {each["group"] for each in rows} if "group" in rows[0] else set()
+        assert bool(groups) == ("group" in case)
+        assert all(len({each["split"] for each in rows if each["group"] == group}) == 1 for group in groups)
     if "stratified" in case:
         test = info.class_counts["test"]
         assert max(test) - min(test) <= 2

@@ -1,0 +1,1 @@
+"""Training samples whose label is probably wrong, and what a person decides about them."""
