@@ -32,6 +32,7 @@ from samebits.model_registry.model_folder import save_model
 from samebits.tracking.journal.trial import TRIAL_VARIABLE
 from samebits.tracking.tracking_uri import check_reachable, explain, pick_target
 from samebits.tracking.upload.delivery import shorten
+from samebits.tracking.upload.logged_model import link_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -222,14 +223,15 @@ class Registry:
         tags = {_FACTS: facts_json(candidate.facts), _SHA: candidate.facts.sha256, "data.digest": candidate.facts.data}
         run = self._client.get_run(run_id)
         tags |= {key: run.data.tags[key] for key in ("git.commit", "model.sha256") if key in run.data.tags}
-        return self._client.create_model_version(
+        version = self._client.create_model_version(
             self.name,
             self._store.source_of(f"{run.info.artifact_uri}/{_FOLDER}"),
             run_id=run_id,
             tags=tags,
             description=_card(candidate.model),
-            model_id=self._store.logged_model(run_id),
         )
+        link_version(self._client, run, self.name, str(version.version))
+        return version
 
     def _run_of(self, candidate: Candidate) -> str:
         """The newest finished run that exported these bytes; one of its own where the outputs were pulled."""

@@ -6,6 +6,7 @@ that is sent may be sent again: what is there already stays once.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from samebits.tracking.journal.run_state import RunState
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import LoggedModel, Run
 
 _CHECKPOINT = "models/checkpoint"
 _TAGS = ("model.sha256", "data.digest", "git.commit", "dvc.exp_name", "mlflow.user", "mlflow.source.name")
 _PARAMS = ("model.", "train.", "augment.", "task.", "data.source", "seed")
+_NOTE = "DVC has the weights. Bring them back, with their code and data: `samebits restore {}`"
 _METRICS = ("test/", "val/", "train/loss")
 _VALUE_LIMIT = 250
 """Characters of a logged model's parameter, in the tables of a server."""
@@ -66,12 +68,30 @@ def find_model(client: MlflowClient, experiment_id: str, run_id: str) -> LoggedM
     return found[0] if found else None
 
 
-def log_model(client: MlflowClient, run_id: str, facts: ModelFacts, digest_shown: int) -> None:
-    """Make the run's model or bring it up to date, and link it with the run and its metrics."""
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
-    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_IS_EXTERNAL
+def link_version(client: MlflowClient, run: Run, name: str, version: str) -> None:
+    """Name a registered version on the page of a run's model.
 
-    run = client.get_run(run_id)
+    `create_model_version` takes a model, too, but a server refuses it for files that lie with the run.
+    """
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+    model = find_model(client, run.info.experiment_id, run.info.run_id)
+    if model is not None:
+        known = json.loads(model.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+        linked = [*(each for each in known if each.get("name") != name), {"name": name, "version": version}]
+        client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(linked)})
+
+
+def log_model(client: MlflowClient, run: Run, facts: ModelFacts, digest_shown: int) -> None:
+    """Make the run's model or bring it up to date, and link it with the run and its metrics.
+
+    Args:
+        digest_shown: characters of a data set's digest in MLflow.
+    """
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_IS_EXTERNAL, MLFLOW_RUN_NOTE
+
+    run_id = run.info.run_id
     model = find_model(client, run.info.experiment_id, run_id)
     if model is not None and model.status != LoggedModelStatus.READY:
         # Whoever made it was killed before it was whole.
@@ -83,7 +103,7 @@ def log_model(client: MlflowClient, run_id: str, facts: ModelFacts, digest_shown
             run.info.experiment_id,
             facts.name,
             source_run_id=run_id,
-            tags={**facts.tags, MLFLOW_MODEL_IS_EXTERNAL: "true"},
+            tags={**facts.tags, MLFLOW_MODEL_IS_EXTERNAL: "true", MLFLOW_RUN_NOTE: _NOTE.format(run_id)},
             params=dict(facts.params),
             model_type=facts.kind or None,
         )

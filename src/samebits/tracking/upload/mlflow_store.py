@@ -32,7 +32,7 @@ from samebits.tracking.upload.delivery import (
     StoreUnavailable,
     Text,
 )
-from samebits.tracking.upload.logged_model import ModelFacts, find_model, log_model
+from samebits.tracking.upload.logged_model import ModelFacts, log_model
 from samebits.tracking.upload.moved import ARTIFACTS, absolute, repair_sources
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
@@ -60,7 +60,7 @@ RECORD_TAG = "samebits.record"
 _SET_UP_S = 120.0
 _AT_ONCE = 100
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "MALFORMED_REQUEST", "INVALID_STATE"}
-_NO_MODELS = {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "FEATURE_DISABLED"}
+_NO_MODELS = {"ENDPOINT_NOT_FOUND", "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST", "NOT_IMPLEMENTED", "FEATURE_DISABLED"}
 """Of a server before MLflow 3."""
 _DIGEST_SHOWN = 16
 
@@ -290,17 +290,13 @@ class MlflowStore:
 
     def log_model(self, run_id: str, facts: ModelFacts) -> None:
         with _translated(self.uri):
+            run = self.client.get_run(run_id)
             try:
-                log_model(self.client, run_id, facts, _DIGEST_SHOWN)
+                log_model(self.client, run, facts, _DIGEST_SHOWN)
             except MlflowException as error:
                 if error.error_code in _NO_MODELS:
                     raise StoreRefused(f"it has no page for models: {str(error)[:300]}") from error
                 raise
-
-    def logged_model(self, run_id: str) -> str | None:
-        """The id of the model that was logged for a run."""
-        found = find_model(self.client, self.client.get_run(run_id).info.experiment_id, run_id)
-        return found.model_id if found else None
 
     def source_of(self, artifact_uri: str) -> str:
         """The address by which whoever loads a registered version finds artefacts, from any folder."""

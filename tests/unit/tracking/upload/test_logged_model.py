@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -130,4 +131,8 @@ def test_on_sqlite_each_model_and_point_is_there_once(
     assert len(model.metrics) == 2
     for name, steps in (("test/accuracy", [0]), ("val/loss", [1, 2]), ("lr", [2])):
         assert [point.step for point in store.client.get_metric_history(run.info.run_id, name)] == steps
-    assert store.logged_model(run.info.run_id) == model.model_id
+    for name, version in (("m", "1"), ("n", "1"), ("m", "2")):
+        logged_model.link_version(store.client, run, name, version)
+    tags = store.client.get_logged_model(model.model_id).tags
+    assert json.loads(tags["mlflow.modelVersions"]) == [{"name": "n", "version": "1"}, {"name": "m", "version": "2"}]
+    assert run.info.run_id in tags["mlflow.note.content"]
