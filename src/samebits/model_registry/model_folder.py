@@ -53,14 +53,16 @@ def save_model(model: Path, folder: Path) -> None:
         signature = ModelSignature(_tensors(example), _tensors(outputs))
     else:
         example, signature = _EXAMPLES[predictor](model, inputs)
-    # Named, or MLflow starts a process that loads the model to find them.
-    needed = ["onnx", "onnxruntime", "numpy", "pandas", "pydantic", *_NEEDS.get(predictor, [])]
+    # Named, or MLflow starts a process that loads the model to find them. Of MLflow, this environment may have the
+    # part without the server alone, which is another package.
+    packages = ["onnx", "onnxruntime", "numpy", "pandas", "pydantic", *_NEEDS.get(predictor, [])]
+    needed = [f"mlflow=={mlflow.__version__}", *(f"{name}=={metadata.version(name)}" for name in packages)]
     mlflow.onnx.save_model(
         onnx.load(str(model)),
         str(folder),
         signature=signature,
         input_example=example,
-        pip_requirements=[f"{name}=={metadata.version(name)}" for name in ("mlflow", *needed)],
+        pip_requirements=needed,
         metadata={"target": target.model_dump(), "classes": list(target.labels)},
         save_as_external_data=False,
     )

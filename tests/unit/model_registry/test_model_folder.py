@@ -21,6 +21,7 @@ from samebits.model_registry.code_archive import code_archive
 from samebits.model_registry.model_folder import CODE, save_model
 from samebits.models.embedding_bag import Settings
 from samebits.params.export import ExportParams
+from samebits.signature.mask import MaskTarget
 from tests.helpers.registry import make_array_model, make_model
 from tests.helpers.table_project import make_table_context
 from tests.helpers.text_project import make_text_context, save_untrained
@@ -108,6 +109,17 @@ def test_arrays(tmp_path: Path) -> None:
     loaded = registered(model, tmp_path / "model")
     arrays = np.arange(12, dtype=np.float32).reshape(4, 3)
     assert loaded.predict(arrays)["prediction"].tolist() == [3.0, 12.0, 21.0, 30.0]
+
+
+def test_a_model_whose_answers_are_no_rows_is_the_graph(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "export" / "model.onnx", 2.0)
+    graph = onnx.load(str(model))
+    target = MaskTarget(classes=["light", "dark"], shape=[2, 2], colours=[[0, 0, 0], [255, 255, 255]])
+    next(each for each in graph.metadata_props if each.key == "target").value = target.model_dump_json()
+    onnx.save(graph, str(model))
+    loaded = registered(model, tmp_path / "model")
+    assert loaded.predict({"images": np.zeros((3, 1, 2, 2), dtype=np.uint8)})["probabilities"].shape == (3, 2)
+    assert not (tmp_path / "model" / CODE).exists()
 
 
 def test_the_file_is_as_exported_and_the_archive_the_same_each_time(tmp_path: Path) -> None:
