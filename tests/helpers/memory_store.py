@@ -15,6 +15,7 @@ from samebits.tracking.journal import record
 from samebits.tracking.journal.journal import Event, JournalWriter, new_segment
 from samebits.tracking.journal.record import Execution, ProcessId, Record
 from samebits.tracking.upload.delivery import Entry, Point, RunGone, StoredRun, StoreUnavailable
+from samebits.tracking.upload.logged_model import ModelFacts
 
 
 class MemoryStore:
@@ -68,6 +69,10 @@ class MemoryStore:
 
     def add_dataset(self, run_id: str, event: Event) -> None:
         self._run(run_id)["datasets"].append(event["digest"])
+
+    def log_model(self, run_id: str, facts: ModelFacts) -> None:
+        self.calls.append("log_model")
+        self._run(run_id)["model"] = facts
 
     def set_status(self, run_id: str, status: str, time_ms: int, name: str) -> None:
         self.calls.append(status)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import samebits
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_file
 from samebits.base.paths import Project
 from samebits.model_registry import register as module
-from samebits.model_registry.candidate import Candidate, example_inputs, open_session
+from samebits.model_registry.candidate import Candidate
 from samebits.model_registry.gate import Facts
 from samebits.model_registry.register import Registry, register, rollback
+from samebits.signature.classes import ClassTarget
+from samebits.signature.image import ImageInputs
+from samebits.signature.number import NumberTarget
 from samebits.tracking.tracking_uri import pick_target
 from tests.helpers.workspace import ROOT
 
@@ -33,16 +39,40 @@ CHAMPION = Facts(
 
 
 def make_model(path: Path, bias: float) -> Path:
-    """uint8 [batch, 4] -> float [batch, 2]."""
-    weights = numpy_helper.from_array(np.full((4, 2), bias, dtype=np.float32), "w")
+    """A classifier of grey images of 2 x 2 pixels, with what the export stage writes into a file and beside it."""
+    weights = numpy_helper.from_array(np.array([[bias, 0.0]] * 4, dtype=np.float32) / 255, "w")
     nodes = [
-        helper.make_node("Cast", ["images"], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("MatMul", ["x", "w"], ["probabilities"]),
+        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["pixels"], ["x"]),
+        helper.make_node("MatMul", ["x", "w"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
     ]
-    shape = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 4])
+    shape = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 1, 2, 2])
     out = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])
     graph = helper.make_graph(nodes, "model", [shape], [out], [weights])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    inputs = ImageInputs(shape=[1, 2, 2], mean=[0.5], std=[0.5])
+    target = ClassTarget(classes=["light", "dark"])
+    kept = {"labels": target.classes, "preprocessing": inputs.model_dump(), "target": target.model_dump()}
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in kept.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path))
+    path.with_name("card.md").write_text(f"# A model of bias {bias}\n")
+    return path
+
+
+def make_array_model(path: Path) -> Path:
+    """A model that adds up arrays of three numbers, as the export stage writes it."""
+    nodes = [helper.make_node("ReduceSum", ["arrays", "axis"], ["values"], keepdims=0)]
+    axis = numpy_helper.from_array(np.array([1], dtype=np.int64), "axis")
+    shape = helper.make_tensor_value_info("arrays", TensorProto.FLOAT, ["batch", 3])
+    out = helper.make_tensor_value_info("values", TensorProto.FLOAT, ["batch"])
+    graph = helper.make_graph(nodes, "model", [shape], [out], [axis])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    inputs = {"kind": "array", "shape": [3], "dtype": "float32", "stored_dtype": "float32"}
+    target = NumberTarget(name="sum", mean=0.0, std=1.0)
+    kept = {"labels": [], "preprocessing": inputs, "target": target.model_dump()}
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in kept.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
     return path
@@ -109,7 +139,7 @@ def go_through_the_gate(project: Project, monkeypatch: pytest.MonkeyPatch, folde
     assert champion_of(project) == "3"
 
     # What was registered is the exported file, byte for byte, with signature and example, without a pickle.
-    import mlflow
+    import mlflow.onnx
 
     version = registry.by_alias("champion")
     assert version is not None
@@ -121,8 +151,13 @@ def go_through_the_gate(project: Project, monkeypatch: pytest.MonkeyPatch, folde
     mlflow.set_tracking_uri(pick_target(project).uri)
     loaded = mlflow.pyfunc.load_model("models:/m@champion")
     assert loaded.metadata.signature is not None
-    example = example_inputs(open_session(model), batch=3)
-    assert loaded.predict(example)["probabilities"].shape == (3, 2)
+    picture = np.array([[255, 0], [9, 1]], dtype=np.uint8)
+    answer = loaded.predict(pd.DataFrame({"image": [picture, 0 * picture]}))
+    told = samebits.load(third.model)([picture, 0 * picture])
+    assert answer["prediction"].tolist() == [each.label for each in told]
+    assert answer["probabilities"].tolist() == [each.probabilities for each in told]
+    assert version.description == "# A model of bias 0.375\n"
+    assert mlflow.onnx.load_model("models:/m@champion").graph.input[0].name == "images"
 
     assert rollback(project, "m", said.append, dry_run=True) == "1"
     assert champion_of(project) == "3"

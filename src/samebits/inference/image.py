@@ -107,7 +107,8 @@ def _served(image: Pixels, preprocessing: dict[str, Any]) -> Pixels:
 
 
 def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], Pixels]:
-    """From a path, a PIL image or an array [H, W], [H, W, C] or [C, H, W] to what the model takes, [C, H, W].
+    """From a path, the bytes of a file, a PIL image or an array [H, W], [H, W, C] or [C, H, W] to what the model takes,
+    [C, H, W].
 
     The function raises UserError for what is no image.
     """
@@ -116,6 +117,8 @@ def input_of(model: Path, preprocessing: dict[str, Any]) -> Callable[[Any], Pixe
         source: Path | BinaryIO
         if isinstance(value, str | Path):
             source, name = Path(value), str(value)
+        elif isinstance(value, bytes):
+            source, name = io.BytesIO(value), "the image"
         elif hasattr(value, "save"):
             source, name = io.BytesIO(), "the image"
             value.save(source, "PNG")

@@ -1,7 +1,8 @@
 """Versions and aliases in MLflow's registry, on the project's SQLite store or a server alike.
 
-A version holds the ONNX file, its signature, an example of its input, and what the gate knows of it as tags. Aliases:
-`candidate` is the version that was registered last, `champion` the one to be served: `models:/NAME@champion`.
+A version is the folder of `model_folder.py`, with the model card as its description and what the gate knows of it as
+tags. Aliases: `candidate` is the version that was registered last, `champion` the one to be served:
+`models:/NAME@champion`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
@@ -22,25 +22,27 @@ from samebits.metrics.registry import directions
 from samebits.model_registry.candidate import (
     MODEL,
     Candidate,
-    example_inputs,
     facts_json,
     latencies,
     model_name,
-    open_session,
     read_candidate,
 )
 from samebits.model_registry.gate import Facts, Limits, Row, judge, passes, pick_metric, table
+from samebits.model_registry.model_folder import save_model
 from samebits.tracking.journal.trial import TRIAL_VARIABLE
 from samebits.tracking.tracking_uri import check_reachable, explain, pick_target
+from samebits.tracking.upload.delivery import shorten
+from samebits.tracking.upload.logged_model import link_version
 
 if TYPE_CHECKING:
-    import numpy as np
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 _FACTS, _SHA, _HISTORY = "samebits.facts", "samebits.onnx_sha256", "samebits.champions"
 _FOLDER = "model"
+_DESCRIPTION = 5000
+"""Characters, in the tables of a server."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,9 @@ class Registry:
 
         self.name = name
         experiment = read_params(project.params_file).runtime.tracking.experiment
-        store = MlflowStore(project, target)
-        self._experiment = store.prepare(experiment)
-        self._client: MlflowClient = store.client
+        self._store = MlflowStore(project, target)
+        self._experiment = self._store.prepare(experiment)
+        self._client: MlflowClient = self._store.client
 
     def versions(self) -> list[ModelVersion]:
         found: list[ModelVersion] = list(self._client.search_model_versions(f"name = '{self.name}'"))
@@ -221,8 +223,15 @@ class Registry:
         tags = {_FACTS: facts_json(candidate.facts), _SHA: candidate.facts.sha256, "data.digest": candidate.facts.data}
         run = self._client.get_run(run_id)
         tags |= {key: run.data.tags[key] for key in ("git.commit", "model.sha256") if key in run.data.tags}
-        source = f"{run.info.artifact_uri}/{_FOLDER}"
-        return self._client.create_model_version(self.name, source, run_id=run_id, tags=tags)
+        version = self._client.create_model_version(
+            self.name,
+            self._store.source_of(f"{run.info.artifact_uri}/{_FOLDER}"),
+            run_id=run_id,
+            tags=tags,
+            description=_card(candidate.model),
+        )
+        link_version(self._client, run, self.name, str(version.version))
+        return version
 
     def _run_of(self, candidate: Candidate) -> str:
         """The newest finished run that exported these bytes; one of its own where the outputs were pulled."""
@@ -273,31 +282,9 @@ class Registry:
             return []
 
 
-def save_model(model: Path, folder: Path) -> None:
-    """MLflow's model folder around an ONNX file: signature, an example of the input, no pickle."""
-    import mlflow.onnx
-    import onnx
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    session = open_session(model)
-    example = example_inputs(session, batch=2)
-    outputs = dict(zip([out.name for out in session.get_outputs()], session.run(None, example), strict=True))
-
-    def schema(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Schema:
-        # `infer_signature` needs scipy, and without it gives a signature that admits anything.
-        return Schema([TensorSpec(each.dtype, (-1, *each.shape[1:]), name) for name, each in arrays.items()])
-
-    # Named, or MLflow starts a process that loads the model to find them.
-    requirements = [f"mlflow=={mlflow.__version__}"]
-    requirements += [f"{name}=={metadata.version(name)}" for name in ("onnx", "onnxruntime", "numpy")]
-    mlflow.onnx.save_model(
-        onnx.load(str(model)),
-        str(folder),
-        signature=ModelSignature(schema(example), schema(outputs)),
-        input_example=example,
-        pip_requirements=requirements,
-        save_as_external_data=False,
-    )
-    # As exported, byte for byte.
-    (folder / MODEL).write_bytes(model.read_bytes())
+def _card(model: Path) -> str | None:
+    """The model card beside an exported file."""
+    card = model.with_name("card.md")
+    if not card.is_file():
+        return None
+    return shorten(card.read_text(encoding="utf-8"), _DESCRIPTION, "all of it is in card.md")

@@ -19,6 +19,7 @@ from samebits.tracking.journal.journal import Event, Segment
 from samebits.tracking.journal.record import Record
 from samebits.tracking.journal.run_state import RunState
 from samebits.tracking.upload.description import describe
+from samebits.tracking.upload.logged_model import ModelFacts, model_facts
 
 PARAM_LIMIT, TAG_LIMIT, KEY_LIMIT = 6000, 8000, 250
 """MLflow's limits, in characters (mlflow/utils/validation.py)."""
@@ -87,6 +88,9 @@ class Store(Protocol):
     def add_artifact(self, run_id: str, path: Path, folder: str) -> None: ...
 
     def add_dataset(self, run_id: str, event: Event) -> None: ...
+
+    def log_model(self, run_id: str, facts: ModelFacts) -> None:
+        """Make the run's model, or bring it up to date with the run's metrics."""
 
     def set_status(self, run_id: str, status: str, time_ms: int, name: str) -> None: ...
 
@@ -278,6 +282,12 @@ class Delivery:
         run_state = self.run_state
         note = shorten(describe(run_state.tags, run_state.summary, run_state.dataset, run.run_id), TAG_LIMIT)
         self._log(store, run, [], {}, {"mlflow.note.content": note})
+        # With a stage's end: before that, its numbers are not all there.
+        if run_state.status() != "RUNNING" and (facts := model_facts(run_state)) is not None:
+            try:
+                store.log_model(run.run_id, facts)
+            except StoreRefused as error:
+                print(f"left out: the run's model: {error}", flush=True)
         store.set_status(run.run_id, self.run_state.status(), self.run_state.ended_ms(), self.run_state.name)
         self._sent_status_key = status_key
 

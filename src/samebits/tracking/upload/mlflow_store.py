@@ -32,6 +32,8 @@ from samebits.tracking.upload.delivery import (
     StoreUnavailable,
     Text,
 )
+from samebits.tracking.upload.logged_model import ModelFacts, log_model
+from samebits.tracking.upload.moved import ARTIFACTS, absolute, repair_sources
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
@@ -55,10 +57,11 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 RECORD_TAG = "samebits.record"
 
-_ARTIFACTS = "mlruns/artifacts"
 _SET_UP_S = 120.0
 _AT_ONCE = 100
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "MALFORMED_REQUEST", "INVALID_STATE"}
+_NO_MODELS = {"ENDPOINT_NOT_FOUND", "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST", "NOT_IMPLEMENTED", "FEATURE_DISABLED"}
+"""Of a server before MLflow 3."""
 _DIGEST_SHOWN = 16
 
 DISK_FIX = "look at the disk of mlruns and .samebits (df -h, df -i) and at their permissions, then run this again"
@@ -94,13 +97,14 @@ def set_up_local(project: Project, target: Target, experiment: str) -> str:
         if not database.exists():
             _create_database(database, experiment)
         client = open_client(target, project)
+        repair_sources(database, project.home)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return _active(client, found.experiment_id, found.lifecycle_stage)
-        created = str(client.create_experiment(experiment, artifact_location=_ARTIFACTS))
+        created = str(client.create_experiment(experiment, artifact_location=ARTIFACTS))
         with contextlib.closing(sqlite3.connect(database, timeout=30.0)) as connection, connection:
             connection.execute(
-                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (_ARTIFACTS, int(created))
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (ARTIFACTS, int(created))
             )
         return created
 
@@ -115,7 +119,7 @@ def _create_database(database: Path, experiment: str) -> None:
         MlflowClient(f"sqlite:///{made}").search_experiments(max_results=1)
         with contextlib.closing(sqlite3.connect(made)) as connection:
             with connection:
-                connection.execute("UPDATE experiments SET name = ?, artifact_location = ?", (experiment, _ARTIFACTS))
+                connection.execute("UPDATE experiments SET name = ?, artifact_location = ?", (experiment, ARTIFACTS))
             connection.execute("VACUUM INTO ?", (str(whole),))
         with contextlib.closing(sqlite3.connect(whole)) as connection:
             # The UI's reads and our writes no longer lock each other out; the setting stays with the file.
@@ -283,6 +287,20 @@ class MlflowStore:
         context = InputTag("mlflow.data.context", event["stage"])
         with _translated(self.uri):
             self.client.log_inputs(run_id, [DatasetInput(dataset, [context])])
+
+    def log_model(self, run_id: str, facts: ModelFacts) -> None:
+        with _translated(self.uri):
+            run = self.client.get_run(run_id)
+            try:
+                log_model(self.client, run, facts, _DIGEST_SHOWN)
+            except MlflowException as error:
+                if error.error_code in _NO_MODELS:
+                    raise StoreRefused(f"it has no page for models: {str(error)[:300]}") from error
+                raise
+
+    def source_of(self, artifact_uri: str) -> str:
+        """The address by which whoever loads a registered version finds artefacts, from any folder."""
+        return absolute(self._project.home, artifact_uri) if self._target.local else artifact_uri
 
     def set_status(self, run_id: str, status: str, time_ms: int, name: str) -> None:
         with _translated(self.uri):
