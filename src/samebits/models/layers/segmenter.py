@@ -30,8 +30,8 @@ _WIDTHS = (16, 128)
 """Channels of the decoder at the whole size, and the most at the others."""
 DECODER = "decoder"
 _ENCODERS = (
-    "set model.name: unet, or a convolutional net whose features halve: efficientnet_lite0, resnet9, resnet18, resnet34, "
-    "resnet50, or of torchvision or timm a ResNet, EfficientNet, MobileNet, ConvNeXt, RegNet, DenseNet or VGG"
+    "set model.name: unet, or a convolutional net whose features halve: efficientnet_lite0, resnet9, resnet18, "
+    "resnet34, resnet50, or of torchvision or timm a ResNet, EfficientNet, MobileNet, ConvNeXt, RegNet, DenseNet or VGG"
 )
 """What to do where a net is no encoder."""
 _AXES = 4
