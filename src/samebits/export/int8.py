@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FILE = "model.int8.onnx"
 _BATCH = 64
 _STEPS = np.float32(256)
+_LAST = {"Add", "Div", "Mul", "Reshape", "Sigmoid", "Squeeze", "Sub"}
+"""Operators that turn outputs into answers."""
 _MASKED = -9e3
 """Values below are what a mask adds to scores: -10,000, the lowest float, minus infinity."""
 
@@ -92,13 +94,19 @@ def quantize(exact: Path, path: Path, split: Split, samples: int) -> None:
 def _exact(graph: onnx_library.GraphProto, masked: Collection[str]) -> list[str]:
     """Names of the nodes that stay as they are.
 
-    Softmax, else probabilities come in steps of 1/255, and a rare class has none. And what gives or takes masked
-    values: with a mask in their range, all scores of attention would be the same integer.
+    What ends in answers: softmax, else probabilities come in steps of 1/255, and a rare class has none; and what gives
+    numbers their unit: of years, a range from zero on has steps of 8. And what gives or takes masked values: with a
+    mask in their range, all scores of attention would be the same integer.
     """
+    last, wanted = set[str](), {each.name for each in graph.output}
+    for node in reversed(graph.node):  # which follow each other
+        if node.op_type in _LAST and not wanted.isdisjoint(node.output):
+            last.add(node.name)
+            wanted.update(node.input)
     return [
         node.name
         for node in graph.node
-        if node.op_type == "Softmax" or not {*node.input, *node.output}.isdisjoint(masked)
+        if node.op_type == "Softmax" or node.name in last or not {*node.input, *node.output}.isdisjoint(masked)
     ]
 
 
