@@ -99,8 +99,15 @@ def tagged(raw: Path) -> None:
     (raw / "own" / "list.csv").write_text("\n".join(lines))
 
 
+def hours(raw: Path) -> None:
+    lines = ["day,hr,bikers,temp,hum,windspeed,workingday"]
+    lines += [f"{1 + k // 24},{k % 24},{k * k % 97},0.{k % 9},0.5,{k % 5},{k % 2}" for k in range(400) if k != 9]
+    (raw / "own").write_text("\n".join(lines))
+
+
 LIKE: dict[str, tuple[Callable[[Path], None], str]] = {
     # recipe: made data of the kind of its card, and their format
+    "bikeshare_hours": (hours, "own"),
     "clipart_keywords": (tagged, "image_csv"),
     "clipart_segmentation": (art, "image_cutouts"),
     "speech_year": (speeches, "passages"),
@@ -108,10 +115,14 @@ LIKE: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("recipe", LIKE)
-def test_a_recipe_for_other_data_trains_a_step_on_made_data(recipe: str, tmp_path: Path) -> None:
+def test_a_recipe_for_other_data_trains_a_step_on_made_data(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     make, kind = LIKE[recipe]
     project = in_process.make_workspace(tmp_path, {}, {})
-    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    for name in ("recipes", "custom"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     use(tmp_path, recipe)
     make(tmp_path / "data/raw")
     data = {"source": "data/raw/own", "format": kind}

@@ -332,6 +332,7 @@ def test_data_kept_by_dvc_add_below_a_dependency_are_brought(
     assert verify(project, [], say=lambda _: None)
     assert restore(project, "HEAD", tmp_path / "there", say=print)
     assert (tmp_path / "there/data/raw/own.csv").read_text() == "a,b\n1,2\n"
+    assert restore(project, "HEAD", tmp_path / "checked", check=True, say=print)
     shutil.rmtree(project.workspace / ".dvc" / "cache")
     with pytest.raises(UserError, match=r"neither in DVC's cache nor on its remote:\n  data/raw/own\.csv \(md5 "):
         verify(project, ["train"], say=print)

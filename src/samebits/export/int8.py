@@ -8,9 +8,10 @@ by parity.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,16 @@ from samebits.data.loading.prepared import Array, Split
 from samebits.export.parity import Predictor, answers, served_inputs
 from samebits.signature.kind import TargetKind
 
+if TYPE_CHECKING:
+    import onnx as onnx_library
+
 FILE = "model.int8.onnx"
 _BATCH = 64
 _STEPS = np.float32(256)
+_LAST = {"Add", "Div", "Mul", "Reshape", "Sigmoid", "Squeeze", "Sub"}
+"""Operators that turn outputs into answers."""
+_MASKED = -9e3
+"""Values below are what a mask adds to scores: -10,000, the lowest float, minus infinity."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ def quantize(exact: Path, path: Path, split: Split, samples: int) -> None:
         prepared, quantized, ranges = (Path(folder) / name for name in ("prepared.onnx", "quantized.onnx", "ranges"))
         try:
             quant_pre_process(str(exact), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
-            _write_ranges(ranges, prepared, _Samples(model.graph.input[0].name, split, samples))
+            masked = _write_ranges(ranges, prepared, _Samples(model.graph.input[0].name, split, samples))
             quantize_static(
                 str(prepared),
                 str(quantized),
@@ -71,8 +79,7 @@ def quantize(exact: Path, path: Path, split: Split, samples: int) -> None:
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                # Else probabilities come in steps of 1/255, and a rare class has none.
-                nodes_to_exclude=[node.name for node in model.graph.node if node.op_type == "Softmax"],
+                nodes_to_exclude=_exact(onnx.load(str(prepared)).graph, masked),
             )
         except Exception as error:  # it raises what its passes happen to raise
             reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -84,18 +91,41 @@ def quantize(exact: Path, path: Path, split: Split, samples: int) -> None:
     write_bytes(path, small.SerializeToString(deterministic=True))
 
 
-def _write_ranges(path: Path, model: Path, samples: _Samples) -> None:
-    """The least and the largest value of every activation over the samples, for `quantize_static`."""
+def _exact(graph: onnx_library.GraphProto, masked: Collection[str]) -> list[str]:
+    """Names of the nodes that stay as they are.
+
+    What ends in answers: softmax, else probabilities come in steps of 1/255, and a rare class has none; and what gives
+    numbers their unit: of years, a range from zero on has steps of 8. And what gives or takes masked values: with a
+    mask in their range, all scores of attention would be the same integer.
+    """
+    last, wanted = set[str](), {each.name for each in graph.output}
+    for node in reversed(graph.node):  # which follow each other
+        if node.op_type in _LAST and not wanted.isdisjoint(node.output):
+            last.add(node.name)
+            wanted.update(node.input)
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type == "Softmax" or node.name in last or not {*node.input, *node.output}.isdisjoint(masked)
+    ]
+
+
+def _write_ranges(path: Path, model: Path, samples: _Samples) -> set[str]:
+    """The least and the largest value of every activation over the samples, for `quantize_static`; the names of those
+    with masked values, which have no range."""
     from onnxruntime.quantization.calibrate import TensorData, TensorsData, create_calibrator, save_tensors_data
 
     calibrator = create_calibrator(model, augmented_model_path=str(path.with_name("augmented.onnx")))
     calibrator.collect_data(samples)
     found = calibrator.compute_data()
+    masked = {name for name, data in found.items() if data.range_value[0] < _MASKED}
     ranges = {
         name: TensorData(lowest=-_coarser(-data.range_value[0]), highest=_coarser(data.range_value[1]))
         for name, data in found.items()
+        if name not in masked
     }
     save_tensors_data(TensorsData(found.calibration_method, ranges), path)
+    return masked
 
 
 def _coarser(bound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

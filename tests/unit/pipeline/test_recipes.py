@@ -88,7 +88,7 @@ def test_an_unknown_recipe_is_told_the_nearest(project: Path) -> None:
     before = (project / "params.yaml").read_bytes()
     with pytest.raises(UserError, match="'minst'") as error:
         use(project, "minst")
-    assert error.value.fix.startswith("did you mean mnist? known: bikeshare, cifar10, ")
+    assert error.value.fix.startswith("did you mean mnist? known: bikeshare, bikeshare_hours, cifar10, ")
     assert (project / "params.yaml").read_bytes() == before
 
 

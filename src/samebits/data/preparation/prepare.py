@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from samebits.base.paths import Project
     from samebits.pipeline.context import StageContext
 
+_OWN = "own"
+"""The format of a Dataset of the user's, which may read a card's file, too."""
+
 
 def prepare(data: DataParams, *, context: StageContext, most: int | None = None) -> None:
     """Write `data/prepared/` from `data.source`.
@@ -96,6 +99,8 @@ def locate(
         return _asset(name, file, key, project, context, own)
 
     name = card_of(data.source)
+    if data.format == _OWN and (code := project.workspace / data.own.file).is_file():
+        own.add(code)
     if name is None:
         path = own_path(data.source, project)
         own.add(path)
@@ -105,8 +110,6 @@ def locate(
                 f"set data.format to one of {', '.join(sorted(SOURCES))}; docs/data.md shows each",
             )
         known_format(data.format)
-        if data.format == "own" and (code := project.workspace / data.own.file).is_file():
-            own.add(code)
         about: dict[str, Any] = {"name": path.stem, "title": path.stem, "licence": "not stated", "files": []}
         return (
             data.format,
@@ -119,12 +122,13 @@ def locate(
             f"data.source {card.name!r} is a card of pretrained weights, not of data",
             "name it in transfer.weights, and data in data.source",
         )
-    if data.format not in (None, card.format):
+    used = _OWN if data.format == _OWN else card.format
+    if data.format not in (None, used):
         raise UserError(
             f"data.format is {data.format!r}, but the card {card.name} is of format {card.format!r}",
-            "set data.format: null, which takes the card's",
+            "set data.format: null, which takes the card's, or own, for a Dataset of yours that reads its file",
         )
-    known_format(card.format)
+    known_format(used)
     files = fetch(card, say=context.say, progress=context.runtime.progress)
     about = {
         "name": card.name,
@@ -134,7 +138,7 @@ def locate(
         "files": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256} for f in card.files],
     }
     return (
-        card.format,
+        used,
         about,
         Source(card.name, data, card, files, None, scratch, context.say, _raw(project), find_asset),
     )

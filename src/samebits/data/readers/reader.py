@@ -100,7 +100,10 @@ class Source:
         if self.path is not None:
             return self.path
         if len(self.files) != 1:
-            raise UserError(f"the card {self.name} has {len(self.files)} files, its format reads one", "correct it")
+            kind = self.settings.format or "its format"
+            raise UserError(
+                f"the card {self.name} has {len(self.files)} files, {kind} reads one", "use a card of one file"
+            )
         return next(iter(self.files.values()))
 
     @property

@@ -49,6 +49,10 @@ class Settings(Section):
     std: list[Annotated[float, Field(gt=0.0)]] | None = Field(default=None, min_length=_RGB, max_length=_RGB)
 
 
+class CannotCompute(UserError):
+    """A net does not take images of this size."""
+
+
 class Published(NamedTuple):
     """What the published weights of an architecture were fed with.
 
@@ -100,7 +104,8 @@ def backbone(net: nn.Module, settings: Settings, images: ImageInputs, outputs: i
     """The net around which ours are fed, tried out on two samples.
 
     Raises:
-        UserError: if images are larger than `input_size`, or the net cannot compute them.
+        CannotCompute: if the net does not take such images.
+        UserError: if images are larger than `input_size`, or the net gives something else than logits.
     """
     height, width = images.shape[1:]
     size, label = settings.input_size, f"{settings.name} {settings.architecture}"
@@ -118,7 +123,7 @@ def backbone(net: nn.Module, settings: Settings, images: ImageInputs, outputs: i
         found = computed(model, torch.zeros(2, *images.shape))
     except Exception as error:  # a net's own code raises whatever it raises
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{label} cannot compute images of {fed} pixels: {reason}", fix) from None
+        raise CannotCompute(f"{label} cannot compute images of {fed} pixels: {reason}", fix) from None
     if not isinstance(found, Tensor) or tuple(found.shape) != (2, outputs):
         shown = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{label} gives {shown} for two images, not [2, {outputs}]", "use another architecture")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from samebits.base.errors import UserError
+from samebits.models.layers.backbone import CannotCompute
 from samebits.models.layers.decoder import Decoder
 from samebits.models.layers.trial import computed
 from samebits.params.section import Section
@@ -28,6 +29,11 @@ _MULTIPLE = 32
 _WIDTHS = (16, 128)
 """Channels of the decoder at the whole size, and the most at the others."""
 DECODER = "decoder"
+_ENCODERS = (
+    "set model.name: unet, or a convolutional net whose features halve: efficientnet_lite0, resnet9, resnet18, "
+    "resnet34, resnet50, or of torchvision or timm a ResNet, EfficientNet, MobileNet, ConvNeXt, RegNet, DenseNet or VGG"
+)
+"""What to do where a net is no encoder."""
 _AXES = 4
 """Of features, [N, C, H, W]."""
 
@@ -123,12 +129,14 @@ def segmenter(module: ModuleType, settings: Section, signature: Signature) -> Se
     multiple = _MULTIPLE
     while True:
         padded = _padded(signature, multiple)
-        net = module.build(settings, padded)
+        try:
+            net = module.build(settings, padded)
+        except CannotCompute as error:  # its advice is for classes: to enlarge images, or to build it for one size
+            raise UserError(f"{error.problem}; data with masks want a net for images of any size", _ENCODERS) from None
         stages = found_stages(net, _pattern(padded.images.shape))
         if not stages or stages[-1].stride < 2:
             raise UserError(
-                f"{label} has no features at sizes that halve, so no decoder can answer for every pixel",
-                "set model.name to unet, or to a convolutional net such as efficientnet_lite0 or resnet18",
+                f"{label} has no features at sizes that halve, so no decoder can answer for every pixel", _ENCODERS
             )
         if stages[-1].stride == multiple or padded == _padded(signature, stages[-1].stride):
             break

@@ -21,7 +21,7 @@ from samebits.pipeline.dvc_lock import LOCK, read_lock
 from samebits.pipeline.dvc_yaml import PipelineStage, param_at, read_pipeline, stage_files
 from samebits.provenance.restore.find import Found, apply_patch, find
 from samebits.provenance.restore.runs import Run, Runs
-from samebits.provenance.verify.copies import copy_tree, scratch
+from samebits.provenance.verify.copies import copy_commit, copy_tree, scratch
 from samebits.provenance.verify.pipeline import own_data, rerun
 from samebits.provenance.wheels.install import fetch_environment, install_environment, require_free
 from samebits.tracking.journal.lineage import artefact_facts
@@ -205,7 +205,8 @@ def _check(project: Project, workspace: Path, found: Found, python: Path | None,
     """The restored pipeline once more in a copy of the worktree, uncommitted changes included."""
     stages = read_lock(workspace)
     with scratch(project, "verify") as folder:
-        copy = copy_tree(workspace, folder / "copy")
+        # A repository of its own: in a folder that git ignores DVC brings nothing.
+        copy = copy_tree(workspace, copy_commit(project.workspace, found.commit, folder / "copy"))
         verification = rerun(workspace, found.commit, copy, stages, stages, folder, say, python=python)
     say("")
     for line in verification.lines():

@@ -56,11 +56,16 @@ def copy_commit(root: Path, commit: str, into: Path) -> Path:
 
 
 def copy_tree(root: Path, into: Path) -> Path:
-    """Copy the files of a working tree as they lie there: those that git tracks, and new ones it does not ignore."""
+    """Copy the files of a working tree as they lie there: those that git tracks, and new ones it does not ignore.
+
+    Files of its commit that are gone there are removed from `into`.
+    """
     for name in names(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "."):
         if (root / name).is_file():
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, into / name)
+        else:
+            (into / name).unlink(missing_ok=True)
     return into
 
 

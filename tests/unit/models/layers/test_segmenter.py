@@ -113,6 +113,22 @@ def test_nets_that_are_no_encoders_are_told(name: str, settings: dict[str, Any],
         built(name, (3, 32, 32), **settings)
 
 
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        ("torchvision", "vit_b_32"),
+        ("torchvision", "inception_v3"),
+        pytest.param("timm", "vit_tiny_patch16_224", marks=NEEDS_TIMM),
+    ],
+)
+def test_a_net_for_images_of_one_size_is_told_what_is_an_encoder(name: str, architecture: str) -> None:
+    """The advice for classes, `model.input_size`, is refused with masks."""
+    with pytest.raises(UserError, match=f"{name} {architecture} cannot compute .*; data with masks want") as caught:
+        built(name, (3, 40, 64), architecture=architecture)
+    assert "input_size" not in str(caught.value)
+    assert "set model.name: unet, or a convolutional net" in caught.value.fix
+
+
 NETS = [
     ("torchvision", {"architecture": "mobilenet_v3_small"}, "net.features.0.0.weight", "net.features.0.*"),
     ("efficientnet_lite0", {}, "stem.conv.weight", "stem.*"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.own_code import error_line, load_own
-from samebits.data.readers.own.values import as_array, as_plain, same_bytes
+from samebits.data.readers.own.values import as_array, as_plain, as_words, same_bytes
 from samebits.data.readers.reader import Array
 from samebits.params.own import OwnDataParams
 
@@ -23,20 +23,23 @@ class Item:
     """One sample as it was given.
 
     Attributes:
-        array: its input; None if the sample cannot be used.
+        array: its input; None if it is words, or cannot be used.
+        words: its input, where that is a list of words.
         target: as `as_plain` gives it.
         facts: what its third element says: `group`, `time`, `split`.
         reason: why it cannot be used.
     """
 
     array: Array | None = None
+    words: tuple[str, ...] | None = None
     target: Any = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
 
     def content(self) -> bytes:
         """SHA-256 of the input."""
-        return hashlib.sha256(b"" if self.array is None else self.array.data).digest()
+        words = "\n".join(self.words or ()).encode(errors="surrogatepass")
+        return hashlib.sha256(words if self.array is None else self.array.data).digest()
 
     def digest(self) -> bytes:
         """Of input and target."""
@@ -141,7 +144,9 @@ class OwnDataset:
         target = as_plain(value[1])
         if target is None:
             raise ValueError("its target is None")
-        return Item(as_array(value[0]), target, self._facts(value[2]) if len(value) == 3 else {})
+        words = as_words(value[0])
+        array = as_array(value[0]) if words is None else None
+        return Item(array, words, target, self._facts(value[2]) if len(value) == 3 else {})
 
     def _facts(self, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):

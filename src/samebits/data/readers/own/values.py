@@ -23,7 +23,9 @@ def as_array(value: Any) -> Array:
     """An input: an array, a tensor or a PIL image ([C, H, W]), little-endian and in C order."""
     array = _pixels(value) if isinstance(value, Image.Image) else _numpy(value)
     if not isinstance(array, np.ndarray):
-        raise ValueError(f"its input is of type {type(value).__name__}: give an array, a tensor or a PIL image")
+        raise ValueError(
+            f"its input is of type {type(value).__name__}: give an array, a tensor, a PIL image or a list of words"
+        )
     name = array.dtype.name
     if name not in DTYPES:
         cure = f"convert it, as with .astype(numpy.{_CURES[name]})" if name in _CURES else "convert it"
@@ -33,6 +35,13 @@ def as_array(value: Any) -> Array:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError("its input holds a value that is not finite (NaN or infinite)")
     return np.ascontiguousarray(array, dtype=np.dtype(name).newbyteorder("<"))
+
+
+def as_words(value: Any) -> tuple[str, ...] | None:
+    """A list or an array of words; None if it is something else."""
+    given = value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind in "UO" else value
+    is_words = isinstance(given, list | tuple) and all(isinstance(word, str) for word in given)
+    return tuple(given) if is_words else None
 
 
 def as_plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -56,11 +56,31 @@ def read(source: Source) -> RawTagged:
             "set data.target_kind: auto",
         )
     encodings: Counter[str] = Counter()
-    facts: Counter[str] = Counter(words=0, cut=0, begun=0)
-    found = read_items(source, encodings, facts)
-    raw = collect(source, found, encodings, split_fixes=_SPLIT_FIXES, kind=TagsTarget, raw=RawTagged)
+    facts: Counter[str] = Counter()
+    return gathered(source, read_items(source, encodings, facts), facts, encodings, split_fixes=_SPLIT_FIXES)
+
+
+def gathered(
+    source: Source,
+    found: Iterable[Item | Rejected],
+    facts: Counter[str],
+    encodings: Counter[str] | None = None,
+    *,
+    split_fixes: Mapping[str, str] | None = None,
+) -> RawTagged:
+    """Sentences as samples.
+
+    Args:
+        found: as of `tagged_item`.
+        facts, encodings: filled while `found` is read.
+        split_fixes: as in `Raw`.
+
+    Raises:
+        UserError: for tags that are almost those of entities, or too many or too few.
+    """
+    raw = collect(source, found, encodings, split_fixes=split_fixes, kind=TagsTarget, raw=RawTagged)
     assert isinstance(raw, RawTagged)
-    return replace(raw, facts=dict(facts))
+    return replace(raw, facts={name: facts[name] for name in ("words", "cut", "begun")})
 
 
 def read_items(
@@ -151,7 +171,7 @@ def _sentences(file: _File, source: Source, encodings: Counter[str], facts: Coun
             if isinstance(value, str):
                 yield Rejected(name, value)
                 continue
-            item = _item(_of_keys(value, settings.text.text, settings.text.label), name, f"{file.name}:{number}",
+            item = tagged_item(_of_keys(value, settings.text.text, settings.text.label), name, f"{file.name}:{number}",
                          settings.text.length, facts)  # fmt: skip
             item = placed(item, value, settings) if isinstance(item, Item) else item
             yield replace(item, given=file.split or item.given) if isinstance(item, Item) else item
@@ -168,7 +188,7 @@ def _sentences(file: _File, source: Source, encodings: Counter[str], facts: Coun
     ):
         empty = False
         name = f"{file.before}{sentence.line}"
-        item = _item(sentence.reason or (sentence.words, sentence.tags), name, f"{file.name}:{sentence.line}",
+        item = tagged_item(sentence.reason or (sentence.words, sentence.tags), name, f"{file.name}:{sentence.line}",
                      settings.text.length, facts)  # fmt: skip
         group = f"{file.name} {sentence.document}" if sentence.document else None
         yield replace(item, given=file.split, group=group) if isinstance(item, Item) else item
@@ -199,8 +219,15 @@ def _of_keys(value: Mapping[str, Any], of_words: str, of_tags: str) -> _Tagged |
     return lists[0], lists[1]
 
 
-def _item(found: _Tagged | str, name: str, origin: str, length: int, facts: Counter[str]) -> Item | Rejected:
-    """A sentence as it is stored; of longer ones, the words that may fit."""
+def tagged_item(found: _Tagged | str, name: str, origin: str, length: int, facts: Counter[str]) -> Item | Rejected:
+    """A sentence as it is stored; of longer ones, the words that may fit.
+
+    Args:
+        found: words and tags, or why there are none.
+        name, origin: id and origin of the sample.
+        length: `data.text.length`.
+        facts: as of `RawTagged`; they are counted up.
+    """
     if isinstance(found, str):
         return Rejected(name, found)
     words, tags = found

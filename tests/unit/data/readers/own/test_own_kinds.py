@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import wave
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from samebits.base.files import read_json
+from samebits.base.errors import UserError
+from samebits.base.files import read_json, sha256_bytes
 from samebits.base.paths import Project
 from samebits.cli.main import main
 from tests.helpers.in_process import run_stages
@@ -199,7 +201,8 @@ def test_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
             file.setparams((1, 2, 8000, 400, "NONE", ""))
             file.writeframes((8000 * tone + random.normal(0, 300, 400)).astype("<i2").tobytes())
     code = """
-        import wave
+        import json
+import wave
 
         class Samples:
             def __init__(self, path):
@@ -237,3 +240,30 @@ def test_a_model_of_ones_own_for_a_number(tmp_path: Path, monkeypatch: pytest.Mo
     set_params(tmp_path, {"train": {"epochs": 8}})
     run_stages(project, "prepare", "train", "evaluate")
     assert read_json(project.reports / "evaluation" / "metrics.json")["test"]["r2"] > 0.5
+
+
+def test_a_dataset_reads_the_file_of_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+        def Samples(path):
+            for line in path.read_text().split():
+                yield np.full(4, float(line), dtype=np.float32), float(line) ** 2
+    """
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "numbers.csv").write_text("\n".join(map(str, range(60))))
+    project = own_project(tmp_path, monkeypatch, code, task="regression", source="data/catalog/numbers.yaml")
+    content = (files / "numbers.csv").read_bytes()
+    card: dict[str, Any] = {
+        "name": "numbers", "title": "Numbers", "licence": "none", "homepage": "https://example.org", "format": "table",
+        "files": [{"name": "numbers.csv", "role": "table", "sha256": sha256_bytes(content), "bytes": len(content)}],
+        "places": [{"kind": "folder", "path": str(files)}],
+    }  # fmt: skip
+    (tmp_path / "data/catalog/numbers.yaml").write_text(json.dumps(card))
+    info = prepared(project)
+    assert (info["name"], info["signature"]["target"]["kind"]) == ("numbers", "number")
+    assert info["files"][0]["name"] == "numbers.csv"
+    other = [*card["files"], {**card["files"][0], "name": "more.csv", "role": "more"}]
+    (files / "more.csv").write_bytes(content)
+    (tmp_path / "data/catalog/numbers.yaml").write_text(json.dumps(card | {"files": other}))
+    with pytest.raises(UserError, match="the card numbers has 2 files, own reads one"):
+        prepared(project)
