@@ -154,7 +154,14 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("edit", "stages"), EDITS, ids=[str(edit) for edit, _ in EDITS])
+# Each takes half a second: every second one is left to the slow tests.
+@pytest.mark.parametrize(
+    ("edit", "stages"),
+    [
+        pytest.param(edit, stages, id=str(edit), marks=[pytest.mark.slow] if place % 2 else [])
+        for place, (edit, stages) in enumerate(EDITS)
+    ],
+)
 def test_an_edit_reruns_exactly(edit: object, stages: set[str], committed: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(committed, project, symlinks=True)

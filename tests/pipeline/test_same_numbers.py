@@ -19,6 +19,7 @@ def by_file(found: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {file: numbers for file, entry in found.items() if (numbers := finite_numbers(entry["data"]))}
 
 
+@pytest.mark.slow
 def test_dvc_and_mlflow_show_the_same_numbers(finished: Repository) -> None:
     files = ("reports/train/metrics.json", "reports/evaluation/metrics.json")
     written = {file: finite_numbers(read_json(finished.folder / file)) for file in files}

@@ -95,6 +95,7 @@ def test_sets_and_the_score_are_in_the_evaluation(classes: Any) -> None:
     assert 0.0 <= written["test"]["ood_rate"] < 0.1
 
 
+@pytest.mark.slow
 def test_evaluation_exports_and_load_answer_with_the_same_temperature(classes: Any) -> None:
     found = fitted(classes)
     written = metrics(classes)
@@ -125,6 +126,7 @@ def test_evaluation_exports_and_load_answer_with_the_same_temperature(classes: A
     np.testing.assert_allclose(*both, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_without_a_temperature_the_graph_has_no_operation_more(tmp_path: Path) -> None:
     context = make_context(tmp_path / "project")
     export(ExportParams(formats=["onnx"], batch_sizes=[7]), context=context)
@@ -172,6 +174,7 @@ def test_a_loss_that_is_no_cross_entropy_gets_no_temperature(classes: Any) -> No
         config.write_bytes(before)
 
 
+@pytest.mark.slow
 def test_numbers_get_intervals(tmp_path: Path) -> None:
     context = make_table_context(tmp_path / "project")
     found = fitted(context, coverage=0.8)

@@ -144,7 +144,7 @@ def test_corrected_labels_are_counted_in_the_report(baseline: Any, tiny_context:
     made = {name: {"train": 2, "validation": 0, "test": 0} for name in ("relabelled", "dropped")}
     info = read_json(file)
     write_json(file, {**info, "audit": {**info["audit"], "corrections": made}})
-    evaluate(SETTINGS, context=tiny_context)
+    evaluate(SETTINGS, CalibrationParams(), context=tiny_context)
     page = read(tiny_context.project)["report.html"].decode()
     assert "<td>corrections</td><td>train: 2 labels corrected, 2 samples dropped</td>" in page
 

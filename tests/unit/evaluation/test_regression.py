@@ -45,6 +45,7 @@ def table(files: dict[str, bytes], name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(files[f"report/{name}"].decode().splitlines()))
 
 
+@pytest.mark.slow
 def test_files_agree_with_each_other(judged: Any) -> None:
     files = outputs(judged)
     assert set(files) == {
@@ -110,6 +111,7 @@ def test_exports_are_the_checkpoints_equals(judged: Any) -> None:
     assert "NaN where missing" in card
 
 
+@pytest.mark.slow
 def test_classes_of_a_table(tmp_path: Path) -> None:
     """Real wines by their chemistry: the classification evaluator shows rows as text; exports keep the classes."""
     wine = load_wine()

@@ -117,6 +117,7 @@ def test_tables(target: str, tmp_path: Path, libraries: Path, capsys: pytest.Cap
         assert [row["probability"] for row in wanted] == [f"{printed_share(max(row)):.4f}" for row in found]
 
 
+@pytest.mark.slow
 def test_language_models(tmp_path: Path, libraries: Path) -> None:
     context = make_running_text_context(tmp_path)
     save_untrained(context, Gpt(name="gpt", layers=1, heads=2, width=8), {"name": "language_model"})
@@ -160,7 +161,9 @@ def test_names_of_the_data_are_shown_as_they_are() -> None:
     }
     card = model_card(report, metadata, signature, {"train": 1, "validation": 1, "test": 1})
     assert "corrected by hand" not in card
-    corrected = model_card(report, metadata, signature, {"train": 1, "validation": 1, "test": 1}, "train: 2 labels")
+    corrected = model_card(
+        report, metadata, signature, {"train": 1, "validation": 1, "test": 1}, corrected="train: 2 labels"
+    )
     assert "| corrected by hand | train: 2 labels |" in corrected
     line = next(line for line in card.splitlines() if line.startswith("| labels"))
     shown = re.sub(r"\\(.)", r"\1", line.removeprefix("| labels | ").removesuffix(" |"))

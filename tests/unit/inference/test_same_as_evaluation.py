@@ -57,6 +57,7 @@ def test_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert same_share(answer["probability"], row["confidence"]), (answer, row)
 
 
+@pytest.mark.slow
 def test_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     context = make_text_context(tmp_path)
     save_untrained(context, Bag(name="embedding_bag", width=4, ngrams=2, buckets=64), {"name": "classification"})

@@ -86,6 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_the_folder_alone_is_enough_and_torch_is_not_needed(project: Project, tmp_path: Path) -> None:
     for name in ("model.onnx", "tokenizer.json"):
         shutil.copy(project.exported / name, tmp_path / name)

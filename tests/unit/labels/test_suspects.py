@@ -52,6 +52,7 @@ def found_in(project: Project, **options: int) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("restored")
+@pytest.mark.slow
 def test_planted_errors_come_first(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     found = found_in(project, folds=2, top=5)
     trained = {f"clouds.csv#{row + 1}" for row in PLANTED}

@@ -53,6 +53,7 @@ def exported(context: Any) -> Path:
     return Path(context.project.exported / "model.onnx")
 
 
+@pytest.mark.slow
 def test_images_as_files_as_base64_and_as_arrays(tmp_path: Path) -> None:
     model = make_model(tmp_path / "export" / "model.onnx", 2.0)
     loaded = registered(model, tmp_path / "model")

@@ -102,6 +102,7 @@ def test_several_labels_of_an_image(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "across" in said or "no label" in said
 
 
+@pytest.mark.slow
 def test_a_number_of_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task = {"name": "regression", "loss": "huber"}
     project = of_images(tmp_path, "number", task, lambda each: each[2])

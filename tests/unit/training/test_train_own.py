@@ -178,6 +178,7 @@ def test_a_training_that_diverges_at_its_end_is_written_and_warned_of(made: Any)
     assert read_curves(context.project.reports / "train" / "curves.csv")[0].name == "train/loss"
 
 
+@pytest.mark.slow
 def test_texts_of_any_length(made: Any) -> None:
     context = made(make_text_context)
     run(context, Classification(name="classification"), "Bag", epochs=20)
@@ -186,6 +187,7 @@ def test_texts_of_any_length(made: Any) -> None:
     assert set(read_json(context.project.exported / "export.json")["formats"]) == {"onnx", "torch_export"}
 
 
+@pytest.mark.slow
 def test_the_next_token_with_a_cache(made: Any) -> None:
     context = made(make_running_text_context)
     run(context, LanguageModel(name="language_model"), "Writer")

@@ -93,7 +93,7 @@ def test_a_generator_with_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_documented_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "data-own.md").read_text(encoding="utf-8")
     (code,) = (each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def sentences" in each)
     own = {"file": "custom/mine.py", "class_name": "sentences"}
     project = own_project(tmp_path, monkeypatch, code, task="token_classification", text=TEXT, own=own)

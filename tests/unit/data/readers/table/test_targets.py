@@ -45,7 +45,7 @@ def test_columns_of_numbers_are_a_vector_with_their_names(tmp_path: Path) -> Non
     target = raw.fitted_target(np.arange(12))
     assert isinstance(target, VectorTarget)
     assert target.parts == ["low", "high"]
-    assert target.columns == ("low", "high")
+    assert list(target.columns()) == ["low", "high"]
     assert target.shown(np.array([1.5, 2], dtype=np.float32), 3) == "low 1.5, high 2"
     # 0 and 1 are numbers, too, if it is said.
     assert table(tmp_path, "low,size,high,flag", rows, "vector", target=["low", "flag"]).target_kind == "vector"
