@@ -107,8 +107,8 @@ def test_a_project_from_its_first_commit_to_the_next_release(tmp_path: Path, ind
     assert text.startswith("New.\n")
     assert text.endswith("Ours.\n")
     assert f"samebits=={NEXT}" in (copy / "requirements.txt").read_text()
-    runs = said.split("dvc repro will run:\n")[1]
-    assert [line.split(":")[0].strip() for line in runs.splitlines() if line.startswith("  ")] == ["evaluate"]
+    runs = said.split("only if what it reads changes:\n")[1]
+    assert [line.split(":")[0].strip() for line in runs.splitlines() if line.startswith("  ")] == ["evaluate", "export"]
     said = ann.run("dvc", "repro", cwd=copy)
     assert said.count("Running stage") == 1
     assert "Running stage 'evaluate'" in said

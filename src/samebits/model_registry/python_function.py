@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import pkgutil
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from zipimport import zipimporter
 
 import numpy as np
 import numpy.typing as npt
@@ -111,6 +116,21 @@ def _batches(samples: Iterable[Array]) -> Iterator[Array]:
         yield np.stack(batch)
 
 
+@cache
+def _load_all() -> None:
+    """Load the whole archive that this module lies in, if it does: the file may be moved or deleted meanwhile.
+
+    A module that cannot be loaded is of another kind of inputs, whose packages are not installed.
+    """
+    if not isinstance(getattr(__spec__, "loader", None), zipimporter):
+        return
+    package = __name__.partition(".")[0]
+    for each in pkgutil.walk_packages(sys.modules[package].__path__, f"{package}."):
+        with suppress(ImportError):
+            import_module(each.name)
+
+
 def _load_pyfunc(data_path: str) -> PythonFunction:
     """What MLflow calls, with the path of the .onnx file."""
+    _load_all()
     return PythonFunction(Path(data_path))

@@ -165,7 +165,7 @@ def _say_what_runs(root: Path, say: Say) -> None:
     except UserError as error:
         say(f"dvc status says what will run again: {error.problem}")
         return
-    say("dvc repro will run:" if stale else "no stage runs again")
+    say("dvc repro will run, a later stage only if what it reads changes:" if stale else "no stage runs again")
     for stage, why in stale.items():
         say(f"  {stage}: {why}")
 

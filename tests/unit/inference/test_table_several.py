@@ -34,7 +34,13 @@ def rows(n: int = 240) -> list[str]:
             "macro_f1",
             "name,prediction,probability of cold,probability of wet,notes,error",
         ),
-        (["low", "high"], ["wet", "cold"], {"name": "regression", "loss": "mse"}, "r2", "name,low,high,notes,error"),
+        (
+            ["low", "high"],
+            ["wet", "cold"],
+            {"name": "regression", "loss": "mse"},
+            "r2",
+            "name,low,high,low of low,high of low,low of high,high of high,notes,error",
+        ),
     ],
 )
 def test_trained_and_asked(

@@ -201,8 +201,7 @@ def test_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
             file.setparams((1, 2, 8000, 400, "NONE", ""))
             file.writeframes((8000 * tone + random.normal(0, 300, 400)).astype("<i2").tobytes())
     code = """
-        import json
-import wave
+        import wave
 
         class Samples:
             def __init__(self, path):
