@@ -41,7 +41,6 @@ elif Path("colab.py").exists():
 
 # %%
 # !dvc exp run --quiet -S data.limit_per_class=100 -S train.batch_size=32 -S train.epochs=4 -S 'export.formats=[onnx]'
-# !samebits summary
 
 # %% [markdown]
 # ## The curve and the mistakes

@@ -50,7 +50,7 @@ for folder in sorted(Path("data/raw/shapes").iterdir()):
     display(Image.open(folder / "00.png"))
 
 # %% [markdown]
-# `samebits start` looks at them, and writes what they need into `params.yaml`.
+# `samebits start PATH` looks at them, and writes what they need into `params.yaml`.
 
 # %%
 # !samebits start data/raw/shapes --no-trial
@@ -110,7 +110,6 @@ yaml.dump(params, file)
 
 # %%
 # !dvc repro --quiet
-# !samebits summary
 
 # %%
 from IPython.display import Image as Picture

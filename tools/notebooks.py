@@ -97,7 +97,9 @@ def page(name: str, executed: Any) -> tuple[str, dict[str, bytes]]:
 
 def _joined(outputs: list[Any]) -> Iterator[dict[str, Any]]:
     """The outputs of a cell, with what a stream gave piece by piece as one."""
-    for kind, group in itertools.groupby(outputs, key=lambda output: output["output_type"]):
+    # What a library warns of the notebook's own machine is of no use to a reader.
+    shown = (output for output in outputs if output.get("name") != "stderr")
+    for kind, group in itertools.groupby(shown, key=lambda output: output["output_type"]):
         if kind == "stream":
             yield {"text": "".join(output["text"] for output in group)}
         else:
