@@ -109,6 +109,11 @@ def git(
     return os.fsdecode(found).removesuffix("\n")
 
 
+def file_at(folder: Path, revision: str, path: str) -> bytes:
+    """A file as a commit has it, its path as seen from `folder`; empty where the commit has none."""
+    return git_bytes(folder, "show", f"{revision}:./{path}", check=False)
+
+
 def names(folder: Path, *arguments: str, index: Path | None = None, check: bool = True) -> list[str]:
     """What a git command with `-z` lists."""
     return [name for name in git(folder, *arguments, index=index, check=check).split("\0") if name]
@@ -125,6 +130,11 @@ def head_commit(folder: Path) -> str:
         return git(folder, "rev-parse", "--verify", "HEAD")
     except GitError:
         raise UserError(f"the repository of {folder} has no commit yet", "git add -A && git commit") from None
+
+
+def commit_of(folder: Path, name: str) -> str:
+    """The commit that a branch, a tag or the beginning of a hash names, 40 hex digits; empty where there is none."""
+    return git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
 
 
 def has_commit(folder: Path, commit: str) -> bool:

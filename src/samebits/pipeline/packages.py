@@ -28,7 +28,7 @@ from samebits import __version__
 from samebits.base.errors import UserError, listed
 from samebits.base.extras import pip_install
 from samebits.base.files import write_bytes
-from samebits.base.git import git_bytes
+from samebits.base.git import file_at
 from samebits.base.own_code import names_own_code
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.dvc_yaml import param_at, read_pipeline
@@ -186,7 +186,7 @@ def write_packages(workspace: Path, say: Callable[[str], None], *, update: bool 
     file = workspace / PACKAGES
     if not update and (at := project_release(workspace)) not in ("", __version__):
         raise UserError(*differences_text([Difference(_SAMEBITS, at, __version__)]))
-    if not file.is_file() and (committed := git_bytes(workspace, "show", f"HEAD:./{PACKAGES}", check=False)):
+    if not file.is_file() and (committed := file_at(workspace, "HEAD", PACKAGES)):
         write_bytes(file, committed)  # what models need that params.yaml does not name stands nowhere else
     before = read_yaml(file) if file.is_file() else {}
     if update:

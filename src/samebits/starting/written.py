@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from samebits.base.files import write_bytes
-from samebits.base.git import git_bytes
+from samebits.base.git import file_at
 from samebits.base.paths import Project
 from samebits.pipeline.recipes import with_values
 
@@ -34,7 +34,7 @@ def write_params(project: Project, values: dict[str, Any], say: Callable[[str], 
     if dry_run:
         say("nothing is written (--dry-run)")
         return
-    if git_bytes(project.workspace, "show", f"HEAD:./{file.name}", check=False).decode(errors="replace") != before:
+    if file_at(project.workspace, "HEAD", file.name).decode(errors="replace") != before:
         kept = project.state / _BEFORE
         write_bytes(kept, before.encode())
         say(f"params.yaml had values that git does not have: the file as it was is {kept.relative_to(project.home)}")

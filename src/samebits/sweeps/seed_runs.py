@@ -18,7 +18,7 @@ from typing import Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.files import write_bytes
-from samebits.base.git import git, git_bytes
+from samebits.base.git import commit_of, file_at
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.pipeline.dvc_cache import Objects, open_objects
@@ -115,7 +115,7 @@ class SeedRuns:
         runs = [wanted]
         for each in self._experiments:
             # Reading a dvc.lock takes 0.2 s. That of another version of the code is known by its hashes.
-            lock = self._show(each.revision, LOCK)
+            lock = file_at(self._project.home, each.revision, LOCK)
             if not all(md5.encode() in lock for md5 in wanted.files.values()):
                 continue
             try:
@@ -130,15 +130,7 @@ class SeedRuns:
         for each in self._experiments:
             if each.name == name:
                 return each.revision
-        found = git(
-            self._project.home,
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            "--end-of-options",
-            f"{name}^{{commit}}",
-            check=False,
-        )
+        found = commit_of(self._project.home, name)
         if not found:
             studies = sorted({each.name[:-4] for each in self._experiments if re.search(r"-000$", each.name)})
             raise UserError(
@@ -188,7 +180,7 @@ class SeedRuns:
         seed = params.pop(_SEED, None)
         if not isinstance(seed, int):
             raise UserError(f"no stage of {name} reads a seed", "compare runs of this pipeline")
-        metrics = self._show(revision, _METRICS)
+        metrics = file_at(self._project.home, revision, _METRICS)
         if hashlib.md5(metrics, usedforsecurity=False).hexdigest() != judged.outs.get(_METRICS):
             raise UserError(f"{_METRICS} of {name} is not what its {LOCK} names", again)
         document = json.loads(metrics)
@@ -207,7 +199,7 @@ class SeedRuns:
         """Refuse a lock that a merge put together: its parameters and its results are of two runs."""
         with tempfile.TemporaryDirectory() as folder:
             for path in (record_path(stage.name) for stage in stages):
-                if record := self._show(revision, path):
+                if record := file_at(self._project.home, revision, path):
                     write_bytes(Path(folder) / path, record)
             mixed = never_ran(Path(folder), stages)
         outputs = {path: md5 for stage in stages for path, md5 in stage.outs.items()}
@@ -218,9 +210,6 @@ class SeedRuns:
         if mixed:
             told = "; ".join(f"{stage}: {why}" for stage, why in mixed.items())
             raise UserError(f"{LOCK} of {name} is of several runs, as after a merge: {told}", again)
-
-    def _show(self, revision: str, path: str) -> bytes:
-        return git_bytes(self._project.home, "show", f"{revision}:./{path}", check=False)
 
     def predictions(self, run: SeedRun) -> Any:
         """Its `predictions.csv`, a pandas table of texts, in the order of the test samples' ids.

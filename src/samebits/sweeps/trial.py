@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.base.errors import UserError, listed
-from samebits.base.git import git, git_bytes
+from samebits.base.git import file_at
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.params.yaml_file import read_yaml
@@ -178,9 +178,8 @@ def experiment_results(project: Project, revision: str, stages: list[str]) -> tu
     found: dict[str, float] = {}
     better: dict[str, str] = {}
     for path in metric_files(project.workspace, stages):
-        text = git(project.home, "show", f"{revision}:./{path.relative_to(project.workspace).as_posix()}", check=False)
-        if text:
-            document = json.loads(text)
+        if found_there := file_at(project.home, revision, path.relative_to(project.workspace).as_posix()):
+            document = json.loads(found_there)
             found |= finite_numbers(document)
             better |= document.get("better", {})
     return found, better
@@ -192,7 +191,7 @@ def lock_at(project: Project, revision: str) -> list[LockedStage]:
     Raises:
         UserError: if it is no lock of DVC's.
     """
-    text = git_bytes(project.home, "show", f"{revision}:./{LOCK}", check=False)
+    text = file_at(project.home, revision, LOCK)
     if not text:
         return []
     with tempfile.TemporaryDirectory() as folder:
@@ -221,7 +220,7 @@ def require_same(
         UserError: if it has other parameters or other code: it is somebody else's.
     """
     scratch = project.state / "sweeps" / f".{name}.params.yaml"
-    scratch.write_text(git(project.home, "show", f"{revision}:./params.yaml", check=False), encoding="utf-8")
+    scratch.write_bytes(file_at(project.home, revision, "params.yaml"))
     try:
         theirs = read_yaml(scratch)
     finally:

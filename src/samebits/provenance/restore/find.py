@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samebits.base.errors import UserError
-from samebits.base.git import GitError, git, has_commit
+from samebits.base.git import GitError, commit_of, git, has_commit
 from samebits.base.paths import Project
 from samebits.provenance.restore.runs import RUN_ID, Run, Runs, one_run
 
@@ -46,7 +46,7 @@ def find(project: Project, name: str) -> Found:
             return _of_run(root, run, runs)
     if commit := _experiment(root, name):
         return Found(f"experiment {name}", commit, None, None)
-    if commit := git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False):
+    if commit := commit_of(root, name):
         return Found(f"commit {commit[:12]}", commit, None, None)
     if _HEX.fullmatch(name) and len(name) == 40:
         raise _gone(name)

@@ -9,7 +9,7 @@ from typing import Any
 
 from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
-from samebits.base.git import GitError, git, head_commit
+from samebits.base.git import commit_of, head_commit
 from samebits.base.paths import Project
 from samebits.base.result import Result
 from samebits.pipeline.dvc_cache import open_objects
@@ -137,13 +137,12 @@ def review(project: Project, base: str, picture: Path | None = None) -> Review:
     """
     root = project.workspace
     head = head_commit(root)
-    try:
-        commit = git(root, "rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}")
-    except GitError:
+    commit = commit_of(root, base)
+    if not commit:
         raise UserError(
             f"git knows no revision {base!r} here",
             "name a commit, tag or branch; in a CI job, fetch the history: fetch-depth: 0, GIT_DEPTH: 0",
-        ) from None
+        )
     objects = open_objects(root)
     with scratch(project, "review") as folder:
         tree = copy_commit(root, commit, folder / "base")

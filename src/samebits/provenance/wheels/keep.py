@@ -18,7 +18,7 @@ from typing import Any
 
 from samebits.base.errors import UserError, listed
 from samebits.base.files import json_bytes
-from samebits.base.git import git, git_bytes, head_commit
+from samebits.base.git import file_at, git, head_commit
 from samebits.base.paths import Project
 from samebits.provenance.verify.copies import scratch
 from samebits.provenance.wheels.kept import ABOUT, FOLDER, kept_for, system_and_python, tag_of
@@ -151,7 +151,7 @@ def _commit(root: Path, folder: Path, repo: Any, lock: Lock, left: Iterable[Pack
         ABOUT: json_bytes(about),
     }
     # DVC reads the names of remotes from each revision: a clone without the files asks one when it collects garbage.
-    if config := git_bytes(root, "show", f"HEAD:./{_CONFIG}", check=False):
+    if config := file_at(root, "HEAD", _CONFIG):
         inside, _, name = _CONFIG.partition("/")
         files[inside] = {name: config}
     for part in reversed(Path(git(root, "rev-parse", "--show-prefix").strip()).parts):

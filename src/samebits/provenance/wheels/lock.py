@@ -9,7 +9,7 @@ from pathlib import Path
 
 from samebits.base.errors import UserError
 from samebits.base.files import sha256_bytes
-from samebits.base.git import git, git_bytes
+from samebits.base.git import commit_of, file_at
 
 LOCK = "requirements.lock"
 BUILDS = "setuptools"
@@ -88,9 +88,9 @@ def lock_of(root: Path, commit: str | None) -> Lock:
         if not file.is_file():
             raise UserError(f"there is no {LOCK} here", f"restore it: git checkout {LOCK}; or write it: make lock")
         return parse_lock(file.read_bytes(), str(file))
-    if not git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}", check=False):
+    if not commit_of(root, commit):
         raise UserError(f"{commit!r} is no commit, branch or tag here", "git fetch brings those of others")
-    data = git_bytes(root, "show", f"{commit}:./{LOCK}", check=False)
+    data = file_at(root, commit, LOCK)
     if not data:
         raise UserError(f"commit {commit} has no {LOCK}: nothing says what its environment was", "name a later commit")
     return parse_lock(data, f"{LOCK} of commit {commit}")

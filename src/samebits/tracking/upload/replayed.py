@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError
-from samebits.base.git import git_bytes
+from samebits.base.git import file_at
 from samebits.base.nested import flatten
 from samebits.base.paths import Project
 from samebits.params.yaml_file import read_yaml
@@ -94,7 +94,7 @@ def write_record(project: Project, experiment: DvcExperiment, tags: Mapping[str,
 def _check_out(project: Project, experiment: DvcExperiment, workspace: Path) -> Path:
     """The small files of an experiment, as far as its commit or DVC's cache has them."""
     for name in _WANTED:
-        data = git_bytes(project.home, "show", f"{experiment.revision}:./{name}", check=False)
+        data = file_at(project.home, experiment.revision, name)
         if data:
             (workspace / name).parent.mkdir(parents=True, exist_ok=True)
             (workspace / name).write_bytes(data)
