@@ -5,7 +5,6 @@ The `evaluate` stage does it first. So another coverage, or no temperature, cost
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +17,7 @@ from samebits.base.errors import UserError
 from samebits.calibration.conformal import conformal_limit, fewest_samples
 from samebits.calibration.temperature import LEAST, MOST, FittedTemperature, Rows, fit_temperature
 from samebits.checkpoints.checkpoint import Checkpoint
-from samebits.checkpoints.outputs import sample_outputs, split_outputs
+from samebits.checkpoints.outputs import bounded_batch, sample_outputs, split_outputs
 from samebits.checkpoints.serving import ServingModel
 from samebits.data.loading.prepared import Split
 from samebits.inference.calibration import Calibration, entropy
@@ -32,8 +31,6 @@ FEWEST = 100
 
 _CROSS_ENTROPIES = {"CrossEntropyLoss", "BCEWithLogitsLoss"}
 """Losses of torch.nn whose outputs are logits."""
-_NUMBERS = 1 << 24
-"""Outputs that are looked at together, at most."""
 
 
 def calibrate(
@@ -80,21 +77,20 @@ class _Said:
 
 
 def _what_is_said(serving: ServingModel, split: Split, batch_size: int, check: Callable[[], None]) -> _Said:
-    target, targets = serving.target, split.targets
-    assert targets is not None
+    target = serving.target
     said = _Said(of_class=target.one_class)
     outputs_of = partial(sample_outputs, serving, split="validation")
-    size = max(1, min(batch_size, _NUMBERS // math.prod(split.info.signature.output_shape)))
-    for outputs, chosen in split_outputs(outputs_of, split, size, check):
+    for outputs, batch in split_outputs(outputs_of, split, bounded_batch(batch_size, split), check):
         exact = outputs.astype(np.float64)
         if not np.isfinite(exact).all():
             raise UserError(
                 "the model's output for a validation sample is not finite",
                 "the weights are damaged or the training diverged: lower train.optimizer.lr and train again",
             )
-        if (rows := target.temperature_rows(exact, targets[chosen])) is not None:
+        targets = batch.targets.numpy()
+        if (rows := target.temperature_rows(exact, targets)) is not None:
             said.rows.append(rows)
-        if (errors := target.errors(exact, targets[chosen])) is not None:
+        if (errors := target.errors(exact, targets)) is not None:
             said.errors.append(errors)
     return said
 

@@ -100,10 +100,8 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     )
 
 
-def _calibrated(predictions: Predictions, calibration: Calibration | None) -> Predictions:
+def _calibrated(predictions: Predictions, calibration: Calibration) -> Predictions:
     """Predictions with the sets and the score of the calibration."""
-    if calibration is None:
-        return predictions
     probabilities = np.exp(predictions.log_probabilities)
     return replace(predictions, in_set=calibration.in_set(probabilities), unlike=calibration.are_unlike(probabilities))
 
@@ -112,7 +110,7 @@ def _before(
     logits: npt.NDArray[np.floating], evaluated: EvaluationInputs, settings: EvaluateParams
 ) -> Uncalibrated | None:
     """How well calibrated the probabilities are without the temperature; None where there is none."""
-    if evaluated.calibration is None or evaluated.calibration.temperature == 1.0:
+    if evaluated.calibration.temperature == 1.0:
         return None
     predictions = predictions_from_logits(logits * evaluated.calibration.temperature, evaluated.split.labels)
     found = evaluate_predictions(

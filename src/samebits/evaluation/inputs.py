@@ -54,7 +54,7 @@ class EvaluationInputs:
     prepared: Path
     curves: list[Curve]
     check: Callable[[], None]
-    calibration: Calibration | None = None
+    calibration: Calibration
     own_metrics: tuple[OwnMetric, ...] = ()
 
     @property
@@ -101,8 +101,8 @@ def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.
     found = list(split_outputs(evaluated.outputs, evaluated.split, batch_size, evaluated.check))
     if not found:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
-    parts, rows = zip(*found, strict=True)
-    return np.concatenate(parts)[np.argsort(np.concatenate(rows))]
+    parts, batches = zip(*found, strict=True)
+    return np.concatenate(parts)[np.argsort(np.concatenate([batch.indices for batch in batches]))]
 
 
 class Origin(NamedTuple):
@@ -149,7 +149,7 @@ def details(evaluated: EvaluationInputs, settings: EvaluateParams) -> Details:
     model += [("trained", f"{config.epoch} epochs, {config.step:,} steps")]
     how = [(f"evaluate.{name}", _text(value)) for name, value in settings.model_dump().items()]
     found = [("Data", data), ("Model", model), ("Evaluation", how)]
-    return found if evaluated.calibration is None else [*found, ("Calibration", evaluated.calibration.facts)]
+    return [*found, ("Calibration", evaluated.calibration.facts)]
 
 
 def previews(evaluated: EvaluationInputs, indices: npt.NDArray[np.int64]) -> list[Preview]:

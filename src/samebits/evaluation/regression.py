@@ -44,7 +44,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     target = evaluated.info.signature.target
     assert isinstance(target, NumberTarget) and evaluated.split.targets is not None
     outputs = raw_outputs(evaluated, settings.batch_size).astype(np.float64).ravel()
-    wide = evaluated.calibration.half_widths if evaluated.calibration else None
+    wide = evaluated.calibration.half_widths
     numbers = check_numbers(evaluated.split.targets, outputs * target.std + target.mean, wide[0] if wide else None)
     metrics = measure(
         [*METRICS, *evaluated.more_metrics], numbers, bootstrap=settings.bootstrap, confidence=settings.confidence

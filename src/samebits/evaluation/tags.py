@@ -12,6 +12,7 @@ import torch
 
 from samebits.base.decimals import ANSWER_DECIMALS, rounded
 from samebits.base.files import csv_bytes
+from samebits.checkpoints.outputs import bounded_batch
 from samebits.data.loading.prepared import Split, open_split
 from samebits.data.loading.sequential import by_length
 from samebits.data.loading.tensors import as_tensor
@@ -30,8 +31,6 @@ from samebits.params.evaluate import EvaluateParams
 from samebits.signature.tags import TagsTarget
 from samebits.signature.tokens import TokenInputs
 
-_NUMBERS = 1 << 24
-"""Of the answers that are looked at together, at most."""
 _CHUNK = 4096
 
 Tags = npt.NDArray[np.integer]
@@ -120,7 +119,7 @@ def _answers(evaluated: EvaluationInputs, settings: EvaluateParams, targets: Tag
     said = np.full(targets.shape, IGNORED, dtype=np.int16)
     losses = np.zeros(len(targets))
     order = by_length(evaluated.split)
-    size = max(1, min(settings.batch_size, _NUMBERS // int(np.prod(evaluated.info.signature.output_shape))))
+    size = bounded_batch(settings.batch_size, evaluated.split)
     for start in range(0, len(order), size):
         evaluated.check()
         rows = order[start : start + size]

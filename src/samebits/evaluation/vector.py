@@ -106,7 +106,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
 
 def _half_widths(evaluated: EvaluationInputs) -> npt.NDArray[np.float64] | None:
     """Of the intervals, [K]."""
-    found = evaluated.calibration.half_widths if evaluated.calibration else None
+    found = evaluated.calibration.half_widths
     return None if found is None else np.array(found)
 
 

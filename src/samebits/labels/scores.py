@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from samebits.base.decimals import ANSWER_DECIMALS
 from samebits.base.errors import Interrupted, UserError
 from samebits.base.signals import StopRequest
 from samebits.checkpoints.checkpoint import load_checkpoint
+from samebits.checkpoints.outputs import bounded_batch, split_outputs
 from samebits.checkpoints.serving import build_serving
 from samebits.data.loading.prepared import SplitName, open_split, read_info
-from samebits.data.loading.sequential import by_length, sequential
 from samebits.labels.folds import Int64, assign_folds, read_samples, write_fold
 from samebits.labels.page import suspects_page
 from samebits.params.schema import Params, parse_params
@@ -32,8 +31,6 @@ from samebits.tracking.journal.tracker import NullTracker
 from samebits.training.train import train
 
 _SCORE_DECIMALS = 6
-_NUMBERS = 1 << 24
-"""Of the answers that are looked at together, at most."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +61,14 @@ def find_suspects(
         )
     split, samples = open_split(whole.prepared, "train", in_memory=False), read_samples(whole.prepared, "train")
     assert split.targets is not None
-    one_class = target.labels and not target.stored_shape
-    fold_of = assign_folds(samples.units, split.targets if one_class else None, folds)
+    fold_of = assign_folds(samples.units, split.targets if target.one_class else None, folds)
     each = timed_training(params, whole, said, seconds).train_s * (folds - 1) / folds
     _say(
         f"{info.title}: {len(split):,} training samples; {folds} trainings of about {duration(each)} each, "
         f"{duration(folds * each)} together; nothing of them is recorded"
     )
     doubts = _out_of_fold(params, whole, scratch, fold_of, stop)
-    if one_class:
+    if target.one_class:
         doubts.scores[_of_no_training(split.targets, fold_of)] = 0.0
     order = np.argsort(-doubts.scores, kind="stable")[:top]
     given = [target.label_text(split.targets[row], target.labels) for row in order.tolist()]
@@ -144,12 +140,16 @@ def judge(project: ScratchProject, name: SplitName, batch_size: int, stop: StopR
     target: TargetKind = signature.target
     serving = build_serving(checkpoint.model, checkpoint.task, signature)
     scores, said = np.zeros(len(split)), [""] * len(split)
-    size = max(1, min(batch_size, _NUMBERS // int(np.prod(signature.output_shape))))
-    for batch in sequential(split, size, by_length(split)):
+
+    def answers_of(samples: torch.Tensor) -> npt.NDArray[np.floating]:
+        answers: npt.NDArray[np.floating] = serving(samples).numpy()
+        return answers
+
+    def check() -> None:
         if stop.requested:
             raise Interrupted("it was stopped")
-        with torch.inference_mode():
-            answers = serving(batch.inputs).numpy().round(ANSWER_DECIMALS)
+
+    for answers, batch in split_outputs(answers_of, split, bounded_batch(batch_size, split), check):
         if not np.isfinite(answers).all():
             raise UserError("an answer of the model is not finite: the training diverged", "lower train.optimizer.lr")
         doubts, texts = target.doubts(answers, batch.targets.numpy())

@@ -15,9 +15,6 @@ from samebits.data.preparation.corrections import Correction
 from samebits.params.schema import read_params
 from samebits.starting.job import run_job
 
-FOLDS, TOP = 4, 100
-"""By default."""
-
 _PRINTED = 5
 _WEAK = 0.2
 """Labels are seldom wrong in a larger share; models that contradict more of them have learnt too little."""
@@ -71,7 +68,7 @@ class Suspects(Result):
         }
 
 
-def suspects(project: Project, say: Callable[[str], None], *, folds: int = FOLDS, top: int = TOP) -> Suspects:
+def suspects(project: Project, say: Callable[[str], None], *, folds: int, top: int) -> Suspects:
     """Rank the training samples by how far models that were trained without them contradict their labels.
 
     Raises:

@@ -89,7 +89,7 @@ def test_the_table_is_what_accept_reads(project: Project, monkeypatch: pytest.Mo
     row = {"rank": 1, "score": 0.9, "id": "1", "source": "x:1", "sha256": "0" * 64, "was": "left", "proposed": "right"}
     found = {"samples": 9, "contradicted": 1, "writable": True, "suspects": [row], "page": "<html>"}
     monkeypatch.setattr(command, "run_job", lambda *_, **__: found)
-    result = command.suspects(project, lambda _: None)
+    result = command.suspects(project, lambda _: None, folds=4, top=100)
     with (project.home / result.table).open() as file:
         (read,) = csv.DictReader(file)
     assert read.keys() >= set(Correction._fields)
@@ -101,4 +101,4 @@ def test_the_table_is_what_accept_reads(project: Project, monkeypatch: pytest.Mo
     weak = replace(result, contradicted=3)
     assert any(line.startswith("warning: most of these are errors of the models") for line in weak.lines())
     with pytest.raises(UserError, match="--folds is 1"):
-        command.suspects(project, lambda _: None, folds=1)
+        command.suspects(project, lambda _: None, folds=1, top=100)
