@@ -54,22 +54,26 @@ class Answer:
     @property
     def interval(self) -> tuple[tuple[float, float], ...]:
         """Of each predicted number, the ends of its interval (`calibration.coverage`); empty where there is none."""
-        return self.calibration.interval(self.values) if self.calibration else ()
+        return self._calibration.interval(self.values)
 
     @property
     def label_set(self) -> tuple[str, ...]:
         """The classes in the conformal set, the most probable first; empty without `calibration.sets`."""
-        return self.calibration.label_set(self.values, self.target) if self.calibration else ()
+        return self._calibration.label_set(self.values, self.target)
 
     @property
     def ood_score(self) -> float | None:
         """How unlike the training data the sample is, 0 to 1 (`calibration.ood_threshold`); None where nothing says."""
-        found = self.calibration.ood_scores(self.values[None]) if self.calibration else None
-        return None if found is None else float(found[0])
+        return self._calibration.ood_score(self.values)
 
     def __str__(self) -> str:
-        more = self.calibration.shown(self.values, self.target) if self.calibration else ""
-        return self.target.shown(self.values, 3) + more
+        return self.target.shown(self.values, 3) + self._calibration.shown(self.values, self.target)
+
+    @property
+    def _calibration(self) -> Calibration:
+        from samebits.inference.calibration import UNCALIBRATED
+
+        return self.calibration or UNCALIBRATED
 
 
 class _Answers(Protocol):

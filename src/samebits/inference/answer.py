@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.base.decimals import printed_number, printed_share
-from samebits.inference.calibration import Calibration
+from samebits.inference.calibration import UNCALIBRATED, Calibration
 from samebits.inference.tags import Span
 from samebits.signature.kind import Column, Floats, TargetKind
 
@@ -22,19 +22,18 @@ class Reading:
         target: what they are of.
         top: how many classes are given.
         flat_top: how many have columns in a table.
-        calibration: what was fitted on the validation split; None where nothing is known of it.
+        calibration: what was fitted on the validation split.
     """
 
     target: TargetKind
     top: int = 3
     flat_top: int = 1
-    calibration: Calibration | None = None
+    calibration: Calibration = UNCALIBRATED
 
     @property
     def columns(self) -> dict[str, Column]:
         """Of the answers as a table, and what they hold."""
-        found = self.target.columns(self.flat_top)
-        return found if self.calibration is None else {**found, **self.calibration.columns(self.target)}
+        return self.target.columns(self.flat_top) | self.calibration.columns(self.target)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -55,6 +54,7 @@ class Answer:
         files: what was written for it.
         more: cells that are not made of `given`.
         error: why there is no answer; empty if there is one.
+        ood_score: how unlike the training data the sample is, 0 to 1; None where the model does not say.
         given: by the model, of the target's `answer_shape`.
         reading: of `given`.
     """
@@ -66,6 +66,7 @@ class Answer:
     files: tuple[Path, ...] = ()
     more: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    ood_score: float | None = None
     given: Floats | None = field(default=None, compare=False)
     reading: Reading | None = field(default=None, compare=False)
 
@@ -74,9 +75,8 @@ class Answer:
         """The answer for people."""
         if self.given is None or self.reading is None:
             return self.said
-        calibration = self.reading.calibration
-        more = "" if calibration is None else calibration.shown(self.given, self.reading.target)
-        return self.reading.target.shown(self.given, self.reading.top) + more
+        target = self.reading.target
+        return target.shown(self.given, self.reading.top) + self.reading.calibration.shown(self.given, target)
 
     @property
     def classes(self) -> tuple[tuple[str, float], ...]:
@@ -95,31 +95,23 @@ class Answer:
     @property
     def interval(self) -> tuple[tuple[float, float], ...]:
         """Of each of `values`, the ends of its interval of the coverage that the model was calibrated for."""
-        calibration = None if self.reading is None else self.reading.calibration
-        return () if calibration is None or self.given is None else calibration.interval(self.given)
+        return () if self.given is None or self.reading is None else self.reading.calibration.interval(self.given)
 
     @property
     def label_set(self) -> tuple[str, ...]:
         """The classes that hold the true one as often as that coverage says, the most probable first."""
-        if self.given is None or self.reading is None or self.reading.calibration is None:
+        if self.given is None or self.reading is None:
             return ()
         return self.reading.calibration.label_set(self.given, self.reading.target)
-
-    @property
-    def ood_score(self) -> float | None:
-        """How unlike the training data the sample is, 0 to 1; None where the model does not say."""
-        calibration = None if self.reading is None else self.reading.calibration
-        scores = None if calibration is None or self.given is None else calibration.ood_scores(self.given[None])
-        return None if scores is None else float(scores[0])
 
     @property
     def cells(self) -> dict[str, str | float]:
         """The answer in the columns of a table."""
         if self.given is None or self.reading is None:
             return dict(self.more)
-        found = self.reading.target.cells(self.given, self.reading.flat_top)
-        if self.reading.calibration is not None:
-            found += self.reading.calibration.cells(self.given, self.reading.target)
+        target = self.reading.target
+        found = target.cells(self.given, self.reading.flat_top)
+        found += self.reading.calibration.cells(self.given, target, self.ood_score)
         return {**dict(zip(self.reading.names, found, strict=True)), **self.more}
 
     def json(self) -> dict[str, Any]:
@@ -146,5 +138,6 @@ class Answer:
 
 def answer_of(name: str, given: Floats, reading: Reading, notes: Sequence[str] = ()) -> Answer:
     """The answer for one sample of what a model gave, with what its calibration says of it."""
-    more = () if reading.calibration is None else reading.calibration.notes(given)
-    return Answer(name, notes=(*notes, *more), given=given, reading=reading)
+    score = reading.calibration.ood_score(given)
+    told = (*notes, *reading.calibration.notes(score))
+    return Answer(name, notes=told, ood_score=score, given=given, reading=reading)

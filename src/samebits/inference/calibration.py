@@ -128,13 +128,14 @@ class Calibration(Section):
             found["ood_score"] = "share"
         return found
 
-    def cells(self, answer: npt.NDArray[np.floating], target: TargetKind) -> tuple[str | float, ...]:
+    def cells(
+        self, answer: npt.NDArray[np.floating], target: TargetKind, ood_score: float | None
+    ) -> tuple[str | float, ...]:
         """One sample's answer as the cells of such columns."""
-        scores = self.ood_scores(answer[None])
         return (
             *(end for ends in self.interval(answer) for end in ends),
             *(("; ".join(self.label_set(answer, target)),) if self.set_probability is not None else ()),
-            *((float(scores[0]),) if scores is not None else ()),
+            *((ood_score,) if ood_score is not None else ()),
         )
 
     def ood_scores(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64] | None:
@@ -144,12 +145,16 @@ class Calibration(Section):
         """
         return None if self.ood_threshold is None else entropy(probabilities, self.temperature)
 
-    def notes(self, answer: npt.NDArray[np.floating]) -> tuple[str, ...]:
-        """What the user should know about the sample of one answer."""
+    def ood_score(self, answer: npt.NDArray[np.floating]) -> float | None:
+        """As `ood_scores`, of one answer [K]."""
         scores = self.ood_scores(answer[None])
-        if scores is None or self.ood_threshold is None or scores[0] <= self.ood_threshold:
+        return None if scores is None else float(scores[0])
+
+    def notes(self, ood_score: float | None) -> tuple[str, ...]:
+        """What the user should know about a sample."""
+        if ood_score is None or self.ood_threshold is None or ood_score <= self.ood_threshold:
             return ()
-        return (f"unlike the training data: {scores[0]:.2f}, above {self.ood_threshold:.2f}",)
+        return (f"unlike the training data: {ood_score:.2f}, above {self.ood_threshold:.2f}",)
 
     def are_unlike(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_] | None:
         """Which samples are called unlike the training data, [n] of [n, K]; None where that is not said."""
@@ -157,6 +162,10 @@ class Calibration(Section):
             return None
         found: npt.NDArray[np.bool_] = entropy(probabilities, self.temperature) > self.ood_threshold
         return found
+
+
+UNCALIBRATED = Calibration(weights_sha256="0" * 64, samples=0)
+"""Of a model of which nothing is known: no answer has an interval, a set or a score."""
 
 
 def entropy(probabilities: npt.NDArray[np.floating], temperature: float) -> npt.NDArray[np.float64]:

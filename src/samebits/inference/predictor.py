@@ -18,6 +18,7 @@ import numpy as np
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
 from samebits.inference.answer import Answer, Reading, answer_of
+from samebits.inference.calibration import UNCALIBRATED
 from samebits.inference.items import Files, Given, Item
 from samebits.inference.rows import RowFile, has_rows
 from samebits.inference.session import Opened
@@ -115,7 +116,9 @@ class Kind(ABC):
         if request.top is not None and request.top < 1:
             raise UserError(f"--top is {request.top}", "ask for at least one class")
         # In columns, the best class stands alone unless more are asked for.
-        self.reading = Reading(self.target, request.top or TOP, request.top or 1, metadata.get("calibration"))
+        self.reading = Reading(
+            self.target, request.top or TOP, request.top or 1, metadata.get("calibration") or UNCALIBRATED
+        )
         self.open_model()
         stdin = request.stdin or self.stdin[0]
         if stdin not in self.stdin:

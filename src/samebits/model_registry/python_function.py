@@ -24,6 +24,7 @@ import pandas as pd
 
 from samebits.base.errors import UserError
 from samebits.inference.answer import Reading, answer_of
+from samebits.inference.calibration import UNCALIBRATED
 from samebits.inference.session import open_model
 from samebits.signature.signature import INPUTS
 
@@ -42,7 +43,9 @@ class PythonFunction:
     def __init__(self, model: Path) -> None:
         self._session, metadata = open_model(model)
         self._target, inputs = metadata["target"], metadata["preprocessing"]
-        self._reading = Reading(self._target, max(1, len(self._target.labels)), 1, metadata.get("calibration"))
+        self._reading = Reading(
+            self._target, max(1, len(self._target.labels)), 1, metadata.get("calibration") or UNCALIBRATED
+        )
         kind = INPUTS[inputs.get("kind", "image")]
         self._pictures = kind.pictures
         self._columns = columns_of(inputs)

@@ -72,7 +72,7 @@ def test_a_number_has_its_interval() -> None:
     assert answer.shown == "price 10   (0.95: 7.5 to 12.5)"
     assert answer.json()["interval"] == [[7.5, 12.5]]
     assert found.columns(NUMBER) == {"low": "number", "high": "number"}
-    assert found.cells(np.float32(10.0), NUMBER) == (7.5, 12.5)  # type: ignore[arg-type]
+    assert found.cells(np.float32(10.0), NUMBER, None) == (7.5, 12.5)  # type: ignore[arg-type]
 
 
 def test_each_number_of_a_vector_has_its_own() -> None:
@@ -86,7 +86,7 @@ def test_without_a_calibration_nothing_is_said() -> None:
     answer = answer_of("a", np.array([0.4, 0.3, 0.3], np.float32), Reading(TARGET, 1))
     assert (answer.interval, answer.label_set, answer.ood_score, answer.notes) == ((), (), None, ())
     empty = calibration()
-    assert (empty.columns(TARGET), empty.cells(np.array([0.4, 0.3, 0.3]), TARGET)) == ({}, ())
+    assert (empty.columns(TARGET), empty.cells(np.array([0.4, 0.3, 0.3]), TARGET, None)) == ({}, ())
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from samebits.evaluation.classification import evaluate
 from samebits.evaluation.inputs import EvaluationInputs
 from samebits.evaluation.report.curves import read_curves
 from samebits.export.export import export
+from samebits.inference.calibration import UNCALIBRATED
 from samebits.inference.session import open_model
 from samebits.models import build_model
 from samebits.models.embedding_bag import Settings
@@ -215,7 +216,7 @@ def test_the_report_shows_mistakes_as_text(project: Project) -> None:
     split = open_split(project.prepared, "test", in_memory=True)
     (project.workspace / "curves.csv").write_text("step,train/loss\n1,2.0\n2,1.0\n")
     curves = read_curves(project.workspace / "curves.csv")
-    evaluated = EvaluationInputs(checkpoint, serving, info, split, project.prepared, curves, lambda: None)
+    evaluated = EvaluationInputs(checkpoint, serving, info, split, project.prepared, curves, lambda: None, UNCALIBRATED)
     found = evaluate(evaluated, EvaluateParams(bootstrap=100, top_k=2))
     page = found.files["report.html"].decode()
     assert "the dog of house" in page
