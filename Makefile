@@ -75,11 +75,7 @@ format: setup ## let ruff mend what it can
 	@$(call step,ruff format,ruff format .)
 
 generate: setup ## the pages and notebooks that are made from the code
-	@$(call step,the parameters page,python tools/document_params.py --write)
-	@$(call step,the commands page,python tools/document_commands.py --write)
-	@$(call step,the Python page,python tools/document_api.py --write)
-	@$(call step,the source lines,python tools/document_source.py --write)
-	@$(call step,the notebooks,python tools/notebooks.py --write)
+	@$(call step,the pages and notebooks,python -m tools.generate --write)
 
 docs: setup ## the site of docs/, in build/site; a link that leads nowhere is an error
 	@$(call step,the site,python tools/site.py --build)

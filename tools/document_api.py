@@ -1,7 +1,6 @@
 """docs/api.md from docstrings: what a notebook or a program of one's own imports.
 
-python tools/document_api.py          print it
-python tools/document_api.py --write  write docs/api.md (a contract test compares)
+`python -m tools.generate --write` writes it.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,14 +147,3 @@ def _rows(lines: list[str], index: int) -> tuple[list[tuple[str, str]], int]:
             rows.append((name, f"{meaning} {line.strip()}".strip()))
         index += 1
     return [(name, meaning.replace("|", "\\|")) for name, meaning in rows], index
-
-
-def main() -> None:
-    if "--write" in sys.argv:
-        PAGE.write_text(page(), encoding="utf-8", newline="\n")
-    else:
-        print(page(), end="")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,11 @@
 """docs/commands.md from the parser of `samebits`, so that it cannot go stale.
 
-python tools/document_commands.py          print it
-python tools/document_commands.py --write  write docs/commands.md (a contract test compares)
+`python -m tools.generate --write` writes it.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,14 +95,3 @@ def _usage(action: argparse.Action) -> str:
 
 def _meaning(action: argparse.Action) -> str:
     return (action.help or "").replace("%%", "%").replace("|", "\\|")
-
-
-def main() -> None:
-    if "--write" in sys.argv:
-        PAGE.write_text(page(), encoding="utf-8", newline="\n")
-    else:
-        print(page(), end="")
-
-
-if __name__ == "__main__":
-    main()

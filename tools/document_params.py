@@ -1,7 +1,6 @@
 """docs/parameters.md from the sections' own docstrings and defaults, so that it cannot go stale.
 
-python tools/document_params.py          print it
-python tools/document_params.py --write  write docs/parameters.md (a contract test compares)
+`python -m tools.generate --write` writes it.
 """
 
 from __future__ import annotations
@@ -140,14 +139,3 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [found for argument in get_args(annotation) for found in _models(argument)]
-
-
-def main() -> None:
-    if "--write" in sys.argv:
-        PAGE.write_text(page(), encoding="utf-8", newline="\n")
-    else:
-        print(page(), end="")
-
-
-if __name__ == "__main__":
-    main()

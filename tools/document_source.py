@@ -1,7 +1,6 @@
 """Lines of the source that pages show, so that the two cannot get out of step.
 
-python tools/document_source.py          say which pages differ from the source
-python tools/document_source.py --write  bring them up to date (a contract test compares)
+`python -m tools.generate --write` writes them.
 
 A page names what it shows, and the tool fills in what lies between the two comments:
 
@@ -17,7 +16,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,16 +83,3 @@ def _between(lines: list[str], first: str, last: str, place: str) -> list[str]:
         if last in lines[index]:
             return lines[starts[0] : index + 1]
     raise ValueError(f"{place}: no line from {first!r} on has {last!r}")
-
-
-def main() -> int:
-    pages = list(stale())
-    for path, wanted in pages:
-        if "--write" in sys.argv:
-            path.write_text(wanted, encoding="utf-8", newline="\n")
-        print(f"{path.relative_to(ROOT)}: {'written' if '--write' in sys.argv else 'differs from the source'}")
-    return 0 if "--write" in sys.argv else len(pages)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,8 +1,7 @@
 """The notebooks: notebooks/*.py are their sources, *.ipynb what Jupyter and Colab open, docs/notebooks what they print.
 
-python tools/notebooks.py          say which .ipynb differ from their sources
-python tools/notebooks.py --write  write them
-python tools/notebooks.py --run    run each in a clone of HEAD, and write docs/notebooks/NAME.md with its pictures
+python -m tools.generate --write   write the .ipynb
+python tools/notebooks.py          run each in a clone of HEAD, and write docs/notebooks/NAME.md with its pictures
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import base64
 import itertools
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,19 +124,11 @@ def run(source: Path) -> None:
     (PAGES / f"{source.stem}.md").write_text(made.replace(folder, "…"), encoding="utf-8", newline="\n")
 
 
-def main() -> int:
-    if "--run" in sys.argv:
-        for source in sources():
-            run(source)
-            print(f"{source.stem}: {PAGES.relative_to(ROOT)}/{source.stem}.md")
-        return 0
-    found = list(stale())
-    for path, wanted in found:
-        if "--write" in sys.argv:
-            path.write_text(wanted, encoding="utf-8", newline="\n")
-        print(f"{path.relative_to(ROOT)}: {'written' if '--write' in sys.argv else 'differs from its source'}")
-    return 0 if "--write" in sys.argv else len(found)
+def main() -> None:
+    for source in sources():
+        run(source)
+        print(f"{source.stem}: {PAGES.relative_to(ROOT)}/{source.stem}.md")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -1,6 +1,6 @@
 """Make the pictures of docs/images from the project it is run in, which must have a finished run.
 
-    python tools/screenshots.py [folder for the pictures, default docs/images]
+    python -m tools.screenshots [folder for the pictures, default docs/images]
 
 The comparison needs two runs or more with a training curve, the registry `samebits register`, the sweep `samebits
 sweep`; what there is none of is left out, with a line that says so.
@@ -18,9 +18,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pages import WIDTH, Pages, browser, chromium
 from PIL import Image
 from playwright.sync_api import Page
+
+from tools.pages import WIDTH, Pages, browser, chromium
 
 ROOT = Path.cwd()
 COLOURS, SETTLES_MS = 255, 5_000.0
