@@ -1,4 +1,4 @@
-"""A Dataset of one's own: docs/data.md."""
+"""A Dataset of one's own: docs/data-own.md."""
 
 from pathlib import Path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,19 +55,14 @@ class RowFile:
         with self._readable():
             yield from self._rows
 
-    def _readable(self) -> _Readable:
-        return _Readable(self.name)
-
-
-class _Readable:
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, OSError) and error.filename is not None:
-            raise UserError(f"{self._name} cannot be read: {error.strerror}", "look at the path") from None
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise UserError(f"{self.name} cannot be read: {error.strerror}", "look at the path") from None
 
 
 def has_rows(path: Path) -> bool:

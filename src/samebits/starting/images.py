@@ -118,7 +118,7 @@ def of_images(found: Found, members: Sequence[Member], recipe: str = _RECIPE) ->
     seen = _seen(members)
     if not seen:
         raise UserError(
-            f"{found.shown}: of the first images none can be read", "look at the files; formats: docs/data.md"
+            f"{found.shown}: of the first images none can be read", "look at the files; formats: docs/data-images.md"
         )
     side = round(statistics.median(min(each.size) for each in seen))
     resolution = next((each for each in _SIDES if side <= each), _SIDES[-1])

@@ -13,7 +13,7 @@ from samebits.base.paths import Project
 from samebits.base.result import Result
 from samebits.metrics.registry import directions
 from samebits.sweeps.intervals import CONFIDENCE, Components, Floats, components
-from samebits.sweeps.report import short
+from samebits.sweeps.report import aligned, short
 from samebits.sweeps.sample_values import sample_values
 from samebits.sweeps.seed_runs import SeedRun, SeedRuns, Side, differing
 
@@ -270,10 +270,7 @@ def _table(judged: Sequence[Judgement], seeds: int) -> list[str]:
         interval = "–" if half is None else f"{difference - half:+.4g} to {difference + half:+.4g}"
         means = [short(float(np.mean(values))) for values in (each.first, each.second)]
         rows.append([each.metric, *means, f"{difference:+.4g}", interval, f"{each.won} of {seeds} seeds"])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return aligned(rows)
 
 
 def _conclusions(judged: Sequence[Judgement], sides: Sequence[Side]) -> list[str]:

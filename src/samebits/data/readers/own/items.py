@@ -49,7 +49,7 @@ def hopeless(dataset: OwnDataset, reason: str) -> UserError:
     """
     return UserError(
         f"{dataset.name}: none of its first {HOPELESS} items can be used; item 0: {reason}",
-        "correct what it gives: (input, target); docs/data.md shows it",
+        "correct what it gives: (input, target); docs/data-own.md shows it",
     )
 
 

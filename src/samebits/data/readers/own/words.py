@@ -29,7 +29,7 @@ def read_words(source: Source, dataset: OwnDataset, stream: Iterator[tuple[int, 
         raise UserError(
             f"{dataset.name} gives lists of words, which have tags, and data.target_kind is "
             f"{source.settings.target_kind!r}",
-            "set data.target_kind: tags, or write texts to a file (docs/data.md: text_csv, text_jsonl)",
+            "set data.target_kind: tags, or write texts to a file (docs/data-texts.md: text_csv, text_jsonl)",
         )
     facts: Counter[str] = Counter()
     return gathered(source, _texts(source, dataset, stream, facts), facts)
