@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from samebits.inference.calibration import Calibration
-    from samebits.signature.kind import TargetKind
+    from samebits.signature.target_kind import TargetKind
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import write_bytes
 from samebits.data.loading.prepared import Array, Split
 from samebits.export.parity import Predictor, answers, served_inputs
-from samebits.signature.kind import TargetKind
+from samebits.signature.target_kind import TargetKind
 
 if TYPE_CHECKING:
     import onnx as onnx_library

@@ -11,7 +11,8 @@ from typing import Any
 from samebits.base.decimals import printed_number, printed_share
 from samebits.inference.calibration import UNCALIBRATED, Calibration
 from samebits.inference.tags import Span
-from samebits.signature.kind import Column, Floats, TargetKind
+from samebits.signature.kind import Column, Floats
+from samebits.signature.target_kind import TargetKind
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from samebits.base.decimals import printed
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.params.section import Section, Sha256
-from samebits.signature.kind import Column, TargetKind
+from samebits.signature.kind import Column
+from samebits.signature.target_kind import TargetKind
 
 FORMAT_VERSION = 1
 _FIX = "make it again: dvc repro evaluate (or fetch it: dvc pull)"

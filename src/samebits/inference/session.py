@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.base.sandbox import require_harmless
-from samebits.signature.kind import TargetKind
+from samebits.signature.target_kind import TargetKind
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

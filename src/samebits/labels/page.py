@@ -13,7 +13,8 @@ from samebits.evaluation.report.page import data_url, render
 from samebits.evaluation.sample_image import image_png
 from samebits.labels.folds import Int64
 from samebits.signature.image import displayed
-from samebits.signature.kind import Array, Preview, TargetKind
+from samebits.signature.kind import Array, Preview
+from samebits.signature.target_kind import TargetKind
 
 _LONGEST = 224
 """Pixels of the longer side of a picture."""

@@ -22,7 +22,8 @@ from samebits.data.loading.prepared import SplitName, open_split, read_info
 from samebits.labels.folds import Int64, assign_folds, read_samples, write_fold
 from samebits.labels.page import suspects_page
 from samebits.params.schema import Params, parse_params
-from samebits.signature.kind import Array, Floats64, TargetKind
+from samebits.signature.kind import Array, Floats64
+from samebits.signature.target_kind import TargetKind
 from samebits.stage import sections_of
 from samebits.starting.job import do_job
 from samebits.starting.scratch_project import QuietContext, ScratchProject

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from samebits.base.errors import UserError
-from samebits.signature.kind import Array, InputKind, TargetKind
+from samebits.signature.kind import Array, InputKind
+from samebits.signature.target_kind import TargetKind
 from samebits.signature.tokens import TokenInputs
 
 

@@ -13,7 +13,8 @@ from pydantic import Field
 from samebits.base.decimals import printed, rounded_single
 from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
-from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
+from samebits.signature.kind import Array, Floats, Floats64, InputKind
+from samebits.signature.target_kind import TargetKind
 
 _UNIT = re.compile(r"(.*\S) ?[\[(]([^\[\]()]*[^\d\[\]()][^\[\]()]*)[\])]")
 """Not `label[0]`: that is a place."""

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from samebits.base.errors import listed
 from samebits.base.registry import nearest
-from samebits.signature.kind import Array, Floats, Floats64, InputKind, TargetKind
+from samebits.signature.kind import Array, Floats, Floats64, InputKind
+from samebits.signature.target_kind import TargetKind
 
 TIE = 1e-5
 """Probabilities so close that rounding may swap what is decided. In fp32 rounding moves one by up to 1e-6 here; other

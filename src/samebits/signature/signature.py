@@ -16,13 +16,14 @@ from samebits.params.section import Section
 from samebits.signature.array import ArrayInputs
 from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
-from samebits.signature.kind import InputKind, TargetKind
+from samebits.signature.kind import InputKind
 from samebits.signature.labels import LabelsTarget
 from samebits.signature.mask import MaskTarget
 from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import TableInputs
 from samebits.signature.tags import TagsTarget
+from samebits.signature.target_kind import TargetKind
 from samebits.signature.tokens import TokenInputs
 from samebits.signature.vector import VectorTarget
 

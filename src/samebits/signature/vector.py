@@ -13,8 +13,9 @@ from pydantic import Field, model_validator
 from samebits.base.decimals import printed, rounded_single
 from samebits.base.errors import UserError
 from samebits.metrics.scores import r2
-from samebits.signature.kind import Array, Column, Floats, Floats64, InputKind, TargetKind
+from samebits.signature.kind import Array, Column, Floats, Floats64, InputKind
 from samebits.signature.number import finite, mean_and_std, named_value, shortest
+from samebits.signature.target_kind import TargetKind
 
 _BETWEEN = re.compile(r"[;|\s]+")
 _SHOWN = 8

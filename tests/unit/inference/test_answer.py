@@ -14,8 +14,8 @@ from samebits.inference.answer import Answer, Reading
 from samebits.inference.answer import answer_of as of_reading
 from samebits.inference.tags import Span
 from samebits.signature.classes import ClassTarget
-from samebits.signature.kind import TargetKind
 from samebits.signature.number import NumberTarget
+from samebits.signature.target_kind import TargetKind
 from samebits.signature.vector import VectorTarget
 
 CLASSES, NUMBER = ClassTarget(classes=["cat", "dog"]), NumberTarget(name="price", mean=0.0, std=1.0)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from samebits.signature.classes import ClassTarget
-from samebits.signature.kind import TargetKind
 from samebits.signature.labels import LabelsTarget
 from samebits.signature.mask import IGNORED as NO_PIXEL
 from samebits.signature.mask import MaskTarget, default_colours
@@ -17,6 +16,7 @@ from samebits.signature.number import NumberTarget
 from samebits.signature.signature import TARGETS
 from samebits.signature.tags import IGNORED as NO_WORD
 from samebits.signature.tags import TagsTarget
+from samebits.signature.target_kind import TargetKind
 from samebits.signature.vector import VectorTarget
 
 NAMES = ["cat", "dog", "hen"]

@@ -25,8 +25,9 @@ from samebits.base.files import csv_bytes, json_bytes, write_bytes, write_json
 from samebits.data.loading.prepared import FORMAT_VERSION, SPLITS, ShardInfo
 from samebits.data.readers.reader import Encoded, Rejected, SplitData
 from samebits.data.readers.sample_hashes import Hashes, hash_words
-from samebits.signature.kind import Array, TargetKind
+from samebits.signature.kind import Array
 from samebits.signature.signature import Signature
+from samebits.signature.target_kind import TargetKind
 
 _MANIFEST_ROWS = 65536
 

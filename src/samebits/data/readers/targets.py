@@ -9,8 +9,8 @@ from samebits.base.errors import UserError
 from samebits.base.registry import nearest
 from samebits.params.data import DataParams
 from samebits.signature.classes import ClassTarget
-from samebits.signature.kind import TargetKind
 from samebits.signature.signature import TARGETS
+from samebits.signature.target_kind import TargetKind
 
 _IN_LABEL_COLUMNS = {name: kind for name, kind in TARGETS.items() if kind.in_label_column}
 

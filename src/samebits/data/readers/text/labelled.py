@@ -26,8 +26,8 @@ from samebits.data.readers.targets import parse_cells, target_kind
 from samebits.data.readers.text.tokenizer import PretrainedTokenizer, encode_texts, fit_tokenizer
 from samebits.data.readers.times import no_time, read_times
 from samebits.params.text import TextParams
-from samebits.signature.kind import TargetKind
 from samebits.signature.signature import Signature
+from samebits.signature.target_kind import TargetKind
 from samebits.signature.tokens import TOKENIZER
 
 MAX_CLASSES = 10_000
