@@ -34,7 +34,8 @@ class Person:
 
     def install(self, version: str) -> None:
         uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-index", "--no-deps"]
-        places = ["--find-links", self.index, "--python", self.bin / "python", "--reinstall"]
+        # Compiled, as pip does it.
+        places = ["--find-links", self.index, "--python", self.bin / "python", "--reinstall", "--compile-bytecode"]
         subprocess.run([*uv, *places, f"samebits=={version}"], check=True)
 
     def run(self, *command: str, cwd: Path, code: int = 0) -> str:

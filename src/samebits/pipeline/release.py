@@ -45,7 +45,8 @@ def release_files() -> list[str]:
     """
     root = release_root()
     if root == _SHIPPED:
-        found = [file for file in root.rglob("*") if file.is_file()]
+        # pip compiles every script that it installs.
+        found = [file for file in root.rglob("*") if file.is_file() and file.parent.name != "__pycache__"]
     else:
         try:
             listed = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["samebits"]["release"]
