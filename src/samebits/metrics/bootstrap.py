@@ -20,7 +20,7 @@ _CHUNK_ELEMENTS = 4_000_000  # resampled rows drawn at a time: 32 MB of int64
 
 @dataclass(frozen=True)
 class Interval:
-    """Percentile bootstrap interval."""
+    """Confidence interval."""
 
     low: float
     high: float
@@ -54,6 +54,25 @@ Statistic = Callable[[Resamples], Floats]
 """A number of each resample: [R]. NaN where it is undefined."""
 
 
+@dataclass(frozen=True)
+class Share:
+    """The share of the samples that count, as a statistic.
+
+    Attributes:
+        counted: [N]
+    """
+
+    counted: npt.NDArray[np.bool_]
+
+    def __call__(self, drawn: Resamples) -> Floats:
+        return drawn.mean(self.counted.astype(np.float64))
+
+    def exact(self, confidence: float) -> Interval:
+        """Of Clopper and Pearson (1934), where all samples count or none does."""
+        rest = ((1.0 - confidence) / 2.0) ** (1.0 / len(self.counted))
+        return Interval(rest, 1.0) if self.counted[0] else Interval(0.0, 1.0 - rest)
+
+
 def whole(samples: int) -> Resamples:
     """The split itself, as the one resample that holds each sample once."""
     return Resamples(np.arange(samples)[None])
@@ -63,6 +82,9 @@ def percentile_intervals(
     statistics: Mapping[str, Statistic], samples: int, *, resamples: int, confidence: float, width: int = 1
 ) -> dict[str, Interval]:
     """An interval for each statistic that is defined for at least one resample.
+
+    Where all resamples give the same number, as where every answer is right, they say nothing of its spread: a share
+    then has the exact interval, and other statistics have none.
 
     Args:
         samples: N, of the split.
@@ -81,7 +103,10 @@ def percentile_intervals(
         defined = defined[~np.isnan(defined)]
         if len(defined):
             low, high = np.quantile(defined, [tail, 1.0 - tail])
-            intervals[name] = Interval(float(low), float(high))
+            if low < high:
+                intervals[name] = Interval(float(low), float(high))
+            elif isinstance(share := statistics[name], Share):
+                intervals[name] = share.exact(confidence)
     return intervals
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError
-from samebits.metrics.bootstrap import Floats, Ints, Resamples, Statistic
+from samebits.metrics.bootstrap import Floats, Ints, Resamples, Share, Statistic
 from samebits.metrics.metric import (
     Metric,
     Scores,
@@ -256,7 +256,7 @@ def _top_k(predictions: Predictions) -> Statistic | None:
     ties &= np.arange(predictions.classes)[None] < predictions.labels[:, None]
     ahead |= ties
     within = ahead.sum(axis=1) < predictions.top_k
-    return lambda drawn: drawn.mean(within)
+    return Share(within)
 
 
 def _macro_f1(predictions: Predictions) -> Statistic:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from samebits.base.decimals import significant
 from samebits.base.errors import UserError
-from samebits.metrics.bootstrap import Floats, Interval, Ints, Statistic, percentile_intervals, whole
+from samebits.metrics.bootstrap import Floats, Interval, Ints, Share, Statistic, percentile_intervals, whole
 from samebits.metrics.scores import mean_of_classes
 
 
@@ -132,6 +132,8 @@ def per_sample(values: Callable[[P], npt.NDArray[np.generic] | None]) -> Callabl
         found = values(predictions)
         if found is None:
             return None
+        if found.dtype == np.bool_:
+            return Share(found.astype(np.bool_, copy=False))
         of_each = found.astype(np.float64)
         return lambda drawn: drawn.mean(of_each)
 

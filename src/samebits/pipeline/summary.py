@@ -26,7 +26,7 @@ from samebits.signature.signature import Signature
 _JUDGE, _EXPORTER = "evaluate", "export"
 """The last stages: neither reads what the other one writes."""
 
-_COMMITTED = ("params.yaml", "dvc.lock", "dvc.yaml", "packages.yaml", "custom", "data", "reports")
+_COMMITTED = ("params.yaml", "dvc.lock", "dvc.yaml", "packages.yaml", "custom", "data", "models", "reports")
 """What git keeps of a run; DVC keeps the rest."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from samebits.base.errors import UserError
+from samebits.metrics.bootstrap import Interval
 from samebits.metrics.classification import METRICS, Predictions, predictions_from_logits
 from samebits.metrics.metric import measure
 from samebits.metrics.own import OwnMetric, own_metrics
@@ -30,7 +31,7 @@ class Fails(Right):
     def __call__(self, predictions, targets):
         if len(set(targets)) < 2:
             raise ValueError("only one class")
-        return 1.0
+        return targets.mean()
 class Undefined(Right):
     name = "undefined"
     def __call__(self, predictions, targets):
@@ -88,8 +89,8 @@ def test_resamples_that_it_fails_for_are_left_out() -> None:
     random = np.random.default_rng(0)
     few = predictions_from_logits(random.normal(size=(3, 3)), np.array([0, 0, 1]))
     found = measure([as_metric(each) for each in own("Fails", "Undefined")], few, bootstrap=50)
-    assert found.values == {"fails": 1.0, "undefined": None}
-    assert set(found.intervals) == {"fails"}
+    assert found.values == {"fails": 1 / 3, "undefined": None}
+    assert found.intervals == {"fails": Interval(1 / 3, 2 / 3)}  # 0 and 1 are undefined
 
 
 @pytest.mark.parametrize(
