@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,10 @@ def require(serving: ServingModel, metadata: dict[str, Any]) -> None:
 
     Raises:
         UserError: with the reason.
+        ImportError: if transformers is not installed.
     """
     _in_transformers(serving, metadata)
+    import_module("transformers")
 
 
 def export(serving: ServingModel, example: Tensor, path: Path, metadata: dict[str, Any]) -> dict[str, Any]:

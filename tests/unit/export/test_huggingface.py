@@ -4,6 +4,7 @@ refused."""
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from tokenizers import Tokenizer
 
 from samebits.base.errors import UserError
+from samebits.base.extras import missing_extra
 from samebits.base.files import read_json
 from samebits.checkpoints.serving import GeneratingModel, ServingModel, build_serving
 from samebits.export import huggingface
@@ -195,6 +197,18 @@ def test_the_card_tells_the_temperature(tmp_path: Path) -> None:
         )
         assert ("is divided by the temperature 1.7, fitted on 1,200 validation samples" in card) == told
         assert "50.00% of the test split" in card
+
+
+def test_without_the_library_it_is_told_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving, metadata = served(GPT, "next", tmp_path, pad=None)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ImportError) as caught:
+        huggingface.require(serving, metadata)
+    told = missing_extra(caught.value)
+    assert told is not None
+    assert "export.formats: huggingface needs the package transformers" in told.problem
 
 
 def test_a_task_of_ones_own_is_refused(tmp_path: Path) -> None:
