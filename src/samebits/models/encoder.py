@@ -101,7 +101,8 @@ class Settings(Section):
     config: dict[str, Any] = Field(default={})
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     pooling: Literal["mean", "cls"] = "mean"
-    head: Literal["linear", "dense"] = "linear"
+    # Not written where it is linear: files and traces of before it keep their digests.
+    head: Literal["linear", "dense"] = Field(default="linear", exclude_if=lambda value: value == "linear")
     reads: int | None = Field(default=None, ge=4)
     words: bool = False
 
