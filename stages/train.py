@@ -6,10 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))  # a queued experiment runs its own code, not the installed one
 
-from samebits.base.launch import relaunch_once
-from samebits.training.launch import arithmetic_variables
+from samebits.base.launch import relaunch_once, require_environment
 
 if __name__ == "__main__":
+    require_environment()
+    from samebits.training.launch import arithmetic_variables
+
     relaunch_once(arithmetic_variables(ROOT / "params.yaml"))
     from samebits.stage import run_stage
 

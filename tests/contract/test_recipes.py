@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from samebits.compute.arithmetic import ARITHMETIC
 from samebits.data.fetching.catalog import card_of, load_card
@@ -105,11 +109,31 @@ def hours(raw: Path) -> None:
     (raw / "own").write_text("\n".join(lines))
 
 
+def drawn(raw: Path) -> None:
+    side, count = 66, 100
+    sheet = Image.new("RGBA", (10 * side, 10 * side))
+    every = []
+    for k in range(count):
+        x, y = k % 10, k // 10
+        sheet.paste((k, 255 - k, 2 * k, 255), (x * side + 9, y * side + 9, x * side + 30 + k % 30, y * side + 50))
+        entry = {"unified": f"1F{k:03X}", "sheet_x": x, "sheet_y": y, "sort_order": 1 + k}
+        every.append({**entry, "category": "Objects", "has_img_twitter": True})
+    image = io.BytesIO()
+    sheet.save(image, "PNG")
+    files = {"emoji.json": json.dumps(every).encode(), "img/twitter/sheets/64.png": image.getvalue()}
+    with tarfile.open(raw / "own", "w:gz") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
 LIKE: dict[str, tuple[Callable[[Path], None], str]] = {
     # recipe: made data of the kind of its card, and their format
     "bikeshare_hours": (hours, "own"),
     "clipart_keywords": (tagged, "image_csv"),
     "clipart_segmentation": (art, "image_cutouts"),
+    "emoji_order": (drawn, "own"),
     "speech_year": (speeches, "passages"),
 }
 

@@ -52,6 +52,12 @@ OBSERVING_PACKAGES = {
 }
 """What the code of stages imports and what cannot change what they write, with the reason."""
 
+CHECKING = {
+    ("export/huggingface.py", "transformers"): "reads what was written, to compare it with the checkpoint",
+    ("export/huggingface_tokenizer.py", "transformers"): "likewise",
+}
+"""What single files import and use for a check alone, with the reason: it can stop a stage, and change nothing."""
+
 REACHED = {
     ("train", "torch"): {"networkx", "sympy"},  # torch.compile: shapes, and which parts are computed twice
     ("export", "torch"): {"networkx", "onnxscript", "sympy"},  # torch.export: shapes; torch.onnx
@@ -181,4 +187,5 @@ def _outside(path: Path) -> frozenset[str]:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
-    return frozenset(names - set(sys.stdlib_module_names) - {"samebits"})
+    checking = {name for file, name in CHECKING if path == SRC / "samebits" / file}
+    return frozenset(names - set(sys.stdlib_module_names) - {"samebits"} - checking)

@@ -52,7 +52,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             },
             "train": {"epochs": 1, "batch_size": 32, "threads": 1, "gradient_clip": 1.0},
             "evaluate": {"bootstrap": 100, "mistakes": 3, "batch_size": 64},
-            "export": {"batch_sizes": [1, 33, 256]},
+            "export": {"batch_sizes": [1, 33, 256], "formats": ["onnx", "torch_export", "huggingface"]},
             "runtime": {"tracking": {"enabled": False}},
         },
         replace={"task": {"name": "language_model"}, "model": model},
@@ -92,7 +92,7 @@ def test_a_book_becomes_a_model_that_is_better_than_chance(project: Path) -> Non
 
 def test_the_export_equals_the_checkpoint_and_has_its_tokenizer(project: Path) -> None:
     report = read_json(project / "models" / "export" / "export.json")
-    for name in ("onnx", "torch_export"):
+    for name in ("onnx", "torch_export", "huggingface"):
         assert report["formats"][name]["within_tolerance"]
         measured = read_json(project / ".samebits" / "measured.json")["measured"][name]
         assert measured["greedy_tokens"] == 600

@@ -13,7 +13,7 @@ OPTIONAL = {
     "optuna": ("sweep", "optuna", "samebits sweep"),
     "scipy": ("sweep", "scipy", "samebits compare"),
     "sklearn": ("sweep", "scikit-learn", "the report of samebits sweep"),
-    "transformers": ("transformers", "transformers", "model.name: bert or encoder"),
+    "transformers": ("transformers", "transformers", "model.name: bert or encoder, or export.formats: huggingface"),
     "timm": ("timm", "timm", "model.name: timm"),
     "flask": ("ui", "mlflow", "MLflow's server (make ui, samebits ui)"),
     "model_signing": ("sign", "model-signing", "samebits sign, and samebits audit --key"),

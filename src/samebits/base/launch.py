@@ -18,6 +18,9 @@ from collections.abc import Mapping
 
 _MARK = "SAMEBITS_LAUNCHED"
 
+_PACKAGES = ("numpy", "pydantic", "ruamel", "torch")
+"""Of the requirements, those without which no stage begins. A Python that has them all is taken for ours."""
+
 # Freshly mapped blocks are page-faulted in anew at each step; malloc is told to keep large ones. It does not touch
 # what is computed.
 _MALLOC = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296:glibc.malloc.hugetlb=1"
@@ -53,6 +56,23 @@ def environment(also: Mapping[str, str] | None = None) -> dict[str, str]:
     return {key: value for key, value in wanted.items() if key not in os.environ}
 
 
+def require_environment() -> None:
+    """Stop a stage that was started by a Python without the project's packages, as `.venv/bin/dvc repro` does where the
+    environment is not active: stages are run by the first `python` on the path.
+
+    Raises:
+        SystemExit: 2, with the fix.
+    """
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        print(
+            f"error: {sys.executable} does not have the project's requirements (no {', '.join(missing)})\n"
+            "  fix: run make repro, or activate the environment: source .venv/bin/activate",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+
+
 def relaunch_once(also: Mapping[str, str] | None = None) -> None:
     """Restart this process with `environment(also)`, unless that was done or there is nothing to set.
 
@@ -61,13 +81,7 @@ def relaunch_once(also: Mapping[str, str] | None = None) -> None:
     Raises:
         SystemExit: 2, with the fix, if this Python has none of our requirements.
     """
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("pydantic") is None:
-        print(
-            f"error: {sys.executable} does not have the project's requirements\n"
-            "  fix: run make repro, or activate the environment: source .venv/bin/activate",
-            file=sys.stderr,
-        )
-        raise SystemExit(2)
+    require_environment()
     missing = environment(also)
     if not missing or _MARK in os.environ:
         return

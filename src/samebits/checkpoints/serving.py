@@ -26,6 +26,7 @@ class ServingModel(nn.Module):
 
     def __init__(self, model: nn.Module, task: Task, signature: Signature, temperature: float = 1.0) -> None:
         super().__init__()
+        self.signature = signature
         self.target = signature.target
         self.temperature = temperature
         self.preprocess = build_preprocess(signature)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from samebits.base.errors import Interrupted, UserError
-from samebits.base.files import sha256_file, write_bytes, write_json
+from samebits.base.files import sha256_bytes, sha256_file, write_bytes, write_json
 from samebits.base.own_code import copy_own_code
 from samebits.base.registry import load_module
 from samebits.checkpoints.checkpoint import WEIGHTS, copy_files
@@ -86,8 +86,11 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
     serving = build_serving(
         checkpoint.model, checkpoint.task, info.signature, calibration.temperature if calibration else 1.0
     )
-    if settings.int8 or "onnx" in settings.formats:
-        onnx_format.require_size(serving)
+    metadata = export_metadata(config, _dataset_facts(info), weights_sha256, calibration)
+    exporters = {name: load_module("export format", name, EXPORTERS) for name in settings.formats}
+    for module in exporters.values():
+        if hasattr(module, "require"):
+            module.require(serving, metadata)
     # Scores of every token at every position of a split would fill the memory: they are compared as they are made.
     tokens = LanguageModelParity(serving, split, settings, check) if isinstance(serving, GeneratingModel) else None
     if info.signature.target.generates and not tokens:
@@ -99,7 +102,6 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
         raise UserError("export.int8 is not for language models", "set export.int8: false")
     context.tracker.computes()
     reference = None if tokens else answers(_eager(serving), split)
-    metadata = export_metadata(config, _dataset_facts(info), weights_sha256, calibration)
     report: dict[str, Any] = {
         "tolerance": settings.tolerance,
         "batch_sizes": settings.batch_sizes,
@@ -116,12 +118,14 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
     folder = Path(tempfile.mkdtemp(dir=project.exported.parent, prefix=".export-"))
     try:
         folder.chmod(0o755)
+        copy_files(project.checkpoint, folder, config.signature)
         example = as_tensor(_example(split))
-        for name in settings.formats:
+        for name, module in exporters.items():
             check()
-            module = load_module("export format", name, EXPORTERS)
             path = folder / module.FILE
             facts: dict[str, Any] = module.export(serving, example, path, metadata)
+            if hasattr(module, "write_card"):
+                module.write_card(path, serving, metadata, report["test"])
             if tokens:
                 predictors[name] = module.load_all(path)
                 parity = tokens.compare(name, predictors[name])
@@ -143,13 +147,12 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
             measured[name]["largest_difference"] = {str(size): gap for size, gap in parity.difference.items()}
             report["formats"][name] = {
                 **facts,
-                "file": module.FILE,
-                "bytes": path.stat().st_size,
-                "sha256": sha256_file(path),
+                **_identity(path),
                 "within_tolerance": True,
             }
+            size = report["formats"][name]["bytes"] / 1024
             context.say(
-                f"{module.FILE}: {path.stat().st_size / 1024:,.0f} KiB, equal to the checkpoint on {len(split):,} test "
+                f"{module.FILE}: {size:,.0f} KiB, equal to the checkpoint on {len(split):,} test "
                 f"samples within {parity.worst:.1e} ({settings.tolerance:g} is allowed)"
             )
         if settings.int8:
@@ -158,7 +161,6 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
             report["int8"], measured["int8"], predictors["int8"] = _quantized(
                 folder, reference, split, settings, context
             )
-        copy_files(project.checkpoint, folder, config.signature)
         if code := copy_own_code(project.checkpoint, folder):
             report["code"] = {file: sha256_file(folder / file) for file in code}
         for file, data in reader_files(config.signature.inputs).items():
@@ -194,8 +196,18 @@ def _quantized(
         f"{int8.FILE}: {path.stat().st_size / 1024:,.0f} KiB, test score {judged.score:.4f}, {judged.loss:.4f} "
         f"below the checkpoint's ({settings.int8_loss:g} is allowed)"
     )
-    report = {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
-    return report | {"loses_at_most": settings.int8_loss}, int8.measured(judged), predict
+    return _identity(path) | {"loses_at_most": settings.int8_loss}, int8.measured(judged), predict
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """Name, bytes and SHA-256 of what was written; of a folder, of the lines that `sha256sum` prints for its files."""
+    if path.is_file():
+        return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    files = {each.relative_to(path).as_posix(): each for each in sorted(path.rglob("*")) if each.is_file()}
+    hashes = {name: sha256_file(each) for name, each in files.items()}
+    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in hashes.items())
+    size = sum(each.stat().st_size for each in files.values())
+    return {"file": path.name, "bytes": size, "sha256": sha256_bytes(lines.encode()), "files": hashes}
 
 
 def _example(split: Split) -> Array:

@@ -77,7 +77,7 @@ def export(serving: ServingModel, example: torch.Tensor, path: Path, metadata: d
     return {"opset": OPSET, "ir_version": model.ir_version}
 
 
-def require_size(serving: ServingModel) -> None:
+def require(serving: ServingModel, metadata: dict[str, Any]) -> None:
     """Refuse a model that no ONNX file can hold, before anything is computed.
 
     Raises:

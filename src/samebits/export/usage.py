@@ -71,6 +71,8 @@ def usage(signature: Signature, formats: dict[str, Any]) -> list[str]:
                 f"{answer} = program.module()(torch.from_numpy({name}))",
             ]
         )
+    if "huggingface" in formats:
+        lines += [f"`{formats['huggingface']['file']}` is a folder for transformers: its README.md says how.", ""]
     return lines
 
 

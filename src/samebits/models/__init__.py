@@ -5,7 +5,9 @@ To add one: write the file, add its name to `MODELS` in `params/choices.py`. Mor
 them: `PER_PIXEL = True`, of a model that itself answers for every pixel (others become encoders of a U-Net where data
 have masks, `layers/segmenter.py`); `reads(settings, signature) -> int`, tokens of a text, of a model that reads only
 the beginning; `settle(settings, signature) -> settings`, what another library's release decides, written out for the
-checkpoint; `notes(settings, signature)`, lines on how pretrained weights are fed; those of `training.pretrained.load`.
+checkpoint; `notes(settings, signature)`, lines on how pretrained weights are fed; `in_transformers(network, settings,
+signature)`, the same model as a class of `transformers` (`layers/in_transformers.py`); those of
+`training.pretrained.load`.
 A module whose parameters of several axes are no matrices but factors of single features names them in a class
 attribute, `elementwise`: they are not decayed.
 """

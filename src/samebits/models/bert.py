@@ -1,4 +1,4 @@
-"""A BERT encoder (Devlin et al., 2018) through the library `transformers`, with a linear head on the pooled tokens.
+"""A BERT encoder (Devlin et al., 2018) through the library `transformers`, with a head on the pooled tokens.
 
 Pretrained weights come by `transfer.weights`: a card (`minilm`), a model of the Hugging Face hub, or a folder of your
 own, with the shape of the encoder set to that of the weights, which `require_config` checks. Of long texts the encoder
@@ -8,12 +8,14 @@ may read the beginning alone, while a linear model beside it weighs the words of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 from torch import nn
 
 from samebits.base.errors import UserError
+from samebits.models.layers.encoder_in_transformers import dense_layer, encoder_in_transformers
+from samebits.models.layers.in_transformers import InTransformers
 from samebits.models.layers.text_encoder import (
     TextEncoder,
     adapt,
@@ -24,8 +26,12 @@ from samebits.models.layers.text_encoder import (
 )
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
+from samebits.signature.tokens import TokenInputs
 
-__all__ = ["Settings", "adapt", "build", "depth", "new_layers", "reads", "require_config"]
+if TYPE_CHECKING:
+    from transformers import BertConfig
+
+__all__ = ["Settings", "adapt", "build", "depth", "in_transformers", "new_layers", "reads", "require_config"]
 
 _SHAPE = {
     "num_hidden_layers": "layers",
@@ -57,6 +63,9 @@ class Settings(Section):
         dropout: probability of zeroing a number after each part, and before the head.
         attention_dropout: likewise, of an attention weight.
         pooling: `mean` of the tokens that are not padding, or the first token (`cls`); of tags, none is used.
+        head: `linear`, or `dense`: a layer of the encoder's width before it, as models of `transformers` for sequence
+            classification have; with it and `pooling: cls` the model can be exported for that library
+            (`export.formats`).
         reads: the encoder reads so many tokens of each text, the first; null: all.
         words: add a linear model of the words of the whole text to the encoder's outputs. Its weights `words.*` want a
             learning rate that is larger than the encoder's by orders of magnitude: `transfer.rates`.
@@ -72,16 +81,18 @@ class Settings(Section):
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     attention_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     pooling: Literal["mean", "cls"] = "mean"
+    # Not written where it is linear: files and traces of before it keep their digests.
+    head: Literal["linear", "dense"] = Field(default="linear", exclude_if=lambda value: value == "linear")
     reads: int | None = Field(default=None, ge=4)
     words: bool = False
 
 
-def _network(settings: Settings, signature: Signature) -> TextEncoder:
-    from transformers import BertConfig, BertModel
+def _config(settings: Settings, tokens: TokenInputs) -> BertConfig:
+    """The library's config."""
+    from transformers import BertConfig
 
-    vocabulary, pad = signature.tokens.vocabulary, signature.tokens.pad
     config = BertConfig(
-        vocab_size=vocabulary,
+        vocab_size=tokens.vocabulary,
         hidden_size=settings.width,
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
@@ -90,14 +101,21 @@ def _network(settings: Settings, signature: Signature) -> TextEncoder:
         attention_probs_dropout_prob=settings.attention_dropout,
         max_position_embeddings=settings.positions,
         type_vocab_size=settings.token_types,
-        pad_token_id=pad,
+        pad_token_id=tokens.pad,
     )
+    return config
+
+
+def _network(settings: Settings, signature: Signature) -> TextEncoder:
+    from transformers import BertModel
+
+    config = _config(settings, signature.tokens)
     config._attn_implementation = register_attention()
     return TextEncoder(
         BertModel(config, add_pooling_layer=False),
         width=settings.width,
-        vocabulary=vocabulary,
-        pad=pad,
+        vocabulary=signature.tokens.vocabulary,
+        pad=signature.tokens.pad,
         outputs=signature.outputs,
         dropout=settings.dropout,
         initial_std=config.initializer_range,
@@ -105,6 +123,7 @@ def _network(settings: Settings, signature: Signature) -> TextEncoder:
         reads=settings.reads,
         words=settings.words,
         per_token=signature.target.per_position,
+        dense=dense_layer("bert", config) if settings.head == "dense" else None,
     )
 
 
@@ -137,6 +156,15 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
     # Where no text is longer than that, it reads all: an exported encoder then need not fill shorter ones up.
     settings = settings.model_copy(update={"reads": read if read < tokens.length else None})
     return _network(settings, signature)
+
+
+def in_transformers(network: TextEncoder, settings: Settings, signature: Signature) -> InTransformers:
+    """The same model as a class of `transformers`.
+
+    Raises:
+        UserError: if it has none that computes the same.
+    """
+    return encoder_in_transformers(network, "bert", _config(settings, signature.tokens).to_dict())
 
 
 def require_config(config: Mapping[str, Any], settings: Settings, signature: Signature, label: str) -> None:

@@ -1,4 +1,4 @@
-"""Encoders of `transformers` beside BERT: RoBERTa, DistilBERT, ModernBERT and DeBERTa-v3, with a linear head.
+"""Encoders of `transformers` beside BERT: RoBERTa, DistilBERT, ModernBERT and DeBERTa-v3, with a head.
 
 `config` has the keys of the weights' config.json that differ from the library's defaults: the stage says which. The
 checkpoint keeps all of them, so the model is built again without the weights' folder and without a network.
@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
+from samebits.models.layers.encoder_in_transformers import dense_layer, encoder_in_transformers
+from samebits.models.layers.in_transformers import InTransformers
 from samebits.models.layers.text_encoder import (
     Masks,
     TextEncoder,
@@ -34,7 +36,7 @@ from samebits.params.section import Section
 from samebits.signature.signature import Signature
 from samebits.signature.tokens import TokenInputs
 
-__all__ = ["Settings", "adapt", "build", "depth", "new_layers", "reads", "require_config", "settle"]
+__all__ = ["Settings", "adapt", "build", "depth", "in_transformers", "new_layers", "reads", "require_config", "settle"]
 
 _SPECIAL = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"))
 """Tokens that no encoder looks at."""
@@ -87,6 +89,9 @@ class Settings(Section):
             the weights' and says which to set.
         dropout: probability of zeroing a number before the head.
         pooling: `mean` of the tokens that are not padding, or the first token (`cls`); of tags, none is used.
+        head: `linear`, or `dense`: a layer of the encoder's width before it, as models of `transformers` for sequence
+            classification have; with it and `pooling: cls` the model can be exported for that library
+            (`export.formats`).
         reads: the encoder reads so many tokens of each text, the first; null: all.
         words: add a linear model of the words of the whole text to the encoder's outputs, as for `bert`.
     """
@@ -96,6 +101,8 @@ class Settings(Section):
     config: dict[str, Any] = Field(default={})
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     pooling: Literal["mean", "cls"] = "mean"
+    # Not written where it is linear: files and traces of before it keep their digests.
+    head: Literal["linear", "dense"] = Field(default="linear", exclude_if=lambda value: value == "linear")
     reads: int | None = Field(default=None, ge=4)
     words: bool = False
 
@@ -141,7 +148,17 @@ def build(settings: Settings, signature: Signature) -> nn.Module:
         reads=read if read < tokens.length else None,
         words=settings.words,
         per_token=signature.target.per_position,
+        dense=dense_layer(settings.family, config) if settings.head == "dense" else None,
     )
+
+
+def in_transformers(network: TextEncoder, settings: Settings, signature: Signature) -> InTransformers:
+    """The same model as a class of `transformers`.
+
+    Raises:
+        UserError: if it has none that computes the same.
+    """
+    return encoder_in_transformers(network, settings.family, _checked(settings, signature.tokens).to_dict())
 
 
 def _masks(family: str, config: Any) -> Masks:

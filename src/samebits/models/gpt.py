@@ -20,6 +20,7 @@ from torch.nn import functional
 from samebits.base.errors import UserError
 from samebits.models.layers.attention import attend
 from samebits.models.layers.dropout import Dropout
+from samebits.models.layers.in_transformers import InTransformers
 from samebits.params.section import Section
 from samebits.signature.signature import Signature
 
@@ -244,6 +245,49 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+def in_transformers(network: Gpt, settings: Settings, signature: Signature) -> InTransformers:
+    """The same model as a class of `transformers`: Llama with `swiglu`, Arcee, which is Llama with a squared ReLU, with
+    `relu2`."""
+    layers, heads, width = settings.shape
+    gated, given = settings.mlp == "swiglu", network.state_dict()
+    weights = {"model.embed_tokens.weight": given["embedding.weight"], "model.norm.weight": given["norm.weight"]}
+    if not settings.tied:
+        weights["lm_head.weight"] = given["head.weight"]
+    for k in range(layers):
+        own, theirs = f"blocks.{k}", f"model.layers.{k}"
+        for name, value in zip("qkv", given[f"{own}.attention.qkv.weight"].chunk(3), strict=True):
+            weights[f"{theirs}.self_attn.{name}_proj.weight"] = value
+        up = given[f"{own}.mlp.up.weight"].chunk(2) if gated else [given[f"{own}.mlp.up.weight"]]
+        for name, value in zip(("gate", "up") if gated else ("up",), up, strict=True):
+            weights[f"{theirs}.mlp.{name}_proj.weight"] = value
+        weights |= {
+            f"{theirs}.self_attn.o_proj.weight": given[f"{own}.attention.out.weight"],
+            f"{theirs}.mlp.down_proj.weight": given[f"{own}.mlp.out.weight"],
+            f"{theirs}.input_layernorm.weight": given[f"{own}.attention_norm.weight"],
+            f"{theirs}.post_attention_layernorm.weight": given[f"{own}.mlp_norm.weight"],
+        }
+    config = {
+        "architectures": ["LlamaForCausalLM" if gated else "ArceeForCausalLM"],
+        "model_type": "llama" if gated else "arcee",
+        "vocab_size": signature.outputs,
+        "hidden_size": width,
+        "intermediate_size": given["blocks.0.mlp.out.weight"].shape[1],
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "hidden_act": "silu" if gated else "relu2",
+        "max_position_embeddings": signature.tokens.length,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": settings.rope_base,  # as releases before 5 call it
+        "rope_parameters": {"rope_type": "default", "rope_theta": settings.rope_base},
+        "tie_word_embeddings": settings.tied,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "attention_dropout": 0.0,
+    }
+    return InTransformers(config, weights)
 
 
 def build(settings: Settings, signature: Signature) -> nn.Module:

@@ -13,7 +13,7 @@ class ExportParams(Section):
     """Exported models.
 
     Attributes:
-        formats: exporters to run, by name.
+        formats: exporters to run, by name. `huggingface`, a folder for transformers, is for models of texts.
         tolerance: largest allowed absolute difference of any probability from the eager fp32 model's.
         batch_sizes: batch sizes at which the whole test split is compared.
         int8: also write `model.int8.onnx`, a quantised copy of the ONNX model; not for language models.
@@ -21,7 +21,9 @@ class ExportParams(Section):
         int8_loss: how much lower its accuracy (or R²) on the test split may be; if it is lower still, the stage fails.
     """
 
-    formats: list[Literal["onnx", "torch_export"]] = Field(default=["onnx", "torch_export"], min_length=1)
+    formats: list[Literal["onnx", "torch_export", "huggingface"]] = Field(
+        default=["onnx", "torch_export"], min_length=1
+    )
     tolerance: float = Field(default=1e-4, gt=0.0, lt=1.0)
     batch_sizes: list[int] = Field(default=[1, 2, 7, 33], min_length=1)
     int8: bool = False

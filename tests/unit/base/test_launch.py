@@ -120,7 +120,19 @@ def test_without_glibc_the_variables_are_set_and_nothing_restarts(monkeypatch: p
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
-@pytest.mark.parametrize("missing", ["torch", "pydantic"])
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate", "export"])
+def test_a_stage_started_by_another_python_is_told_the_fix(stage: str, tmp_path: Path) -> None:
+    """As `.venv/bin/dvc repro` does, where the environment is not active."""
+    script = SRC.parent / "stages" / f"{stage}.py"
+    # -S: without the packages of this environment.
+    found = subprocess.run([sys.executable, "-I", "-S", str(script)], cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 2
+    assert "does not have the project's requirements (no numpy, pydantic, ruamel, torch)" in found.stderr
+    assert "source .venv/bin/activate" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("missing", ["torch", "pydantic", "ruamel"])
 def test_a_python_without_the_requirements_is_told_the_fix(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,8 +139,8 @@ def test_reasons_of_odd_errors() -> None:
 
 def test_a_model_larger_than_an_onnx_file_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     serving, _ = of_images(Einsum())
-    onnx.require_size(serving)
+    onnx.require(serving, {})
     monkeypatch.setattr(onnx, "LARGEST_FILE", 100)
     with pytest.raises(UserError, match="an ONNX file holds at most") as caught:
-        onnx.require_size(serving)
+        onnx.require(serving, {})
     assert "export.formats: [torch_export]" in caught.value.fix

@@ -87,7 +87,7 @@ WRONG = [
     ("train.threads", 0, "train.threads", "greater than or equal to 1"),
     ("train", 5, "train = 5", "must be a section with keys"),
     ("evaluate.top_k", 1, "evaluate.top_k = 1", "greater than or equal to 2"),
-    ("export.formats", ["onx"], "export.formats.0 = 'onx'", "'onnx' or 'torch_export'"),
+    ("export.formats", ["onx"], "export.formats.0 = 'onx'", "'onnx', 'torch_export' or 'huggingface'"),
     ("transfer.weights", "acme/bert", "transfer = ", "set revision to the 40 hex digits of a commit"),
     ("transfer", {"weights": "acme/bert", "revision": "main"}, "transfer = ", "acme/bert/commits/main lists"),
     ("transfer", {"weights": "minilm", "revision": "0" * 40}, "transfer = ", "set revision: null"),

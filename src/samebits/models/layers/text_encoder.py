@@ -1,12 +1,14 @@
-"""An encoder of the library `transformers` as a model of ours: attention, pooled states, a linear head."""
+"""An encoder of the library `transformers` as a model of ours: attention, pooled states, a head."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from samebits.base.errors import UserError
 from samebits.models.layers.attention import attend
@@ -53,6 +55,38 @@ def over_keys(used: Tensor) -> Tensor:
     return used[:, None, None, :]
 
 
+@dataclass(frozen=True)
+class Dense:
+    """The layer before the last one, as the models of `transformers` for sequence classification have it.
+
+    Attributes:
+        activation: after it: `tanh`, `relu` or `gelu`.
+        bias: whether it has one.
+        norm: arguments of a LayerNorm after the activation; None for no norm.
+    """
+
+    activation: Literal["tanh", "relu", "gelu"]
+    bias: bool = True
+    norm: Mapping[str, Any] | None = None
+
+
+class DenseHead(nn.Module):
+    """States [..., width] -> outputs [..., K], by a layer of the same width and a linear one."""
+
+    def __init__(self, width: int, outputs: int, dense: Dense, dropout: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width, bias=dense.bias)
+        self.activation: Callable[[Tensor], Tensor] = getattr(functional, dense.activation)
+        self.norm = None if dense.norm is None else nn.LayerNorm(width, **dense.norm)
+        self.dropout = Dropout(dropout)
+        self.out = nn.Linear(width, outputs)
+
+    def forward(self, states: Tensor) -> Tensor:
+        states = self.activation(self.dense(states))
+        outputs: Tensor = self.out(self.dropout(states if self.norm is None else self.norm(states)))
+        return outputs
+
+
 class TextEncoder(nn.Module):
     """Tokens [N, L], int64 -> outputs [N, K], or [N, L, K] of each token.
 
@@ -61,6 +95,7 @@ class TextEncoder(nn.Module):
         masks: what it takes as its mask.
         pad: the token that is not looked at; None where rows are full.
         initial_std: of the head's weights.
+        dense: the head's layer before the last one; None for a linear head.
         reads: the encoder reads so many tokens, the first; None: all.
         words: whether a linear model of the words of the whole text is added.
         per_token: whether each token has outputs of its own; then none is pooled.
@@ -81,6 +116,7 @@ class TextEncoder(nn.Module):
         reads: int | None,
         words: bool,
         per_token: bool = False,
+        dense: Dense | None = None,
     ) -> None:
         super().__init__()
         self.pad = pad
@@ -91,9 +127,12 @@ class TextEncoder(nn.Module):
         self.encoder = encoder
         replace_dropout(self.encoder)
         self.dropout = Dropout(dropout)
-        self.head = nn.Linear(width, outputs)
-        nn.init.normal_(self.head.weight, std=initial_std)
-        nn.init.zeros_(self.head.bias)
+        self.head = nn.Linear(width, outputs) if dense is None else DenseHead(width, outputs, dense, dropout)
+        for name, parameter in self.head.named_parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=initial_std)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
         self.words = BagOfWords(vocabulary, pad, outputs) if words else None
 
     def forward(self, tokens: Tensor) -> Tensor:
