@@ -1,4 +1,4 @@
-"""What inputs and answers are like, in numbers: statistics of the training data, and tests of others against them.
+"""What inputs and answers are like, in numbers: statistics of samples, and those of the training data.
 
 `evaluate` writes them as `models/reference.json`, `export` puts them beside the model, `samebits monitor` compares.
 One file for each kind of inputs, which has its name, with a class `Kind`.

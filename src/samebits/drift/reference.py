@@ -26,7 +26,8 @@ class NumberStatistic(Section):
     """How a number is distributed.
 
     Attributes:
-        edges: rising; quantiles of the training data, the lowest and the highest value included.
+        edges: rising; quantiles of the training data, the lowest and the highest value included, and the float32 before
+            the lowest and before each value that is frequent.
         counts: of the values up to the first edge, up to the second ..., and above the last.
         missing: how many have none.
         mean: of those that have one; 0 where none has.
@@ -114,6 +115,10 @@ def _of_numbers(name: str, values: npt.NDArray[np.float32]) -> NumberStatistic:
     there = np.sort(values[~np.isnan(values)])
     places = np.linspace(0, max(0, len(there) - 1), _EDGES + 1).round().astype(np.int64)
     edges = np.unique(there[places]) if len(there) else there
+    # A value that many samples have (a probability of 1) is a bin of its own, and so is what lies below all of them.
+    often = np.searchsorted(there, edges, side="right") - np.searchsorted(there, edges) > len(there) / _EDGES
+    often[:1] = True
+    edges = np.unique(np.concatenate([edges, np.nextafter(edges[often], np.float32(-np.inf))]))
     mean = float(there.mean(dtype=np.float64)) if len(there) else 0.0
     # The shortest text that gives each back.
     shortest = [float(str(edge)) for edge in edges]

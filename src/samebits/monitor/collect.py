@@ -11,7 +11,6 @@ from typing import Any
 from samebits.base.errors import UserError, listed
 from samebits.data.readers.decoding import NotText, read_lines
 from samebits.drift.answers import OOD_SCORE, measure_answers
-from samebits.drift.compare import Finding, Group, Tally, unreadable
 from samebits.drift.measure import Measure, kind_of
 from samebits.drift.reference import Reference
 from samebits.inference.formats import apart
@@ -19,6 +18,7 @@ from samebits.inference.job import batches
 from samebits.inference.predictor import Kind
 from samebits.inference.progress import Progress
 from samebits.inference.rows import RowFile, has_rows
+from samebits.monitor.compare import Finding, Group, Tally, unreadable
 from samebits.signature.kind import InputKind
 
 _AT_ONCE = 4096

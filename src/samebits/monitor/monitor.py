@@ -14,12 +14,12 @@ from samebits.base.decimals import rounded_single
 from samebits.base.errors import EXIT_DIFFERENT, UserError, listed
 from samebits.base.files import write_bytes
 from samebits.base.result import Result
-from samebits.drift.compare import FEWEST, Finding, judged, missing_name
 from samebits.drift.reference import REFERENCE, Reference, load_reference
 from samebits.inference.predictor import Kind, Request
 from samebits.inference.request import kind_for
 from samebits.monitor import ALPHA, LIMIT
 from samebits.monitor.collect import Collected, collect, collect_answers
+from samebits.monitor.compare import FEWEST, Finding, judged, missing_name
 from samebits.monitor.page import monitor_page
 from samebits.signature.kind import InputKind
 from samebits.signature.signature import Inputs

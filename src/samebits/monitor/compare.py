@@ -15,7 +15,7 @@ import numpy as np
 from samebits.base.decimals import significant
 from samebits.drift.measure import Counts, Measure
 from samebits.drift.reference import NumberStatistic, Statistic
-from samebits.drift.significance import (
+from samebits.monitor.significance import (
     categories_p,
     holm,
     largest_gap,
@@ -144,24 +144,27 @@ def _of_numbers(group: Group, reference: NumberStatistic, before: Counts, now: C
 
 
 def _parts(before: Counts) -> list[int]:
-    """Where about ten parts begin, each with a tenth of the training data or more; and one above all of them."""
-    starts, held = [0], 0
-    for place, count in enumerate(before[:-1]):
-        if held >= before.sum() / _BARS:
+    """The bin with which each part begins: what is below the training data, about ten parts of them, with a frequent
+    value in one of its own, and what is above."""
+    last, enough = len(before) - 1, before.sum() / _BARS
+    starts, held = [0], enough
+    for place in range(1, last):
+        if held >= enough or (held and before[place] >= enough):
             starts.append(place)
             held = 0
-        held += int(count)
-    return [*starts, len(before) - 1] if len(before) > 1 else starts
+        held += before[place]
+    return [*starts, last] if last else starts
 
 
 def _between(edges: Sequence[float], starts: Sequence[int], place: int) -> str:
-    """The values of a part, from above one edge up to another."""
-    if not edges:
-        return ""
+    """The values of a part."""
+    if place == 0:
+        return f"below {significant(edges[0], 4)}" if edges else ""
+    low = significant(edges[starts[place] - 1], 4)
     if place + 1 == len(starts):
-        return f"above {significant(edges[-1], 4)}"
-    upper = significant(edges[starts[place + 1] - 1], 4)
-    return f"up to {upper}" if place == 0 else f"{significant(edges[starts[place] - 1], 4)} to {upper}"
+        return f"above {low}"
+    high = significant(edges[starts[place + 1] - 1], 4)
+    return low if low == high else f"{low} to {high}"
 
 
 def _of_categories(group: Group, name: str, names: Sequence[str], before: Counts, now: Counts) -> list[Finding]:

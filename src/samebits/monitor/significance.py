@@ -12,8 +12,8 @@ import numpy.typing as npt
 from samebits.drift.measure import Counts
 
 _EXPECTED = 10.0
-"""Samples of a category, below which the chi-square distribution is no good approximation. Of the usual 5, twice as many
-p-values as there should be were below 0.0003, which is where the correction for many tests looks."""
+"""Samples of a category, below which the chi-square distribution is no good approximation. Of the usual 5, twice as
+many p-values as there should be were below 0.0003, which is where the correction for many tests looks."""
 
 
 def shares(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
