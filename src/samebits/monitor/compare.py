@@ -171,7 +171,8 @@ def _of_categories(group: Group, name: str, names: Sequence[str], before: Counts
     if min(before.sum(), now.sum()) < FEWEST:
         return []
     old, new = shares(before), shares(now)
-    most = int(np.abs(new - old).argmax())  # the one that changed most, for people
+    # For people, the one that changed most; of two, the second: `yes`, `missing`.
+    most = len(names) - 1 - int(np.abs(new - old).round(9)[::-1].argmax())
     order = np.argsort(-np.maximum(old, new), kind="stable")[:_LISTED]
     bars = [Bar(names[k], float(old[k]), float(new[k])) for k in sorted(order.tolist()) if old[k] or new[k]]
     told: Callable[[float], str] = lambda share: f"{names[most]} {share:.1%}"  # noqa: E731

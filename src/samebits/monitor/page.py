@@ -22,8 +22,8 @@ def monitor_page(found: Monitored, reference: Reference, model: Path) -> str:
         (
             "Training data",
             [
-                ("inputs, of the training split", f"{measured:,}"),
-                ("answers, for the validation split", f"{answered:,}"),
+                ("training inputs", f"{measured:,}"),
+                ("validation answers", f"{answered:,}"),
                 ("digest", reference.data_digest),
             ],
         ),

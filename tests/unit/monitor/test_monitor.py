@@ -12,13 +12,14 @@ from PIL import Image
 
 from samebits.cli.main import main
 from samebits.drift.answers import cells_of
-from samebits.inference.calibration import UNCALIBRATED
+from samebits.inference.calibration import UNCALIBRATED, Calibration
 from samebits.inference.session import open_model
 from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
+from samebits.signature.mask import MaskTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import CategoryColumn, NumberColumn, TableInputs
-from tests.helpers.onnx_models import LABELS, brightness_model, sum_model
+from tests.helpers.onnx_models import LABELS, brightness_model, mask_model, sum_model
 from tests.helpers.references import write_reference
 
 IMAGES = ImageInputs(shape=[1, 8, 8], mean=[0.4], std=[0.2])
@@ -107,6 +108,20 @@ def test_a_file_of_answers_says_what_the_inputs_do(
     found = {each["name"]: [each[key] for key in same] for each in of_answers if each["name"] != "unreadable"}
     assert found == wanted
     assert set(found) == {"prediction", "probability"}
+
+
+def test_masks_of_a_calibrated_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = MaskTarget(classes=LABELS[:2], shape=[8, 8], colours=[[0, 0, 0], [255, 0, 0]])
+    calibration = Calibration(weights_sha256="1" * 64, samples=600)
+    fitted = {"target": target.model_dump(), "calibration": calibration.model_dump(exclude_none=True)}
+    path = mask_model(tmp_path / "model.onnx", preprocessing=IMAGES.model_dump(), **fitted)
+    rows = photos(np.random.default_rng(0), 600)
+    session, _ = open_model(path)
+    cells = cells_of(session.answers(rows, target), target, calibration)
+    write_reference(tmp_path, IMAGES, target, rows, cells, calibration)
+    assert not run(capsys, save(tmp_path / "same", rows[:60]), "--model", path)["drift"]
+    found = run(capsys, save(tmp_path / "dark", rows[:60] // 3), "--model", path, code=1)
+    assert {f"share of {name}" for name in LABELS[:2]} <= drifted(found)
 
 
 @pytest.fixture
