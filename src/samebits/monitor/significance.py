@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from samebits.drift.measure import Counts
 
-_EXPECTED = 10.0
-"""Samples of a category, below which the chi-square distribution is no good approximation. Of the usual 5, twice as
-many p-values as there should be were below 0.0003, which is where the correction for many tests looks."""
+_EXPECTED = 5.0
+"""Samples of a category, below which the chi-square distribution is no good approximation (Cochran, 1954)."""
 
 
 def shares(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -54,21 +53,31 @@ def numbers_p(first: Counts, second: Counts) -> float:
 
 def categories_p(first: Counts, second: Counts) -> float:
     """The chance of such a difference between samples of the same kind: Pearson's chi-square test; of two categories of
-    which one is rare, Fisher's exact test. Categories that are too rare for it are taken together."""
-    table = np.stack([first, second])
-    table = table[:, np.argsort(table.sum(axis=0), kind="stable")]
-    expected = table.sum(axis=0) * table.sum(axis=1).min() / table.sum()
-    # Those that are too rare together, and more until there are enough of them; two categories are left as they are.
-    enough = int(np.searchsorted(expected.cumsum(), _EXPECTED)) + 1
-    together = min(max(enough, np.count_nonzero(expected < _EXPECTED)), len(expected) - 1)
-    table = np.column_stack([table[:, :together].sum(axis=1), table[:, together:]])
-    table = table[:, table.sum(axis=0) > 0]
+    which one is rare, Fisher's exact test. Categories that are too rare for it are taken together, a few at a time."""
+    table = _grouped(np.stack([first, second]))
     if table.shape[1] < 2:
         return 1.0
-    expected_cells = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    if table.shape[1] == 2 and expected_cells.min() < _EXPECTED:
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    if table.shape[1] == 2 and expected.min() < _EXPECTED:
         return fisher_p(*(int(cell) for cell in table.ravel()))
-    return chi_square_p(float(((table - expected_cells) ** 2 / expected_cells).sum()), table.shape[1] - 1)
+    return chi_square_p(float(((table - expected) ** 2 / expected).sum()), table.shape[1] - 1)
+
+
+def _grouped(table: Counts) -> Counts:
+    """Columns of [2, K], the rarest first, added up until each is frequent enough; the most frequent stays alone."""
+    totals = table.sum(axis=0)
+    *order, most = np.argsort(totals, kind="stable")[np.count_nonzero(totals == 0) :].tolist()
+    smaller = table.sum(axis=1).min() / table.sum()
+    groups: list[Counts] = []
+    open_group = np.zeros(2, dtype=np.int64)
+    for column in order:
+        open_group = open_group + table[:, column]
+        if open_group.sum() * smaller >= _EXPECTED:
+            groups.append(open_group)
+            open_group = np.zeros(2, dtype=np.int64)
+    if open_group.any():
+        groups = [*groups[:-1], groups[-1] + open_group] if groups else [open_group]
+    return np.column_stack([*groups, table[:, most]])
 
 
 def chi_square_p(statistic: float, freedom: int) -> float:
