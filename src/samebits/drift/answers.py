@@ -20,7 +20,9 @@ _PRINTED: dict[Column, Callable[[float], float]] = {"share": printed_share, "num
 
 
 def watched_columns(target: TargetKind, calibration: Calibration) -> dict[str, Column]:
-    """The columns of answers that are compared, and what they hold."""
+    """The columns of answers that are compared, and what they hold; none where a sample has many answers."""
+    if target.generates or target.per_position:
+        return {}
     found = {name: kind for name, kind in target.columns().items() if kind != "text" or target.one_class}
     return found | ({OOD_SCORE: "share"} if calibration.ood_threshold is not None else {})
 

@@ -28,7 +28,7 @@ class Kind(measure.Kind[TokenInputs]):
     def measure(self, rows: Array, token_counts: Sequence[int]) -> dict[str, Measure]:
         counted = self._counted(rows)
         lengths = counted.sum(axis=1)
-        counts = np.asarray(token_counts, dtype=np.float64)
+        counts = np.asarray(token_counts or [0] * self.inputs.vocabulary, dtype=np.float64)
         order = np.argsort(-counts, kind="stable")
         before = counts[order].cumsum() - counts[order]
         rare = np.ones(len(counts), dtype=np.bool_)

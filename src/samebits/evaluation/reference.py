@@ -16,7 +16,7 @@ from samebits.checkpoints.serving import ServingModel
 from samebits.data.loading.prepared import Split, open_split
 from samebits.data.loading.tensors import as_tensor
 from samebits.drift.answers import cells_of, measure_answers, watched_columns
-from samebits.drift.measure import Kind, Measure, kind_of
+from samebits.drift.measure import Counts, Kind, Measure, kind_of
 from samebits.drift.reference import Reference, statistics
 from samebits.inference.calibration import Calibration
 from samebits.signature.kind import Array
@@ -69,11 +69,13 @@ def _inputs(split: Split, chosen: Indices, check: Callable[[], None]) -> Iterato
 
 def _token_counts(kind: Kind[Any], parts: Iterator[Array]) -> list[int]:
     """Empty for inputs that have no tokens."""
-    total = kind.token_counts(next(parts))
-    if len(total):
-        for rows in parts:
-            total = total + kind.token_counts(rows)
-    return [int(count) for count in total]
+    total: Counts | None = None
+    for rows in parts:
+        counts = kind.token_counts(rows)
+        if not len(counts):
+            break
+        total = counts if total is None else total + counts
+    return [] if total is None else [int(count) for count in total]
 
 
 def _answers(

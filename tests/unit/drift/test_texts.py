@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from samebits.drift.answers import watched_columns
 from samebits.drift.measure import kind_of
+from samebits.inference.calibration import UNCALIBRATED
 from samebits.inference.text import Kind
+from samebits.signature.classes import ClassTarget
 from samebits.signature.kind import Array
+from samebits.signature.next_token import NextTokenTarget
 from samebits.signature.tags import TagsTarget
 from samebits.signature.tokens import TokenInputs
 from tests.helpers.tokenizer import fit
@@ -37,6 +41,15 @@ def test_another_language_has_rare_and_surprising_tokens() -> None:
     english, german = (kind.measure(rows(language, 100), counts) for language in (ENGLISH, GERMAN))
     for name in ("rare tokens", "bits per token"):
         assert english[name].values.max() < german[name].values.min()
+
+
+def test_a_sample_with_many_answers_has_none_to_compare() -> None:
+    assert watched_columns(NextTokenTarget(), UNCALIBRATED) == {}
+    assert watched_columns(TagsTarget(classes=["O", "B-X"], length=8), UNCALIBRATED) == {}
+    assert watched_columns(ClassTarget(classes=["a", "b"]), UNCALIBRATED) == {
+        "prediction": "text",
+        "probability": "share",
+    }
 
 
 def test_rows_of_a_tagger_are_lines_of_words_as_in_training() -> None:
