@@ -71,6 +71,8 @@ EDITS: list[tuple[object, set[str]]] = [
     ("src/samebits/compute/distributed.py", {"train"}),
     ("src/samebits/calibration/temperature.py", {"evaluate"}),
     ("src/samebits/inference/calibration.py", AFTER),
+    ("src/samebits/drift/image.py", {"evaluate"}),
+    ("src/samebits/monitor/compare.py", set()),
     ("src/samebits/metrics/classification.py", {"evaluate"}),
     ("src/samebits/evaluation/report/templates/classification.html.j2", {"evaluate"}),
     ("src/samebits/export/onnx.py", {"export"}),

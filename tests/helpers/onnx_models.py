@@ -63,6 +63,27 @@ def sum_model(path: Path, columns: Sequence[str] = ("a", "b"), target: Mapping[s
     return _saved(path, graph, known)
 
 
+def mask_model(path: Path, **metadata: Any) -> Path:
+    """Of grey images of 8 x 8 pixels: each pixel's lightness is the probability of the second of two classes."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["pixels", "scale"], ["light"]),
+            helper.make_node("Sub", ["one", "light"], ["dark"]),
+            helper.make_node("Concat", ["dark", "light"], ["probabilities"], axis=1),
+        ],
+        "masks",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2, 8, 8])],
+        [
+            helper.make_tensor("scale", TensorProto.FLOAT, [1], [1 / 255]),
+            helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0]),
+        ],
+    )
+    known = {"labels": LABELS[:2], "preprocessing": {"shape": [1, 8, 8], "mean": [0.4]}} | metadata
+    return _saved(path, graph, known)
+
+
 def array_model(path: Path) -> Path:
     """Of int16 [2, 3]: the softmax over its two rows' sums."""
     graph = helper.make_graph(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 EXIT_DIFFERENT = 1
-"""Exit code of `samebits verify` and its like where bits differ, and of `samebits doctor` where something is wrong."""
+"""Exit code of `samebits verify` and its like where bits differ, of `samebits doctor` where something is wrong, and
+of `samebits monitor` where the data have drifted."""
 
 EXIT_USER_ERROR = 2
 """Exit code for bad input: a wrong key, a missing file, a corrupt image."""

@@ -49,6 +49,11 @@ class Project:
         return self.workspace / "models" / "calibration.json"
 
     @property
+    def reference(self) -> Path:
+        """What `samebits monitor` compares with."""
+        return self.workspace / "models" / "reference.json"
+
+    @property
     def states(self) -> Path:
         """States of a finished training that `train.audit_steps` keeps."""
         return self.workspace / "models" / "states"

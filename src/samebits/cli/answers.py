@@ -21,7 +21,7 @@ def predict(arguments: argparse.Namespace) -> Result:
 
     if arguments.json and not arguments.output and arguments.format not in (None, "json"):
         raise UserError(f"--json and --format {arguments.format} ask for two forms", "leave one out")
-    model = Path(arguments.model) if arguments.model else _own_model()
+    model = Path(arguments.model) if arguments.model else own_model()
     own = not arguments.model
     if own and arguments.output:
         _warn_if_stale(model)
@@ -44,8 +44,8 @@ def predict(arguments: argparse.Namespace) -> Result:
     return _Then(found, lambda: _warn_if_stale(model)) if own and not arguments.output else found
 
 
-def add_predict_options(ask: argparse.ArgumentParser) -> None:
-    """Arguments of `samebits predict`."""
+def add_source_options(ask: argparse.ArgumentParser) -> None:
+    """Arguments of a command that reads inputs for an exported model."""
     ask.add_argument(
         "files",
         nargs="*",
@@ -56,14 +56,23 @@ def add_predict_options(ask: argparse.ArgumentParser) -> None:
     ask.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
     ask.add_argument("--lines", metavar="FILE", help="a file with a text a line")
     ask.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
-    ask.add_argument("--top", type=int, metavar="N", help="classes to give (default: 3; in columns of a table 1)")
     ask.add_argument("--invert", action="store_true", help="swap black and white of images first")
     ask.add_argument("--column", help="of a CSV, JSONL or Parquet file: the column of the texts, or of the paths")
-    ask.add_argument("--id", metavar="COLUMN", help="of such: the column that names the answers (default: FILE:LINE)")
     ask.add_argument(
         "--stdin",
         choices=("lines", "csv", "jsonl"),
         help="what - holds (default: csv for tables, else lines)",
+    )
+
+
+def add_predict_options(ask: argparse.ArgumentParser) -> None:
+    """Arguments of `samebits predict`."""
+    add_source_options(ask)
+    ask.add_argument("--top", type=int, metavar="N", help="classes to give (default: 3; in columns of a table 1)")
+    ask.add_argument(
+        "--id",
+        metavar="COLUMN",
+        help="of a CSV, JSONL or Parquet file: the column that names the answers (default: FILE:LINE)",
     )
     ask.add_argument(
         "--format",
@@ -98,7 +107,8 @@ class _Then(Result):
         return document
 
 
-def _own_model() -> Path:
+def own_model() -> Path:
+    """The model of the project around the working folder."""
     return project_here().exported / "model.onnx"
 
 
@@ -117,7 +127,7 @@ def generate(arguments: argparse.Namespace) -> Result:
 
     sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
     require_sampling(sampling, arguments.tokens)
-    model = Path(arguments.model) if arguments.model else _own_model()
+    model = Path(arguments.model) if arguments.model else own_model()
     if not arguments.model:
         _warn_if_stale(model)
     writer = open_writer(model)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 GROUPS: dict[str, tuple[str, ...]] = {
     "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update", "completion"),
     "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data", "labels"),
-    "use the model": ("predict", "generate", "register", "keep"),
+    "use the model": ("predict", "monitor", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
     "share": ("share", "receive", "review", "gc", "doctor"),
 }
@@ -38,6 +38,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "generate": ('samebits generate "The whale" --tokens 100 --temperature 0.7',),
     "golden": ("samebits golden mnist", "samebits golden --all --reproducibility portable"),
     "keep": ("samebits keep data/raw/mnist_resnet18.safetensors",),
+    "monitor": (
+        "samebits monitor photos",
+        "samebits monitor rows.csv --ignore when.year --html drift.html",
+        "samebits monitor --answers answers.parquet --limit 0.2",
+    ),
     "new": ("samebits new pets --data ~/pictures/pets", "samebits new bikes --recipe bikeshare"),
     "packages": ("samebits packages --write",),
     "predict": (

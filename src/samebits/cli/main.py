@@ -21,6 +21,7 @@ from samebits.cli.answers import add_predict_options, generate, predict
 from samebits.cli.comparing import add_commands as add_comparing
 from samebits.cli.help import epilog, grouped
 from samebits.cli.labels import add_commands as add_labels
+from samebits.cli.monitoring import add_commands as add_monitoring
 from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.selection import add_commands as add_selecting
@@ -128,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
     ask = _command(commands, "predict", predict, "answers of the exported model for images, texts, arrays or rows")
     add_predict_options(ask)
 
+    add_monitoring(commands, _command)
     write = _command(commands, "generate", generate, "continue a text with the exported language model")
     write.add_argument("prompt", help="the text to go on from")
     write.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")

@@ -1,7 +1,8 @@
 """The `evaluate` stage: calibrate on the validation split, and judge on the test split, which nothing saw before.
 
-Run it by `dvc repro evaluate`. Result: `models/calibration.json`, which every export carries, and `reports/evaluation/`
-with `metrics.json`, `report/` (one HTML page that needs nothing else, and tables) and `figures/`.
+Run it by `dvc repro evaluate`. Result: `models/calibration.json`, which every export carries, `models/reference.json`
+for `samebits monitor`, and `reports/evaluation/` with `metrics.json`, `report/` (one HTML page that needs nothing else,
+and tables) and `figures/`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from samebits.compute.determinism import THREADS, set_threads
 from samebits.data.loading.prepared import Split, open_split
 from samebits.evaluation.double_precision import double_precision
 from samebits.evaluation.inputs import Evaluation, EvaluationInputs
+from samebits.evaluation.reference import reference
 from samebits.evaluation.report.curves import read_curves
 from samebits.metrics.own import own_metrics
 from samebits.params.calibration import CalibrationParams
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(evaluate: EvaluateParams, calibration: CalibrationParams, *, context: StageContext) -> None:
-    """Write `models/calibration.json` and `reports/evaluation/` from `models/checkpoint/` and two splits.
+    """Write `models/calibration.json`, `models/reference.json` and `reports/evaluation/`.
 
     Raises:
         UserError: missing or damaged inputs, a checkpoint of other data, outputs that are not finite.
@@ -76,7 +78,9 @@ def evaluate(evaluate: EvaluateParams, calibration: CalibrationParams, *, contex
             own_metrics=own_metrics(checkpoint.own_metrics),
         )
         evaluation: Evaluation = module.evaluate(evaluated, evaluate)
+        compared = reference(project.prepared, serving, fitted, check)
     write_json(project.calibration, fitted.model_dump())
+    write_json(project.reference, compared.model_dump())
     folder = project.reports / "evaluation"
     _write(folder, evaluation)
     for line in evaluation.table:

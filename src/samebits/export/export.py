@@ -165,6 +165,8 @@ def _export(settings: ExportParams, context: StageContext, workers: int) -> None
             report["code"] = {file: sha256_file(folder / file) for file in code}
         for file, data in reader_files(config.signature.inputs).items():
             write_bytes(folder / file, data)
+        if project.reference.is_file():
+            write_bytes(folder / project.reference.name, project.reference.read_bytes())
         write_json(folder / "export.json", report)
         corrected = corrections_text(info.corrections)
         card = model_card(report, metadata, config.signature, info.counts, calibration, corrected)

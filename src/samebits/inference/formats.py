@@ -35,7 +35,7 @@ class Format(ABC):
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
         # The sample's name, its notes and its error have columns of their own.
-        self.columns = {_apart(name): (name, kind) for name, kind in columns.items()}
+        self.columns = {apart(name): (name, kind) for name, kind in columns.items()}
 
     def begin(self) -> str:
         return ""
@@ -177,7 +177,8 @@ def as_lines(chunks: Iterable[str]) -> Iterator[str]:
         yield rest
 
 
-def _apart(name: str) -> str:
+def apart(name: str) -> str:
+    """The name that a column of answers has in a table."""
     return f"predicted {name}" if name in ("name", "notes", "error") else name
 
 

@@ -36,7 +36,8 @@ class Kind(image.Kind):
         super().open_model()
         assert isinstance(self.target, MaskTarget)
         self._mask_target = self.target
-        self.reading = Reading(self.target, self.request.top or len(self.target.classes))
+        top = self.request.top or len(self.target.classes)
+        self.reading = Reading(self.target, top, calibration=self.reading.calibration)
 
     @property
     def batch(self) -> int:

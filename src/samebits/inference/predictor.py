@@ -22,7 +22,7 @@ from samebits.inference.calibration import UNCALIBRATED
 from samebits.inference.items import Files, Given, Item
 from samebits.inference.rows import RowFile, has_rows
 from samebits.inference.session import Opened
-from samebits.signature.kind import Column
+from samebits.signature.kind import Array, Column
 
 TOP = 3
 """Classes that are given for one sample, to people."""
@@ -277,15 +277,29 @@ class Kind(ABC):
         Raises:
             UserError: if the model cannot be run.
         """
+        for _, answers in self.read_and_answered(groups):
+            yield answers
+
+    def read_and_answered(self, groups: Iterable[Sequence[Item]]) -> Iterator[tuple[Ready, list[Answer]]]:
+        """As `answers`, with what the model was given."""
         with ThreadPoolExecutor(1) as pool:
             before: tuple[Sequence[Item], Future[Ready]] | None = None
             for items in groups:
                 coming = pool.submit(self._read, items)
                 if before is not None:
-                    yield self._answered(before[0], before[1].result())
+                    yield self._read_answered(*before)
                 before = items, coming
             if before is not None:
-                yield self._answered(before[0], before[1].result())
+                yield self._read_answered(*before)
+
+    def _read_answered(self, items: Sequence[Item], coming: Future[Ready]) -> tuple[Ready, list[Answer]]:
+        ready = coming.result()
+        return ready, self._answered(items, ready)
+
+    def rows(self, samples: Any) -> Array:
+        """Samples that are ready as rows of the prepared data, [n, ...]."""
+        found: Array = samples
+        return found
 
     def _read(self, items: Sequence[Item]) -> Ready:
         """As `ready`, with the errors of all items."""

@@ -20,7 +20,7 @@ from samebits.inference import predictor
 from samebits.inference.answer import Answer
 from samebits.inference.items import Given, Item
 from samebits.inference.session import open_tokenizer
-from samebits.inference.tags import find_spans, shown
+from samebits.inference.tags import find_spans, shown, words_of
 from samebits.signature.tags import TagsTarget
 
 SUFFIXES = (".txt", ".text", ".md", ".eml", ".html", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -97,6 +97,18 @@ class Kind(predictor.Kind):
         pad = self.inputs.get("pad") or 0
         found = [find_spans(text, self.session, self.tokenizer, self.target, pad) for text in samples]
         return found, [True] * len(found)
+
+    def rows(self, samples: Any) -> npt.NDArray[np.int32]:
+        if not isinstance(self.target, TagsTarget):
+            return super().rows(samples)
+        lines = [
+            [line[a:b] for a, b in words] for text in samples for line in text.split("\n") if (words := words_of(line))
+        ]
+        encoded = self.tokenizer.encode_batch(lines, is_pretokenized=True)
+        rows = np.full((len(encoded), self.length), self.inputs.get("pad") or 0, dtype=np.int32)
+        for row, each in zip(rows, encoded, strict=True):
+            row[: sum(each.attention_mask)] = each.ids[: sum(each.attention_mask)]
+        return rows
 
     def answer(self, item: Item, answer: Any, notes: Sequence[str]) -> Answer:
         if not isinstance(self.target, TagsTarget):

@@ -26,6 +26,10 @@ class ScratchProject(Project):
         return self.home / "calibration.json"
 
     @property
+    def reference(self) -> Path:
+        return self.home / "reference.json"
+
+    @property
     def states(self) -> Path:
         return self.home / "states"
 

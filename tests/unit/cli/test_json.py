@@ -27,6 +27,8 @@ from samebits.inference.tags import Span
 from samebits.labels.suspects import Suspects
 from samebits.model_registry.gate import Row
 from samebits.model_registry.register import Outcome
+from samebits.monitor.compare import Finding
+from samebits.monitor.monitor import Limits, Monitored
 from samebits.pipeline.summary import MetricValue, Summary
 from samebits.provenance.audit.report import Audit
 from samebits.provenance.restore.runs import Run
@@ -134,6 +136,7 @@ COMMANDS: dict[str, tuple[str, object]] = {
     "find batch-size": ("samebits.starting.find_batch_size.find_batch_size", 64),
     "find lr": ("samebits.starting.find_rate.find_rate", 0.125),
     "golden mnist": ("samebits.provenance.golden.golden.record", True),
+    "monitor a.csv --model model.onnx": ("samebits.monitor.monitor.monitor", Monitored(30, 0, [], Limits())),
     "packages --write": ("samebits.pipeline.packages.write_packages", None),
     "predict a.png": (
         "samebits.inference.request.predict",
@@ -257,6 +260,7 @@ def test_what_waits_is_an_error_of_sync_that_keeps_its_keys(
     ("verify", Verification([OutputResult("train", "a", "0", "1")])),
     ("audit", Audit(3, [(0, 10)], drawn=True, different={"first state": ["x"]})),
     ("doctor", Findings(iter([Line("git", "error", "broken", "mend it")]))),
+    ("monitor", Monitored(30, 0, [Finding("inputs", "a", 0.5, 0.0, 1.0, "", "", [], drift=True)], Limits())),
 ])  # fmt: skip
 def test_what_differs_is_1_in_either_form(command: str, result: Result) -> None:
     document = result.json()

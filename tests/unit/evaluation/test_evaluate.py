@@ -19,6 +19,8 @@ from samebits.base.errors import Interrupted, UserError
 from samebits.base.files import read_json, write_json
 from samebits.base.paths import Project
 from samebits.checkpoints.checkpoint import CONFIG
+from samebits.data.loading.prepared import open_split
+from samebits.drift.reference import NumberStatistic, load_reference
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.inputs import EvaluationInputs, raw_outputs
@@ -80,6 +82,23 @@ def test_outputs_agree_with_each_other(baseline: Any) -> None:
     assert any(row["confidence"] == "" for row in bins if row["count"] == "0")
     assert set(metrics["interval"]) == set(metrics["test"])
     assert any("Accuracy" in line for line in baseline.said)
+
+
+def test_the_reference_is_of_training_inputs_and_of_answers_to_validation_samples(baseline: Any) -> None:
+    project = baseline.project
+    reference = load_reference(project.reference)
+    counts = read_json(project.prepared / "dataset.json")["counts"]
+    assert {each.name for each in reference.inputs} == {"brightness", "contrast", "sharpness"}
+    assert {sum(each.all_counts) for each in reference.inputs} == {counts["train"]}
+    answers = {each.name: each for each in reference.answers}
+    assert set(reference.columns) == {"prediction", "probability"} <= set(answers)
+    assert {sum(each.all_counts) for each in answers.values()} == {counts["validation"]}
+    images = open_split(project.prepared, "train", in_memory=True).rows(np.arange(counts["train"]))
+    (light,) = [each for each in reference.inputs if each.name == "brightness"]
+    assert isinstance(light, NumberStatistic)
+    assert light.mean == pytest.approx(images.mean() / 255, rel=1e-5)
+    assert light.edges[-1] == pytest.approx(images.mean(axis=(1, 2, 3)).max() / 255)
+    assert reference.weights_sha256 == read_json(project.calibration)["weights_sha256"]
 
 
 def test_batch_size_does_not_change_what_is_said(baseline: Any, tiny_context: Any) -> None:

@@ -55,6 +55,7 @@ def read(project: Project) -> dict[str, bytes]:
 def project(tmp_path_factory: pytest.TempPathFactory, contexts: Any) -> Project:
     """A project that was exported in both formats."""
     context = contexts(tmp_path_factory.mktemp("exported") / "project")
+    write_json(context.project.reference, {"of": "the training data"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("samebits.inference.latency._SECONDS", 0.0)
         export(SETTINGS, context=context)
@@ -64,7 +65,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, contexts: Any) -> Project:
 
 def test_both_formats_answer_as_the_checkpoint(project: Project) -> None:
     folder = project.exported
-    assert set(read(project)) == {"model.onnx", "model.pt2", "card.md", "export.json", "pixels.py"}
+    files = read(project)
+    assert set(files) == {"model.onnx", "model.pt2", "card.md", "export.json", "pixels.py", "reference.json"}
+    assert files["reference.json"] == project.reference.read_bytes()
     checkpoint = load_checkpoint(project.checkpoint)
     images = np.random.Generator(np.random.Philox(1)).integers(0, 256, (13, 1, 12, 12), dtype=np.uint8)
     inputs = checkpoint.config.signature.images
