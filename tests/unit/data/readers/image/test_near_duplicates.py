@@ -72,3 +72,27 @@ def test_small_buckets_together_are_as_each_by_itself(
 def test_no_images_have_no_pairs(tmp_path: Path) -> None:
     assert find_pairs(reader(np.empty((0, 3, 8, 8), dtype=np.uint8)), 0, tmp_path) == ([], False)
     assert find_pairs(reader(np.zeros((1, 1, 8, 8), dtype=np.uint8)), 1, tmp_path) == ([], False)
+
+
+def test_many_pairs_at_once_are_judged_as_each_by_itself(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = find_pairs(reader(images), len(images))
+    monkeypatch.setattr(near_duplicates, "_ROUNDING", np.inf)
+    assert find_pairs(reader(images), len(images)) == expected
+    monkeypatch.setattr(near_duplicates, "_COMPARED", 3)
+    assert find_pairs(reader(images), len(images)) == expected
+
+
+def test_a_pair_is_compared_once_in_however_many_bands_it_agrees(
+    images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[int, int]] = []
+    compare = near_duplicates._same_pictures
+
+    def counting(first: npt.NDArray[Any], second: npt.NDArray[Any], low: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        compared.extend(zip(first.tolist(), second.tolist(), strict=True))
+        return compare(first, second, low)
+
+    monkeypatch.setattr(near_duplicates, "_same_pictures", counting)
+    found, _ = find_pairs(reader(images), len(images))
+    assert len(compared) == len(set(compared))
+    assert {(first, second) for first, second, _ in found} <= set(compared)
