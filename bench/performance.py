@@ -3,6 +3,7 @@
     make bench                                             all but time to an accuracy, three rounds: over an hour
     python bench/performance.py --only training,input --rounds 3
     python bench/performance.py --only accuracy,accuracy_fashion    tens of minutes a run
+    python bench/performance.py --only stages --rounds 3   each stage of several recipes; --recipes mnist,bikeshare
     python bench/performance.py --quick                    a few steps of each, to see that it works; no page
 
 Parts measured at different times are kept as JSON in bench/results, which is committed; docs/performance.md is written
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--only", help=f"parts, with commas: {', '.join(page.PARTS)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=30.0, help="time to an accuracy: the longest run of a peer")
+    parser.add_argument("--recipes", default="", help="of the part stages, with commas (default: five kinds of data)")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--page", action="store_true", help="write the page from what is there, and measure nothing")
     arguments = parser.parse_args()
@@ -45,7 +47,8 @@ def main() -> None:
     if not arguments.page:
         if not page.OURS_ALONE.issuperset(wanted):
             ensure()
-        options = Options(arguments.rounds, arguments.quick, arguments.minutes)
+        recipes = tuple(filter(None, arguments.recipes.split(",")))
+        options = Options(arguments.rounds, arguments.quick, arguments.minutes, recipes)
         for part in wanted:
             try:
                 measure(part, options, results)
@@ -62,7 +65,9 @@ def main() -> None:
 def measure(part: str, options: Options, results: Path) -> None:
     """Measure one part and keep what was found."""
     began = time.monotonic()
-    limit = f" --minutes {options.minutes:g}" if part in page.LONG else ""
+    limit = f" --minutes {options.minutes:g}" if part.startswith("accuracy") else ""
+    if part == "stages" and options.recipes:
+        limit = f" --recipes {','.join(options.recipes)}"
     about = facts() | {"command": f"python bench/performance.py --only {part} --rounds {options.rounds}{limit}"}
     found = importlib.import_module(f"parts.{part}").measure(options)
     about["minutes"] = round((time.monotonic() - began) / 60, 1)

@@ -87,7 +87,8 @@ def main() -> None:
         raise SystemExit("screenshots: there is no chromium on PATH; install it with the system's package manager")
     ui = subprocess.Popen([sys.executable, "-m", "samebits.cli.main", "ui"], stdout=subprocess.PIPE, text=True)
     try:
-        found = re.search(r"http://\S+", ui.stdout.readline() if ui.stdout else "")
+        said = ui.stdout.readline() + ui.stdout.readline() if ui.stdout else ""  # that it starts; the address
+        found = re.search(r"http://\S+", said)
         if found is None:
             raise SystemExit("screenshots: `samebits ui` did not start")
         with browser(executable) as page:

@@ -43,11 +43,13 @@ class Options:
     Attributes:
         rounds: times that each contender runs.
         quick: a handful of steps, to see that all of it works; such numbers mean nothing and are kept apart.
+        recipes: of the part `stages`; none are its own choice.
     """
 
     rounds: int
     quick: bool
     minutes: float
+    recipes: tuple[str, ...] = ()
 
     def steps(self, full: int, quick: int) -> int:
         return quick if self.quick else full

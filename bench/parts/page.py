@@ -21,10 +21,11 @@ PARTS = (
     "language",
     "accuracy",
     "accuracy_fashion",
+    "stages",
 )
-OURS_ALONE = frozenset({"peak", "overhead", "latency"})
+OURS_ALONE = frozenset({"peak", "overhead", "latency", "stages"})
 """Parts without peers: they take no environment for them."""
-LONG = frozenset({"accuracy", "accuracy_fashion"})
+LONG = frozenset({"accuracy", "accuracy_fashion", "stages"})
 """Parts that are only measured when they are asked for."""
 
 _HEAD = """\

@@ -181,9 +181,9 @@ def _beyond(prepare: dict[str, Any]) -> list[str]:
         "sorted; and the one process that writes shards. Decoding alone is 10 to 16 CPU days. At 64×64 1.2 TB "
         "of shards, "
         "9,200 objects of 128 MiB. Such a corpus would have to be prepared in parts, which is not built.",
-        "- **Near duplicates**: candidates are found by four bands of 16 bits, so comparisons grow with the square of "
-        "the number once "
-        "there are more than some 65,536 images: 100 times more images, 10,000 times more comparisons. At 1.28 "
+        "- **Near duplicates**: candidates are found by four bands of 16 bits, and in groups of more than 2,048 by "
+        "four parts of 12 more, so comparisons grow with the square of the number once there are more than some "
+        "65,536 images: 100 times more images, 10,000 times more comparisons. At 1.28 "
         "million, 12 million "
         "pairs a band; at 100 million, 76 billion: set `data.image.near_duplicates: ignore` there.",
     ]

@@ -72,7 +72,7 @@ def shown(committed: Repository, tmp_path_factory: pytest.TempPathFactory) -> It
     )
     try:
         assert ui.stdout is not None
-        said = ui.stdout.readline()
+        said = ui.stdout.readline() + ui.stdout.readline()  # that it starts; the address
         found = re.search(r"http://\S+", said)
         assert found, said + ui.stdout.read()
         with browser(executable) as page:

@@ -47,13 +47,13 @@ def _keep(arguments: argparse.Namespace) -> None:
 
 
 def _ui(arguments: argparse.Namespace) -> None:
-    from samebits.params.schema import read_params
+    from samebits.params.runtime import read_runtime
     from samebits.tracking.ui.server import run_ui
 
     project = project_here()
     if arguments.port:
         os.environ["SAMEBITS_UI_PORT"] = str(arguments.port)
-    code = run_ui(project, read_params(project.params_file).runtime.tracking.experiment)
+    code = run_ui(project, read_runtime(project.params_file).tracking.experiment)
     if code:
         raise UserError(f"the MLflow server ended with exit code {code}", f"see {project.state / 'ui.log'}")
 

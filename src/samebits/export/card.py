@@ -74,9 +74,9 @@ def model_card(
             for entry in report["formats"].values()
         ),
         "",
-        f"Checked: each file's answers to all test samples, at batch sizes {_plain(report['batch_sizes'])}, are within "
-        f"{report['tolerance']:g} of those of the checkpoint in PyTorch fp32"
-        f"{target.checked} How far they were, and how long a call took, is of the machine that exported them: its "
+        "Checked: each file's answers to all test samples, some of them at each of the batch sizes "
+        f"{_plain(report['batch_sizes'])}, are within {report['tolerance']:g} of those of the checkpoint in PyTorch "
+        f"fp32{target.checked} How far they were, and how long a call took, is of the machine that exported them: its "
         "MLflow run has it (`measured.json`).",
         "",
         *_quantized(report),

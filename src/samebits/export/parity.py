@@ -1,4 +1,4 @@
-"""An exported file must give what the checkpoint gives: compared on every test sample, at several batch sizes."""
+"""An exported file must give what the checkpoint gives: for every test sample, and at each batch size for some."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ Predictor = Callable[[Array], npt.NDArray[np.float32]]
 """Samples as they are served -> answers."""
 Check = Callable[[], None]
 
+SAMPLED = 256
+"""Test samples that are compared at each batch size: what a batch size breaks, it breaks in any batch."""
+
 _ANSWERED = 500  # samples of one call where the whole split is answered once
 _NUMBERS = 1 << 22  # of those answers, at most
 _IN_MEMORY = 1 << 28  # numbers of a split's answers
-_ROWS = 4096  # samples read at a time: 3 MB of 28x28 images
+_ROWS = 1024  # samples of one piece of work: some for each core, also of a small split
 
 
 @dataclass(frozen=True)
@@ -57,51 +60,64 @@ def measure_parity(
     check: Check,
     workers: int = 1,
 ) -> Parity:
-    """Run the whole split through an exported file once a batch size.
+    """Run a split through an exported file: `SAMPLED` of it, spread over it and in its order, in batches of each size;
+    then every sample once, in batches of the largest size, the shortest texts first.
 
     Args:
         name: of the format, for messages.
         reference: answers of the eager model: probabilities [samples, K], or numbers [samples].
         check: called between batches; raises to stop.
-        workers: batch sizes that are compared at the same time.
+        workers: pieces of the split that are compared at the same time.
 
     Raises:
         UserError: if an answer differs by more than `tolerance`, is not finite, or the predicted class differs.
     """
     target = split.info.signature.target
 
-    def compare(size: int) -> tuple[float, int]:
-        worst, at, ties = 0.0, 0, 0
-        for samples in _batches(split, size):
+    def compare(size: int, piece: npt.NDArray[np.int64]) -> tuple[float, int]:
+        worst, ties = 0.0, 0
+        for rows, samples in _batches(split, piece, size):
             check()
-            rows = slice(at, at + len(samples))
             output = _without_unread(predict(samples), split, rows)
             wanted = reference[rows, : samples.shape[-1]] if target.per_position else reference[rows]
             if output.shape != wanted.shape:
                 raise _failure(name, size, f"its output has shape {output.shape}, not {wanted.shape}")
-            gap = float((np.abs(output - wanted) / target.unit).max())
+            gaps = np.abs(output - wanted).reshape(len(rows), -1).max(axis=1) / target.unit
+            gap = float(gaps.max())
             if not gap <= tolerance:  # NaN included
                 raise _failure(
                     name,
                     size,
-                    f"an answer differs by {gap:.3g} in test samples {_span(rows)}, export.tolerance is {tolerance:g}",
+                    f"an answer differs by {gap:.3g} in test sample {rows[gaps.argmax()]}, "
+                    f"export.tolerance is {tolerance:g}",
                 )
             decided, expected = target.decisions(wanted)
             if expected is not None:
                 _, found = target.decisions(output)
                 moved = (found != expected) & decided
                 if moved.any():
-                    first = at + int(np.argwhere(moved)[0, 0])
+                    first = rows[np.argwhere(moved)[0, 0]]
                     raise _failure(name, size, f"test sample {first} gets another {target.decided}")
             worst = max(worst, gap)
             ties += int((~decided).sum())
-            at += len(samples)
         return worst, ties
 
+    largest = max(batch_sizes)
+    whole = _pieces(by_length(split), largest)
+    sampled = [(size, piece) for size in batch_sizes for piece in _pieces(sampled_rows(len(split), size), size)]
+    jobs = [*sampled, *((largest, piece) for piece in whole)]
     # The number of torch's threads is each thread's own.
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool:
-        results = dict(zip(batch_sizes, pool.map(compare, batch_sizes), strict=True))
-    return Parity({size: worst for size, (worst, _) in results.items()}, next(ties for _, ties in results.values()))
+        results = list(pool.map(lambda job: compare(*job), jobs))
+    difference = dict.fromkeys(batch_sizes, 0.0)
+    for (size, _), (gap, _) in zip(jobs, results, strict=True):
+        difference[size] = max(difference[size], gap)
+    return Parity(difference, sum(ties for _, ties in results[len(sampled) :]))
+
+
+def sampled_rows(count: int, batch_size: int) -> npt.NDArray[np.int64]:
+    """Rows of a split at which a batch size is compared, ascending: `SAMPLED`, or one batch if that is more."""
+    return np.unique(np.linspace(0, count - 1, min(count, max(SAMPLED, batch_size))).astype(np.int64))
 
 
 def served_inputs(split: Split, indices: npt.NDArray[np.int64]) -> Array:
@@ -139,18 +155,18 @@ def _zeros(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
-def _batches(split: Split, size: int) -> Iterator[Array]:
-    """Samples in order, in batches of `size` and a last smaller one, read in larger pieces; each as long as its own
-    longest text."""
+def _pieces(rows: npt.NDArray[np.int64], size: int) -> list[npt.NDArray[np.int64]]:
+    """Rows in pieces of whole batches, for workers; the last one may be smaller."""
     step = max(1, _ROWS // size) * size
-    for start in range(0, len(split), step):
-        samples = served_inputs(split, np.arange(start, min(start + step, len(split)), dtype=np.int64))
-        for first in range(0, len(samples), size):
-            yield split.info.signature.inputs.used(samples[first : first + size])
+    return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
-def _span(rows: slice) -> str:
-    return f"{rows.start} to {rows.stop - 1}"
+def _batches(split: Split, piece: npt.NDArray[np.int64], size: int) -> Iterator[tuple[npt.NDArray[np.int64], Array]]:
+    """Rows and their samples in batches of `size` and a last smaller one, read at once; each as long as its own
+    longest text."""
+    samples = served_inputs(split, piece)
+    for first in range(0, len(piece), size):
+        yield piece[first : first + size], split.info.signature.inputs.used(samples[first : first + size])
 
 
 def _failure(name: str, size: int, reason: str) -> UserError:

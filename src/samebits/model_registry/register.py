@@ -163,11 +163,11 @@ class Registry:
         check_reachable(target)
         os.chdir(project.home)  # relative artefact locations count from here
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        from samebits.params.schema import read_params
+        from samebits.params.runtime import read_runtime
         from samebits.tracking.upload.mlflow_store import MlflowStore
 
         self.name = name
-        experiment = read_params(project.params_file).runtime.tracking.experiment
+        experiment = read_runtime(project.params_file).tracking.experiment
         self._store = MlflowStore(project, target)
         self._experiment = self._store.prepare(experiment)
         self._client: MlflowClient = self._store.client

@@ -15,7 +15,8 @@ class ExportParams(Section):
     Attributes:
         formats: exporters to run, by name. `huggingface`, a folder for transformers, is for models of texts.
         tolerance: largest allowed absolute difference of any probability from the eager fp32 model's.
-        batch_sizes: batch sizes at which the whole test split is compared.
+        batch_sizes: batch sizes at which exported files are compared: every test sample at the largest of them, 256
+            at each; of language models every row once, at the sizes in turn.
         int8: also write `model.int8.onnx`, a quantised copy of the ONNX model; not for language models.
         int8_samples: training samples whose activations set its ranges.
         int8_loss: how much lower its accuracy (or R²) on the test split may be; if it is lower still, the stage fails.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from samebits.params.read import Problems, validate
 from samebits.params.section import Section, matching
+from samebits.params.yaml_file import read_yaml
 
 
 class TrackingParams(Section):
@@ -50,3 +53,16 @@ class RuntimeParams(Section):
     profile: bool = False
     progress: Literal["auto", "bar", "lines", "off"] = "auto"
     tracking: TrackingParams = TrackingParams()
+
+
+def read_runtime(path: Path) -> RuntimeParams:
+    """This section of params.yaml alone: checking the whole file takes the models' own code, and with it torch.
+
+    Raises:
+        UserError: with every problem of the section in one message.
+    """
+    problems = Problems()
+    section = validate(RuntimeParams, read_yaml(path).get("runtime"), "runtime", problems)
+    problems.raise_if_any(path.name)
+    assert section is not None
+    return section

@@ -6,6 +6,8 @@ at their line, as any other.
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def read_yaml(path: Path, name: str | None = None) -> dict[str, Any]:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{name}, line {line} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
     try:
-        value = _load(text)
+        value = copy.deepcopy(_load(text))  # the caller's own
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}" if mark else ""
@@ -71,8 +73,11 @@ def _line(error: object) -> str:
     return next((line for line in str(error or "").splitlines() if line.strip()), "unreadable")[:300]
 
 
+@lru_cache(maxsize=16)
 def _load(text: str) -> Any:
     """The one document of a text; None if there is none.
+
+    Kept by its text: a stage asks for dvc.yaml some 15 times, and the reader takes milliseconds for a kilobyte.
 
     Raises:
         YAMLError: a `MarkedYAMLError` wherever the place is known.

@@ -8,7 +8,7 @@ from typing import Any
 from samebits.base.errors import UserError
 from samebits.base.paths import Project
 from samebits.base.redaction import first_secret, without_secrets
-from samebits.params.schema import read_params
+from samebits.params.runtime import read_runtime
 from samebits.tracking.tracking_uri import pick_target
 
 SHARED = "samebits.shared_run"
@@ -98,7 +98,7 @@ def record_summary(project: Project, summary: dict[str, Any]) -> bool:
     from samebits.tracking.upload.mlflow_store import MlflowStore
 
     target = pick_target(project)
-    experiment = read_params(project.params_file).runtime.tracking.experiment
+    experiment = read_runtime(project.params_file).tracking.experiment
     try:
         experiment_id = MlflowStore(project, target).prepare(experiment)
         client = MlflowClient(target.uri)

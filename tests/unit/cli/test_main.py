@@ -369,6 +369,8 @@ def test_starting_imports_no_heavy_library() -> None:
         (["runs", "status"], ["torch", "mlflow", "numpy", "pandas", "pydantic", "dvc"]),
         (["summary"], ["torch", "mlflow", "pandas", "pyarrow", "optuna"]),
         (["runs", "check"], ["torch", "mlflow", "numpy", "pydantic"]),
+        (["packages"], ["torch", "mlflow", "numpy", "pandas", "dvc"]),
+        (["completion", "bash"], ["torch", "mlflow", "numpy", "pandas", "pydantic", "dvc"]),
     ],
 )
 def test_commands_that_only_look_import_no_heavy_library(project: Path, command: list[str], heavy: list[str]) -> None:

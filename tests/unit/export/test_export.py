@@ -29,7 +29,7 @@ from samebits.export import EXPORTERS, int8
 from samebits.export import onnx as onnx_format
 from samebits.export import torch_export as torch_format
 from samebits.export.export import MEASURED, _score, export
-from samebits.export.parity import measure_parity
+from samebits.export.parity import SAMPLED, measure_parity, sampled_rows
 from samebits.export.torch_export import load_exported
 from samebits.params.export import ExportParams
 from samebits.signature.classes import ClassTarget
@@ -397,6 +397,39 @@ def test_batch_sizes_side_by_side_are_judged_as_one_after_the_other(tiny_project
 
     with pytest.raises(UserError, match="batch size 7"):
         parity_of(tiny_project, shift_more, workers=3)
+
+
+def test_every_test_sample_is_compared_once_and_a_sample_at_each_batch_size(
+    tiny_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samebits.export.parity.SAMPLED", 20)
+    sizes: list[int] = []
+    parity_of(tiny_project, lambda rows: sizes.append(len(rows)))
+    sampled, whole = sizes[:-2], sizes[-2:]
+    assert whole == [33, 27]
+    # A batch is never smaller than its size for want of samples.
+    assert sampled == [1] * 20 + [7, 7, 6] + [33]
+
+
+def test_rows_of_a_batch_size_are_spread_over_the_split() -> None:
+    assert sampled_rows(3, 1).tolist() == [0, 1, 2]
+    assert sampled_rows(0, 1).tolist() == []
+    rows = sampled_rows(10_000, 7)
+    assert len(rows) == SAMPLED
+    assert (rows[0], rows[-1]) == (0, 9999)
+    assert set(np.diff(rows)) <= {39, 40}
+    assert len(sampled_rows(10_000, 1000)) == 1000
+
+
+def test_one_wrong_sample_of_many_is_found_and_named(tiny_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samebits.export.parity.SAMPLED", 2)
+
+    def shift(rows: np.ndarray) -> None:
+        if len(rows) == 27:
+            rows[5, 0] += 1e-3
+
+    with pytest.raises(UserError, match=r"at batch size 33: an answer differs by 0\.001 in test sample 38,"):
+        parity_of(tiny_project, shift)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 2e-4])

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from samebits.base.errors import UserError
 from samebits.data.fetching.catalog import load_card
@@ -77,6 +78,28 @@ def test_aliases_and_large_files_of_use_are_read(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("\ufeffa: &a {x: 1}\nb: {<<: *a, y: 2}\n" + "".join(f"k{k}: {k}\n" for k in range(3000)))
     assert read_yaml(path)["b"] == {"x": 1, "y": 2}
+
+
+def test_a_text_is_parsed_once_and_each_caller_has_values_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    class Counting(YAML):
+        def load(self, text: str) -> object:
+            parsed.append(text)
+            return super().load(text)
+
+    monkeypatch.setattr("samebits.params.yaml_file.YAML", Counting)
+    path = tmp_path / "params.yaml"
+    path.write_text(f"own: {{of: [{tmp_path.name!r}]}}\n")
+    first = read_yaml(path)
+    first["own"]["of"].append("changed")
+    assert read_yaml(path) == {"own": {"of": [tmp_path.name]}}
+    assert len(parsed) == 1
+    path.write_text("own: {of: []}\n" + f"# {tmp_path.name}\n")
+    assert read_yaml(path) == {"own": {"of": []}}
+    assert len(parsed) == 2
 
 
 TOKENS = tuple(

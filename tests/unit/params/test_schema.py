@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from samebits.base.errors import UserError
+from samebits.params.runtime import RuntimeParams, read_runtime
 from samebits.params.schema import parse_params, read_params
 from samebits.params.yaml_file import read_yaml
+from tests.helpers.workspace import ROOT
 
 
 def valid() -> dict[str, Any]:
@@ -236,3 +241,22 @@ def test_a_state_is_kept_where_a_longer_training_can_go_on(schedule: dict[str, A
         parse_params(raw)
     assert all(f"{each}" in str(error.value) for each in said)
     assert str(error.value).count("train.keep_state") == len(said)
+
+
+def test_runtime_alone_is_read_as_with_the_rest_and_without_torch(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", file)
+    assert read_runtime(file) == read_params(file).runtime
+    file.write_text("runtime: {tracking: {experiment: mine}}\nmodel: {name: none of ours}\n")
+    assert read_runtime(file).tracking.experiment == "mine"
+    file.write_text("seed: 1\n")
+    assert read_runtime(file) == RuntimeParams()
+    file.write_text("runtime: {device: 5, trackin: {}}\n")
+    with pytest.raises(UserError, match=r"runtime\.device") as raised:
+        read_runtime(file)
+    assert "runtime.trackin" in raised.value.problem
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from samebits.params.runtime import read_runtime; "
+    code += "from pathlib import Path; read_runtime(Path('params.yaml')); "
+    code += "print(sorted({'torch', 'numpy', 'mlflow'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.stdout == "[]\n", result.stderr

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
 
+from samebits.pipeline.dvc_yaml import PipelineStage
+from samebits.provenance import stale
 from samebits.provenance.stale import stale_model, stale_stages
 
 DVC = """
@@ -79,3 +83,66 @@ def test_a_model_of_other_code_is_told(workspace: Path) -> None:
     assert stale_model(workspace, workspace / "metrics.json").startswith("metrics.json is not of")
     assert stale_model(workspace, workspace / "train.py") == "", "no stage writes it"
     assert stale_model(workspace / "models", workspace / "models/export/model.onnx") == "", "no project: nobody knows"
+
+
+@pytest.fixture
+def looks(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How often DVC was asked, in a project with a state folder in which all files lie for a while."""
+    asked: list[int] = []
+    look = stale._look
+
+    def counting(folder: Path, pipeline: Mapping[str, PipelineStage]) -> dict[str, str]:
+        asked.append(1)
+        return look(folder, pipeline)
+
+    monkeypatch.setattr(stale, "_look", counting)
+    monkeypatch.setattr(stale, "_SETTLED_NS", -(10**18))
+    (workspace / ".samebits").mkdir()
+    yield asked
+    shutil.rmtree(workspace / ".samebits")
+
+
+@pytest.mark.parametrize("path", ["data/prepared/dataset.json", "params.yaml", "code.py", "models/export/more.onnx"])
+def test_dvc_is_asked_again_once_a_file_has_changed(workspace: Path, looks: list[int], path: str) -> None:
+    expected = stale_stages(workspace)
+    assert stale_stages(workspace) == expected == {}
+    assert len(looks) == 1
+    file = workspace / path
+    text = FILES.get(path, "")
+    file.unlink(missing_ok=True)
+    file.write_text(text.replace("mnist", "irises") + "\n")
+    changed = stale_stages(workspace)
+    assert changed
+    assert len(looks) == 2
+    assert list(stale_stages(workspace).items()) == list(changed.items()), "kept in the order of dvc.yaml"
+    assert len(looks) == 2
+    file.unlink()
+    assert stale_stages(workspace) or path.endswith("more.onnx")
+    assert len(looks) == 3
+
+
+def test_an_answer_about_files_just_written_is_not_kept(
+    workspace: Path, looks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stale, "_SETTLED_NS", 10**18)
+    for _ in range(2):
+        stale_stages(workspace)
+    assert len(looks) == 2
+    assert not (workspace / ".samebits/status.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"seen": 1}', '{"seen": "", "stale": 5}'])
+def test_a_damaged_note_is_none(workspace: Path, looks: list[int], text: str) -> None:
+    (workspace / ".samebits/status.json").write_text(text)
+    assert stale_stages(workspace) == {}
+    assert len(looks) == 1
+
+
+def test_where_a_folder_is_linked_dvc_is_asked_each_time(workspace: Path, looks: list[int], tmp_path: Path) -> None:
+    (workspace / "models/export/linked").symlink_to(tmp_path)
+    try:
+        for _ in range(2):
+            stale_stages(workspace)
+    finally:
+        (workspace / "models/export/linked").unlink()
+    assert len(looks) == 2

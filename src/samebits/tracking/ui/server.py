@@ -44,6 +44,7 @@ def run_ui(project: Project, experiment: str, say: Callable[[str], None] = print
         say(f"MLflow runs at {target.shown}")
         return 0
     importlib.import_module("flask")  # else the server ends at once; its message would be in a file
+    say(f"starting MLflow's pages on the runs in {target.shown}; the address follows in a few seconds")
     page, options = "0", _TRAINING_PAGES
     if target.local:
         page, view = _open_local(project, target, experiment, say)

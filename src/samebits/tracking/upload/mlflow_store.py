@@ -34,6 +34,8 @@ from samebits.tracking.upload.delivery import (
 )
 from samebits.tracking.upload.logged_model import ModelFacts, log_model
 from samebits.tracking.upload.moved import ARTIFACTS, absolute, repair_sources
+from samebits.tracking.upload.sqlite_points import insert as insert_points
+from samebits.tracking.upload.sqlite_points import is_plain, takes
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
@@ -79,6 +81,8 @@ def _translated(uri: str) -> Iterator[None]:
         if error.error_code in _REFUSED:
             raise StoreRefused(text[:500]) from error
         raise StoreUnavailable(explain(uri, text)) from error
+    except sqlite3.Error as error:
+        raise StoreUnavailable(explain(uri, f"(sqlite3.{type(error).__name__}) {error}")) from error
     except OSError as error:
         raise StoreUnavailable(explain(uri, str(error))) from error
 
@@ -198,7 +202,14 @@ class MlflowStore:
         self.uri = target.uri
         self._project = project
         self._target = target
+        self._database = project.mlruns / "mlflow.db"
         self._experiments: dict[str, str] = {}
+        self._taken: set[str] = set()
+        """Names of metrics that MLflow has taken from here: no others are written past it."""
+
+    @functools.cached_property
+    def _has_known_tables(self) -> bool:
+        return self._target.local and takes(self._database)
 
     @functools.cached_property
     def client(self) -> MlflowClient:
@@ -258,11 +269,17 @@ class MlflowStore:
             return StoredRun(run_id, dict(run.data.params), steps)
 
     def log(self, run_id: str, entries: list[Entry]) -> None:
-        metrics = [Metric(e.name, e.value, e.time_ms, e.step) for e in entries if isinstance(e, Point)]
+        points = [e for e in entries if isinstance(e, Point)]
         texts = [e for e in entries if isinstance(e, Text)]
         with _translated(self.uri):
-            if metrics:
+            direct = [e for e in points if e.name in self._taken and is_plain(e)] if self._has_known_tables else []
+            if direct:
+                insert_points(self._database, run_id, direct)
+                points = [e for e in points if not (e.name in self._taken and is_plain(e))]
+            if points:
+                metrics = [Metric(e.name, e.value, e.time_ms, e.step) for e in points]
                 self.client.log_batch(run_id, metrics=metrics)
+                self._taken |= {e.name for e in points}
             for begin in range(0, len(texts), _AT_ONCE):
                 some = texts[begin : begin + _AT_ONCE]
                 self.client.log_batch(

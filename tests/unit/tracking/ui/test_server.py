@@ -34,6 +34,18 @@ def test_with_a_server_nothing_is_started(project: Project, monkeypatch: pytest.
     assert said == ["MLflow runs at http://host:5000"]
 
 
+def test_what_waits_is_said_before_it_does(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def broken(*_: object) -> None:
+        raise UserError(said[0], "none")
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(server, "_open_local", broken)
+    with pytest.raises(UserError, match="starting MLflow's pages on the runs in sqlite:"):
+        server.run_ui(project, "samebits", said.append)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -34,6 +34,12 @@ _APART = 0.12
 _CHUNK = 128
 """Images whose frequencies are computed at once: few enough to stay in a core's cache."""
 _BLOCK = 2048
+_MOST_NEAR = 1 << 21
+"""Pairs of near hashes of one bucket that are found before the first of them is looked at."""
+_COMPARED = 1024
+"""Pairs whose frequencies are compared at once."""
+_ROUNDING = 1e-9
+"""Far more than two orders of a sum of some hundred squares can differ by, relative to the sum."""
 _FEW = 16
 """Buckets up to this size are compared in one vectorised pass; a numpy call per bucket cost more than comparing."""
 
@@ -56,20 +62,39 @@ def find_pairs(
     flat = hashes == 0
     found: dict[tuple[int, int], int] = {}
     for band in range(_BANDS):
-        keys = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
+        keys = _band(hashes, band)
         order = np.argsort(keys, kind="stable")
         order = order[~flat[order]]
-        for pair, bits in _pairs_in_buckets(order, keys[order], hashes, low):
-            found[pair] = bits
-            if len(found) >= MOST_PAIRS:
-                return _sorted_pairs(found), True
+        for near in _near_in_buckets(order, keys[order], hashes, band):
+            new = near[~_met_before(near, hashes, band)]
+            for start in range(0, len(new), _COMPARED):
+                piece = new[start : start + _COMPARED]
+                for first, second, bits in piece[_same_pictures(piece[:, 0], piece[:, 1], low)].tolist():
+                    found[first, second] = bits
+                    if len(found) >= MOST_PAIRS:
+                        return _sorted_pairs(found), True
     return _sorted_pairs(found), False
 
 
-def _pairs_in_buckets(
-    order: Int64, keys: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], low: Floats
-) -> Iterator[tuple[tuple[int, int], int]]:
-    """Pairs among images of equal key, key by key.
+def _band(hashes: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.uint64]:
+    """Sixteen bits of each hash."""
+    bits: npt.NDArray[np.uint64] = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
+    return bits
+
+
+def _met_before(near: Int64, hashes: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.bool_]:
+    """Of each pair [n, 3], whether it was compared in an earlier band: equal images agree in all four."""
+    differing = hashes[near[:, 0]] ^ hashes[near[:, 1]]
+    met = np.zeros(len(near), dtype=np.bool_)
+    for earlier in range(band):
+        met |= _band(differing, earlier) == 0
+    return met
+
+
+def _near_in_buckets(
+    order: Int64, keys: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], band: int
+) -> Iterator[Int64]:
+    """Pairs of near hashes among images of equal key, key by key: int64 [n, 3] of first, second, bits.
 
     Args:
         order: image numbers, sorted by key and, within a key, ascending; `keys`: theirs.
@@ -80,16 +105,12 @@ def _pairs_in_buckets(
     small = _near_in_small(order, starts, sizes, hashes)
     at = 0
     # Bucket by bucket: the order of the pairs decides which are found before the search stops.
-    for bucket in np.flatnonzero(sizes > 1).tolist():
-        start, size = int(starts[bucket]), int(sizes[bucket])
-        if size > _FEW:
-            yield from _confirmed_pairs(order[start : start + size], hashes, low)
-            continue
-        while at < len(small) and small[at, 0] == bucket:
-            _, first, second, bits = small[at].tolist()
-            at += 1
-            if _same_picture(low[first], low[second]):
-                yield (first, second), bits
+    for bucket in np.flatnonzero(sizes > _FEW).tolist():
+        before = int(np.searchsorted(small[:, 0], bucket))
+        yield small[at:before, 1:]
+        at = before
+        yield from _near_in_large(order[starts[bucket] : starts[bucket] + sizes[bucket]], hashes, band)
+    yield small[at:, 1:]
 
 
 def _near_in_small(order: Int64, starts: Int64, sizes: Int64, hashes: npt.NDArray[np.uint64]) -> Int64:
@@ -104,7 +125,7 @@ def _near_in_small(order: Int64, starts: Int64, sizes: Int64, hashes: npt.NDArra
         of = np.repeat(buckets, counts)
         place = starts[of] + np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
         first, second = order[place], order[place + distance]
-        bits = np.bitwise_count(hashes[first] ^ hashes[second])
+        bits = _bits_apart(hashes[first], hashes[second])
         near = np.flatnonzero(bits <= _BITS)
         found.append(np.stack([of[near], first[near], second[near], bits[near].astype(np.int64)], axis=1))
     pairs = np.concatenate(found)
@@ -115,22 +136,71 @@ def _sorted_pairs(found: dict[tuple[int, int], int]) -> list[tuple[int, int, int
     return sorted((first, second, bits) for (first, second), bits in found.items())
 
 
-def _confirmed_pairs(rows: Int64, hashes: npt.NDArray[np.uint64], low: Floats) -> Iterator[tuple[tuple[int, int], int]]:
-    """Pairs among a bucket's rows, a block against a block."""
-    if len(rows) < 2:
+def _near_in_large(rows: Int64, hashes: npt.NDArray[np.uint64], band: int) -> Iterator[Int64]:
+    """Pairs of near hashes among a bucket's rows: int64 [n, 3] of first, second, bits; a block against a block."""
+    mine = hashes[rows]
+    if len(rows) > _BLOCK and (near := _near_by_parts(mine, band)) is not None:
+        near[:, :2] = rows[near[:, :2]]
+        yield near
         return
-    starts = range(0, len(rows), _BLOCK)
-    for a, b in itertools.combinations_with_replacement(starts, 2):
+    for a, b in itertools.combinations_with_replacement(range(0, len(rows), _BLOCK), 2):
         first, second = rows[a : a + _BLOCK], rows[b : b + _BLOCK]
-        bits = np.bitwise_count(hashes[first][:, None] ^ hashes[second][None, :])
-        near = (bits <= _BITS) & (first[:, None] < second[None, :])
-        for i, j in np.argwhere(near):
-            if _same_picture(low[first[i]], low[second[j]]):
-                yield (int(first[i]), int(second[j])), int(bits[i, j])
+        bits = _bits_apart(mine[a : a + _BLOCK, None], mine[None, b : b + _BLOCK])
+        i, j = np.nonzero((bits <= _BITS) & (first[:, None] < second[None, :]))
+        yield np.stack([first[i], second[j], bits[i, j].astype(np.int64)], axis=1)
+
+
+def _near_by_parts(hashes: npt.NDArray[np.uint64], band: int) -> Int64 | None:
+    """Pairs of near hashes that agree in a band, as blocks against blocks would find them: int64 [n, 3] of places.
+
+    What differs lies in the other 48 bits: at least one of four parts of 12 agrees, so only those are compared. None
+    where that is no help, as so many are alike.
+    """
+    low = np.uint64((1 << 16 * band) - 1)
+    others = (hashes & low) | ((hashes >> np.uint64(16)) & ~low)
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for part in range(_BANDS):
+        keys = (others >> np.uint64(12 * part)) & np.uint64(0xFFF)
+        order = np.argsort(keys, kind="stable")
+        _, at, sizes = np.unique(keys[order], return_index=True, return_counts=True)
+        if (sizes.astype(np.float64) ** 2).sum() > len(hashes) ** 2 / 8:
+            return None
+        behind = np.repeat(at + sizes, sizes)  # of each place in `order`: where its key ends
+        places = np.arange(len(order))
+        for distance in range(1, int(sizes.max())):
+            places = places[places + distance < behind[places]]
+            first, second = order[places], order[places + distance]
+            near = np.flatnonzero(_bits_apart(hashes[first], hashes[second]) <= _BITS)
+            found.append(np.stack([first[near], second[near]], axis=1))
+        if sum(map(len, found)) > _MOST_NEAR:
+            return None
+    pairs = np.unique(np.concatenate(found), axis=0)
+    first, second = pairs[:, 0], pairs[:, 1]
+    pairs = pairs[np.lexsort((second, first, second // _BLOCK, first // _BLOCK))]
+    bits = _bits_apart(hashes[pairs[:, 0]], hashes[pairs[:, 1]]).astype(np.int64)
+    return np.column_stack([pairs, bits])
+
+
+def _bits_apart(x: npt.NDArray[np.uint64], y: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+    """In how many bits hashes differ."""
+    bits: npt.NDArray[np.uint8] = np.bitwise_count(x ^ y)
+    return bits
+
+
+def _same_pictures(first: Int64, second: Int64, low: Floats) -> npt.NDArray[np.bool_]:
+    """Of each pair, whether its images' low frequencies are close."""
+    x, y = low[first], low[second]
+    gap = x - y
+    apart = np.einsum("ij,ij->i", gap, gap)
+    allowed = _APART**2 * np.maximum(np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y))
+    same: npt.NDArray[np.bool_] = apart <= allowed
+    # How numpy orders a sum of many rows is its own matter: where that could decide, a pair is summed by itself.
+    for close in np.flatnonzero(np.abs(apart - allowed) <= _ROUNDING * allowed):
+        same[close] = _same_picture(x[close], y[close])
+    return same
 
 
 def _same_picture(x: Floats, y: Floats) -> bool:
-    """Whether two images' low frequencies are close."""
     gap = x - y
     return float(gap @ gap) <= _APART**2 * max(float(x @ x), float(y @ y))
 

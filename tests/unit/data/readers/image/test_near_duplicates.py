@@ -72,3 +72,76 @@ def test_small_buckets_together_are_as_each_by_itself(
 def test_no_images_have_no_pairs(tmp_path: Path) -> None:
     assert find_pairs(reader(np.empty((0, 3, 8, 8), dtype=np.uint8)), 0, tmp_path) == ([], False)
     assert find_pairs(reader(np.zeros((1, 1, 8, 8), dtype=np.uint8)), 1, tmp_path) == ([], False)
+
+
+def test_many_pairs_at_once_are_judged_as_each_by_itself(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = find_pairs(reader(images), len(images))
+    monkeypatch.setattr(near_duplicates, "_ROUNDING", np.inf)
+    assert find_pairs(reader(images), len(images)) == expected
+    monkeypatch.setattr(near_duplicates, "_COMPARED", 3)
+    assert find_pairs(reader(images), len(images)) == expected
+
+
+def test_a_pair_is_compared_once_in_however_many_bands_it_agrees(
+    images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[int, int]] = []
+    compare = near_duplicates._same_pictures
+
+    def counting(first: npt.NDArray[Any], second: npt.NDArray[Any], low: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        compared.extend(zip(first.tolist(), second.tolist(), strict=True))
+        return compare(first, second, low)
+
+    monkeypatch.setattr(near_duplicates, "_same_pictures", counting)
+    found, _ = find_pairs(reader(images), len(images))
+    assert len(compared) == len(set(compared))
+    assert {(first, second) for first, second, _ in found} <= set(compared)
+
+
+@pytest.mark.parametrize("block", [3, 16, 64])
+def test_parts_of_a_large_bucket_give_what_comparing_each_with_each_does(
+    images: Images, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in which pairs are found first, when the search stops early."""
+    monkeypatch.setattr(near_duplicates, "_FEW", 0)
+    monkeypatch.setattr(near_duplicates, "_BLOCK", block)
+    for most in (100, 500, 10_000):
+        monkeypatch.setattr(near_duplicates, "MOST_PAIRS", most)
+        found = find_pairs(reader(images), len(images))
+        with monkeypatch.context() as patch:
+            patch.setattr(near_duplicates, "_near_by_parts", lambda *_: None)
+            assert find_pairs(reader(images), len(images)) == found
+
+
+@pytest.mark.parametrize("band", range(4))
+def test_a_large_bucket_is_not_compared_each_with_each(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(band)
+    count = 8_000
+    hashes = random.integers(0, 1 << 63, count, dtype=np.uint64)
+    hashes[count // 2 :] = hashes[: count // 2]
+    for _ in range(4):  # so that some are 3 bits from another, and some are 4
+        hashes[count // 2 :] ^= np.uint64(1) << random.integers(0, 63, count // 2, dtype=np.uint64)
+    word = np.uint64(0xFFFF << 16 * band)
+    hashes = (hashes & ~word) | (np.uint64(5 << 16 * band) & word)
+    compared = 0
+    apart = near_duplicates._bits_apart
+
+    def counting(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        nonlocal compared
+        bits = apart(x, y)
+        compared += bits.size
+        return bits
+
+    monkeypatch.setattr(near_duplicates, "_bits_apart", counting)
+    rows = np.arange(count)
+    found = np.concatenate(list(near_duplicates._near_in_large(rows, hashes, band)))
+    assert compared < count**2 / 2 / 100
+    monkeypatch.setattr(near_duplicates, "_near_by_parts", lambda *_: None)
+    wanted = np.concatenate(list(near_duplicates._near_in_large(rows, hashes, band)))
+    assert np.array_equal(found, wanted)
+    assert set(found[:, 2].tolist()) >= {0, 1, 2, 3}
+
+
+def test_a_bucket_of_hashes_that_are_all_alike_is_read_in_blocks() -> None:
+    hashes = np.full(10_000, 7, dtype=np.uint64)
+    assert near_duplicates._near_by_parts(hashes, 0) is None
