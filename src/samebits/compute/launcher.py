@@ -45,6 +45,8 @@ def launched(rank: int, local_rank: int, size: int, address: str, port: int) -> 
         "WORLD_SIZE": str(size),
         "MASTER_ADDR": address,
         "MASTER_PORT": str(port),
+        # A store that closes is told about by us, in one line.
+        "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
     }
 
 
