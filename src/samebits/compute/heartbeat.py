@@ -23,7 +23,7 @@ from samebits.base.errors import UserError
 SILENCE = 20.0
 """Seconds. Above what TCP takes to send again what a bad link lost, and with the rest below 30."""
 
-START = 120.0
+START = 300.0
 """Seconds until a process that was started has imported torch and says that it is there."""
 
 _BEAT = 1.0
