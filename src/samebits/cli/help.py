@@ -68,7 +68,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "trace": ("samebits trace models/export/model.onnx",),
     "ui": ("samebits ui --port 5001",),
     "use": ("samebits use fashion_mnist && dvc repro",),
-    "worker": ("samebits worker --join desk-a", "until samebits worker --join desk-a; do sleep 1; done"),
+    "worker": ("samebits worker --join desk-a",),
     "wheels keep": ("samebits wheels keep --dry-run", "samebits wheels keep --without 'nvidia-*'"),
     "verify": ("samebits verify", "samebits verify --steps 20", "samebits verify --stage evaluate"),
 }

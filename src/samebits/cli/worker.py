@@ -9,7 +9,7 @@ from samebits.cli.options import positive, project_here, say
 
 
 def _worker(arguments: argparse.Namespace) -> None:
-    from samebits.training.join import join_training
+    from samebits.starting.worker import join_training
 
     if code := join_training(project_here().workspace, arguments.join, arguments.wait, say):
         raise SystemExit(code)
