@@ -20,7 +20,7 @@ from torch._C._distributed_c10d import Store
 
 from samebits.base.errors import UserError
 
-SILENCE = 20.0
+SILENCE = 15.0
 """Seconds. Above what TCP takes to send again what a bad link lost, and with the rest below 30."""
 
 START = 300.0
