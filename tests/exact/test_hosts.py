@@ -219,7 +219,7 @@ def test_the_bytes_survive_random_kills(hosts: Hosts, few_mnist: Path, tmp_path:
     assert run_stage(straight, "train").returncode == 0
     folders = [clone(tmp_path / name, few_mnist, epochs) for name in "abc"]
     set_params(folders[0], {"runtime": {"hosts": 3, "tracking": {"enabled": True}}})
-    draw, killed = random.Random(7), []
+    draw, killed = random.Random(5), []
     for _ in range(kills):
         attempt = Attempt(hosts, folders, desk(3))
         attempt.await_state(attempt.saved())
