@@ -26,7 +26,7 @@ from samebits.base.paths import Project, current_project
 from samebits.base.redaction import without_secrets
 from samebits.base.signals import StopRequest
 from samebits.base.terminal import escape_unprintable
-from samebits.compute.launcher import rank_and_size
+from samebits.compute.launcher import end_if_hanging, rank_and_size
 from samebits.pipeline.context import TIMES, StageContext, is_rank_zero
 from samebits.pipeline.dvc_hashes import existing_md5
 from samebits.pipeline.dvc_yaml import stage_files
@@ -104,6 +104,7 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
         _close(context, status, trace, refused=refused)
     if not result and is_rank_zero() and (text := after_stage(project, name)):
         print(text, flush=True)
+    end_if_hanging(result)
     return result
 
 

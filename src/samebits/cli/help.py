@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update", "completion"),
-    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data", "labels"),
+    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data", "labels", "worker"),
     "use the model": ("predict", "monitor", "generate", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
     "share": ("share", "receive", "review", "gc", "doctor"),
@@ -73,6 +73,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "trace": ("samebits trace models/export/model.onnx",),
     "ui": ("samebits ui --port 5001",),
     "use": ("samebits use fashion_mnist && dvc repro",),
+    "worker": ("samebits worker --join desk-a",),
     "wheels keep": ("samebits wheels keep --dry-run", "samebits wheels keep --without 'nvidia-*'"),
     "verify": ("samebits verify", "samebits verify --steps 20", "samebits verify --stage evaluate"),
 }

@@ -1,27 +1,42 @@
 """Several processes that train one model together: ranks and collectives.
 
-`runtime.processes: N` starts N - 1 workers beside the stage; `torchrun --nproc-per-node N stages/train.py` starts all.
-The first process (rank 0) records, saves and writes; the others only compute.
+`runtime.processes: N` starts N - 1 workers beside the stage; `torchrun --nproc-per-node N stages/train.py` starts all;
+`runtime.hosts: N` waits for N - 1 machines that join (`samebits worker`). The first process (rank 0) records, saves and
+writes; the others only compute.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
+import hashlib
 import os
+import queue
+import socket
 import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import distributed
+from torch._C._distributed_c10d import PrefixStore, Store
 
-from samebits.base.errors import UserError
-from samebits.compute.launcher import RENDEZVOUS, rank_and_size
+from samebits.base.errors import Interrupted, UserError
+from samebits.compute.heartbeat import FIX, GroupError, Heartbeat, Lost
+from samebits.compute.launcher import launched, note_hanging, rank_and_size
+from samebits.compute.rendezvous import LOOPBACK, await_hosts, launched_store, listen
 
 _EXIT_SECONDS = 60.0
+_LOOK = datetime.timedelta(seconds=1)
+"""Between two looks at whether the training can go on, where a process waits for others."""
+
+_CHUNK = 64 << 20
+_HEADER = 8 + 32  # length and SHA-256
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,29 +46,59 @@ class ProcessGroup:
     Attributes:
         rank: of this process, 0 to size - 1.
         size: processes.
+        store: what they tell each other outside of collectives.
+        heartbeat: whether they are all there.
     """
 
     rank: int = 0
     size: int = 1
+    store: Store | None = None
+    heartbeat: Heartbeat | None = None
 
     @property
     def is_rank_zero(self) -> bool:
         """Whether this process records, saves and writes."""
         return self.rank == 0
 
+    def named(self, rank: int) -> str:
+        """A process for messages: `process 1 of 3 on host desk-b`."""
+        return self.heartbeat.named(rank) if self.heartbeat else f"process {rank} of {self.size}"
+
+    def connect(self, device: torch.device) -> None:
+        """Connect all processes with each other: collectives work from here on."""
+        if self.store is None:
+            return
+        store = PrefixStore("collectives", self.store.clone())
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        self._watched(
+            lambda: distributed.init_process_group(backend, store=store, rank=self.rank, world_size=self.size)
+        )
+
+    def publish(self, name: str, text: str) -> None:
+        """Leave a text for the others; collectives need not work yet."""
+        if (store := self.store) is not None:
+            self._watched(lambda: store.set(name, text))
+
+    def published(self, name: str) -> str:
+        """A text that a process leaves under that name; waits for it."""
+        if (store := self.store) is None:
+            raise ValueError("one process has nobody to hear from")
+        found: bytes = self._watched(lambda: store.get(name))
+        return found.decode()
+
     def all_gather(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """A tensor of the same shape from every process, in the order of their ranks."""
         if self.size == 1:
             return [vector]
         parts = [torch.empty_like(vector) for _ in range(self.size)]
-        self._collective(lambda: distributed.all_gather(parts, vector))
+        self._collective(lambda: distributed.all_gather(parts, vector, async_op=True))
         return parts
 
     def all_reduce(self, vector: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in place. Its bits depend on the number of processes, unless all but one of
         the summands are 0."""
         if self.size > 1:
-            self._collective(lambda: distributed.all_reduce(vector))
+            self._collective(lambda: distributed.all_reduce(vector, async_op=True))
         return vector
 
     def any(self, flag: bool, device: torch.device) -> bool:
@@ -62,19 +107,87 @@ class ProcessGroup:
             return flag
         return bool(self.all_reduce(torch.tensor([int(flag)], device=device)).item())
 
+    def broadcast(self, data: bytes, device: torch.device) -> bytes:
+        """What rank 0 gives, on every process.
+
+        Raises:
+            UserError: if it arrives with another hash.
+        """
+        if self.size == 1:
+            return data
+        header = torch.zeros(_HEADER, dtype=torch.uint8, device=device)
+        if self.is_rank_zero:
+            mine = len(data).to_bytes(8, "big") + hashlib.sha256(data).digest()
+            header.copy_(torch.frombuffer(bytearray(mine), dtype=torch.uint8))
+        self._broadcast(header)
+        told = bytes(header.tolist())
+        length, received = int.from_bytes(told[:8], "big"), bytearray()
+        for begin in range(0, length, _CHUNK):
+            count = min(_CHUNK, length - begin)
+            part = torch.empty(count, dtype=torch.uint8)
+            if self.is_rank_zero:
+                part = torch.frombuffer(bytearray(data[begin : begin + count]), dtype=torch.uint8)
+            part = part.to(device)
+            self._broadcast(part)
+            received += part.cpu().numpy().tobytes()
+        if hashlib.sha256(received).digest() != told[8:]:
+            raise UserError("what the first process sent has arrived with another hash", "run dvc repro again")
+        return bytes(received)
+
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:
-            self._collective(distributed.barrier)
+            self._collective(lambda: distributed.barrier(async_op=True))
 
-    def _collective(self, exchange: Callable[[], object]) -> None:
+    def _broadcast(self, tensor: torch.Tensor) -> None:
+        self._collective(lambda: distributed.broadcast(tensor, 0, async_op=True))
+
+    def _collective(self, start: Callable[[], distributed.Work | None]) -> None:
+        if self.heartbeat is None:
+            raise ValueError("a process of a group without a heartbeat")
         try:
-            exchange()
+            work = start()
+            while work is not None:
+                # NCCL's wait is for its stream, not for the others: it has a watchdog of its own.
+                if distributed.get_backend() == "nccl":
+                    work.wait()
+                    return
+                try:
+                    work.wait(_LOOK)
+                    return
+                except RuntimeError:
+                    if work.is_completed():
+                        work.wait()  # it has failed, or was done in this very moment
+                        return
+                self.heartbeat.check()
         except RuntimeError as error:
-            raise UserError(
-                f"process {self.rank} of {self.size} lost another one: {str(error).splitlines()[0]}",
-                "its own message is above; dvc repro goes on from the last saved state",
-            ) from None
+            raise self.heartbeat.explain(error) from None
+
+    def _watched(self, call: Callable[[], T]) -> T:
+        """Call something that may wait for another process, and look meanwhile whether the training can go on."""
+        heartbeat = self.heartbeat
+        if heartbeat is None:
+            return call()
+        done: queue.Queue[tuple[T | None, Exception | None]] = queue.Queue()
+
+        def run() -> None:
+            try:
+                done.put((call(), None))
+            except Exception as error:
+                done.put((None, error))
+
+        threading.Thread(target=run, name="samebits-exchange", daemon=True).start()
+        while True:
+            try:
+                value, error = done.get(timeout=_LOOK.total_seconds())
+            except queue.Empty:
+                heartbeat.check()
+                continue
+            if isinstance(error, RuntimeError):
+                raise heartbeat.explain(error) from None
+            if error is not None:
+                raise error
+            return value  # type: ignore[return-value]
 
 
 def local_device(device: torch.device) -> torch.device:
@@ -85,61 +198,83 @@ def local_device(device: torch.device) -> torch.device:
 
 
 @contextlib.contextmanager
-def init_process_group(processes: int, device: torch.device, state: Path) -> Iterator[ProcessGroup]:
-    """Meet the other processes of this training, or start them.
+def init_process_group(processes: int, hosts: int, say: Callable[[str], None]) -> Iterator[ProcessGroup]:
+    """Meet the other processes of this training, or start them. Collectives work after `ProcessGroup.connect`.
 
     Args:
-        processes: `runtime.processes`; torchrun's number wins.
-        state: a folder for the rendezvous file.
+        processes: `runtime.processes`, of each machine; torchrun's number wins.
+        hosts: `runtime.hosts`.
 
     Raises:
-        UserError: if a process cannot be started.
+        UserError: if a process cannot be started, or this one fails; the others are told, and end with it.
+        Lost: if another one fails or is lost.
     """
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    if (launched := rank_and_size()) is not None:
-        group = ProcessGroup(*launched)
-        with _process_group(group, backend, os.environ.get(RENDEZVOUS)):
-            yield group
-        return
-    if processes == 1:
+    workers: list[subprocess.Popen[bytes]] = []
+    if (found := rank_and_size()) is not None:
+        rank, size = found
+        store = launched_store(rank)
+    elif processes * hosts > 1:
+        rank, size = 0, processes * hosts
+        listening = listen(hosts)
+        if hosts > 1:
+            await_hosts(listening, hosts, processes, say)
+        workers = [start_worker(each, each, size, LOOPBACK, listening.port) for each in range(1, processes)]
+        store = PrefixStore("samebits/0", listening)
+    else:
         yield ProcessGroup()
         return
-    state.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=state, prefix="ranks-") as folder:
-        rendezvous = str(Path(folder) / "rendezvous")
-        workers = [_start(rank, processes, rendezvous) for rank in range(1, processes)]
-        try:
-            with _process_group(ProcessGroup(0, processes), backend, rendezvous):
-                yield ProcessGroup(0, processes)
-            for worker in workers:
-                worker.wait(_EXIT_SECONDS)
-        finally:
-            _end(workers)
+    heartbeat = Heartbeat(store, rank, size, lambda: _ended(workers, size))
+    try:
+        with _told(heartbeat):
+            yield ProcessGroup(rank, size, store, heartbeat)
+        heartbeat.stop()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+        for worker in workers:
+            worker.wait(_EXIT_SECONDS)
+    finally:
+        _end(workers)
 
 
 @contextlib.contextmanager
-def _process_group(group: ProcessGroup, backend: str, rendezvous: str | None) -> Iterator[None]:
-    if rendezvous is not None:
-        # All on this machine: the name of the host may lead nowhere.
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-        distributed.init_process_group(backend, f"file://{rendezvous}", rank=group.rank, world_size=group.size)
-    else:
-        distributed.init_process_group(backend)
+def _told(heartbeat: Heartbeat) -> Iterator[None]:
+    """Tell the others why this process fails, in the words in which it says so itself."""
+    me = heartbeat.named(heartbeat.rank)
     try:
         yield
+    except BaseException as error:
+        note_hanging("the other processes")
+        if isinstance(error, Lost):
+            heartbeat.farewell()
+            raise
+        if isinstance(error, UserError):
+            named = error if isinstance(error, GroupError) else GroupError(f"{me}: {error.problem}", error.fix)
+            heartbeat.tell(named.problem, named.fix)
+            raise named from None
+        stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
+        what = "it was stopped" if stopped else f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        heartbeat.tell(f"{me}: {what}", FIX)
+        raise
     finally:
-        distributed.destroy_process_group()
+        heartbeat.stop()
 
 
-def _start(rank: int, size: int, rendezvous: str) -> subprocess.Popen[bytes]:
+def start_worker(rank: int, local_rank: int, size: int, address: str, port: int) -> subprocess.Popen[bytes]:
     """Start the same stage as a worker: it prints only errors."""
-    variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), RENDEZVOUS: rendezvous}
     return subprocess.Popen(
         [sys.executable, *sys.orig_argv[1:]],
-        env=os.environ | variables,
+        env=os.environ | launched(rank, local_rank, size, address, port),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
+
+
+def _ended(workers: Sequence[subprocess.Popen[bytes]], size: int) -> str:
+    """What is to be said of a worker of this machine that has ended with an error; empty if there is none."""
+    for rank, worker in enumerate(workers, start=1):
+        if worker.poll():
+            return f"process {rank} of {size} on host {socket.gethostname()} ended with exit code {worker.returncode}"
+    return ""
 
 
 def _end(workers: Sequence[subprocess.Popen[bytes]]) -> None:

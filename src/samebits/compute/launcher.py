@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from samebits.base.errors import UserError
 
-RENDEZVOUS = "SAMEBITS_RENDEZVOUS"
-"""The rendezvous file of our own workers; those of torchrun meet at MASTER_ADDR."""
-
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+_hanging: list[str] = []
 
 
 def rank_and_size() -> tuple[int, int] | None:
@@ -26,8 +25,7 @@ def rank_and_size() -> tuple[int, int] | None:
         f"unset {' '.join(given)} if they are left over, or let a launcher set them: "
         "torchrun --nproc-per-node N stages/train.py"
     )
-    wanted = ["RANK", "WORLD_SIZE"] + ([] if RENDEZVOUS in os.environ else ["MASTER_ADDR", "MASTER_PORT"])
-    if missing := [name for name in wanted if name not in os.environ]:
+    if missing := [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
         raise UserError(
             f"the environment has {shown}, as of one of several processes, but not {', '.join(missing)}", fix
         )
@@ -37,3 +35,29 @@ def rank_and_size() -> tuple[int, int] | None:
     if rank >= size:
         raise UserError(f"the environment has {shown}, and RANK is less than WORLD_SIZE", fix)
     return rank, size
+
+
+def launched(rank: int, local_rank: int, size: int, address: str, port: int) -> dict[str, str]:
+    """The variables that make a stage the process `rank` of a training whose store is at `address:port`."""
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(local_rank),
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": address,
+        "MASTER_PORT": str(port),
+        # A store that closes is told about by us, in one line.
+        "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
+    }
+
+
+def note_hanging(why: str) -> None:
+    """Note that a thread of a library waits for a process that will not answer: the interpreter would wait for it."""
+    _hanging.append(why)
+
+
+def end_if_hanging(code: int) -> None:
+    """End this process at once, if a thread of a library would keep it: all is written and closed by now."""
+    if _hanging:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

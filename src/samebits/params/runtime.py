@@ -31,8 +31,10 @@ class RuntimeParams(Section):
 
     Attributes:
         device: `auto` is the accelerator that torch finds, else the CPU.
-        processes: processes that train together on this machine, one per GPU. With `train.elastic` their number
+        processes: processes that train together on a machine, one per GPU. With `train.elastic` their number
             cannot change a bit; without it, it does, and `reproducibility: strict` refuses more than one.
+        hosts: machines that train together. This one waits for the others, which join with `samebits worker --join
+            HOST`; each runs `processes`.
         workers: threads that prepare batches ahead of the training loop; 0 prepares them in the loop. null is 1, but 0
             for data in memory on a CPU, whose cores the training itself keeps busy.
         memory_mib: a prepared split larger than this is read through memory-mapped files.
@@ -46,6 +48,7 @@ class RuntimeParams(Section):
         str, matching(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", "auto, cpu, mps, cuda or xpu; cuda:1 is the second")
     ] = "auto"
     processes: int = Field(default=1, ge=1, le=64)
+    hosts: int = Field(default=1, ge=1, le=64)
     workers: int | None = Field(default=None, ge=0, le=64)
     memory_mib: int = Field(default=4096, ge=1)
     checkpoint_seconds: float = Field(default=30.0, gt=0.0)

@@ -20,7 +20,7 @@ from samebits.base.paths import Project
 from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.code import code_digest
 
-_RUNTIME = ("device", "processes")
+_RUNTIME = ("device", "hosts", "processes")
 """Keys of `runtime` that can change the bits of a training."""
 
 

@@ -24,7 +24,7 @@ from samebits.provenance.verify.copies import clean_environment, run_module, scr
 Work = Callable[..., dict[str, Any]]
 """Workspace, scratch folder, all of params.yaml, what ends it early; options -> a result that JSON holds."""
 
-_ALONE = {"runtime": {"progress": "off", "resume": "never", "processes": 1}}
+_ALONE = {"runtime": {"progress": "off", "resume": "never", "processes": 1, "hosts": 1}}
 
 
 def run_job(

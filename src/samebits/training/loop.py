@@ -31,7 +31,12 @@ from samebits.params.train import ScheduleParams, TrainParams
 from samebits.tasks import DerivesMetrics, Task
 from samebits.training.curve import CurveRows, as_row
 from samebits.training.optim.finite import require_finite_step, require_scale
-from samebits.training.optim.gradients import FlatGradients, all_reduce_grads, reduce_deterministic
+from samebits.training.optim.gradients import (
+    FlatGradients,
+    all_reduce_grads,
+    micro_batches_of,
+    reduce_deterministic,
+)
 from samebits.training.optim.mixup import mix
 from samebits.training.optim.optimizers import set_learning_rate
 from samebits.training.optim.schedules import lr_multiplier
@@ -204,7 +209,7 @@ class Training:
         if settings.elastic:
             total = reduce_deterministic(run, count, flat, group)
         else:
-            mine = range(group.rank * count // group.size, (group.rank + 1) * count // group.size)
+            mine = micro_batches_of(group.rank, group.size, count)
             total = all_reduce_grads(run, mine, flat, group)
         with profiler("optimizer"):
             # A scaler looks for itself, and leaves the update out.

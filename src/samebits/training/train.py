@@ -15,6 +15,7 @@ from samebits.base.registry import load_module
 from samebits.compute import determinism
 from samebits.compute.distributed import ProcessGroup, init_process_group, local_device
 from samebits.compute.hardware import hardware_kind, pick_device, resolve_precision
+from samebits.compute.heartbeat import Lost
 from samebits.compute.portable import set_portable
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
@@ -34,6 +35,7 @@ from samebits.tasks import build_training_task
 from samebits.tasks.own_section import TakesOwnMetrics
 from samebits.training.batch_norm import require_enough_for_batch_norm
 from samebits.training.commitment.states import AuditStates, publish, require_repeatable
+from samebits.training.handshake import require_same_everywhere
 from samebits.training.kind import kind_lines
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optim.ema import ModelEma
@@ -45,6 +47,7 @@ from samebits.training.plan import FROM_SCRATCH, Plan
 from samebits.training.pretrained.find import find_weights, is_torchs_own
 from samebits.training.pretrained.load import load_pretrained, read_weights
 from samebits.training.resume.go_on import keep_at, take_over
+from samebits.training.resume.handover import hand_over
 from samebits.training.resume.kept import write_kept
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore, remove_stale_states
@@ -79,7 +82,7 @@ def train(
         if group.is_rank_zero:
             _run_rank_zero(plan, code, inputs, micro, store, group, context)
         else:
-            _run_worker(plan, micro, store, group, context)
+            _run_worker(plan, micro, group, context)
 
 
 @contextlib.contextmanager
@@ -99,20 +102,23 @@ def open_plan(
     Raises:
         UserError: for data, parameters or a machine that do not go together.
     """
-    determinism.set_determinism(reproducibility, train.threads, compiles=train.compile)
-    device = local_device(pick_device(context.runtime.device))
-    own_kind = set_portable(reproducibility, device, train.threads, compiles=train.compile)
-    precision = resolve_precision(train.precision, device)
-    info = read_info(context.project.prepared)
-    require_mixable(augment, info.signature)
-    weights = find_weights(transfer, model, model_module(model), info.signature, context)
-    with init_process_group(context.runtime.processes, device, context.project.state) as group:
+    with init_process_group(context.runtime.processes, context.runtime.hosts, context.say) as group:
+        determinism.set_determinism(reproducibility, train.threads, compiles=train.compile)
+        device = local_device(pick_device(context.runtime.device))
+        own_kind = set_portable(reproducibility, device, train.threads, compiles=train.compile)
+        precision = resolve_precision(train.precision, device)
+        info = read_info(context.project.prepared)
+        require_mixable(augment, info.signature)
+        weights = find_weights(transfer, model, model_module(model), info.signature, context)
         plan = Plan(
             seed, reproducibility, task, model, augment, train, info, device, precision, transfer, weights, group.size,
             own_kind,
         )  # fmt: skip
         require_repeatable(reproducibility, train)
-        yield plan, _micro_batch_size(plan, context), group
+        require_same_everywhere(plan, group, context)
+        micro = _micro_batch_size(plan, context)
+        group.connect(device)
+        yield plan, micro, group
 
 
 def _report_truncated_texts(plan: Plan, context: StageContext) -> None:
@@ -158,7 +164,7 @@ def _run_rank_zero(
                     "remove that folder, then dvc repro",
                 )
             replay_curve(training.state, context)
-            group.all_gather(torch.tensor([training.state.step], device=plan.device))
+            hand_over(training.state, group, plan.device)
             try:
                 run_training(training, store, kept, context, kept_after)
                 break
@@ -168,19 +174,14 @@ def _run_rank_zero(
         publish(kept, training.state.step, plan.origin(code), context)
         write_kept(context.project.kept_state, store.kept())
         store.clear()
-        group.barrier()
+        with contextlib.suppress(Lost):  # all is written: nobody is needed any more
+            group.barrier()
 
 
-def _run_worker(plan: Plan, micro: int, store: StateStore, group: ProcessGroup, context: StageContext) -> None:
-    """Compute on a rank other than 0, from the state that rank 0 loaded."""
+def _run_worker(plan: Plan, micro: int, group: ProcessGroup, context: StageContext) -> None:
+    """Compute on a rank other than 0, from the state that rank 0 has."""
     training = build_training(plan, context, micro, group)
-    # The first process saves no state before this one has read the newest.
-    step = int(group.all_gather(torch.tensor([0], device=plan.device))[0])
-    if step:
-        saved = store.load(training.state.problem)
-        if saved is None or saved[1]["step"] != step:
-            raise UserError(f"the state of step {step} cannot be read by process {group.rank}", "run dvc repro again")
-        training.state.restore(*saved)
+    hand_over(training.state, group, plan.device)
     observer = Observer(lambda *_: None, lambda *_: None, lambda: None, save_seconds=math.inf)
     with context.stop.deferred():
         training.run(observer, context.stop)
@@ -207,6 +208,8 @@ def _micro_batch_size(plan: Plan, context: StageContext) -> int:
             context.say(f"the bits depend on the number of processes ({processes}): train.elastic is off")
         micro = min(micro, max(1, settings.batch_size // processes))
     parts = settings.batch_size // micro
+    if settings.elastic and not settings.batch_size % micro and parts >= processes:
+        return micro
     if settings.batch_size % micro or parts % processes:
         raise UserError(
             f"{processes} processes cannot share {parts} micro-batches of {micro} samples evenly",

@@ -8,7 +8,7 @@ all-reduce   several processes: each takes its part of the batch, the parts are 
 elastic      any number of processes, the same bits: the batch is cut into its micro-batches, whatever the number of
              processes. Each is computed alone, from the same state, with its own normalisation statistics and its own
              random stream, and what they give is added in one fixed order, a binary tree over the micro-batches. A
-             process that owns an aligned run of them owns a subtree. (Li et al., "EasyScale: Elastic Training with
+             process owns a run of them, which is one subtree or several. (Li et al., "EasyScale: Elastic Training with
              Consistent Accuracy and Improved Utilization on GPUs", SC '23, has the same aim for GPUs.)
 """
 
@@ -69,27 +69,48 @@ class FlatGradients:
             at += each.numel()
 
 
-def tree_sum(parts: Iterable[torch.Tensor]) -> torch.Tensor:
-    """The sum of 2**k tensors along a binary tree, neighbours first; with log2 of them in memory."""
+def tree_sum(parts: Iterable[tuple[int, torch.Tensor]]) -> torch.Tensor:
+    """The sum of the leaves of a binary tree, neighbours first; with log2 of them in memory.
+
+    Args:
+        parts: from left to right, a number of leaves (a power of two), and the sum of these.
+    """
     waiting: list[tuple[int, torch.Tensor]] = []
-    for part in parts:
-        level, total = 0, part
-        while waiting and waiting[-1][0] == level:
+    for leaves, part in parts:
+        count, total = leaves, part
+        while waiting and waiting[-1][0] == count:
             total = waiting.pop()[1] + total
-            level += 1
-        waiting.append((level, total))
+            count *= 2
+        waiting.append((count, total))
     if len(waiting) != 1:
-        raise ValueError("the number of parts is no power of two")
+        raise ValueError("the number of leaves is no power of two")
     return waiting[0][1]
+
+
+def subtrees(leaves: range) -> list[range]:
+    """The fewest whole subtrees that a run of leaves of a binary tree consists of, from left to right."""
+    found, begin = [], leaves.start
+    while begin < leaves.stop:
+        size = begin & -begin if begin else 1 << (leaves.stop.bit_length() - 1)
+        while begin + size > leaves.stop:
+            size //= 2
+        found.append(range(begin, begin + size))
+        begin += size
+    return found
+
+
+def micro_batches_of(rank: int, size: int, count: int) -> range:
+    """Which micro-batches of a step a process computes."""
+    return range(rank * count // size, (rank + 1) * count // size)
 
 
 def reduce_deterministic(run: MicroBatch, count: int, flat: FlatGradients, group: ProcessGroup) -> torch.Tensor:
     """Gradients of a batch into the model, the same bits for any number of processes; returns the mean loss, float64.
 
     Args:
-        count: micro-batches of the batch, a power of two that the number of processes divides.
+        count: micro-batches of the batch, a power of two, not less than the number of processes.
     """
-    mine = range(group.rank * count // group.size, (group.rank + 1) * count // group.size)
+    owned = [subtrees(micro_batches_of(rank, group.size, count)) for rank in range(group.size)]
     buffers = flat.buffers()
     losses: dict[int, torch.Tensor] = {}
 
@@ -99,13 +120,24 @@ def reduce_deterministic(run: MicroBatch, count: int, flat: FlatGradients, group
         losses[index] = run(index)
         return flat.gradients()
 
-    subtree = tree_sum(compute(index) for index in mine)
-    flat.unflatten(tree_sum(group.all_gather(subtree)), count)
+    sums = [tree_sum((1, compute(index)) for index in subtree) for subtree in owned[group.rank]]
+    # A process with fewer subtrees than another one fills up: all send as much.
+    sums += [torch.zeros_like(sums[0])] * (max(map(len, owned)) - len(sums))
+    gathered = group.all_gather(torch.cat(sums) if len(sums) > 1 else sums[0])
+    length = sums[0].numel()
+    flat.unflatten(
+        tree_sum(
+            (len(subtree), part[at * length : (at + 1) * length])
+            for part, subtrees_of_one in zip(gathered, owned, strict=True)
+            for at, subtree in enumerate(subtrees_of_one)
+        ),
+        count,
+    )
     # Every summand but one is 0, so this sum is exact; then the losses are added in the order of the micro-batches.
-    every = torch.zeros(count, dtype=torch.float64, device=subtree.device)
+    every = torch.zeros(count, dtype=torch.float64, device=sums[0].device)
     for index, loss in losses.items():
         every[index] = loss
-    total = torch.zeros((), dtype=torch.float64, device=subtree.device)
+    total = torch.zeros((), dtype=torch.float64, device=every.device)
     for loss in group.all_reduce(every):
         total += loss
     return total

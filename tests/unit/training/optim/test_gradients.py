@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from samebits.compute.distributed import ProcessGroup
-from samebits.training.optim.gradients import FlatGradients, all_reduce_grads, reduce_deterministic, tree_sum
+from samebits.training.optim.gradients import (
+    FlatGradients,
+    all_reduce_grads,
+    micro_batches_of,
+    reduce_deterministic,
+    subtrees,
+    tree_sum,
+)
 
 
 def numbers(count: int) -> list[torch.Tensor]:
@@ -16,11 +23,24 @@ def numbers(count: int) -> list[torch.Tensor]:
     return [torch.randn(50, generator=generator) * scale for scale in scales]
 
 
-@pytest.mark.parametrize("size", [1, 2, 4, 8])
+def leaves(parts: list[torch.Tensor]) -> list[tuple[int, torch.Tensor]]:
+    return [(1, part) for part in parts]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 11, 16])
 def test_a_sum_of_subtrees_is_the_tree(size: int) -> None:
-    parts = numbers(16)
-    own = [parts[rank * 16 // size : (rank + 1) * 16 // size] for rank in range(size)]
-    assert torch.equal(tree_sum(tree_sum(each) for each in own), tree_sum(parts))
+    parts = leaves(numbers(16))
+    own = [subtree for rank in range(size) for subtree in subtrees(micro_batches_of(rank, size, 16))]
+    assert [index for subtree in own for index in subtree] == list(range(16))
+    sums = [(len(each), tree_sum(parts[index] for index in each)) for each in own]
+    assert torch.equal(tree_sum(sums), tree_sum(parts))
+
+
+def test_a_run_of_leaves_is_cut_into_the_fewest_subtrees() -> None:
+    assert subtrees(range(8)) == [range(8)]
+    assert subtrees(range(2, 5)) == [range(2, 4), range(4, 5)]
+    assert subtrees(range(5, 8)) == [range(5, 6), range(6, 8)]
+    assert subtrees(range(3)) == [range(2), range(2, 3)]
 
 
 def test_the_order_of_a_sum_matters_here() -> None:
@@ -29,14 +49,14 @@ def test_the_order_of_a_sum_matters_here() -> None:
     straight = parts[0].clone()
     for part in parts[1:]:
         straight += part
-    assert not torch.equal(straight, tree_sum(parts))
-    assert torch.allclose(straight, tree_sum(parts))
+    assert not torch.equal(straight, tree_sum(leaves(parts)))
+    assert torch.allclose(straight, tree_sum(leaves(parts)))
 
 
 @pytest.mark.parametrize("count", [0, 3, 6])
 def test_other_than_a_power_of_two_is_refused(count: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
-        tree_sum(numbers(count))
+        tree_sum(leaves(numbers(count)))
 
 
 def model() -> nn.Module:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 
 from samebits.base.errors import UserError
+from samebits.compute.distributed import ProcessGroup
 from samebits.models.convnet import Settings, build
 from samebits.params.train import AdamParams, SGDParams
 from samebits.signature.classes import ClassTarget
@@ -17,6 +19,7 @@ from samebits.signature.image import ImageInputs
 from samebits.signature.signature import Signature
 from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.optimizers import build_optimizer
+from samebits.training.resume.handover import hand_over
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore
 
@@ -53,6 +56,45 @@ def advance(state: TrainingState, steps: int) -> None:
         state.reserve(state.step + 1, loss.device)
         state.losses[state.step] = loss.detach()
         state.step += 1
+
+
+class OneOfTwo(ProcessGroup):
+    """Process 0 or 1; what the first one sends is given to the other one later."""
+
+    sent: ClassVar[list[bytes]] = []
+
+    def broadcast(self, data: bytes, device: torch.device) -> bytes:
+        if self.is_rank_zero:
+            self.sent.append(data)
+            return data
+        return self.sent.pop(0)
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+@pytest.mark.parametrize("settings", OPTIMIZERS[::2], ids=lambda each: each.name)
+def test_another_process_begins_with_the_state_of_the_first_one(settings: SGDParams | AdamParams, steps: int) -> None:
+    first, other = fresh(settings), fresh(settings)
+    advance(first, steps)
+    first.curve.append({"step": 2, "val/loss": 0.5})
+    with torch.no_grad():
+        for each in other.model.parameters():
+            each.zero_()
+    for rank, state in enumerate((first, other)):
+        hand_over(state, OneOfTwo(rank, 2), torch.device("cpu"))
+    assert (other.step, other.curve) == (steps, first.curve)
+    advance(first, 2)
+    advance(other, 2)
+    wanted, got = first.tensors(), other.tensors()
+    assert got.keys() == wanted.keys()
+    assert all(torch.equal(got[name], wanted[name]) for name in wanted)
+
+
+def test_a_state_that_does_not_fit_is_refused() -> None:
+    hand_over(fresh(OPTIMIZERS[0]), OneOfTwo(0, 2), torch.device("cpu"))
+    other = fresh(OPTIMIZERS[0])
+    other.average = None
+    with pytest.raises(UserError, match="state of the first process does not fit: it is of another model"):
+        hand_over(other, OneOfTwo(1, 2), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("settings", OPTIMIZERS, ids=lambda each: f"{each.name}-{getattr(each, 'momentum', '')}")
