@@ -161,7 +161,7 @@ def _open_states(
     share_cache(root, copy, objects)
     bring_outputs(copy, inputs_of([stage], everything) | own_data(copy, [stage], everything), objects)
     record_nothing(copy)
-    change_params(copy, {"runtime": {"processes": 1, "hosts": 1}})
+    change_params(copy, {"runtime": {"processes": 1}})
     return CommittedStates(copy, objects, stage.outs[STATES], folder / "states")
 
 

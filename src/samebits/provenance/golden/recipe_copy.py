@@ -47,7 +47,7 @@ def _pinned(mode: str) -> dict[str, Any]:
 def trace_alone(copy: Path) -> None:
     """Let a copy train as golden traces do: in one process, recording nothing, never resuming."""
     record_nothing(copy)
-    change_params(copy, {"runtime": {"processes": 1, "hosts": 1}})
+    change_params(copy, {"runtime": {"processes": 1}})
 
 
 @contextlib.contextmanager

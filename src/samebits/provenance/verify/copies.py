@@ -19,6 +19,7 @@ from samebits.base.errors import EXIT_INTERRUPTED, UserError
 from samebits.base.git import git, names
 from samebits.base.launch import environment
 from samebits.base.paths import Project
+from samebits.params.yaml_file import read_yaml
 from samebits.pipeline.recipes import merge
 from samebits.training.launch import arithmetic_variables
 
@@ -80,8 +81,15 @@ def change_params(copy: Path, override: Mapping[str, Any]) -> None:
 
 
 def record_nothing(copy: Path) -> None:
-    """Set `runtime` in a copy's params.yaml: no MLflow, no resuming. No stage depends on that section."""
-    change_params(copy, {"runtime": {"resume": "never", "tracking": {"enabled": False}}})
+    """Set `runtime` in a copy's params.yaml: no MLflow, no resuming. No stage depends on that section.
+
+    Nor are there other machines: as many processes run on this one.
+    """
+    alone: dict[str, Any] = {"resume": "never", "tracking": {"enabled": False}}
+    given = read_yaml(copy / "params.yaml").get("runtime") or {}
+    if given.get("hosts", 1) != 1:  # code of an older commit does not know the key
+        alone |= {"hosts": 1, "processes": given["hosts"] * given.get("processes", 1)}
+    change_params(copy, {"runtime": alone})
 
 
 def clean_environment(python: Path | None = None) -> dict[str, str]:

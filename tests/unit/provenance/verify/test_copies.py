@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from samebits.provenance.verify.copies import run_command
+from samebits.params.yaml_file import read_yaml
+from samebits.provenance.verify.copies import record_nothing, run_command
 
 
 @pytest.mark.parametrize("command", ["python -c 1", "python -c 1 > log"])
@@ -19,3 +20,15 @@ def test_a_stage_runs_in_the_environment_that_is_named(command: str, tmp_path: P
     assert not (tmp_path / "it-was-this-one").exists()
     run_command(command, "train", tmp_path, python=python)
     assert (tmp_path / "it-was-this-one").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [("{hosts: 3, processes: 2}", {"hosts": 1, "processes": 6}), ("{processes: 2}", {"processes": 2}), ("null", {})],
+)
+def test_the_processes_of_other_machines_run_here(given: str, wanted: dict[str, int], tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(f"runtime: {given}\n")
+    record_nothing(tmp_path)
+    assert read_yaml(tmp_path / "params.yaml")["runtime"] == {
+        **wanted, "resume": "never", "tracking": {"enabled": False},
+    }  # fmt: skip
