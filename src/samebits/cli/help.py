@@ -9,7 +9,7 @@ from collections.abc import Mapping
 GROUPS: dict[str, tuple[str, ...]] = {
     "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update", "completion"),
     "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data", "labels"),
-    "use the model": ("predict", "generate", "register", "keep"),
+    "use the model": ("predict", "generate", "serve", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
     "share": ("share", "receive", "review", "gc", "doctor"),
 }
@@ -52,6 +52,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "review": ("samebits review main", "samebits review v1.0 --curves curves.png > review.md"),
     "restore": ("samebits restore RUN_ID --into ../then", "samebits restore COMMIT --environment ../then/.venv"),
     "seeds": ("samebits seeds 5", "samebits seeds 8 --name wide --jobs 2"),
+    "serve": (
+        "samebits serve",
+        "samebits serve --host 0.0.0.0 --token-file token.txt",
+    ),
     "share": ("samebits share", "samebits share --experiment warm-start"),
     "smoke": ("samebits smoke",),
     "estimate": ("samebits estimate",),

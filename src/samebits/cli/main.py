@@ -24,6 +24,7 @@ from samebits.cli.labels import add_commands as add_labels
 from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.selection import add_commands as add_selecting
+from samebits.cli.serving import add_commands as add_serving
 from samebits.cli.sharing import add_commands as add_sharing
 from samebits.cli.starting import add_commands as add_starting
 
@@ -146,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
     keep.add_argument("--replace", action="store_true", help="even if other weights lie there")
 
     add_comparing(commands, _command)
+    add_serving(commands, _command)
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
 

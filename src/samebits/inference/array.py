@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -46,6 +47,15 @@ class Kind(predictor.Kind):
 
     def of_line(self, line: str, name: str) -> Item:
         return replace(super().of_line(line, name), value=None)
+
+    def of_value(self, value: Any, name: str) -> Item:
+        """Of nested lists of numbers, or of the bytes of a .npy file."""
+        try:
+            found = np.load(io.BytesIO(value), allow_pickle=False) if isinstance(value, bytes) else np.asarray(value)
+            _require_shape(found, self.inputs, single=True)
+            return Item(name, found)
+        except (OSError, ValueError, EOFError) as error:
+            return Item(name, error=_reason(error))
 
     def _arrays(self, item: Item) -> Iterator[Item]:
         """The arrays of a file, which stays on the disk until each is read."""

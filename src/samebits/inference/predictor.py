@@ -193,6 +193,10 @@ class Kind(ABC):
         path = Path(line.strip())
         return Item(str(path), path, path)
 
+    @abstractmethod
+    def of_value(self, value: Any, name: str) -> Item:
+        """A sample of a value: what JSON holds, or the bytes of a file. One that cannot be used has an error."""
+
     def items(self) -> Iterator[Item]:
         """All samples that are asked about, in order."""
         for given in self.files:
@@ -286,6 +290,18 @@ class Kind(ABC):
                 before = items, coming
             if before is not None:
                 yield self._answered(before[0], before[1].result())
+
+    def answers_of(self, items: Sequence[Item]) -> list[Answer]:
+        """Of each item, in order, a batch at a time.
+
+        Raises:
+            UserError: if the model cannot be run.
+        """
+        found: list[Answer] = []
+        for start in range(0, len(items), self.batch):
+            part = items[start : start + self.batch]
+            found += self._answered(part, self._read(part))
+        return found
 
     def _read(self, items: Sequence[Item]) -> Ready:
         """As `ready`, with the errors of all items."""

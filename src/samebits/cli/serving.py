@@ -1,0 +1,57 @@
+"""`samebits serve`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from samebits.base.errors import UserError
+from samebits.cli.options import positive, project_here, say
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from samebits.serving.run import serve
+    from samebits.serving.settings import Limits, Settings
+
+    model = Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
+    usual = Limits()
+    limits = Limits(
+        body=arguments.max_body << 20 if arguments.max_body else usual.body,
+        inputs=arguments.max_inputs or usual.inputs,
+        waiting=arguments.max_waiting or usual.waiting,
+        seconds=arguments.seconds or usual.seconds,
+        tokens=arguments.max_tokens or usual.tokens,
+    )
+    token = _token(Path(arguments.token_file)) if arguments.token_file else ""
+    serve(Settings(model, arguments.host, arguments.port, token, arguments.reload, limits), say)
+
+
+def _token(path: Path) -> str:
+    try:
+        found = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise UserError(f"--token-file {path} cannot be read: {error}", "name a file with the token alone") from None
+    if not found:
+        raise UserError(f"--token-file {path} is empty", "write a token into it: openssl rand -hex 24")
+    return found
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    add: Callable[..., argparse.ArgumentParser],
+) -> None:
+    """Add it to the command line; `add` makes one of a name, a function and a text."""
+    serve = add(commands, "serve", _serve, "answer HTTP requests with the exported model")
+    serve.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    serve.add_argument("--host", default="127.0.0.1", help="to listen at (default: this machine alone)")
+    serve.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+    serve.add_argument("--token-file", metavar="FILE", help="with the token that requests must bring")
+    serve.add_argument(
+        "--reload", type=float, default=5.0, metavar="S", help="seconds between looks for a new model file (5)"
+    )
+    serve.add_argument("--seconds", type=float, metavar="S", help="for one answer (default: 30)")
+    serve.add_argument("--max-body", type=positive, metavar="MIB", help="of a request (default: 16)")
+    serve.add_argument("--max-inputs", type=positive, metavar="N", help="samples of a request (default: 256)")
+    serve.add_argument("--max-waiting", type=positive, metavar="N", help="samples that may wait (default: 1024)")
+    serve.add_argument("--max-tokens", type=positive, metavar="N", help="of a generated text (default: 1024)")
