@@ -1,8 +1,11 @@
-"""`samebits serve`."""
+"""`samebits serve` and `samebits demo`."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +17,6 @@ def _serve(arguments: argparse.Namespace) -> None:
     from samebits.serving.run import serve
     from samebits.serving.settings import Limits, Settings
 
-    model = Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
     usual = Limits()
     limits = Limits(
         body=arguments.max_body << 20 if arguments.max_body else usual.body,
@@ -24,7 +26,31 @@ def _serve(arguments: argparse.Namespace) -> None:
         tokens=arguments.max_tokens or usual.tokens,
     )
     token = _token(Path(arguments.token_file)) if arguments.token_file else ""
-    serve(Settings(model, arguments.host, arguments.port, token, arguments.reload, limits), say)
+    settings = Settings(
+        _model(arguments), arguments.host, arguments.port, token, arguments.reload, not arguments.no_page, limits
+    )
+    serve(settings, say)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from samebits.serving.run import serve
+    from samebits.serving.settings import Settings
+
+    serve(Settings(_model(arguments), port=arguments.port), say, None if arguments.no_open else _open)
+
+
+def _model(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
+
+
+def _open(url: str) -> None:
+    """Show a page in the browser, where there is a screen for one: a browser in the terminal would take that."""
+    import webbrowser
+
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        say(f"there is no screen here: open {url} in a browser")
+        return
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers return when they end
 
 
 def _token(path: Path) -> str:
@@ -50,8 +76,14 @@ def add_commands(
     serve.add_argument(
         "--reload", type=float, default=5.0, metavar="S", help="seconds between looks for a new model file (5)"
     )
+    serve.add_argument("--no-page", action="store_true", help="without the page for people at /")
     serve.add_argument("--seconds", type=float, metavar="S", help="for one answer (default: 30)")
     serve.add_argument("--max-body", type=positive, metavar="MIB", help="of a request (default: 16)")
     serve.add_argument("--max-inputs", type=positive, metavar="N", help="samples of a request (default: 256)")
     serve.add_argument("--max-waiting", type=positive, metavar="N", help="samples that may wait (default: 1024)")
     serve.add_argument("--max-tokens", type=positive, metavar="N", help="of a generated text (default: 1024)")
+
+    demo = add(commands, "demo", _demo, "try the exported model on a page of one's own browser")
+    demo.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    demo.add_argument("--port", type=int, default=0, help="to listen at (default: a free one)")
+    demo.add_argument("--no-open", action="store_true", help="only say where the page is")

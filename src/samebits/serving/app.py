@@ -20,6 +20,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from samebits import __version__
 from samebits.base.errors import UserError
 from samebits.base.result import json_text
+from samebits.demo.routes import OPEN, page_routes
 from samebits.inference.items import Item
 from samebits.serving import schema
 from samebits.serving.batcher import Batcher, Busy
@@ -27,8 +28,8 @@ from samebits.serving.model import Current, Served
 from samebits.serving.settings import Settings
 from samebits.serving.writing import Texts
 
-_OPEN = ("/health", "/ready")
-"""Without a token: a load balancer asks for them."""
+_OPEN = ("/health", "/ready", *OPEN)
+"""Without a token: a load balancer asks for the first two, and the page's files, which hold no data, ask for one."""
 
 
 class Refused(Exception):
@@ -173,6 +174,14 @@ def make_app(settings: Settings) -> FastAPI:
                 return _said(200, {"text": "".join([piece async for piece in pieces]), "model": served.sha256})
             return StreamingResponse(_events(pieces), media_type="text/event-stream")
 
+    async def one(request: Request) -> Item:
+        items, _ = await _items(request, current.served, settings)
+        if len(items) != 1:
+            raise Refused(422, f"{len(items)} samples: send one")
+        return items[0]
+
+    if settings.page:
+        app.include_router(page_routes(settings.model, lambda: current.served, one, settings.limits.seconds))
     return app
 
 

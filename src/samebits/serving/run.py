@@ -12,8 +12,11 @@ from samebits.serving.app import make_app
 from samebits.serving.settings import Settings
 
 
-def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
+def serve(settings: Settings, say: Callable[[str], None] = print, opened: Callable[[str], None] | None = None) -> None:
     """Answer requests until SIGTERM or Ctrl-C; those in progress are answered first.
+
+    Args:
+        opened: is told the address once it can be asked.
 
     Raises:
         UserError: for a model that cannot be served, or an address that is taken.
@@ -33,6 +36,9 @@ def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
         )
     )
     say(f"{settings.model} is served at http://{shown}:{port} (OpenAPI: /openapi.json; Ctrl-C ends it)")
+    if opened is not None:
+        listening.listen()  # what asks from here on waits for the server
+        opened(f"http://{shown}:{port}/")
     server.run(sockets=[listening])
 
 

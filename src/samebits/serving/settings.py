@@ -43,6 +43,7 @@ class Settings:
         host, port: to listen at.
         token: that a request must bring (`Authorization: Bearer TOKEN`); empty: none is asked for.
         reload_seconds: between two looks at the model's file, which is taken anew when it changes; 0: never.
+        page: whether people find a page at `/`.
 
     Raises:
         UserError: for an address that others reach without a token, or a token that can be guessed.
@@ -53,6 +54,7 @@ class Settings:
     port: int = 8000
     token: str = field(default="", repr=False)
     reload_seconds: float = 5.0
+    page: bool = True
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
