@@ -34,7 +34,7 @@ def brightness_model(path: Path, shape: tuple[int, int, int] = (1, 8, 8), mean: 
         [helper.make_tensor("weights", TensorProto.FLOAT, [channels * height * width, 3], weights.ravel())],
     )
     known = {"labels": LABELS, "preprocessing": {"shape": list(shape), "mean": [mean] * channels}} | metadata
-    return _saved(path, graph, known)
+    return saved(path, graph, known)
 
 
 def sum_model(path: Path, columns: Sequence[str] = ("a", "b"), target: Mapping[str, Any] | None = None) -> Path:
@@ -60,7 +60,7 @@ def sum_model(path: Path, columns: Sequence[str] = ("a", "b"), target: Mapping[s
         "preprocessing": {"kind": "table", "columns": described, "missing": ["", "?"], "decimal": "."},
         "target": target or {"kind": "number", "name": "total", "mean": 0.0, "std": 1.0},
     }
-    return _saved(path, graph, known)
+    return saved(path, graph, known)
 
 
 def array_model(path: Path) -> Path:
@@ -84,10 +84,32 @@ def array_model(path: Path) -> Path:
         "mean": [0, 0],
         "std": [1, 1],
     }
-    return _saved(path, graph, {"labels": ["up", "down"], "preprocessing": inputs})
+    return saved(path, graph, {"labels": ["up", "down"], "preprocessing": inputs})
 
 
-def _saved(path: Path, graph: Any, metadata: Mapping[str, Any]) -> Path:
+def mask_model(path: Path) -> Path:
+    """Of grey images of 8 × 8 pixels: `ink` where a pixel is bright, else `paper`."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("Sub", ["pixels", "half"], ["ink"]),
+            helper.make_node("Neg", ["ink"], ["paper"]),
+            helper.make_node("Concat", ["paper", "ink"], ["logits"], axis=1),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "mask",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2, 8, 8])],
+        [helper.make_tensor("half", TensorProto.FLOAT, [], [127.5])],
+    )
+    classes = ["paper", "ink"]
+    target = {"kind": "mask", "classes": classes, "shape": [8, 8], "colours": [[0, 0, 0], [255, 0, 0]]}
+    inputs = {"shape": [1, 8, 8], "mean": [0.1]}
+    return saved(path, graph, {"labels": classes, "preprocessing": inputs, "target": target})
+
+
+def saved(path: Path, graph: Any, metadata: Mapping[str, Any]) -> Path:
+    """A model of a graph, with metadata as the export stage writes them."""
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=json.dumps(value))

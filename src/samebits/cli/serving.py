@@ -36,21 +36,31 @@ def _demo(arguments: argparse.Namespace) -> None:
     from samebits.serving.run import serve
     from samebits.serving.settings import Settings
 
-    serve(Settings(_model(arguments), port=arguments.port), say, None if arguments.no_open else _open)
+    def opened(url: str) -> None:
+        if not arguments.no_open:
+            _open(url)
+
+    serve(Settings(_model(arguments), port=arguments.port), say, opened)
 
 
 def _model(arguments: argparse.Namespace) -> Path:
     return Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
 
 
-def _open(url: str) -> None:
-    """Show a page in the browser, where there is a screen for one: a browser in the terminal would take that."""
+def _open(url: str) -> threading.Thread | None:
+    """Show a page in the browser, where there is a screen for one: a browser in the terminal would take that.
+
+    Returns:
+        what waits for it: some browsers come back when they end.
+    """
     import webbrowser
 
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         say(f"there is no screen here: open {url} in a browser")
-        return
-    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers return when they end
+        return None
+    waiting = threading.Thread(target=webbrowser.open, args=(url,), daemon=True)
+    waiting.start()
+    return waiting
 
 
 def _token(path: Path) -> str:

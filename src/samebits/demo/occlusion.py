@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from samebits.base.decimals import printed_number
 from samebits.demo.form import Effects, Variants
 from samebits.signature.kind import Array
 
@@ -48,7 +49,7 @@ def occlusions(sample: Array, fill: Array, axes: Sequence[int]) -> Variants:
             total[cells] += effect
             count[cells] += 1
         values = np.atleast_2d(total / np.maximum(count, 1))
-        return {"map": np.round(values, 5).tolist()}
+        return {"map": [[printed_number(each) for each in row] for row in values.tolist()]}
 
     return Variants(samples, [[place] for place in range(1, 1 + len(windows))], told)
 

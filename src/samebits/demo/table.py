@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from samebits.base.decimals import printed_number
 from samebits.demo import form
 from samebits.demo.form import Effects, Variants
 from samebits.inference.items import Item
@@ -65,6 +66,8 @@ class Form(form.Form):
             samples += list(changed)
 
         def told(effects: Effects) -> dict[str, Any]:
-            return {"columns": [[name, round(effect, 5)] for name, effect in zip(self._names, effects, strict=True)]}
+            return {
+                "columns": [[name, printed_number(effect)] for name, effect in zip(self._names, effects, strict=True)]
+            }
 
         return Variants(np.stack(samples), parts, told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from samebits.base.decimals import printed_number
 from samebits.demo import form
 from samebits.demo.form import Effects, Variants
 from samebits.inference.items import Item
@@ -56,7 +57,7 @@ class Form(form.Form):
             pieces: list[tuple[str, float | None]] = []
             end = 0
             for (begin, stop), effect in zip(runs, effects, strict=True):
-                pieces += [(text[end:begin], None), (text[begin:stop], round(effect, 5))]
+                pieces += [(text[end:begin], None), (text[begin:stop], printed_number(effect))]
                 end = stop
             return {"words": [each for each in [*pieces, (text[end:], None)] if each[0]]}
 

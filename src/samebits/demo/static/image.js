@@ -20,7 +20,7 @@ export function build(element, { width, height, channels, dark }, { changed, fai
   const clear = make("button", { type: "button", onclick: wipe }, "Clear");
   const choose = files(element, "image/*", "Choose an image", show);
   element.append(paper,
-    make("div.row", {}, clear, choose, make("span.grow", {}, make("label", { for: "thick" }, "Pen"), thick), ...(channels > 2 ? [colour] : [])));
+    make("div.row", {}, clear, choose, make("span.grow.slider", {}, make("label", { for: "thick" }, "Pen"), thick), ...(channels > 2 ? [colour] : [])));
 
   let last = null; // where the pen is down
   let drawn = false;

@@ -1,0 +1,64 @@
+"""`samebits demo` on the command line."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samebits.cli import serving
+from samebits.cli.main import main
+from tests.helpers.onnx_models import sum_model
+
+MAIN = [sys.executable, "-m", "samebits.cli.main", "demo"]
+
+
+def test_it_says_where_the_page_is_answers_and_ends(tmp_path: Path) -> None:
+    command = [*MAIN, "--model", str(sum_model(tmp_path / "m.onnx")), "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", demo.stdout.readline())
+        assert found
+        with urllib.request.urlopen(f"{found[0]}/", timeout=30) as page:
+            assert b"samebits" in page.read()
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(30) == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_model_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--no-open", "--model", str(tmp_path / "m.onnx")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    model = str(sum_model(tmp_path / "m.onnx"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["demo", "--no-open", "--model", model, "--port", str(port)]) == 2
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{port} cannot be listened at" in said
+    assert "Traceback" not in said
+
+
+def test_the_browser_is_opened_where_there_is_a_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    serving._open("http://127.0.0.1:1/")
+    assert opened == []
+    assert "open http://127.0.0.1:1/ in a browser" in capsys.readouterr().out
+    monkeypatch.setenv("DISPLAY", ":0")
+    waiting = serving._open("http://127.0.0.1:1/")
+    assert waiting is not None
+    waiting.join(10)
+    assert opened == ["http://127.0.0.1:1/"]
