@@ -49,7 +49,7 @@ def explain(form: Form, item: Item, label: int | None = None) -> dict[str, Any]:
     of_parts = [float(changes[np.array(places) - 1].mean()) if places else 0.0 for places in variants.parts]
     found: dict[str, Any] = variants.told(of_parts)
     if of_parts and (places := variants.parts[int(np.argmax(np.abs(of_parts)))]):
-        found["least"] = kind.answer(item, answers[places[0]], ()).shown if len(places) == 1 else ""
+        found["least"] = kind.target.shown(answers[places[0]], kind.reading.top) if len(places) == 1 else ""
     return found
 
 

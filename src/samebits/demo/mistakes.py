@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from samebits.signature.target_kind import TargetKind
 
 _CANDIDATES = 300
 """Mistakes that are compared: those with the highest confidence, or the largest errors."""
+_SHARE = 10
+"""Of numbers, which are never quite right, one in so many counts as a mistake: those with the largest errors."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,11 @@ def _worst(predictions: Path) -> list[int]:
     """Places in the test split, rising."""
     try:
         with predictions.open(encoding="utf-8", newline="") as file:
-            wrong = (
-                (_size(row), int(row["index"])) for row in csv.DictReader(file) if row["actual"] != row["predicted"]
-            )
-            return sorted({index for _, index in heapq.nlargest(_CANDIDATES, wrong)})
+            rows = csv.DictReader(file)
+            wrong = [(_size(row), int(row["index"])) for row in rows if row["actual"] != row["predicted"]]
+            numbers = "residual" in (rows.fieldnames or ())
+            count = math.ceil(len(wrong) / _SHARE) if numbers else len(wrong)
+            return sorted({index for _, index in heapq.nlargest(min(count, _CANDIDATES), wrong)})
     except (OSError, KeyError, ValueError):
         return []
 

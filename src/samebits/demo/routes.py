@@ -32,6 +32,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+_NEAR = "Test samples {}, those with the most similar answers first."
 _WAITING = 8
 """Explanations that may wait; each takes the model for as long as a hundred answers."""
 
@@ -87,6 +88,7 @@ class _Page:
             "fields": self.form.fields,
             "target": _target(target, self.form),
             "method": self.form.method if self.form.explains else "",
+            "mistakes": _NEAR.format("that the model is wrong about" if target.labels else "with the largest errors"),
         }
 
 

@@ -15,8 +15,6 @@ from samebits.signature.kind import Array
 
 _MOST = 32
 """Values that a category takes in turn."""
-_DAY = datetime(2025, 12, 31, 12)
-"""Shows how a date is written."""
 
 
 class Form(form.Form):
@@ -39,13 +37,15 @@ class Form(form.Form):
 
     @property
     def fields(self) -> dict[str, Any]:
-        return {"columns": [self._field(name, self.inputs["columns"][at[0]]) for name, at in self._names.items()]}
+        columns = self.inputs["columns"]
+        return {"columns": [self._field(name, [columns[k] for k in at]) for name, at in self._names.items()]}
 
-    def _field(self, name: str, column: dict[str, Any]) -> dict[str, Any]:
+    def _field(self, name: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
+        column = parts[0]
         if column["kind"] == "category":
             return {"name": name, "values": column["values"]}
         if column.get("source"):
-            return {"name": name, "date": _DAY.strftime(column.get("format") or "%Y-%m-%d %H:%M")}
+            return {"name": name, "date": _date(parts)}
         edges = column.get("edges") or [None]
         return {"name": name, "typical": column["fill"], "low": edges[0], "high": edges[-1]}
 
@@ -71,3 +71,14 @@ class Form(form.Form):
             }
 
         return Variants(np.stack(samples), parts, told)
+
+
+def _date(parts: list[dict[str, Any]]) -> str:
+    """A typical date, as the column writes it."""
+    usual = {each["part"]: int(each["fill"]) for each in parts}
+    form = parts[0].get("format") or ("%Y-%m-%d %H:%M" if usual.keys() & {"hour", "minute", "second"} else "%Y-%m-%d")
+    day = min(usual.get("day", 1), 28)
+    try:
+        return datetime(usual.get("year", 2025), usual.get("month", 1), day, usual.get("hour", 0)).strftime(form)
+    except ValueError:  # the metadata of a file may say anything
+        return datetime(2025, 12, 31).strftime(form)

@@ -6,6 +6,7 @@ const FEW = 12;
 const UNIT = /^(.*\S) ?[[(]([^[\]()]*[^\d[\]()][^[\]()]*)[\])]$/; // as the answers of `samebits predict`: not label[0]
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const cases = (target) => `${Number((100 * target.coverage).toFixed(2))} % of cases`;
 const rounded = (number) => String(Number(number.toPrecision(6)));
 
 /** In one sentence, for people who do not see the bars. */
@@ -28,7 +29,7 @@ export function showAnswer(element, answer, { target, text, choose, label }) {
   element.querySelectorAll(".note").forEach((each) => each.remove());
   const notes = [...answer.notes];
   if (answer.label_set.length) {
-    notes.unshift(`The true class is among these in ${percent(target.coverage)} of cases: ${answer.label_set.join(", ")}`);
+    notes.unshift(`${answer.label_set.join(", ")}: such a set holds the true class in ${cases(target)}.`);
   }
   element.append(...notes.map((each) => make("p.note", {}, each)));
 }
@@ -40,7 +41,8 @@ function bars(element, answer, target, choose, label) {
   let list = element.querySelector(".bars");
   if (!list || list.dataset.names !== JSON.stringify(names)) {
     list = make("ul.bars", {}, ...names.map((name) => bar(name, target, choose)));
-    if (names.some((name) => name.length > 3)) list.classList.add("long");
+    const letters = Math.min(16, Math.max(...names.map((name) => name.length))) + (target.colours.length ? 2 : 1);
+    list.style.setProperty("--wide", `${letters}ch`);
     list.dataset.names = JSON.stringify(names);
     element.replaceChildren(list);
   }
@@ -88,7 +90,7 @@ function numbers(element, answer, target) {
     band.style.left = `${across(ends[0])}%`;
     band.style.width = `${across(ends[1]) - across(ends[0])}%`;
     row.querySelector(".interval").textContent =
-      `${percent(target.coverage)} of true numbers lie within ${rounded(ends[0])} to ${rounded(ends[1])}.`;
+      `${rounded(ends[0])} to ${rounded(ends[1])}: such an interval holds the true number in ${cases(target)}.`;
   });
 }
 

@@ -6,7 +6,7 @@ const AGAINST = [47, 111, 189]; // --first
 
 /** The sample as the model takes it. */
 export function showSeen(parts, picture, method) {
-  const caption = make("figcaption", {}, make("span", {}, "what the model sees"));
+  const caption = make("figcaption", {}, make("span", {}, "as the model sees it"));
   const figure = make("figure.seen", {}, make("img", { src: picture, alt: "the input as the model takes it" }), caption);
   const old = parts.querySelector(".seen");
   if (old) old.replaceWith(figure);
@@ -36,14 +36,18 @@ function caption(found, model, label) {
   const what = label === null ? "the answer" : `“${target.classes[label]}”`;
   const [more, less] = target.classes.length ? [`speaks for ${what}`, "against it"] : ["raises the number", "lowers it"];
   const key = target.classes.length || target.names.length === 1
-    ? [make("i.key.for"), `${more}  `, make("i.key.against"), less] : [make("i.key.for"), "moves the numbers"];
-  const shown = [make("p.soft", {}, ...key)];
-  if (found.least) shown.push(make("p.soft", {}, "Without the part that counts most: ", make("b", {}, found.least.replaceAll(/\s{3,}/g, ", "))));
+    ? [keyed("for", more), keyed("against", less)] : [keyed("for", "moves the numbers")];
+  const shown = [make("p.soft.keys", {}, ...key)];
+  if (found.least) {
+    const parts = found.least.split(/\s{3,}/).map((each) => each.replaceAll(" ", "\u00a0"));
+    shown.push(make("p.soft", {}, "Without the part that counts most: ", make("b", {}, parts.join(" · "))));
+  }
   const choose = target.classes.length ? " Choose a bar above to see what speaks for that class." : "";
   shown.push(make("p.soft", {}, method + choose));
   return shown;
 }
 
+const keyed = (kind, text) => make("span", {}, make(`i.key.${kind}`), text);
 const largest = (values) => Math.max(...values.map(Math.abs), 1e-9);
 
 async function heat(map, picture) {
@@ -69,7 +73,7 @@ async function heat(map, picture) {
   pen.imageSmoothingEnabled = true;
   pen.imageSmoothingQuality = "high";
   pen.drawImage(cells, 0, 0, canvas.width, canvas.height);
-  return make("figure.heat", {}, canvas, make("figcaption", {}, make("span", {}, "what it goes by")));
+  return make("figure.heat", {}, canvas, make("figcaption", {}, make("span", {}, "what counts")));
 }
 
 function words(pieces) {

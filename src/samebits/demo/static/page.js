@@ -102,6 +102,7 @@ async function start() {
     model = await get("page/form");
     at("title").textContent = document.title = model.title;
     at("described").textContent = model.described;
+    at("near-text").textContent = model.mistakes ?? "";
     at("file").textContent = `Model ${model.sha256.slice(0, 16)}`;
     if (!WIDGETS.includes(model.widget)) throw new Error(`unknown widget ${model.widget}`);
     const { build } = await import(`./${model.widget}.js`);

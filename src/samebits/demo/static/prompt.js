@@ -11,7 +11,7 @@ export function build(element, { context }, { answer, problem, failed }) {
   const stop = make("button", { type: "button", disabled: true, onclick: () => running?.abort() }, "Stop");
   let running = null;
   element.append(make("label", { for: "prompt" }, "The text to go on from"), prompt,
-    make("div.fields.row", {}, ...[tokens, temperature, seed].map((each) => each.element)),
+    make("div.fields.short", {}, ...[tokens, temperature, seed].map((each) => each.element)),
     make("div.row", {}, go, stop, make("span.soft.grow", {}, `It sees ${context.toLocaleString("en")} tokens. Ctrl+Enter writes, Escape stops.`)));
   element.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin();
@@ -25,7 +25,7 @@ export function build(element, { context }, { answer, problem, failed }) {
     problem("");
     const made = document.createTextNode("");
     const caret = make("i.caret");
-    answer.replaceChildren(make("p.said", {}, make("span.prompt", {}, prompt.value), made, caret));
+    answer.replaceChildren(make("p.said.written", {}, make("span.prompt", {}, prompt.value), made, caret));
     try {
       const asked = { prompt: prompt.value, tokens: tokens.value(), temperature: temperature.value(), seed: seed.value() };
       for await (const piece of write(asked, running.signal)) made.data += piece;
