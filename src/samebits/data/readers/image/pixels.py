@@ -37,6 +37,8 @@ _CONVERTED = (1, 3)
 _ARRAY = np.lib.format.MAGIC_PREFIX
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ARRAY_ENDING = ".npy"
+_J2K_DATA, _J2K_END = b"\xff\x93", b"\xff\xd9"
+"""Markers of JPEG 2000: pixels begin, the image ends; neither can stand among the pixels."""
 _ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
 
@@ -144,6 +146,7 @@ def read_image(
             if pages := _pages(opened, channels):
                 return _from_values(np.stack(pages, axis=-1), size, resize, value_range, bits)
             opened.load()
+            _require_whole(source, opened.format)
             image = _upright(opened)
             if deep_colours and value_range is not None:
                 raise ValueError("16 bits a colour are read as 8: data.image.value_range is for grey images alone")
@@ -253,6 +256,18 @@ def _in_bits(values: Pixels, value_range: Sequence[float] | None, bits: int) -> 
     low, high = value_range or _FULL_16
     scaled = np.clip(np.rint((values.astype(np.float64) - low) * (top / (high - low))), 0, top)
     return scaled.astype(np.uint8 if bits == 8 else np.uint16), largest
+
+
+def _require_whole(source: Path | BinaryIO, kind: str | None) -> None:
+    """Refuse a JPEG 2000 file that ends before its pixels begin: OpenJPEG makes a black image of one that is cut in a
+    certain place. Of other formats Pillow refuses a file in which pixels are missing."""
+    if kind != "JPEG2000":
+        return
+    if not isinstance(source, Path):
+        source.seek(0)
+    data = source.read_bytes() if isinstance(source, Path) else source.read()
+    if data.rfind(_J2K_END) < data.find(_J2K_DATA) or _J2K_DATA not in data:
+        raise ValueError("it is cut off")
 
 
 def _first_bytes(source: Path | BinaryIO) -> bytes:
