@@ -3,38 +3,60 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from samebits.base.errors import UserError
-from samebits.cli.options import positive, project_here, say
+from samebits.cli.options import positive, project_here, say, seconds
 
 
 def _serve(arguments: argparse.Namespace) -> None:
     from samebits.serving.run import serve
     from samebits.serving.settings import Limits, Settings
+    from samebits.serving.source import is_registered
 
     model = Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
-    usual = Limits()
     limits = Limits(
-        body=arguments.max_body << 20 if arguments.max_body else usual.body,
-        inputs=arguments.max_inputs or usual.inputs,
-        waiting=arguments.max_waiting or usual.waiting,
-        seconds=arguments.seconds or usual.seconds,
-        tokens=arguments.max_tokens or usual.tokens,
+        body=arguments.max_body << 20,
+        inputs=arguments.max_inputs,
+        pixels=arguments.max_megapixels * 1_000_000,
+        waiting=arguments.max_waiting,
+        seconds=arguments.seconds,
+        tokens=arguments.max_tokens,
+        drain_seconds=arguments.drain,
     )
-    token = _token(Path(arguments.token_file)) if arguments.token_file else ""
-    serve(Settings(model, arguments.host, arguments.port, token, arguments.reload, limits), say)
+    settings = Settings(
+        model=model,
+        host=arguments.host,
+        port=arguments.port,
+        token=_token(Path(arguments.token_file)) if arguments.token_file else "",
+        reload_seconds=arguments.reload,
+        registry=_registry() if is_registered(model) else "",
+        limits=limits,
+    )
+    serve(settings, say)
+
+
+def _registry() -> str:
+    from samebits.tracking.tracking_uri import pick_target
+
+    return os.environ.get("MLFLOW_TRACKING_URI", "").strip() or pick_target(project_here()).uri
 
 
 def _token(path: Path) -> str:
     try:
         found = path.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
-        raise UserError(f"--token-file {path} cannot be read: {error}", "name a file with the token alone") from None
+        reason = getattr(error, "strerror", None) or "it holds other characters than those of ASCII"
+        raise UserError(f"--token-file {path} cannot be read: {reason}", "name a file with the token alone") from None
     if not found:
         raise UserError(f"--token-file {path} is empty", "write a token into it: openssl rand -hex 24")
     return found
+
+
+def _seconds_or_0(text: str) -> float:
+    return 0.0 if text.strip() in ("0", "0.0") else seconds(text)
 
 
 def add_commands(
@@ -42,16 +64,37 @@ def add_commands(
     add: Callable[..., argparse.ArgumentParser],
 ) -> None:
     """Add it to the command line; `add` makes one of a name, a function and a text."""
+    from samebits.serving.settings import Limits
+
+    usual = Limits()
     serve = add(commands, "serve", _serve, "answer HTTP requests with the exported model")
-    serve.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    serve.add_argument(
+        "--model",
+        help="an exported ONNX file, or models:/NAME@champion of MLflow's registry (default: models/export/model.onnx)",
+    )
     serve.add_argument("--host", default="127.0.0.1", help="to listen at (default: this machine alone)")
     serve.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
     serve.add_argument("--token-file", metavar="FILE", help="with the token that requests must bring")
     serve.add_argument(
-        "--reload", type=float, default=5.0, metavar="S", help="seconds between looks for a new model file (5)"
+        "--reload",
+        type=_seconds_or_0,
+        default=5.0,
+        metavar="SECONDS",
+        help="between looks for another file or version; 0: never (default: 5)",
     )
-    serve.add_argument("--seconds", type=float, metavar="S", help="for one answer (default: 30)")
-    serve.add_argument("--max-body", type=positive, metavar="MIB", help="of a request (default: 16)")
-    serve.add_argument("--max-inputs", type=positive, metavar="N", help="samples of a request (default: 256)")
-    serve.add_argument("--max-waiting", type=positive, metavar="N", help="samples that may wait (default: 1024)")
-    serve.add_argument("--max-tokens", type=positive, metavar="N", help="of a generated text (default: 1024)")
+    serve.add_argument(
+        "--drain",
+        type=_seconds_or_0,
+        default=usual.drain_seconds,
+        metavar="SECONDS",
+        help="after SIGTERM in which requests are still taken (default: 1)",
+    )
+    for option, kind, default, name, text in (
+        ("--seconds", seconds, usual.seconds, "SECONDS", "for one answer"),
+        ("--max-body", positive, usual.body >> 20, "MIB", "of a request"),
+        ("--max-inputs", positive, usual.inputs, "N", "samples of a request"),
+        ("--max-megapixels", positive, usual.pixels // 1_000_000, "N", "millions of pixels of an image"),
+        ("--max-waiting", positive, usual.waiting, "N", "samples that may wait"),
+        ("--max-tokens", positive, usual.tokens, "N", "of a generated text"),
+    ):
+        serve.add_argument(option, type=kind, default=default, metavar=name, help=f"{text} (default: {default:g})")

@@ -31,7 +31,9 @@ def client() -> Iterator[Ask]:
 
     def ask(model: Path, **values: Any) -> TestClient:
         limits = Limits(**{name: values.pop(name) for name in list(values) if name in Limits.__dataclass_fields__})
-        found = TestClient(make_app(Settings(model, limits=limits, **values)), raise_server_exceptions=False)
+        found = TestClient(
+            make_app(Settings(model, limits=limits, **values)), "http://localhost", raise_server_exceptions=False
+        )
         found.__enter__()
         open_clients.append(found)
         return found

@@ -98,6 +98,7 @@ def read_image(
     smallest: int = 1,
     value_range: Sequence[float] | None = None,
     bits: int = 8,
+    most_pixels: int = LARGEST_PIXELS,
 ) -> ImageFile:
     """An image file as a model's input.
 
@@ -113,16 +114,17 @@ def read_image(
         smallest: pixels of the shorter side that the file must have.
         value_range: the values of images of more than 8 bits that become 0 and 255; those outside are clipped.
             None: 0 and 65,535 for 16 bits without a sign; others have no range of their own and are refused.
+        most_pixels: that the file may have.
         bits: 16 keeps the values of deeper files, with 65,535 in the place of 255; those of 8 bits are refused.
 
     Raises:
-        UNREADABLE: if it is missing, damaged, no image, too small, has more than 100 million pixels, other channels,
+        UNREADABLE: if it is missing, damaged, no image, too small, has more than `most_pixels`, other channels,
             an ambiguous shape, or values of a range that nobody says.
     """
     start = _first_bytes(source)
     if start.startswith(_ARRAY):
         values = _channels_last(np.load(source, allow_pickle=False), channels)
-        _require_size(values.shape[1], values.shape[0], smallest)
+        _require_size(values.shape[1], values.shape[0], smallest, most_pixels)
         return _from_values(values, size, resize, value_range, bits)
     from PIL import Image, UnidentifiedImageError
 
@@ -139,7 +141,7 @@ def read_image(
                 raise ValueError("it is damaged, or a TIFF file of many channels: save those as .npy") from None
             raise
         with opened:
-            _require_size(opened.width, opened.height, smallest)
+            _require_size(opened.width, opened.height, smallest, most_pixels)
             deep_colours = _has_deep_colours(opened)
             if deep_colours and (bits > 8 or channels not in _CONVERTED):
                 raise ValueError("16 bits a colour are read as 8: save it as .npy")
@@ -327,9 +329,9 @@ def _plain(image: Image.Image) -> str:
     return "L" if image.mode == "1" else image.mode
 
 
-def _require_size(width: int, height: int, smallest: int) -> None:
-    if width * height > LARGEST_PIXELS:
-        raise ValueError(f"{width}x{height} pixels are more than {LARGEST_PIXELS:,}")
+def _require_size(width: int, height: int, smallest: int, most: int) -> None:
+    if width * height > most:
+        raise ValueError(f"{width}x{height} pixels are more than {most:,}")
     if min(width, height) < smallest:
         raise ValueError(f"{width}x{height} pixels, its shorter side has fewer than {smallest}")
 
