@@ -55,6 +55,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "seeds": ("samebits seeds 5", "samebits seeds 8 --name wide --jobs 2"),
     "serve": (
         "samebits serve",
+        "samebits serve --model models:/digits@champion",
         "samebits serve --host 0.0.0.0 --token-file token.txt",
     ),
     "share": ("samebits share", "samebits share --experiment warm-start"),

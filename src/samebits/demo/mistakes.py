@@ -68,7 +68,9 @@ def find_mistakes(model: Path, form: Form) -> Mistakes | None:
     target = form.kind.target
     if len(target.answer_shape) > 1 or target.per_position:  # no two answers are near each other as a whole
         return None
-    project = model.resolve().parents[2] if len(model.resolve().parents) > 2 else Path()
+    if not model.is_file() or len(model.resolve().parents) < 3:  # of a registry, or in no project
+        return None
+    project = model.resolve().parents[2]
     wanted = _worst(project / "reports" / "evaluation" / "report" / "predictions.csv")
     if not wanted:
         return None

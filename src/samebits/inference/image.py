@@ -18,6 +18,7 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.data.readers.image.pixels import (
+    LARGEST_PIXELS,
     UNREADABLE,
     ImageFile,
     Pixels,
@@ -59,10 +60,23 @@ class Kind(predictor.Kind):
         except ValueError as error:
             return Item(name, error=str(error))
 
+    def example(self) -> str:
+        channels, height, width = self.inputs["shape"]
+        deep = self.inputs.get("bits", 8) == 16
+        black = np.zeros((height, width, channels), dtype=np.uint16 if deep else np.uint8)
+        file = io.BytesIO()
+        if deep or channels not in (1, 3):
+            np.save(file, black)
+        else:
+            from PIL import Image
+
+            Image.fromarray(black[:, :, 0] if channels == 1 else black).save(file, "PNG")
+        return base64.b64encode(file.getvalue()).decode()
+
     def read(self, item: Item) -> GivenImage:
         """An image as the model takes it; raises UNREADABLE."""
         source = item.file if item.file is not None else io.BytesIO(item.value)
-        read = _read(source, self.inputs)
+        read = _read(source, self.inputs, self.request.most_pixels)
         largest = (1 << self.inputs.get("bits", 8)) - 1
         image = largest - read.pixels if self.request.invert else read.pixels
         notes = tuple(_notes(image, self.inputs["mean"], largest))
@@ -118,7 +132,7 @@ def _file_of(value: Any) -> bytes:
     raise ValueError(f"it is {type(value).__name__}, no image")
 
 
-def _read(source: Path | BinaryIO, preprocessing: dict[str, Any]) -> ImageFile:
+def _read(source: Path | BinaryIO, preprocessing: dict[str, Any], most_pixels: int | None = None) -> ImageFile:
     """An image of the shape that a model takes; raises UNREADABLE."""
     channels, height, width = preprocessing["shape"]
     return read_image(
@@ -128,6 +142,7 @@ def _read(source: Path | BinaryIO, preprocessing: dict[str, Any]) -> ImageFile:
         preprocessing.get("resize", "pad"),
         value_range=preprocessing.get("value_range"),
         bits=preprocessing.get("bits", 8),
+        most_pixels=most_pixels or LARGEST_PIXELS,
     )
 
 

@@ -46,6 +46,7 @@ class Request:
         invert: whether light and dark are swapped first.
         format: of the answers; None: by the ending of `output`, else what is usual for the kind.
         output: a file, or of masks a folder, to write to; None: the answers are printed.
+        most_pixels: of an image; one with more is not decoded. None: as many as `prepare` takes.
     """
 
     model: Path
@@ -59,6 +60,7 @@ class Request:
     invert: bool = False
     format: str | None = None
     output: Path | None = None
+    most_pixels: int | None = None
 
 
 @dataclass
@@ -196,6 +198,10 @@ class Kind(ABC):
     @abstractmethod
     def of_value(self, value: Any, name: str) -> Item:
         """A sample of a value: what JSON holds, or the bytes of a file. One that cannot be used has an error."""
+
+    @abstractmethod
+    def example(self) -> Any:
+        """A value of JSON, of no meaning, that `of_value` takes and the model answers."""
 
     def items(self) -> Iterator[Item]:
         """All samples that are asked about, in order."""

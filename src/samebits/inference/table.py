@@ -85,6 +85,9 @@ class Kind(predictor.Kind):
             return Item(name, error=f"{listed(bad)} is no cell: give a text, a number, true, false or null")
         return Item(name, cells_here)
 
+    def example(self) -> dict[str, Any]:
+        return example_row(self.inputs)
+
     def ready(self, items: Sequence[Item]) -> predictor.Ready:
         # The columns that are wanted come first in each row, in their order.
         columns = dict(zip(self.wanted(), zip(*(item.value.values() for item in items), strict=True), strict=False))
@@ -210,6 +213,15 @@ def _unclear(found: Iterable[Any], column: dict[str, Any], decimal: cells.Decima
         for cell in found
         if isinstance(cell, str) and other in cell and cells.is_ambiguous(cell)
     }
+
+
+def example_row(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A row that the model answers: of numbers the mean, of categories one that it knows, no date."""
+    row = {}
+    for each in inputs["columns"]:
+        value = (each["values"] or [None])[0] if each["kind"] == "category" else each["mean"]
+        row[each.get("source") or each["name"]] = None if each.get("part") else value
+    return row
 
 
 def _wanted_columns(inputs: dict[str, Any]) -> list[str]:

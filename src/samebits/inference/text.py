@@ -79,6 +79,9 @@ class Kind(predictor.Kind):
             Item(name, value) if isinstance(value, str) else Item(name, error=f"it is {type(value).__name__}, no text")
         )
 
+    def example(self) -> str:
+        return "An example."
+
     def items(self) -> Iterator[Item]:
         for text in self.request.text:
             yield Item(_shown(text), text)

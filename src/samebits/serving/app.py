@@ -1,187 +1,176 @@
-"""The HTTP interface: routes, limits, answers to what cannot be answered."""
+"""The HTTP interface: its routes, and what is said of requests that are not answered."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import StreamingResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from samebits import __version__
 from samebits.base.errors import UserError
-from samebits.base.result import json_text
 from samebits.demo.routes import OPEN, page_routes
+from samebits.inference.generate import EmptyPrompt
 from samebits.inference.items import Item
 from samebits.serving import schema
 from samebits.serving.batcher import Batcher, Busy
-from samebits.serving.model import Current, Served
+from samebits.serving.body import read_json, read_samples
+from samebits.serving.gate import Gate
+from samebits.serving.metrics import Metrics
+from samebits.serving.model import Current
+from samebits.serving.reference import reference_page
+from samebits.serving.responses import Refused, error_response, json_response
 from samebits.serving.settings import Settings
-from samebits.serving.writing import Texts
+from samebits.serving.source import source_of
+from samebits.serving.writing import Text, Texts
 
 _OPEN = ("/health", "/ready", *OPEN)
 """Without a token: a load balancer asks for the first two, and the page's files, which hold no data, ask for one."""
 
 
-class Refused(Exception):
-    """A request that is not answered.
-
-    Attributes:
-        code: of HTTP.
-        problem: what is wrong.
-        headers: of the response.
-    """
-
-    def __init__(self, code: int, problem: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(problem)
-        self.code, self.problem, self.headers = code, problem, headers or {}
-
-
-class Metrics:
-    """What /metrics says, in a registry of its own: two servers in one process do not mix."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "samebits_requests", "Requests by route and status", ["route", "code"], registry=self.registry
-        )
-        self.seconds = Histogram(
-            "samebits_request_seconds",
-            "Seconds until the answer",
-            ["route"],
-            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
-            registry=self.registry,
-        )
-        self.samples = Counter("samebits_samples", "Samples answered, by outcome", ["outcome"], registry=self.registry)
-        self.batches = Gauge("samebits_batches", "Runs of the model", registry=self.registry)
-        self.waiting = Gauge("samebits_waiting", "Samples that wait for the model", registry=self.registry)
-        self.model = Gauge("samebits_model", "1 for the model that is served", ["sha256"], registry=self.registry)
-
-
 def make_app(settings: Settings) -> FastAPI:
-    """The application; its model is open when this returns.
+    """The application; its model is open when this returns. `app.state.stopping = True` announces its end.
 
     Raises:
         UserError: for a model that cannot be served.
     """
-    current, metrics, texts = Current(settings.model), Metrics(), Texts(settings.limits)
+    limits, metrics = settings.limits, Metrics()
+    current = Current(source_of(settings.model, settings.registry), limits.pixels)
     metrics.model.labels(current.served.sha256).set(1)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        kind = current.served.kind
-        app.state.batcher = Batcher(kind.batch if kind else 1, settings.limits.waiting)
-        app.state.ready = True
+        if current.served.kind is not None:
+            batcher = Batcher(current.served.kind.batch, limits.waiting, on_batch=metrics.batch_size.observe)
+            metrics.waiting.set_function(lambda: batcher.waiting)
+            app.state.batcher = batcher
         watching = asyncio.create_task(_watch(current, metrics, settings.reload_seconds))
         yield
-        app.state.ready = False
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-        await app.state.batcher.close()
+        if current.served.kind is not None:
+            await batcher.close()
 
     app = FastAPI(
         title=f"samebits: {settings.model.name}",
         version=__version__,
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's page loads its scripts from elsewhere
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere
         redoc_url=None,
     )
-
-    @app.middleware("http")
-    async def _around(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        begin = time.perf_counter()
-        try:
-            _require_token(request, settings.token)
-            response = await call(request)
-        except Refused as error:
-            response = _said(error.code, {"error": error.problem}, error.headers)
-        route = getattr(request.scope.get("route"), "path", "other")
-        metrics.requests.labels(route, response.status_code).inc()
-        metrics.seconds.labels(route).observe(time.perf_counter() - begin)
-        return response
+    app.state.stopping = False
+    app.add_middleware(Gate, settings=settings, metrics=metrics, open_routes=_OPEN, state=app.state)
 
     @app.exception_handler(Refused)
     async def _refused(_: Request, error: Refused) -> Response:
-        return _said(error.code, {"error": error.problem}, error.headers)
+        return error.response
+
+    @app.exception_handler(EmptyPrompt)
+    async def _empty(_: Request, error: EmptyPrompt) -> Response:
+        return error_response(422, error.problem)
 
     @app.exception_handler(UserError)
     async def _cannot(_: Request, error: UserError) -> Response:
-        return _said(500, {"error": error.problem})
+        return error_response(500, error.problem)
 
-    @app.get("/health", responses=schema.STATUS, summary="Whether the process lives")
+    @app.exception_handler(HTTPException)
+    async def _no_route(_: Request, error: HTTPException) -> Response:
+        return error_response(error.status_code, error.detail, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(_: Request, error: ClientDisconnect) -> Response:
+        return error_response(400, "the client has gone")
+
+    @app.get("/health", responses=schema.HEALTH, summary="Whether the process lives")
     async def health() -> Response:
-        return _said(200, {"status": "ok"})
+        return json_response(200, {"status": "ok"})
 
     @app.get("/ready", responses=schema.READY, summary="Whether requests are answered")
     async def ready(request: Request) -> Response:
-        is_ready = getattr(request.app.state, "ready", False)
-        found = {"status": "ready" if is_ready else "stopping", "model": current.served.about}
-        return _said(200 if is_ready else 503, found | ({"problem": current.problem} if current.problem else {}))
+        stopping = request.app.state.stopping
+        found = {"status": "stopping" if stopping else "ready", "model": current.served.about}
+        problem = {"problem": current.problem} if current.problem else {}
+        return json_response(503 if stopping else 200, found | problem)
 
     @app.get("/metrics", responses=schema.METRICS, summary="Counters for Prometheus")
-    async def show_metrics(request: Request) -> Response:
-        batcher: Batcher = request.app.state.batcher
-        metrics.waiting.set(batcher.waiting)
-        metrics.batches.set(batcher.batches)
+    async def show_metrics() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    @app.get("/docs", include_in_schema=False)
+    async def reference(request: Request) -> Response:
+        url = str(request.base_url).rstrip("/")
+        return HTMLResponse(reference_page(request.app.openapi(), url, token=bool(settings.token)))
+
+    async def predict(request: Request) -> Response:
+        served, batcher = current.served, request.app.state.batcher
+        assert served.kind is not None
+        items, top = await read_samples(request, served.kind, limits)
+        try:
+            answers = await batcher.answers(served.ask, items, limits.seconds)
+        except Busy as busy:
+            raise Refused(429, "too many samples wait already", {"Retry-After": str(busy.seconds)}) from None
+        except TimeoutError:
+            raise Refused(504, f"no answer in {limits.seconds:g} s") from None
+        for each in answers:
+            if top is not None and each.reading is not None:
+                each.reading = replace(each.reading, top=top)
+            metrics.samples.labels("error" if each.error else "answer").inc()
+        return json_response(200, {"predictions": [each.json() for each in answers], "model": served.sha256})
+
+    texts = Texts(limits)
+
+    async def generate(request: Request) -> Response:
+        served = current.served
+        assert served.writer is not None
+        asked = await read_json(request, limits, schema.Prompt)
+        if asked.tokens > limits.tokens:
+            raise Refused(422, f"tokens: {asked.tokens} are more than {limits.tokens}")
+        try:
+            text = await texts.write(served.writer, asked)
+        except Busy as busy:
+            raise Refused(429, "too many texts are being written", {"Retry-After": str(busy.seconds)}) from None
+        if asked.stream:
+            return StreamingResponse(_events(text), media_type="text/event-stream")
+        whole = "".join([piece async for piece in text.pieces()])
+        return json_response(200, {"text": whole, "ended": text.ended, "model": served.sha256})
+
     if current.served.kind is not None:
-        body = schema.predict_body(current.served)
-
-        @app.post("/predict", responses=schema.PREDICT, openapi_extra=body, summary="Answers for samples")
-        async def predict(request: Request) -> Response:
-            served = current.served
-            items, top = await _items(request, served, settings)
-            batcher: Batcher = request.app.state.batcher
-            try:
-                answers = await batcher.answers(served.ask, items, settings.limits.seconds)
-            except Busy as busy:
-                raise Refused(429, "too many samples wait already", {"Retry-After": str(busy.seconds)}) from None
-            except TimeoutError:
-                raise Refused(504, f"no answer in {settings.limits.seconds:g} s") from None
-            for each in answers:
-                if top is not None and each.reading is not None:
-                    each.reading = replace(each.reading, top=top)
-                metrics.samples.labels("error" if each.error else "answer").inc()
-            return _said(200, {"predictions": [each.json() for each in answers], "model": served.sha256})
-
+        route, summary, answer, responses = "/predict", "Answers for samples", predict, schema.PREDICT
     else:
+        route, summary, answer, responses = "/generate", "A text, as it is written", generate, schema.GENERATE
+    app.post(route, responses=responses, summary=summary)(answer)
 
-        @app.post(
-            "/generate", responses=schema.GENERATE, openapi_extra=schema.GENERATE_BODY, summary="A text, as it is made"
-        )
-        async def generate(request: Request) -> Response:
-            served = current.served
-            assert served.writer is not None
-            asked = schema.Prompt.of(await _json(request, settings), settings.limits)
-            if isinstance(asked, str):
-                raise Refused(422, asked)
-            try:
-                pieces = texts.write(served.writer, asked)
-            except Busy as busy:
-                raise Refused(429, "too many texts are being written", {"Retry-After": str(busy.seconds)}) from None
-            if not asked.stream:
-                return _said(200, {"text": "".join([piece async for piece in pieces]), "model": served.sha256})
-            return StreamingResponse(_events(pieces), media_type="text/event-stream")
-
-    async def one(request: Request) -> Item:
-        items, _ = await _items(request, current.served, settings)
+    async def one_sample(request: Request) -> Item:
+        kind = current.served.kind
+        assert kind is not None
+        items, _ = await read_samples(request, kind, limits)
         if len(items) != 1:
             raise Refused(422, f"{len(items)} samples: send one")
         return items[0]
 
     if settings.page:
-        app.include_router(page_routes(settings.model, lambda: current.served, one, settings.limits.seconds))
+        app.include_router(page_routes(settings.model, lambda: current.served, one_sample, limits.seconds))
+
+    def openapi() -> dict[str, Any]:
+        # Not kept: another model has other columns, and another example.
+        found = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        found["paths"][route]["post"]["requestBody"] = schema.body_of(current.served, limits)
+        if settings.token:
+            found.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            found["security"] = [{"token": []}]
+        return found
+
+    app.openapi = openapi  # type: ignore[method-assign]
     return app
 
 
@@ -190,112 +179,15 @@ async def _watch(current: Current, metrics: Metrics, seconds: float) -> None:
         await asyncio.sleep(seconds)
         before = current.served.sha256
         if await asyncio.to_thread(current.look):
-            metrics.model.labels(before).set(0)
+            metrics.model.remove(before)
             metrics.model.labels(current.served.sha256).set(1)
 
 
-def _said(code: int, found: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    return Response(json_text(found, indent=None), code, headers, media_type="application/json")
-
-
-def _require_token(request: Request, token: str) -> None:
-    if not token or request.url.path in _OPEN:
-        return
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
-        raise Refused(401, "a token is needed: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
-
-
-async def _items(request: Request, served: Served, settings: Settings) -> tuple[list[Item], int | None]:
-    """The samples of a request, and how many classes it asks for."""
-    assert served.kind is not None
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    values: list[tuple[str, Any]]
-    top: Any = None
-    if kind == "application/json":
-        found = await _json(request, settings)
-        if not isinstance(found, dict) or not isinstance(found.get("inputs"), list):
-            raise Refused(422, 'the body is no object {"inputs": [...]}')
-        if unknown := found.keys() - {"inputs", "top"}:
-            raise Refused(422, f"unknown keys: {', '.join(sorted(unknown))[:200]}; there are inputs, top")
-        values = [(f"inputs[{place}]", value) for place, value in enumerate(found["inputs"])]
-        top = found.get("top")
-    elif kind == "multipart/form-data":
-        values, top = await _parts(request, settings)
-    else:
-        raise Refused(415, "send application/json or multipart/form-data", {"Accept": "application/json"})
-    if not values:
-        raise Refused(422, "there is no sample")
-    if len(values) > settings.limits.inputs:
-        raise Refused(413, f"{len(values)} samples are more than {settings.limits.inputs}: send several requests")
-    if top is not None and (type(top) is not int or top < 1):
-        raise Refused(422, "top is no whole number from 1")
-    return [served.kind.of_value(value, name) for name, value in values], top
-
-
-async def _parts(request: Request, settings: Settings) -> tuple[list[tuple[str, Any]], Any]:
-    body = await _body(request, settings)
-
-    async def whole() -> AsyncGenerator[bytes, None]:
-        yield body
-
-    limits = settings.limits
-    parser = MultiPartParser(
-        request.headers, whole(), max_files=limits.inputs + 1, max_fields=2, max_part_size=limits.body
-    )
+async def _events(text: Text) -> AsyncIterator[str]:
+    """Server-sent events: one per piece of the text, and one at the end."""
     try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        raise Refused(400, f"the parts cannot be read: {error}"[:300]) from None
-    values: list[tuple[str, Any]] = []
-    top = None
-    for name, part in form.multi_items():
-        if isinstance(part, UploadFile):
-            values.append((part.filename or f"files[{len(values)}]", await part.read()))
-        elif name == "top" and part.isdecimal() and len(part) < 7:
-            top = int(part)
-        else:
-            raise Refused(422, f"{name[:60]!r} is no file, and not top")
-    return values, top
-
-
-async def _json(request: Request, settings: Settings) -> Any:
-    body = await _body(request, settings)
-    try:
-        return json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, f"the body is no JSON: {error}"[:300]) from None
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-async def _body(request: Request, settings: Settings) -> bytes:
-    """All of it; refused as soon as it is too long."""
-    most = settings.limits.body
-    too_long = Refused(413, f"the body has more than {most >> 20} MiB")
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > most:
-        raise too_long
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(settings.limits.seconds):
-            async for part in request.stream():
-                size += len(part)
-                if size > most:
-                    raise too_long
-                parts.append(part)
-    except TimeoutError:
-        raise Refused(408, f"the body did not come in {settings.limits.seconds:g} s") from None
-    return b"".join(parts)
-
-
-async def _events(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Server-sent events: one per piece of text, and one at the end."""
-    try:
-        async for piece in pieces:
+        async for piece in text.pieces():
             yield f"data: {json.dumps({'text': piece}, ensure_ascii=False)}\n\n"
-        yield "event: end\ndata: {}\n\n"
+        yield f"event: end\ndata: {json.dumps({'ended': text.ended})}\n\n"
     except UserError as error:
         yield f"event: error\ndata: {json.dumps({'error': error.problem})}\n\n"

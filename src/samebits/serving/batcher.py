@@ -7,6 +7,8 @@ a request that does not fit is refused at once, so that those in it are answered
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,16 +47,20 @@ class Batcher:
         most: items of a batch, unless one request has more.
         waiting: items that may wait.
         workers: threads; while one decodes, another has the model.
+        on_batch: is told the size of each batch.
     """
 
-    def __init__(self, most: int, waiting: int, workers: int = 2) -> None:
+    def __init__(
+        self, most: int, waiting: int, workers: int = 2, on_batch: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._most, self._limit = most, waiting
         self._jobs: deque[_Job] = deque()
         self._came = asyncio.Event()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="model")
         self._tasks = [asyncio.create_task(self._work()) for _ in range(workers)]
+        self._on_batch = on_batch
+        self._item_seconds = 0.0
         self.waiting = 0
-        self.batches = 0
 
     async def answers(self, ask: Ask, items: Sequence[Item], seconds: float) -> list[Answer]:
         """Of each item.
@@ -65,7 +71,7 @@ class Batcher:
             UserError: if the model cannot be run.
         """
         if self.waiting and self.waiting + len(items) > self._limit:
-            raise Busy(max(1, round(seconds / 10)))
+            raise Busy(min(60, max(1, math.ceil(self.waiting * self._item_seconds))))
         job = _Job(ask, items, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self.waiting += len(items)
@@ -89,7 +95,8 @@ class Batcher:
                 self._came.clear()
                 continue
             items = [item for job in jobs for item in job.items]
-            self.batches += 1
+            self._on_batch(len(items))
+            begun = time.monotonic()
             try:
                 found = await loop.run_in_executor(self._pool, jobs[0].ask, items)
             except Exception as error:
@@ -97,6 +104,8 @@ class Batcher:
                     if not job.answers.done():
                         job.answers.set_exception(error)
                 continue
+            # A moving average: what the next batches will take, about.
+            self._item_seconds += 0.1 * ((time.monotonic() - begun) / len(items) - self._item_seconds)
             begin = 0
             for job in jobs:
                 end = begin + len(job.items)

@@ -15,15 +15,16 @@ from samebits.inference.items import Item
 from samebits.inference.predictor import Kind, Request
 from samebits.inference.request import kind_for
 from samebits.inference.session import open_model
+from samebits.serving.source import Source
 
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """One file, open.
+    """One model, open.
 
     Attributes:
         sha256: of the file.
-        about: `kind` of its inputs, `target`, `classes`, for people and programs.
+        about: `inputs`, `target`, `classes`, `sha256`, for people and programs.
         kind: what answers; None of a language model.
         writer: what writes; None of any other model.
     """
@@ -39,7 +40,7 @@ class Served:
         return self.kind.answers_of(items)
 
 
-def open_served(path: Path) -> Served:
+def open_served(path: Path, most_pixels: int) -> Served:
     """An exported model of any kind, tried before anybody asks.
 
     Raises:
@@ -56,43 +57,59 @@ def open_served(path: Path) -> Served:
     }
     if target.generates:
         return Served(sha256, about, None, open_writer(path))
-    return Served(sha256, about, kind_for(Request(path)), None)
+    return Served(sha256, about, kind_for(Request(path, most_pixels=most_pixels)), None)
 
 
 class Current:
     """The model that new requests get.
 
-    A file that was replaced is opened beside the old one, and takes its place when it works. Requests that have begun
-    end with the model that they began with.
+    Another one is opened beside it, and takes its place when it works. Requests that have begun end with the model that
+    they began with.
+
+    Attributes:
+        served: the model.
+        problem: why one that came later was not taken; empty if there is none.
+
+    Raises:
+        UserError: for a model that cannot be served.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = _mark(path)
-        self.served = open_served(path)
-        self.problem = ""
+    def __init__(self, source: Source, most_pixels: int) -> None:
+        self._source, self._most_pixels = source, most_pixels
+        self._seen = source.mark()
+        with source.fetch(self._seen) as path:
+            self.served = open_served(path, most_pixels)
+        self.problem = self._unusable = ""
 
     def look(self) -> bool:
-        """Take the file anew if it has changed; whether that was so. One that cannot be used changes nothing."""
-        mark = _mark(self._path)
-        if mark is None or mark == self._seen:
-            return False
-        self._seen = mark
+        """Take another model if there is one; whether that was so. One that cannot be used changes nothing."""
         try:
-            found = open_served(self._path)
-        except UserError as error:
-            self.problem = error.problem
+            mark = self._source.mark()
+            if not mark or mark == self._seen:
+                self.problem = self._unusable
+                return False
+            with self._source.fetch(mark) as path:
+                # What was fetched and cannot be used is not tried again.
+                self._seen, self._unusable = mark, ""
+                try:
+                    found = open_served(path, self._most_pixels)
+                    self._require_same_interface(found)
+                except UserError as error:
+                    self._unusable = error.problem
+                    raise
+        except Exception as error:  # whatever is wrong, the server answers with what it has
+            self.problem = error.problem if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             return False
         self.problem = ""
         changed = found.sha256 != self.served.sha256
         self.served = found
         return changed
 
-
-def _mark(path: Path) -> tuple[int, int, int] | None:
-    """Changes where the file does."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    def _require_same_interface(self, found: Served) -> None:
+        """Another kind of input has other requests: clients would only see errors."""
+        for key in ("inputs", "target"):
+            if (found.writer is None) != (self.served.writer is None) or found.about[key] != self.served.about[key]:
+                raise UserError(
+                    f"the new model has {key} {found.about[key]}, the one that is served {self.served.about[key]}",
+                    "start the server anew",
+                )

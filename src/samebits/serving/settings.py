@@ -16,21 +16,27 @@ class Limits:
     """What one request, and all of them together, may take.
 
     Attributes:
+        requests: in progress at a time, each with its body in memory; beyond, 429.
         body: bytes of a request's body.
         inputs: samples of one request.
+        pixels: of an image; a small file may hold many.
         waiting: samples that wait for the model; beyond, a request is answered with 429.
         seconds: until an answer, else 504; for a text, until its last token.
         tokens: of one generated text.
         texts: that are written at the same time; beyond, 429.
-        stop_seconds: that requests in progress have after SIGTERM.
+        drain_seconds: after SIGTERM in which requests are still taken, while /ready answers 503.
+        stop_seconds: that requests in progress have then.
     """
 
+    requests: int = 128
     body: int = 16 << 20
     inputs: int = 256
+    pixels: int = 25_000_000
     waiting: int = 1024
     seconds: float = 30.0
     tokens: int = 1024
     texts: int = 4
+    drain_seconds: float = 1.0
     stop_seconds: float = 30.0
 
 
@@ -39,10 +45,11 @@ class Settings:
     """Of one server.
 
     Attributes:
-        model: an .onnx file of the export stage.
+        model: an .onnx file of the export stage, or `models:/NAME@ALIAS`, `models:/NAME/VERSION` of a registry.
         host, port: to listen at.
         token: that a request must bring (`Authorization: Bearer TOKEN`); empty: none is asked for.
-        reload_seconds: between two looks at the model's file, which is taken anew when it changes; 0: never.
+        reload_seconds: between two looks for another file or version, which then answers; 0: never.
+        registry: MLflow's tracking URI, for a model of a registry.
         page: whether people find a page at `/`.
 
     Raises:
@@ -54,6 +61,7 @@ class Settings:
     port: int = 8000
     token: str = field(default="", repr=False)
     reload_seconds: float = 5.0
+    registry: str = ""
     page: bool = True
     limits: Limits = field(default_factory=Limits)
 

@@ -5,56 +5,111 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from samebits.inference.generate import Writer
 from samebits.serving.batcher import Busy
 from samebits.serving.schema import Prompt
 from samebits.serving.settings import Limits
 
-_END = object()
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a text.
+
+    Attributes:
+        reason: `end`: the model ended it; `length`: it has as many tokens as were asked for; `time`: `limits.seconds`
+            are over.
+    """
+
+    reason: str
+
+
+class Text:
+    """One text, which a thread writes from now on, whether it is read or not.
+
+    Attributes:
+        ended: why, once it has; empty before.
+    """
+
+    def __init__(self, writer: Writer, asked: Prompt, seconds: float, done: Callable[[], None]) -> None:
+        self._writer, self._asked = writer, asked
+        self._late = time.monotonic() + seconds
+        self._loop, self._queue = asyncio.get_running_loop(), asyncio.Queue[str | Ended | Exception]()
+        self._unread = threading.Event()
+        self._first: str | Ended | None = None
+        self.ended = ""
+        self._task = asyncio.create_task(asyncio.to_thread(self._write))
+        self._task.add_done_callback(lambda _: done())
+
+    async def start(self) -> None:
+        """Wait for its beginning: what the model cannot do is known then, before a response has begun.
+
+        Raises:
+            UserError: for a prompt that is empty (`EmptyPrompt`), a model that cannot be run.
+        """
+        self._first = await self._next()
+
+    async def pieces(self) -> AsyncIterator[str]:
+        """After `start`. The thread stops where nobody reads them any more."""
+        try:
+            found = self._first
+            while isinstance(found, str):
+                yield found
+                found = await self._next()
+            self.ended = found.reason if found else ""
+        finally:
+            self._unread.set()
+
+    async def _next(self) -> str | Ended:
+        found = await self._queue.get()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _write(self) -> None:
+        try:
+            end: str | Ended | Exception = self._pieces()
+        except Exception as error:
+            end = error
+        self._put(end)
+
+    def _pieces(self) -> Ended:
+        asked = self._asked
+        pieces = self._writer.pieces(asked.prompt, asked.tokens, asked.sampling)
+        while True:
+            try:
+                self._put(next(pieces))
+            except StopIteration as stop:
+                return Ended("length" if stop.value == asked.tokens else "end")
+            if self._unread.is_set() or time.monotonic() > self._late:
+                return Ended("time")
+
+    def _put(self, piece: str | Ended | Exception) -> None:
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, piece)
 
 
 class Texts:
-    """So many at a time as `limits.texts` says."""
+    """As many at a time as `limits.texts` says."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._now = 0
 
-    def write(self, writer: Writer, asked: Prompt) -> AsyncIterator[str]:
-        """Pieces of the text after a prompt. It stops where nobody reads them any more, and after `limits.seconds`.
+    async def write(self, writer: Writer, asked: Prompt) -> Text:
+        """A text that has begun.
 
         Raises:
             Busy: if too many are being written.
+            UserError: as of `Text.start`.
         """
         if self._now >= self._limits.texts:
             raise Busy(2)
         self._now += 1
-        return self._pieces(writer, asked)
+        text = Text(writer, asked, self._limits.seconds, self._release)
+        await text.start()
+        return text
 
-    async def _pieces(self, writer: Writer, asked: Prompt) -> AsyncIterator[str]:
-        loop, stop = asyncio.get_running_loop(), threading.Event()
-        queue: asyncio.Queue[object] = asyncio.Queue()
-        late = time.monotonic() + self._limits.seconds
-
-        def work() -> None:
-            try:
-                for piece in writer.pieces(asked.prompt, asked.tokens, asked.sampling):
-                    if stop.is_set() or time.monotonic() > late:
-                        break
-                    loop.call_soon_threadsafe(queue.put_nowait, piece)
-                loop.call_soon_threadsafe(queue.put_nowait, _END)
-            except Exception as error:
-                loop.call_soon_threadsafe(queue.put_nowait, error)
-
-        task = asyncio.create_task(asyncio.to_thread(work))
-        try:
-            while (found := await queue.get()) is not _END:
-                if isinstance(found, Exception):
-                    raise found
-                yield str(found)
-        finally:
-            stop.set()
-            await task
-            self._now -= 1
+    def _release(self) -> None:
+        self._now -= 1

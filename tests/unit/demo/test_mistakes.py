@@ -38,7 +38,7 @@ def project(root: Path, target: str) -> Path:
     report.mkdir(parents=True)
     lines = ["index,actual,predicted," + ("residual" if target == "total" else "confidence")]
     for k, (row, actual) in enumerate(zip(rows, split.targets if split.targets is not None else (), strict=True)):
-        said = f"{row.sum()}" if target == "total" else "xy"[int(row[1] > row[0])]
+        said = f"{row.sum():.3f}" if target == "total" else "xy"[int(row[1] > row[0])]
         true = f"{actual}" if target == "total" else "xy"[int(actual)]
         lines.append(f"{k},{true},{said},{row.sum() - actual if target == 'total' else 0.9}")
     (report / "predictions.csv").write_text("\n".join(lines) + "\n")
@@ -75,10 +75,11 @@ def test_of_classes_those_that_are_wrong_with_the_nearest_probabilities_first(tm
 def test_of_numbers_those_that_are_far_off_with_the_nearest_number_first(tmp_path: Path) -> None:
     mistakes = found(project(tmp_path, "total"))
     assert mistakes is not None
-    near = mistakes.nearest(mistakes.answers[3])
-    assert near[0]["text"] == mistakes.previews[3].text
-    assert float(near[0]["said"]) == pytest.approx(float(mistakes.answers[3]))
-    assert len(near) == len(mistakes) < 20  # of 20 test samples, most are right
+    near = mistakes.nearest(mistakes.answers[1])
+    assert near[0]["text"] == mistakes.previews[1].text
+    assert float(near[0]["said"]) == pytest.approx(float(mistakes.answers[1]))
+    assert all(float(each["true"]) > float(each["said"]) + 90 for each in near)
+    assert len(near) == len(mistakes) == 2  # a tenth of 20 test samples
 
 
 def test_a_sample_that_this_model_gets_right_is_no_mistake(tmp_path: Path) -> None:

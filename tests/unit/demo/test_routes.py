@@ -27,7 +27,7 @@ def client() -> Iterator[Ask]:
     open_clients = []
 
     def ask(model: Path, **values: Any) -> TestClient:
-        found = TestClient(make_app(Settings(model, **values)), raise_server_exceptions=False)
+        found = TestClient(make_app(Settings(model, **values)), "http://localhost", raise_server_exceptions=False)
         found.__enter__()
         open_clients.append(found)
         return found
