@@ -62,8 +62,8 @@ def serve(
         server_header=False,
     )
     server = _Server(config, settings.limits.drain_seconds, lambda: setattr(app.state, "stopping", True))
+    listening.listen()  # whoever reads the address and asks at once waits, and is not refused
     say(f"{settings.model} is served at http://{shown}:{port} (examples: /docs; Ctrl-C ends it)")
-    listening.listen()  # what asks from here on waits for the server
     opened(f"http://{shown}:{port}/")
     server.run(sockets=[listening])
 
