@@ -14,7 +14,7 @@ from samebits.signature.target_kind import TargetKind
 
 _LEAST = 1e-6
 """Probabilities nearer to 0 and 1 are not told apart: their logarithm is rounding."""
-_LARGEST = 1 << 22
+_LARGEST = 1 << 20
 """Values of a sample that is taken apart: it is held a hundred times."""
 
 
@@ -25,9 +25,10 @@ def explain(form: Form, item: Item, label: int | None = None) -> dict[str, Any]:
         label: the class in question; None: of each place, the one that the model says.
 
     Returns:
-        `map` [rows][columns], `words` [[text, effect or null], ...] or `columns` [[name, effect], ...]; `least`, the
-        answer without the part that counts most; or `error`. An effect is above 0 where the part speaks for the class
-        (the logarithm of its probability falls without it) or raises the number, in standard deviations of the target.
+        `map` [rows][columns], `words` [[text, effect or null], ...] or `columns` [[name, effect], ...]; `least`, if any
+        part counts, the answer without the one that counts most (empty where that is a mean); or `error`. An effect is
+        above 0 where the part speaks for the class (the logarithm of its probability falls without it) or raises the
+        number, in standard deviations of the target.
 
     Raises:
         UserError: if the model cannot be run.
@@ -48,7 +49,8 @@ def explain(form: Form, item: Item, label: int | None = None) -> dict[str, Any]:
     changes = effects(kind.target, answers, label)
     of_parts = [float(changes[np.array(places) - 1].mean()) if places else 0.0 for places in variants.parts]
     found: dict[str, Any] = variants.told(of_parts)
-    if of_parts and (places := variants.parts[int(np.argmax(np.abs(of_parts)))]):
+    if any(of_parts):
+        places = variants.parts[int(np.argmax(np.abs(of_parts)))]
         found["least"] = kind.target.shown(answers[places[0]], kind.reading.top) if len(places) == 1 else ""
     return found
 

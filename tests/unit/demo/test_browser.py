@@ -103,6 +103,9 @@ def drag(page: Page, *places: tuple[float, float]) -> None:
 
 def test_a_drawing_moves_the_bars_and_its_parts_are_shown(show: Callable[..., Page], tmp_path: Path) -> None:
     page = show(brightness_model(tmp_path / "m.onnx"))
+    page.locator(".paper canvas").click(position={"x": 40, "y": 200})  # a dot
+    expect(page.locator(".bar.best .name")).to_have_text("left")
+    page.get_by_role("button", name="Clear").click()
     drag(page, (0.2, 0.3), (0.2, 0.9))
     expect(page.locator(".bar.best .name")).to_have_text("left")
     drag(page, (0.8, 0.3), (0.8, 0.9), (0.7, 0.3), (0.7, 0.9))

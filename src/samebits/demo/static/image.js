@@ -42,13 +42,18 @@ export function build(element, { width, height, channels, dark }, { changed, fai
   function line(to) {
     drawn = true;
     hint.hidden = true;
-    pen.strokeStyle = colour.value;
+    pen.strokeStyle = pen.fillStyle = colour.value;
     pen.lineWidth = SIDE * thick.value / 100;
-    pen.lineCap = pen.lineJoin = "round";
+    pen.lineCap = "round";
     pen.beginPath();
-    pen.moveTo(...(last ?? to));
-    pen.lineTo(...to);
-    pen.stroke();
+    if (last) {
+      pen.moveTo(...last);
+      pen.lineTo(...to);
+      pen.stroke();
+    } else {
+      pen.arc(...to, pen.lineWidth / 2, 0, 2 * Math.PI); // a line of no length is not drawn
+      pen.fill();
+    }
     last = to;
   }
 

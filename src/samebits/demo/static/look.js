@@ -38,7 +38,8 @@ function caption(found, model, label) {
   const key = target.classes.length || target.names.length === 1
     ? [keyed("for", more), keyed("against", less)] : [keyed("for", "moves the numbers")];
   const shown = [make("p.soft.keys", {}, ...key)];
-  if (found.least) {
+  if (found.least === undefined) shown.push(make("p.soft", {}, "No part by itself changes the answer."));
+  else if (found.least) {
     const parts = found.least.split(/\s{3,}/).map((each) => each.replaceAll(" ", "\u00a0"));
     shown.push(make("p.soft", {}, "Without the part that counts most: ", make("b", {}, parts.join(" · "))));
   }
