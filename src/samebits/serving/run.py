@@ -57,6 +57,7 @@ def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
         server_header=False,
     )
     server = _Server(config, settings.limits.drain_seconds, lambda: setattr(app.state, "stopping", True))
+    listening.listen(config.backlog)  # whoever reads the line and asks at once waits for the server
     say(f"{settings.model} is served at http://{shown}:{port} (examples: /docs; Ctrl-C ends it)")
     server.run(sockets=[listening])
 
