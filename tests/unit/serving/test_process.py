@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -51,8 +50,9 @@ def _ask_until_told_to_leave(port: int, statuses: list[int], lost: list[BaseExce
         lost.append(error)
 
 
+@pytest.mark.slow
 def test_sigterm_loses_no_request(tmp_path: Path) -> None:
-    with served("--model", str(sum_model(tmp_path / "m.onnx")), "--drain", "3") as (process, port):
+    with served("--model", str(sum_model(tmp_path / "m.onnx")), "--drain", "1") as (process, port):
         statuses: list[int] = []
         lost: list[BaseException] = []
         clients = [
@@ -73,7 +73,7 @@ def test_sigterm_loses_no_request(tmp_path: Path) -> None:
         assert not any(each.is_alive() for each in clients)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.slow
 def test_ctrl_c_answers_what_is_in_progress(tmp_path: Path) -> None:
     with served("--model", str(sum_model(tmp_path / "m.onnx"))) as (process, port):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
