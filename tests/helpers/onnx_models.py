@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -85,6 +86,77 @@ def array_model(path: Path) -> Path:
         "std": [1, 1],
     }
     return saved(path, graph, {"labels": ["up", "down"], "preprocessing": inputs})
+
+
+def text_model(path: Path) -> Path:
+    """Of a text as bytes: the softmax over the numbers of its first two tokens."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Slice", ["tokens", "begin", "end", "axis"], ["two"]),
+            helper.make_node("Cast", ["two"], ["numbers"], to=TensorProto.FLOAT),
+            helper.make_node("Softmax", ["numbers"], ["probabilities"]),
+        ],
+        "texts",
+        [helper.make_tensor_value_info("tokens", TensorProto.INT32, ["batch", 16])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])],
+        [
+            helper.make_tensor(name, TensorProto.INT64, [1], [value])
+            for name, value in (("begin", 0), ("end", 2), ("axis", 1))
+        ],
+    )
+    inputs = _byte_tokenizer(path, 16)
+    return saved(path, graph, {"labels": ["first", "second"], "preprocessing": inputs})
+
+
+def writing_model(path: Path) -> Path:
+    """A language model of bytes: random scores for the byte after each."""
+    weights = np.random.default_rng(0).normal(size=(256, 256)).astype(np.float32)
+    cache = [1, 1, 1, "past", 1]
+    nodes = [
+        helper.make_node("Gather", ["weights", "tokens"], ["scores"]),
+        helper.make_node("Cast", ["tokens"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["numbers", "shape"], ["new"]),
+        helper.make_node("Concat", ["keys", "new"], ["keys_after"], axis=3),
+        helper.make_node("Concat", ["values", "new"], ["values_after"], axis=3),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "bytes",
+        [
+            helper.make_tensor_value_info("tokens", TensorProto.INT32, [1, "length"]),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, cache) for name in ("keys", "values")),
+        ],
+        [
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, "length", 256]),
+            *(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 1, "all", 1])
+                for name in ("keys_after", "values_after")
+            ),
+        ],
+        [
+            helper.make_tensor("weights", TensorProto.FLOAT, [256, 256], weights.ravel()),
+            helper.make_tensor("shape", TensorProto.INT64, [5], [1, 1, 1, -1, 1]),
+        ],
+    )
+    inputs = _byte_tokenizer(path)
+    return saved(path, graph, {"labels": [], "preprocessing": inputs, "target": {"kind": "next_token"}})
+
+
+def _byte_tokenizer(model: Path, length: int | None = None) -> dict[str, Any]:
+    """Write a tokeniser of bytes beside a model; `preprocessing` of the model. `length`: texts are brought to it."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    if length is not None:
+        tokenizer.enable_truncation(length)
+        tokenizer.enable_padding(length=length, pad_token=alphabet[0])
+    file = model.with_name("tokenizer.json")
+    tokenizer.save(str(file))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"kind": "tokens", "length": length or 64, "tokenizer_sha256": digest, "pad": 0}
 
 
 def mask_model(path: Path) -> Path:

@@ -133,7 +133,7 @@ def make_app(settings: Settings) -> FastAPI:
         served = current.served
         assert served.writer is not None
         asked = await read_json(request, limits, schema.Prompt)
-        if asked.tokens > limits.tokens:
+        if asked.count(limits) > limits.tokens:
             raise Refused(422, f"tokens: {asked.tokens} are more than {limits.tokens}")
         try:
             text = await texts.write(served.writer, asked)
@@ -167,7 +167,9 @@ def make_app(settings: Settings) -> FastAPI:
         found["paths"][route]["post"]["requestBody"] = schema.body_of(current.served, limits)
         if settings.token:
             found.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            found["security"] = [{"token": []}]
+            for path, methods in found["paths"].items():
+                for each in methods.values():
+                    each["security"] = [] if path in _OPEN else [{"token": []}]
         return found
 
     app.openapi = openapi  # type: ignore[method-assign]

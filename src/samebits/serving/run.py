@@ -62,7 +62,7 @@ def serve(
         server_header=False,
     )
     server = _Server(config, settings.limits.drain_seconds, lambda: setattr(app.state, "stopping", True))
-    listening.listen()  # whoever reads the address and asks at once waits, and is not refused
+    listening.listen(config.backlog)  # whoever reads the line and asks at once waits for the server
     say(f"{settings.model} is served at http://{shown}:{port} (examples: /docs; Ctrl-C ends it)")
     opened(f"http://{shown}:{port}/")
     server.run(sockets=[listening])

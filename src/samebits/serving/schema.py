@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from samebits.inference.sampling import Sampling
 from samebits.serving.model import Served
@@ -15,13 +15,22 @@ _USUAL = Sampling()
 _LONGEST_EXAMPLE = 1 << 14
 
 
+def _as_integer(value: Any) -> Any:
+    """In JSON Schema 2.0 is an integer, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Natural = Annotated[int, Field(ge=0), BeforeValidator(_as_integer)]
+_Positive = Annotated[int, Field(ge=1), BeforeValidator(_as_integer)]
+
+
 class Samples(BaseModel):
     """Samples to answer."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     inputs: list[Any] = Field(min_length=1)
-    top: int | None = Field(None, ge=1, description="classes to give (default: 3)")
+    top: _Positive | None = Field(None, description="classes to give (default: 3)")
 
 
 class Prompt(BaseModel):
@@ -30,12 +39,16 @@ class Prompt(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     prompt: str
-    tokens: int = Field(200, ge=1, description="how many at most")
+    tokens: _Positive = Field(200, description="how many at most")
     temperature: float = Field(_USUAL.temperature, ge=0, allow_inf_nan=False, description="0: the most probable token")
-    top_k: int | None = Field(_USUAL.top_k, ge=1, description="draw from that many of the most probable tokens")
+    top_k: _Positive | None = Field(_USUAL.top_k, description="draw from that many of the most probable tokens")
     top_p: float = Field(_USUAL.top_p, gt=0, le=1, description="draw from this share of probability")
-    seed: int = Field(_USUAL.seed, ge=0, description="the same one gives the same text")
+    seed: _Natural = Field(_USUAL.seed, description="the same one gives the same text")
     stream: bool = Field(True, description="server-sent events; false: one document")
+
+    def count(self, limits: Limits) -> int:
+        """Tokens to write, at most."""
+        return self.tokens if "tokens" in self.model_fields_set else min(self.tokens, limits.tokens)
 
     @property
     def sampling(self) -> Sampling:
@@ -135,7 +148,7 @@ GENERATE: Responses = {
         "description": 'the text; with `stream`, an event `data: {"text": …}` per piece, and `event: end`',
         "content": {
             "application/json": {"schema": _object(text="string", ended="string", model="string")},
-            "text/event-stream": {"schema": {"type": "string"}},
+            "text/event-stream": {"schema": _object(data="string")},
         },
     },
     **_ASKED,
@@ -146,15 +159,16 @@ def body_of(served: Served, limits: Limits) -> dict[str, Any]:
     """What /predict or /generate takes, with an example that this model answers."""
     if served.kind is None:
         schema = Prompt.model_json_schema()
-        schema["properties"]["tokens"]["maximum"] = limits.tokens
-        content = {"application/json": {"schema": schema, "example": {"prompt": "The whale", "tokens": 40}}}
-        return {"required": True, "content": content}
+        tokens = schema["properties"]["tokens"]
+        tokens |= {"maximum": limits.tokens, "default": min(tokens["default"], limits.tokens)}
+        example = {"prompt": "The whale", "tokens": min(40, limits.tokens)}
+        return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
     schema = Samples.model_json_schema()
     schema["properties"]["inputs"] |= {"maxItems": limits.inputs, "description": served.kind.of_value.__doc__ or ""}
     content: dict[str, Any] = {"application/json": {"schema": schema}}
-    example = {"inputs": [served.kind.example()]}
-    if len(json.dumps(example)) <= _LONGEST_EXAMPLE:
-        content["application/json"]["example"] = example
+    one = served.kind.example()
+    if len(json.dumps(one)) <= _LONGEST_EXAMPLE:
+        content["application/json"]["example"] = {"inputs": [one]}
     if served.about["inputs"] != "table":
         files = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
         properties = {"files": files, "top": {"type": "integer", "minimum": 1, "maximum": 999_999}}

@@ -9,6 +9,7 @@ from pathlib import Path
 from samebits.base.errors import UserError
 
 SHORTEST_TOKEN = 16
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Settings:
         page: whether people find a page at `/`.
 
     Raises:
-        UserError: for an address that others reach without a token, or a token that can be guessed.
+        UserError: for a number that is no port, an address that others reach without a token, a token that can be
+            guessed.
     """
 
     model: Path
@@ -66,6 +68,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.port <= _LAST_PORT:
+            raise UserError(f"--port is {self.port}", f"it is a number from 0 to {_LAST_PORT}; 0 takes a free one")
         if not self.token and not is_loopback(self.host):
             raise UserError(
                 f"--host {self.host} lets other machines ask this model, and no token is set",

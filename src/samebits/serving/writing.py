@@ -33,9 +33,9 @@ class Text:
         ended: why, once it has; empty before.
     """
 
-    def __init__(self, writer: Writer, asked: Prompt, seconds: float, done: Callable[[], None]) -> None:
-        self._writer, self._asked = writer, asked
-        self._late = time.monotonic() + seconds
+    def __init__(self, writer: Writer, asked: Prompt, limits: Limits, done: Callable[[], None]) -> None:
+        self._writer, self._asked, self._count = writer, asked, asked.count(limits)
+        self._late = time.monotonic() + limits.seconds
         self._loop, self._queue = asyncio.get_running_loop(), asyncio.Queue[str | Ended | Exception]()
         self._unread = threading.Event()
         self._first: str | Ended | None = None
@@ -76,13 +76,12 @@ class Text:
         self._put(end)
 
     def _pieces(self) -> Ended:
-        asked = self._asked
-        pieces = self._writer.pieces(asked.prompt, asked.tokens, asked.sampling)
+        pieces = self._writer.pieces(self._asked.prompt, self._count, self._asked.sampling)
         while True:
             try:
                 self._put(next(pieces))
             except StopIteration as stop:
-                return Ended("length" if stop.value == asked.tokens else "end")
+                return Ended("length" if stop.value == self._count else "end")
             if self._unread.is_set() or time.monotonic() > self._late:
                 return Ended("time")
 
@@ -107,7 +106,7 @@ class Texts:
         if self._now >= self._limits.texts:
             raise Busy(2)
         self._now += 1
-        text = Text(writer, asked, self._limits.seconds, self._release)
+        text = Text(writer, asked, self._limits, self._release)
         await text.start()
         return text
 

@@ -6,41 +6,19 @@ import base64
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+import re
+import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
 from samebits.base.errors import UserError
-from samebits.serving.app import make_app
-from samebits.serving.settings import Limits, Settings
+from samebits.serving.settings import Settings
 from tests.helpers.asked import asked
+from tests.helpers.http_client import Ask, until
 from tests.helpers.onnx_models import array_model, brightness_model, sum_model
-
-Ask = Callable[..., TestClient]
-
-
-@pytest.fixture
-def client() -> Iterator[Ask]:
-    """A client of a model's server."""
-    open_clients = []
-
-    def ask(model: Path, **values: Any) -> TestClient:
-        limits = Limits(**{name: values.pop(name) for name in list(values) if name in Limits.__dataclass_fields__})
-        found = TestClient(
-            make_app(Settings(model, limits=limits, **values)), "http://localhost", raise_server_exceptions=False
-        )
-        found.__enter__()
-        open_clients.append(found)
-        return found
-
-    yield ask
-    for each in open_clients:
-        each.__exit__(None, None, None)
 
 
 def png(bright: str = "left", size: int = 8) -> bytes:
@@ -144,6 +122,39 @@ def test_others_reach_it_with_a_token_alone(tmp_path: Path) -> None:
     assert Settings(tmp_path, host="::1").token == ""
 
 
+def test_a_page_of_another_site_is_not_answered(client: Ask, tmp_path: Path) -> None:
+    server = client(sum_model(tmp_path / "m.onnx"))
+    for host, code in (("evil.example:8000", 421), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("LOCALHOST", 200)):
+        assert server.get("/ready", headers={"host": host}).status_code == code
+    with_token = client(sum_model(tmp_path / "m.onnx"), token="a-token-of-some-length")
+    assert with_token.get("/ready", headers={"host": "models.example"}).status_code == 200
+
+
+def test_too_much_at_once_is_refused_with_a_time_to_come_back(client: Ask, tmp_path: Path) -> None:
+    server = client(sum_model(tmp_path / "m.onnx"), requests=0)
+    found = server.post("/predict", json={"inputs": [{"a": 1, "b": 2}]})
+    assert (found.status_code, found.headers["retry-after"]) == (429, "1")
+    assert server.get("/ready").status_code == 200
+
+
+def test_the_time_limit(client: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = client(sum_model(tmp_path / "m.onnx"), seconds=0.05)
+    monkeypatch.setattr("samebits.inference.table.Kind.answers_of", lambda self, items: time.sleep(0.3) or [])
+    found = server.post("/predict", json={"inputs": [{"a": 1, "b": 2}]})
+    assert (found.status_code, found.json()) == (504, {"error": "no answer in 0.05 s"})
+
+
+def test_routes_with_examples_without_a_network(client: Ask, tmp_path: Path) -> None:
+    page = client(sum_model(tmp_path / "m.onnx")).get("/docs").text
+    assert "curl -sN http://localhost/predict -H &#x27;Content-Type: application/json&#x27;" in page
+    assert "{&quot;inputs&quot;: [{&quot;a&quot;: 0.0" in page
+    assert not re.search(r"(src|href)=.?(https?:)?//", page)
+    with_token = client(brightness_model(tmp_path / "i.onnx"), token="a-token-of-some-length")
+    told = with_token.get("/docs", headers={"authorization": "Bearer a-token-of-some-length"}).text
+    assert "Authorization: Bearer TOKEN" in told
+    assert "files=@FILE" in told
+
+
 def test_health_readiness_and_metrics(client: Ask, tmp_path: Path) -> None:
     server = client(sum_model(tmp_path / "m.onnx"))
     ready = server.get("/ready").json()
@@ -171,6 +182,15 @@ def test_openapi_has_an_example_that_is_answered(client: Ask, tmp_path: Path) ->
         assert [each["error"] for each in found.json()["predictions"]] == [None]
 
 
+def test_a_model_of_other_inputs_is_not_taken(client: Ask, tmp_path: Path) -> None:
+    path = sum_model(tmp_path / "m.onnx")
+    server = client(path, reload_seconds=0.02)
+    os.replace(brightness_model(tmp_path / "new.onnx"), path)
+    until(lambda: "problem" in server.get("/ready").json())
+    assert "has inputs image, the one that is served table" in server.get("/ready").json()["problem"]
+    assert server.post("/predict", json={"inputs": [{"a": 1, "b": 2}]}).status_code == 200
+
+
 def test_a_new_file_is_taken_and_a_damaged_one_is_not(client: Ask, tmp_path: Path) -> None:
     path = sum_model(tmp_path / "m.onnx")
     server = client(path, reload_seconds=0.02)
@@ -178,22 +198,15 @@ def test_a_new_file_is_taken_and_a_damaged_one_is_not(client: Ask, tmp_path: Pat
     new = tmp_path / "new.onnx"
     new.write_bytes(b"no model")
     os.replace(new, path)
-    _until(lambda: "problem" in server.get("/ready").json())
+    until(lambda: "problem" in server.get("/ready").json())
     assert server.post("/predict", json={"inputs": [{"a": 1, "b": 2}]}).json()["model"] == first
     os.replace(sum_model(new, ("b", "a")), path)
-    _until(lambda: server.get("/ready").json()["model"]["sha256"] != first)
+    until(lambda: server.get("/ready").json()["model"]["sha256"] != first)
     found = server.post("/predict", json={"inputs": [{"a": 1, "b": 2}]}).json()
     assert found["model"] != first
     assert found["predictions"][0]["values"] == [3.0]
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    import time
-
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    example = server.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert list(example["application/json"]["example"]["inputs"][0]) == ["b", "a"]
 
 
 def test_json_has_no_constants(client: Ask, tmp_path: Path) -> None:
