@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from samebits.cli.options import project_here, say
+from samebits.cli.serving import registry_of
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -21,7 +22,7 @@ def _demo(arguments: argparse.Namespace) -> None:
             open_page(url)
 
     model = Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
-    serve(Settings(model, port=arguments.port), say, opened)
+    serve(Settings(model, port=arguments.port, registry=registry_of(model)), say, opened)
 
 
 def open_page(url: str) -> threading.Thread | None:
@@ -46,6 +47,8 @@ def add_commands(
 ) -> None:
     """Add it to the command line; `add` makes one of a name, a function and a text."""
     demo = add(commands, "demo", _demo, "try the exported model on a page in the browser")
-    demo.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    demo.add_argument(
+        "--model", help="an exported ONNX file, or models:/NAME@ALIAS (default: models/export/model.onnx)"
+    )
     demo.add_argument("--port", type=int, default=0, help="to listen at (default: a free one)")
     demo.add_argument("--no-open", action="store_true", help="only say where the page is")

@@ -14,7 +14,6 @@ from samebits.cli.options import positive, project_here, say, seconds
 def _serve(arguments: argparse.Namespace) -> None:
     from samebits.serving.run import serve
     from samebits.serving.settings import Limits, Settings
-    from samebits.serving.source import is_registered
 
     model = Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
     limits = Limits(
@@ -32,14 +31,19 @@ def _serve(arguments: argparse.Namespace) -> None:
         port=arguments.port,
         token=_token(Path(arguments.token_file)) if arguments.token_file else "",
         reload_seconds=arguments.reload,
-        registry=_registry() if is_registered(model) else "",
+        registry=registry_of(model),
         page=not arguments.no_page,
         limits=limits,
     )
     serve(settings, say)
 
 
-def _registry() -> str:
+def registry_of(model: Path) -> str:
+    """MLflow's tracking URI for a registered model; empty for a file."""
+    from samebits.serving.source import is_registered
+
+    if not is_registered(model):
+        return ""
     from samebits.tracking.tracking_uri import pick_target
 
     return os.environ.get("MLFLOW_TRACKING_URI", "").strip() or pick_target(project_here()).uri

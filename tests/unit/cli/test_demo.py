@@ -50,6 +50,16 @@ def test_a_model_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path, caps
     assert "Traceback" not in said
 
 
+def test_a_registered_model_is_asked_for_at_its_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("samebits.serving.run.serve", lambda settings, *_: asked.append(settings))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert main(["demo", "--model", "models:/digits@champion"]) == 0
+    assert main(["demo", "--model", "m.onnx", "--port", "9"]) == 0
+    assert [each.registry for each in asked] == ["http://127.0.0.1:9", ""]
+    assert [(each.host, each.port) for each in asked] == [("127.0.0.1", 0), ("127.0.0.1", 9)]
+
+
 def test_the_browser_is_opened_where_there_is_a_screen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -165,6 +165,16 @@ def test_masks_lie_over_the_image(show: Callable[..., Page], tmp_path: Path) -> 
     assert float(shares(page)["ink"].split()[0]) > 5
 
 
+def test_of_labels_each_is_for_itself(show: Callable[..., Page], tmp_path: Path) -> None:
+    target = {"kind": "labels", "classes": ["left", "right", "top"]}
+    page = show(brightness_model(tmp_path / "m.onnx", mean=0.0, target=target))
+    drag(page, (0.2, 0.5), (0.2, 0.9))
+    expect(page.locator(".bar.best .name")).to_have_text("left")
+    assert page.locator(".half").count() == 3
+    page.get_by_role("button", name="right").click()
+    page.locator(".heat").wait_for()
+
+
 def test_a_text(show: Callable[..., Page], tmp_path: Path) -> None:
     page = show(word_model(tmp_path, {"prize": 3.0, "friend": -2.0}))
     page.get_by_label("Text").fill("dear friend")

@@ -119,6 +119,22 @@ def test_an_explanation_is_of_one_sample_and_one_class(client: Ask, tmp_path: Pa
     assert texts.post("/page/explain", json={"inputs": ["a"]}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 9999, b"null", b'{"inputs": [[]]}', b'{"inputs": [{"a": 1e999}]}', b"\xff"]
+)
+def test_no_body_is_answered_with_500(body: bytes, client: Ask, tmp_path: Path) -> None:
+    for model in (
+        sum_model(tmp_path / "s.onnx"),
+        brightness_model(tmp_path / "i.onnx"),
+        array_model(tmp_path / "a.onnx"),
+    ):
+        server = client(model)
+        for path in ("/page/look", "/page/explain"):
+            found = server.post(path, content=body, headers={"content-type": "application/json"})
+            assert found.status_code < 500
+            assert found.json()["error"]
+
+
 def test_with_a_token_the_files_are_open_and_the_model_is_not(client: Ask, tmp_path: Path) -> None:
     token = "a-token-of-some-length"
     server = client(sum_model(tmp_path / "m.onnx"), token=token)
