@@ -16,6 +16,7 @@ OPTIONAL = {
     "transformers": ("transformers", "transformers", "model.name: bert or encoder"),
     "timm": ("timm", "timm", "model.name: timm"),
     "fastapi": ("serve", "fastapi", "samebits serve"),
+    "starlette": ("serve", "starlette", "samebits serve"),
     "uvicorn": ("serve", "uvicorn", "samebits serve"),
     "python_multipart": ("serve", "python-multipart", "samebits serve"),
     "prometheus_client": ("serve", "prometheus-client", "samebits serve"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import io
 import json
 import signal
 import socket
@@ -14,10 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
+from PIL import Image
 
 from samebits.cli.main import main
-from tests.helpers.onnx_models import sum_model
+from tests.helpers.amount import FULL
+from tests.helpers.onnx_models import brightness_model, sum_model
 
 BODY = json.dumps({"inputs": [{"a": 1, "b": 2}]})
 
@@ -88,6 +94,33 @@ def test_ctrl_c_answers_what_is_in_progress(tmp_path: Path) -> None:
         found = connection.getresponse()
         assert json.loads(found.read())["predictions"][0]["values"] == [3.0]
         assert process.wait(60) == 0
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow(tmp_path: Path) -> None:
+    """Over images that are good, damaged and too large, and bodies that are no requests."""
+    file = io.BytesIO()
+    Image.fromarray(np.arange(4096, dtype=np.uint8).reshape(64, 64)).save(file, "PNG")
+    large = io.BytesIO()
+    Image.new("L", (3000, 3000)).save(large, "PNG")
+    images = [file.getvalue(), file.getvalue()[:900], large.getvalue(), b"GIF89a", b""]
+    bodies = [json.dumps({"inputs": [base64.b64encode(each).decode()] * 3}) for each in images]
+    bodies += ["{", '{"inputs": [[[1, 2], [3]], "x", null]}', '{"inputs": ' + "[" * 5000]
+    requests = 10_000 if FULL else 1_200
+    with served("--model", str(brightness_model(tmp_path / "m.onnx", (1, 64, 64)))) as (process, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        memory = psutil.Process(process.pid).memory_info
+        sizes = []
+        for number in range(requests):
+            connection.request("POST", "/predict", bodies[number % len(bodies)], {"Content-Type": "application/json"})
+            found = connection.getresponse()
+            assert found.status in (200, 400), found.status
+            found.read()
+            if number % (requests // 10) == 0:
+                sizes.append(memory().rss >> 20)
+        sizes.append(memory().rss >> 20)
+    # The first requests load Pillow's formats and fill the allocator's pools.
+    assert max(sizes[5:]) - min(sizes[3:6]) <= 12, sizes
 
 
 def test_what_cannot_be_served_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
