@@ -1,21 +1,24 @@
 """Make the pictures of docs/images from the project it is run in, which must have a finished run.
 
-    python -m tools.screenshots [folder for the pictures, default docs/images]
+    python -m tools.screenshots [folder for the pictures, default docs/images] [--only mlflow|demo]
 
 The comparison needs two runs or more with a training curve, the registry `samebits register`, the sweep `samebits
 sweep`; what there is none of is left out, with a line that says so.
 
-Starts `samebits ui`, drives Chromium (which must be on PATH) through its pages, and ends both.
+Starts `samebits ui` and `samebits demo`, drives Chromium (which must be on PATH) through their pages, and ends all.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import io
 import re
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -28,11 +31,25 @@ COLOURS, SETTLES_MS = 255, 5_000.0
 CURVES = "^(train/(loss|lr)|val/)"
 
 
+DEMO = {"demo-light": (1080, "light"), "demo-dark": (1080, "dark"), "demo-phone": (360, "light")}
+"""Pictures of the demo: width, and the scheme of its colours."""
+DRAWING = (
+    ((0.36, 0.24), (0.32, 0.42), (0.38, 0.52), (0.52, 0.52), (0.63, 0.42)),
+    ((0.36, 0.24), (0.463, 0.222)),
+    ((0.66, 0.2), (0.63, 0.5), (0.6, 0.85)),
+)
+"""Lines of a digit between 4 and 9, as shares of the canvas."""
+
+
 def picture(page: Page, file: Path, height: int) -> None:
     """Let the page settle, and take it."""
     page.set_viewport_size({"width": WIDTH, "height": height})
     page.wait_for_timeout(SETTLES_MS)
-    Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS).save(file, optimize=True)
+    save(page.screenshot(), file)
+
+
+def save(png: bytes, file: Path) -> None:
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS).save(file, optimize=True)
     print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
 
 
@@ -79,23 +96,64 @@ def take(table: str, folder: Path, page: Page) -> None:
     picture(page, folder / "report.png", 800)
 
 
+def take_demo(url: str, folder: Path, page: Page) -> None:
+    """The demo, with a drawing where the model takes images."""
+    for name, (width, scheme) in DEMO.items():
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(url)
+        page.locator("#panels").wait_for()
+        if page.locator(".paper canvas").count():
+            draw(page)
+        page.locator("#near").wait_for()
+        page.wait_for_timeout(SETTLES_MS / 5)
+        save(page.screenshot(full_page=True), folder / f"{name}.png")
+
+
+def draw(page: Page) -> None:
+    box = page.locator(".paper canvas").bounding_box()
+    assert box is not None
+    for line in DRAWING:
+        first, *rest = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in line]
+        page.mouse.move(*first)
+        page.mouse.down()
+        for place in rest:
+            page.mouse.move(*place, steps=6)
+        page.mouse.up()
+
+
+@contextlib.contextmanager
+def started(*command: str) -> Iterator[str]:
+    """A command of samebits that serves pages, and the address that it says."""
+    process = subprocess.Popen([sys.executable, "-m", "samebits.cli.main", *command], stdout=subprocess.PIPE, text=True)
+    try:
+        said = (re.search(r"http://[^\s;)]+", line) for line in process.stdout or ())
+        found = next(filter(None, said), None)
+        if found is None:
+            raise SystemExit(f"screenshots: `samebits {command[0]}` did not start")
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+
+
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
+    asked = argparse.ArgumentParser(prog="tools.screenshots")
+    asked.add_argument("folder", nargs="?", default="docs/images", type=Path)
+    asked.add_argument("--only", choices=("mlflow", "demo"))
+    arguments = asked.parse_args()
+    folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     executable = chromium()
     if executable is None:
         raise SystemExit("screenshots: there is no chromium on PATH; install it with the system's package manager")
-    ui = subprocess.Popen([sys.executable, "-m", "samebits.cli.main", "ui"], stdout=subprocess.PIPE, text=True)
-    try:
-        said = ui.stdout.readline() + ui.stdout.readline() if ui.stdout else ""  # that it starts; the address
-        found = re.search(r"http://\S+", said)
-        if found is None:
-            raise SystemExit("screenshots: `samebits ui` did not start")
-        with browser(executable) as page:
-            take(found[0], folder, page)
-    finally:
-        ui.send_signal(signal.SIGTERM)
-        ui.wait(timeout=30)
+    with browser(executable) as page:
+        if arguments.only != "demo":
+            with started("ui") as url:
+                take(url, folder, page)
+        if arguments.only != "mlflow":
+            with started("demo", "--no-open") as url:
+                take_demo(url, folder, page)
 
 
 if __name__ == "__main__":

@@ -39,3 +39,19 @@ def test_a_page_of_measurements_is_rendered_from_its_results(page: str, writer: 
     assert copy.read_text(encoding="utf-8") == written.read_text(encoding="utf-8"), (
         f"docs/{page} is not what bench/results say: write it anew by python bench/performance.py --page, or scaling.py"
     )
+
+
+@pytest.mark.skipif(not (ROOT / "bench" / "results" / "serve.json").is_file(), reason="not measured yet")
+def test_the_table_of_the_server_is_rendered_from_its_results(tmp_path: Path) -> None:
+    copy = tmp_path / "serve.md"
+    written = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    copy.write_text(written, encoding="utf-8")
+    code = f"""
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {str(ROOT / "bench")!r})
+import serve
+serve.write_page(json.loads(serve.RESULT.read_text()), Path({str(copy)!r}))
+"""
+    subprocess.run([sys.executable, "-c", code], env=stage_environment(), check=True, timeout=120)
+    assert copy.read_text(encoding="utf-8") == written, "write it anew: python bench/serve.py --page"

@@ -38,8 +38,9 @@ NOT_IMPORTED = {
 
 # Imported where the user asked for it by an extra, else a message names the extra.
 OF_EXTRAS = {
-    "dvc-ssh": "ssh", "model-signing": "sign", "optuna": "sweep", "scipy": "sweep", "timm": "timm",
-    "transformers": "transformers",
+    "dvc-ssh": "ssh", "fastapi": "serve", "model-signing": "sign", "optuna": "sweep", "prometheus-client": "serve",
+    "python-multipart": "serve", "scipy": "sweep", "starlette": "serve", "timm": "timm", "transformers": "transformers",
+    "uvicorn": "serve",
 }  # fmt: skip
 
 # What DVC's plugins among the dev requirements bring; the tests meet their errors.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def brightness_model(path: Path, shape: tuple[int, int, int] = (1, 8, 8), mean: 
         [helper.make_tensor("weights", TensorProto.FLOAT, [channels * height * width, 3], weights.ravel())],
     )
     known = {"labels": LABELS, "preprocessing": {"shape": list(shape), "mean": [mean] * channels}} | metadata
-    return _saved(path, graph, known)
+    return saved(path, graph, known)
 
 
 def sum_model(path: Path, columns: Sequence[str] = ("a", "b"), target: Mapping[str, Any] | None = None) -> Path:
@@ -60,28 +61,7 @@ def sum_model(path: Path, columns: Sequence[str] = ("a", "b"), target: Mapping[s
         "preprocessing": {"kind": "table", "columns": described, "missing": ["", "?"], "decimal": "."},
         "target": target or {"kind": "number", "name": "total", "mean": 0.0, "std": 1.0},
     }
-    return _saved(path, graph, known)
-
-
-def mask_model(path: Path, **metadata: Any) -> Path:
-    """Of grey images of 8 x 8 pixels: each pixel's lightness is the probability of the second of two classes."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", ["pixels", "scale"], ["light"]),
-            helper.make_node("Sub", ["one", "light"], ["dark"]),
-            helper.make_node("Concat", ["dark", "light"], ["probabilities"], axis=1),
-        ],
-        "masks",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 1, 8, 8])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2, 8, 8])],
-        [
-            helper.make_tensor("scale", TensorProto.FLOAT, [1], [1 / 255]),
-            helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0]),
-        ],
-    )
-    known = {"labels": LABELS[:2], "preprocessing": {"shape": [1, 8, 8], "mean": [0.4]}} | metadata
-    return _saved(path, graph, known)
+    return saved(path, graph, known)
 
 
 def array_model(path: Path) -> Path:
@@ -105,10 +85,103 @@ def array_model(path: Path) -> Path:
         "mean": [0, 0],
         "std": [1, 1],
     }
-    return _saved(path, graph, {"labels": ["up", "down"], "preprocessing": inputs})
+    return saved(path, graph, {"labels": ["up", "down"], "preprocessing": inputs})
 
 
-def _saved(path: Path, graph: Any, metadata: Mapping[str, Any]) -> Path:
+def text_model(path: Path) -> Path:
+    """Of a text as bytes: the softmax over the numbers of its first two tokens."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Slice", ["tokens", "begin", "end", "axis"], ["two"]),
+            helper.make_node("Cast", ["two"], ["numbers"], to=TensorProto.FLOAT),
+            helper.make_node("Softmax", ["numbers"], ["probabilities"]),
+        ],
+        "texts",
+        [helper.make_tensor_value_info("tokens", TensorProto.INT32, ["batch", 16])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])],
+        [
+            helper.make_tensor(name, TensorProto.INT64, [1], [value])
+            for name, value in (("begin", 0), ("end", 2), ("axis", 1))
+        ],
+    )
+    inputs = _byte_tokenizer(path, 16)
+    return saved(path, graph, {"labels": ["first", "second"], "preprocessing": inputs})
+
+
+def writing_model(path: Path) -> Path:
+    """A language model of bytes: random scores for the byte after each."""
+    weights = np.random.default_rng(0).normal(size=(256, 256)).astype(np.float32)
+    cache = [1, 1, 1, "past", 1]
+    nodes = [
+        helper.make_node("Gather", ["weights", "tokens"], ["scores"]),
+        helper.make_node("Cast", ["tokens"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["numbers", "shape"], ["new"]),
+        helper.make_node("Concat", ["keys", "new"], ["keys_after"], axis=3),
+        helper.make_node("Concat", ["values", "new"], ["values_after"], axis=3),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "bytes",
+        [
+            helper.make_tensor_value_info("tokens", TensorProto.INT32, [1, "length"]),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, cache) for name in ("keys", "values")),
+        ],
+        [
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, "length", 256]),
+            *(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 1, "all", 1])
+                for name in ("keys_after", "values_after")
+            ),
+        ],
+        [
+            helper.make_tensor("weights", TensorProto.FLOAT, [256, 256], weights.ravel()),
+            helper.make_tensor("shape", TensorProto.INT64, [5], [1, 1, 1, -1, 1]),
+        ],
+    )
+    inputs = _byte_tokenizer(path)
+    return saved(path, graph, {"labels": [], "preprocessing": inputs, "target": {"kind": "next_token"}})
+
+
+def _byte_tokenizer(model: Path, length: int | None = None) -> dict[str, Any]:
+    """Write a tokeniser of bytes beside a model; `preprocessing` of the model. `length`: texts are brought to it."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    if length is not None:
+        tokenizer.enable_truncation(length)
+        tokenizer.enable_padding(length=length, pad_token=alphabet[0])
+    file = model.with_name("tokenizer.json")
+    tokenizer.save(str(file))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"kind": "tokens", "length": length or 64, "tokenizer_sha256": digest, "pad": 0}
+
+
+def mask_model(path: Path, **metadata: Any) -> Path:
+    """Of grey images of 8 × 8 pixels: `ink` where a pixel is bright, else `paper`."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("Sub", ["pixels", "half"], ["ink"]),
+            helper.make_node("Neg", ["ink"], ["paper"]),
+            helper.make_node("Concat", ["paper", "ink"], ["logits"], axis=1),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "mask",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2, 8, 8])],
+        [helper.make_tensor("half", TensorProto.FLOAT, [], [127.5])],
+    )
+    classes = ["paper", "ink"]
+    target = {"kind": "mask", "classes": classes, "shape": [8, 8], "colours": [[0, 0, 0], [255, 0, 0]]}
+    inputs = {"shape": [1, 8, 8], "mean": [0.1]}
+    return saved(path, graph, {"labels": classes, "preprocessing": inputs, "target": target} | metadata)
+
+
+def saved(path: Path, graph: Any, metadata: Mapping[str, Any]) -> Path:
+    """A model of a graph, with metadata as the export stage writes them."""
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=json.dumps(value))

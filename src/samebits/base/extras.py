@@ -15,6 +15,11 @@ OPTIONAL = {
     "sklearn": ("sweep", "scikit-learn", "the report of samebits sweep"),
     "transformers": ("transformers", "transformers", "model.name: bert or encoder, or export.formats: huggingface"),
     "timm": ("timm", "timm", "model.name: timm"),
+    "fastapi": ("serve", "fastapi", "samebits serve"),
+    "starlette": ("serve", "starlette", "samebits serve"),
+    "uvicorn": ("serve", "uvicorn", "samebits serve"),
+    "python_multipart": ("serve", "python-multipart", "samebits serve"),
+    "prometheus_client": ("serve", "prometheus-client", "samebits serve"),
     "flask": ("ui", "mlflow", "MLflow's server (make ui, samebits ui)"),
     "model_signing": ("sign", "model-signing", "samebits sign, and samebits audit --key"),
 }

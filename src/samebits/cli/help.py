@@ -9,7 +9,7 @@ from collections.abc import Mapping
 GROUPS: dict[str, tuple[str, ...]] = {
     "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update", "completion"),
     "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data", "labels", "worker"),
-    "use the model": ("predict", "monitor", "generate", "register", "keep"),
+    "use the model": ("predict", "generate", "serve", "demo", "monitor", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
     "share": ("share", "receive", "review", "gc", "doctor"),
 }
@@ -30,6 +30,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "samebits completion fish > ~/.config/fish/completions/samebits.fish",
     ),
     "data diff": ("samebits data diff v1.0          # against the workspace", "samebits data diff main my-branch"),
+    "demo": ("samebits demo", "samebits demo --model model.onnx --port 9000 --no-open"),
     "doctor": ("samebits doctor", "samebits doctor --json"),
     "fetch": ("samebits fetch mnist",),
     "find lr": ("samebits find lr", "samebits find lr --dry-run"),
@@ -57,6 +58,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "review": ("samebits review main", "samebits review v1.0 --curves curves.png > review.md"),
     "restore": ("samebits restore RUN_ID --into ../then", "samebits restore COMMIT --environment ../then/.venv"),
     "seeds": ("samebits seeds 5", "samebits seeds 8 --name wide --jobs 2"),
+    "serve": (
+        "samebits serve",
+        "samebits serve --model models:/digits@champion",
+        "samebits serve --host 0.0.0.0 --token-file token.txt",
+    ),
     "share": ("samebits share", "samebits share --experiment warm-start"),
     "smoke": ("samebits smoke",),
     "estimate": ("samebits estimate",),

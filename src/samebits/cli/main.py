@@ -19,12 +19,14 @@ from samebits.base.result import Result, Said, json_text
 from samebits.base.terminal import escape_unprintable, stdout_as_stderr
 from samebits.cli.answers import add_predict_options, generate, predict
 from samebits.cli.comparing import add_commands as add_comparing
+from samebits.cli.demo import add_commands as add_demo
 from samebits.cli.help import epilog, grouped
 from samebits.cli.labels import add_commands as add_labels
 from samebits.cli.monitoring import add_commands as add_monitoring
 from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
 from samebits.cli.selection import add_commands as add_selecting
+from samebits.cli.serving import add_commands as add_serving
 from samebits.cli.sharing import add_commands as add_sharing
 from samebits.cli.starting import add_commands as add_starting
 from samebits.cli.worker import add_commands as add_worker
@@ -149,6 +151,8 @@ def parser() -> argparse.ArgumentParser:
     keep.add_argument("--replace", action="store_true", help="even if other weights lie there")
 
     add_comparing(commands, _command)
+    add_serving(commands, _command)
+    add_demo(commands, _command)
     ui = _command(commands, "ui", _ui, "open MLflow's pages on this project's runs")
     ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
 

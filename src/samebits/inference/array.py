@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -46,6 +47,18 @@ class Kind(predictor.Kind):
 
     def of_line(self, line: str, name: str) -> Item:
         return replace(super().of_line(line, name), value=None)
+
+    def of_value(self, value: Any, name: str) -> Item:
+        """Of nested lists of numbers, or of the bytes of a .npy file."""
+        try:
+            found = _loaded(value) if isinstance(value, bytes) else np.asarray(value)
+            _require_shape(found, self.inputs, single=True)
+            return Item(name, found)
+        except (OSError, ValueError, EOFError) as error:
+            return Item(name, error=_reason(error))
+
+    def example(self) -> Any:
+        return np.zeros(self.inputs["shape"], dtype=self.inputs["stored_dtype"]).tolist()
 
     def _arrays(self, item: Item) -> Iterator[Item]:
         """The arrays of a file, which stays on the disk until each is read."""
@@ -100,6 +113,16 @@ def _open(path: Path) -> Any:
         if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
             raise ValueError("it is no .npy file")
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _loaded(content: bytes) -> Any:
+    """The array of a .npy file in memory; ValueError for what is none."""
+    if not content.startswith(np.lib.format.MAGIC_PREFIX):
+        raise ValueError("it is no .npy file")
+    try:
+        return np.load(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # numpy raises what its parser of the header runs into
+        raise ValueError(f"it is damaged ({error})"[:200]) from None
 
 
 def _require_shape(found: Any, preprocessing: Mapping[str, Any], *, single: bool = False) -> None:

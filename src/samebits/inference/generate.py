@@ -5,7 +5,7 @@ Two files are enough, side by side: `model.onnx` and `tokenizer.json` of the exp
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,13 @@ from samebits.signature.special_tokens import SEPARATORS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+
+class EmptyPrompt(UserError):
+    """A prompt without a token, for a model that cannot begin a text."""
+
+    def __init__(self) -> None:
+        super().__init__("the prompt is empty", "give the text to go on from")
 
 
 @dataclass(frozen=True)
@@ -41,19 +48,20 @@ class Writer:
         """Up to `count` tokens after the prompt; fewer where the text ends before.
 
         Raises:
-            UserError: if the prompt is empty and the tokeniser has no token to begin with.
+            EmptyPrompt: if the tokeniser has no token to begin with.
         """
         # A text stands after a separator in training; in front of it the model has nothing to go by.
         known = self.known(prompt)
         if not known:
-            raise UserError("the prompt is empty", "give the text to go on from")
+            raise EmptyPrompt
         for token in islice(generate(self.run, self.kv_cache_shape, self.context, known, sampling), count):
             if token == self.separator:
                 return
             yield token
 
-    def pieces(self, prompt: str, count: int, sampling: Sampling) -> Iterator[str]:
-        """The text after the prompt as it is made; a letter of several tokens comes whole."""
+    def pieces(self, prompt: str, count: int, sampling: Sampling) -> Generator[str, None, int]:
+        """The text after the prompt as it is made; a letter of several tokens comes whole. Returns how many tokens it
+        has."""
         known = self.known(prompt)
         made: list[int] = []
         shown = ""
@@ -66,6 +74,7 @@ class Writer:
         rest = decode_after(self.tokenizer, known, made)[len(shown) :]
         if rest:
             yield rest
+        return len(made)
 
     def known(self, prompt: str) -> list[int]:
         """What the model reads before its first own token: the separator, if there is one, and the prompt."""

@@ -6,6 +6,7 @@ picture whose background is light, for a model that knows dark ones, gets a note
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.data.readers.image.pixels import (
+    LARGEST_PIXELS,
     UNREADABLE,
     ImageFile,
     Pixels,
@@ -51,14 +53,34 @@ class Kind(predictor.Kind):
     def takes(self, name: str) -> bool:
         return has_image_ending(name)
 
+    def of_value(self, value: Any, name: str) -> Item:
+        """Of the bytes of an image file, in JSON as base64; or of pixels, [H, W], [H, W, C] or [C, H, W]."""
+        try:
+            return Item(name, _file_of(value))
+        except ValueError as error:
+            return Item(name, error=str(error))
+
+    def example(self) -> str:
+        channels, height, width = self.inputs["shape"]
+        deep = self.inputs.get("bits", 8) == 16
+        black = np.zeros((height, width, channels), dtype=np.uint16 if deep else np.uint8)
+        file = io.BytesIO()
+        if deep or channels not in (1, 3):
+            np.save(file, black)
+        else:
+            from PIL import Image
+
+            Image.fromarray(black[:, :, 0] if channels == 1 else black).save(file, "PNG")
+        return base64.b64encode(file.getvalue()).decode()
+
     def read(self, item: Item) -> GivenImage:
-        """An image file as the model takes it; raises UNREADABLE."""
-        assert item.file is not None
-        read = _read(item.file, self.inputs)
+        """An image as the model takes it; raises UNREADABLE."""
+        source = item.file if item.file is not None else io.BytesIO(item.value)
+        read = _read(source, self.inputs, self.request.most_pixels)
         largest = (1 << self.inputs.get("bits", 8)) - 1
         image = largest - read.pixels if self.request.invert else read.pixels
         notes = tuple(_notes(image, self.inputs["mean"], largest))
-        return GivenImage(item.file, _served(image, self.inputs), read.size, notes)
+        return GivenImage(_served(image, self.inputs), read.size, notes)
 
     def ready(self, items: Sequence[Item]) -> predictor.Ready:
         images: dict[int, GivenImage] = {}
@@ -74,7 +96,7 @@ class Kind(predictor.Kind):
 
 @dataclass(frozen=True)
 class GivenImage:
-    """An image file as a model takes it.
+    """An image as a model takes it.
 
     Attributes:
         samples: uint8 or int32 [C, H, W].
@@ -82,13 +104,35 @@ class GivenImage:
         notes: as of `Answer`.
     """
 
-    path: Path
     samples: Pixels
     size: tuple[int, int]
     notes: tuple[str, ...]
 
 
-def _read(source: Path | BinaryIO, preprocessing: dict[str, Any]) -> ImageFile:
+def _file_of(value: Any) -> bytes:
+    """The bytes of an image file; ValueError for what is none."""
+    match value:
+        case bytes():
+            return value
+        case str():
+            try:
+                return base64.b64decode(value.partition(",")[2] if value.startswith("data:") else value, validate=True)
+            except ValueError:
+                raise ValueError("it is neither base64 nor a list of pixels") from None
+        case list():
+            pixels = np.asarray(value)
+            if pixels.dtype.kind not in "buif":
+                raise ValueError("its pixels are no numbers, or its rows have other lengths")
+            # Whole numbers of JSON are int64; those of 8 bits are what most models know.
+            if pixels.dtype.kind in "bui" and pixels.size and pixels.min() >= 0 and pixels.max() < 256:
+                pixels = pixels.astype(np.uint8)
+            file = io.BytesIO()
+            np.save(file, pixels)
+            return file.getvalue()
+    raise ValueError(f"it is {type(value).__name__}, no image")
+
+
+def _read(source: Path | BinaryIO, preprocessing: dict[str, Any], most_pixels: int | None = None) -> ImageFile:
     """An image of the shape that a model takes; raises UNREADABLE."""
     channels, height, width = preprocessing["shape"]
     return read_image(
@@ -98,6 +142,7 @@ def _read(source: Path | BinaryIO, preprocessing: dict[str, Any]) -> ImageFile:
         preprocessing.get("resize", "pad"),
         value_range=preprocessing.get("value_range"),
         bits=preprocessing.get("bits", 8),
+        most_pixels=most_pixels or LARGEST_PIXELS,
     )
 
 

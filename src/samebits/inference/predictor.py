@@ -46,6 +46,7 @@ class Request:
         invert: whether light and dark are swapped first.
         format: of the answers; None: by the ending of `output`, else what is usual for the kind.
         output: a file, or of masks a folder, to write to; None: the answers are printed.
+        most_pixels: of an image; one with more is not decoded. None: as many as `prepare` takes.
     """
 
     model: Path
@@ -59,6 +60,7 @@ class Request:
     invert: bool = False
     format: str | None = None
     output: Path | None = None
+    most_pixels: int | None = None
 
 
 @dataclass
@@ -193,6 +195,14 @@ class Kind(ABC):
         path = Path(line.strip())
         return Item(str(path), path, path)
 
+    @abstractmethod
+    def of_value(self, value: Any, name: str) -> Item:
+        """A sample of a value: what JSON holds, or the bytes of a file. One that cannot be used has an error."""
+
+    @abstractmethod
+    def example(self) -> Any:
+        """A value of JSON, of no meaning, that `of_value` takes and the model answers."""
+
     def items(self) -> Iterator[Item]:
         """All samples that are asked about, in order."""
         for given in self.files:
@@ -299,6 +309,18 @@ class Kind(ABC):
     def rows(self, samples: Any) -> Array:
         """Samples that are ready as rows of the prepared data, [n, ...]."""
         found: Array = samples
+        return found
+
+    def answers_of(self, items: Sequence[Item]) -> list[Answer]:
+        """Of each item, in order, a batch at a time.
+
+        Raises:
+            UserError: if the model cannot be run.
+        """
+        found: list[Answer] = []
+        for start in range(0, len(items), self.batch):
+            part = items[start : start + self.batch]
+            found += self._answered(part, self._read(part))
         return found
 
     def _read(self, items: Sequence[Item]) -> Ready:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, listed
 from samebits.base.registry import nearest
 from samebits.data.readers import cells
 from samebits.inference import predictor
@@ -73,6 +73,20 @@ class Kind(predictor.Kind):
 
     def of_row(self, row: Mapping[str, Any], name: str, given: Given) -> Item:
         return Item(name, row)
+
+    def of_value(self, value: Any, name: str) -> Item:
+        """Of a mapping of columns to cells: texts, numbers, truth values, None."""
+        if not isinstance(value, Mapping):
+            return Item(name, error=f"it is {type(value).__name__}, no object of columns and cells")
+        if missing := [column for column in self.wanted() if column not in value]:
+            return Item(name, error=f"it has no {listed(missing)}; a cell may be null")
+        cells_here = {column: value[column] for column in self.wanted()}
+        if bad := [column for column, cell in cells_here.items() if isinstance(cell, list | dict)]:
+            return Item(name, error=f"{listed(bad)} is no cell: give a text, a number, true, false or null")
+        return Item(name, cells_here)
+
+    def example(self) -> dict[str, Any]:
+        return example_row(self.inputs)
 
     def ready(self, items: Sequence[Item]) -> predictor.Ready:
         # The columns that are wanted come first in each row, in their order.
@@ -199,6 +213,15 @@ def _unclear(found: Iterable[Any], column: dict[str, Any], decimal: cells.Decima
         for cell in found
         if isinstance(cell, str) and other in cell and cells.is_ambiguous(cell)
     }
+
+
+def example_row(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A row that the model answers: of numbers the mean, of categories one that it knows, no date."""
+    row = {}
+    for each in inputs["columns"]:
+        value = (each["values"] or [None])[0] if each["kind"] == "category" else each["mean"]
+        row[each.get("source") or each["name"]] = None if each.get("part") else value
+    return row
 
 
 def _wanted_columns(inputs: dict[str, Any]) -> list[str]:

@@ -68,6 +68,20 @@ class Kind(predictor.Kind):
     def of_line(self, line: str, name: str) -> Item:
         return Item(name, line)
 
+    def of_value(self, value: Any, name: str) -> Item:
+        """Of a text; or of the bytes of a file that holds one, in any encoding."""
+        if isinstance(value, bytes):
+            try:
+                return Item(name, decode(value)[0])
+            except NotText as error:
+                return Item(name, error=str(error))
+        return (
+            Item(name, value) if isinstance(value, str) else Item(name, error=f"it is {type(value).__name__}, no text")
+        )
+
+    def example(self) -> str:
+        return "An example."
+
     def items(self) -> Iterator[Item]:
         for text in self.request.text:
             yield Item(_shown(text), text)

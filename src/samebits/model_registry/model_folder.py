@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samebits.inference.session import open_model
+from samebits.inference.table import example_row
 from samebits.model_registry.candidate import MODEL, example_inputs
 from samebits.model_registry.code_archive import code_archive
 from samebits.signature.signature import INPUTS
@@ -127,10 +128,7 @@ def _table(model: Path, inputs: dict[str, Any]) -> tuple[Any, ModelSignature]:
     from mlflow.types.schema import AnyType
 
     of_any_type: Any = AnyType()  # type: ignore[no-untyped-call]
-    row = {}
-    for each in inputs["columns"]:
-        value = (each["values"] or [None])[0] if each["kind"] == "category" else each["mean"]
-        row[each.get("source") or each["name"]] = None if each.get("part") else value
+    row = example_row(inputs)
     return _answered(model, pd.DataFrame([row]), Schema([ColSpec(of_any_type, name) for name in row]))
 
 

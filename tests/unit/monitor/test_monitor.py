@@ -113,7 +113,11 @@ def test_a_file_of_answers_says_what_the_inputs_do(
 def test_masks_of_a_calibrated_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = MaskTarget(classes=LABELS[:2], shape=[8, 8], colours=[[0, 0, 0], [255, 0, 0]])
     calibration = Calibration(weights_sha256="1" * 64, samples=600)
-    fitted = {"target": target.model_dump(), "calibration": calibration.model_dump(exclude_none=True)}
+    fitted = {
+        "labels": target.classes,
+        "target": target.model_dump(),
+        "calibration": calibration.model_dump(exclude_none=True),
+    }
     path = mask_model(tmp_path / "model.onnx", preprocessing=IMAGES.model_dump(), **fitted)
     rows = photos(np.random.default_rng(0), 600)
     session, _ = open_model(path)

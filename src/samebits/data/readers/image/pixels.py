@@ -37,6 +37,8 @@ _CONVERTED = (1, 3)
 _ARRAY = np.lib.format.MAGIC_PREFIX
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ARRAY_ENDING = ".npy"
+_J2K_DATA, _J2K_END = b"\xff\x93", b"\xff\xd9"
+"""Markers of JPEG 2000: pixels begin, the image ends; neither can stand among the pixels."""
 _ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
 
@@ -96,6 +98,7 @@ def read_image(
     smallest: int = 1,
     value_range: Sequence[float] | None = None,
     bits: int = 8,
+    most_pixels: int = LARGEST_PIXELS,
 ) -> ImageFile:
     """An image file as a model's input.
 
@@ -111,16 +114,17 @@ def read_image(
         smallest: pixels of the shorter side that the file must have.
         value_range: the values of images of more than 8 bits that become 0 and 255; those outside are clipped.
             None: 0 and 65,535 for 16 bits without a sign; others have no range of their own and are refused.
+        most_pixels: that the file may have.
         bits: 16 keeps the values of deeper files, with 65,535 in the place of 255; those of 8 bits are refused.
 
     Raises:
-        UNREADABLE: if it is missing, damaged, no image, too small, has more than 100 million pixels, other channels,
+        UNREADABLE: if it is missing, damaged, no image, too small, has more than `most_pixels`, other channels,
             an ambiguous shape, or values of a range that nobody says.
     """
     start = _first_bytes(source)
     if start.startswith(_ARRAY):
         values = _channels_last(np.load(source, allow_pickle=False), channels)
-        _require_size(values.shape[1], values.shape[0], smallest)
+        _require_size(values.shape[1], values.shape[0], smallest, most_pixels)
         return _from_values(values, size, resize, value_range, bits)
     from PIL import Image, UnidentifiedImageError
 
@@ -137,13 +141,14 @@ def read_image(
                 raise ValueError("it is damaged, or a TIFF file of many channels: save those as .npy") from None
             raise
         with opened:
-            _require_size(opened.width, opened.height, smallest)
+            _require_size(opened.width, opened.height, smallest, most_pixels)
             deep_colours = _has_deep_colours(opened)
             if deep_colours and (bits > 8 or channels not in _CONVERTED):
                 raise ValueError("16 bits a colour are read as 8: save it as .npy")
             if pages := _pages(opened, channels):
                 return _from_values(np.stack(pages, axis=-1), size, resize, value_range, bits)
             opened.load()
+            _require_whole(source, opened.format)
             image = _upright(opened)
             if deep_colours and value_range is not None:
                 raise ValueError("16 bits a colour are read as 8: data.image.value_range is for grey images alone")
@@ -255,6 +260,18 @@ def _in_bits(values: Pixels, value_range: Sequence[float] | None, bits: int) -> 
     return scaled.astype(np.uint8 if bits == 8 else np.uint16), largest
 
 
+def _require_whole(source: Path | BinaryIO, kind: str | None) -> None:
+    """Refuse a JPEG 2000 file that ends before its pixels begin: OpenJPEG makes a black image of one that is cut in a
+    certain place. Of other formats Pillow refuses a file in which pixels are missing."""
+    if kind != "JPEG2000":
+        return
+    if not isinstance(source, Path):
+        source.seek(0)
+    data = source.read_bytes() if isinstance(source, Path) else source.read()
+    if data.rfind(_J2K_END) < data.find(_J2K_DATA) or _J2K_DATA not in data:
+        raise ValueError("it is cut off")
+
+
 def _first_bytes(source: Path | BinaryIO) -> bytes:
     """What tells the format; a file is at its beginning afterwards."""
     if isinstance(source, Path):
@@ -312,9 +329,9 @@ def _plain(image: Image.Image) -> str:
     return "L" if image.mode == "1" else image.mode
 
 
-def _require_size(width: int, height: int, smallest: int) -> None:
-    if width * height > LARGEST_PIXELS:
-        raise ValueError(f"{width}x{height} pixels are more than {LARGEST_PIXELS:,}")
+def _require_size(width: int, height: int, smallest: int, most: int) -> None:
+    if width * height > most:
+        raise ValueError(f"{width}x{height} pixels are more than {most:,}")
     if min(width, height) < smallest:
         raise ValueError(f"{width}x{height} pixels, its shorter side has fewer than {smallest}")
 

@@ -122,6 +122,25 @@ def test_the_first_frame_and_the_rotation_count(tmp_path: Path) -> None:
     assert (turned == np.rot90(load_pixels(io.BytesIO(encoded(picture(1))), 3, (12, 12)), -1, axes=(1, 2))).all()
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "JPEG2000"])
+def test_of_a_file_that_is_cut_no_other_image_is_read(kind: str) -> None:
+    file = io.BytesIO()
+    shades = np.add.outer(np.arange(24), 3 * np.arange(24)).astype(np.uint8)
+    Image.fromarray(shades).save(file, kind)
+    whole = file.getvalue()
+    wanted = load_pixels(io.BytesIO(whole), 1, (24, 24))
+    refused = 0
+    for length in range(1, len(whole)):
+        try:
+            found = load_pixels(io.BytesIO(whole[:length]), 1, (24, 24))
+        except Exception:
+            refused += 1
+        else:
+            # What is missing holds no pixel, as a checksum at the end.
+            assert np.array_equal(found, wanted), length
+    assert refused > len(whole) / 2
+
+
 def test_how_another_shape_is_met() -> None:
     wide = Image.new("RGB", (30, 10), (10, 10, 10))
     wide.paste((200, 200, 200), (10, 0, 20, 10))

@@ -1,0 +1,1 @@
+"""`samebits serve`: an exported model behind HTTP, by FastAPI, uvicorn and ONNX Runtime."""
