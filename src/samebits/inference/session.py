@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.base.sandbox import require_harmless
+from samebits.inference.deadline import limited
 from samebits.signature.target_kind import TargetKind
 
 if TYPE_CHECKING:
@@ -52,17 +52,13 @@ class Session:
 
         options = onnxruntime.RunOptions()
         options.log_severity_level = 4
-        late = threading.Timer(RUN_SECONDS, setattr, (options, "terminate", True))
-        late.daemon = True
-        late.start()
         try:
-            answers: list[Any] = self._session.run(outputs, inputs, options)
+            with limited(options, RUN_SECONDS):
+                answers: list[Any] = self._session.run(outputs, inputs, options)
         except Exception as error:  # onnxruntime raises a class of its own for each way a graph can fail
             if options.terminate:
                 raise UserError(f"{self.path} takes more than {RUN_SECONDS:g} s for one run", _FIX) from None
             raise UserError(f"{self.path} cannot be run: {_line(error)}", _FIX) from None
-        finally:
-            late.cancel()
         return answers
 
     def answers(self, samples: npt.NDArray[Any], target: TargetKind) -> npt.NDArray[np.float32]:
