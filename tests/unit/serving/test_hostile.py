@@ -77,6 +77,7 @@ def npy(text: str, content: bytes = b"") -> bytes:
 
 HOSTILE = {
     "bomb": png(5000, 5001, zlib.compress(bytes(5001 * 5001), 9)),
+    "sliver": png(6000, 1, zlib.compress(bytes(6001))),
     "bomb that lies": png(8, 8, zlib.compress(bytes(10_000_000), 9)),
     "a billion pixels": png(1 << 30, 1 << 30, b""),
     "empty": b"",
