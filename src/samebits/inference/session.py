@@ -104,17 +104,19 @@ class Session:
         return list(self._session.get_outputs())
 
 
-def onnx_session(path: Path, threads: int = 0) -> Any:
+def onnx_session(path: Path, threads: int = 0, *, spin: bool = True) -> Any:
     """ONNX Runtime's session on a file, on the CPU. It raises what ONNX Runtime raises.
 
     Args:
         threads: of one operator; 0: a thread per core.
+        spin: whether they wait busily for more work: faster for a job, slower where the process does other things, too.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its own log; failures raise
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
@@ -122,8 +124,8 @@ Opened = tuple[Session, dict[str, Any]]
 """A session and the file's metadata: `labels`, `preprocessing`, `target` and `calibration`, parsed and checked."""
 
 
-def open_model(path: Path) -> Opened:
-    """An exported model of any kind.
+def open_model(path: Path, *, spin: bool = True) -> Opened:
+    """An exported model of any kind; `spin` as of `onnx_session`.
 
     Raises:
         UserError: if it is missing, damaged, or was not written by the export stage.
@@ -134,7 +136,7 @@ def open_model(path: Path) -> Opened:
         raise UserError(f"{path} does not exist", _FIX)
     try:
         require_harmless("model", path)
-        session = onnx_session(path)
+        session = onnx_session(path, spin=spin)
         stored = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime raises a class of its own for each way a file can be damaged
         raise UserError(f"{path} is no ONNX model that can be loaded: {_line(error)}", _FIX) from None
