@@ -33,7 +33,7 @@ TOKEN = "a-token-of-some-length"
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_openapi_holds(kind: str, tmp_path: Path) -> None:
-    app = make_app(Settings(MODELS[kind](tmp_path / "m.onnx"), token=TOKEN, limits=Limits(tokens=20)))
+    app = make_app(Settings(MODELS[kind](tmp_path / "m.onnx"), token=TOKEN, limits=Limits(tokens=20, texts=64)))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers=headers)
     for operation in schema.get_all_operations():
