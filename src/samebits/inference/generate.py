@@ -100,13 +100,13 @@ def require_sampling(sampling: Sampling, count: int) -> None:
         raise UserError(f"--seed is {sampling.seed}", "use a whole number from 0")
 
 
-def open_writer(path: Path) -> Writer:
-    """An exported language model and the tokeniser beside it.
+def open_writer(path: Path, *, spin: bool = True) -> Writer:
+    """An exported language model and the tokeniser beside it; `spin` as of `onnx_session`.
 
     Raises:
         UserError: a missing or damaged file, a model of another kind, a tokeniser that is not the model's.
     """
-    session, metadata = open_model(path)
+    session, metadata = open_model(path, spin=spin)
     inputs = metadata["preprocessing"]
     shapes = {each.name: each.shape for each in session.get_inputs()}
     if set(shapes) != {"tokens", "keys", "values"}:

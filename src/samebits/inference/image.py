@@ -18,7 +18,6 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.data.readers.image.pixels import (
-    LARGEST_PIXELS,
     UNREADABLE,
     ImageFile,
     Pixels,
@@ -142,7 +141,7 @@ def _read(source: Path | BinaryIO, preprocessing: dict[str, Any], most_pixels: i
         preprocessing.get("resize", "pad"),
         value_range=preprocessing.get("value_range"),
         bits=preprocessing.get("bits", 8),
-        most_pixels=most_pixels or LARGEST_PIXELS,
+        most_pixels=most_pixels,
     )
 
 

@@ -112,7 +112,7 @@ def kind_for(request: Request) -> Kind:
     """What answers, its model open and its options checked."""
     from samebits.signature.signature import INPUTS
 
-    opened = open_model(request.model)
+    opened = open_model(request.model, spin=request.spin)
     _, metadata = opened
     name = metadata["target"].predictor or INPUTS[metadata["preprocessing"].get("kind", "image")].predictor
     kind: Kind = import_module(f"samebits.inference.{name}").Kind(request, opened)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.base.sandbox import require_harmless
+from samebits.inference.deadline import limited
 from samebits.signature.target_kind import TargetKind
 
 if TYPE_CHECKING:
@@ -52,17 +52,13 @@ class Session:
 
         options = onnxruntime.RunOptions()
         options.log_severity_level = 4
-        late = threading.Timer(RUN_SECONDS, setattr, (options, "terminate", True))
-        late.daemon = True
-        late.start()
         try:
-            answers: list[Any] = self._session.run(outputs, inputs, options)
+            with limited(options, RUN_SECONDS):
+                answers: list[Any] = self._session.run(outputs, inputs, options)
         except Exception as error:  # onnxruntime raises a class of its own for each way a graph can fail
             if options.terminate:
                 raise UserError(f"{self.path} takes more than {RUN_SECONDS:g} s for one run", _FIX) from None
             raise UserError(f"{self.path} cannot be run: {_line(error)}", _FIX) from None
-        finally:
-            late.cancel()
         return answers
 
     def answers(self, samples: npt.NDArray[Any], target: TargetKind) -> npt.NDArray[np.float32]:
@@ -108,17 +104,19 @@ class Session:
         return list(self._session.get_outputs())
 
 
-def onnx_session(path: Path, threads: int = 0) -> Any:
+def onnx_session(path: Path, threads: int = 0, *, spin: bool = True) -> Any:
     """ONNX Runtime's session on a file, on the CPU. It raises what ONNX Runtime raises.
 
     Args:
         threads: of one operator; 0: a thread per core.
+        spin: whether they wait busily for more work: faster for a job, slower where the process does other things, too.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its own log; failures raise
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
@@ -126,8 +124,8 @@ Opened = tuple[Session, dict[str, Any]]
 """A session and the file's metadata: `labels`, `preprocessing`, `target` and `calibration`, parsed and checked."""
 
 
-def open_model(path: Path) -> Opened:
-    """An exported model of any kind.
+def open_model(path: Path, *, spin: bool = True) -> Opened:
+    """An exported model of any kind; `spin` as of `onnx_session`.
 
     Raises:
         UserError: if it is missing, damaged, or was not written by the export stage.
@@ -138,7 +136,7 @@ def open_model(path: Path) -> Opened:
         raise UserError(f"{path} does not exist", _FIX)
     try:
         require_harmless("model", path)
-        session = onnx_session(path)
+        session = onnx_session(path, spin=spin)
         stored = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime raises a class of its own for each way a file can be damaged
         raise UserError(f"{path} is no ONNX model that can be loaded: {_line(error)}", _FIX) from None

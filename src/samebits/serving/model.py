@@ -56,8 +56,8 @@ def open_served(path: Path, most_pixels: int) -> Served:
         "sha256": sha256,
     }
     if target.generates:
-        return Served(sha256, about, None, open_writer(path))
-    return Served(sha256, about, kind_for(Request(path, most_pixels=most_pixels)), None)
+        return Served(sha256, about, None, open_writer(path, spin=False))
+    return Served(sha256, about, kind_for(Request(path, spin=False, most_pixels=most_pixels)), None)
 
 
 class Current:

@@ -99,9 +99,9 @@ class RegisteredModel(Source):
             with self._explained():
                 from mlflow.artifacts import download_artifacts
 
-                found = download_artifacts(
-                    artifact_uri=f"models:/{self._name}/{mark}", dst_path=folder, tracking_uri=self._registry
-                )
+                # Not by `models:/…`, which MLflow looks up in the registry of its own settings.
+                files = self._client.get_model_version_download_uri(self._name, mark)
+                found = download_artifacts(artifact_uri=files, dst_path=folder, tracking_uri=self._registry)
             yield Path(found) / MODEL
 
     @contextlib.contextmanager

@@ -204,7 +204,7 @@ def test_an_option_of_another_kind_of_model_is_2(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened = (None, {"target": ClassTarget(classes=["a", "b"]), "preprocessing": {}})
-    monkeypatch.setattr("samebits.inference.request.open_model", lambda path: opened)
+    monkeypatch.setattr("samebits.inference.request.open_model", lambda path, **_: opened)
     assert main(["predict", "a.png", "--text", "a"]) == 2
     assert "--text is not for images" in capsys.readouterr().err
 

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from samebits.base.errors import UserError
-from samebits.serving.source import RegisteredModel
+from samebits.model_registry.register import register
+from samebits.serving.model import Current
+from samebits.serving.source import RegisteredModel, source_of
+from samebits.tracking.tracking_uri import pick_target
 from tests.helpers.amount import FULL
 from tests.helpers.http_client import Ask, until
 from tests.helpers.onnx_models import brightness_model, sum_model
+from tests.helpers.registry import make_project, offer
 
 
 def _version(registry: str, model: Path) -> str:
@@ -73,6 +77,22 @@ def test_the_alias_moves_while_requests_are_answered(
     assert len(set(served)) == 2
     with pytest.raises(UserError, match="models:/m@champion is not registered"):
         RegisteredModel("models:/m@champion", registry).mark()
+
+
+@pytest.mark.slow
+def test_what_samebits_register_made_is_served_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(tmp_path / "project", monkeypatch)
+    candidate = offer(project, monkeypatch, 1, 0.98)
+    register(project, name="m", say=lambda _: None)
+    monkeypatch.chdir(tmp_path)
+    current = Current(source_of(Path("models:/m@champion"), pick_target(project).uri), 1000)
+    assert current.served.sha256 == candidate.facts.sha256
+    assert current.look() is False
+    offer(project, monkeypatch, 2, 0.999)
+    register(project, name="m", say=lambda _: None)
+    assert current.look() is True
+    assert current.served.sha256 != candidate.facts.sha256
+    assert current.problem == ""
 
 
 def test_names_of_no_registered_model_are_refused(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def read_image(
     smallest: int = 1,
     value_range: Sequence[float] | None = None,
     bits: int = 8,
-    most_pixels: int = LARGEST_PIXELS,
+    most_pixels: int | None = None,
 ) -> ImageFile:
     """An image file as a model's input.
 
@@ -114,18 +114,18 @@ def read_image(
         smallest: pixels of the shorter side that the file must have.
         value_range: the values of images of more than 8 bits that become 0 and 255; those outside are clipped.
             None: 0 and 65,535 for 16 bits without a sign; others have no range of their own and are refused.
-        most_pixels: that the file may have.
+        most_pixels: that the file, and it with its padding, may have; None: 100 million.
         bits: 16 keeps the values of deeper files, with 65,535 in the place of 255; those of 8 bits are refused.
 
     Raises:
         UNREADABLE: if it is missing, damaged, no image, too small, has more than `most_pixels`, other channels,
             an ambiguous shape, or values of a range that nobody says.
     """
-    start = _first_bytes(source)
+    start, most = _first_bytes(source), most_pixels or LARGEST_PIXELS
     if start.startswith(_ARRAY):
         values = _channels_last(np.load(source, allow_pickle=False), channels)
-        _require_size(values.shape[1], values.shape[0], smallest, most_pixels)
-        return _from_values(values, size, resize, value_range, bits)
+        _require_size(values.shape[1], values.shape[0], smallest, most)
+        return _from_values(values, size, resize, value_range, bits, most)
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
@@ -141,26 +141,26 @@ def read_image(
                 raise ValueError("it is damaged, or a TIFF file of many channels: save those as .npy") from None
             raise
         with opened:
-            _require_size(opened.width, opened.height, smallest, most_pixels)
+            _require_size(opened.width, opened.height, smallest, most)
             deep_colours = _has_deep_colours(opened)
             if deep_colours and (bits > 8 or channels not in _CONVERTED):
                 raise ValueError("16 bits a colour are read as 8: save it as .npy")
             if pages := _pages(opened, channels):
-                return _from_values(np.stack(pages, axis=-1), size, resize, value_range, bits)
+                return _from_values(np.stack(pages, axis=-1), size, resize, value_range, bits, most)
             opened.load()
             _require_whole(source, opened.format)
             image = _upright(opened)
             if deep_colours and value_range is not None:
                 raise ValueError("16 bits a colour are read as 8: data.image.value_range is for grey images alone")
             if bits > 8 or channels not in _CONVERTED:
-                return _from_values(_bands(image, channels, opened.format), size, resize, value_range, bits)
+                return _from_values(_bands(image, channels, opened.format), size, resize, value_range, bits, most)
             largest = 257 * int(np.asarray(image).max()) if deep_colours else None
             if _is_deep(image):
                 values, largest = _in_bits(_deep_values(image, opened.format), value_range, bits)
                 image = Image.fromarray(values)
     found = image.size
     image = _flat(image).convert("L" if channels == 1 else "RGB")
-    image = _shaped(image, size, resize)
+    image = _shaped(image, size, resize, most)
     shrinks = image.width > size[0] or image.height > size[1]
     if image.size != size:
         image = image.resize(size, Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
@@ -337,7 +337,7 @@ def _require_size(width: int, height: int, smallest: int, most: int) -> None:
 
 
 def _from_values(
-    values: Pixels, size: tuple[int, int], resize: Resize, value_range: Sequence[float] | None, bits: int
+    values: Pixels, size: tuple[int, int], resize: Resize, value_range: Sequence[float] | None, bits: int, most: int
 ) -> ImageFile:
     """Values of any depth, [H, W, C], brought to the shape and the depth of a model's input.
 
@@ -348,7 +348,7 @@ def _from_values(
     if resize == "crop":
         left, top, width, height = _middle(found, size)
         values = values[top : top + height, left : left + width]
-    elif resize == "pad" and (canvas := _canvas(found, size)) != found:
+    elif resize == "pad" and (canvas := _canvas(found, size, most)) != found:
         colour = np.rint(np.median(border(values), axis=0)).astype(values.dtype)
         padded = np.broadcast_to(colour, (canvas[1], canvas[0], values.shape[2])).copy()
         left, top = (canvas[0] - found[0]) // 2, (canvas[1] - found[1]) // 2
@@ -389,12 +389,12 @@ def _flat(image: Image.Image) -> Image.Image:
     return image
 
 
-def _shaped(image: Image.Image, size: tuple[int, int], resize: Resize) -> Image.Image:
+def _shaped(image: Image.Image, size: tuple[int, int], resize: Resize, most: int) -> Image.Image:
     """The image in the aspect ratio of `size`."""
     if resize == "stretch":
         return image
     if resize == "pad":
-        return _padded(image, size)
+        return _padded(image, size, most)
     left, top, width, height = _middle(image.size, size)
     return image.crop((left, top, left + width, top + height))
 
@@ -406,7 +406,7 @@ def window(found: tuple[int, int], size: tuple[int, int], resize: Resize) -> tup
         return 0, 0, *found
     if resize == "crop":
         return _middle(found, size)
-    width, height = _canvas(found, size)
+    width, height = _canvas(found, size, LARGEST_PIXELS)
     return -((width - found[0]) // 2), -((height - found[1]) // 2), width, height
 
 
@@ -417,20 +417,20 @@ def _middle(found: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, in
     return (found[0] - width) // 2, (found[1] - height) // 2, width, height
 
 
-def _canvas(found: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+def _canvas(found: tuple[int, int], size: tuple[int, int], most: int) -> tuple[int, int]:
     """(width, height) of the smallest canvas in the aspect ratio of `size` that holds the image."""
     width = max(found[0], round(found[1] * size[0] / size[1]))
     height = max(found[1], round(found[0] * size[1] / size[0]))
-    if (width, height) != found and width * height > LARGEST_PIXELS:
+    if (width, height) != found and width * height > most:
         raise ValueError(f"{found[0]}x{found[1]} pixels are too long for the model's {size[0]}x{size[1]}")
     return width, height
 
 
-def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _padded(image: Image.Image, size: tuple[int, int], most: int) -> Image.Image:
     """The image centred on a canvas of the target's aspect ratio, in its border's median colour."""
     from PIL import Image
 
-    width, height = _canvas(image.size, size)
+    width, height = _canvas(image.size, size, most)
     if (width, height) == image.size:
         return image
     colour = np.median(border(np.atleast_3d(np.asarray(image))), axis=0)
