@@ -94,8 +94,9 @@ def pick(scores: npt.NDArray[np.floating], sampling: Sampling, random: np.random
         return int(scores.argmax())
     # Stable: equal scores keep the order of the vocabulary, so the same seed draws the same token everywhere.
     order = np.argsort(-scores, kind="stable")[: sampling.top_k]
-    logits = scores[order].astype(np.float64) / sampling.temperature
-    probabilities = np.exp(logits - logits[0])
+    best = scores[order].astype(np.float64)
+    with np.errstate(over="ignore"):  # of a temperature near 0: the others have no probability
+        probabilities = np.exp((best - best[0]) / sampling.temperature)
     cumulated = np.cumsum(probabilities / probabilities.sum())
     kept = int(np.searchsorted(cumulated, sampling.top_p)) + 1
     cumulated = cumulated[:kept]

@@ -45,6 +45,7 @@ def drawn(sampling: Sampling, count: int = 4000) -> list[float]:
         (Sampling(temperature=1.0, top_p=0.5), [0, 1, 0, 0]),
         (Sampling(temperature=1.0, top_p=0.7), [0, 2 / 3, 0, 1 / 3]),
         (Sampling(temperature=1e-3, top_p=1.0), [0, 1, 0, 0]),
+        (Sampling(temperature=1e-320, top_p=1.0), [0, 1, 0, 0]),
         (Sampling(temperature=0.5, top_p=1.0), [0.029, 0.725, 0.065, 0.181]),
     ],
 )
