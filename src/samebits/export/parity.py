@@ -82,7 +82,7 @@ def measure_parity(
             wanted = reference[rows, : samples.shape[-1]] if target.per_position else reference[rows]
             if output.shape != wanted.shape:
                 raise _failure(name, size, f"its output has shape {output.shape}, not {wanted.shape}")
-            gaps = np.abs(output - wanted).reshape(len(rows), -1).max(axis=1) / target.unit
+            gaps = (np.abs(output - wanted) / target.unit).reshape(len(rows), -1).max(axis=1)
             gap = float(gaps.max())
             if not gap <= tolerance:  # NaN included
                 raise _failure(

@@ -67,7 +67,11 @@ def test_metrics_with_intervals_beside_a_baseline(trained: Project) -> None:
     # What stands around a name says what it is: a model that looks at words alone cannot know.
     assert found["test"]["entity_f1"] > 0.95
     assert found["baseline"]["entity_f1"] < 0.8
-    assert found["interval"]["entity_f1"]["low"] <= found["test"]["entity_f1"] <= found["interval"]["entity_f1"]["high"]
+    assert (
+        found["interval"]["tag_log_loss"]["low"]
+        <= found["test"]["tag_log_loss"]
+        <= found["interval"]["tag_log_loss"]["high"]
+    )
     validated = read_json(trained.reports / "train" / "metrics.json")["val"]
     assert set(validated) == {"loss", "tag_accuracy", "entity_f1"}
 
