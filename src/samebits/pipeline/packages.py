@@ -192,7 +192,7 @@ def write_packages(workspace: Path, say: Callable[[str], None], *, update: bool 
     if update:
         before = before | {_MODELS: {**_groups(before), **_groups(read_yaml(release_root() / PACKAGES))}}
     keys = {stage: entry.params.get(PACKAGES, ()) for stage, entry in read_pipeline(workspace).items()}
-    after = _as_installed(workspace, before, {key for each in keys.values() for key in each})
+    after = _as_installed(workspace, before, keys)
     if update or any(_is_code(key) for each in keys.values() for key in each):
         after = {_SAMEBITS: {"release": __version__, **release_code()}} | after
     text = _HEAD + "".join(_lines(after))
@@ -232,11 +232,13 @@ def _changes(key: str, old: Any, new: Any) -> Iterator[tuple[str, str, str]]:
         yield key, str(old or ""), str(new or "")
 
 
-def _as_installed(workspace: Path, before: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
+def _as_installed(workspace: Path, before: Mapping[str, Any], of_stages: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    keys = {key for each in of_stages.values() for key in each}
     groups = _groups(before)
     names = {*groups, _OWN} | {key.partition(".")[2] for key in keys if key.startswith(f"{_MODELS}.")}
     singles = sorted(key for key in keys if not key.startswith(f"{_MODELS}.") and not _is_code(key))
-    own = _own_packages(workspace, singles)
+    running = [set(each) for each in of_stages.values() if f"{_MODELS}.{_OWN}" in each]
+    own = _own_packages(workspace, set.intersection(*running) if running else singles)
     models = {name: sorted(own if name == _OWN else groups.get(name) or ()) for name in sorted(names)}
     wanted = {*singles, *(each for some in models.values() for each in some)}
     # What is not installed keeps its entry: a stage that uses it says so.

@@ -215,6 +215,16 @@ def test_code_of_ones_own_beside_a_model_has_its_packages(settings: str, workspa
     assert stage_packages(workspace, "train")["timm"] == "1.10"
 
 
+def test_a_package_that_only_another_stage_lists_is_one_of_ones_own_model(workspace: Path) -> None:
+    (workspace / "custom").mkdir()
+    (workspace / "custom" / "mine.py").write_text("import numpy\nfrom PIL import Image")
+    (workspace / "dvc.yaml").write_text(DVC.replace("[numpy]", "[numpy, pillow]"))
+    choose(workspace, "own")
+    write_packages(workspace, lambda _: None)
+    assert read_yaml(workspace / PACKAGES)["models"]["own"] == {"pillow": "12.0"}
+    require_packages(workspace, "train")
+
+
 def test_a_state_is_resumed_with_the_packages_that_it_was_saved_with(workspace: Path) -> None:
     before = {stage: code_digest(workspace, stage) for stage in ("prepare", "train")}
     (workspace / PACKAGES).write_text(WRITTEN.replace("2.14.1", "2.15"))
