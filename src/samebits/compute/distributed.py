@@ -94,6 +94,24 @@ class ProcessGroup:
         self._collective(lambda: distributed.all_gather(parts, vector, async_op=True))
         return parts
 
+    def all_to_all(self, parts: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """Send a part to every process, and get one from each.
+
+        Args:
+            parts: one for each process, [size, mine, L].
+            rows: how many rows the part of each process has; `rows[rank]` is `mine`.
+
+        Returns:
+            [sum of rows, L], in the order of their ranks.
+        """
+        if self.size == 1:
+            return parts[0]
+        flat = parts.reshape(-1, parts.shape[-1])
+        received = flat.new_empty(sum(rows), parts.shape[-1])
+        sent = [parts.shape[1]] * self.size
+        self._collective(lambda: distributed.all_to_all_single(received, flat, list(rows), sent, async_op=True))
+        return received
+
     def all_reduce(self, vector: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in place. Its bits depend on the number of processes, unless all but one of
         the summands are 0."""

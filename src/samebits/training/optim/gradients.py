@@ -121,18 +121,7 @@ def reduce_deterministic(run: MicroBatch, count: int, flat: FlatGradients, group
         return flat.gradients()
 
     sums = [tree_sum((1, compute(index)) for index in subtree) for subtree in owned[group.rank]]
-    # A process with fewer subtrees than another one fills up: all send as much.
-    sums += [torch.zeros_like(sums[0])] * (max(map(len, owned)) - len(sums))
-    gathered = group.all_gather(torch.cat(sums) if len(sums) > 1 else sums[0])
-    length = sums[0].numel()
-    flat.unflatten(
-        tree_sum(
-            (len(subtree), part[at * length : (at + 1) * length])
-            for part, subtrees_of_one in zip(gathered, owned, strict=True)
-            for at, subtree in enumerate(subtrees_of_one)
-        ),
-        count,
-    )
+    flat.unflatten(_sum_over(group, owned, sums), count)
     # Every summand but one is 0, so this sum is exact; then the losses are added in the order of the micro-batches.
     every = torch.zeros(count, dtype=torch.float64, device=sums[0].device)
     for index, loss in losses.items():
@@ -141,6 +130,28 @@ def reduce_deterministic(run: MicroBatch, count: int, flat: FlatGradients, group
     for loss in group.all_reduce(every):
         total += loss
     return total
+
+
+def _sum_over(group: ProcessGroup, owned: list[list[range]], sums: list[torch.Tensor]) -> torch.Tensor:
+    """The tree's sum, on every process. Each adds up one slice of the vector, and then all slices are gathered.
+
+    So a process sends twice the vector or so whatever their number, where whole vectors would be sent to each.
+
+    Args:
+        owned: the subtrees of each process.
+        sums: of those of this process, [L] each.
+    """
+    if group.size == 1:
+        (whole,) = sums
+        return whole
+    length = sums[0].numel()
+    each = -(-length // group.size)
+    padded = torch.stack([nn.functional.pad(part, (0, each * group.size - length)) for part in sums])
+    slices = padded.view(len(sums), group.size, each).transpose(0, 1)  # of each process, of each subtree
+    received = group.all_to_all(slices, [len(subtrees_of_one) for subtrees_of_one in owned])
+    leaves = [len(subtree) for subtrees_of_one in owned for subtree in subtrees_of_one]
+    mine = tree_sum(zip(leaves, received, strict=True))
+    return torch.cat(group.all_gather(mine))[:length]
 
 
 def all_reduce_grads(run: MicroBatch, mine: range, flat: FlatGradients, group: ProcessGroup) -> torch.Tensor:
