@@ -52,7 +52,7 @@ EDITS: list[tuple[object, set[str]]] = [
     ({"runtime": {"workers": 3}}, set()),
     (Upgrade("torch"), MODEL),
     (Upgrade("numpy"), ALL),
-    (Upgrade("pillow"), {"prepare", "evaluate", "export"}),
+    (Upgrade("pillow"), ALL),  # code of one's own may run it in training: a file of `custom` imports it
     (Upgrade("tokenizers"), {"prepare", "evaluate", "export"}),
     (Upgrade("onnx-ir"), {"export"}),
     (Upgrade("transformers"), set()),  # the chosen model does not use it
