@@ -198,10 +198,10 @@ def page_routes(
 def _seen(form: Form, item: Item) -> tuple[Answer, str | None]:
     """The answer, and the sample as the model takes it, with the mask over it if that is the answer."""
     kind = form.kind
-    (answer,) = kind.answers_of([item])
+    ((ready, (answer,)),) = kind.read_and_answered([[item]])
     if answer.error or answer.given is None:
         return answer, None
-    picture = form.picture(kind.ready([item]).samples[0])
+    picture = form.picture(ready.samples[0])
     if picture is not None and kind.target.moves:
         picture = kind.target.overlay(picture, answer.given.argmax(axis=0).astype(np.uint8))
     return answer, None if picture is None else png_url(picture)

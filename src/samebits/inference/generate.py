@@ -15,7 +15,7 @@ import numpy as np
 
 from samebits.base.errors import UserError
 from samebits.inference.sampling import Floats, Run, Sampling, decode_after, generate
-from samebits.inference.session import Session, open_model, open_tokenizer
+from samebits.inference.session import Opened, Session, open_model, open_tokenizer
 from samebits.signature.special_tokens import SEPARATORS
 
 if TYPE_CHECKING:
@@ -100,13 +100,13 @@ def require_sampling(sampling: Sampling, count: int) -> None:
         raise UserError(f"--seed is {sampling.seed}", "use a whole number from 0")
 
 
-def open_writer(path: Path, *, spin: bool = True) -> Writer:
-    """An exported language model and the tokeniser beside it; `spin` as of `onnx_session`.
+def open_writer(path: Path, opened: Opened | None = None) -> Writer:
+    """An exported language model, which is opened if it is not yet, and the tokeniser beside it.
 
     Raises:
         UserError: a missing or damaged file, a model of another kind, a tokeniser that is not the model's.
     """
-    session, metadata = open_model(path, spin=spin)
+    session, metadata = opened or open_model(path)
     inputs = metadata["preprocessing"]
     shapes = {each.name: each.shape for each in session.get_inputs()}
     if set(shapes) != {"tokens", "keys", "values"}:

@@ -46,7 +46,6 @@ class Request:
         invert: whether light and dark are swapped first.
         format: of the answers; None: by the ending of `output`, else what is usual for the kind.
         output: a file, or of masks a folder, to write to; None: the answers are printed.
-        spin: as of `onnx_session`.
         most_pixels: of an image; one with more is not decoded. None: as many as `prepare` takes.
     """
 
@@ -61,7 +60,6 @@ class Request:
     invert: bool = False
     format: str | None = None
     output: Path | None = None
-    spin: bool = True
     most_pixels: int | None = None
 
 

@@ -18,7 +18,7 @@ from samebits.inference.formats import FORMATS, Format, Parquet, as_lines, forma
 from samebits.inference.job import Tally, answer_into, batches
 from samebits.inference.predictor import Kind, Request
 from samebits.inference.progress import Progress
-from samebits.inference.session import open_model
+from samebits.inference.session import Opened, open_model
 
 
 @dataclass
@@ -108,11 +108,11 @@ def predict(request: Request) -> Predictions:
     return Predictions(iter(()), form, kind.notes, output, tally)
 
 
-def kind_for(request: Request) -> Kind:
-    """What answers, its model open and its options checked."""
+def kind_for(request: Request, opened: Opened | None = None) -> Kind:
+    """What answers, its options checked; its model is opened, if it is not yet."""
     from samebits.signature.signature import INPUTS
 
-    opened = open_model(request.model, spin=request.spin)
+    opened = opened or open_model(request.model)
     _, metadata = opened
     name = metadata["target"].predictor or INPUTS[metadata["preprocessing"].get("kind", "image")].predictor
     kind: Kind = import_module(f"samebits.inference.{name}").Kind(request, opened)

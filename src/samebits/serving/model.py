@@ -47,7 +47,8 @@ def open_served(path: Path, most_pixels: int) -> Served:
         UserError: if it is missing, damaged, or was not written by the export stage.
     """
     sha256 = sha256_file(path) if path.is_file() else ""
-    _, metadata = open_model(path)
+    opened = open_model(path, spin=False)
+    _, metadata = opened
     target = metadata["target"]
     about = {
         "inputs": metadata["preprocessing"].get("kind", "image"),
@@ -56,8 +57,8 @@ def open_served(path: Path, most_pixels: int) -> Served:
         "sha256": sha256,
     }
     if target.generates:
-        return Served(sha256, about, None, open_writer(path, spin=False))
-    return Served(sha256, about, kind_for(Request(path, spin=False, most_pixels=most_pixels)), None)
+        return Served(sha256, about, None, open_writer(path, opened))
+    return Served(sha256, about, kind_for(Request(path, most_pixels=most_pixels), opened), None)
 
 
 class Current:
