@@ -7,41 +7,53 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError
 from samebits.base.result import Result, Said
 from samebits.cli.options import project_here
 
+if TYPE_CHECKING:
+    from samebits.inference.predictor import Request
+
 
 def predict(arguments: argparse.Namespace) -> Result:
     """Answers of an exported model, for inputs of its kind."""
-    from samebits.inference.predictor import Request
     from samebits.inference.request import predict as answer
 
     if arguments.json and not arguments.output and arguments.format not in (None, "json"):
         raise UserError(f"--json and --format {arguments.format} ask for two forms", "leave one out")
-    model = Path(arguments.model) if arguments.model else own_model()
+    model = model_of(arguments)
     own = not arguments.model
     if own and arguments.output:
         _warn_if_stale(model)
     found = answer(
-        Request(
-            model=model,
-            files=tuple(Path(path) for path in arguments.files),
-            text=tuple(arguments.text or ()),
-            lines=Path(arguments.lines) if arguments.lines else None,
-            column=arguments.column,
+        request_of(
+            arguments,
             id=arguments.id,
-            stdin=arguments.stdin,
             top=arguments.top,
-            invert=arguments.invert,
             format=arguments.format,
             output=Path(arguments.output) if arguments.output else None,
         )
     )
     # DVC takes a second to ask: answers that somebody waits for come first, and before a long job there is time.
     return _Then(found, lambda: _warn_if_stale(model)) if own and not arguments.output else found
+
+
+def request_of(arguments: argparse.Namespace, **more: Any) -> Request:
+    """What `add_source_options` were given, and more of a request."""
+    from samebits.inference.predictor import Request
+
+    return Request(
+        model=model_of(arguments),
+        files=tuple(Path(path) for path in arguments.files),
+        text=tuple(arguments.text or ()),
+        lines=Path(arguments.lines) if arguments.lines else None,
+        column=arguments.column,
+        stdin=arguments.stdin,
+        invert=arguments.invert,
+        **more,
+    )
 
 
 def add_source_options(ask: argparse.ArgumentParser) -> None:
@@ -107,9 +119,9 @@ class _Then(Result):
         return document
 
 
-def own_model() -> Path:
-    """The model of the project around the working folder."""
-    return project_here().exported / "model.onnx"
+def model_of(arguments: argparse.Namespace) -> Path:
+    """The model that is named, else that of the project around the working folder."""
+    return Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
 
 
 def _warn_if_stale(model: Path) -> None:
@@ -127,7 +139,7 @@ def generate(arguments: argparse.Namespace) -> Result:
 
     sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
     require_sampling(sampling, arguments.tokens)
-    model = Path(arguments.model) if arguments.model else own_model()
+    model = model_of(arguments)
     if not arguments.model:
         _warn_if_stale(model)
     writer = open_writer(model)

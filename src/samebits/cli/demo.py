@@ -7,9 +7,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
-from samebits.cli.options import project_here, say
+from samebits.cli.answers import model_of
+from samebits.cli.options import say
 from samebits.cli.serving import registry_of
 
 
@@ -21,7 +21,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         if not arguments.no_open:
             open_page(url)
 
-    model = Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
+    model = model_of(arguments)
     serve(Settings(model, port=arguments.port, registry=registry_of(model)), say, opened)
 
 

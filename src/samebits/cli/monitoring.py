@@ -7,43 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 from samebits.base.result import Result
-from samebits.cli.answers import add_source_options, own_model
-from samebits.cli.options import project_here
+from samebits.cli.answers import add_source_options, request_of
+from samebits.cli.options import between, project_here
 
 
 def _monitor(arguments: argparse.Namespace) -> Result:
-    from samebits.inference.predictor import Request
     from samebits.monitor.monitor import Limits, monitor
     from samebits.monitor.record import record
 
-    model = Path(arguments.model) if arguments.model else own_model()
     page = Path(arguments.html) if arguments.html else None
     if page is None and not arguments.model:
         page = project_here().state / "monitor" / "report.html"
-    request = Request(
-        model=model,
-        files=tuple(Path(path) for path in arguments.files),
-        text=tuple(arguments.text or ()),
-        lines=Path(arguments.lines) if arguments.lines else None,
-        column=arguments.column,
-        stdin=arguments.stdin,
-        invert=arguments.invert,
-    )
     limits = Limits(arguments.limit, arguments.alpha, tuple(arguments.ignore or ()))
-    found = monitor(request, [Path(path) for path in arguments.answers or ()], limits, page)
+    found = monitor(request_of(arguments), [Path(path) for path in arguments.answers or ()], limits, page)
     if not arguments.model:
         record(project_here(), found)
     return found
 
 
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number between 0 and 1")
-    return value
+_share = between(0, 1, "number between 0 and 1")
 
 
 def add_commands(

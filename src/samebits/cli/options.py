@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -83,6 +84,24 @@ def positive(text: str) -> int:
     return value
 
 
+def between(low: float, high: float, what: str) -> Callable[[str], float]:
+    """The type of an option: a number between both; `what` it is not, for the message."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = low
+        if not low < value < high:
+            raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
+        return value
+
+    return number
+
+
+seconds = between(0, 1e6, "number of seconds above 0")
+
+
 def remote_options(command: argparse.ArgumentParser) -> None:
     """Options of a command that talks to a DVC remote."""
     command.add_argument("--remote", metavar="NAME", help="a DVC remote (default: the default one)")
@@ -93,13 +112,3 @@ def remote_options(command: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="for its first answer; a transfer may be without a byte four times as long (default: 30)",
     )
-
-
-def seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return value

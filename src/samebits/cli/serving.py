@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from samebits.base.errors import UserError
+from samebits.cli.answers import model_of
 from samebits.cli.options import positive, project_here, say, seconds
 
 
@@ -15,7 +16,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     from samebits.serving.run import serve
     from samebits.serving.settings import Limits, Settings
 
-    model = Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
+    model = model_of(arguments)
     limits = Limits(
         body=arguments.max_body << 20,
         inputs=arguments.max_inputs,
