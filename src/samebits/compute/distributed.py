@@ -11,12 +11,12 @@ import contextlib
 import datetime
 import hashlib
 import os
-import queue
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -186,26 +186,21 @@ class ProcessGroup:
         heartbeat = self.heartbeat
         if heartbeat is None:
             return call()
-        done: queue.Queue[tuple[T | None, Exception | None]] = queue.Queue()
+        done: Future[T] = Future()
 
         def run() -> None:
             try:
-                done.put((call(), None))
+                done.set_result(call())
             except Exception as error:
-                done.put((None, error))
+                done.set_exception(error)
 
         threading.Thread(target=run, name="samebits-exchange", daemon=True).start()
-        while True:
-            try:
-                value, error = done.get(timeout=_LOOK.total_seconds())
-            except queue.Empty:
-                heartbeat.check()
-                continue
-            if isinstance(error, RuntimeError):
-                raise heartbeat.explain(error) from None
-            if error is not None:
-                raise error
-            return value  # type: ignore[return-value]
+        while not wait([done], _LOOK.total_seconds()).done:
+            heartbeat.check()
+        try:
+            return done.result()
+        except RuntimeError as error:
+            raise heartbeat.explain(error) from None
 
 
 def local_device(device: torch.device) -> torch.device:

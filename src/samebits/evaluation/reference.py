@@ -14,7 +14,7 @@ from samebits.base.decimals import ANSWER_DECIMALS
 from samebits.checkpoints.outputs import bounded_batch
 from samebits.checkpoints.serving import ServingModel
 from samebits.data.loading.prepared import Split, open_split
-from samebits.data.loading.tensors import as_tensor
+from samebits.data.loading.sequential import sequential
 from samebits.drift.answers import cells_of, measure_answers, watched_columns
 from samebits.drift.measure import Counts, Kind, Measure, kind_of
 from samebits.drift.reference import Reference, statistics
@@ -83,10 +83,9 @@ def _answers(
 ) -> Iterator[dict[str, Measure]]:
     chosen, step = _some(split, _MOST_ANSWERS), bounded_batch(_AT_ONCE, split)
     target, columns = serving.target, watched_columns(serving.target, calibration)
-    for start in range(0, len(chosen), step):
+    for batch in sequential(split, step, chosen):
         check()
-        samples = as_tensor(split.samples(chosen[start : start + step])[0])
         with torch.inference_mode():
-            answers = serving(samples).numpy().round(ANSWER_DECIMALS)
+            answers = serving(batch.inputs).numpy().round(ANSWER_DECIMALS)
         cells = cells_of(answers, target, calibration)
         yield measure_answers(cells, columns, target.labels, calibration.ood_threshold)

@@ -12,13 +12,13 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from samebits.base.errors import listed
 from samebits.base.launch import NUMPY
+from samebits.base.nested import flatten
 from samebits.compute.distributed import ProcessGroup
 from samebits.compute.heartbeat import GroupError
 from samebits.pipeline.code import code_files
@@ -76,7 +76,7 @@ def fingerprint(plan: Plan, context: StageContext) -> dict[str, str]:
     inputs = plan.inputs("")
     hardware = inputs.pop("hardware")
     del inputs["code"]  # it has no comment and no layout here
-    found |= {name: str(value) for name, value in _flat(inputs)}
+    found |= {name: str(value) for name, value in flatten(inputs).items()}
     found |= {f"package {name}": version for name, version in stage_packages(workspace, context.name).items()}
     found |= {f"hardware.{name}": str(value) for name, value in hardware.items()}
     found |= {f"variable {name}": os.environ[name] for name in _VARIABLES if name in os.environ}
@@ -98,11 +98,3 @@ def code_hash(file: Path) -> str:
         with suppress(SyntaxError, ValueError):  # it counts as it is
             content = ast.dump(ast.parse(content)).encode()
     return hashlib.sha256(content).hexdigest()[:_DIGITS]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -33,10 +33,10 @@ def sequential(split: Split, batch_size: int, order: npt.NDArray[np.int64] | Non
     """Every sample of a split once, as it is; the last batch may be smaller.
 
     Args:
-        order: rows of the split; None: as they are stored.
+        order: rows of the split, all or some; None: all, as they are stored.
     """
     rows = np.arange(len(split), dtype=np.int64) if order is None else order
-    for start in range(0, len(split), batch_size):
+    for start in range(0, len(rows), batch_size):
         indices = rows[start : start + batch_size]
         inputs, targets = split.samples(indices)
         yield Batch(as_tensor(inputs), as_tensor(targets), indices)
