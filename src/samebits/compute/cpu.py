@@ -39,9 +39,14 @@ def _cpuinfo(field: str) -> str:
     return ""
 
 
+def core_numbers() -> list[int]:
+    """The system's numbers of the cores this process may run on, ascending."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def cores() -> int:
     """Cores this process may run on, whatever OpenMP is allowed."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(core_numbers())
 
 
 def available_cores() -> int:

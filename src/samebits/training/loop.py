@@ -22,6 +22,7 @@ from samebits.compute import determinism
 from samebits.compute.deterministic_errors import deterministic_errors
 from samebits.compute.distributed import ProcessGroup
 from samebits.compute.hardware import Precision
+from samebits.compute.turns import Turns
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import Split
 from samebits.data.loading.sequential import Batch, sequential
@@ -91,6 +92,7 @@ class Training:
         multiplier: learning rate of a step as a fraction of the peak, from schedule, step and total.
         frozen: layers that stay in eval mode: normalisation whose statistics do not move.
         own_metrics: of the user's own, beside those of the task, on the validation split.
+        turns: with other processes on the same cores.
     """
 
     task: Task
@@ -109,6 +111,7 @@ class Training:
     frozen: tuple[nn.Module, ...] = ()
     multiplier: Callable[[ScheduleParams, int, int], float] = lr_multiplier
     own_metrics: tuple[OwnMetric, ...] = ()
+    turns: Turns = field(default_factory=lambda: Turns(wanted=False))
 
     @property
     def total_steps(self) -> int:
@@ -136,7 +139,7 @@ class Training:
         stream = self.batches.stream(state.step, total, self.workers)
         named = deterministic_errors(state.model, watch_backward=not settings.compile)
         self._train_mode()
-        with contextlib.closing(stream), out_of_memory(), named:
+        with contextlib.closing(stream), out_of_memory(), named, self.turns:
             for batch in profiler.iter_data(stream):
                 if self._stops_early():
                     break
@@ -168,6 +171,7 @@ class Training:
                     with profiler("checkpoint"):
                         observer.save()
                     saved_at = time.monotonic()
+                self.turns.step()
 
     @property
     def finished(self) -> bool:
@@ -298,6 +302,7 @@ class Training:
             rows[number] = {_COUNT: counted, **self.task.metric_sums(outputs, targets)}
             if answers is not None:
                 answers.add(self.task.postprocess(outputs), batch.indices)
+            self.turns.step()
         names = sorted(next(iter(rows.values()), {}))
         sums = torch.zeros(count, len(names), dtype=torch.float64, device=self.device)
         for number, row in rows.items():

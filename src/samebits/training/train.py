@@ -17,6 +17,7 @@ from samebits.compute.distributed import ProcessGroup, init_process_group, local
 from samebits.compute.hardware import hardware_kind, pick_device, resolve_precision
 from samebits.compute.heartbeat import Lost
 from samebits.compute.portable import set_portable
+from samebits.compute.turns import Turns
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
 from samebits.metrics.own import own_metrics
@@ -270,6 +271,8 @@ def build_training(
         mixing=plan.augment if plan.augment.mixup or plan.augment.cutmix else None,
         frozen=transfer.frozen,
         own_metrics=own_metrics(plan.task.own_metrics) if isinstance(plan.task, TakesOwnMetrics) else (),
+        # Processes of a group wait for each other: one without its turn would keep all of them.
+        turns=Turns(plan.device.type == "cpu" and plan.processes == 1, lambda: context.stop.requested, context.say),
     )
     require_own_fit(training)
     require_enough_for_batch_norm(training)
