@@ -6,9 +6,9 @@
     python bench/performance.py --only stages --rounds 3   each stage of several recipes; --recipes mnist,bikeshare
     python bench/performance.py --quick                    a few steps of each, to see that it works; no page
 
-Parts measured at different times are kept as JSON in bench/results, which is committed; docs/performance.md is written
-from all of them. The peers get an environment of their own in .bench/venv, made when a part has peers.
-Nothing else should run on the machine meanwhile.
+Parts measured at different times are kept as JSON in bench/results, by processor, which is committed;
+docs/performance.md and a page for each processor are written from all of them. The peers get an environment of their
+own in .bench/venv, made when a part has peers. Nothing else should run on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "bench")]
 
 from parts import page
-from parts.base import RESULTS, STATE, Options, facts
+from parts.base import RESULTS, STATE, Options, facts, processor
 from parts.environment import ensure
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     if unknown := set(wanted) - set(page.PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; known: {', '.join(page.PARTS)}")
     results = STATE / "quick" if arguments.quick else RESULTS
-    results.mkdir(parents=True, exist_ok=True)
+    here = results / processor()
     failed: list[str] = []
     if not arguments.page:
         if not page.OURS_ALONE.issuperset(wanted):
@@ -51,7 +51,7 @@ def main() -> None:
         options = Options(arguments.rounds, arguments.quick, arguments.minutes, recipes)
         for part in wanted:
             try:
-                measure(part, options, results)
+                measure(part, options, here)
             except (Exception, SystemExit) as error:  # one part that fails must not cost the hours of the others
                 traceback.print_exception(error)
                 failed.append(part)
@@ -71,6 +71,7 @@ def measure(part: str, options: Options, results: Path) -> None:
     about = facts() | {"command": f"python bench/performance.py --only {part} --rounds {options.rounds}{limit}"}
     found = importlib.import_module(f"parts.{part}").measure(options)
     about["minutes"] = round((time.monotonic() - began) / 60, 1)
+    results.mkdir(parents=True, exist_ok=True)
     (results / f"{part}.json").write_text(json.dumps({"about": about, **found}, indent=1) + "\n", encoding="utf-8")
     print(f"{part}: {about['minutes']} minutes", flush=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -20,13 +21,15 @@ from typing import Any
 
 import psutil
 
-from samebits.compute.cpu import available_cores, cpu_design, cpu_model
+from samebits.compute.cpu import available_cores, cpu_design, cpu_flags, cpu_model
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"
 STATE = ROOT / ".bench"
 RESULTS = BENCH / "results"
 """Raw results, committed: the pages can be written anew from parts that were measured at different times."""
+_TELLING = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16"}
+"""Instruction sets that decide which precision and which kernels are fast."""
 PEER_PYTHON = STATE / "venv" / "bin" / "python"
 
 Row = dict[str, Any]
@@ -185,6 +188,11 @@ def others(rows: Sequence[Row]) -> str:
     return f"{statistics.median(values):.2f} (at most {max(values):.2f})" if values else "unknown"
 
 
+def processor() -> str:
+    """The processor at hand as a folder's name: results of another machine stand beside its own."""
+    return re.sub(r"[^a-z0-9]+", "-", (cpu_design() or platform.machine()).lower())
+
+
 def facts() -> dict[str, Any]:
     """The machine and the versions that the numbers are of."""
     found = {}
@@ -196,6 +204,7 @@ def facts() -> dict[str, Any]:
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": f"{cpu_model()} ({cpu_design()})",
+        "instructions": sorted(_TELLING & cpu_flags()),
         "cores": available_cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": platform.platform(),

@@ -14,18 +14,31 @@ Line = tuple[str, str, str, bool]
 
 
 def lines(found: dict[str, dict[str, Any]]) -> list[str]:
-    """The table.
+    """The table, a column per processor; bold is what does not reach the goal.
 
     Args:
-        found: what was measured, by part; parts that were not are left out.
+        found: what was measured, by processor and part; parts that were not are left out.
     """
-    body = []
-    for part, of in _PARTS.items():
-        if part in found:
-            body += [[what, value, goal, "yes" if ok else "**no**"] for what, value, goal, ok in of(found[part])]
-    head = ["", "measured", "goal", "reached"]
-    why = "Why the others are not: [experiments](experiments.md#goals-of-speed)."
-    return ["## Goals", "", *table(head, body), "", why]
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for processor, parts in found.items():
+        for part, of in _PARTS.items():
+            for what, value, goal, ok in of(parts[part]) if part in parts else ():
+                cells.setdefault((what, goal), {})[processor] = value if ok else f"**{value}**"
+    body = [[what, goal, *(row.get(each, "") for each in found)] for (what, goal), row in cells.items()]
+    why = "Bold: not reached; why, in [experiments](experiments.md#goals-of-speed). Empty: not measured there."
+    return ["## Goals", "", *table(["", "goal", *found], body), "", why]
+
+
+def against_the_best(parts: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """What is trained, and our speed as a multiple of the fastest peer's."""
+    trained = {"training": training.SUBJECTS, "resnet9": resnet9.SUBJECTS, "language": language.SHAPES}
+    for part, subjects in trained.items():
+        rows = parts.get(part, {}).get("rows", [])
+        peers = {row["name"] for row in rows} - {training.OURS}
+        for subject in subjects:
+            rates = [summary(rows, peer, "rate", subject) for peer in peers]
+            if measured := [median for median, _, _, n in rates if n]:
+                yield subject, summary(rows, training.OURS, "rate", subject)[0] / max(measured)
 
 
 def _times(what: str, rows: list[Row], first: str, second: str, subject: str, goal: float, key: str = "rate") -> Line:
