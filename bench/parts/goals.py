@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from parts import accuracy, input, language, latency, overhead, peak, resnet9, startup, text, training
+from parts import accuracy, input, language, latency, overhead, peak, resnet9, startup, text, together, training
 from parts.base import Row, ratio, ratio_range, summary, table
 
 Line = tuple[str, str, str, bool]
@@ -119,6 +119,11 @@ def _accuracy(found: dict[str, Any]) -> Iterator[Line]:
             yield what, f"{'more than ' if more else ''}{value:.1f}×", "5×", value >= 5 and there
 
 
+def _together(found: dict[str, Any]) -> Iterator[Line]:
+    value = together.share(found["rows"], training.OURS)
+    yield "two trainings at once, the sum of their samples/s against one alone", f"{value:.2f}×", "0.9×", value >= 0.9
+
+
 _PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Line]]] = {
     "training": _training,
     "resnet9": _resnet9,
@@ -131,4 +136,5 @@ _PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Line]]] = {
     "language": _language,
     "accuracy": _accuracy,
     "accuracy_fashion": _accuracy,
+    "together": _together,
 }

@@ -23,6 +23,7 @@ PARTS = (
     "accuracy",
     "accuracy_fashion",
     "stages",
+    "together",
 )
 OURS_ALONE = frozenset({"peak", "overhead", "latency", "stages"})
 """Parts without peers: they take no environment for them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def measure(options: Options, subjects: Subjects = SUBJECTS) -> dict[str, Any]:
     return {"rows": rows}
 
 
-def counted(model: str, options: Options) -> list[str]:
+def _clock(model: str, options: Options) -> list[str]:
     """The clock's arguments for a model."""
     return clock(*(_QUICK if options.quick else _CLOCKS)[model])
 
@@ -90,8 +90,15 @@ def batch(options: Options) -> int:
     return options.steps(BATCH, 16)
 
 
-def ours(model: str, augment: bool, options: Options, **runtime: Any) -> Contender:
-    """Our stage with everything on: tracking, saved states (every 5 s instead of 30), strict determinism, progress."""
+def ours(
+    model: str, augment: bool, options: Options, counted: Sequence[str] = (), name: str = "train", **runtime: Any
+) -> Contender:
+    """Our stage with everything on: tracking, saved states (every 5 s instead of 30), strict determinism, progress.
+
+    Args:
+        counted: arguments of the clock; none are the model's.
+        name: of the workspace's folder, before the model's.
+    """
     prepared = workspaces.fashion()
     train = read_info(prepared).counts["train"] // batch(options)
     override = {
@@ -109,14 +116,15 @@ def ours(model: str, augment: bool, options: Options, **runtime: Any) -> Contend
         },
         "runtime": {"checkpoint_seconds": 5.0, **runtime},
     }
-    name = f"train-{model}-{'augmented' if augment else 'plain'}"
+    name = f"{name}-{model}-{'augmented' if augment else 'plain'}"
     folder = workspaces.workspace(name, "mnist", override, prepared)
-    return workspaces.ours(OURS, folder, "--batch", str(batch(options)), *counted(model, options))
+    return workspaces.ours(OURS, folder, "--batch", str(batch(options)), *(counted or _clock(model, options)))
 
 
-def peers(model: str, augment: bool, options: Options) -> list[Contender]:
+def peers(model: str, augment: bool, options: Options, counted: Sequence[str] = ()) -> list[Contender]:
     data: Path = workspaces.arrays(workspaces.fashion())
-    fixed = ["--data", data, "--model", model, "--batch", str(batch(options)), *counted(model, options)]
+    counted = counted or _clock(model, options)
+    fixed = ["--data", data, "--model", model, "--batch", str(batch(options)), *counted]
     fixed += ["--augment"] if augment else []
     return [
         Contender(name, [PEER_PYTHON, BENCH / "peers" / script, *fixed, "--precision", precision, *more])
