@@ -11,6 +11,8 @@ from typing import Any
 from samebits.base.errors import UserError, listed
 from samebits.base.files import json_bytes
 from samebits.base.git import git, head_commit, names
+from samebits.pipeline.context import FACTS
+from samebits.pipeline.dvc_lock import LOCK
 from samebits.tracking.journal.lineage import stage_outputs
 
 
@@ -23,6 +25,15 @@ def uncommitted(folder: Path) -> list[str]:
     head_commit(folder)
     # -z: names as they are; a rename is two names, the second after a NUL of its own.
     return sorted(e[3:] for e in names(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"))
+
+
+def uncommitted_sources(folder: Path) -> list[str]:
+    """Those of `uncommitted` that no stage writes: DVC removes outputs before it runs a stage, so that one which was
+    interrupted or refused leaves their deletion.
+    """
+    outputs = {PurePosixPath(path) for path in (*stage_outputs(folder), LOCK, FACTS)}
+    changed = map(PurePosixPath, uncommitted(folder))
+    return [name.as_posix() for name in changed if outputs.isdisjoint([name, *name.parents])]
 
 
 def not_committed(folder: Path, changed: list[str]) -> UserError:

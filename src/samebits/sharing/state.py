@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
@@ -21,16 +21,13 @@ from samebits.base.errors import UserError, listed
 from samebits.base.files import sha256_file
 from samebits.base.git import git, head_commit
 from samebits.base.paths import Project
-from samebits.pipeline.context import FACTS
 from samebits.pipeline.dvc_hashes import read_md5
-from samebits.pipeline.dvc_lock import LOCK
 from samebits.pipeline.dvc_yaml import param_at
 from samebits.pipeline.fingerprint import digest
-from samebits.sharing.git import is_published, keep_json, pick_remote, uncommitted
+from samebits.sharing.git import is_published, keep_json, pick_remote, uncommitted_sources
 from samebits.sharing.remote.objects import open_repo
 from samebits.sharing.remote.remote import Remote, open_remote
 from samebits.sharing.share import mib
-from samebits.tracking.journal.lineage import stage_outputs
 from samebits.training.resume.saved import (
     COMPLETE,
     COUNTERS,
@@ -271,12 +268,7 @@ def _place(source: Path, folder: Path, step: int) -> None:
 
 
 def _say_what_goes_with_it(home: Path, say: Say) -> None:
-    outputs = {PurePosixPath(path) for path in (*stage_outputs(home), LOCK, FACTS)}
-    # DVC removes outputs before a stage runs: an interrupted one leaves their deletion.
-    changed = [
-        name for name in uncommitted(home) if outputs.isdisjoint([PurePosixPath(name), *PurePosixPath(name).parents])
-    ]
-    if changed:
+    if changed := uncommitted_sources(home):
         say(f"note: not committed: {listed(changed)}; the state serves the same code and parameters alone")
     elif is_published(home, head_commit(home)) is not True:
         say("note: this commit is on no git remote that is known here: git push")

@@ -18,7 +18,7 @@ from samebits.pipeline.dvc_lock import LOCK as DVC_LOCK
 from samebits.pipeline.packages import differences, write_packages
 from samebits.pipeline.recipes import with_values
 from samebits.provenance.stale import stale_stages
-from samebits.sharing.git import uncommitted
+from samebits.sharing.git import uncommitted_sources
 from samebits.template.base import Base, read_base, write_base
 from samebits.template.render import LOCK, PARAMS, lock_text, render
 
@@ -65,7 +65,7 @@ def update(project: Project, say: Say = print) -> None:
     if base == fresh and not _code_differs(root):
         say(f"the project is at samebits {__version__}, as installed")
         return
-    if changed := uncommitted(root):
+    if changed := uncommitted_sources(root):
         raise UserError(
             f"not committed: {listed(changed)}",
             "commit them, or put them aside (git stash -u): an update is looked at, and taken back, by itself",

@@ -127,6 +127,20 @@ def test_uncommitted_changes_are_refused_and_nothing_is_written(project: Project
     assert changed(project.workspace) == ["README.md"]
 
 
+def test_outputs_that_a_refused_stage_lost_are_not_in_the_way(
+    project: Project, installed: Release, commit: Callable[[], None]
+) -> None:
+    root = project.workspace
+    metrics = root / "reports" / "train" / "metrics.json"
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    metrics.write_text("{}\n")
+    commit()
+    metrics.unlink()
+    installed("7.0", {"README.md": "theirs\n"})
+    ran(project)
+    assert (root / "README.md").read_text() == "theirs\n"
+
+
 def test_an_older_release_is_refused(project: Project, installed: Release) -> None:
     installed("0.0.9", {"README.md": "old\n"})
     with pytest.raises(UserError, match=f"the project is at samebits {__version__}, 0.0.9 is installed") as raised:
