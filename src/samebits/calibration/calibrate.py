@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError
 from samebits.calibration.conformal import conformal_limit, fewest_samples
-from samebits.calibration.temperature import LEAST, MOST, FittedTemperature, Rows, fit_temperature
+from samebits.calibration.rows import KeptRows
+from samebits.calibration.temperature import LEAST, MOST, FittedTemperature, fit_temperature
 from samebits.checkpoints.checkpoint import Checkpoint
 from samebits.checkpoints.outputs import bounded_batch, sample_outputs, split_outputs
 from samebits.checkpoints.serving import ServingModel
@@ -71,7 +72,7 @@ class _Said:
         of_class: whether the rows are samples, each of one class.
     """
 
-    rows: list[Rows] = field(default_factory=list)
+    rows: KeptRows = field(default_factory=KeptRows)
     errors: list[Floats] = field(default_factory=list)
     of_class: bool = False
 
@@ -89,7 +90,7 @@ def _what_is_said(serving: ServingModel, split: Split, batch_size: int, check: C
             )
         targets = batch.targets.numpy()
         if (rows := target.temperature_rows(exact, targets)) is not None:
-            said.rows.append(rows)
+            said.rows.append(*rows)
         if (errors := target.errors(exact, targets)) is not None:
             said.errors.append(errors)
     return said
@@ -129,24 +130,28 @@ def _of_class(
     asked: CalibrationParams, said: _Said, temperature: float, own_task: bool, reasons: dict[str, str]
 ) -> dict[str, Any]:
     """Limits for sets and for what is unlike the training data."""
-    logits, classes = (np.concatenate(each) for each in zip(*said.rows, strict=True))
-    scaled = logits / temperature
-    shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
+    of_truth, entropies = [], []
+    for logits, classes in said.rows:
+        scaled = logits / temperature
+        shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        of_truth.append(shares[np.arange(len(classes)), classes])
+        entropies.append(entropy(shares, temperature))
+    shares = np.concatenate(of_truth)
     found: dict[str, Any] = {}
     if asked.sets and asked.coverage is not None:
         # The k-th least of 1 - p is 1 - the k-th largest p, of which no digit is lost.
-        limit = conformal_limit(-shares[np.arange(len(classes)), classes], asked.coverage)
+        limit = conformal_limit(-shares, asked.coverage)
         if limit is None:
-            reasons["sets"] = _too_few(len(classes), asked.coverage)
+            reasons["sets"] = _too_few(len(shares), asked.coverage)
         else:
             found |= {"coverage": asked.coverage, "set_probability": _digits(-limit)}
     if asked.ood_rate is not None:
-        limit = None if own_task else conformal_limit(entropy(shares, temperature), 1.0 - asked.ood_rate)
+        limit = None if own_task else conformal_limit(np.concatenate(entropies), 1.0 - asked.ood_rate)
         if own_task:
             reasons["ood_rate"] = "task.name is own: its outputs may be no logits"
         elif limit is None:
-            reasons["ood_rate"] = _too_few(len(classes), 1.0 - asked.ood_rate)
+            reasons["ood_rate"] = _too_few(len(shares), 1.0 - asked.ood_rate)
         else:
             found |= {"ood_rate": asked.ood_rate, "ood_threshold": _digits(limit)}
     return found
@@ -163,7 +168,7 @@ def _temperature(said: _Said, checkpoint: Checkpoint, samples: int) -> FittedTem
         return f"task.own_loss is {loss}: with another loss than cross entropy, outputs may be no logits"
     if samples < FEWEST:
         return f"the validation split has {samples:,} samples, and {FEWEST} are the fewest"
-    found = fit_temperature([rows for rows in said.rows if len(rows[1])])
+    found = fit_temperature(said.rows)
     if found is None:
         return (
             f"no temperature between {LEAST:g} and {MOST:g} is best: the validation split is answered without a "

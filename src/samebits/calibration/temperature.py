@@ -6,18 +6,13 @@ float64 and in a fixed order; the result is written with six significant digits,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from samebits.base.decimals import rounded
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Rows = tuple[Floats, Ints]
-"""Logits [n, K] and the true classes [n]."""
+from samebits.calibration.rows import Rows
 
 LEAST, MOST = 0.05, 20.0
 """A temperature beyond these comes from a validation split that the model answers without a mistake, or cannot."""
@@ -34,16 +29,18 @@ class FittedTemperature:
     log_loss_before: float | None
 
 
-def fit_temperature(parts: Sequence[Rows]) -> FittedTemperature | None:
-    """The temperature with the least log loss over all rows; None if it is not between `LEAST` and `MOST`."""
-    # What the true class is behind the others; the log loss is log sum exp of them.
-    gaps = [logits - logits[np.arange(len(classes)), classes][:, None] for logits, classes in parts]
+def fit_temperature(parts: Iterable[Rows]) -> FittedTemperature | None:
+    """The temperature with the least log loss over all rows; None if it is not between `LEAST` and `MOST`.
+
+    Args:
+        parts: some of the rows each; read about ten times.
+    """
     low, high = 1.0 / MOST, 1.0 / LEAST
-    if not _losses(gaps, low)[1] < 0.0 < _losses(gaps, high)[1]:
+    if not _losses(parts, low)[1] < 0.0 < _losses(parts, high)[1]:
         return None
     inverse = 1.0
     for _ in range(_STEPS):
-        _, slope, bend = _losses(gaps, inverse)
+        _, slope, bend = _losses(parts, inverse)
         low, high = (low, inverse) if slope > 0.0 else (inverse, high)
         step = inverse - slope / bend if bend > 0.0 else low
         found = step if low < step < high else (low * high) ** 0.5
@@ -51,14 +48,16 @@ def fit_temperature(parts: Sequence[Rows]) -> FittedTemperature | None:
             break
         inverse = found
     temperature = float(f"{1.0 / inverse:.6g}")
-    after, before = (_losses(gaps, each)[0] for each in (1.0 / temperature, 1.0))
+    after, before = (_losses(parts, each)[0] for each in (1.0 / temperature, 1.0))
     return FittedTemperature(temperature, rounded(after), rounded(before))
 
 
-def _losses(gaps: Sequence[Floats], inverse: float) -> tuple[float, float, float]:
+def _losses(parts: Iterable[Rows], inverse: float) -> tuple[float, float, float]:
     """The mean log loss at an inverse temperature, and its first and second derivative by it."""
     total, slope, bend, count = 0.0, 0.0, 0.0, 0
-    for part in gaps:
+    for logits, classes in parts:
+        # What the true class is behind the others; the log loss is log sum exp of them.
+        part = logits - logits[np.arange(len(classes)), classes][:, None]
         scaled = inverse * part
         highest = scaled.max(axis=1, keepdims=True)
         shares = np.exp(scaled - highest)

@@ -46,12 +46,15 @@ def of_classes(
     """
     shares = (np.asarray(counts, dtype=np.float64) + 1.0) / (sum(counts) + len(counts))
     most = int(np.argmax(shares))
-    # One row for all samples: no memory for [N, K].
+    logs = np.log(shares)
     constant = classification.Predictions(
-        log_probabilities=np.broadcast_to(np.log(shares), (len(labels), len(shares))),
+        classes=len(shares),
         labels=labels,
         predicted=np.full(len(labels), most, dtype=np.int64),
         confidence=np.full(len(labels), shares[most]),
+        of_label=logs[labels],
+        ahead=np.argsort(np.argsort(-logs, kind="stable"))[labels],
+        probabilities=np.exp(np.broadcast_to(logs, (len(labels), len(logs)))) if more else None,
     )
     return Baseline(
         f"always {classes[most]}, the most frequent class of the training split",

@@ -17,8 +17,8 @@ from samebits.evaluation.inputs import (
     Origin,
     details,
     metrics_document,
+    outputs_in_batches,
     previews,
-    raw_outputs,
     read_provenance,
 )
 from samebits.evaluation.report import figures
@@ -30,6 +30,7 @@ from samebits.metrics.classification import (
     Metrics,
     Predictions,
     evaluate_predictions,
+    joined,
     most_confident_mistakes,
     predictions_from_logits,
 )
@@ -43,8 +44,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
         UserError: if an output is not finite.
     """
     classes = evaluated.info.classes
-    logits = raw_outputs(evaluated, settings.batch_size)
-    predictions = _calibrated(predictions_from_logits(logits, evaluated.split.labels), evaluated.calibration)
+    predictions, uncalibrated = _predictions(evaluated, settings)
     metrics = evaluate_predictions(
         predictions,
         top_k=settings.top_k,
@@ -57,7 +57,7 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     origins = read_provenance(evaluated)
     mistakes = _mistakes(evaluated, predictions, origins, settings.mistakes)
     error = metrics.values["calibration_error"] or 0.0
-    before = _before(logits, evaluated, settings)
+    before = None if uncalibrated is None else _before(uncalibrated, settings)
     pictures = {
         "confusion.png": figures.confusion_figure(metrics.confusion, classes),
         "calibration.png": figures.calibration_figure(metrics.bins, error, before),
@@ -100,19 +100,35 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     )
 
 
+def _predictions(evaluated: EvaluationInputs, settings: EvaluateParams) -> tuple[Predictions, Predictions | None]:
+    """Of the whole split, a batch at a time; and without the temperature, where there is one.
+
+    Probabilities of all classes are kept for metrics of the user's own, which read them.
+    """
+    temperature, labels = evaluated.calibration.temperature, evaluated.split.labels
+    parts: list[Predictions] = []
+    before: list[Predictions] = []
+    rows: list[npt.NDArray[np.int64]] = []
+    for logits, batch in outputs_in_batches(evaluated, settings.batch_size):
+        part = _calibrated(predictions_from_logits(logits, labels[batch.indices], batch.indices), evaluated.calibration)
+        parts.append(part if evaluated.own_metrics else replace(part, probabilities=None))
+        if temperature != 1.0:
+            part = predictions_from_logits(logits * temperature, labels[batch.indices], batch.indices)
+            before.append(replace(part, probabilities=None))
+        rows.append(batch.indices)
+    order = np.concatenate(rows)
+    return joined(parts, order), joined(before, order) if before else None
+
+
 def _calibrated(predictions: Predictions, calibration: Calibration) -> Predictions:
     """Predictions with the sets and the score of the calibration."""
-    probabilities = np.exp(predictions.log_probabilities)
-    return replace(predictions, in_set=calibration.in_set(probabilities), unlike=calibration.are_unlike(probabilities))
+    probabilities = predictions.pair[0]
+    unlike = calibration.are_unlike(probabilities)
+    return replace(predictions.with_sets(calibration.in_set(probabilities)), unlike=unlike)
 
 
-def _before(
-    logits: npt.NDArray[np.floating], evaluated: EvaluationInputs, settings: EvaluateParams
-) -> Uncalibrated | None:
-    """How well calibrated the probabilities are without the temperature; None where there is none."""
-    if evaluated.calibration.temperature == 1.0:
-        return None
-    predictions = predictions_from_logits(logits * evaluated.calibration.temperature, evaluated.split.labels)
+def _before(predictions: Predictions, settings: EvaluateParams) -> Uncalibrated:
+    """How well calibrated the probabilities are without the temperature."""
     found = evaluate_predictions(
         predictions, top_k=0, bins=settings.calibration_bins, bootstrap=0, confidence=settings.confidence
     )
@@ -124,7 +140,7 @@ def _mistakes(
 ) -> list[Misclassification]:
     worst = most_confident_mistakes(predictions, limit)
     classes = evaluated.info.classes
-    of_truth = np.exp(predictions.log_probabilities[worst, predictions.labels[worst]])
+    of_truth = np.exp(predictions.of_label[worst])
     return [
         Misclassification(
             index=int(index),
@@ -140,7 +156,7 @@ def _mistakes(
 
 
 def _predictions_csv(predictions: Predictions, classes: Sequence[str], origins: Sequence[Origin]) -> bytes:
-    of_truth = np.exp(predictions.log_probabilities[np.arange(len(predictions)), predictions.labels])
+    of_truth = np.exp(predictions.of_label)
     rows = (
         (index, *origin, classes[true], classes[said], f"{sure:.6f}", f"{truth:.6f}", int(true == said))
         for index, (origin, true, said, sure, truth) in enumerate(

@@ -3,7 +3,7 @@ kind of target names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,9 +16,10 @@ import torch
 from samebits.base.decimals import rounded
 from samebits.base.errors import UserError
 from samebits.checkpoints.checkpoint import Checkpoint
-from samebits.checkpoints.outputs import sample_outputs, split_outputs
+from samebits.checkpoints.outputs import bounded_batch, sample_outputs, split_outputs
 from samebits.checkpoints.serving import ServingModel
 from samebits.data.loading.prepared import DatasetInfo, Split
+from samebits.data.loading.sequential import Batch
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.report.curves import Curve
 from samebits.evaluation.report.page import Details
@@ -92,16 +93,28 @@ class Evaluation:
     table: list[str] = field(default_factory=list)
 
 
-def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.floating]:
-    """Raw outputs of the whole split, eager on the CPU: logits [N, K] or standardised numbers [N].
+def outputs_in_batches(
+    evaluated: EvaluationInputs, batch_size: int
+) -> Iterator[tuple[npt.NDArray[np.floating], Batch]]:
+    """Raw outputs of the whole split, eager on the CPU, as of `split_outputs`.
 
     Raises:
         UserError: if the split is empty.
     """
-    found = list(split_outputs(evaluated.outputs, evaluated.split, batch_size, evaluated.check))
-    if not found:
+    if not len(evaluated.split):
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
-    parts, batches = zip(*found, strict=True)
+    return split_outputs(
+        evaluated.outputs, evaluated.split, bounded_batch(batch_size, evaluated.split), evaluated.check
+    )
+
+
+def raw_outputs(evaluated: EvaluationInputs, batch_size: int) -> npt.NDArray[np.floating]:
+    """Raw outputs of the whole split in its order: logits [N, K] or standardised numbers [N].
+
+    Raises:
+        UserError: if the split is empty.
+    """
+    parts, batches = zip(*outputs_in_batches(evaluated, batch_size), strict=True)
     return np.concatenate(parts)[np.argsort(np.concatenate([batch.indices for batch in batches]))]
 
 

@@ -30,6 +30,7 @@ from samebits.evaluation.report.sections import Cell, Section, bar, sample_cell
 from samebits.evaluation.sample_image import image_png
 from samebits.evaluation.sectioned import sectioned
 from samebits.metrics.bootstrap import Floats, Ints
+from samebits.metrics.classification import Confusion
 from samebits.metrics.metric import measure, require_finite
 from samebits.metrics.scores import class_f1, class_ious, confusion
 from samebits.metrics.segmentation import METRICS, MaskOverlaps
@@ -62,7 +63,8 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     origins = read_provenance(evaluated)
     per_class = _per_class(found, classes)
     of_true = np.rint(100 * pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)).astype(np.int64)
-    pictures = {"confusion.png": confusion_figure(of_true, classes), **curve_pictures(evaluated.curves)}
+    drawn = confusion_figure(Confusion.of_matrix(of_true), classes)
+    pictures = {"confusion.png": drawn, **curve_pictures(evaluated.curves)}
     return sectioned(
         evaluated,
         settings,

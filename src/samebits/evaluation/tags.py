@@ -23,6 +23,7 @@ from samebits.evaluation.report.page import data_url
 from samebits.evaluation.report.sections import Cell, Section, Word, bar
 from samebits.evaluation.sectioned import sectioned
 from samebits.metrics.bootstrap import Floats, Ints
+from samebits.metrics.classification import Confusion
 from samebits.metrics.entities import IGNORED, Scheme, words_only
 from samebits.metrics.metric import measure, require_finite
 from samebits.metrics.scores import class_f1, confusion
@@ -53,7 +54,8 @@ def evaluate(evaluated: EvaluationInputs, settings: EvaluateParams) -> Evaluatio
     baseline = _baseline(evaluated, target, scheme)
     of_tags = confusion(np.where(said == IGNORED, 0, said), np.where(targets == IGNORED, len(target.classes), targets),
                         len(target.classes))  # fmt: skip
-    pictures = {"confusion.png": confusion_figure(of_tags, target.classes), **curve_pictures(evaluated.curves)}
+    drawn = confusion_figure(Confusion.of_matrix(of_tags), target.classes)
+    pictures = {"confusion.png": drawn, **curve_pictures(evaluated.curves)}
     origins = read_provenance(evaluated)
     tags = _rows(target.classes, found.tags)
     types = _rows(scheme.types, found.entities) if found.entities is not None else []

@@ -1,13 +1,15 @@
 """Numbers that describe a classifier on a test split, with bootstrap confidence intervals.
 
-Everything is numpy in float64 on arrays of one row a sample, so the same logits give the same numbers whatever
-the batch size was. A number that is undefined (the F1 of a class without samples) is None, with the reason.
+Everything is numpy in float64, each sample for itself, so the same logits give the same numbers whatever the batch size
+was. Of a split only some numbers of each sample are kept, not one a class: a split of 50,000 samples and 10,000 classes
+has 4 GB of those. A number that is undefined (the F1 of a class without samples) is None, with the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,39 +28,41 @@ from samebits.metrics.metric import (
 )
 from samebits.metrics.scores import class_f1, mean_of_classes
 
-_BLOCK_ELEMENTS = 4_000_000  # logits that are turned into probabilities at a time: 32 MB
-
 
 @dataclass(frozen=True)
 class Predictions:
     """What the model said about each sample of a split.
 
     Attributes:
-        log_probabilities: [N, K], float64, natural logarithms.
+        classes: K.
         labels: [N], int64, the true classes.
         predicted: [N], int64, the class with the highest probability (the lowest index among equals).
         confidence: [N], float64, the probability of the predicted class.
+        of_label: [N], float64, the logarithm of the probability of the true class.
+        ahead: [N], int64, classes more probable than the true one; equals come in the order of their index.
         top_k: k of the top-k accuracy; below 2 there is none.
         bins: equal-width bins of the calibration error.
-        in_set: [N, K], which classes are in the sets of the calibration; None: there are none.
+        held: [N], whether the true class is in the set of the calibration; None: there are no sets.
+        set_sizes: [N], int64, classes in the set; None: there are no sets.
         unlike: [N], which samples are called unlike the training data; None: that is not said.
+        probabilities: [N, K], float64; None: they were not kept.
     """
 
-    log_probabilities: Floats
+    classes: int
     labels: Ints
     predicted: Ints
     confidence: Floats
+    of_label: Floats
+    ahead: Ints
     top_k: int = 0
     bins: int = 15
-    in_set: npt.NDArray[np.bool_] | None = None
+    held: npt.NDArray[np.bool_] | None = None
+    set_sizes: Ints | None = None
     unlike: npt.NDArray[np.bool_] | None = None
+    probabilities: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def classes(self) -> int:
-        return int(self.log_probabilities.shape[1])
 
     @property
     def width(self) -> int:
@@ -70,23 +74,76 @@ class Predictions:
 
     @property
     def pair(self) -> tuple[Floats, Ints]:
-        """Probabilities [N, K] and classes [N]."""
-        return np.exp(self.log_probabilities), self.labels
+        """Probabilities [N, K] and classes [N], where they were kept."""
+        assert self.probabilities is not None
+        return self.probabilities, self.labels
+
+    def with_sets(self, in_set: npt.NDArray[np.bool_] | None) -> Predictions:
+        """With the sets of the calibration.
+
+        Args:
+            in_set: [N, K], which classes are in them; None: there are none.
+        """
+        if in_set is None:
+            return self
+        return replace(self, held=in_set[np.arange(len(self)), self.labels], set_sizes=in_set.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often which class was taken for which. Memory grows with the pairs that occur, not with the square of K.
+
+    Attributes:
+        classes: K.
+        true, predicted, counts: [P], int64, of each pair, in the order of a matrix [K, K].
+    """
+
+    classes: int
+    true: Ints
+    predicted: Ints
+    counts: Ints
+
+    @classmethod
+    def of_samples(cls, predictions: Predictions) -> Confusion:
+        """Of the samples of a split."""
+        classes = predictions.classes
+        cells, counts = np.unique(predictions.labels * classes + predictions.predicted, return_counts=True)
+        return cls(classes, cells // classes, cells % classes, counts.astype(np.int64))
+
+    @classmethod
+    def of_matrix(cls, matrix: Ints) -> Confusion:
+        """Of counts, [K, K]: rows are true classes, columns predicted ones."""
+        true, predicted = np.nonzero(matrix)
+        return cls(len(matrix), true, predicted, matrix[true, predicted])
 
     @property
-    def held(self) -> npt.NDArray[np.bool_] | None:
-        """[N], whether the true class is in the set."""
-        return None if self.in_set is None else self.in_set[np.arange(len(self)), self.labels]
+    def support(self) -> Ints:
+        """Of each class, how often it is true, [K]."""
+        return self._sums(self.true, self.counts)
 
     @property
-    def set_sizes(self) -> Ints | None:
-        """[N], classes in the set."""
-        return None if self.in_set is None else self.in_set.sum(axis=1)
+    def said(self) -> Ints:
+        """Of each class, how often it is predicted, [K]."""
+        return self._sums(self.predicted, self.counts)
 
     @property
-    def of_label(self) -> Floats:
-        """[N], the log-probability of the true class."""
-        return self.log_probabilities[np.arange(len(self)), self.labels]
+    def hits(self) -> Ints:
+        """Of each class, how often it is both, [K]."""
+        return self._sums(self.true, np.where(self.true == self.predicted, self.counts, 0))
+
+    def among(self, shown: Ints) -> Ints:
+        """The matrix of some classes, [S, S]."""
+        place = np.full(self.classes, -1)
+        place[shown] = np.arange(len(shown))
+        rows, columns = place[self.true], place[self.predicted]
+        there = (rows >= 0) & (columns >= 0)
+        matrix = np.zeros((len(shown), len(shown)), dtype=np.int64)
+        matrix[rows[there], columns[there]] = self.counts[there]
+        return matrix
+
+    def _sums(self, classes: Ints, counts: Ints) -> Ints:
+        # Sums below 2**53 are exact in float64.
+        return np.bincount(classes, weights=counts, minlength=self.classes).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -116,12 +173,11 @@ class Metrics(Scores):
     """A test split's result.
 
     Attributes:
-        confusion: [K, K], int64, rows are true classes, columns predicted ones.
         per_class: K scores, in the order of the classes.
         bins: the reliability diagram.
     """
 
-    confusion: Ints
+    confusion: Confusion
     per_class: list[ClassScores]
     bins: list[Bin]
 
@@ -137,12 +193,15 @@ class Metrics(Scores):
         return reasons
 
 
-def predictions_from_logits(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> Predictions:
-    """Softmax in float64.
+def predictions_from_logits(
+    logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], rows: Ints | None = None
+) -> Predictions:
+    """Softmax in float64, with all probabilities.
 
     Args:
         logits: [N, K].
         labels: [N], in 0..K-1.
+        rows: of the split, which they are of, [N]; None: they are of the whole split.
 
     Raises:
         UserError: without samples, or when a logit is NaN or infinite: the sample is named.
@@ -150,16 +209,38 @@ def predictions_from_logits(logits: npt.NDArray[np.floating], labels: npt.NDArra
     values = np.asarray(logits, dtype=np.float64)
     if len(values) == 0:
         raise UserError("the test split holds no sample", "check data.source, then run: dvc repro")
-    require_finite(values)
-    log_probabilities = np.empty_like(values)
-    block = max(1, _BLOCK_ELEMENTS // values.shape[1])
-    for start in range(0, len(values), block):
-        part = values[start : start + block]
-        shifted = part - part.max(axis=1, keepdims=True)
-        log_probabilities[start : start + block] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    predicted = log_probabilities.argmax(axis=1).astype(np.int64)
-    confidence = np.exp(log_probabilities[np.arange(len(values)), predicted])
-    return Predictions(log_probabilities, np.asarray(labels, dtype=np.int64), predicted, confidence)
+    require_finite(values, rows)
+    logs = values - values.max(axis=1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    true: Ints = np.asarray(labels, dtype=np.int64)
+    each, predicted = np.arange(len(values)), logs.argmax(axis=1).astype(np.int64)
+    of_label = logs[each, true]
+    ahead = logs > of_label[:, None]
+    ahead |= (logs == of_label[:, None]) & (np.arange(values.shape[1]) < true[:, None])
+    return Predictions(
+        classes=values.shape[1],
+        labels=true,
+        predicted=predicted,
+        confidence=np.exp(logs[each, predicted]),
+        of_label=of_label,
+        ahead=ahead.sum(axis=1),
+        probabilities=np.exp(logs),
+    )
+
+
+def joined(parts: Sequence[Predictions], rows: Ints) -> Predictions:
+    """Predictions of parts of a split as those of the whole.
+
+    Args:
+        rows: of the split, which the samples of all parts are, one part after the other, [N].
+    """
+    order = np.argsort(rows)
+    found: dict[str, Any] = {}
+    for each in fields(Predictions):
+        values = [getattr(part, each.name) for part in parts]
+        if isinstance(values[0], np.ndarray):
+            found[each.name] = np.concatenate(values)[order]
+    return replace(parts[0], **found)
 
 
 def evaluate_predictions(
@@ -182,24 +263,16 @@ def evaluate_predictions(
     """
     predictions = replace(predictions, top_k=min(top_k, predictions.classes - 1), bins=bins)
     scores = measure([*METRICS, *more], predictions, bootstrap=bootstrap, confidence=confidence).scores
-    matrix = confusion_matrix(predictions)
-    return Metrics(scores, matrix, class_scores(matrix), calibration_bins(predictions, bins))
+    confusion = Confusion.of_samples(predictions)
+    return Metrics(scores, confusion, class_scores(confusion), calibration_bins(predictions, bins))
 
 
-def confusion_matrix(predictions: Predictions) -> Ints:
-    """[K, K] counts: row = true class, column = predicted class."""
-    classes = predictions.classes
-    cells = predictions.labels * classes + predictions.predicted
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes).astype(np.int64, copy=False)
-
-
-def class_scores(confusion: Ints) -> list[ClassScores]:
+def class_scores(confusion: Confusion) -> list[ClassScores]:
     """Precision, recall and F1 of each class.
 
     F1 is 2·TP / (2·TP + FP + FN): 0 for a class that is never right, None for one that neither occurs nor is predicted.
     """
-    hits = np.diag(confusion)
-    support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    hits, support, predicted = confusion.hits, confusion.support, confusion.said
     return [
         ClassScores(
             support=int(support[k]),
@@ -208,7 +281,7 @@ def class_scores(confusion: Ints) -> list[ClassScores]:
             recall=_ratio(hits[k], support[k]),
             f1=_ratio(2 * hits[k], support[k] + predicted[k]),
         )
-        for k in range(len(confusion))
+        for k in range(confusion.classes)
     ]
 
 
@@ -247,16 +320,8 @@ class _Groups:
 
 
 def _top_k(predictions: Predictions) -> Statistic | None:
-    """Whether the label is among the k most probable classes; equals come in the order of their index."""
-    if predictions.top_k < 2:
-        return None
-    of_label = predictions.of_label[:, None]
-    ahead = predictions.log_probabilities > of_label
-    ties = predictions.log_probabilities == of_label
-    ties &= np.arange(predictions.classes)[None] < predictions.labels[:, None]
-    ahead |= ties
-    within = ahead.sum(axis=1) < predictions.top_k
-    return Share(within)
+    """Whether the label is among the k most probable classes."""
+    return None if predictions.top_k < 2 else Share(predictions.ahead < predictions.top_k)
 
 
 def _macro_f1(predictions: Predictions) -> Statistic:

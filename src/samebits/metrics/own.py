@@ -100,6 +100,6 @@ def _own_metric(part: Named) -> OwnMetric:
 
 def _read_only(array: Array) -> Array:
     """As metrics get it: floating-point numbers in float64, and a view that cannot be written to."""
-    given = (array.astype(np.float64) if array.dtype.kind == "f" else array).view()
+    given = (array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array).view()
     given.flags.writeable = False
     return given

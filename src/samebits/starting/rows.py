@@ -18,7 +18,7 @@ from samebits.base.registry import nearest
 from samebits.data.readers.decoding import NotText, read_lines
 from samebits.data.readers.splits import split_of
 from samebits.data.readers.table.choice import Chosen
-from samebits.data.readers.table.columns import Column, coded, read_text_column
+from samebits.data.readers.table.columns import Cells, Column, read_text_column
 from samebits.data.readers.table.encoding import counts_rows, hardly_repeats
 from samebits.data.readers.table.table import read_columns
 from samebits.starting.found import PARQUET, Asked, Found
@@ -143,7 +143,9 @@ def read_json_rows(found: Found) -> Rows:
     columns = {}
     for key in common:
         cells = [_cell(each.get(key)) for each in objects]
-        columns[key] = read_text_column(key, coded(pa.array(cells, pa.string()), [""]), ".", found.settings.table)
+        columns[key] = read_text_column(
+            key, Cells(pa.array(cells, pa.string()), [""]), ".", found.settings.table, found.scratch
+        )
     return Rows(columns, found.path.name)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from samebits.calibration.temperature import Rows, fit_temperature
+from samebits.calibration.rows import Rows
+from samebits.calibration.temperature import fit_temperature
 
 
 def drawn(temperature: float, samples: int = 20_000, classes: int = 5) -> Rows:

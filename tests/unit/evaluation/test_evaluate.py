@@ -23,10 +23,10 @@ from samebits.data.loading.prepared import open_split
 from samebits.drift.reference import NumberStatistic, load_reference
 from samebits.evaluation.baseline import Baseline
 from samebits.evaluation.evaluate import evaluate
-from samebits.evaluation.inputs import EvaluationInputs, raw_outputs
+from samebits.evaluation.inputs import EvaluationInputs, outputs_in_batches
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Misclassification, render_report
-from samebits.metrics.classification import evaluate_predictions, predictions_from_logits
+from samebits.metrics.classification import Confusion, evaluate_predictions, predictions_from_logits
 from samebits.params.calibration import CalibrationParams
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.kind import Preview
@@ -57,10 +57,11 @@ def test_the_model_is_computed_in_the_precision_asked_for(
     found = []
 
     def spy(evaluated: EvaluationInputs, batch_size: int) -> Any:
-        found.append(raw_outputs(evaluated, batch_size))
-        return found[-1]
+        for outputs, batch in outputs_in_batches(evaluated, batch_size):
+            found.append(outputs)
+            yield outputs, batch
 
-    monkeypatch.setattr("samebits.evaluation.classification.raw_outputs", spy)
+    monkeypatch.setattr("samebits.evaluation.classification.outputs_in_batches", spy)
     evaluate(SETTINGS.model_copy(update={"precision": precision}), CalibrationParams(), context=tiny_context)
     assert found[0].dtype == dtype
 
@@ -220,7 +221,7 @@ def test_any_class_name_can_be_drawn() -> None:
     confusion = np.eye(len(HOSTILE), dtype=np.int64) + 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert figures.confusion_figure(confusion, HOSTILE)[:4] == b"\x89PNG"
+        assert figures.confusion_figure(Confusion.of_matrix(confusion), HOSTILE)[:4] == b"\x89PNG"
         gallery = np.zeros((2, 1, 4, 4), dtype=np.uint8)
         assert figures.mistakes_figure(gallery, ["$10^$", "猫"])[:4] == b"\x89PNG"
     page = page_for(HOSTILE, [])
@@ -232,9 +233,10 @@ def test_of_thousands_of_classes_the_worst_are_shown() -> None:
     page = page_for([f"class {k}" for k in range(1500)], [])
     assert "The 40 of 1,500 classes with the lowest F1; per_class.csv has them all." in page
     assert len(page) < 100_000
-    confusion = np.eye(1500, dtype=np.int64)
-    confusion[7, 1200] = 5
-    assert figures.confusion_figure(confusion, [f"class {k}" for k in range(1500)])[:4] == b"\x89PNG"
+    matrix = np.eye(1500, dtype=np.int64)
+    matrix[7, 1200] = 5
+    names = [f"class {k}" for k in range(1500)]
+    assert figures.confusion_figure(Confusion.of_matrix(matrix), names)[:4] == b"\x89PNG"
 
 
 def test_a_perfect_model_and_a_hundred_classes_have_a_page() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from sklearn import metrics as sklearn_metrics
 from samebits.base.errors import UserError
 from samebits.metrics.classification import (
     METRICS,
+    Confusion,
     Metrics,
     Predictions,
     calibration_bins,
     evaluate_predictions,
+    joined,
     most_confident_mistakes,
     predictions_from_logits,
 )
@@ -30,6 +33,13 @@ def measure(logits: np.ndarray, labels: np.ndarray, **settings: float) -> Metric
     return evaluate_predictions(predictions_from_logits(logits, labels), **values)  # type: ignore[arg-type]
 
 
+def said(labels: list[int], predicted: list[int], confidence: list[float], bins: int = 15) -> Predictions:
+    """What was said of three classes, as far as confidence and classes go."""
+    none = np.zeros(len(labels))
+    classes = (np.array(each) for each in (labels, predicted))
+    return Predictions(3, *classes, np.array(confidence), of_label=none, ahead=none.astype(int), bins=bins)
+
+
 def test_agrees_with_scikit_learn() -> None:
     result = measure(LOGITS, LABELS)
     shifted = LOGITS.astype(np.float64)
@@ -39,7 +49,7 @@ def test_agrees_with_scikit_learn() -> None:
     assert result.values["macro_f1"] == pytest.approx(sklearn_metrics.f1_score(LABELS, predicted, average="macro"))
     assert result.values["log_loss"] == pytest.approx(sklearn_metrics.log_loss(LABELS, probabilities))
     assert result.values["top_3_accuracy"] == pytest.approx(sklearn_metrics.top_k_accuracy_score(LABELS, LOGITS, k=3))
-    assert (result.confusion == sklearn_metrics.confusion_matrix(LABELS, predicted)).all()
+    assert (result.confusion.among(np.arange(5)) == sklearn_metrics.confusion_matrix(LABELS, predicted)).all()
     precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(LABELS, predicted)
     assert [score.precision for score in result.per_class] == pytest.approx(precision)
     assert [score.recall for score in result.per_class] == pytest.approx(recall)
@@ -49,14 +59,14 @@ def test_agrees_with_scikit_learn() -> None:
 
 def test_calibration_error_by_hand() -> None:
     # Two bins: (0, .5] holds one right answer at .4; (.5, 1] holds a right and a wrong one at .8.
-    given = Predictions(np.zeros((3, 3)), np.array([0, 1, 2]), np.array([0, 1, 0]), np.array([0.4, 0.8, 0.8]), bins=2)
+    given = said([0, 1, 2], [0, 1, 0], [0.4, 0.8, 0.8], bins=2)
     table = calibration_bins(given, 2)
     assert [(entry.count, entry.accuracy) for entry in table] == [(1, 1.0), (2, 0.5)]
     assert measure_all(METRICS, given).values["calibration_error"] == pytest.approx((1 * 0.6 + 2 * 0.3) / 3)
 
 
 def test_confidence_at_a_border_belongs_to_the_bin_below() -> None:
-    given = Predictions(np.zeros((3, 2)), np.zeros(3, int), np.zeros(3, int), np.array([0.5, 1.0, 0.51]))
+    given = said([0, 0, 0], [0, 0, 0], [0.5, 1.0, 0.51])
     assert [entry.count for entry in calibration_bins(given, 2)] == [1, 2]
 
 
@@ -130,18 +140,43 @@ def test_no_sample_is_an_error() -> None:
 
 
 def test_mistakes_come_by_confidence_then_index() -> None:
-    given = Predictions(
-        np.zeros((5, 2)), np.array([0, 0, 0, 0, 0]), np.array([1, 1, 0, 1, 1]), np.array([0.6, 0.9, 1.0, 0.6, 0.7])
-    )
+    given = said([0, 0, 0, 0, 0], [1, 1, 0, 1, 1], [0.6, 0.9, 1.0, 0.6, 0.7])
     assert list(most_confident_mistakes(given, 3)) == [1, 4, 0]
 
 
 def test_memory_grows_with_the_classes_and_not_with_their_square() -> None:
     random = np.random.Generator(np.random.Philox(1))
-    labels = random.integers(0, 3000, 500)
-    predictions = predictions_from_logits(random.normal(size=(500, 3000)), labels)
+    labels = random.integers(0, 6000, 200)
+    predictions = predictions_from_logits(random.normal(size=(200, 6000)), labels)
     tracemalloc.start()
     evaluate_predictions(predictions, top_k=3, bins=15, bootstrap=1000, confidence=0.95)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 400 << 20  # the confusion matrix itself has 69 MiB; a resample's would have as many, 1,000 times
+    assert peak < 250 << 20  # a matrix of all pairs of classes has 275 MiB, and a resample would have one of its own
+
+
+def test_parts_in_any_order_are_the_whole() -> None:
+    order = RANDOM.permutation(len(LABELS))
+    whole = predictions_from_logits(LOGITS, LABELS)
+    parts = [predictions_from_logits(LOGITS[rows], LABELS[rows], rows) for rows in np.split(order, [1, 150])]
+    found = joined(parts, order)
+    assert found.probabilities is not None
+    for each in fields(Predictions):
+        assert np.array_equal(getattr(found, each.name), getattr(whole, each.name)), each.name
+
+
+def test_a_part_that_is_not_finite_names_the_sample() -> None:
+    with pytest.raises(UserError, match="for test sample 31 is not finite"):
+        predictions_from_logits(np.array([[0.0, 1.0], [np.inf, 0.0]]), np.array([0, 1]), np.array([7, 31]))
+
+
+def test_pairs_of_classes_are_the_matrix() -> None:
+    predictions = predictions_from_logits(LOGITS, LABELS)
+    found = Confusion.of_samples(predictions)
+    matrix = sklearn_metrics.confusion_matrix(LABELS, predictions.predicted)
+    assert (found.among(np.array([4, 1])) == matrix[np.ix_([4, 1], [4, 1])]).all()
+    assert [*found.support] == [*matrix.sum(axis=1)]
+    assert [*found.said] == [*matrix.sum(axis=0)]
+    assert [*found.hits] == [*np.diag(matrix)]
+    again = Confusion.of_matrix(matrix)
+    assert all(np.array_equal(getattr(found, each.name), getattr(again, each.name)) for each in fields(Confusion))

@@ -22,8 +22,7 @@ from samebits.tracking.upload.description import describe
 
 
 def brier(predictions: Predictions) -> np.ndarray:
-    hot = np.eye(predictions.classes)[predictions.labels]
-    return np.asarray(((np.exp(predictions.log_probabilities) - hot) ** 2).sum(axis=1))
+    return np.asarray((predictions.confidence - predictions.correct) ** 2)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from samebits.evaluation import classification, multilabel, regression, segmentation, tags, vector
 from samebits.evaluation.inputs import Origin
 from samebits.metrics.classification import METRICS as CLASSIFICATION_METRICS
-from samebits.metrics.classification import Predictions
+from samebits.metrics.classification import predictions_from_logits
 from samebits.metrics.metric import Scores, measure
 from samebits.metrics.multilabel import METRICS as MULTILABEL_METRICS
 from samebits.metrics.multilabel import LabelPredictions
@@ -41,12 +41,7 @@ RANDOM = np.random.default_rng(1)
 
 def of_classes() -> tuple[bytes, Scores]:
     logits = RANDOM.standard_normal((N, 4))
-    found = Predictions(
-        log_probabilities=logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)),
-        labels=RANDOM.integers(0, 3, N),  # one class is said and never true
-        predicted=logits.argmax(axis=1),
-        confidence=np.full(N, 0.5),
-    )
+    found = predictions_from_logits(logits, RANDOM.integers(0, 3, N))  # one class is said and never true
     written = classification._predictions_csv(found, ["a", "7", "07", "NA"], ORIGINS)
     return written, measure(CLASSIFICATION_METRICS, found)
 

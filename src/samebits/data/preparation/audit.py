@@ -19,7 +19,7 @@ from samebits.data.preparation.shards import target_ids
 from samebits.data.readers.image.images import RawImages
 from samebits.data.readers.image.near_duplicates import MOST_PAIRS, find_pairs
 from samebits.data.readers.reader import Array, Int64, Raw, Rejected
-from samebits.data.readers.sample_hashes import hash_words
+from samebits.data.readers.sample_hashes import hash_word, hash_words, repeated
 from samebits.params.data import DataParams
 from samebits.signature.signature import TARGETS
 
@@ -68,7 +68,9 @@ def audit_raw(
         pairs = [pair for pair in pairs if (words[pair[0]] != words[pair[1]]).any()]
         if settings.image.near_duplicates == "drop":
             reasons |= _near_duplicates(raw, pairs, reasons)
-    kept = np.array([row for row in range(len(raw)) if row not in reasons], dtype=np.int64)
+    stays = np.ones(len(raw), dtype=np.bool_)
+    stays[list(reasons)] = False
+    kept = np.flatnonzero(stays)
     rejected = tuple(Rejected(raw.ids[row], reasons[row]) for row in sorted(reasons))
     return Audited(kept, rejected, pairs, truncated)
 
@@ -83,7 +85,7 @@ def _copies(raw: Raw, gone: Mapping[int, str]) -> dict[int, str]:
     labels = raw.labels
     ids = None if raw.targets is None or labels is not None else target_ids(raw.targets)
     groups: dict[tuple[bytes, int], list[int]] = {}
-    for row in range(len(raw)):
+    for row in repeated(hash_word(raw.hashes, 0)).tolist():
         if row in gone:
             continue
         number = 0 if ids is None else int(ids[row])
@@ -117,7 +119,7 @@ def limit_classes(splits: dict[str, Int64], raw: Raw, most: int | None) -> tuple
         return splits, 0
     train = splits["train"]
     # The last word of the hash: the others choose the splits and the shards' borders.
-    order = train[np.argsort(hash_words(raw.hashes[train])[:, 3], kind="stable")]
+    order = train[np.argsort(hash_word(raw.hashes, 3)[train], kind="stable")]
     labels = raw.labels[order]
     kept = np.sort(np.concatenate([order[labels == label][:most] for label in np.unique(labels)]))
     return {**splits, "train": kept}, len(train) - len(kept)
@@ -127,10 +129,10 @@ def facts(audited: Audited, raw: Raw, splits: Mapping[str, Int64]) -> tuple[dict
     """The findings for `dataset.json`, and as lines for people."""
     found: dict[str, Any] = {}
     lines: list[str] = []
-    where = np.full(len(raw), "", dtype="<U10")
-    for name, rows in splits.items():
-        where[rows] = name
     if isinstance(raw, RawImages):
+        where = np.full(len(raw), "", dtype="<U10")
+        for name, rows in splits.items():
+            where[rows] = name
         found["near_duplicates"] = near = _near_counts(audited, where)
         total = sum(near["within"].values()) + sum(near["across"].values())
         if total:

@@ -240,7 +240,7 @@ def split_and_encode(
     labels = raw.labels
     of_kept = assign(
         settings,
-        raw.hashes[kept],
+        raw.hashes if len(kept) == len(raw) else raw.hashes[kept],
         labels=None if labels is None else labels[kept],
         given=None if raw.given is None else [raw.given[row] for row in kept.tolist()],
         groups=None if raw.groups is None else [raw.groups[row] for row in kept.tolist()],
@@ -251,7 +251,7 @@ def split_and_encode(
     raw = corrected.raw if settings.split == "group" else replace(corrected.raw, groups=None)
     splits = {name: kept[rows] for name, rows in of_kept.items()}
     corrections = corrected.counts(splits)
-    splits = {name: np.intersect1d(rows, audited.kept) for name, rows in splits.items()}
+    splits = {name: np.intersect1d(rows, audited.kept, assume_unique=True) for name, rows in splits.items()}
     needed = raw.classes if TARGETS[raw.target_kind].needs_all_classes else ()
     check_splits(splits, raw.class_counts, needed, settings, raw.given, stratifies=raw.labels is not None)
     splits, left_out = limit_classes(splits, raw, settings.limit_per_class)

@@ -13,7 +13,7 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from samebits.base.errors import UserError
-from samebits.base.files import csv_bytes, json_bytes, write_bytes, write_json
+from samebits.base.files import atomic_file, csv_bytes, json_bytes, write_bytes, write_json
 from samebits.data.loading.prepared import FORMAT_VERSION, SPLITS, ShardInfo
 from samebits.data.readers.reader import Encoded, Rejected, SplitData
-from samebits.data.readers.sample_hashes import Hashes, hash_words
+from samebits.data.readers.sample_hashes import Hashes, hash_word, hash_words, repeated
 from samebits.signature.kind import Array
 from samebits.signature.signature import Signature
 from samebits.signature.target_kind import TargetKind
@@ -60,7 +60,7 @@ def shard_borders(hashes: Hashes, target: int) -> list[int]:
     """
     n, least, most = len(hashes), max(1, target // 2), max(1, 2 * target)
     # Word 1 of the hash: word 0 chose the split, and would be below its limit for all of validation.
-    ends = np.flatnonzero(hash_words(hashes)[:, 1] < np.uint64(min(2**64 - 1, 2**64 // least))) + 1
+    ends = np.flatnonzero(hash_word(hashes, 1) < np.uint64(min(2**64 - 1, 2**64 // least))) + 1
     borders: list[int] = []
     start = 0
     while start < n:
@@ -100,7 +100,8 @@ def write_prepared(
             shutil.rmtree(folder / "shards")
         (folder / "shards").mkdir(parents=True)
         shards = {name: _write_split(folder, name, splits[name], target, signature) for name in SPLITS}
-        write_bytes(folder / "manifest.parquet", manifest_bytes(splits, shards, signature.target))
+        with atomic_file(folder / "manifest.parquet") as file:
+            write_manifest(file, splits, shards, signature.target)
         write_bytes(folder / "set_aside.csv", _set_aside_csv(set_aside))
         for name, data in encoded.files.items():
             write_bytes(folder / name, data)
@@ -157,10 +158,12 @@ def npy_bytes(array: npt.NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInfo]], target: TargetKind) -> bytes:
-    """The manifest: a row per sample, in the order of splits and rows, as Parquet; with its group, if it has one."""
+def write_manifest(
+    sink: BinaryIO, splits: dict[str, SplitData], shards: dict[str, list[ShardInfo]], target: TargetKind
+) -> None:
+    """A row per sample, in the order of splits and rows, as Parquet; with its group, if it has one."""
     grouped = any(split.groups is not None for split in splits.values())
-    sink, schema = io.BytesIO(), _schema(target, grouped)
+    schema = _schema(target, grouped)
     # Ids and hashes do not repeat: a dictionary of them is dead weight.
     with pq.ParquetWriter(
         sink, schema, version="2.6", compression="zstd", use_dictionary=["split", "target", "shard"]
@@ -185,7 +188,6 @@ def manifest_bytes(splits: dict[str, SplitData], shards: dict[str, list[ShardInf
                 ]
                 arrays = [pa.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-    return sink.getvalue()
 
 
 def _set_aside_csv(samples: Sequence[Rejected]) -> bytes:
@@ -214,23 +216,27 @@ def audit(splits: dict[str, SplitData]) -> dict[str, Any]:
         splits, samples of the second whose content is in the first; `label_conflicts`: different contents that
         occur under more than one target.
     """
-    words = np.concatenate([hash_words(splits[name].hashes) for name in SPLITS])
-    parts = [splits[name].targets for name in SPLITS]
+    # A sample whose content is there once is none of these.
+    alike = repeated(np.concatenate([hash_word(splits[name].hashes, 0) for name in SPLITS]))
+    ends = np.cumsum([len(splits[name]) for name in SPLITS])
+    where = np.searchsorted(ends, alike, side="right")
+    rows = [alike[where == k] - (ends[k] - len(splits[name])) for k, name in enumerate(SPLITS)]
+    parts = [each if (each := splits[name].targets) is None else each[rows[k]] for k, name in enumerate(SPLITS)]
     targets = [each for each in parts if each is not None]
-    values = target_ids(np.concatenate(targets)) if targets else np.zeros(len(words))
-    where = np.repeat(np.arange(len(SPLITS)), [len(splits[name]) for name in SPLITS])
+    values = target_ids(np.concatenate(targets)) if targets else np.zeros(len(alike))
+    words = hash_words(np.concatenate([splits[name].hashes[rows[k]] for k, name in enumerate(SPLITS)]))
     order = np.lexsort(words.T[::-1])
     changes = np.any(words[order][1:] != words[order][:-1], axis=1)
     image = np.empty(len(words), dtype=np.int64)
-    image[order] = np.concatenate([[0], np.cumsum(changes)])
-    images = int(image.max()) + 1
+    image[order] = np.cumsum(np.concatenate([[False], changes]))[: len(words)]
+    images = int(image.max(initial=-1)) + 1
     present = [np.bincount(image[where == k], minlength=images) for k in range(len(SPLITS))]
     lowest, highest = np.full(images, np.inf), np.full(images, -np.inf)
     np.minimum.at(lowest, image, values)
     np.maximum.at(highest, image, values)
     pairs = [(a, b) for a in range(len(SPLITS)) for b in range(a + 1, len(SPLITS))]
     return {
-        "duplicates": {name: int(len(splits[name]) - np.count_nonzero(present[k])) for k, name in enumerate(SPLITS)},
+        "duplicates": {name: int(len(rows[k]) - np.count_nonzero(present[k])) for k, name in enumerate(SPLITS)},
         "overlap": {f"{SPLITS[a]}/{SPLITS[b]}": int(present[b][present[a] > 0].sum()) for a, b in pairs},
         "label_conflicts": int(np.count_nonzero(lowest != highest)),
     }

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samebits.base.errors import UserError, listed
-from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes, hash_words
+from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes, hash_word
 from samebits.params.data import DataParams
 
 Int64 = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ def hash_mask(hashes: Hashes, fraction: float, word: int = 0) -> npt.NDArray[np.
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"fraction {fraction} is outside (0, 1)")
     # An exact integer limit: comparing uint64 with a float would round either.
-    return hash_words(hashes)[:, word] < np.uint64(int(fraction * 2**64))
+    return hash_word(hashes, word) < np.uint64(int(fraction * 2**64))
 
 
 def assign(
@@ -60,13 +60,17 @@ def assign(
     Raises:
         UserError: if the split needs what the source does not have.
     """
-    where = np.array(["train"] * len(hashes) if given is None else [each or "train" for each in given], dtype="<U10")
+    number = {name: at for at, name in enumerate(("train", "validation", "test"))}
+    where = np.zeros(len(hashes), dtype=np.int8)
+    if given is not None:
+        where[:] = [number[each or "train"] for each in given]
     for name, fraction in (("test", settings.test_fraction), ("validation", settings.validation_fraction)):
-        if (where == name).any():
+        if (where == number[name]).any():
             continue
-        free = np.flatnonzero(where == "train")
-        where[free[_held_out(settings, name, fraction, free, hashes, labels, groups, times, fixes or {})]] = name
-    return {name: np.flatnonzero(where == name) for name in ("train", "validation", "test")}
+        free = np.flatnonzero(where == number["train"])
+        held_out = _held_out(settings, name, fraction, free, hashes, labels, groups, times, fixes or {})
+        where[free[held_out]] = number[name]
+    return {name: np.flatnonzero(where == at) for name, at in number.items()}
 
 
 def _held_out(
@@ -84,11 +88,11 @@ def _held_out(
     # Independent words of the hash, so that the validation split is drawn from what the test split leaves.
     word = {"validation": 0, "test": 2}[name]
     if settings.split == "hash":
-        return hash_mask(hashes[free], fraction, word)
+        return hash_mask(hashes, fraction, word)[free]
     if settings.split == "stratified":
         if labels is None:
             raise UserError("data.split is stratified, but there are no classes", "set data.split: hash")
-        return _stratified(hash_words(hashes[free])[:, word], labels[free], fraction)
+        return _stratified(hash_word(hashes, word)[free], labels[free], fraction)
     if settings.split == "group":
         if groups is None:
             raise _not_known("group", fixes)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -177,6 +177,51 @@ def require_kept(shown: str, named: Collection[str], kept: Collection[str], reje
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Named(Sequence[str]):
+    """Names of rows, made when they are asked for.
+
+    Attributes:
+        form: of one, such as `row/{:07d}`.
+        numbers: int64 [n].
+    """
+
+    form: str
+    numbers: Int64
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [self.form.format(number) for number in self.numbers[at].tolist()]
+        return self.form.format(int(self.numbers[at]))
+
+
+@dataclass(frozen=True, eq=False)
+class Picked(Sequence[str]):
+    """Some of the samples' names, as a view."""
+
+    of: Sequence[str]
+    rows: Int64
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [self.of[row] for row in self.rows[at].tolist()]
+        return self.of[int(self.rows[at])]
+
+
 @dataclass(frozen=True)
 class SplitData:
     """One split, ready to be written.
@@ -291,9 +336,9 @@ class Raw(ABC):
             read=lambda of_split: read(rows[of_split]),
             targets=None if self.targets is None else self.targets[rows],
             hashes=self.hashes[rows],
-            ids=[self.ids[row] for row in rows.tolist()],
-            origins=[self.origins[row] for row in rows.tolist()],
-            groups=None if self.groups is None else [self.groups[row] for row in rows.tolist()],
+            ids=Picked(self.ids, rows),
+            origins=Picked(self.origins, rows),
+            groups=None if self.groups is None else Picked(self.groups, rows),
         )
 
 

@@ -23,6 +23,23 @@ def sample_hashes(images: npt.NDArray[Any], rows: Sequence[int] | None = None) -
     return np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)
 
 
+def hash_word(hashes: Hashes, word: int) -> npt.NDArray[np.uint64]:
+    """One of the four words of the hashes, uint64 [n]; 0 is the first."""
+    return np.ascontiguousarray(hashes).view(">u8")[:, word].astype(np.uint64)
+
+
+def repeated(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Samples whose word another one has, too, ascending: of first words, all with the same content, and hardly any
+    other."""
+    ordered = np.sort(words)
+    again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    if not len(again):
+        return np.empty(0, dtype=np.int64)
+    place = np.minimum(np.searchsorted(again, words), len(again) - 1)
+    return np.flatnonzero(again[place] == words)
+
+
 def hash_words(hashes: Hashes) -> npt.NDArray[np.uint64]:
     """The hashes as big-endian words, uint64 [n, 4]: their order is the hashes' own order."""
     return np.ascontiguousarray(hashes).view(">u8").astype(np.uint64)

@@ -131,22 +131,20 @@ def _share(value: float | None) -> str:
 
 
 def _confusion(metrics: Metrics) -> list[list[dict[str, Any]]]:
-    total = np.maximum(metrics.confusion.sum(axis=1), 1)
+    total = np.maximum(metrics.confusion.support, 1)
     return [
         [
             {"count": int(count), "share": f"{(count / total[row]) ** 0.5:.3f}", "hit": row == column}
             for column, count in enumerate(counts)
         ]
-        for row, counts in enumerate(metrics.confusion)
+        for row, counts in enumerate(metrics.confusion.among(np.arange(metrics.confusion.classes)))
     ]
 
 
 def _confused_pairs(metrics: Metrics, classes: Sequence[str]) -> list[dict[str, Any]]:
-    off = metrics.confusion.copy()
-    np.fill_diagonal(off, 0)
-    rows, columns = np.nonzero(off)
-    counts = off[rows, columns]
+    found = metrics.confusion
+    wrong = np.flatnonzero(found.true != found.predicted)
     return [
-        {"true": classes[rows[k]], "predicted": classes[columns[k]], "count": int(counts[k])}
-        for k in np.argsort(-counts, kind="stable")[:_PAIRS]
+        {"true": classes[found.true[k]], "predicted": classes[found.predicted[k]], "count": int(found.counts[k])}
+        for k in wrong[np.argsort(-found.counts[wrong], kind="stable")][:_PAIRS]
     ]

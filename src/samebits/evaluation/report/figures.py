@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from samebits.base.decimals import rounded
 from samebits.evaluation.report.curves import Curve
-from samebits.metrics.bootstrap import Ints
-from samebits.metrics.classification import Bin
+from samebits.metrics.classification import Bin, Confusion
 from samebits.metrics.metric import percent
 from samebits.signature.image import displayed
 
@@ -42,24 +41,24 @@ _MOST_CONFUSED = 40
 _LETTERS = 24  # of a name
 
 
-def confusion_figure(confusion: Ints, classes: Sequence[str]) -> bytes:
+def confusion_figure(confusion: Confusion, classes: Sequence[str]) -> bytes:
     """Rows are true classes, columns predicted ones; the colour is the share of the row, so rare classes show.
 
     Of more than 100 classes, the 40 with the most mistakes are drawn.
     """
     shown, title = np.arange(len(classes)), "Confusion matrix"
-    support = confusion.sum(axis=1)
+    support = confusion.support
     if len(classes) > _CLASSES_UP_TO:
-        mistakes = support + confusion.sum(axis=0) - 2 * np.diag(confusion)
+        mistakes = support + confusion.said - 2 * confusion.hits
         shown = np.sort(np.argsort(-mistakes, kind="stable")[:_MOST_CONFUSED])
         title = f"Confusion of {len(shown)} of {len(classes):,} classes, those with the most mistakes"
-    confusion = confusion[np.ix_(shown, shown)]
+    counts = confusion.among(shown)
     names = [drawn_name(classes[k], f"class {k}") for k in shown.tolist()]
     count = len(names)
     side = min(14.0, max(5.0, 0.52 * count + 1.6))
     with Canvas(side, side) as canvas:
         axes = canvas.axes()
-        share = confusion / np.maximum(support[shown][:, None], 1)
+        share = counts / np.maximum(support[shown][:, None], 1)
         # The square root lifts single mistakes out of the background, without a second scale for the diagonal.
         axes.imshow(np.sqrt(share), cmap="Blues", vmin=0.0, vmax=1.0)
         axes.set(xlabel="predicted", ylabel="true", title=title)
@@ -67,9 +66,9 @@ def confusion_figure(confusion: Ints, classes: Sequence[str]) -> bytes:
             axis.set_ticks(range(count), names, rotation=turn)
         axes.tick_params(length=0)
         if count <= _NUMBERS_UP_TO:
-            for row, column in zip(*np.nonzero(confusion), strict=True):
+            for row, column in zip(*np.nonzero(counts), strict=True):
                 colour = "white" if share[row, column] > 0.35 else "#223"
-                text = f"{confusion[row, column]}"
+                text = f"{counts[row, column]}"
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
         return canvas.png()
 

@@ -153,15 +153,15 @@ def test_a_full_disk_leaves_no_finished_folder(
 ) -> None:
     folder = run_prepare(make_source())
     assert (folder / "dataset.json").exists()
-    real = files.write_bytes
+    real = files.atomic_file
 
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path) -> Any:
         if path.name == stage:
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(path, data)
+        return real(path)
 
-    monkeypatch.setattr(shards, "write_bytes", full)
-    monkeypatch.setattr(files, "write_bytes", full)
+    monkeypatch.setattr(shards, "atomic_file", full)
+    monkeypatch.setattr(files, "atomic_file", full)
     with pytest.raises(UserError, match=r"cannot write .*No space left on device"):
         run_prepare(make_source())
     assert not (folder / "dataset.json").exists()

@@ -1,14 +1,19 @@
 """What the columns of a table are: numbers, categories, dates, booleans; and their values in numpy arrays.
 
 A column comes as arrow strings (CSV) or as the type that a Parquet file gives it. Whatever comes out has one entry a
-row and knows which are missing and which are no such value.
+row and knows which are missing and which are no such value. Rows are read in parts, so that memory hardly grows with
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +24,7 @@ import pyarrow.compute as pc
 from samebits.base.errors import UserError
 from samebits.data.readers import cells
 from samebits.data.readers.cells import Decimal
+from samebits.data.readers.table.store import new_array, parts
 from samebits.params.table import TableParams
 
 Floats = npt.NDArray[np.float64]
@@ -30,9 +36,111 @@ _MOSTLY = 0.9
 
 _FEW_ODD = 3
 
+_MOST_COUNTED = 1 << 17
+"""Different texts of a column that are counted; of more, those of each part are looked at again."""
 
 _FIRST_SECOND, _LAST_SECOND = (cells.seconds_of(each.replace(microsecond=0)) for each in (datetime.min, datetime.max))
 _SECONDS_A_YEAR = 31_556_952
+
+
+class Texts(ABC):
+    """The cells of a column as text, "" where missing; what a sample's hash is made of."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def part(self, rows: slice) -> list[str]:
+        """Of some rows that follow each other."""
+
+    def __getitem__(self, row: int) -> str:
+        return self.part(slice(row, row + 1))[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return (text for rows in parts(len(self)) for text in self.part(rows))
+
+
+class Cells(Texts):
+    """A column of text."""
+
+    def __init__(self, column: Any, missing: Iterable[str]) -> None:
+        """
+        Args:
+            column: arrow strings, or what can be cast to them, [n]; blanks around them do not count.
+            missing: the texts that say that a value is missing.
+        """
+        self._column = column
+        self._gone = frozenset(missing)
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def part(self, rows: slice) -> list[str]:
+        return ["" if text is None or text in self._gone else text for text in self._strings(rows).to_pylist()]
+
+    def coded(self, rows: slice) -> tuple[Int64, list[str], dict[str, Int64]]:
+        """Some rows as a dictionary: codes int64 [k] into texts, -1 where missing; and rows of each text that says so
+        (empty cells are no text)."""
+        encoded = pc.dictionary_encode(self._strings(rows))
+        texts = encoded.dictionary.to_pylist()
+        indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        marks = {
+            text: rows.start + np.flatnonzero(indices == at)
+            for at, text in enumerate(texts)
+            if text and text in self._gone
+        }
+        kept = [text for text in texts if text not in self._gone]
+        place = {text: at for at, text in enumerate(kept)}
+        lookup = np.array([place.get(text, -1) for text in texts] + [-1], dtype=np.int64)
+        return lookup[indices], kept, marks
+
+    @functools.cached_property
+    def _few(self) -> Counter[str] | None:
+        """How often each text is there that is not missing; None where there are many."""
+        found = Counter[str]()
+        for counts in self._counts():
+            found.update(counts)
+            if len(found) > _MOST_COUNTED:
+                return None
+        return found
+
+    @property
+    def different(self) -> list[str]:
+        """The texts that are not missing, sorted."""
+        return sorted(set(self.labels()))
+
+    def counts(self) -> Iterator[tuple[str, int]]:
+        """Texts that are not missing, each at least once, and how often; of many, in several numbers."""
+        found: Iterable[dict[str, int]] = self._counts() if self._few is None else [self._few]
+        return (each for counts in found for each in counts.items())
+
+    def labels(self) -> Iterator[str]:
+        """Texts that are not missing, each at least once."""
+        return (text for text, _ in self.counts())
+
+    def _counts(self) -> Iterator[dict[str, int]]:
+        for rows in parts(len(self)):
+            codes, texts, _ = self.coded(rows)
+            yield dict(zip(texts, np.bincount(codes[codes >= 0], minlength=len(texts)).tolist(), strict=True))
+
+    def _strings(self, rows: slice) -> Any:
+        found = self._column.slice(rows.start, rows.stop - rows.start)
+        found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+        return pc.utf8_trim_whitespace(found.cast(pa.string()))
+
+
+class Written(Texts):
+    """A column of numbers or of seconds as Python writes them."""
+
+    def __init__(self, values: npt.NDArray[Any], missing: Bools) -> None:
+        self._values, self._missing = values, missing
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def part(self, rows: slice) -> list[str]:
+        pairs = zip(self._values[rows].tolist(), self._missing[rows].tolist(), strict=True)
+        return ["" if missing else repr(value) for value, missing in pairs]
 
 
 @dataclass(frozen=True)
@@ -42,58 +150,25 @@ class Column:
     Attributes:
         values: numbers float64 [n], NaN where missing; dates int64 [n], seconds since 1970; else codes int64 [n].
         missing: bool [n].
+        texts: of each row.
         labels: of the codes: the different texts, in sorted order.
         bad: rows whose cell is not of this kind, with the cell.
         marks: of each text that counts as missing, the rows whose cell says it; empty cells are no text.
         grouped: whether thousands are grouped in its numbers.
-        texts: of each row, the cell as text, "" where missing; what a sample's hash is made of.
     """
 
     name: str
     kind: Literal["number", "category", "date"]
     values: npt.NDArray[Any]
     missing: Bools
-    texts: Any
+    texts: Texts
     labels: tuple[str, ...] = ()
     bad: dict[int, str] = field(default_factory=dict)
     marks: dict[str, Int64] = field(default_factory=dict)
     grouped: bool = False
 
 
-@dataclass(frozen=True)
-class Coded:
-    """Text as a dictionary: `codes` int64 [n] into `labels`, -1 where missing; `marks` as of `Column`."""
-
-    codes: Int64
-    labels: list[str]
-    marks: dict[str, Int64] = field(default_factory=dict)
-
-    @property
-    def missing(self) -> Bools:
-        return np.equal(self.codes, -1)
-
-    def counts(self) -> Int64:
-        """Rows of each label."""
-        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.labels))
-
-
-def coded(column: Any, missing: list[str]) -> Coded:
-    """Arrow strings as codes into their sorted different values; the texts in `missing` are missing."""
-    encoded = pc.dictionary_encode(column)
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    if isinstance(encoded, pa.ChunkedArray):  # no row at all
-        return Coded(np.empty(0, dtype=np.int64), [])
-    raw = encoded.dictionary.to_pylist()
-    indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    gone = set(missing)
-    labels = sorted({text for text in raw if text not in gone})
-    place = {text: at for at, text in enumerate(labels)}
-    lookup = np.array([place.get(text, -1) for text in raw] + [-1], dtype=np.int64)
-    marks = {text: np.flatnonzero(indices == at) for at, text in enumerate(raw) if text and text in gone}
-    return Coded(lookup[indices], labels, marks)
-
-
-def decide_decimal(columns: dict[str, Coded], wanted: str) -> Decimal:
+def decide_decimal(columns: dict[str, Cells], wanted: str) -> Decimal:
     """The decimal mark of a CSV.
 
     Raises:
@@ -111,12 +186,13 @@ def decide_decimal(columns: dict[str, Coded], wanted: str) -> Decimal:
         if of_point < _MOSTLY:
             return ","
         point = point or any(
-            cells.number(text, ",") is None for text in column.labels if cells.number(text, ".") is not None
+            cells.number(text, ",") is None for text in column.labels() if cells.number(text, ".") is not None
         )
         for mark in ",.":
-            marked = [text for text in column.labels if mark in text]
-            if marked and of_comma >= _MOSTLY and all(map(cells.is_ambiguous, marked)):
-                doubtful.setdefault(mark, (name, marked[0]))
+            first = min((text for text in column.labels() if mark in text), default=None)
+            marked = (text for text in column.labels() if mark in text)
+            if first is not None and of_comma >= _MOSTLY and all(map(cells.is_ambiguous, marked)):
+                doubtful.setdefault(mark, (name, first))
     # Where another number has a decimal point, a point is no thousands mark.
     if point:
         doubtful.pop(".", None)
@@ -129,64 +205,55 @@ def decide_decimal(columns: dict[str, Coded], wanted: str) -> Decimal:
     return "."
 
 
-def read_text_column(name: str, column: Coded, decimal: Decimal, settings: TableParams) -> Column:
+def read_text_column(name: str, column: Cells, decimal: Decimal, settings: TableParams, folder: Path) -> Column:
     """A column of text as what it looks like, or as what the settings say it is.
+
+    Args:
+        folder: for what does not fit in memory.
 
     Raises:
         UserError: for a column named in `dates` whose cells are no dates.
     """
-    texts = _texts(column)
     if name in settings.categories:
-        return _category(name, column, texts, decimal)
+        return _category(name, column, decimal, folder)
     if name in settings.dates or _share(column, lambda text: cells.moment(text, settings.date_format)) >= _MOSTLY:
-        dates = _parsed(name, "date", column, texts, lambda text: _seconds(text, settings))
-        if len(dates.bad) > (1.0 - _MOSTLY) * max(1, len(column.codes)):
+        dates = _parsed(name, "date", column, lambda text: _seconds(text, settings), folder)
+        if len(dates.bad) > (1.0 - _MOSTLY) * max(1, len(column)):
             row, cell = next(iter(dates.bad.items()))
             raise UserError(
                 f"column {name} is in data.table.dates, but {cell!r} in row {row + 1} is no date",
                 "set data.table.date_format to how it is written, such as '%d/%m/%Y'",
             )
         return dates
-    if any(cells.is_code(text) for text in column.labels) or _share(column, cells.boolean) == 1.0:
-        return _category(name, column, texts, decimal)
+    if any(map(cells.is_code, column.labels())) or _share(column, cells.boolean) == 1.0:
+        return _category(name, column, decimal, folder)
     if _share(column, lambda text: cells.number(text, decimal)) >= _MOSTLY:
-        found = _parsed(name, "number", column, texts, lambda text: cells.number(text, decimal))
-        return replace(found, grouped=any(cells.is_grouped(text, decimal) for text in column.labels))
-    return _category(name, column, texts, decimal)
+        found = _parsed(name, "number", column, lambda text: cells.number(text, decimal), folder)
+        return replace(found, grouped=any(cells.is_grouped(text, decimal) for text in column.labels()))
+    return _category(name, column, decimal, folder)
 
 
-def read_typed_column(name: str, column: Any, settings: TableParams) -> Column:
+def read_typed_column(name: str, column: Any, settings: TableParams, folder: Path) -> Column:
     """A column of a Parquet file, by the type it has there. Text is read like that of a CSV, with a decimal point.
+
+    Args:
+        folder: for what does not fit in memory.
 
     Raises:
         UserError: for lists, structs, binary data and whatever else is no single value.
     """
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
     if pa.types.is_null(kind):
-        return _category(name, Coded(np.full(len(column), -1, dtype=np.int64), []), np.full(len(column), ""), ".")
+        return _category(name, Cells(column.cast(pa.string()), settings.missing), ".", folder)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        found = coded(pc.utf8_trim_whitespace(column.cast(pa.string())), settings.missing)
         decimal: Decimal = "," if settings.decimal == "," else "."
-        return read_text_column(name, found, decimal, settings)
+        return read_text_column(name, Cells(column, settings.missing), decimal, settings, folder)
     if pa.types.is_boolean(kind) or name in settings.categories:
-        found = coded(column.cast(pa.string()), settings.missing)
-        return _category(name, found, _texts(found), ".")
-    missing = column.is_null().to_numpy(zero_copy_only=False)
+        return _category(name, Cells(column, settings.missing), ".", folder)
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        seconds = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).fill_null(0)
-        values: npt.NDArray[Any] = seconds.to_numpy(zero_copy_only=False).copy()
-        far = np.flatnonzero((values < _FIRST_SECOND) | (values > _LAST_SECOND)).tolist()
-        bad = {row: f"year {1970 + int(values[row]) // _SECONDS_A_YEAR}" for row in far}
-        values[far] = 0
-        return Column(name, "date", values, missing, _strings(values, missing), bad=bad)
+        return _typed(name, "date", column, folder)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        numbers = column.cast(pa.float64(), safe=False).fill_null(float("nan"))
-        values = numbers.to_numpy(zero_copy_only=False).copy()
-        missing = np.isnan(values)
-        bad = {int(row): str(values[row]) for row in np.flatnonzero(np.isinf(values))}
-        return Column(name, "number", values, missing, _strings(values, missing), bad=bad)
+        return _typed(name, "number", column, folder)
     raise UserError(
         f"column {name} is of type {kind}, which is no number, text or date",
         f"leave it out (data.table.drop: [{name}]), or make numbers of it before",
@@ -204,34 +271,82 @@ def as_category(column: Column) -> Column:
     return Column(column.name, "category", codes, column.missing, column.texts, labels, column.bad, column.marks)
 
 
+def _typed(name: str, kind: Literal["number", "date"], column: Any, folder: Path) -> Column:
+    """A column of numbers, or of dates as seconds."""
+    values = new_array((len(column),), np.float64 if kind == "number" else np.int64, folder)
+    missing = new_array((len(column),), np.bool_, folder)
+    bad: dict[int, str] = {}
+    for rows in parts(len(column)):
+        part = column.slice(rows.start, rows.stop - rows.start)
+        if kind == "number":
+            numbers = part.cast(pa.float64(), safe=False).fill_null(float("nan"))
+            values[rows] = numbers.to_numpy(zero_copy_only=False)
+            missing[rows] = np.isnan(values[rows])
+            wrong = rows.start + np.flatnonzero(np.isinf(values[rows]))
+            bad |= {row: str(values[row]) for row in wrong.tolist()}
+        else:
+            seconds = part.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).fill_null(0)
+            values[rows] = seconds.to_numpy(zero_copy_only=False)
+            missing[rows] = part.is_null().to_numpy(zero_copy_only=False)
+            far = rows.start + np.flatnonzero((values[rows] < _FIRST_SECOND) | (values[rows] > _LAST_SECOND))
+            bad |= {row: f"year {1970 + int(values[row]) // _SECONDS_A_YEAR}" for row in far.tolist()}
+            values[far] = 0
+    return Column(name, kind, values, missing, Written(values, missing), bad=bad)
+
+
 def _parsed(
     name: str,
     kind: Literal["number", "date"],
-    column: Coded,
-    texts: Any,
+    column: Cells,
     parse: Callable[[str], float | int | None],
+    folder: Path,
 ) -> Column:
-    """Each different text is parsed once."""
-    parsed = [parse(text) for text in column.labels]
-    wrong = np.array([value is None or not np.isfinite(value) for value in parsed] + [False])
-    table = np.array([0 if value is None or not np.isfinite(value) else value for value in parsed] + [0])
-    missing = column.missing
-    values = table[column.codes].astype(np.float64 if kind == "number" else np.int64)
-    if kind == "number":
-        values[missing] = np.nan
-    bad = {int(row): column.labels[column.codes[row]] for row in np.flatnonzero(wrong[column.codes])}
-    return Column(name, kind, values, missing, texts, bad=bad, marks=column.marks)
+    """Each different text is parsed once, in each part where there are many."""
+    dtype, parsed_once = (np.float64 if kind == "number" else np.int64), functools.lru_cache(_MOST_COUNTED)(parse)
+    values = new_array((len(column),), dtype, folder)
+    missing = new_array((len(column),), np.bool_, folder)
+    bad: dict[int, str] = {}
+    marks: dict[str, list[Int64]] = {}
+    for rows in parts(len(column)):
+        codes, texts, of_part = column.coded(rows)
+        parsed = [parsed_once(text) for text in texts]
+        wrong = np.array([value is None or not np.isfinite(value) for value in parsed] + [False])
+        table = np.array([0 if value is None or not np.isfinite(value) else value for value in parsed] + [0], dtype)
+        values[rows], missing[rows] = table[codes], codes == -1
+        if kind == "number":
+            values[rows][missing[rows]] = np.nan
+        bad |= {rows.start + row: texts[codes[row]] for row in np.flatnonzero(wrong[codes]).tolist()}
+        _mark(marks, of_part)
+    return Column(name, kind, values, missing, column, bad=bad, marks=_marked(marks))
 
 
-def _category(name: str, column: Coded, texts: Any, decimal: Decimal) -> Column:
+def _category(name: str, column: Cells, decimal: Decimal, folder: Path) -> Column:
     """Categories; where they are numbers or truth values, those that are written in several ways are one."""
-    codes, labels = column.codes, column.labels
+    labels = column.different
     if cells.are_values(labels, decimal):
-        of_label = [cells.one_text(label, decimal) for label in labels]
-        labels = sorted(set(of_label))
-        place = {label: at for at, label in enumerate(labels)}
-        codes = np.array([*(place[label] for label in of_label), -1], dtype=np.int64)[codes]
-    return Column(name, "category", codes, column.missing, texts, tuple(labels), marks=column.marks)
+        one = {label: cells.one_text(label, decimal) for label in labels}
+        labels = sorted(set(one.values()))
+    else:
+        one = {}
+    place = {label: at for at, label in enumerate(labels)}
+    values = new_array((len(column),), np.int64, folder)
+    missing = new_array((len(column),), np.bool_, folder)
+    marks: dict[str, list[Int64]] = {}
+    for rows in parts(len(column)):
+        codes, texts, of_part = column.coded(rows)
+        values[rows] = np.array([*(place[one.get(text, text)] for text in texts), -1], dtype=np.int64)[codes]
+        missing[rows] = codes == -1
+        _mark(marks, of_part)
+    return Column(name, "category", values, missing, column, tuple(labels), marks=_marked(marks))
+
+
+def _mark(marks: dict[str, list[Int64]], of_part: dict[str, Int64]) -> None:
+    for text, rows in of_part.items():
+        marks.setdefault(text, []).append(rows)
+
+
+def _marked(marks: dict[str, list[Int64]]) -> dict[str, Int64]:
+    return {text: np.concatenate(rows) for text, rows in marks.items()}
 
 
 def odd_texts(labels: Sequence[str], decimal: Decimal) -> list[str]:
@@ -240,21 +355,12 @@ def odd_texts(labels: Sequence[str], decimal: Decimal) -> list[str]:
     return odd if odd and len(odd) <= _FEW_ODD and len(odd) * 5 < len(labels) else []
 
 
-def _texts(column: Coded) -> Any:
-    return np.array([*column.labels, ""], dtype=object)[column.codes]
-
-
-def _strings(values: npt.NDArray[Any], missing: Bools) -> Any:
-    texts = np.array([repr(value) for value in values.tolist()], dtype=object)
-    texts[missing] = ""
-    return texts
-
-
-def _share(column: Coded, parse: Callable[[str], object]) -> float:
+def _share(column: Cells, parse: Callable[[str], object]) -> float:
     """Of the cells that are not missing, the share that `parse` takes; 0 without any."""
-    counts = column.counts()
-    total = int(counts.sum())
-    taken = sum(int(n) for text, n in zip(column.labels, counts, strict=True) if parse(text) is not None)
+    total, taken = 0, 0
+    for text, count in column.counts():
+        total += count
+        taken += count * (parse(text) is not None)
     return taken / total if total else 0.0
 
 

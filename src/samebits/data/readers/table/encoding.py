@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.data.readers.cells import DATE_PARTS_OF_DAY, Decimal, date_part, formats_of, moment_of
 from samebits.data.readers.reader import Encoded, Raw
-from samebits.data.readers.table.columns import Column, Floats, Int64, odd_texts
+from samebits.data.readers.table.columns import Column, Floats, Int64, Texts, Written, odd_texts
 from samebits.data.readers.table.leakage import require_no_leaks
+from samebits.data.readers.table.store import picked, stored
 from samebits.data.readers.table.target import Target
 from samebits.params.data import DataParams
 from samebits.params.table import TableParams
@@ -34,37 +37,54 @@ class Features:
     """The columns that are inputs, of usable rows alone.
 
     Attributes:
-        remarks: what was noticed in them, as lines.
+        ids: names of those that number the rows.
+        folder: for what does not fit in memory.
     """
 
     columns: tuple[Column, ...]
     decimal: Decimal
     ids: tuple[str, ...]
+    folder: Path
 
     @classmethod
-    def select(cls, columns: Mapping[str, Column], rows: Int64, settings: TableParams, decimal: Decimal) -> Features:
+    def select(
+        cls, columns: Mapping[str, Column], rows: Int64, settings: TableParams, decimal: Decimal, folder: Path
+    ) -> Features:
         """Some rows of the columns.
+
+        Args:
+            folder: for what does not fit in memory.
 
         Raises:
             UserError: for text that is too diverse to be categories, naming all such columns.
         """
-        kept = tuple(_select(column, rows) for column in columns.values())
-        if len(rows) and all((column.texts == column.texts[0]).all() for column in kept):
+        kept = tuple(_select(column, rows, folder) for column in columns.values())
+        if len(rows) and not any(_varies(column.texts, rows) for column in columns.values()):
             raise UserError("every column is the same in all rows: there is nothing to learn from", _LOOK)
         _require_categories(kept, settings, decimal)
         ids = tuple(column.name for column in kept if column.kind == "number" and counts_rows(column.values))
-        return cls(kept, decimal, ids)
+        return cls(kept, decimal, ids, folder)
 
 
 @dataclass
 class _Fitted:
     """Columns of the stored rows, as they come."""
 
+    folder: Path
     columns: list[NumberColumn | CategoryColumn] = field(default_factory=list)
     values: list[npt.NDArray[np.float32]] = field(default_factory=list)
     constant: list[str] = field(default_factory=list)
     unseen: dict[str, dict[str, int]] = field(default_factory=dict)
     inexact: list[str] = field(default_factory=list)
+
+    def add(self, column: NumberColumn | CategoryColumn, values: npt.NDArray[np.float32]) -> None:
+        """One more column, float32 [n]."""
+        self.columns.append(column)
+        self.values.append(stored(values, self.folder))
+
+    def rows(self, at: Int64) -> npt.NDArray[np.float32]:
+        """Rows as they are stored, [k, columns]."""
+        return np.stack([values[at] for values in self.values], axis=1)
 
 
 def encode(
@@ -82,12 +102,11 @@ def encode(
     """
     settings, train = data.table, splits["train"]
     leaks = require_no_leaks(features.columns, target, train, settings)
-    fitted = _Fitted()
+    fitted = _Fitted(features.folder)
     for column in features.columns:
         _fit(column, splits, settings, fitted)
     if not fitted.columns:
         raise UserError("every column is the same in all training rows: there is nothing to learn from", _LOOK)
-    rows = np.stack(fitted.values, axis=1)
     inputs = TableInputs(
         columns=fitted.columns,
         missing=settings.missing,
@@ -113,17 +132,25 @@ def encode(
     remarks = (*notes, *_remarks(features, fitted, gaps, marks, leaks))
     return Encoded(
         signature,
-        {name: raw.subset(of, lambda at: rows[at]) for name, of in splits.items()},
+        {name: raw.subset(of, fitted.rows) for name, of in splits.items()},
         audit=audit,
         remarks=remarks,
     )
 
 
-def _select(column: Column, rows: Int64) -> Column:
+def _select(column: Column, rows: Int64, folder: Path) -> Column:
+    """Some rows; nobody asks for their texts any more."""
     marks = {mark: found for mark, of in column.marks.items() if len(found := np.intersect1d(of, rows))}
-    return replace(
-        column, values=column.values[rows], missing=column.missing[rows], texts=column.texts[rows], bad={}, marks=marks
-    )
+    values, missing = (picked(array, rows, folder) for array in (column.values, column.missing))
+    return replace(column, values=values, missing=missing, texts=Written(values, missing), bad={}, marks=marks)
+
+
+def _varies(texts: Texts, rows: Int64) -> bool:
+    """Whether not all of some rows hold the same text."""
+    first = texts[int(rows[0])]
+    used = np.zeros(len(texts), dtype=np.bool_)
+    used[rows] = True
+    return any(text != first for text in compress(texts, used))
 
 
 def _require_categories(columns: Sequence[Column], settings: TableParams, decimal: Decimal) -> None:
@@ -187,9 +214,10 @@ def _fit(column: Column, splits: Mapping[str, Int64], settings: TableParams, fit
 def _fit_number(
     name: str, exact: Floats, train: Int64, settings: TableParams, fitted: _Fitted, source: Mapping[str, Any] = {}
 ) -> None:
-    stored = exact.astype(np.float32)
-    seen = stored[train].astype(np.float64)
-    present = seen[~np.isnan(seen)]
+    values = exact.astype(np.float32)
+    seen = values[train].astype(np.float64)
+    absent = np.isnan(seen)
+    present = seen[~absent] if absent.any() else seen
     if not len(present) or (len(present) == len(seen) and present.min() == present.max()):
         fitted.constant.append(name)
         return
@@ -203,10 +231,10 @@ def _fit_number(
     if (
         not source.get("source")
         and np.abs(present).max() > _EXACT_IN_FLOAT32
-        and len(np.unique(exact)) > len(np.unique(stored))
+        and len(np.unique(exact)) > len(np.unique(values))
     ):
         fitted.inexact.append(name)
-    fitted.columns.append(
+    fitted.add(
         NumberColumn(
             name=name,
             mean=float(present.mean()),
@@ -215,14 +243,9 @@ def _fit_number(
             missing=len(present) < len(seen),
             edges=edges.tolist() if len(edges) > 1 else [],
             **source,
-        )
+        ),
+        values,
     )
-    fitted.values.append(stored)
-
-
-def _lost(exact: Floats, stored: npt.NDArray[np.float32]) -> bool:
-    """Whether numbers that differ are the same in float32."""
-    return len(np.unique(exact)) > len(np.unique(stored))
 
 
 def _fit_category(column: Column, splits: Mapping[str, Int64], fitted: _Fitted) -> None:
@@ -234,8 +257,7 @@ def _fit_category(column: Column, splits: Mapping[str, Int64], fitted: _Fitted) 
     lookup = np.zeros(len(column.labels) + 1, dtype=np.float32)
     lookup[known] = np.arange(1, len(known) + 1)
     codes = lookup[column.values]
-    fitted.columns.append(CategoryColumn(name=column.name, values=[column.labels[k] for k in known]))
-    fitted.values.append(codes)
+    fitted.add(CategoryColumn(name=column.name, values=[column.labels[k] for k in known]), codes)
     unseen = {name: int(((codes[rows] == 0) & ~column.missing[rows]).sum()) for name, rows in splits.items()}
     if any(unseen.values()):
         fitted.unseen[column.name] = {name: count for name, count in unseen.items() if count}

@@ -64,12 +64,15 @@ def _single(columns: Sequence[Column], target: Target, train: Int64) -> Iterator
         present = ~column.missing[train]
         if present.sum() < _FEWEST:
             continue
+        known = truth
+        if not present.all():
+            values, known = values[present], truth[present]
         if target.kind == "class":
-            classes = truth[present].astype(np.int64)
-            if len(np.unique(classes)) > 1 and _tells_apart(values[present], classes, column.kind == "category"):
+            classes = known.astype(np.int64)
+            if len(np.unique(classes)) > 1 and _tells_apart(values, classes, column.kind == "category"):
                 yield (column.name,), f"{column.name} alone tells the classes apart"
         elif column.kind != "category":
-            strength = _correlation(values[present].astype(np.float64), truth[present])
+            strength = _correlation(values.astype(np.float64, copy=False), known)
             if abs(strength) > _CORRELATION:
                 yield (column.name,), f"{column.name}: correlation {strength:.4f} with the target"
 
@@ -105,11 +108,16 @@ def _tells_apart(values: npt.NDArray[np.generic], classes: Int64, of_category: b
     """Whether each value stands for one class, and, of numbers, each class for one interval of them."""
     different, place = np.unique(values, return_inverse=True)
     count = int(classes.max()) + 1
-    table = np.zeros((len(different), count), dtype=np.int64)
-    np.add.at(table, (place, classes), 1)
-    if table.max(axis=1).sum() < _AGREE * len(classes):
+    # Only the pairs that occur: a column of numbers may have as many values as there are rows.
+    cells, counts = np.unique(place * count + classes, return_counts=True)
+    starts = np.searchsorted(cells, np.arange(len(different)) * count)
+    most = np.maximum.reduceat(counts, starts)
+    if most.sum() < _AGREE * len(classes):
         return False
     if of_category or len(different) * _ROWS_A_VALUE <= len(classes):
         return len(different) * _ROWS_A_VALUE <= len(classes)
-    runs = 1 + int((np.diff(table.argmax(axis=1)) != 0).sum())
+    of_value = cells // count
+    best = np.flatnonzero(counts == most[of_value])
+    _, first = np.unique(of_value[best], return_index=True)
+    runs = 1 + int((np.diff(cells[best[first]] % count) != 0).sum())
     return runs <= len(np.unique(classes))

@@ -20,42 +20,28 @@ _UNREADABLE = (pa.ArrowException, OSError, ValueError, ArithmeticError, LookupEr
 """Whatever pyarrow raises on a damaged file, a text that is no UTF-8 among it."""
 
 
-def read_parquet(path: Path, name: str, choose: Callable[[list[str], list[str]], Sequence[str]]) -> Any:
-    """Columns of a file as an arrow table, checked to be what the file says they are.
+def stream_parquet(
+    path: Path, name: str, choose: Callable[[list[str], list[str]], Sequence[str]], rows: int
+) -> Iterator[Any]:
+    """Columns of a file in arrow tables of so many rows, checked to be what the file says they are.
 
     Args:
         name: of the file, for messages.
         choose: names of the columns and of those among them that are pandas' index -> the columns to read.
 
     Raises:
-        UserError: a file that is damaged, has no rows, or two columns of one name; whatever `choose` raises.
+        UserError: a file that is damaged (of a damaged part when it is reached), or two columns of one name; whatever
+            `choose` raises. A file without rows has no table.
     """
     try:
         file, wanted = _opened(path, name, choose)
-        table = file.read(columns=wanted)
-        table.validate(full=True)
-        if table.num_rows != file.metadata.num_rows:
-            raise ValueError(f"it says {file.metadata.num_rows:,} rows and holds {table.num_rows:,}")
-    except _UNREADABLE as error:
-        raise _damaged(name, error) from None
-    if not table.num_rows:
-        raise UserError(f"{name} has no rows", "look at data.source")
-    return table
-
-
-def stream_parquet(
-    path: Path, name: str, choose: Callable[[list[str], list[str]], Sequence[str]], rows: int
-) -> Iterator[Any]:
-    """As `read_parquet`, in arrow tables of so many rows, for a file that need not fit in memory.
-
-    Raises:
-        UserError: as `read_parquet`, of a damaged part when it is reached; a file without rows has no table.
-    """
-    try:
-        file, wanted = _opened(path, name, choose)
+        read = 0
         for batch in file.iter_batches(batch_size=rows, columns=list(dict.fromkeys(wanted))):
             batch.validate(full=True)
+            read += len(batch)
             yield pa.Table.from_batches([batch])
+        if read != file.metadata.num_rows:
+            raise ValueError(f"it says {file.metadata.num_rows:,} rows and holds {read:,}")
     except _UNREADABLE as error:
         raise _damaged(name, error) from None
 
@@ -74,6 +60,12 @@ def _damaged(name: str, error: BaseException) -> UserError:
     return UserError(
         f"{name} is no Parquet file that can be read: {reason}", "it is damaged or encrypted: copy or write it again"
     )
+
+
+def without_dictionaries(table: Any) -> Any:
+    """A table whose columns hold their values themselves."""
+    kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in table.schema.types]
+    return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))
 
 
 def plain_cells(column: Any) -> list[Any]:

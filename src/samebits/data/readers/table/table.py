@@ -9,30 +9,31 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from samebits.base.errors import UserError
 from samebits.data.readers.csv_file import open_csv
-from samebits.data.readers.reader import Encoded, Int64, Raw, Rejected, Source
+from samebits.data.readers.reader import Encoded, Int64, Named, Raw, Rejected, Source
 from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes
 from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.table.choice import Chosen, named_columns
 from samebits.data.readers.table.columns import (
+    Bools,
+    Cells,
     Column,
-    coded,
     decide_decimal,
     read_text_column,
     read_typed_column,
 )
 from samebits.data.readers.table.encoding import Features, encode
-from samebits.data.readers.table.parquet_file import pandas_index, read_parquet
+from samebits.data.readers.table.parquet_file import pandas_index, stream_parquet, without_dictionaries
+from samebits.data.readers.table.store import Gathered, new_array, parts
 from samebits.data.readers.table.target import Target
 from samebits.data.readers.table.targets import read_targets
 from samebits.params.data import DataParams
@@ -100,29 +101,33 @@ def read(source: Source) -> RawTable:
     target = read_targets([columns[each] for each in chosen.targets], settings, source.settings.target_kind)
     inputs = {each: columns[each] for each in chosen.inputs}
     reasons = _reasons(inputs, target.bad, source.settings, columns)
-    good = np.setdiff1d(np.arange(len(table.rows)), np.fromiter(reasons, dtype=np.int64, count=len(reasons)))
-    ids = [f"row/{number:07d}" for number in table.rows.tolist()]
+    usable = np.ones(len(table.rows), dtype=np.bool_)
+    usable[list(reasons)] = False
+    good = np.flatnonzero(usable)
+    ids = Named("row/{:07d}", table.rows)
     rejected = [*table.broken, *(Rejected(ids[row], reason) for row, reason in sorted(reasons.items()))]
+    scratch = source.scratch
+    target = target.select(good, scratch)
     notes = [
         f"target {', '.join(chosen.targets)}: {target.meaning}" + ("" if settings.target else " (the last column)")
     ]
     if chosen.index:
         notes.append(f"left out, pandas wrote them as the labels of the rows: {', '.join(chosen.index)}")
     return RawTable(
-        ids=[ids[row] for row in good.tolist()],
-        origins=[f"{name}#{number}" for number in table.rows[good].tolist()],
-        hashes=_hashes(inputs.values(), good),
-        targets=target.values[good],
+        ids=Named(ids.form, table.rows[good]),
+        origins=Named(name.replace("{", "{{").replace("}", "}}") + "#{}", table.rows[good]),
+        hashes=_hashes(inputs.values(), usable, scratch),
+        targets=target.values,
         classes=target.classes,
         target_kind=target.kind,
         target_name=target.name,
-        given=_given(columns, source.settings.split_column, good),
-        groups=None if (group := source.settings.group_column) is None else columns[group].texts[good].tolist(),
+        given=_given(columns, source.settings.split_column, usable),
+        groups=None if (group := source.settings.group_column) is None else _texts(columns[group], usable),
         times=None if (time := source.settings.time_column) is None else columns[time].values[good],
         split_fixes=_SPLIT_FIXES,
         set_aside=tuple(rejected),
-        features=Features.select(inputs, good, settings, table.decimal),
-        target=target.select(good),
+        features=Features.select(inputs, good, settings, table.decimal, scratch),
+        target=target,
         settings=source.settings,
         notes=(*notes, *table.notes),
     )
@@ -136,7 +141,7 @@ def read_columns(source: Source, chosen: Chosen) -> Table:
     """
     with source.own.open("rb") as file:
         is_parquet = file.read(4) == b"PAR1"
-    return _read_parquet(source.own, chosen) if is_parquet else _read_csv(source, chosen)
+    return _read_parquet(source, chosen) if is_parquet else _read_csv(source, chosen)
 
 
 def _read_csv(source: Source, chosen: Chosen) -> Table:
@@ -144,43 +149,49 @@ def _read_csv(source: Source, chosen: Chosen) -> Table:
     file = open_csv(source, {each for names in named_columns(source.settings).values() for each in names}, every=True)
     kept = chosen.choose(file.header, pandas_index(file.header))
     places = [file.header.index(each) for each in kept]
-    chunks: list[list[Any]] = [[] for _ in kept]
-    rows: list[int] = []
+    schema = pa.schema([(each, pa.string()) for each in kept])
+    gathered, total = Gathered(source.scratch), 0
     broken: list[Rejected] = []
+    wrong: list[int] = []
 
     def good() -> Iterable[list[str]]:
-        for number, (line, row) in enumerate(file.rows(), start=1):
+        nonlocal total
+        for total, (line, row) in enumerate(file.rows(), start=1):
             if isinstance(row, str):
-                broken.append(Rejected(f"row/{number:07d}", f"line {line}: {row}"))
-                continue
-            rows.append(number)
-            yield row
+                broken.append(Rejected(f"row/{total:07d}", f"line {line}: {row}"))
+                wrong.append(total)
+            else:
+                yield row
 
     waiting = iter(good())
     while batch := list(itertools.islice(waiting, _BATCH)):
-        for chunk, place in zip(chunks, places, strict=True):
-            chunk.append(pa.array([row[place] for row in batch], pa.string()))
-    if not rows:
+        columns = [pa.array([row[place] for row in batch], pa.string()) for place in places]
+        gathered.add(pa.record_batch(columns, schema=schema))
+    if total == len(wrong):
         first = (
             f"of {len(broken):,} rows none can be read, {broken[0].reason}"
             if broken
             else "it has no row below its names"
         )
         raise UserError(f"{file.name}: {first}", "look at data.source, and at data.csv")
-    text = {
-        each: coded(pc.utf8_trim_whitespace(pa.chunked_array(chunk, pa.string())), settings.missing)
-        for each, chunk in zip(kept, chunks, strict=True)
-    }
+    table = gathered.table()
+    text = {each: Cells(table[each], settings.missing) for each in kept}
     decimal = decide_decimal(text, settings.decimal)
-    columns = {each: read_text_column(each, column, decimal, settings) for each, column in text.items()}
+    found = {each: read_text_column(each, cells, decimal, settings, source.scratch) for each, cells in text.items()}
     notes = [*["decimal comma"] * (decimal == ","), *filter(None, [file.guessed()])]
-    return Table(columns, np.array(rows, dtype=np.int64), broken, decimal, notes)
+    rows = np.setdiff1d(np.arange(1, total + 1), wrong, assume_unique=True)
+    return Table(found, rows, broken, decimal, notes)
 
 
-def _read_parquet(path: Path, chosen: Chosen) -> Table:
-    settings = chosen.settings.table
-    table = read_parquet(path, chosen.file, chosen.choose)
-    columns = {each: read_typed_column(each, table[each], settings) for each in table.column_names}
+def _read_parquet(source: Source, chosen: Chosen) -> Table:
+    settings, gathered = chosen.settings.table, Gathered(source.scratch)
+    for part in stream_parquet(source.own, chosen.file, chosen.choose, _BATCH):
+        for batch in without_dictionaries(part).to_batches():
+            gathered.add(batch)
+    if not len(gathered):
+        raise UserError(f"{chosen.file} has no rows", "look at data.source")
+    table = gathered.table()
+    columns = {each: read_typed_column(each, table[each], settings, source.scratch) for each in table.column_names}
     decimal = "," if settings.decimal == "," else "."
     return Table(columns, np.arange(1, table.num_rows + 1, dtype=np.int64), [], decimal, [])
 
@@ -214,7 +225,13 @@ def _reasons(
     return reasons
 
 
-def _given(columns: Mapping[str, Column], column: str | None, good: Int64) -> list[str] | None:
+def _texts(column: Column, usable: Bools) -> list[str]:
+    """Of the usable rows; texts that are alike are one object."""
+    one: dict[str, str] = {}
+    return [one.setdefault(text, text) for text in itertools.compress(column.texts, usable)]
+
+
+def _given(columns: Mapping[str, Column], column: str | None, usable: Bools) -> list[str] | None:
     """The split of each sample, where a column says it; None if it says none.
 
     Raises:
@@ -222,8 +239,7 @@ def _given(columns: Mapping[str, Column], column: str | None, good: Int64) -> li
     """
     if column is None:
         return None
-    found = columns[column]
-    texts = np.where(found.missing[good], "", found.texts[good].astype(str)).tolist()
+    texts = _texts(columns[column], usable)
     known = {text: split for text in set(texts) if (split := split_of(text))} | {"": ""}
     wrong = sorted(set(texts) - set(known))
     if wrong:
@@ -231,9 +247,16 @@ def _given(columns: Mapping[str, Column], column: str | None, good: Int64) -> li
     return [known[text] for text in texts] if any(texts) else None
 
 
-def _hashes(columns: Iterable[Column], good: Int64) -> Hashes:
-    """SHA-256 of each sample's names and texts: how a column is read does not move its rows to other splits."""
-    parts = [(f"{column.name}\x1f", column.texts[good].tolist()) for column in columns]
-    rows = zip(*([name + text for text in texts] for name, texts in parts), strict=True)
-    digests = b"".join(hashlib.sha256("\x1e".join(row).encode()).digest() for row in rows)
-    return np.frombuffer(digests, dtype=np.uint8).reshape(-1, HASH_BYTES)
+def _hashes(columns: Collection[Column], usable: Bools, scratch: Path) -> Hashes:
+    """SHA-256 of each usable row's names and texts: how a column is read does not move its rows to other splits."""
+    names = [f"{column.name}\x1f" for column in columns]
+    found = new_array((int(usable.sum()), HASH_BYTES), np.uint8, scratch)
+    done = 0
+    for part in parts(len(usable)):
+        rows = itertools.compress(zip(*(column.texts.part(part) for column in columns), strict=True), usable[part])
+        joined = ("\x1e".join(map(str.__add__, names, row)) for row in rows)
+        digests = np.frombuffer(b"".join(hashlib.sha256(each.encode()).digest() for each in joined), dtype=np.uint8)
+        end = done + len(digests) // HASH_BYTES
+        found[done:end] = digests.reshape(-1, HASH_BYTES)
+        done = end
+    return found

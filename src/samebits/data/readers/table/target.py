@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from samebits.base.errors import UserError, listed
 from samebits.data.readers.table.columns import Column, Int64, as_category, odd_texts
+from samebits.data.readers.table.store import picked
 from samebits.params.table import TableParams
 
 _MOST_CLASSES = 1000
@@ -44,10 +46,11 @@ class Target:
     names: tuple[str, ...] = ()
     parts: tuple[Target, ...] = ()
 
-    def select(self, rows: Int64) -> Target:
+    def select(self, rows: Int64, folder: Path) -> Target:
         """The same of some rows."""
-        parts = tuple(each.select(rows) for each in self.parts)
-        return replace(self, values=self.values[rows], exact=self.exact[rows], bad={}, parts=parts)
+        parts = tuple(each.select(rows, folder) for each in self.parts)
+        values, exact = (picked(array, rows, folder) for array in (self.values, self.exact))
+        return replace(self, values=values, exact=exact, bad={}, parts=parts)
 
 
 def read_target(column: Column, settings: TableParams, wanted: str) -> Target:

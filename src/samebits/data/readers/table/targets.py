@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,8 +54,8 @@ def _truth(column: Column) -> list[bool | None]:
         number = cells.number(text, ".")
         return _YES.get(f"{number:g}") if number is not None else cells.boolean(text)
 
-    known = {cell: of(cell) for cell in set(column.texts.tolist())}
-    return [known[cell] for cell in column.texts.tolist()]
+    known = functools.cache(of)
+    return [known(cell) for cell in column.texts]
 
 
 def _is_flag(column: Column) -> bool:
@@ -74,7 +75,7 @@ def _labels(columns: Sequence[Column]) -> Target:
         if len(wrong := [row for row, truth in enumerate(truths) if truth is None]) * 2 > len(truths):
             raise UserError(
                 f"the target {column.name} is neither 0 nor 1, nor no or yes, in {len(wrong):,} of {len(truths):,} rows"
-                f", as {str(column.texts[wrong[0]])[:40]!r}",
+                f", as {column.texts[wrong[0]][:40]!r}",
                 "set data.target_kind: vector for numbers, or take the column out of data.table.target",
             )
         found[column.name] = [bool(truth) for truth in truths]
@@ -106,7 +107,7 @@ def _vector(columns: Sequence[Column]) -> Target:
 def _of_cells(column: Column, wanted: str) -> Target:
     """Several labels or numbers in each cell, as `a; b` or `0.5; 2`."""
     marked = {int(row): mark for mark, rows in column.marks.items() for row in rows}
-    values, reasons = parse_cells(TARGETS[wanted], [str(cell) for cell in column.texts.tolist()])
+    values, reasons = parse_cells(TARGETS[wanted], list(column.texts))
     bad: dict[int, str] = {}
     for row, reason in enumerate(reasons):
         if row in marked:

@@ -185,7 +185,7 @@ def test_constant_columns_are_left_out_and_told(tmp_path: Path) -> None:
 def test_how_a_column_is_read_moves_no_row(tmp_path: Path) -> None:
     path = write(tmp_path, csv_text(rows()))
     plain, told = prepare(path)[1], prepare(path, categories=["garden", "town"], edges=4)[1]
-    assert [split.ids for split in plain.splits.values()] == [split.ids for split in told.splits.values()]
+    assert [list(split.ids) for split in plain.splits.values()] == [list(split.ids) for split in told.splits.values()]
 
 
 def test_groups_stay_together_and_time_goes_on(tmp_path: Path) -> None:
