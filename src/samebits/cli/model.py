@@ -37,7 +37,12 @@ def registry_of(model: Path) -> str:
         return ""
     from samebits.tracking.tracking_uri import pick_target
 
-    return os.environ.get("MLFLOW_TRACKING_URI", "").strip() or pick_target(project_here()).uri
+    if named := os.environ.get("MLFLOW_TRACKING_URI", "").strip():
+        return named
+    try:
+        return pick_target(project_here()).uri
+    except UserError as error:
+        raise UserError(error.problem, f"{error.fix}; or set MLFLOW_TRACKING_URI to the registry's") from None
 
 
 @dataclass(frozen=True)
