@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from samebits.base.errors import UserError
 from samebits.base.result import Result, Said
+from samebits.cli.model import add_model_option, fetched, model_of
 from samebits.cli.options import project_here
 
 if TYPE_CHECKING:
@@ -23,29 +24,30 @@ def predict(arguments: argparse.Namespace) -> Result:
 
     if arguments.json and not arguments.output and arguments.format not in (None, "json"):
         raise UserError(f"--json and --format {arguments.format} ask for two forms", "leave one out")
-    model = model_of(arguments)
     own = not arguments.model
     if own and arguments.output:
-        _warn_if_stale(model)
-    found = answer(
-        request_of(
-            arguments,
-            id=arguments.id,
-            top=arguments.top,
-            format=arguments.format,
-            output=Path(arguments.output) if arguments.output else None,
+        _warn_if_stale(model_of(arguments))
+    with fetched(arguments) as model:
+        found = answer(
+            request_of(
+                arguments,
+                model.file,
+                id=arguments.id,
+                top=arguments.top,
+                format=arguments.format,
+                output=Path(arguments.output) if arguments.output else None,
+            )
         )
-    )
     # DVC takes a second to ask: answers that somebody waits for come first, and before a long job there is time.
-    return _Then(found, lambda: _warn_if_stale(model)) if own and not arguments.output else found
+    return _Then(found, lambda: _warn_if_stale(model.file)) if own and not arguments.output else found
 
 
-def request_of(arguments: argparse.Namespace, **more: Any) -> Request:
-    """What `add_source_options` were given, and more of a request."""
+def request_of(arguments: argparse.Namespace, model: Path, **more: Any) -> Request:
+    """What `add_source_options` were given, of a model's file, and more of a request."""
     from samebits.inference.predictor import Request
 
     return Request(
-        model=model_of(arguments),
+        model=model,
         files=tuple(Path(path) for path in arguments.files),
         text=tuple(arguments.text or ()),
         lines=Path(arguments.lines) if arguments.lines else None,
@@ -67,7 +69,7 @@ def add_source_options(ask: argparse.ArgumentParser) -> None:
     )
     ask.add_argument("--text", action="append", metavar="TEXT", help="a text as it is; may be given again")
     ask.add_argument("--lines", metavar="FILE", help="a file with a text a line")
-    ask.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    add_model_option(ask)
     ask.add_argument("--invert", action="store_true", help="swap black and white of images first")
     ask.add_argument("--column", help="of a CSV, JSONL or Parquet file: the column of the texts, or of the paths")
     ask.add_argument(
@@ -119,11 +121,6 @@ class _Then(Result):
         return document
 
 
-def model_of(arguments: argparse.Namespace) -> Path:
-    """The model that is named, else that of the project around the working folder."""
-    return Path(arguments.model) if arguments.model else project_here().exported / "model.onnx"
-
-
 def _warn_if_stale(model: Path) -> None:
     """Say so if the project's own model is of other data, code or parameters than are here."""
     from samebits.provenance.stale import stale_model
@@ -139,10 +136,10 @@ def generate(arguments: argparse.Namespace) -> Result:
 
     sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p, arguments.seed)
     require_sampling(sampling, arguments.tokens)
-    model = model_of(arguments)
     if not arguments.model:
-        _warn_if_stale(model)
-    writer = open_writer(model)
+        _warn_if_stale(model_of(arguments))
+    with fetched(arguments) as model:
+        writer = open_writer(model.file)
     text = arguments.prompt
     print(text, end="", flush=True)
     for piece in writer.pieces(arguments.prompt, arguments.tokens, sampling):

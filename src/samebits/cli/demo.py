@@ -8,9 +8,8 @@ import sys
 import threading
 from collections.abc import Callable
 
-from samebits.cli.answers import model_of
+from samebits.cli.model import add_model_option, model_of, registry_of
 from samebits.cli.options import say
-from samebits.cli.serving import registry_of
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -47,8 +46,6 @@ def add_commands(
 ) -> None:
     """Add it to the command line; `add` makes one of a name, a function and a text."""
     demo = add(commands, "demo", _demo, "try the exported model on a page in the browser")
-    demo.add_argument(
-        "--model", help="an exported ONNX file, or models:/NAME@ALIAS (default: models/export/model.onnx)"
-    )
+    add_model_option(demo)
     demo.add_argument("--port", type=int, default=0, help="to listen at (default: a free one)")
     demo.add_argument("--no-open", action="store_true", help="only say where the page is")

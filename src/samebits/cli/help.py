@@ -43,6 +43,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "samebits monitor photos",
         "samebits monitor rows.csv --ignore when.year --html drift.html",
         "samebits monitor --answers answers.parquet --limit 0.2",
+        "samebits monitor photos --model models:/digits@champion",
     ),
     "new": ("samebits new pets --data ~/pictures/pets", "samebits new bikes --recipe bikeshare"),
     "packages": ("samebits packages --write",),

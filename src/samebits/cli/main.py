@@ -22,6 +22,7 @@ from samebits.cli.comparing import add_commands as add_comparing
 from samebits.cli.demo import add_commands as add_demo
 from samebits.cli.help import epilog, grouped
 from samebits.cli.labels import add_commands as add_labels
+from samebits.cli.model import add_model_option
 from samebits.cli.monitoring import add_commands as add_monitoring
 from samebits.cli.options import command_group, positive, project_here, say
 from samebits.cli.provenance import add_commands as add_verifying
@@ -135,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
     add_monitoring(commands, _command)
     write = _command(commands, "generate", generate, "continue a text with the exported language model")
     write.add_argument("prompt", help="the text to go on from")
-    write.add_argument("--model", help="an exported ONNX file (default: models/export/model.onnx)")
+    add_model_option(write)
     write.add_argument("--tokens", type=int, default=200, help="how many at most (default: 200)")
     write.add_argument("--temperature", type=float, default=0.8, help="0 takes the most probable (default: 0.8)")
     write.add_argument("--top-k", type=int, help="draw from so many of the most probable tokens (default: all)")

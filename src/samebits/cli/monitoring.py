@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from samebits.base.result import Result
 from samebits.cli.answers import add_source_options, request_of
+from samebits.cli.model import fetched
 from samebits.cli.options import between, project_here
 
 
 def _monitor(arguments: argparse.Namespace) -> Result:
     from samebits.monitor.monitor import Limits, monitor
-    from samebits.monitor.record import record
+    from samebits.monitor.record import record, record_by
 
     page = Path(arguments.html) if arguments.html else None
     if page is None and not arguments.model:
         page = project_here().state / "monitor" / "report.html"
     limits = Limits(arguments.limit, arguments.alpha, tuple(arguments.ignore or ()))
-    found = monitor(request_of(arguments), [Path(path) for path in arguments.answers or ()], limits, page)
-    if not arguments.model:
+    with fetched(arguments) as model:
+        answers = [Path(path) for path in arguments.answers or ()]
+        found = monitor(request_of(arguments, model.file), answers, limits, page, str(arguments.model or model.file))
+    if model.registered is not None:
+        source, version = model.registered
+        record_by(partial(source.record, version), found)
+    elif not arguments.model:
         record(project_here(), found)
     return found
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from samebits.base.errors import UserError
-from samebits.cli.answers import model_of
-from samebits.cli.options import positive, project_here, say, seconds
+from samebits.cli.model import add_model_option, model_of, registry_of
+from samebits.cli.options import positive, say, seconds
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -39,17 +38,6 @@ def _serve(arguments: argparse.Namespace) -> None:
     serve(settings, say)
 
 
-def registry_of(model: Path) -> str:
-    """MLflow's tracking URI for a registered model; empty for a file."""
-    from samebits.serving.source import is_registered
-
-    if not is_registered(model):
-        return ""
-    from samebits.tracking.tracking_uri import pick_target
-
-    return os.environ.get("MLFLOW_TRACKING_URI", "").strip() or pick_target(project_here()).uri
-
-
 def _token(path: Path) -> str:
     try:
         found = path.read_text(encoding="ascii").strip()
@@ -74,10 +62,7 @@ def add_commands(
 
     usual = Limits()
     serve = add(commands, "serve", _serve, "answer HTTP requests with the exported model")
-    serve.add_argument(
-        "--model",
-        help="an exported ONNX file, or models:/NAME@champion of MLflow's registry (default: models/export/model.onnx)",
-    )
+    add_model_option(serve)
     serve.add_argument("--host", default="127.0.0.1", help="to listen at (default: this machine alone)")
     serve.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
     serve.add_argument("--token-file", metavar="FILE", help="with the token that requests must bring")

@@ -30,8 +30,7 @@ def watched_columns(target: TargetKind, calibration: Calibration) -> dict[str, C
 def cells_of(answers: Array, target: TargetKind, calibration: Calibration) -> dict[str, list[Any]]:
     """Answers [n, ...] as such columns."""
     names = list(target.columns())
-    rows = [target.cells(answer) for answer in answers]
-    found = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) if rows else {name: [] for name in names}
+    found = dict(zip(names, target.cells(answers), strict=True)) if len(answers) else {name: [] for name in names}
     scores = calibration.ood_scores(answers)
     return found | ({} if scores is None else {OOD_SCORE: scores.tolist()})
 

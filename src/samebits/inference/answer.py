@@ -8,11 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from samebits.base.decimals import printed_number, printed_share
 from samebits.inference.calibration import UNCALIBRATED, Calibration
 from samebits.inference.tags import Span
 from samebits.signature.kind import Column, Floats
 from samebits.signature.target_kind import TargetKind
+
+_AT_ONCE = 1 << 20
+"""Values that are made into cells together: of a million rows in a table, one by one takes most of the time."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,12 @@ class Reading:
     def names(self) -> tuple[str, ...]:
         """Of the columns."""
         return tuple(self.columns)
+
+    def cells(self, answers: Sequence[Answer]) -> list[list[Any]]:
+        """The columns of answers that the model gave an array for."""
+        given = np.stack([each.given for each in answers if each.given is not None])
+        scores = [each.ood_score for each in answers]
+        return self.target.cells(given, self.flat_top) + self.calibration.cells(given, self.target, scores)
 
 
 @dataclass(slots=True)  # not frozen: as of `Item`
@@ -105,16 +116,6 @@ class Answer:
             return ()
         return self.reading.calibration.label_set(self.given, self.reading.target)
 
-    @property
-    def cells(self) -> dict[str, str | float]:
-        """The answer in the columns of a table."""
-        if self.given is None or self.reading is None:
-            return dict(self.more)
-        target = self.reading.target
-        found = target.cells(self.given, self.reading.flat_top)
-        found += self.reading.calibration.cells(self.given, target, self.ood_score)
-        return {**dict(zip(self.reading.names, found, strict=True)), **self.more}
-
     def json(self) -> dict[str, Any]:
         """For programs, in the digits that float32 holds (`base/decimals.py`)."""
         return {
@@ -137,8 +138,30 @@ class Answer:
         return [first, *(f"  note: {note}" for note in self.notes)]
 
 
-def answer_of(name: str, given: Floats, reading: Reading, notes: Sequence[str] = ()) -> Answer:
+def answer_of(
+    name: str, given: Floats, reading: Reading, notes: Sequence[str] = (), ood_score: float | None = None
+) -> Answer:
     """The answer for one sample of what a model gave, with what its calibration says of it."""
-    score = reading.calibration.ood_score(given)
-    told = (*notes, *reading.calibration.notes(score))
-    return Answer(name, notes=told, ood_score=score, given=given, reading=reading)
+    told = (*notes, *reading.calibration.notes(ood_score))
+    return Answer(name, notes=told, ood_score=ood_score, given=given, reading=reading)
+
+
+def cells_of(answers: Sequence[Answer], names: Sequence[str]) -> list[list[Any]]:
+    """Answers of one job in columns of a table, each as long as there are answers; None where one has no such cell."""
+    found: dict[str, list[Any]] = {name: [None] * len(answers) for name in names}
+    given = [place for place, each in enumerate(answers) if each.given is not None]
+    largest = max((each.given.size for each in answers if each.given is not None), default=1)
+    many = max(1, _AT_ONCE // largest)
+    for start in range(0, len(given), many):
+        places = given[start : start + many]
+        reading = answers[places[0]].reading
+        assert reading is not None
+        for name, column in zip(reading.names, reading.cells([answers[k] for k in places]), strict=True):
+            if name in found:
+                cells = found[name]
+                for place, cell in zip(places, column, strict=True):
+                    cells[place] = cell
+    for place, each in enumerate(answers):
+        for name in each.more.keys() & found.keys():
+            found[name][place] = each.more[name]
+    return list(found.values())

@@ -7,8 +7,9 @@ classes, and how unlike the training data a sample is.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.params.section import Section, Sha256
 from samebits.signature.kind import Column
+from samebits.signature.of_classes import best_first
 from samebits.signature.target_kind import TargetKind
 
 FORMAT_VERSION = 1
@@ -130,14 +132,18 @@ class Calibration(Section):
         return found
 
     def cells(
-        self, answer: npt.NDArray[np.floating], target: TargetKind, ood_score: float | None
-    ) -> tuple[str | float, ...]:
-        """One sample's answer as the cells of such columns."""
-        return (
-            *(end for ends in self.interval(answer) for end in ends),
-            *(("; ".join(self.label_set(answer, target)),) if self.set_probability is not None else ()),
-            *((ood_score,) if ood_score is not None else ()),
-        )
+        self, answers: npt.NDArray[np.floating], target: TargetKind, ood_scores: Sequence[float | None]
+    ) -> list[list[Any]]:
+        """Answers [n, ...] as the cells of such columns, n in each."""
+        found: list[list[Any]] = []
+        if self.half_widths is not None:
+            ends = zip(*map(self.interval, answers), strict=True)  # of each number
+            found += [list(each) for pairs in ends for each in zip(*pairs, strict=True)]
+        if (within := self.in_set(answers)) is not None:
+            order, counts = best_first(answers).tolist(), within.sum(axis=1).tolist()
+            rows = zip(order, counts, strict=True)
+            found.append(["; ".join(target.labels[k] for k in row[:count]) for row, count in rows])
+        return found + ([list(ood_scores)] if self.ood_threshold is not None else [])
 
     def ood_scores(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64] | None:
         """How unlike the training data samples are, 0 to 1, [n] of probabilities [n, K]; None where that is not said.
@@ -150,6 +156,13 @@ class Calibration(Section):
         """As `ood_scores`, of one answer [K]."""
         scores = self.ood_scores(answer[None])
         return None if scores is None else float(scores[0])
+
+    def ood_scores_of(self, answers: Sequence[npt.NDArray[np.floating]]) -> Sequence[float | None]:
+        """As `ood_score`, of each answer, many times faster than one by one."""
+        if self.ood_threshold is None or not answers:
+            return [None] * len(answers)
+        found: list[float | None] = entropy(np.stack(answers), self.temperature).tolist()
+        return found
 
     def notes(self, ood_score: float | None) -> tuple[str, ...]:
         """What the user should know about a sample."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from samebits.base.decimals import printed, printed_share
 from samebits.base.errors import UserError
 from samebits.base.result import json_text
-from samebits.inference.answer import Answer
+from samebits.inference.answer import Answer, cells_of
 from samebits.signature.kind import Column
 
 _ENDINGS = {
@@ -57,11 +57,9 @@ class Format(ABC):
         file.writelines(parts)
         file.write(_encoded(self.end(summary)))
 
-    def cells(self, answer: Answer) -> Iterator[str | float | None]:
-        """Of one answer, in the order of the columns; None where there is none."""
-        cells = answer.cells
-        for name, _ in self.columns.values():
-            yield cells.get(name)
+    def cells(self, answers: Sequence[Answer]) -> list[list[Any]]:
+        """The columns; None where there is no cell."""
+        return cells_of(answers, [name for name, _ in self.columns.values()])
 
 
 class Text(Format):
@@ -100,15 +98,13 @@ class Csv(Format):
 
     def rows(self, answers: Sequence[Answer], *, first: bool) -> str:
         kinds = [kind for _, kind in self.columns.values()]
-        return _csv_text(
-            [
-                answer.name,
-                *(_printed(cell, kind) for cell, kind in zip(self.cells(answer), kinds, strict=True)),
-                "; ".join(answer.notes),
-                answer.error,
-            ]
-            for answer in answers
-        )
+        columns = [
+            [answer.name for answer in answers],
+            *([_printed(cell, kind) for cell in cells] for cells, kind in zip(self.cells(answers), kinds, strict=True)),
+            ["; ".join(answer.notes) for answer in answers],
+            [answer.error for answer in answers],
+        ]
+        return _csv_text(zip(*columns, strict=True))
 
 
 class Parquet(Format):
@@ -121,10 +117,9 @@ class Parquet(Format):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        cells = zip(*(self.cells(answer) for answer in answers), strict=True)
         columns = [
             [_utf8(answer.name) for answer in answers],
-            *([_utf8(cell) if isinstance(cell, str) else cell for cell in column] for column in cells),
+            *([_utf8(cell) if isinstance(cell, str) else cell for cell in column] for column in self.cells(answers)),
             [_utf8("; ".join(answer.notes)) or None for answer in answers],
             [_utf8(answer.error) or None for answer in answers],
         ]

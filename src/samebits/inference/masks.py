@@ -66,8 +66,8 @@ class Kind(image.Kind):
         asked = (Item(each.shown, file=each.path) for each in self.files if not self.is_list(each.path))
         return next((file for file in chain(*map(self._files, asked), [output]) if file.exists()), None)
 
-    def answer(self, item: Item, answer: Floats, notes: Sequence[str]) -> Answer:
-        found = super().answer(item, answer, notes)
+    def answer(self, item: Item, answer: Floats, notes: Sequence[str], ood_score: float | None) -> Answer:
+        found = super().answer(item, answer, notes, ood_score)
         if self.request.output is None:
             return found
         size = self.read(item).size

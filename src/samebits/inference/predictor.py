@@ -153,9 +153,9 @@ class Kind(ABC):
         """Of the answers as a table."""
         return self.reading.columns
 
-    def answer(self, item: Item, answer: Any, notes: Sequence[str]) -> Answer:
+    def answer(self, item: Item, answer: Any, notes: Sequence[str], ood_score: float | None) -> Answer:
         """The answer for one sample of what the model gave."""
-        return answer_of(item.name, answer, self.reading, notes)
+        return answer_of(item.name, answer, self.reading, notes, ood_score)
 
     def taken(self, output: Path) -> Path | None:
         """A file that is there already and that a new job would write over, where it must not."""
@@ -338,9 +338,13 @@ class Kind(ABC):
         found = {place: Answer(items[place].name, error=error) for place, error in ready.errors.items()}
         if ready.places:
             answers, finite = self.given(ready.samples)
+            good = [answer for answer, right in zip(answers, finite, strict=True) if right]
+            scores = iter(self.reading.calibration.ood_scores_of(good))
             for place, answer, notes, right in zip(ready.places, answers, ready.notes, finite, strict=True):
                 item = items[place]
-                found[place] = self.answer(item, answer, notes) if right else Answer(item.name, error=_NOT_FINITE)
+                found[place] = (
+                    self.answer(item, answer, notes, next(scores)) if right else Answer(item.name, error=_NOT_FINITE)
+                )
         return [found[place] for place in range(len(items))]
 
     def given(self, samples: Any) -> tuple[Sequence[Any], Sequence[bool]]:

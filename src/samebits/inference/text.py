@@ -124,9 +124,9 @@ class Kind(predictor.Kind):
             row[: sum(each.attention_mask)] = each.ids[: sum(each.attention_mask)]
         return rows
 
-    def answer(self, item: Item, answer: Any, notes: Sequence[str]) -> Answer:
+    def answer(self, item: Item, answer: Any, notes: Sequence[str], ood_score: float | None) -> Answer:
         if not isinstance(self.target, TagsTarget):
-            return super().answer(item, answer, notes)
+            return super().answer(item, answer, notes, ood_score)
         tags = json.dumps([asdict(span) for span in answer], ensure_ascii=False)
         return Answer(item.name, shown(answer, self.target), spans=tuple(answer), more={"tags": tags})
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from samebits.base.errors import UserError
-from samebits.inference.answer import Reading, answer_of
+from samebits.inference.answer import Reading, answer_of, cells_of
 from samebits.inference.calibration import UNCALIBRATED
 from samebits.inference.session import open_model
 from samebits.signature.signature import INPUTS
@@ -67,9 +67,7 @@ class PythonFunction:
             UserError: for a sample that the model cannot take.
         """
         samples = map(self._take, self._values(model_input))
-        rows = [
-            self._row(answer) for batch in _batches(samples) for answer in self._session.answers(batch, self._target)
-        ]
+        rows = [row for batch in _batches(samples) for row in self._rows(self._session.answers(batch, self._target))]
         return pd.DataFrame(rows)
 
     def _values(self, given: Any) -> Iterable[Any]:
@@ -83,9 +81,15 @@ class PythonFunction:
         values = given.iloc[:, 0].tolist()
         return map(_picture, values) if self._pictures else values
 
-    def _row(self, answer: npt.NDArray[np.float32]) -> dict[str, Any]:
-        found = answer_of("", answer, self._reading)
-        return found.cells | ({"probabilities": dict(found.classes)} if found.classes else {})
+    def _rows(self, given: npt.NDArray[np.float32]) -> Iterator[dict[str, Any]]:
+        scores = self._reading.calibration.ood_scores_of(list(given))
+        answers = [
+            answer_of("", each, self._reading, ood_score=score) for each, score in zip(given, scores, strict=True)
+        ]
+        names = self._reading.names
+        for answer, cells in zip(answers, zip(*cells_of(answers, names), strict=True), strict=True):
+            row = dict(zip(names, cells, strict=True))
+            yield row | ({"probabilities": dict(answer.classes)} if answer.classes else {})
 
 
 def columns_of(inputs: dict[str, Any]) -> list[str]:

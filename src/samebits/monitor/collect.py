@@ -13,6 +13,7 @@ from samebits.data.readers.decoding import NotText, read_lines
 from samebits.drift.answers import OOD_SCORE, measure_answers
 from samebits.drift.measure import Measure, kind_of
 from samebits.drift.reference import Reference
+from samebits.inference.answer import cells_of
 from samebits.inference.formats import apart
 from samebits.inference.job import batches
 from samebits.inference.predictor import Kind
@@ -83,8 +84,8 @@ def collect(kind: Kind, inputs: InputKind, reference: Reference) -> Collected:
         if len(ready.places):
             rows = kind.rows(ready.samples)
             found.add("inputs", measuring.measure(rows, reference.token_counts), len(rows))
-        good = [each.cells for each in answers if not each.error]
-        found.add_cells({name: [cells.get(name) for cells in good] for name in columns}, len(good))
+        good = [each for each in answers if not each.error]
+        found.add_cells(dict(zip(columns, cells_of(good, columns), strict=True)), len(good))
         found.samples += len(answers)
         found.errors += len(answers) - len(good)
         progress.show(found.samples, found.errors)

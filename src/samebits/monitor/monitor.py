@@ -111,13 +111,14 @@ class Monitored(Result):
         }
 
 
-def monitor(request: Request, answers: Sequence[Path], limits: Limits, page: Path | None) -> Monitored:
+def monitor(request: Request, answers: Sequence[Path], limits: Limits, page: Path | None, shown: str) -> Monitored:
     """Compare what is used with what the model was trained on.
 
     Args:
         request: the inputs, as of `samebits predict`.
         answers: files of answers instead of inputs.
         page: an HTML file to write.
+        shown: what the page calls the model.
 
     Raises:
         UserError: for inputs or a model that cannot be used, fewer than 30 samples, a page that cannot be written, or
@@ -145,7 +146,7 @@ def monitor(request: Request, answers: Sequence[Path], limits: Limits, page: Pat
     if found.errors:
         result.notes.append(f"{found.errors:,} of {found.samples:,} samples cannot be used (samebits predict says why)")
     if page is not None:
-        _write(page, monitor_page(result, reference, request.model))
+        _write(page, monitor_page(result, reference, shown))
         result.page = page
     return result
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from samebits.drift.reference import Reference
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from samebits.monitor.monitor import Monitored
 
 
-def monitor_page(found: Monitored, reference: Reference, model: Path) -> str:
+def monitor_page(found: Monitored, reference: Reference, model: str) -> str:
     """The page as text."""
     limits = found.limits
     measured = max((int(each.all_counts.sum()) for each in reference.inputs), default=0)
@@ -33,13 +32,13 @@ def monitor_page(found: Monitored, reference: Reference, model: Path) -> str:
                 ("difference", f"{limits.effect:g}"),
                 ("p, corrected for all tests", f"{limits.alpha:g}"),
                 ("ignored", ", ".join(limits.ignore) or "nothing"),
-                ("model", str(model)),
+                ("model", model),
             ],
         ),
     ]
     return render(
         "monitor.html.j2",
-        title=f"{'Drift' if found.drifted else 'No drift'}: {model.name}",
+        title=f"{'Drift' if found.drifted else 'No drift'}: {model.rpartition('/')[2]}",
         verdict=found.verdict,
         found=found,
         notes=found.notes,

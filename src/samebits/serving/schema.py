@@ -158,9 +158,12 @@ GENERATE: Responses = {
 def body_of(served: Served, limits: Limits) -> dict[str, Any]:
     """What /predict or /generate takes, with an example that this model answers."""
     if served.kind is None:
+        assert served.writer is not None
         schema = Prompt.model_json_schema()
         tokens = schema["properties"]["tokens"]
         tokens |= {"maximum": limits.tokens, "default": min(tokens["default"], limits.tokens)}
+        if served.writer.separator is None:  # nothing to begin with but the prompt
+            schema["properties"]["prompt"]["minLength"] = 1
         example = {"prompt": "The whale", "tokens": min(40, limits.tokens)}
         return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
     schema = Samples.model_json_schema()

@@ -6,8 +6,9 @@ import contextlib
 import os
 import re
 import tempfile
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -95,7 +96,7 @@ class RegisteredModel(Source):
 
     @contextlib.contextmanager
     def fetch(self, mark: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="samebits-serve-") as folder:
+        with tempfile.TemporaryDirectory(prefix="samebits-model-") as folder:
             with self._explained():
                 from mlflow.artifacts import download_artifacts
 
@@ -103,6 +104,22 @@ class RegisteredModel(Source):
                 files = self._client.get_model_version_download_uri(self._name, mark)
                 found = download_artifacts(artifact_uri=files, dst_path=folder, tracking_uri=self._registry)
             yield Path(found) / MODEL
+
+    def record(self, mark: str, values: Mapping[str, float], step: int) -> None:
+        """Points for the run that a version is of.
+
+        Raises:
+            UserError: if it has none, or the registry does not answer.
+        """
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with self._explained():
+            run = self._client.get_model_version(self._name, mark).run_id
+            if run:
+                self._client.log_batch(run, metrics=[Metric(name, each, now, step) for name, each in values.items()])
+        if not run:
+            raise UserError(f"version {mark} of {self._name} is of no run", "samebits register makes one that is")
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -114,7 +131,7 @@ class RegisteredModel(Source):
             if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise UserError(f"{self._uri} is not registered", "samebits register makes a version") from None
             text = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(explain(self._registry, text), f"then serve {self._uri} again") from None
+            raise UserError(explain(self._registry, text), f"then name {self._uri} again") from None
 
 
 def _state(path: Path) -> str:

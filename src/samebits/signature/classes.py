@@ -14,6 +14,7 @@ from samebits.metrics.scores import accuracy
 from samebits.signature.kind import Array, Column, Floats, Floats64
 from samebits.signature.of_classes import (
     OfClasses,
+    best_first,
     best_of,
     contradiction,
     known_class,
@@ -84,8 +85,11 @@ class ClassTarget(OfClasses):
             found |= {f"prediction{number}": "text", f"probability{number}": "share"}
         return found
 
-    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
-        return tuple(cell for pair in self.ranked(answer, top) for cell in pair)
+    def cells(self, answers: Floats, top: int = 1) -> list[list[Any]]:
+        order = best_first(answers)[:, :top]
+        names = np.array(self.classes, dtype=object)[order].T.tolist()
+        shares = np.take_along_axis(answers, order, axis=1).T.tolist()
+        return [column for pair in zip(names, shares, strict=True) for column in pair]
 
     @property
     def answer(self) -> str:

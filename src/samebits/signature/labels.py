@@ -124,9 +124,8 @@ class LabelsTarget(OfClasses):
     def columns(self, top: int = 1) -> dict[str, Column]:
         return {"prediction": "text", **{f"probability of {name}": "share" for name in self.classes}}
 
-    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
-        found = "; ".join(name for name, share in zip(self.classes, answer.tolist(), strict=True) if share > 0.5)
-        return (found, *answer.tolist())
+    def cells(self, answers: Floats, top: int = 1) -> list[list[Any]]:
+        return [self.in_manifest(answers > 0.5), *answers.T.tolist()]
 
     @property
     def answer(self) -> str:

@@ -197,9 +197,11 @@ class MaskTarget(OfClasses):
     def columns(self, top: int = 1) -> dict[str, Column]:
         return {f"share of {name}": "share" for name in self.classes}
 
-    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
-        counts = np.bincount(answer.argmax(axis=0).ravel(), minlength=len(self.classes))
-        return tuple((counts / counts.sum()).tolist())
+    def cells(self, answers: Floats, top: int = 1) -> list[list[Any]]:
+        masks = answers.argmax(axis=1).reshape(len(answers), -1)
+        counts = np.stack([np.bincount(each, minlength=len(self.classes)) for each in masks])
+        found: list[list[Any]] = (counts / masks.shape[1]).T.tolist()
+        return found
 
     @property
     def answer(self) -> str:

@@ -47,8 +47,13 @@ class OfClasses(TargetKind):
         return (len(self.classes),)
 
     def ranked(self, answer: Floats, top: int) -> tuple[tuple[str, float], ...]:
-        order = np.argsort(-answer, kind="stable")[:top]
-        return tuple((self.classes[k], float(answer[k])) for k in order.tolist())
+        return tuple((self.classes[k], float(answer[k])) for k in best_first(answer)[:top].tolist())
+
+
+def best_first(answers: Array) -> Array:
+    """The places of the classes, the most probable first, [..., K] of probabilities [..., K]."""
+    found: Array = np.argsort(-answers, axis=-1, kind="stable")
+    return found
 
 
 def contradiction(shares: Floats64, given: Array) -> Floats64:

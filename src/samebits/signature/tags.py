@@ -186,14 +186,14 @@ class TagsTarget(OfClasses):
         return ()
 
     def shown(self, answer: Floats, top: int) -> str:
-        return str(*self.cells(answer))
+        """The tag of each step, with a blank between."""
+        return " ".join(self.classes[k] for k in answer.argmax(axis=1).tolist())
 
     def columns(self, top: int = 1) -> dict[str, Column]:
         return {"tags": "text"}
 
-    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
-        """The tag of each step, with a blank between."""
-        return (" ".join(self.classes[k] for k in answer.argmax(axis=1).tolist()),)
+    def cells(self, answers: Floats, top: int = 1) -> list[list[Any]]:
+        return [[self.shown(each, top) for each in answers]]
 
     def doubts(self, answers: Floats, targets: Array) -> tuple[Floats64, list[str]]:
         counts = targets != IGNORED

@@ -221,9 +221,9 @@ class TargetKind(Section):
         """
         return {"prediction": "number"}
 
-    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
-        """One sample's answer as the cells of such columns."""
-        return (float(answer),)
+    def cells(self, answers: Floats, top: int = 1) -> list[list[Any]]:
+        """Answers [n, ...] as the cells of such columns: texts or floats, n in each column."""
+        return [answers.tolist()]
 
     # For the model card.
 

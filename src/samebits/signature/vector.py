@@ -145,8 +145,9 @@ class VectorTarget(TargetKind):
     def columns(self, top: int = 1) -> dict[str, Column]:
         return dict.fromkeys(self.parts, "number")
 
-    def cells(self, answer: Floats, top: int = 1) -> tuple[str | float, ...]:
-        return tuple(answer.tolist())
+    def cells(self, answers: Floats, top: int = 1) -> list[list[Any]]:
+        found: list[list[Any]] = answers.T.tolist()
+        return found
 
     @property
     def answer_layout(self) -> str:

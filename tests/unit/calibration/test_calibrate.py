@@ -23,6 +23,7 @@ from samebits.export import onnx as onnx_format
 from samebits.export.export import export
 from samebits.export.onnx import FILE
 from samebits.export.torch_export import load_exported
+from samebits.inference.answer import cells_of
 from samebits.inference.calibration import Calibration
 from samebits.inference.session import open_model
 from samebits.params.calibration import CalibrationParams
@@ -188,8 +189,7 @@ def test_numbers_get_intervals(tmp_path: Path) -> None:
     assert written["test"]["interval_coverage"] == pytest.approx(held, abs=1e-6)
     export(ExportParams(formats=["onnx"], batch_sizes=[7]), context=context)
     first, *_ = answered(context.project.exported / FILE, files=(context.project.home / "houses.csv",))
-    assert list(first.cells) == ["prediction", "low", "high"]
-    said, low, high = (float(each) for each in first.cells.values())
+    (said,), (low,), (high,) = cells_of([first], ["prediction", "low", "high"])
     assert high - said == pytest.approx(found.half_widths[0], rel=1e-4) == said - low
     assert first.json()["interval"] == [pytest.approx((low, high), rel=1e-4)]
     assert first.shown.endswith(f"(0.8: {printed(low)} to {printed(high)})")

@@ -47,11 +47,11 @@ def test_certain_and_undecided_answers_are_the_ends_of_the_score() -> None:
 def test_a_sample_above_the_threshold_gets_a_note() -> None:
     found = calibration(ood_rate=0.01, ood_threshold=0.5)
     sure, unsure = np.array([0.98, 0.01, 0.01], np.float32), np.array([0.4, 0.3, 0.3], np.float32)
-    quiet = answer_of("a", sure, Reading(TARGET, 2, calibration=found), ("flat",))
+    quiet = answer_of("a", sure, Reading(TARGET, 2, calibration=found), ("flat",), found.ood_score(sure))
     assert quiet.notes == ("flat",)
     assert quiet.ood_score is not None
     assert quiet.ood_score < 0.5
-    told = answer_of("b", unsure, Reading(TARGET, 2, calibration=found), ())
+    told = answer_of("b", unsure, Reading(TARGET, 2, calibration=found), (), found.ood_score(unsure))
     assert told.notes == ("unlike the training data: 0.99, above 0.50",)
     assert found.are_unlike(np.stack([sure, unsure])).tolist() == [False, True]  # type: ignore[union-attr]
 
@@ -60,6 +60,7 @@ def test_a_set_holds_the_best_class_and_those_above_the_limit() -> None:
     found = calibration(coverage=0.9, set_probability=0.3)
     answers = np.array([[0.2, 0.45, 0.35], [0.9, 0.05, 0.05]], np.float32)
     assert [found.label_set(answer, TARGET) for answer in answers] == [("dog", "eel"), ("cat",)]
+    assert found.cells(answers, TARGET, [None] * 2) == [["dog; eel", "cat"]]
     narrow = calibration(coverage=0.9, set_probability=0.999)
     assert narrow.label_set(answers[0], TARGET) == ("dog",)
     assert answer_of("a", answers[0], Reading(TARGET, 1, calibration=found), ()).shown == "dog 45.0%   (0.9: dog, eel)"
@@ -72,7 +73,7 @@ def test_a_number_has_its_interval() -> None:
     assert answer.shown == "price 10   (0.95: 7.5 to 12.5)"
     assert answer.json()["interval"] == [[7.5, 12.5]]
     assert found.columns(NUMBER) == {"low": "number", "high": "number"}
-    assert found.cells(np.float32(10.0), NUMBER, None) == (7.5, 12.5)  # type: ignore[arg-type]
+    assert found.cells(np.array([10.0, 0.0], np.float32), NUMBER, [None] * 2) == [[7.5, -2.5], [12.5, 2.5]]
 
 
 def test_each_number_of_a_vector_has_its_own() -> None:
@@ -80,13 +81,15 @@ def test_each_number_of_a_vector_has_its_own() -> None:
     found = calibration(coverage=0.9, half_widths=[1.0, 20.0])
     assert found.interval(np.array([5.0, 100.0], np.float32)) == ((4.0, 6.0), (80.0, 120.0))
     assert list(found.columns(target)) == ["low of x", "high of x", "low of y", "high of y"]
+    answers = np.array([[5.0, 100.0], [6.0, 0.0]], np.float32)
+    assert found.cells(answers, target, [None] * 2) == [[4.0, 5.0], [6.0, 7.0], [80.0, -20.0], [120.0, 20.0]]
 
 
 def test_without_a_calibration_nothing_is_said() -> None:
     answer = answer_of("a", np.array([0.4, 0.3, 0.3], np.float32), Reading(TARGET, 1))
     assert (answer.interval, answer.label_set, answer.ood_score, answer.notes) == ((), (), None, ())
     empty = calibration()
-    assert (empty.columns(TARGET), empty.cells(np.array([0.4, 0.3, 0.3]), TARGET, None)) == ({}, ())
+    assert (empty.columns(TARGET), empty.cells(np.array([[0.4, 0.3, 0.3]]), TARGET, [None])) == ({}, [])
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,16 @@ from samebits.cli.main import main
 from samebits.drift.answers import cells_of
 from samebits.inference.calibration import UNCALIBRATED, Calibration
 from samebits.inference.session import open_model
+from samebits.model_registry.register import register
 from samebits.signature.classes import ClassTarget
 from samebits.signature.image import ImageInputs
 from samebits.signature.mask import MaskTarget
 from samebits.signature.number import NumberTarget
 from samebits.signature.table import CategoryColumn, NumberColumn, TableInputs
+from samebits.tracking.tracking_uri import pick_target
 from tests.helpers.onnx_models import LABELS, brightness_model, mask_model, sum_model
 from tests.helpers.references import write_reference
+from tests.helpers.registry import make_project, offer
 
 IMAGES = ImageInputs(shape=[1, 8, 8], mean=[0.4], std=[0.2])
 
@@ -206,3 +209,49 @@ def test_without_a_reference_or_with_that_of_another_model(
     reference.unlink()
     assert "does not exist" in run(capsys, rows, "--model", table, code=2)["error"]
     assert not (tmp_path / ".samebits").exists()
+
+
+@pytest.mark.slow
+def test_a_registered_model_is_compared_and_its_run_gets_the_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow import MlflowClient
+
+    project = make_project(tmp_path / "project", monkeypatch)
+    (project.home / "dvc.yaml").touch()
+    inputs = ImageInputs(shape=[1, 2, 2], mean=[0.5], std=[0.5])
+    target = ClassTarget(classes=["light", "dark"])
+    rows = np.random.default_rng(0).integers(0, 256, (400, 1, 2, 2)).astype(np.uint8)
+    first = offer(project, monkeypatch, 1, 0.98).model
+    session, _ = open_model(first)
+    cells = cells_of(session.answers(rows, target), target, UNCALIBRATED)
+    write_reference(project.exported, inputs, target, rows, cells)
+    register(project, name="m", say=lambda _: None)
+    folder = save(tmp_path / "photos", rows[:100])
+    store = MlflowClient(pick_target(project).uri)
+    version = store.get_model_version_by_alias("m", "champion")
+
+    found = run(capsys, folder, "--model", "models:/m@champion", "--html", tmp_path / "drift.html")
+    assert not found["drift"]
+    assert found["recorded"] == store.get_run(version.run_id).data.metrics
+    assert found["recorded"]["monitor/samples"] == 100
+    assert "models:/m@champion" in (tmp_path / "drift.html").read_text()
+    darker = save(tmp_path / "darker", rows[:100] // 4)
+    assert drifted(run(capsys, darker, "--model", "models:/m/1", code=1))
+    assert store.get_run(version.run_id).data.metrics["monitor/drifted"] > 0
+
+    assert main(["predict", str(folder), "--model", "models:/m@champion", "--format", "csv"]) == 0
+    registered = capsys.readouterr().out
+    assert main(["predict", str(folder), "--model", str(first), "--format", "csv"]) == 0
+    assert registered == capsys.readouterr().out
+
+    (project.exported / "reference.json").unlink()
+    offer(project, monkeypatch, 2, 0.999)
+    register(project, name="m", say=lambda _: None)
+    assert main(["monitor", str(folder), "--model", "models:/m@champion"]) == 2
+    assert "models:/m@champion/reference.json does not exist" in capsys.readouterr().err
+    store.create_model_version("m", store.get_model_version_download_uri("m", "1"))
+    found = run(capsys, folder, "--model", "models:/m/3")
+    assert (found["recorded"], found["notes"]) == ({}, ["not recorded in MLflow: version 3 of m is of no run"])
+    assert main(["monitor", str(folder), "--model", "models:/other@champion"]) == 2
+    assert "models:/other@champion is not registered" in capsys.readouterr().err

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from samebits.inference.generate import open_writer
 from samebits.inference.sampling import Sampling
+from samebits.serving.model import open_served
+from samebits.serving.schema import body_of
+from samebits.serving.settings import Limits
 from tests.helpers.http_client import Ask, until
 from tests.helpers.onnx_models import writing_model
 
@@ -34,6 +38,15 @@ def test_what_cannot_be_written_is_told_before_a_response_begins(client: Ask, tm
         assert found.status_code == 422
         assert told in found.json()["error"]
     assert server.post("/generate", json={"prompt": "a", "stream": False}).json()["ended"] == "length"
+
+
+def test_openapi_says_whether_a_prompt_may_be_empty(tmp_path: Path) -> None:
+    served = open_served(writing_model(tmp_path / "m.onnx"), most_pixels=1)
+    assert served.writer is not None
+    begins = replace(served, writer=replace(served.writer, separator=0))
+    for each, shortest in ((served, 1), (begins, None)):
+        schema = body_of(each, Limits())["content"]["application/json"]["schema"]
+        assert schema["properties"]["prompt"].get("minLength") == shortest
 
 
 def test_time_and_the_number_of_texts_are_limited(client: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
