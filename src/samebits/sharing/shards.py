@@ -22,6 +22,8 @@ from samebits.base.boundary import as_user_error
 from samebits.base.errors import EXIT_BUG, UserError
 from samebits.base.files import fsync_folder, sha256_file
 from samebits.base.redaction import without_secrets
+from samebits.data.fetching.http import Network
+from samebits.data.fetching.verified import PlaceError
 from samebits.sharing.remote.objects import open_repo
 from samebits.sharing.remote.remote import Remote, open_remote
 
@@ -59,8 +61,17 @@ def listing(repo: Any, remote: Remote, prepared: Path) -> dict[str, str]:
     oid = str(found[0].hash_info.value)
     data = remote.read(oid)
     if data is None:
-        raise UserError(f"{remote.shown} has no list of {prepared} ({oid})", "whoever has the data: samebits share")
+        raise _absent(remote, f"list of {prepared} ({oid})")
     return {each["relpath"]: each["md5"] for each in json.loads(data)}
+
+
+def _absent(remote: Remote, what: str) -> UserError:
+    if remote.url.startswith(("http://", "https://")):  # its plugin takes every failure for an object that is not there
+        try:
+            Network().require(remote.url)
+        except PlaceError as error:
+            return UserError(f"{remote.shown}: {error}", "start it, or look at the network")
+    return UserError(f"{remote.shown} has no {what}", "whoever has the data: samebits share")
 
 
 def _fetch(remote: Remote, objects: dict[str, str], name: str, sha256: str, size: int, where: str) -> None:
@@ -73,10 +84,7 @@ def _fetch(remote: Remote, objects: dict[str, str], name: str, sha256: str, size
                 "take both of one commit: git checkout dvc.lock, dvc pull data/prepared/dataset.json",
             )
         if not remote.download(objects[name], unfinished, size):
-            raise UserError(
-                f"{remote.shown} has no data/prepared/{name} (object {objects[name]})",
-                "whoever has the data: samebits share",
-            )
+            raise _absent(remote, f"data/prepared/{name} (object {objects[name]})")
         if sha256_file(unfinished) != sha256:
             raise UserError(
                 f"data/prepared/{name} on {remote.shown} is not the file that dataset.json names",
