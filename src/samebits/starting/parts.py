@@ -83,8 +83,11 @@ def prepare_on_dask(project: Project, address: str, parts: int, say: Callable[[s
     folder, mine = folder_of(project.state / PARTS, data.image), conditions(data.image)
     try:
         client = Client(address, timeout=30)
+        client.wait_for_workers(1, timeout=30)
     except (OSError, ValueError) as error:
-        raise UserError(f"no Dask scheduler answers at {address}: {error}", "start one: dask scheduler") from None
+        raise UserError(
+            f"no Dask scheduler with a worker answers at {address}: {error}", "start both: docs/data-large.md"
+        ) from None
     with client:
         # Not pure: a part that was made before may have been made of other files.
         futures = [client.submit(run_part, part, parts, pure=False) for part in range(1, parts + 1)]
