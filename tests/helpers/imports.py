@@ -28,20 +28,22 @@ OBSERVERS = (
     "samebits.base.terminal",
     "samebits.compute.launcher",
     "samebits.data.fetching",
+    "samebits.data.loading.remote",
     "samebits.params.choices",
     "samebits.params.runtime",
     "samebits.params.schema",
     "samebits.pipeline",
+    "samebits.sharing.shards",
     "samebits.tracking",
     "samebits.trained",
 )
 """What stages use and what cannot change what they write: it records, validates, shows, names or stops.
 
-What `data.fetching` brings is checked against a SHA-256 that was written down before."""
+What `data.fetching` and `sharing.shards` bring is checked against a SHA-256 that was written down before."""
 
 DECIDING = {
     "prepare": tuple(f"samebits.data.fetching.{name}" for name in ("archives", "catalog", "leftovers")),
-    "train": ("samebits.compute.launcher",),
+    "train": ("samebits.compute.launcher", "samebits.data.loading.remote"),
 }
 """Parts of observers that do change what a stage writes: the members of archives, what a card says of its files."""
 

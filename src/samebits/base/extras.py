@@ -10,6 +10,8 @@ from importlib import metadata
 from samebits.base.errors import UserError
 
 OPTIONAL = {
+    "dask": ("dask", "distributed", "samebits prepare --dask"),
+    "distributed": ("dask", "distributed", "samebits prepare --dask"),
     "optuna": ("sweep", "optuna", "samebits sweep"),
     "scipy": ("sweep", "scipy", "samebits compare"),
     "sklearn": ("sweep", "scikit-learn", "the report of samebits sweep"),

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "begin": ("new", "start", "use", "fetch", "smoke", "estimate", "find", "update", "completion"),
+    "begin": ("new", "start", "use", "fetch", "prepare", "smoke", "estimate", "find", "update", "completion"),
     "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data", "labels", "worker"),
     "use the model": ("predict", "generate", "serve", "demo", "monitor", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
@@ -47,6 +47,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "new": ("samebits new pets --data ~/pictures/pets", "samebits new bikes --recipe bikeshare"),
     "packages": ("samebits packages --write",),
+    "prepare": (
+        "samebits prepare --part 3/8",
+        "samebits prepare --dask desk-a:8786 --parts 8",
+    ),
     "predict": (
         "samebits predict cat.jpg dog.jpg",
         'samebits predict --text "Win a free prize now"',

@@ -6,8 +6,12 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from samebits.base.errors import UserError
 from samebits.base.result import Result, Said
 from samebits.cli.options import command_group, project_here, say
+
+_MOST_PARTS = 512
+"""Each is a file that stays open while they are put together."""
 
 
 def _new(arguments: argparse.Namespace) -> None:
@@ -34,6 +38,37 @@ def _start(arguments: argparse.Namespace) -> Result:
     )  # fmt: skip
     said.found = {"params": changed, "written": not arguments.dry_run}
     return said
+
+
+def _prepare(arguments: argparse.Namespace) -> Result:
+    from samebits.starting.parts import prepare_on_dask, prepare_part
+
+    said = Said()
+    if arguments.part:
+        part, parts = arguments.part
+        said.found = prepare_part(project_here(), part, parts, said.noting(say))
+    elif arguments.dask and arguments.parts:
+        said.found = prepare_on_dask(project_here(), arguments.dask, arguments.parts, said.noting(say))
+    else:
+        raise UserError(
+            "which part is to be prepared, or on which machines, is not said",
+            "write --part 1/8, or --dask ADDRESS --parts 8; all at once, here: dvc repro prepare",
+        )
+    return said
+
+
+def _part(text: str) -> tuple[int, int]:
+    """`3/8` -> (3, 8)."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= (most := _parts(parts))):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part: write 1/8 to 8/8 for eight of them")
+    return int(part), most
+
+
+def _parts(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_PARTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_PARTS}")
+    return int(text)
 
 
 def _smoke(_: argparse.Namespace) -> Result:
@@ -89,6 +124,11 @@ def add_commands(
     start.add_argument("--no-trial", action="store_true", help="neither prepare the data nor time a few steps first")
     start.add_argument("--dry-run", action="store_true", help="say everything, write nothing")
     add(commands, "update", _update, "bring this project to the installed release of samebits; your edits stay")
+    prepare = add(commands, "prepare", _prepare, "decode images in parts, which dvc repro puts together")
+    how = prepare.add_mutually_exclusive_group()
+    how.add_argument("--part", type=_part, metavar="K/N", help="one part, as a task of a job array does")
+    how.add_argument("--dask", metavar="ADDRESS", help="all parts on a cluster; each worker runs in a clone")
+    prepare.add_argument("--parts", type=_parts, metavar="N", help="how many, for --dask")
     add(commands, "smoke", _smoke, "run all four stages on a few samples, in seconds; nothing is recorded or kept")
     add(commands, "estimate", _estimate, "say which time, memory and disk dvc repro will take")
     find = command_group(commands, "find", "find a setting by a few steps, and write it")

@@ -38,6 +38,9 @@ class RuntimeParams(Section):
         workers: threads that prepare batches ahead of the training loop; 0 prepares them in the loop. null is 1, but 0
             for data in memory on a CPU, whose cores the training itself keeps busy.
         memory_mib: a prepared split larger than this is read through memory-mapped files.
+        shards_from: name of a DVC remote from which a training reads the files of data/prepared that are not here, all
+            but dataset.json. null: they have to be here.
+        shard_cache_mib: what such files may take of the disk, for each process of a training.
         checkpoint_seconds: seconds between two saves of the training state.
         resume: `auto` goes on from the state an interrupted run left; `never` starts afresh.
         profile: write where the time of a training goes, and a trace of ten steps, to `.samebits/profile` and the run.
@@ -51,6 +54,8 @@ class RuntimeParams(Section):
     hosts: int = Field(default=1, ge=1, le=64)
     workers: int | None = Field(default=None, ge=0, le=64)
     memory_mib: int = Field(default=4096, ge=1)
+    shards_from: str | None = Field(default=None, min_length=1)
+    shard_cache_mib: int = Field(default=4096, ge=1)
     checkpoint_seconds: float = Field(default=30.0, gt=0.0)
     resume: Literal["auto", "never"] = "auto"
     profile: bool = False

@@ -19,7 +19,8 @@ from samebits.compute.heartbeat import Lost
 from samebits.compute.portable import set_portable
 from samebits.compute.turns import Turns
 from samebits.data.loading.batches import Batches
-from samebits.data.loading.prepared import open_split, read_info
+from samebits.data.loading.prepared import Split, SplitName, open_split, read_info
+from samebits.data.loading.remote import open_shards
 from samebits.metrics.own import own_metrics
 from samebits.models import build_model, pretraining_notes, tokens_read
 from samebits.params.augment import AugmentParams
@@ -127,7 +128,7 @@ def _report_truncated_texts(plan: Plan, context: StageContext) -> None:
     limit = tokens_read(plan.model, plan.info.signature)
     if limit is None or limit >= plan.info.signature.tokens.length:
         return
-    lengths = open_split(context.project.prepared, "train", in_memory=False).lengths()
+    lengths = _split(context, "train", in_memory=False).lengths()
     share = float((lengths > limit).mean())
     context.say(f"the encoder reads {limit:,} tokens: {share:.1%} of the training texts are longer")
     context.tracker.summary({"train/texts_cut": share})
@@ -225,7 +226,7 @@ def build_training(
     """Everything of a training at step 0."""
     info, settings, runtime = plan.info, plan.train, context.runtime
     in_memory = info.split_bytes("train") <= runtime.memory_mib << 20
-    samples = open_split(context.project.prepared, "train", in_memory=in_memory)
+    samples = _split(context, "train", in_memory=in_memory)
     if not in_memory and settings.shuffle == "full":
         context.say(
             "the samples are more than runtime.memory_mib, so each is read from disk, from anywhere: "
@@ -263,7 +264,7 @@ def build_training(
             window=settings.shuffle_window,
             bucket=settings.bucket_by_length,
         ),
-        validation=open_split(context.project.prepared, "validation", in_memory=in_memory),
+        validation=_split(context, "validation", in_memory=in_memory),
         micro_batch_size=micro_batch_size,
         workers=int(plan.device.type != "cpu" or not in_memory) if runtime.workers is None else runtime.workers,
         state=state,
@@ -277,6 +278,16 @@ def build_training(
     require_own_fit(training)
     require_enough_for_batch_norm(training)
     return training
+
+
+def _split(context: StageContext, name: SplitName, *, in_memory: bool) -> Split:
+    """A split, whose files may lie on the remote."""
+    project, runtime, shards = context.project, context.runtime, None
+    if runtime.shards_from is not None:
+        home, limit = project.state / "shards", runtime.shard_cache_mib << 20
+        stopped = lambda: context.stop.requested  # noqa: E731
+        shards = open_shards(project.workspace, home, runtime.shards_from, limit, context.say, stopped)
+    return open_split(project.prepared, name, in_memory=in_memory, shards=shards)
 
 
 def model_module(model: Section) -> ModuleType:

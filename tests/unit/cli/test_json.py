@@ -149,6 +149,11 @@ COMMANDS: dict[str, tuple[str, object]] = {
     "register": (
         "samebits.model_registry.register.register", Outcome("m", "2", "1", [Row("accuracy", "1", "2", True)], True),
     ),
+    "prepare --part 1/2": (
+        "samebits.starting.parts.prepare_part",
+        {"part": 1, "parts": 2, "images": 3, "file": Path("p"), "conditions": {}},
+    ),
+    "prepare --dask a:1 --parts 2": ("samebits.starting.parts.prepare_on_dask", {"parts": 2, "images": 3}),
     "register --rollback": ("samebits.model_registry.register.rollback", "1"),
     "restore HEAD": ("samebits.provenance.restore.restore.restore", True),
     "review main": ("samebits.provenance.review.review.review", Review(_side("main"), _side("here"))),
@@ -182,6 +187,7 @@ COMMANDS: dict[str, tuple[str, object]] = {
 """A command line to the function that it calls, and the smallest result of that."""
 
 OPTIONAL = {
+    "prepare --dask a:1 --parts 2": {"part", "file", "conditions"},
     "register --rollback": {"name", "champion_before", "rows"},
     "sweep a.yaml --dry-run": {"trials", "best", "importance"},
     "seeds 3 --dry-run": {"seeds", "metrics"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from threading import Lock
 from typing import Literal
 
@@ -94,6 +95,20 @@ class Batches:
         Args:
             workers: 0 prepares each batch when it is asked for.
         """
+        self._reached(start, 0, stop)
+        with closing(self._prepared(start, stop, workers)) as batches:
+            for step, batch in zip(range(start, stop), batches, strict=True):
+                self._reached(step, 1, stop)
+                yield batch
+
+    def _reached(self, step: int, done: int, stop: int) -> None:
+        """Have shards read ahead that lie on a remote, and let those go that the epoch has passed."""
+        if self.split.remote is not None:
+            epoch, place = divmod(step, self.steps_per_epoch)
+            ends = (epoch + 1) * self.steps_per_epoch >= stop
+            self.split.remote.reached(epoch, (place + done) * self.batch_size, self._order, ends=ends)
+
+    def _prepared(self, start: int, stop: int, workers: int) -> Generator[Batch]:
         if workers == 0:
             yield from map(self.batch, range(start, stop))
             return

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -28,6 +28,7 @@ from pydantic import ValidationError
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
+from samebits.data.loading.remote import RemoteParts, Shards, Wanted, npy_size
 from samebits.signature.signature import Signature
 
 FORMAT_VERSION = 2
@@ -99,6 +100,7 @@ class Split:
         targets: class indices int64 [n], numbers float32 [n] or what the kind of target stores; None where the inputs
             hold them.
         shard_rows: rows of each shard, in order.
+        remote: its shards, where some lie on the DVC remote alone.
     """
 
     def __init__(
@@ -106,16 +108,17 @@ class Split:
         info: DatasetInfo,
         name: SplitName,
         targets: Array | None,
-        parts: list[Array],
+        parts: Sequence[Array],
         shard_rows: tuple[int, ...],
     ) -> None:
         self.info = info
         self.name = name
         self.targets = targets
         self.shard_rows = shard_rows
+        self.remote = parts if isinstance(parts, RemoteParts) else None
         self._parts = parts
         """The whole split as one array, or one array (mapped from its file) a shard."""
-        self._first = np.cumsum([0, *(len(part) for part in parts)])
+        self._first = np.cumsum([0, *shard_rows])
 
     def __len__(self) -> int:
         return int(self._first[-1])
@@ -192,13 +195,14 @@ def read_info(folder: Path) -> DatasetInfo:
         raise UserError(f"{path} is damaged: {type(error).__name__} {error}", _FIX) from None
 
 
-def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
+def open_split(folder: Path, split: SplitName, *, in_memory: bool, shards: Shards | None = None) -> Split:
     """Open a split.
 
     Args:
         folder: `data/prepared`.
         in_memory: read it whole, checking each shard against its hash; else map the files, checking their
             sizes and headers alone (hashing would read them all).
+        shards: where files come from that are not in the folder.
 
     Raises:
         UserError: if a file is missing or is not the one that `dataset.json` describes.
@@ -207,8 +211,8 @@ def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
     signature = info.signature
     if split not in info.shards:
         raise UserError(f"{folder / 'dataset.json'} has no split {split!r}", _FIX)
-    shards = info.shards[split]
-    rows = tuple(shard.rows for shard in shards)
+    listed = info.shards[split]
+    rows = tuple(shard.rows for shard in listed)
     shape, dtype = signature.row_shape, np.dtype(signature.row_dtype)
     target = signature.target
     stored = None if target.stored_dtype is None else (sum(rows), *target.stored_shape)
@@ -216,24 +220,36 @@ def open_split(folder: Path, split: SplitName, *, in_memory: bool) -> Split:
     whole = np.empty((sum(rows), *shape), dtype=dtype) if in_memory else None
     mapped: list[Array] = []
     at = 0
-    for shard in shards:
+    wanted = [Wanted(s.inputs, s.inputs_sha256, npy_size(dtype, (s.rows, *shape))) for s in listed]
+    away = shards is not None and not all((folder / each.name).exists() for each in wanted)
+    for shard, file in zip(listed, wanted, strict=True):
         end = at + shard.rows
         if targets is not None:
-            targets[at:end] = _targets(folder, shard, targets[at:end])
-        if whole is None:
+            targets[at:end] = _targets(folder, shard, targets[at:end], shards)
+        if whole is not None:
+            whole[at:end] = _load(_at(folder, file, shards), dtype, (shard.rows, *shape), shard.inputs_sha256)
+        elif not away:
             mapped.append(_map(folder / shard.inputs, dtype, (shard.rows, *shape)))
-        else:
-            whole[at:end] = _load(folder / shard.inputs, dtype, (shard.rows, *shape), shard.inputs_sha256)
         at = end
     if targets is not None and len(targets):
         _check_targets(folder, split, targets, info)
+    if away and whole is None:
+        assert shards is not None
+        parts = RemoteParts(shards, wanted, rows, lambda path, k: _map(path, dtype, (rows[k], *shape)))
+        return Split(info, split, targets, parts, rows)
     return Split(info, split, targets, mapped if whole is None else [whole], rows)
 
 
-def _targets(folder: Path, shard: ShardInfo, like: Array) -> Array:
+def _at(folder: Path, file: Wanted, shards: Shards | None) -> Path:
+    path = folder / file.name
+    return path if shards is None or path.exists() else shards.path(file)
+
+
+def _targets(folder: Path, shard: ShardInfo, like: Array, shards: Shards | None) -> Array:
     if shard.targets is None or shard.targets_sha256 is None:
         raise UserError(f"{folder / 'dataset.json'} names no targets for {shard.inputs}", _FIX)
-    return _load(folder / shard.targets, like.dtype, like.shape, shard.targets_sha256)
+    file = Wanted(shard.targets, shard.targets_sha256, npy_size(like.dtype, like.shape))
+    return _load(_at(folder, file, shards), like.dtype, like.shape, shard.targets_sha256)
 
 
 def _check_targets(folder: Path, split: str, targets: Array, info: DatasetInfo) -> None:

@@ -30,6 +30,7 @@ from samebits.data.preparation.audit import (
 from samebits.data.preparation.corrections import Corrected, correct, corrections_file, read_corrections
 from samebits.data.preparation.shards import write_prepared
 from samebits.data.preparation.split import assign, check_splits
+from samebits.data.readers.image.parts import Parts, folder_of
 from samebits.data.readers.labels import differ_in_case
 from samebits.data.readers.own_files import OwnFiles
 from samebits.data.readers.reader import SOURCES, Encoded, Raw, Source, known_format, others_line, read_source
@@ -40,6 +41,9 @@ from samebits.signature.signature import TARGETS
 if TYPE_CHECKING:
     from samebits.base.paths import Project
     from samebits.pipeline.context import StageContext
+
+PARTS = "parts"
+"""Folder below `.samebits` with what `samebits prepare --part` decoded."""
 
 _OWN = "own"
 """The format of a Dataset of the user's, which may read a card's file, too."""
@@ -58,7 +62,10 @@ def prepare(data: DataParams, *, context: StageContext, most: int | None = None)
     with tempfile.TemporaryDirectory(dir=context.project.state, prefix="prepare-") as scratch:
         own = OwnFiles(context.project.workspace, _raw(context.project))
         kind, about, source = locate(data, context.project, Path(scratch), context, own)
-        raw = read_source(kind, source)
+        parts = Parts(folder_of(context.project.state / PARTS, data.image), context.say)
+        raw = read_source(kind, replace(source, images=parts.images))
+        if parts.used:
+            context.say(f"{parts.used:,} images are from parts, {parts.decoded:,} were decoded here")
         require_usable(raw, data)
         if line := others_line(raw.set_aside):
             context.say(line)
@@ -75,6 +82,8 @@ def prepare(data: DataParams, *, context: StageContext, most: int | None = None)
     for line in describe(info, encoded, data.duplicates):
         context.say(line)
     own.require_unchanged()
+    if most is None:
+        parts.remove()
 
 
 def _corrected(raw: Raw, data: DataParams, project: Project, own: OwnFiles) -> Corrected:

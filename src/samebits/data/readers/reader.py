@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from samebits.data.fetching.catalog import Card
 from samebits.data.readers.sample_hashes import Hashes
 from samebits.params.data import DataParams
 from samebits.signature.signature import TARGETS, Signature, Target
+
+if TYPE_CHECKING:
+    from samebits.data.readers.image.decode import Images
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
@@ -64,6 +67,7 @@ class Source:
         say: prints a line.
         raw: the folder data/raw of the workspace, for what a setting names beside the source.
         find_asset: see `asset`.
+        images: where decoded images come from, for `samebits.data.readers.image.decode.decode`.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Source:
     say: Callable[[str], None]
     raw: Path = Path("data/raw")
     find_asset: Callable[[str, str, str], Path] | None = None
+    images: Images | None = None
 
     @property
     def catalogued(self) -> Card:

@@ -196,16 +196,18 @@ class Remote:
             RemoteError: if the server cannot be read.
         """
         digest, left = hashlib.md5(usedforsecurity=False), size
+        # 0: as one stream. A plain HTTP server may not send a block out of a file.
+        block = 0 if self.odb.fs.protocol in ("http", "https") else _BLOCK
         with self.translated():
             try:
-                source = self.odb.fs.open(self.odb.oid_to_path(oid), "rb", block_size=_BLOCK)
+                source = self.odb.fs.open(self.odb.oid_to_path(oid), "rb", block_size=block)
             except FileNotFoundError:
                 return False
             with source, path.open("wb") as file:
-                while left >= 0 and (block := source.read(_BLOCK)):
-                    digest.update(block)
-                    _write_local(file, block, path)
-                    left -= len(block)
+                while left >= 0 and (data := source.read(_BLOCK)):
+                    digest.update(data)
+                    _write_local(file, data, path)
+                    left -= len(data)
         if left or digest.hexdigest() != oid:
             raise UserError(f"object {oid} on {self.shown} is damaged", "whoever has a good copy shares it again")
         return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -76,12 +77,23 @@ class Decoded:
     transposed: tuple[int, int] | None = None
 
 
-def decode(members: Sequence[Member], settings: ImageParams, scratch: Path, workers: int | None = None) -> Decoded:
+Images = Callable[[Sequence[Member], ImageParams, int | None], Iterator[Read]]
+"""How images are got: as `read_images` does it."""
+
+
+def decode(
+    members: Sequence[Member],
+    settings: ImageParams,
+    scratch: Path,
+    workers: int | None = None,
+    images: Images | None = None,
+) -> Decoded:
     """Read every image.
 
     Args:
         scratch: the pixels are written to a file in it.
         workers: processes; None: as many as the cores this process may use. The result is the same for any number.
+        images: where they come from; None: from `read_images`.
 
     Raises:
         UserError: if a process dies, as it does when memory is short.
@@ -93,27 +105,31 @@ def decode(members: Sequence[Member], settings: ImageParams, scratch: Path, work
     largest: int | None = None
     unranged: list[tuple[float, float]] = []
     shallow, sizes = 0, list[tuple[int, int]]()
+    for image in (images or read_images)(members, settings, workers):
+        if isinstance(image, Unreadable):
+            reasons.append(image.reason)
+            sizes.append((0, 0))
+            unranged += [image.values] if image.values else []
+            shallow += image.shallow
+        else:
+            pixels[len(reasons)] = image.pixels
+            reasons.append(None)
+            sizes.append(image.size)
+            if image.largest is not None:
+                largest = max(image.largest, largest or 0)
+    known = set(sizes) - {(0, 0)}
+    transposed = min(known) if known and all(_is_transposed(size, settings) for size in known) else None
+    return Decoded(pixels, reasons, sizes, largest, unranged, shallow, transposed)
+
+
+def read_images(members: Sequence[Member], settings: ImageParams, workers: int | None = None) -> Iterator[Read]:
+    """Every image, in order, decoded by `workers` processes."""
     chunks = [members[start : start + _CHUNK] for start in range(0, len(members), _CHUNK)]
     if len(members) > _FEW:
         results = _pooled(chunks, settings, workers or cores())
     else:
         results = (read_chunk(chunk, settings) for chunk in chunks)
-    for images in results:
-        for image in images:
-            if isinstance(image, Unreadable):
-                reasons.append(image.reason)
-                sizes.append((0, 0))
-                unranged += [image.values] if image.values else []
-                shallow += image.shallow
-            else:
-                pixels[len(reasons)] = image.pixels
-                reasons.append(None)
-                sizes.append(image.size)
-                if image.largest is not None:
-                    largest = max(image.largest, largest or 0)
-    known = set(sizes) - {(0, 0)}
-    transposed = min(known) if known and all(_is_transposed(size, settings) for size in known) else None
-    return Decoded(pixels, reasons, sizes, largest, unranged, shallow, transposed)
+    return itertools.chain.from_iterable(results)
 
 
 def _is_transposed(size: tuple[int, int], settings: ImageParams) -> bool:

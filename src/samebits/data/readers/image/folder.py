@@ -150,7 +150,7 @@ def decode_images(source: Source, members: Sequence[Member]) -> Decoded:
     Raises:
         UserError: if they are of another orientation, depth or range than the settings say.
     """
-    decoded = decode(members, source.settings.image, source.scratch)
+    decoded = decode(members, source.settings.image, source.scratch, images=source.images)
     _require_orientation(source, decoded)
     _require_depth(source, decoded)
     _require_range(source, decoded)

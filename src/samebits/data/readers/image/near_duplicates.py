@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,9 +26,13 @@ _SIDE = 8
 _ONE = 256
 _EXACT_BITS = 53
 """Of whole numbers that float64 holds."""
-_BANDS = 4
 _BITS = 3
-"""Hashes that differ in at most this many bits agree in one of four bands of 16 bits: only those are compared."""
+"""Hashes that differ in at most this many bits agree in all but three of any parts of them: only those that do are
+compared."""
+_WIDTH = 64
+_PARTS = ((1 << 18, 4), (1 << 24, 5), (1 << 29, 6))
+"""Up to how many images hashes are cut into how many parts. Of four, one agrees, 16 bits, in one of four tables; of
+five, two, 25 bits, in one of ten; of six, three, 31 bits, in one of twenty: so an image has few to be compared with."""
 _APART = 0.12
 """Largest distance of two images' low frequencies, relative to the larger norm."""
 _CHUNK = 128
@@ -61,12 +65,13 @@ def find_pairs(
     hashes, low = _features(read, count, scratch)
     flat = hashes == 0
     found: dict[tuple[int, int], int] = {}
-    for band in range(_BANDS):
-        keys = _band(hashes, band)
+    tables = _tables(count)
+    for number, table in enumerate(tables):
+        keys = hashes & table
         order = np.argsort(keys, kind="stable")
         order = order[~flat[order]]
-        for near in _near_in_buckets(order, keys[order], hashes, band):
-            new = near[~_met_before(near, hashes, band)]
+        for near in _near_in_buckets(order, keys[order], hashes, table):
+            new = near[~_met_before(near, hashes, tables[:number])]
             for start in range(0, len(new), _COMPARED):
                 piece = new[start : start + _COMPARED]
                 for first, second, bits in piece[_same_pictures(piece[:, 0], piece[:, 1], low)].tolist():
@@ -76,23 +81,31 @@ def find_pairs(
     return _sorted_pairs(found), False
 
 
-def _band(hashes: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.uint64]:
-    """Sixteen bits of each hash."""
-    bits: npt.NDArray[np.uint64] = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
-    return bits
+def _tables(count: int) -> list[np.uint64]:
+    """The bits of each table's key, as a mask: each choice of all but three parts."""
+    parts = next((parts for most, parts in _PARTS if count <= most), 7)
+    masks = _cut((1 << _WIDTH) - 1, parts)
+    return [np.uint64(sum(chosen)) for chosen in itertools.combinations(masks, parts - _BITS)]
 
 
-def _met_before(near: Int64, hashes: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.bool_]:
-    """Of each pair [n, 3], whether it was compared in an earlier band: equal images agree in all four."""
+def _cut(bits: int, parts: int) -> list[int]:
+    """The bits of a mask in parts of neighbours, the lowest first; as masks."""
+    places = [place for place in range(_WIDTH) if bits >> place & 1]
+    borders = [len(places) * part // parts for part in range(parts + 1)]
+    return [sum(1 << place for place in places[a:b]) for a, b in itertools.pairwise(borders)]
+
+
+def _met_before(near: Int64, hashes: npt.NDArray[np.uint64], earlier: Sequence[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Of each pair [n, 3], whether it was compared in an earlier table: equal images agree in all."""
     differing = hashes[near[:, 0]] ^ hashes[near[:, 1]]
     met = np.zeros(len(near), dtype=np.bool_)
-    for earlier in range(band):
-        met |= _band(differing, earlier) == 0
+    for table in earlier:
+        met |= differing & table == 0
     return met
 
 
 def _near_in_buckets(
-    order: Int64, keys: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], band: int
+    order: Int64, keys: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], table: np.uint64
 ) -> Iterator[Int64]:
     """Pairs of near hashes among images of equal key, key by key: int64 [n, 3] of first, second, bits.
 
@@ -109,7 +122,7 @@ def _near_in_buckets(
         before = int(np.searchsorted(small[:, 0], bucket))
         yield small[at:before, 1:]
         at = before
-        yield from _near_in_large(order[starts[bucket] : starts[bucket] + sizes[bucket]], hashes, band)
+        yield from _near_in_large(order[starts[bucket] : starts[bucket] + sizes[bucket]], hashes, table)
     yield small[at:, 1:]
 
 
@@ -136,10 +149,10 @@ def _sorted_pairs(found: dict[tuple[int, int], int]) -> list[tuple[int, int, int
     return sorted((first, second, bits) for (first, second), bits in found.items())
 
 
-def _near_in_large(rows: Int64, hashes: npt.NDArray[np.uint64], band: int) -> Iterator[Int64]:
+def _near_in_large(rows: Int64, hashes: npt.NDArray[np.uint64], table: np.uint64) -> Iterator[Int64]:
     """Pairs of near hashes among a bucket's rows: int64 [n, 3] of first, second, bits; a block against a block."""
     mine = hashes[rows]
-    if len(rows) > _BLOCK and (near := _near_by_parts(mine, band)) is not None:
+    if len(rows) > _BLOCK and (near := _near_by_parts(mine, table)) is not None:
         near[:, :2] = rows[near[:, :2]]
         yield near
         return
@@ -150,17 +163,16 @@ def _near_in_large(rows: Int64, hashes: npt.NDArray[np.uint64], band: int) -> It
         yield np.stack([first[i], second[j], bits[i, j].astype(np.int64)], axis=1)
 
 
-def _near_by_parts(hashes: npt.NDArray[np.uint64], band: int) -> Int64 | None:
-    """Pairs of near hashes that agree in a band, as blocks against blocks would find them: int64 [n, 3] of places.
+def _near_by_parts(hashes: npt.NDArray[np.uint64], table: np.uint64) -> Int64 | None:
+    """Pairs of near hashes that agree in a table's bits, as blocks against blocks would find them: int64 [n, 3] of
+    places.
 
-    What differs lies in the other 48 bits: at least one of four parts of 12 agrees, so only those are compared. None
+    What differs lies in the other bits: at least one of four parts of them agrees, so only those are compared. None
     where that is no help, as so many are alike.
     """
-    low = np.uint64((1 << 16 * band) - 1)
-    others = (hashes & low) | ((hashes >> np.uint64(16)) & ~low)
     found = [np.empty((0, 2), dtype=np.int64)]
-    for part in range(_BANDS):
-        keys = (others >> np.uint64(12 * part)) & np.uint64(0xFFF)
+    for part in _cut(int(~table), _BITS + 1):
+        keys = hashes & np.uint64(part)
         order = np.argsort(keys, kind="stable")
         _, at, sizes = np.unique(keys[order], return_index=True, return_counts=True)
         if (sizes.astype(np.float64) ** 2).sum() > len(hashes) ** 2 / 8:

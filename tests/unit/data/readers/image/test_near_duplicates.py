@@ -133,15 +133,39 @@ def test_a_large_bucket_is_not_compared_each_with_each(band: int, monkeypatch: p
         return bits
 
     monkeypatch.setattr(near_duplicates, "_bits_apart", counting)
-    rows = np.arange(count)
-    found = np.concatenate(list(near_duplicates._near_in_large(rows, hashes, band)))
+    rows, table = np.arange(count), near_duplicates._tables(0)[band]
+    found = np.concatenate(list(near_duplicates._near_in_large(rows, hashes, table)))
     assert compared < count**2 / 2 / 100
     monkeypatch.setattr(near_duplicates, "_near_by_parts", lambda *_: None)
-    wanted = np.concatenate(list(near_duplicates._near_in_large(rows, hashes, band)))
+    wanted = np.concatenate(list(near_duplicates._near_in_large(rows, hashes, table)))
     assert np.array_equal(found, wanted)
     assert set(found[:, 2].tolist()) >= {0, 1, 2, 3}
 
 
 def test_a_bucket_of_hashes_that_are_all_alike_is_read_in_blocks() -> None:
     hashes = np.full(10_000, 7, dtype=np.uint64)
-    assert near_duplicates._near_by_parts(hashes, 0) is None
+    assert near_duplicates._near_by_parts(hashes, near_duplicates._tables(0)[0]) is None
+
+
+@pytest.mark.parametrize("parts", [4, 5, 6, 7])
+def test_however_many_parts_hashes_have_the_same_pairs_are_found(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs that are 0 to 6 bits apart, anywhere: those of up to three are found, each once."""
+    monkeypatch.setattr(near_duplicates, "_PARTS", ((1 << 40, parts),))
+    random = np.random.default_rng(parts)
+    hashes = random.integers(1, 1 << 63, 300, dtype=np.uint64)
+    for row in range(0, 300, 2):
+        flips = random.choice(63, row // 2 % 7, replace=False)
+        hashes[row + 1] = hashes[row] ^ np.bitwise_or.reduce(np.uint64(1) << flips.astype(np.uint64), initial=0)
+    monkeypatch.setattr(near_duplicates, "_features", lambda *_: (hashes, np.ones((300, 63))))
+    found, more = find_pairs(lambda _: np.empty(0), 300)
+    near = np.bitwise_count(hashes[:, None] ^ hashes[None])
+    wanted = [(a, b, int(near[a, b])) for a in range(300) for b in range(a + 1, 300) if near[a, b] <= 3]
+    assert found == wanted
+    assert len(wanted) > 80
+    assert not more
+
+
+def test_a_million_images_have_few_to_be_compared_with_each() -> None:
+    tables = near_duplicates._tables(1_000_000)
+    least = min(int(table).bit_count() for table in tables)
+    assert len(tables) * 1_000_000 / 2**least < 1
