@@ -24,6 +24,7 @@ import torch
 from torch import distributed
 from torch._C._distributed_c10d import PrefixStore, Store
 
+from samebits.base.boundary import as_user_error
 from samebits.base.errors import Interrupted, UserError
 from samebits.compute.heartbeat import FIX, GroupError, Heartbeat, Lost
 from samebits.compute.launcher import launched, note_hanging, rank_and_size
@@ -70,21 +71,28 @@ class ProcessGroup:
             return
         store = PrefixStore("collectives", self.store.clone())
         backend = "nccl" if device.type == "cuda" else "gloo"
-        self._watched(
-            lambda: distributed.init_process_group(backend, store=store, rank=self.rank, world_size=self.size)
-        )
+        self.watched(lambda: distributed.init_process_group(backend, store=store, rank=self.rank, world_size=self.size))
 
-    def publish(self, name: str, text: str) -> None:
-        """Leave a text for the others; collectives need not work yet."""
+    def publish(self, name: str, text: str | bytes) -> None:
+        """Leave a text or bytes for the others; collectives need not work yet."""
         if (store := self.store) is not None:
-            self._watched(lambda: store.set(name, text))
+            self.watched(lambda: store.set(name, text))  # type: ignore[arg-type]  # it takes bytes as well
 
     def published(self, name: str) -> str:
         """A text that a process leaves under that name; waits for it."""
+        return self.published_bytes(name).decode()
+
+    def published_bytes(self, name: str) -> bytes:
+        """The same, of bytes."""
         if (store := self.store) is None:
             raise ValueError("one process has nobody to hear from")
-        found: bytes = self._watched(lambda: store.get(name))
-        return found.decode()
+        found: bytes = self.watched(lambda: store.get(name))
+        return found
+
+    def forget(self, name: str) -> None:
+        """Remove what was left under that name: the store keeps the memory of an empty text, too."""
+        if (store := self.store) is not None:
+            self.watched(lambda: store.delete_key(name))
 
     def all_gather(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """A tensor of the same shape from every process, in the order of their ranks."""
@@ -181,8 +189,12 @@ class ProcessGroup:
         except RuntimeError as error:
             raise self.heartbeat.explain(error) from None
 
-    def _watched(self, call: Callable[[], T]) -> T:
-        """Call something that may wait for another process, and look meanwhile whether the training can go on."""
+    def watched(self, call: Callable[[], T]) -> T:
+        """Call something that may wait for another process, and look meanwhile whether the training can go on.
+
+        Raises:
+            Lost: if it cannot.
+        """
         heartbeat = self.heartbeat
         if heartbeat is None:
             return call()
@@ -260,8 +272,9 @@ def _told(heartbeat: Heartbeat) -> Iterator[None]:
         if isinstance(error, Lost):
             heartbeat.farewell()
             raise
-        if isinstance(error, UserError):
-            named = error if isinstance(error, GroupError) else GroupError(f"{me}: {error.problem}", error.fix)
+        known = as_user_error(error, ()) if isinstance(error, OSError) else error
+        if isinstance(known, UserError):
+            named = known if isinstance(known, GroupError) else GroupError(f"{me}: {known.problem}", known.fix)
             heartbeat.tell(named.problem, named.fix)
             raise named from None
         stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
