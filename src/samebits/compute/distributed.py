@@ -96,29 +96,37 @@ class ProcessGroup:
 
     def all_gather(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """A tensor of the same shape from every process, in the order of their ranks."""
+        return self.start_all_gather(vector)()
+
+    def start_all_gather(self, vector: torch.Tensor) -> Callable[[], list[torch.Tensor]]:
+        """`all_gather`, while this process goes on; what is returned waits for the result."""
         if self.size == 1:
-            return [vector]
+            return lambda: [vector]
         parts = [torch.empty_like(vector) for _ in range(self.size)]
-        self._collective(lambda: distributed.all_gather(parts, vector, async_op=True))
-        return parts
+        done = self._start(lambda: distributed.all_gather(parts, vector, async_op=True))
+        return lambda: (done(), parts)[1]
 
     def all_to_all(self, parts: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
-        """Send a part to every process, and get one from each.
+        """What `start_all_to_all` waits for."""
+        return self.start_all_to_all(parts, rows)()
+
+    def start_all_to_all(self, parts: torch.Tensor, rows: Sequence[int]) -> Callable[[], torch.Tensor]:
+        """Send a part to every process, and get one from each, while this process goes on.
 
         Args:
             parts: one for each process, [size, mine, L].
             rows: how many rows the part of each process has; `rows[rank]` is `mine`.
 
         Returns:
-            [sum of rows, L], in the order of their ranks.
+            what waits for the result: [sum of rows, L], in the order of their ranks.
         """
         if self.size == 1:
-            return parts[0]
+            return lambda: parts[0]
         flat = parts.reshape(-1, parts.shape[-1])
         received = flat.new_empty(sum(rows), parts.shape[-1])
         sent = [parts.shape[1]] * self.size
-        self._collective(lambda: distributed.all_to_all_single(received, flat, list(rows), sent, async_op=True))
-        return received
+        done = self._start(lambda: distributed.all_to_all_single(received, flat, list(rows), sent, async_op=True))
+        return lambda: (done(), received)[1]
 
     def all_reduce(self, vector: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in place. Its bits depend on the number of processes, unless all but one of
@@ -169,10 +177,22 @@ class ProcessGroup:
         self._collective(lambda: distributed.broadcast(tensor, 0, async_op=True))
 
     def _collective(self, start: Callable[[], distributed.Work | None]) -> None:
+        self._start(start)()
+
+    def _start(self, start: Callable[[], distributed.Work | None]) -> Callable[[], None]:
+        """Start a collective; what is returned waits until it is done, or the training cannot go on."""
         if self.heartbeat is None:
             raise ValueError("a process of a group without a heartbeat")
         try:
             work = start()
+        except RuntimeError as error:
+            raise self.heartbeat.explain(error) from None
+        return lambda: self._finish(work)
+
+    def _finish(self, work: distributed.Work | None) -> None:
+        if self.heartbeat is None:
+            raise ValueError("a process of a group without a heartbeat")
+        try:
             while work is not None:
                 # NCCL's wait is for its stream, not for the others: it has a watchdog of its own.
                 if distributed.get_backend() == "nccl":
