@@ -87,8 +87,8 @@ def run_stage(name: str, target: str, workspace: Path) -> int:
             if section in params.notes:
                 context.say(params.notes[section])
         body(*(params.sections[section] for section in sections), context=context)
-        _require_unchanged(name, project, inputs)
         if is_rank_zero():
+            _require_unchanged(name, project, inputs)
             write_record(workspace, name, inputs)
             context.tracker.lineage(*stage_files(workspace, name))
             _note_facts(context)

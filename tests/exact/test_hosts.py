@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from samebits.pipeline.dvc_hashes import dvc_md5
 from tests.helpers.amount import FULL
 from tests.helpers.disk import Disk
 from tests.helpers.namespaces import Hosts, require_namespaces
@@ -143,6 +145,32 @@ def test_torchrun_on_two_hosts_gives_the_bytes_of_one_process(
     attempt = Attempt(hosts, folders, torchrun([2, 1]))
     assert attempt.codes() == [0, 0], attempt.said
     assert outputs(folders[0]) == one_process[2]
+
+
+def test_a_host_without_data_gets_them_from_the_first(
+    one_process: dict[int, dict[str, str]], hosts: Hosts, few_mnist: Path, tmp_path: Path, disk: Disk
+) -> None:
+    """Its disk is full at first; the link is a slow one, too, but not so that it would take minutes."""
+    folders = [clone(tmp_path / name, few_mnist, 2) for name in "ab"]
+    set_params(folders[0], {"runtime": {"hosts": 2}})
+    prepared = folders[1] / "data" / "prepared"
+    shutil.rmtree(prepared)
+    (disk.folder / "prepared").mkdir()
+    prepared.symlink_to(disk.folder / "prepared")
+    disk.fill()
+    attempt = Attempt(hosts, folders, desk(2))
+    assert attempt.codes() == [2, 2], attempt.said
+    for said in attempt.said:
+        assert said.count("error: process 1 of 2 on host desk-b: no space left on the disk of") == 1
+        assert "Traceback" not in said
+    disk.make_room()
+    hosts.slow(1, 0.01, 0.0)
+    again = Attempt(hosts, folders, desk(2))
+    assert again.codes() == [0, 0], again.said
+    assert "MiB) to host desk-b" in again.said[0]
+    assert "train: the first machine sends" in again.said[1]
+    assert outputs(folders[0]) == one_process[2]
+    assert dvc_md5(prepared) == dvc_md5(few_mnist)
 
 
 def test_a_host_that_is_killed_ends_the_training_and_the_next_attempt_goes_on(

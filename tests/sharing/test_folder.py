@@ -43,6 +43,17 @@ def test_a_fresh_clone_has_it_all_and_runs_nothing(team: Team, local: Path) -> N
     assert "is on no git remote" not in bob.ok("share")
 
 
+def test_one_output_can_be_received_alone(team: Team, local: Path) -> None:
+    team.ann.ok("share")
+    bob = team.clone("bob")
+    assert "data Toy" in bob.ok("receive", "data/prepared/")
+    assert not (bob.folder / "models" / "checkpoint").exists()
+    assert "no output of dvc.yaml is called data/prepare" in bob.refused("receive", "data/prepare")
+    assert "leave out data/prepared" in bob.refused("receive", "data/prepared", "--experiment", "x")
+    bob.ok("receive")
+    assert (bob.folder / "models" / "checkpoint" / "model.safetensors").is_file()
+
+
 def test_plain_dvc_works_with_it_too(team: Team, local: Path) -> None:
     assert team.ann.dvc("push").returncode == 0
     bob = team.clone("bob")

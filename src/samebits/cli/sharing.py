@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from samebits.base.errors import UserError, listed
 from samebits.base.result import Result
 from samebits.cli.options import command_group, project_here, remote_options, seconds
 
@@ -33,6 +34,9 @@ def _share(arguments: argparse.Namespace) -> None:
 
 
 def _receive(arguments: argparse.Namespace) -> None:
+    only = [PurePosixPath(each).as_posix() for each in arguments.outputs]
+    if only and (arguments.state is not None or arguments.experiment):
+        raise UserError("--state and --experiment are received whole", f"leave out {listed(only)}")
     if arguments.state is not None:
         from samebits.sharing.state import receive_state
 
@@ -51,7 +55,9 @@ def _receive(arguments: argparse.Namespace) -> None:
         return
     from samebits.sharing.receive import receive
 
-    receive(project_here().home, remote=arguments.remote, force=arguments.force, timeout=arguments.timeout)
+    receive(
+        project_here().home, only=only, remote=arguments.remote, force=arguments.force, timeout=arguments.timeout
+    )  # fmt: skip
 
 
 def _gc(arguments: argparse.Namespace) -> None:
@@ -85,6 +91,7 @@ def add_commands(
     share = add(commands, "share", _share, "push data, model and reports, and prove that the remote has them whole")
     share.add_argument("--quick", action="store_true", help="compare sizes only; do not read the objects back")
     receive = add(commands, "receive", _receive, "pull data, model and reports, and check every hash")
+    receive.add_argument("outputs", nargs="*", metavar="OUTPUT", help="of dvc.yaml, as data/prepared (default: all)")
     receive.add_argument("--force", action="store_true", help="overwrite outputs that were changed here")
     doctor = add(commands, "doctor", _doctor, "check Python, torch, DVC, git, the remote, MLflow and the disk")
     doctor.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a remote's first answer")

@@ -24,6 +24,7 @@ import torch
 from torch import distributed
 from torch._C._distributed_c10d import PrefixStore, Store
 
+from samebits.base.boundary import as_user_error
 from samebits.base.errors import Interrupted, UserError
 from samebits.compute.heartbeat import FIX, GroupError, Heartbeat, Lost
 from samebits.compute.launcher import launched, note_hanging, rank_and_size
@@ -70,47 +71,62 @@ class ProcessGroup:
             return
         store = PrefixStore("collectives", self.store.clone())
         backend = "nccl" if device.type == "cuda" else "gloo"
-        self._watched(
-            lambda: distributed.init_process_group(backend, store=store, rank=self.rank, world_size=self.size)
-        )
+        self.watched(lambda: distributed.init_process_group(backend, store=store, rank=self.rank, world_size=self.size))
 
-    def publish(self, name: str, text: str) -> None:
-        """Leave a text for the others; collectives need not work yet."""
+    def publish(self, name: str, text: str | bytes) -> None:
+        """Leave a text or bytes for the others; collectives need not work yet."""
         if (store := self.store) is not None:
-            self._watched(lambda: store.set(name, text))
+            self.watched(lambda: store.set(name, text))  # type: ignore[arg-type]  # it takes bytes as well
 
     def published(self, name: str) -> str:
         """A text that a process leaves under that name; waits for it."""
+        return self.published_bytes(name).decode()
+
+    def published_bytes(self, name: str) -> bytes:
+        """The same, of bytes."""
         if (store := self.store) is None:
             raise ValueError("one process has nobody to hear from")
-        found: bytes = self._watched(lambda: store.get(name))
-        return found.decode()
+        found: bytes = self.watched(lambda: store.get(name))
+        return found
+
+    def forget(self, name: str) -> None:
+        """Remove what was left under that name: the store keeps the memory of an empty text, too."""
+        if (store := self.store) is not None:
+            self.watched(lambda: store.delete_key(name))
 
     def all_gather(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """A tensor of the same shape from every process, in the order of their ranks."""
+        return self.start_all_gather(vector)()
+
+    def start_all_gather(self, vector: torch.Tensor) -> Callable[[], list[torch.Tensor]]:
+        """`all_gather`, while this process goes on; what is returned waits for the result."""
         if self.size == 1:
-            return [vector]
+            return lambda: [vector]
         parts = [torch.empty_like(vector) for _ in range(self.size)]
-        self._collective(lambda: distributed.all_gather(parts, vector, async_op=True))
-        return parts
+        done = self._start(lambda: distributed.all_gather(parts, vector, async_op=True))
+        return lambda: (done(), parts)[1]
 
     def all_to_all(self, parts: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
-        """Send a part to every process, and get one from each.
+        """What `start_all_to_all` waits for."""
+        return self.start_all_to_all(parts, rows)()
+
+    def start_all_to_all(self, parts: torch.Tensor, rows: Sequence[int]) -> Callable[[], torch.Tensor]:
+        """Send a part to every process, and get one from each, while this process goes on.
 
         Args:
             parts: one for each process, [size, mine, L].
             rows: how many rows the part of each process has; `rows[rank]` is `mine`.
 
         Returns:
-            [sum of rows, L], in the order of their ranks.
+            what waits for the result: [sum of rows, L], in the order of their ranks.
         """
         if self.size == 1:
-            return parts[0]
+            return lambda: parts[0]
         flat = parts.reshape(-1, parts.shape[-1])
         received = flat.new_empty(sum(rows), parts.shape[-1])
         sent = [parts.shape[1]] * self.size
-        self._collective(lambda: distributed.all_to_all_single(received, flat, list(rows), sent, async_op=True))
-        return received
+        done = self._start(lambda: distributed.all_to_all_single(received, flat, list(rows), sent, async_op=True))
+        return lambda: (done(), received)[1]
 
     def all_reduce(self, vector: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in place. Its bits depend on the number of processes, unless all but one of
@@ -161,10 +177,22 @@ class ProcessGroup:
         self._collective(lambda: distributed.broadcast(tensor, 0, async_op=True))
 
     def _collective(self, start: Callable[[], distributed.Work | None]) -> None:
+        self._start(start)()
+
+    def _start(self, start: Callable[[], distributed.Work | None]) -> Callable[[], None]:
+        """Start a collective; what is returned waits until it is done, or the training cannot go on."""
         if self.heartbeat is None:
             raise ValueError("a process of a group without a heartbeat")
         try:
             work = start()
+        except RuntimeError as error:
+            raise self.heartbeat.explain(error) from None
+        return lambda: self._finish(work)
+
+    def _finish(self, work: distributed.Work | None) -> None:
+        if self.heartbeat is None:
+            raise ValueError("a process of a group without a heartbeat")
+        try:
             while work is not None:
                 # NCCL's wait is for its stream, not for the others: it has a watchdog of its own.
                 if distributed.get_backend() == "nccl":
@@ -181,8 +209,12 @@ class ProcessGroup:
         except RuntimeError as error:
             raise self.heartbeat.explain(error) from None
 
-    def _watched(self, call: Callable[[], T]) -> T:
-        """Call something that may wait for another process, and look meanwhile whether the training can go on."""
+    def watched(self, call: Callable[[], T]) -> T:
+        """Call something that may wait for another process, and look meanwhile whether the training can go on.
+
+        Raises:
+            Lost: if it cannot.
+        """
         heartbeat = self.heartbeat
         if heartbeat is None:
             return call()
@@ -260,8 +292,9 @@ def _told(heartbeat: Heartbeat) -> Iterator[None]:
         if isinstance(error, Lost):
             heartbeat.farewell()
             raise
-        if isinstance(error, UserError):
-            named = error if isinstance(error, GroupError) else GroupError(f"{me}: {error.problem}", error.fix)
+        known = as_user_error(error, ()) if isinstance(error, OSError) else error
+        if isinstance(known, UserError):
+            named = known if isinstance(known, GroupError) else GroupError(f"{me}: {known.problem}", known.fix)
             heartbeat.tell(named.problem, named.fix)
             raise named from None
         stopped = isinstance(error, (Interrupted, KeyboardInterrupt))

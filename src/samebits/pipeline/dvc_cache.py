@@ -121,6 +121,14 @@ def _relative_urls(root: Path) -> dict[str, str]:
     return found
 
 
+def start_receive(root: Path, output: str) -> subprocess.Popen[str]:
+    """Start to take an output from the remote; one that is there is replaced. Its errors are on stderr."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "samebits.cli.main", "receive", output, "--force"], cwd=root, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+    )  # fmt: skip
+
+
 def missing_outputs(outputs: Mapping[str, str], objects: Objects) -> dict[str, str]:
     """Those outputs, path to MD5, of which the cache does not have every file."""
     return {path: digest for path, digest in outputs.items() if not objects.has(digest)}

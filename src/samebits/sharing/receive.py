@@ -1,6 +1,7 @@
 """`samebits receive`: pull, check every hash, and say in one line what came.
 
 samebits receive                  fetch, check, put the outputs in place
+samebits receive data/prepared    that output alone
 samebits receive --remote NAME    from another remote than the default one
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,13 @@ Say = Callable[[str], None]
 
 
 def receive(
-    folder: Path, *, remote: str | None = None, force: bool = False, timeout: float = 30.0, say: Say = print
+    folder: Path,
+    *,
+    only: Collection[str] = (),
+    remote: str | None = None,
+    force: bool = False,
+    timeout: float = 30.0,
+    say: Say = print,
 ) -> int:
     """Fetch what dvc.lock names, check every object, then put the outputs in place and check these.
 
@@ -45,6 +52,7 @@ def receive(
 
     Args:
         folder: root of the project.
+        only: outputs, as dvc.yaml names them; all if there are none.
         remote: name of a DVC remote; None for the default one.
         force: overwrite outputs that were changed here and are in no cache.
         timeout: seconds for the remote's first answer; four times as long without a byte ends a transfer.
@@ -56,12 +64,13 @@ def receive(
         UserError: naming what is missing or damaged, or what failed.
     """
     with open_repo(folder) as repo:
+        others = _others(repo, only)
         storage = open_remote(repo, remote, timeout=timeout)
         storage.check_answers()
-        objects, fetched = fetch_checked(repo, storage, say=say)
-        left = left_to_make(repo)
-        _check_out(repo, force, left)
-        _check_workspace(repo, force, left)
+        objects, fetched = fetch_checked(repo, storage, only=only, say=say)
+        left = {path: out for path, out in left_to_make(repo).items() if path not in others}
+        _check_out(repo, force, left | others)
+        _check_workspace(repo, force, left | others)
     size = sum(cache_path(repo, each.oid).stat().st_size for each in objects)
     say(
         f"received: {describe(folder)}; {len(objects)} objects, {mib(size)}, every hash checked ({fetched} fetched now)"
@@ -72,13 +81,35 @@ def receive(
     return fetched
 
 
+def _others(repo: Any, only: Collection[str]) -> dict[str, Any]:
+    """DVC's outputs that are not asked for, by path.
+
+    Raises:
+        UserError: if something else than an output is.
+    """
+    root = Path(repo.root_dir)
+    outs = {Path(out.fs_path).relative_to(root).as_posix(): out for out in repo.index.outs if out.is_in_repo}
+    if unknown := sorted(set(only) - outs.keys()):
+        raise UserError(
+            f"no output of dvc.yaml is called {listed(unknown)}", f"take one of: {listed(sorted(outs), 20)}"
+        )
+    return {str(out.fs_path): out for name, out in outs.items() if only and name not in only}
+
+
 def fetch_checked(
-    repo: Any, remote: Remote, *, say: Say, at: str | None = None, fetch: Callable[[], None] | None = None
+    repo: Any,
+    remote: Remote,
+    *,
+    say: Say,
+    at: str | None = None,
+    only: Collection[str] = (),
+    fetch: Callable[[], None] | None = None,
 ) -> tuple[list[CacheObject], int]:
     """Bring every object of a revision's outputs into the cache, each with the bytes that its name says.
 
     Args:
         at: a commit; None for the workspace.
+        only: outputs; all if there are none.
         fetch: what fetches; `dvc fetch` of the workspace unless it is given.
 
     Returns:
@@ -87,16 +118,19 @@ def fetch_checked(
     Raises:
         UserError: naming what could not be had whole.
     """
+    targets = [str(Path(repo.root_dir, each)) for each in only]
     # What an interrupted or a careless fetch left damaged is found now, not taken for good by DVC.
-    known, _ = required_objects_at(repo, at)
+    known, _ = required_objects_at(repo, at, only)
     _, damaged = damaged_in_cache(repo, known)
     _remove(repo, damaged)
-    listings = _fetch_listings(repo, remote, at)
-    before = {each.oid for each in required_objects_at(repo, at)[0] if cache_path(repo, each.oid).exists()} - listings
+    listings = _fetch_listings(repo, remote, at, only)
+    before = {
+        each.oid for each in required_objects_at(repo, at, only)[0] if cache_path(repo, each.oid).exists()
+    } - listings
     objects: list[CacheObject] = []
     for attempt in (1, 2):
-        captured = _fetch(repo, remote, fetch)
-        objects, unlisted = required_objects_at(repo, at)
+        captured = _fetch(remote, fetch or (lambda: repo.fetch(targets=targets or None, remote=remote.name)))
+        objects, unlisted = required_objects_at(repo, at, only)
         absent, damaged = damaged_in_cache(repo, objects)
         _remove(repo, damaged)
         # What everybody makes anew is welcome if it is here, and not missed if it is not.
@@ -115,7 +149,7 @@ def fetch_checked(
     raise AssertionError("unreachable")
 
 
-def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> set[str]:
+def _fetch_listings(repo: Any, remote: Remote, at: str | None, only: Collection[str]) -> set[str]:
     """Bring the listings of folders into the cache.
 
     DVC would stop at a damaged one with an error of its JSON reader, and leaves out the listing of a folder of which
@@ -127,7 +161,7 @@ def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> set[str]:
     missing: list[CacheObject] = []
     damaged: list[CacheObject] = []
     fetched = set()
-    for each in required_objects_at(repo, at)[1]:
+    for each in required_objects_at(repo, at, only)[1]:
         if not each.pushed:
             continue
         data = remote.read(each.oid)
@@ -143,10 +177,10 @@ def _fetch_listings(repo: Any, remote: Remote, at: str | None) -> set[str]:
     return fetched
 
 
-def _fetch(repo: Any, remote: Remote, fetch: Callable[[], None] | None) -> CapturedErrors:
+def _fetch(remote: Remote, fetch: Callable[[], None]) -> CapturedErrors:
     with captured_logs() as captured, remote.watched():
         try:
-            (fetch or (lambda: repo.fetch(remote=remote.name)))()
+            fetch()
         except Exception as error:
             if is_locked(error):
                 raise

@@ -37,6 +37,7 @@ from samebits.tasks import build_training_task
 from samebits.tasks.own_section import TakesOwnMetrics
 from samebits.training.batch_norm import require_enough_for_batch_norm
 from samebits.training.commitment.states import AuditStates, publish, require_repeatable
+from samebits.training.delivery import bring_data
 from samebits.training.handshake import require_same_everywhere
 from samebits.training.kind import kind_lines
 from samebits.training.loop import Observer, OutOfMemory, Training
@@ -105,6 +106,7 @@ def open_plan(
         UserError: for data, parameters or a machine that do not go together.
     """
     with init_process_group(context.runtime.processes, context.runtime.hosts, context.say) as group:
+        bring_data(transfer, group, context)
         determinism.set_determinism(reproducibility, train.threads, compiles=train.compile)
         device = local_device(pick_device(context.runtime.device))
         own_kind = set_portable(reproducibility, device, train.threads, compiles=train.compile)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,8 +122,11 @@ def whole_message(error: BaseException) -> str:
     return without_secrets(": ".join(" ".join(text.split()) for text in texts if text))
 
 
-def required_objects(repo: Any) -> tuple[list[CacheObject], list[CacheObject]]:
+def required_objects(repo: Any, only: Collection[str] = ()) -> tuple[list[CacheObject], list[CacheObject]]:
     """Every object of the outputs in the workspace's dvc.lock and .dvc files.
+
+    Args:
+        only: paths of outputs, relative to the project; all if there are none.
 
     Returns:
         the objects, each once; and the folders whose listing is not in the local cache, so that what
@@ -139,6 +142,8 @@ def required_objects(repo: Any) -> tuple[list[CacheObject], list[CacheObject]]:
         if not out.use_cache or not out.is_in_repo:
             continue
         path, stage = Path(out.fs_path).relative_to(root).as_posix(), str(out.stage.addressing)
+        if only and path not in only:
+            continue
         if not out.hash_info:
             raise UserError(f"{path} (stage {stage}) was never made: dvc.lock has no hash of it", "run: dvc repro")
         if out.hash_info.name != "md5":
@@ -185,12 +190,14 @@ def _is_whole(repo: Any, out: Any) -> bool:
     return tree is not None and all(cache_path(repo, str(info.value)).exists() for _, _, info in tree)
 
 
-def required_objects_at(repo: Any, revision: str | None) -> tuple[list[CacheObject], list[CacheObject]]:
+def required_objects_at(
+    repo: Any, revision: str | None, only: Collection[str] = ()
+) -> tuple[list[CacheObject], list[CacheObject]]:
     """`required_objects` of a commit; of the workspace if there is none."""
     if revision is None:
-        return required_objects(repo)
+        return required_objects(repo, only)
     with repo.switch(revision):
-        return required_objects(repo)
+        return required_objects(repo, only)
 
 
 def _listing(repo: Any, hash_info: Any) -> Any:

@@ -24,6 +24,9 @@ from samebits.compute.distributed import ProcessGroup
 MicroBatch = Callable[[int], torch.Tensor]
 """Runs forward and backward of one micro-batch of the step; returns its part of the mean loss of the batch."""
 
+_PIECE, _PIECES = 250_000, 16
+"""Numbers in a piece of an exchange, at least; pieces, at most."""
+
 
 class FlatGradients:
     """Gradients and floating-point buffers (running statistics) of a model as one vector.
@@ -135,7 +138,9 @@ def reduce_deterministic(run: MicroBatch, count: int, flat: FlatGradients, group
 def _sum_over(group: ProcessGroup, owned: list[list[range]], sums: list[torch.Tensor]) -> torch.Tensor:
     """The tree's sum, on every process. Each adds up one slice of the vector, and then all slices are gathered.
 
-    So a process sends twice the vector or so whatever their number, where whole vectors would be sent to each.
+    So a process sends twice the vector or so whatever their number, where whole vectors would be sent to each. It is
+    done in pieces, all of them under way at once, so that a slow link is never idle: which piece a number lies in
+    changes no sum.
 
     Args:
         owned: the subtrees of each process.
@@ -145,13 +150,20 @@ def _sum_over(group: ProcessGroup, owned: list[list[range]], sums: list[torch.Te
         (whole,) = sums
         return whole
     length = sums[0].numel()
-    each = -(-length // group.size)
-    padded = torch.stack([nn.functional.pad(part, (0, each * group.size - length)) for part in sums])
-    slices = padded.view(len(sums), group.size, each).transpose(0, 1)  # of each process, of each subtree
-    received = group.all_to_all(slices, [len(subtrees_of_one) for subtrees_of_one in owned])
     leaves = [len(subtree) for subtrees_of_one in owned for subtree in subtrees_of_one]
-    mine = tree_sum(zip(leaves, received, strict=True))
-    return torch.cat(group.all_gather(mine))[:length]
+    rows = [len(subtrees_of_one) for subtrees_of_one in owned]
+    piece = max(_PIECE, -(-length // _PIECES))
+    summed, gathered = [], []
+    for begin in range(0, length, piece):
+        width = min(piece, length - begin)
+        each = -(-width // group.size)
+        padding = (0, each * group.size - width)
+        padded = torch.stack([nn.functional.pad(part[begin : begin + width], padding) for part in sums])
+        slices = padded.view(len(sums), group.size, each).transpose(0, 1)  # of each process, of each subtree
+        summed.append((width, group.start_all_to_all(slices, rows)))
+    for width, received in summed:
+        gathered.append((width, group.start_all_gather(tree_sum(zip(leaves, received(), strict=True)))))
+    return torch.cat([torch.cat(whole())[:width] for width, whole in gathered])
 
 
 def all_reduce_grads(run: MicroBatch, mine: range, flat: FlatGradients, group: ProcessGroup) -> torch.Tensor:

@@ -63,6 +63,16 @@ def find_weights(
     return path
 
 
+def own_files(settings: TransferParams, context: StageContext) -> dict[str, Path]:
+    """The files below data/raw that `transfer.weights` names and that are here: name to path."""
+    name = os.path.normpath(settings.weights or "")
+    if _RAW not in Path(name).parents:
+        return {}
+    wanted = [name] if name.endswith(_SAFETENSORS) else [f"{name}/{CONFIG}", f"{name}/{TENSORS}"]
+    roots = (context.project.home, context.project.workspace)
+    return {each: root / each for root in roots for each in wanted if (root / each).is_file()}
+
+
 def is_torchs_own(settings: TransferParams, catalog: Path) -> bool:
     """True if torch.save wrote the file that `find_weights` finds; else it is a safetensors file."""
     name = str(settings.weights)

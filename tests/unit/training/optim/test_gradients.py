@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from samebits.compute.distributed import ProcessGroup
+from samebits.training.optim import gradients
 from samebits.training.optim.gradients import (
     FlatGradients,
     all_reduce_grads,
@@ -158,13 +159,27 @@ class Member(ProcessGroup):
         assert [len(each) for each in found] == list(rows)
         return torch.cat(found)
 
+    def start_all_gather(self, vector: torch.Tensor) -> Callable[[], list[torch.Tensor]]:
+        found = self.all_gather(vector)
+        return lambda: found
+
+    def start_all_to_all(self, parts: torch.Tensor, rows: Sequence[int]) -> Callable[[], torch.Tensor]:
+        found = self.all_to_all(parts, rows)
+        return lambda: found
+
     def all_reduce(self, vector: torch.Tensor) -> torch.Tensor:
         return torch.stack(self.meeting.exchange(self.rank, vector)).sum(dim=0)
 
 
-@pytest.mark.parametrize(("size", "most"), [(2, 1.1), (3, 2.1), (4, 1.6), (5, 2.6), (7, 2.8), (8, 2.0)])
-def test_what_a_process_sends_does_not_grow_with_their_number(size: int, most: float) -> None:
-    """In vectors of the model; the bits are those of one process."""
+@pytest.mark.parametrize(
+    ("size", "most", "piece"),
+    [(2, 1.1, 99), (3, 2.1, 99), (4, 1.6, 99), (5, 2.6, 99), (7, 2.8, 99), (8, 2.0, 99), (2, 1.1, 12), (3, 2.4, 12)],
+)
+def test_what_a_process_sends_does_not_grow_with_their_number(
+    size: int, most: float, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In vectors of the model; the bits are those of one process, however many pieces the vector is sent in."""
+    monkeypatch.setattr(gradients, "_PIECE", piece)
     parts = numbers(8)
 
     def summed(group: ProcessGroup) -> torch.Tensor:
