@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from samebits.base.result import json_text
 from samebits.demo.form import Form, form_for
 from samebits.demo.influence import explain
-from samebits.demo.mistakes import Mistakes, find_mistakes
+from samebits.demo.mistakes import Mistakes, find_mistakes, point_of
 from samebits.demo.pictures import png_url
 from samebits.inference.answer import Answer
 from samebits.inference.generate import Writer
@@ -32,7 +32,12 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_NEAR = "Test samples {}, those with the most similar answers first."
+_NEAR = {
+    "mask": "Test images with the lowest IoU, those with the most similar masks first: what the model marks, and what "
+    "is right.",
+    "tags": "Test texts with wrong tags, those with the most in common with this one first.",
+    "": "Test samples {}, those with the most similar answers first.",
+}
 _WAITING = 8
 """Explanations that may wait; each takes the model for as long as a hundred answers."""
 
@@ -65,12 +70,14 @@ class _Page:
         if self.form is not None and self._mistakes is None:
             self._mistakes = asyncio.create_task(asyncio.to_thread(find_mistakes, self._path, self.form))
 
-    def nearest(self, answer: Any) -> list[dict[str, Any]] | None:
+    def nearest(self, answer: Any, sample: Any) -> list[dict[str, Any]] | None:
         """None while they are being looked for."""
         if self._mistakes is None or not self._mistakes.done():
             return None
         found = self._mistakes.result()
-        return [] if found is None else found.nearest(answer)
+        if found is None or self.form is None:
+            return []
+        return found.nearest(point_of(self.form, answer, sample))
 
     def told(self) -> dict[str, Any]:
         """What the page needs to know of the model."""
@@ -88,7 +95,9 @@ class _Page:
             "fields": self.form.fields,
             "target": _target(target, self.form),
             "method": self.form.method if self.form.explains else "",
-            "mistakes": _NEAR.format("that the model is wrong about" if target.labels else "with the largest errors"),
+            "mistakes": _NEAR.get(target.kind, _NEAR[""]).format(
+                "that the model is wrong about" if target.labels else "with the largest errors"
+            ),
         }
 
 
@@ -159,13 +168,12 @@ def page_routes(
         item = await one(request)
         try:
             async with asyncio.timeout(seconds):
-                answer, picture = await asyncio.to_thread(_seen, here.form, item)
+                answer, picture, sample = await asyncio.to_thread(_seen, here.form, item)
         except TimeoutError:
             return _json(504, {"error": f"no answer in {seconds:g} s"})
         if answer.error:
             return _json(200, {"error": answer.error})
-        near = [] if answer.given is None else here.nearest(answer.given)
-        return _json(200, {"picture": picture, "mistakes": near})
+        return _json(200, {"picture": picture, "mistakes": here.nearest(answer.given, sample)})
 
     @router.post("/page/explain")
     async def show_influence(request: Request, label: str = "") -> Response:
@@ -195,16 +203,19 @@ def page_routes(
     return router
 
 
-def _seen(form: Form, item: Item) -> tuple[Answer, str | None]:
-    """The answer, and the sample as the model takes it, with the mask over it if that is the answer."""
+def _seen(form: Form, item: Item) -> tuple[Answer, str | None, Any]:
+    """The answer, the sample as a picture, with the mask over it if that is the answer, and as the model takes it."""
     kind = form.kind
     ((ready, (answer,)),) = kind.read_and_answered([[item]])
-    if answer.error or answer.given is None:
-        return answer, None
-    picture = form.picture(ready.samples[0])
+    if answer.error:
+        return answer, None, None
+    sample = ready.samples[0]
+    if answer.given is None:
+        return answer, None, sample
+    picture = form.picture(sample)
     if picture is not None and kind.target.moves:
         picture = kind.target.overlay(picture, answer.given.argmax(axis=0).astype(np.uint8))
-    return answer, None if picture is None else png_url(picture)
+    return answer, None if picture is None else png_url(picture), sample
 
 
 def _file(name: str) -> Response:

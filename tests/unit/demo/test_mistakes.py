@@ -11,10 +11,14 @@ import pytest
 from samebits.data.loading.prepared import open_split
 from samebits.data.preparation.shards import write_prepared
 from samebits.demo.form import form_for
-from samebits.demo.mistakes import Mistakes, find_mistakes
+from samebits.demo.mistakes import Mistakes, _worst, find_mistakes, point_of
+from samebits.demo.pictures import png_url
 from samebits.inference.predictor import Request
 from samebits.inference.request import kind_for
-from tests.helpers.onnx_models import brightness_model, sum_model
+from samebits.signature.kind import Preview
+from samebits.signature.mask import MaskTarget
+from samebits.signature.tags import TagsTarget
+from tests.helpers.onnx_models import brightness_model, mask_model, sum_model
 from tests.helpers.tables import csv_text, prepare
 
 ABOUT = {"name": "sums", "title": "Sums", "licence": "none", "files": []}
@@ -56,14 +60,16 @@ def test_of_classes_those_that_are_wrong_with_the_nearest_probabilities_first(tm
     mistakes = found(project(tmp_path, "larger"))
     assert mistakes is not None
     assert 0 < len(mistakes) < 10
-    for true, said, answer in zip(mistakes.true, mistakes.said, mistakes.answers, strict=True):
+    for true, said, answer in zip(mistakes.true, mistakes.said, mistakes.points, strict=True):
         assert {true, said} == {"x", "y"}
-        assert said == "xy"[int(answer.argmax())]
+        assert said == "xy"[int(np.argmax(answer))]  # type: ignore[arg-type]
     answer = np.array([0.3, 0.7], dtype=np.float32)
     first, *rest = mistakes.nearest(answer, 3)
-    nearest = np.abs(mistakes.answers[:, 0] - 0.3).argmin()
+    nearest = np.abs(np.stack(mistakes.points)[:, 0] - 0.3).argmin()  # type: ignore[arg-type]
     assert first == {
         "picture": None,
+        "right": None,
+        "alone": False,
         "text": mistakes.previews[nearest].text,
         "true": mistakes.true[nearest],
         "said": mistakes.said[nearest],
@@ -75,9 +81,9 @@ def test_of_classes_those_that_are_wrong_with_the_nearest_probabilities_first(tm
 def test_of_numbers_those_that_are_far_off_with_the_nearest_number_first(tmp_path: Path) -> None:
     mistakes = found(project(tmp_path, "total"))
     assert mistakes is not None
-    near = mistakes.nearest(mistakes.answers[1])
+    near = mistakes.nearest(mistakes.points[1])
     assert near[0]["text"] == mistakes.previews[1].text
-    assert float(near[0]["said"]) == pytest.approx(float(mistakes.answers[1]))
+    assert float(near[0]["said"]) == pytest.approx(mistakes.points[1][0] * mistakes.target.unit)  # type: ignore[index]
     assert all(float(each["true"]) > float(each["said"]) + 90 for each in near)
     assert len(near) == len(mistakes) == 2  # a tenth of 20 test samples
 
@@ -115,3 +121,40 @@ def test_the_data_of_another_model_are_not_its_own(tmp_path: Path) -> None:
     assert found(brightness_model(model)) is None
     kind = {"kind": "class", "classes": ["x", "y"]}
     assert found(sum_model(model, ("a", "b", "c"), kind | {"classes": ["x", "y", "z"]})) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("index,iou,accuracy\n0,0.9,1\n1,0.2,1\n2,1.0,1\n3,0.5,1\n", [1]),  # a tenth, at least one
+        ("index,words,accuracy\n0,3,1.000000\n1,3,0.5\n2,4,0.75\n", [1, 2]),
+    ],
+)
+def test_masks_far_off_and_texts_with_a_wrong_tag_are_mistakes(text: str, places: list[int], tmp_path: Path) -> None:
+    (tmp_path / "predictions.csv").write_text(text)
+    assert _worst(tmp_path / "predictions.csv") == places
+
+
+def test_of_masks_those_with_the_most_similar_layout_first_with_what_is_right(tmp_path: Path) -> None:
+    target = MaskTarget(classes=["paper", "ink"], shape=[8, 8], colours=[[0, 0, 0], [255, 0, 0]])
+    form = form_for(kind_for(Request(mask_model(tmp_path / "m.onnx"))))
+    ink = np.zeros((3, 8, 8), dtype=np.float32)
+    ink[0, :4], ink[1, 4:], ink[2, 4:7] = 1, 1, 1
+    points = [point_of(form, np.stack([1 - each, each]), None) for each in ink]
+    masks = [(each.astype(np.uint8), np.zeros((8, 8), np.uint8)) for each in ink]
+    previews = [Preview(image=np.full((1, 8, 8), k, np.uint8)) for k in range(3)]
+    found = Mistakes(target, points, previews, [""] * 3, ["upper", "lower", "less"], masks)
+    told = found.nearest(points[2], 2)
+    assert [each["said"] for each in told] == ["less", "lower"]
+    assert told[0]["right"] == png_url(target.overlay(np.full((1, 8, 8), 2, np.uint8), masks[2][1]))
+    assert told[0]["picture"] != told[0]["right"]
+
+
+def test_of_tagged_texts_those_with_the_most_in_common_first() -> None:
+    target = TagsTarget(classes=["O", "B-X"], length=4)
+    points = [frozenset({1, 2, 3}), frozenset({1, 9}), frozenset({7, 8})]
+    texts = [Preview(text=name) for name in ("three", "one", "none")]
+    found = Mistakes(target, points, texts, [""] * 3, ["word 1"] * 3)
+    told = found.nearest(frozenset({1, 2}))
+    assert [each["text"] for each in told] == ["three", "one", "none"]
+    assert all(each["alone"] for each in told)

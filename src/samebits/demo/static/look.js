@@ -105,6 +105,13 @@ export function showMistakes(section, element, mistakes) {
   section.hidden = !mistakes.length;
   element.classList.toggle("texts", mistakes.some((each) => !each.picture));
   element.replaceChildren(...mistakes.map((each) => make("figure", {},
-    each.picture ? make("img", { src: each.picture, alt: `a test sample of ${each.true}` }) : make("pre", {}, each.text),
-    make("figcaption", {}, "said ", make("b", {}, each.said || "no label"), make("span", {}, `true: ${each.true || "no label"}`)))));
+    ...shown(each),
+    make("figcaption", {}, ...(each.right || each.alone ? [each.said]
+      : ["said ", make("b", {}, each.said || "no label"), make("span", {}, `true: ${each.true || "no label"}`)])))));
+}
+
+/** Of a mask two pictures: what was marked, and what is right. */
+function shown(each) {
+  if (each.right) return [make("img", { src: each.picture, alt: "what the model marks" }), make("img", { src: each.right, alt: "what is right" })];
+  return [each.picture ? make("img", { src: each.picture, alt: `a test sample of ${each.true}` }) : make("pre", {}, each.text)];
 }
