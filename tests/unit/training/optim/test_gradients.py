@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-
 import pytest
 import torch
 from torch import nn
@@ -20,6 +15,7 @@ from samebits.training.optim.gradients import (
     subtrees,
     tree_sum,
 )
+from tests.helpers.meeting import Meeting, together
 
 
 def numbers(count: int) -> list[torch.Tensor]:
@@ -128,40 +124,6 @@ def test_alone_plain_gradients_are_autograds_own() -> None:
         assert wanted.grad is None or torch.equal(got.grad, wanted.grad)  # type: ignore[arg-type]
 
 
-class Meeting:
-    """Processes of a group as threads: what each sends in an exchange, and how many numbers of it leave the process."""
-
-    def __init__(self, size: int) -> None:
-        self.barrier = threading.Barrier(size)
-        self.sent: list[torch.Tensor] = [torch.empty(0)] * size
-        self.numbers = [0] * size
-
-    def exchange(self, rank: int, given: torch.Tensor) -> list[torch.Tensor]:
-        self.sent[rank] = given
-        self.barrier.wait(10)
-        found = list(self.sent)
-        self.barrier.wait(10)
-        return found
-
-
-@dataclass(frozen=True)
-class Member(ProcessGroup):
-    meeting: Meeting = field(kw_only=True)
-
-    def all_gather(self, vector: torch.Tensor) -> list[torch.Tensor]:
-        self.meeting.numbers[self.rank] += vector.numel() * (self.size - 1)
-        return self.meeting.exchange(self.rank, vector)
-
-    def all_to_all(self, parts: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
-        self.meeting.numbers[self.rank] += parts[0].numel() * (self.size - 1)
-        found = [each[self.rank] for each in self.meeting.exchange(self.rank, parts)]
-        assert [len(each) for each in found] == list(rows)
-        return torch.cat(found)
-
-    def all_reduce(self, vector: torch.Tensor) -> torch.Tensor:
-        return torch.stack(self.meeting.exchange(self.rank, vector)).sum(dim=0)
-
-
 @pytest.mark.parametrize(("size", "most"), [(2, 1.1), (3, 2.1), (4, 1.6), (5, 2.6), (7, 2.8), (8, 2.0)])
 def test_what_a_process_sends_does_not_grow_with_their_number(size: int, most: float) -> None:
     """In vectors of the model; the bits are those of one process."""
@@ -179,8 +141,7 @@ def test_what_a_process_sends_does_not_grow_with_their_number(size: int, most: f
         return torch.cat([network.weight.grad.reshape(-1).double(), loss[None]])
 
     meeting = Meeting(size)
-    with ThreadPoolExecutor(size) as pool:
-        found = list(pool.map(lambda rank: summed(Member(rank, size, meeting=meeting)), range(size)))
+    found = together(size, summed, meeting)
     alone = summed(ProcessGroup())
     assert all(torch.equal(each, alone) for each in found)
     assert max(meeting.numbers) <= most * 50
