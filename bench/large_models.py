@@ -51,7 +51,7 @@ def make_project(folder: Path, layers: int, width: int) -> None:
     books = folder / "data" / "raw" / "books"
     books.mkdir(parents=True)
     drawn = random.Random(1)
-    lines = (" ".join(drawn.choices(WORDS, k=40)) for _ in range(300))
+    lines = (" ".join(drawn.choices(WORDS, k=40)) for _ in range(60))
     (books / "sea.txt").write_text("".join(f"{line.capitalize()}.\n\n" for line in lines))
     text = {"tokenizer": "bpe", "length": 64, "vocabulary": 300}
     settings = {"epochs": 1, "batch_size": 64, "micro_batch_size": 8, "elastic": True, "threads": 1}

@@ -93,7 +93,7 @@ def killed_after(workspace: Path, processes: int, step: int) -> int:
     deadline = time.monotonic() + 120
     try:
         while process.poll() is None and time.monotonic() < deadline:
-            states = sorted((workspace / ".samebits" / "resume").glob("*/*/complete.json"))
+            states = sorted((workspace / ".samebits" / "resume").glob("*/*[0-9]/complete.json"))
             if states and (found := int(states[-1].parent.name)) >= step:
                 process.kill()
                 process.wait()

@@ -10,7 +10,6 @@ Rows are those of `torch.chunk`: process k of n has rows k r to (k + 1) r, with 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -66,11 +65,11 @@ class Exchange:
     `ReduceScatter`), one object per block.
 
     Attributes:
-        gathered, reduced: how often, in this round.
+        reduced: how often, in this round.
     """
 
-    def __init__(self, group: ProcessGroup, number: int, order: list[int]) -> None:
-        self._group, self._number, self._order = group, number, order
+    def __init__(self, group: ProcessGroup, number: int) -> None:
+        self._group, self._number = group, number
         self._sum = TreeSum()
         self._real, self._last = 0, False
         self.reduced = 0
@@ -85,13 +84,13 @@ class Exchange:
 
     def gather(self, output_tensor: Tensor, input_tensor: Tensor, **_: Any) -> None:
         """All rows of a block's parameters."""
-        self._order.append(self._number)
+        self._require_same(2 * self._number, input_tensor.device)
         parts = self._group.all_gather(input_tensor)
         torch.cat(parts, out=output_tensor)
 
     def reduce(self, output_tensor: Tensor, input_tensor: Tensor, **_: Any) -> None:
         """This process's rows of the gradients; of all micro-batches, in the last round."""
-        self._order.append(-1 - self._number)
+        self._require_same(2 * self._number + 1, input_tensor.device)
         self.reduced += 1
         parts = self._group.all_to_all(input_tensor.view(self._group.size, 1, -1), [1] * self._group.size)
         for part in parts[: self._real]:
@@ -99,6 +98,19 @@ class Exchange:
         if self._last and self.reduced == 1:
             output_tensor.copy_(self._sum.total())
             self._sum = TreeSum()
+
+    def _require_same(self, step: int, device: torch.device) -> None:
+        """Rows of one block must not meet those of another of the same size.
+
+        Raises:
+            UserError: if another process exchanges something else now.
+        """
+        told = self._group.all_gather(torch.tensor([step], device=device))
+        if torch.cat(told).ne(step).any():
+            raise UserError(
+                "train.shard: the model runs other blocks in one process than in another",
+                "set train.shard: false: a model whose blocks depend on its input or on chance cannot be cut",
+            )
 
 
 class _Gather:
@@ -133,7 +145,6 @@ class Shards:
         self.group = group
         self.exchanges: list[Exchange] = []
         self._model = model
-        self._order: list[int] = []
         for each in (model, *([average.model] if average else [])):
             for value in named_weights(each).values():
                 group.share(value)
@@ -160,7 +171,7 @@ class Shards:
         for block in (*blocks(model), model):
             fully_shard(block, mesh=mesh, reshard_after_forward=True)
             assert isinstance(block, FSDPModule)
-            exchange = Exchange(self.group, len(self.exchanges), self._order)
+            exchange = Exchange(self.group, len(self.exchanges))
             self.exchanges.append(exchange)
             block.set_custom_all_gather(cast(Any, _Gather(exchange)))
             block.set_custom_reduce_scatter(cast(Any, _Reduce(exchange)))
@@ -191,19 +202,7 @@ class Shards:
             )
 
     def take_gradients(self) -> None:
-        """After the last round: the sums become the gradients of `trained`; what has none counts as 0.
-
-        Raises:
-            UserError: if the processes have exchanged their blocks in another order.
-        """
-        told = hashlib.sha256(str(self._order).encode()).digest()[:8]
-        mine = torch.frombuffer(bytearray(told), dtype=torch.int64).to(next(iter(self.trained.values())).device)
-        if any(not torch.equal(each, mine) for each in self.group.all_gather(mine)):
-            raise UserError(
-                "train.shard: the model ran other blocks in one process than in another",
-                "set train.shard: false: a model whose blocks depend on its input or on chance cannot be cut",
-            )
-        self._order.clear()
+        """After the last round: the sums become the gradients of `trained`; what has none counts as 0."""
         of_name = dict(self._model.named_parameters())
         for name, mine in self.trained.items():
             gradient = of_name[name].grad

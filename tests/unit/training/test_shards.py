@@ -33,7 +33,7 @@ def test_rows_are_summed_in_the_order_of_the_micro_batches(size: int) -> None:
     wanted = tree_sum((1, leaf) for leaf in leaves)
 
     def work(group: Member) -> torch.Tensor:
-        exchange = Exchange(group, 0, [])
+        exchange = Exchange(group, 0)
         rows = torch.empty(6)
         for first in range(0, 8, size):
             real = min(size, 8 - first)
@@ -43,6 +43,15 @@ def test_rows_are_summed_in_the_order_of_the_micro_batches(size: int) -> None:
         return rows
 
     assert torch.equal(torch.stack(together(size, work)), wanted)
+
+
+def test_blocks_that_differ_between_processes_do_not_meet() -> None:
+    def work(group: Member) -> str:
+        with pytest.raises(UserError, match="other blocks in one process") as error:
+            Exchange(group, group.rank).gather(torch.empty(4), torch.zeros(2))
+        return error.value.fix
+
+    assert len(together(2, work)) == 2
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
