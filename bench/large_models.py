@@ -51,13 +51,14 @@ def make_project(folder: Path, layers: int, width: int) -> None:
     books = folder / "data" / "raw" / "books"
     books.mkdir(parents=True)
     drawn = random.Random(1)
-    lines = (" ".join(drawn.choices(WORDS, k=40)) for _ in range(60))
+    lines = (" ".join(drawn.choices(WORDS, k=40)) for _ in range(200))
     (books / "sea.txt").write_text("".join(f"{line.capitalize()}.\n\n" for line in lines))
+    parts = {"validation_fraction": 0.2, "test_fraction": 0.2}
     text = {"tokenizer": "bpe", "length": 64, "vocabulary": 300}
-    settings = {"epochs": 1, "batch_size": 64, "micro_batch_size": 8, "elastic": True, "threads": 1}
+    settings = {"epochs": 2, "batch_size": 64, "micro_batch_size": 8, "elastic": True, "threads": 1}
     replace(
         folder,
-        data={"source": "data/raw/books", "format": "running_text", "text": text},
+        data={"source": "data/raw/books", "format": "running_text", "text": text} | parts,
         task={"name": "language_model"},
         model={"name": "gpt", "layers": layers, "heads": 8, "width": width},
         augment={},
