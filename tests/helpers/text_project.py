@@ -34,14 +34,18 @@ def make_text_context(root: Path, **text: Any) -> Any:
 
 def make_running_text_context(root: Path, **text: Any) -> Any:
     """A context over the prepared rows of one made-up book; nothing is trained."""
-    folder = root / "data" / "raw" / "books"
+    write_running_text(root / "data" / "raw" / "books")
+    settings = {"source": "data/raw/books", "format": "running_text", "validation_fraction": 0.2, "test_fraction": 0.2}
+    return _prepared(root, settings | {"text": {"length": 16, "vocabulary": 300} | text})
+
+
+def write_running_text(folder: Path) -> None:
+    """A made-up book."""
     folder.mkdir(parents=True)
     drawn = random.Random(1)
     words = ["the", "sea", "was", "calm", "and", "a", "whale", "turned", "in", "it", "slowly", "while", "nobody"]
     lines = (" ".join(drawn.choices(words, k=drawn.randint(5, 120))) for _ in range(150))
     (folder / "sea.txt").write_text("".join(f"{line.capitalize()}.\n\n" for line in lines))
-    settings = {"source": "data/raw/books", "format": "running_text", "validation_fraction": 0.2, "test_fraction": 0.2}
-    return _prepared(root, settings | {"text": {"length": 16, "vocabulary": 300} | text})
 
 
 def save_untrained(context: Any, model: Section, task: dict[str, Any]) -> None:

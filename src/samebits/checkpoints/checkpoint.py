@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import nn
 
 from samebits.base.boundary import own_place
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256_bytes, write_bytes, write_json
 from samebits.base.registry import load_module
+from samebits.checkpoints.stream import write_tensors
 from samebits.checkpoints.tied import load_weights
 from samebits.models import build_model
 from samebits.params.choices import MODELS, TASKS
@@ -71,10 +72,9 @@ class Checkpoint:
     own_metrics: Sequence[OwnPart] = ()
 
 
-def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], config: CheckpointConfig) -> None:
+def save_checkpoint(folder: Path, weights: Mapping[str, torch.Tensor], config: CheckpointConfig) -> None:
     """Write weights (a state dict, on any device) and config. The same values give the same bytes."""
-    tensors = {name: value.detach().to("cpu").contiguous() for name, value in sorted(weights.items())}
-    write_bytes(folder / WEIGHTS, save(tensors))
+    write_tensors(folder / WEIGHTS, weights)
     write_json(folder / CONFIG, config.model_dump())
 
 

@@ -135,6 +135,19 @@ class ProcessGroup:
             self._collective(lambda: distributed.all_reduce(vector, async_op=True))
         return vector
 
+    def share(self, tensor: torch.Tensor) -> None:
+        """Give a tensor the values that it has on rank 0, in place."""
+        if self.size > 1:
+            self._broadcast(tensor)
+
+    def send(self, tensor: torch.Tensor, rank: int) -> None:
+        """Send a contiguous tensor to another process, which calls `receive`."""
+        self._collective(lambda: distributed.isend(tensor, rank))
+
+    def receive(self, into: torch.Tensor, rank: int) -> None:
+        """Fill a contiguous tensor with what another process sends."""
+        self._collective(lambda: distributed.irecv(into, rank))
+
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether some process says yes; all get the same answer."""
         if self.size == 1:

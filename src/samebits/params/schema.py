@@ -138,6 +138,29 @@ def _check_together(sections: Mapping[str, Any], problems: Problems) -> None:
             problems.add("train.micro_batch_size", micro, f"{wanted}; train.batch_size is {train.batch_size}")
     if train.keep_state:
         _check_kept(train.schedule, problems)
+    if train.shard:
+        _check_shard(train, problems)
+    if train.checkpoint_activations and train.compile:
+        text = "torch.compile decides itself what it computes again; set train.compile: false"
+        problems.add("train.checkpoint_activations", True, text)
+
+
+def _check_shard(train: TrainParams, problems: Problems) -> None:
+    """What cannot be cut into the parts of several processes."""
+    refused = {
+        "its sums are those of elastic training; set train.elastic: true, with train.micro_batch_size": train.elastic,
+        "a compiled model cannot be cut; set train.compile: false": not train.compile,
+        "fp16 looks for overflow in all gradients together; set train.precision: bf16 or fp32": train.precision
+        != "fp16",
+        "muon's update of a weight depends on its whole matrix; set train.optimizer.name to sgd, adam or adamw": (
+            train.optimizer.name != "muon"
+        ),
+        "states for an audit are of one process; set train.audit_steps: null": train.audit_steps is None,
+        "a kept state is of one process; set train.keep_state: false": not train.keep_state,
+    }
+    for text, fits in refused.items():
+        if not fits:
+            problems.add("train.shard", True, text)
 
 
 def _check_kept(schedule: ScheduleParams, problems: Problems) -> None:

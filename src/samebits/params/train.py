@@ -114,6 +114,11 @@ class TrainParams(Section):
         elastic: the same bits for any number of processes (`runtime.processes`): each micro-batch is computed alone
             and what they give is added in one fixed order. Needs `micro_batch_size`, with a power of two of them a
             batch.
+        shard: each process keeps its part of the weights, gradients and optimiser's state alone, and borrows a block's
+            weights while it computes with it: for models larger than a device. Needs `elastic`; same bits for any
+            number of processes. Updates and clipping round otherwise than without it (docs/large-models.md).
+        checkpoint_activations: keep of each block of the model its input alone, and compute the rest again in the
+            backward pass: less memory, a third more time, the same bits.
         on_out_of_memory: `stop` with the size to try, or `halve` the micro-batch (same effective batch).
         audit_steps: keep the state of the first step, of the last, and of every so many in `models/states`, and a
             Merkle root over them in the checkpoint, for `samebits audit`; null keeps none. No bit of the weights
@@ -140,6 +145,8 @@ class TrainParams(Section):
     select: Literal["last", "best"] = "last"
     patience: int | None = Field(default=None, ge=1)
     elastic: bool = False
+    shard: bool = False
+    checkpoint_activations: bool = False
     on_out_of_memory: Literal["stop", "halve"] = "stop"
     audit_steps: int | None = Field(default=None, ge=1)
     keep_state: bool = False

@@ -43,7 +43,7 @@ def find_batch_size(project: Project, say: Callable[[str], None], *, dry_run: bo
         say(f"  {size:>5} samples a batch: {speed:,.0f} samples/s")
     size = best_size(speeds)
     say(f"train.batch_size: {size}, the smallest within {1 - _NEAR_BEST:.0%} of the highest speed; find the rate next")
-    values["train"] |= {"batch_size": size, "micro_batch_size": None, "elastic": False}
+    values["train"] |= {"batch_size": size, "micro_batch_size": None, "elastic": False, "shard": False}
     write_params(project, values, say, dry_run=dry_run)
     return size
 
@@ -75,7 +75,7 @@ def _speeds(values: Mapping[str, Any], project: ScratchProject, stop: StopReques
     most = min(_LAST, read_info(project.prepared).counts["train"])
     size = _FIRST
     while size <= most:
-        train = values["train"] | {"batch_size": size, "micro_batch_size": None, "elastic": False}
+        train = values["train"] | {"batch_size": size, "micro_batch_size": None, "elastic": False, "shard": False}
         try:
             yield size, _speed(parse_params({**values, "train": train}), project, stop)
         except OutOfMemory:

@@ -17,7 +17,6 @@ from torch import nn
 
 from samebits.base.errors import Interrupted
 from samebits.base.signals import StopRequest
-from samebits.checkpoints.tied import named_weights
 from samebits.compute import determinism
 from samebits.compute.deterministic_errors import deterministic_errors
 from samebits.compute.distributed import ProcessGroup
@@ -30,19 +29,23 @@ from samebits.metrics.own import OwnMetric
 from samebits.params.augment import AugmentParams
 from samebits.params.train import ScheduleParams, TrainParams
 from samebits.tasks import DerivesMetrics, Task
+from samebits.training.blocks import checkpointed
 from samebits.training.curve import CurveRows, as_row
+from samebits.training.optim.clip import clip_rows
 from samebits.training.optim.finite import require_finite_step, require_scale
 from samebits.training.optim.gradients import (
     FlatGradients,
     all_reduce_grads,
     micro_batches_of,
     reduce_deterministic,
+    reduce_sharded,
 )
 from samebits.training.optim.mixup import mix
 from samebits.training.optim.optimizers import set_learning_rate
 from samebits.training.optim.schedules import lr_multiplier
 from samebits.training.profiler import Profiler
 from samebits.training.resume.state import TrainingState
+from samebits.training.shards import rows_of
 from samebits.training.split_answers import SplitAnswers
 
 _VALIDATION_BATCH = 500
@@ -139,7 +142,8 @@ class Training:
         stream = self.batches.stream(state.step, total, self.workers)
         named = deterministic_errors(state.model, watch_backward=not settings.compile)
         self._train_mode()
-        with contextlib.closing(stream), out_of_memory(), named, self.turns:
+        saving = checkpointed(state.model) if settings.checkpoint_activations else contextlib.nullcontext()
+        with contextlib.closing(stream), out_of_memory(), named, saving, self.turns:
             for batch in profiler.iter_data(stream):
                 if self._stops_early():
                     break
@@ -167,7 +171,8 @@ class Training:
                 if self.group.any(stop.requested, self.device):
                     observer.save()
                     raise Interrupted(f"stopped at step {state.step} of {total}; the state is saved")
-                if time.monotonic() - saved_at >= observer.save_seconds:
+                due = time.monotonic() - saved_at >= observer.save_seconds
+                if self.group.any(due, self.device) if state.shards else due:
                     with profiler("checkpoint"):
                         observer.save()
                     saved_at = time.monotonic()
@@ -210,15 +215,17 @@ class Training:
             return loss.detach().double()
 
         count = len(samples)
-        if settings.elastic:
+        if state.shards:
+            total = reduce_sharded(run, count, flat, state.shards)
+        elif settings.elastic:
             total = reduce_deterministic(run, count, flat, group)
         else:
             mine = micro_batches_of(group.rank, group.size, count)
             total = all_reduce_grads(run, mine, flat, group)
         with profiler("optimizer"):
             # A scaler looks for itself, and leaves the update out.
-            seen = [] if state.scaler else [each.grad for each in flat.parameters if each.grad is not None]
-            require_finite_step(total, state.model, seen, state.step + 1, self.total_steps)
+            seen = {} if state.scaler else state.gradients()
+            require_finite_step(total, seen, state.step + 1, self.total_steps, group if state.shards else None)
             self._step()
         return total
 
@@ -228,7 +235,10 @@ class Training:
         if settings.gradient_clip is not None:
             if state.scaler:
                 state.scaler.unscale_(state.optimizer)
-            nn.utils.clip_grad_norm_(state.model.parameters(), settings.gradient_clip)
+            if settings.shard:
+                self._clip_rows(settings.gradient_clip)
+            else:
+                nn.utils.clip_grad_norm_(state.model.parameters(), settings.gradient_clip)
         if state.scaler:
             state.scaler.step(state.optimizer)
             state.scaler.update()
@@ -236,6 +246,17 @@ class Training:
             state.optimizer.step()
         if state.average:
             state.average.update(state.step)
+
+    def _clip_rows(self, largest: float) -> None:
+        """Clip by a norm that is the same for any number of processes."""
+        state, places, rows = self.state, [], 0
+        gradients = state.gradients()
+        shapes = {name: each.shape for name, each in state.model.named_parameters()}
+        for name in gradients:
+            count = shapes[name][0]
+            places.append(rows + rows_of(count, self.group.rank, self.group.size).start)
+            rows += count
+        clip_rows(list(gradients.values()), places, rows, largest, self.group)
 
     def _inputs(self, samples: torch.Tensor) -> torch.Tensor:
         inputs: torch.Tensor = self.preprocess(samples)
@@ -246,7 +267,9 @@ class Training:
     def autocast(self) -> torch.autocast:
         """The precision of forward pass and loss."""
         dtype = self.precision.dtype
-        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+        # What is kept for a second use would be a copy of the whole model.
+        cache = not self.settings.shard
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None, cache_enabled=cache)
 
     def _log_row(self, observer: Observer) -> float:
         require_scale(self.state.scaler, self.state.step, self.total_steps)
@@ -271,7 +294,7 @@ class Training:
         if metrics["loss"] < state.best_loss:
             state.best_loss, state.best_epoch = metrics["loss"], epoch
             if self.settings.select == "best":
-                state.best = {name: value.detach().clone() for name, value in named_weights(state.eval_model).items()}
+                state.best = {name: value.detach().clone() for name, value in state.weights().items()}
 
     def _stops_early(self) -> bool:
         """No better validation loss for `patience` epochs. A function of the state, so a resumed run stops, too."""
@@ -293,10 +316,15 @@ class Training:
         rows: dict[int, dict[str, torch.Tensor]] = {}
         answers = SplitAnswers(self.validation) if self.own_metrics else None
         for number, batch in enumerate(sequential(self.validation, size)):
-            if number % group.size != group.rank:
+            others = number % group.size != group.rank
+            # Of a model that is cut, all compute as often: in the last round, too, each lends its rows.
+            lends = bool(self.state.shards) and number == count - 1 and number % group.size < group.rank
+            if others and not lends:
                 continue
             with self.autocast():
                 outputs = model(self._inputs(batch.inputs.to(self.device)))
+            if lends:
+                continue
             targets = batch.targets.to(self.device)
             counted = torch.tensor(self.task.count(targets), device=self.device)
             rows[number] = {_COUNT: counted, **self.task.metric_sums(outputs, targets)}

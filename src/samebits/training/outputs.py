@@ -10,7 +10,6 @@ from samebits.base.errors import listed
 from samebits.base.files import csv_bytes, remove_unfinished, write_bytes, write_json
 from samebits.base.own_code import copy_own_code, names_own_code
 from samebits.checkpoints.checkpoint import CheckpointConfig, copy_files, save_checkpoint
-from samebits.checkpoints.tied import named_weights
 from samebits.data.loading.prepared import DatasetInfo
 from samebits.models import settled_settings
 from samebits.params.section import Section
@@ -29,10 +28,8 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
     state, reports = training.state, context.project.reports / "train"
     remove_unfinished(context.project.checkpoint, reports)
     steps = training.batches.steps_per_epoch
-    epoch, weights = state.step // steps, named_weights(state.eval_model)
-    if state.best is not None:
-        epoch, weights = state.best_epoch, state.best
-    require_finite_state(not_finite(weights, state.unbounded), epoch * steps)
+    epoch = state.step // steps if state.best is None else state.best_epoch
+    require_finite_state(not_finite(state.best or state.weights(), state.unbounded), epoch * steps)
     config = CheckpointConfig(
         task=task.model_dump(),
         model=settled_settings(model, info.signature).model_dump(),
@@ -41,7 +38,7 @@ def write_outputs(training: Training, task: Section, model: Section, info: Datas
         step=epoch * steps,
         epoch=epoch,
     )
-    save_checkpoint(context.project.checkpoint, weights, config)
+    save_checkpoint(context.project.checkpoint, state.kept_weights(), config)
     copy_files(context.project.prepared, context.project.checkpoint, info.signature)
     augment = training.batches.augment
     named = [config.task, config.model, augment.model_dump() if augment else {}]

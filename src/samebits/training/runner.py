@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -57,12 +57,11 @@ def run_training(
     if state.step == 0:
         kept.step_done(state)
 
-    def save(write: Callable[[dict[str, torch.Tensor], dict[str, Any]], None] = store.save) -> None:
-        tensors = state.tensors()
-        require_finite_state(state.damaged(tensors), state.step)
+    def save(write: Callable[[Mapping[str, torch.Tensor], dict[str, Any]], None] = store.save) -> None:
+        require_finite_state(state.damaged(state.tensors()), state.step)
         # The journal must hold every point that the saved state will not make again.
         context.tracker.flush()
-        write(tensors, state.counters())
+        write(state.whole(), state.counters())
 
     def step_done(state: TrainingState) -> None:
         kept.step_done(state)
@@ -161,8 +160,13 @@ def _report_speed(training: Training, samples_per_second: float, context: StageC
     batches = training.batches
     steps = batches.steps_per_epoch
     epoch = max(0, training.state.step - 1) // steps * steps  # the last one, whose order is at hand
-    operations = flops_a_sample(
-        training.state.model, training.preprocess, lambda step: batches.batch(epoch + step).inputs, steps
+    cut = training.state.shards is not None  # such a model runs in all processes or in none
+    operations = (
+        None
+        if cut
+        else flops_a_sample(
+            training.state.model, training.preprocess, lambda step: batches.batch(epoch + step).inputs, steps
+        )
     )
     if operations:
         speed = operations * samples_per_second

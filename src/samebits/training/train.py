@@ -42,6 +42,7 @@ from samebits.training.handshake import require_same_everywhere
 from samebits.training.kind import kind_lines
 from samebits.training.loop import Observer, OutOfMemory, Training
 from samebits.training.optim.ema import ModelEma
+from samebits.training.optim.finite import not_finite, require_finite_state
 from samebits.training.optim.mixup import require_mixable
 from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.outputs import write_outputs
@@ -55,6 +56,7 @@ from samebits.training.resume.kept import write_kept
 from samebits.training.resume.state import TrainingState
 from samebits.training.resume.store import StateStore, remove_stale_states
 from samebits.training.runner import replay_curve, restore, run_training
+from samebits.training.shards import Gathered, Shards, require_shardable
 
 
 def train(
@@ -168,7 +170,7 @@ def _run_rank_zero(
                     "remove that folder, then dvc repro",
                 )
             replay_curve(training.state, context)
-            hand_over(training.state, group, plan.device)
+            hand_over(training.state, group, plan.device, store.load)
             try:
                 run_training(training, store, kept, context, kept_after)
                 break
@@ -186,9 +188,19 @@ def _run_worker(plan: Plan, micro: int, group: ProcessGroup, context: StageConte
     """Compute on a rank other than 0, from the state that rank 0 has."""
     training = build_training(plan, context, micro, group)
     hand_over(training.state, group, plan.device)
-    observer = Observer(lambda *_: None, lambda *_: None, lambda: None, save_seconds=math.inf)
+    state = training.state
+
+    def send() -> None:
+        if isinstance(whole := state.whole(), Gathered):
+            require_finite_state(state.damaged(state.tensors()), state.step)
+            whole.send_all()
+
+    observer = Observer(lambda *_: None, lambda *_: None, send, save_seconds=math.inf)
     with context.stop.deferred():
         training.run(observer, context.stop)
+    if isinstance(kept := state.kept_weights(), Gathered):
+        require_finite_state(not_finite(state.best or state.weights(), state.unbounded), state.step)
+        kept.send_all()
     group.barrier()
 
 
@@ -241,12 +253,14 @@ def build_training(
     transfer = load_pretrained(network, plan.transfer, model_module(plan.model), weights)
     for line in (*transfer.report, *(pretraining_notes(plan.model, info.signature) if weights else ())):
         context.say(line)
+    if settings.shard:
+        require_shardable(network, channels_last=settings.channels_last)
     network = network.to(plan.device)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
     state = TrainingState(
         model=network,
-        optimizer=build_optimizer(network, settings.optimizer, transfer.rates),
+        optimizer=build_optimizer(network, settings.optimizer, transfer.rates, fused=not settings.shard),
         average=ModelEma(network, settings.ema_decay) if settings.ema_decay else None,
         scaler=torch.amp.GradScaler(plan.device.type) if plan.precision.scaled else None,
     )
@@ -279,6 +293,8 @@ def build_training(
     )
     require_own_fit(training)
     require_enough_for_batch_norm(training)
+    if settings.shard and training.group.size > 1:
+        state.shards = Shards(network, state.optimizer, state.average, training.group)
     return training
 
 

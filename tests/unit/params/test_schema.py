@@ -243,6 +243,35 @@ def test_a_state_is_kept_where_a_longer_training_can_go_on(schedule: dict[str, A
     assert str(error.value).count("train.keep_state") == len(said)
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"elastic": False}, "set train.elastic: true"),
+        ({"compile": True}, "set train.compile: false"),
+        ({"precision": "fp16"}, "bf16 or fp32"),
+        ({"optimizer": {"name": "muon", "lr": 0.1}}, "sgd, adam or adamw"),
+        ({"audit_steps": 5}, "set train.audit_steps: null"),
+        ({"keep_state": True}, "set train.keep_state: false"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_cut_is_refused(settings: dict[str, Any], said: str) -> None:
+    raw = changed("train.shard", True)
+    raw["train"] |= {"elastic": True, "batch_size": 64, "micro_batch_size": 16}
+    parse_params(raw)
+    raw["train"] |= settings
+    with pytest.raises(UserError, match=rf"train\.shard.*{said}"):
+        parse_params(raw)
+
+
+def test_a_compiled_model_computes_nothing_again() -> None:
+    raw = changed("train.compile", True)
+    parse_params(raw)
+    raw["train"]["checkpoint_activations"] = True
+    with pytest.raises(UserError, match=r"train\.checkpoint_activations.*set train\.compile: false"):
+        parse_params(raw)
+
+
 def test_runtime_alone_is_read_as_with_the_rest_and_without_torch(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", file)

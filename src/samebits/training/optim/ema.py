@@ -20,6 +20,10 @@ class ModelEma:
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self._pairs = list(zip(_tensors(self.model), _tensors(model), strict=True))
 
+    def follow(self, averaged: dict[str, torch.Tensor], trained: dict[str, torch.Tensor]) -> None:
+        """Of models that are cut: average these rows, which are theirs."""
+        self._pairs = [(each, trained[name]) for name, each in averaged.items()]
+
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the trained weights after update number `step`, counted from 0."""

@@ -14,12 +14,16 @@ elastic      any number of processes, the same bits: the batch is cut into its m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from samebits.compute.distributed import ProcessGroup
+
+if TYPE_CHECKING:
+    from samebits.training.shards import Shards
 
 MicroBatch = Callable[[int], torch.Tensor]
 """Runs forward and backward of one micro-batch of the step; returns its part of the mean loss of the batch."""
@@ -43,7 +47,16 @@ class FlatGradients:
     def gradients(self) -> torch.Tensor:
         """Gradients, then buffers; what has no gradient counts as 0."""
         parts = [torch.zeros_like(each) if each.grad is None else each.grad for each in self.parameters]
-        return torch.cat([part.reshape(-1).float() for part in [*parts, *self._buffers]])
+        return _flat([*parts, *self._buffers])
+
+    def statistics(self) -> torch.Tensor:
+        """The floating-point buffers alone."""
+        return _flat(self._buffers)
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the model has floating-point buffers."""
+        return bool(self._buffers)
 
     def buffers(self) -> list[torch.Tensor]:
         """Copies of all buffers, counters included, for `restore`."""
@@ -67,27 +80,47 @@ class FlatGradients:
             part = vector[at : at + parameter.numel()].view_as(parameter)
             parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(part)
             at += parameter.numel()
+        self.unflatten_statistics(vector[at:], parts)
+
+    def unflatten_statistics(self, vector: torch.Tensor, parts: int) -> None:
+        """Write back a sum of `statistics()` as the mean over `parts` summands."""
+        at = 0
         for each in self._buffers:
             each.copy_((vector[at : at + each.numel()] / parts).view_as(each))
             at += each.numel()
 
 
-def tree_sum(parts: Iterable[tuple[int, torch.Tensor]]) -> torch.Tensor:
-    """The sum of the leaves of a binary tree, neighbours first; with log2 of them in memory.
+def _flat(parts: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([part.reshape(-1).float() for part in parts])
 
-    Args:
-        parts: from left to right, a number of leaves (a power of two), and the sum of these.
-    """
-    waiting: list[tuple[int, torch.Tensor]] = []
-    for leaves, part in parts:
+
+class TreeSum:
+    """The sum of the leaves of a binary tree, neighbours first; with log2 of them in memory."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, torch.Tensor]] = []
+
+    def add(self, leaves: int, part: torch.Tensor) -> None:
+        """From left to right: a number of leaves (a power of two), and the sum of these."""
         count, total = leaves, part
-        while waiting and waiting[-1][0] == count:
-            total = waiting.pop()[1] + total
+        while self._waiting and self._waiting[-1][0] == count:
+            total = self._waiting.pop()[1] + total
             count *= 2
-        waiting.append((count, total))
-    if len(waiting) != 1:
-        raise ValueError("the number of leaves is no power of two")
-    return waiting[0][1]
+        self._waiting.append((count, total))
+
+    def total(self) -> torch.Tensor:
+        """The sum of all."""
+        if len(self._waiting) != 1:
+            raise ValueError("the number of leaves is no power of two")
+        return self._waiting[0][1]
+
+
+def tree_sum(parts: Iterable[tuple[int, torch.Tensor]]) -> torch.Tensor:
+    """`TreeSum` of parts that are all there."""
+    total = TreeSum()
+    for leaves, part in parts:
+        total.add(leaves, part)
+    return total.total()
 
 
 def subtrees(leaves: range) -> list[range]:
@@ -125,8 +158,39 @@ def reduce_deterministic(run: MicroBatch, count: int, flat: FlatGradients, group
 
     sums = [tree_sum((1, compute(index)) for index in subtree) for subtree in owned[group.rank]]
     flat.unflatten(_sum_over(group, owned, sums), count)
-    # Every summand but one is 0, so this sum is exact; then the losses are added in the order of the micro-batches.
-    every = torch.zeros(count, dtype=torch.float64, device=sums[0].device)
+    return _mean_loss(losses, count, group)
+
+
+def reduce_sharded(run: MicroBatch, count: int, flat: FlatGradients, shards: Shards) -> torch.Tensor:
+    """As `reduce_deterministic`, of a model that is cut: the rows of each process get their gradients.
+
+    In a round, each process computes the next micro-batch. Those that are left over in the last round compute one of
+    the others, which counts once: they lend their rows of the weights.
+    """
+    group, buffers, losses, statistics = shards.group, flat.buffers(), {}, TreeSum()
+    for first in range(0, count, group.size):
+        real = min(group.size, count - first)
+        index = first + min(group.rank, real - 1)
+        flat.restore(buffers)
+        flat.clear()
+        shards.begin(real, last=first + real == count)
+        loss = run(index)
+        shards.require_one_each()
+        if group.rank < real:
+            losses[index] = loss
+        if flat.has_statistics:
+            for part in group.all_gather(flat.statistics())[:real]:
+                statistics.add(1, part)
+    shards.take_gradients()
+    if flat.has_statistics:
+        flat.unflatten_statistics(statistics.total(), count)
+    return _mean_loss(losses, count, group)
+
+
+def _mean_loss(losses: Mapping[int, torch.Tensor], count: int, group: ProcessGroup) -> torch.Tensor:
+    """The sum of the parts of the mean loss that the micro-batches of all processes have, in their order."""
+    # Every summand but one is 0, so this sum is exact.
+    every = torch.zeros(count, dtype=torch.float64, device=next(iter(losses.values())).device)
     for index, loss in losses.items():
         every[index] = loss
     total = torch.zeros((), dtype=torch.float64, device=every.device)

@@ -18,7 +18,11 @@ Groups = list[dict[str, Any]]
 
 
 def build_optimizer(
-    model: nn.Module, settings: SGDParams | AdamParams | MuonParams, rates: Mapping[str, float] | None = None
+    model: nn.Module,
+    settings: SGDParams | AdamParams | MuonParams,
+    rates: Mapping[str, float] | None = None,
+    *,
+    fused: bool = True,
 ) -> optim.Optimizer:
     """SGD, Adam, AdamW or Muon over a model's parameters.
 
@@ -26,6 +30,8 @@ def build_optimizer(
 
     Args:
         rates: learning rate of a parameter, by name, as a multiple of the common one; 1 where it is left out.
+        fused: of SGD and Adam. On a CPU, the fused kernels round the last few values of a tensor otherwise than the
+            others, so that a tensor that is cut gets other bits.
     """
     avoid_dynamo_import()
     matrices = _matrices(model)
@@ -53,11 +59,11 @@ def build_optimizer(
     optimizer: optim.Optimizer
     if isinstance(settings, SGDParams):
         nesterov = settings.nesterov and settings.momentum > 0
-        optimizer = optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+        optimizer = optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=fused)
     else:
         kind = optim.AdamW if settings.name == "adamw" else optim.Adam
         betas = (settings.beta1, settings.beta2)
-        optimizer = kind(groups, lr=settings.lr, betas=betas, eps=settings.eps, fused=True)
+        optimizer = kind(groups, lr=settings.lr, betas=betas, eps=settings.eps, fused=fused)
     step_without_compiler(optimizer)
     return optimizer
 

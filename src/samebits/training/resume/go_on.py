@@ -90,12 +90,13 @@ def take_over(training: Training, inputs: Mapping[str, Any], store: StateStore, 
             fitting.append((counters.step, f"{counters.place} of {source.name}", source))
     for _, name, source in sorted(fitting, key=lambda each: each[0], reverse=True):
         try:
-            _restore(training, read_state(source.files))
+            saved = read_state(source.files)
+            _restore(training, saved)
         except UserError as error:
             context.say(f"not going on from {source.name}: {error.problem}")
             continue
         # From here on it is a state of this training, for its other processes, too.
-        store.save(training.state.tensors(), training.state.counters())
+        store.save(saved[0], training.state.counters())
         context.say(f"going on from {name}")
         return
 

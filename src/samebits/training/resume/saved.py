@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load_file
 
 from samebits.base.errors import UserError
-from samebits.base.files import fsync_folder, read_json, sha256_file, write_bytes, write_json
+from samebits.base.files import fsync_folder, read_json, sha256_file, write_json
+from samebits.checkpoints.stream import write_tensors
 
 STATE = "state.safetensors"
 COUNTERS = "counters.json"
@@ -98,7 +99,7 @@ def write_state(folder: Path, tensors: Mapping[str, torch.Tensor], counters: Map
     shutil.rmtree(draft, ignore_errors=True)
     try:
         draft.mkdir(parents=True)
-        write_bytes(draft / STATE, save({name: value.cpu().contiguous() for name, value in tensors.items()}))
+        write_tensors(draft / STATE, tensors)
         write_json(draft / COUNTERS, dict(counters))
         write_complete(draft)
         shutil.rmtree(folder, ignore_errors=True)
@@ -172,7 +173,7 @@ def load_state(folder: Path) -> Saved:
 
 def _read_tensors(files: Mapping[str, Path]) -> dict[str, torch.Tensor]:
     try:
-        return load(files[STATE].read_bytes())
+        return load_file(files[STATE])  # pages of the file: nothing is read before it is used
     except (OSError, SafetensorError) as error:
         raise UserError(f"its tensors cannot be read: {first_line(error)}") from None
 

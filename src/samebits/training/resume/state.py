@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +12,12 @@ from pydantic import ValidationError
 from torch import nn, optim
 
 from samebits.base.errors import listed
+from samebits.checkpoints.stream import LazyTensors
 from samebits.checkpoints.tied import load_weights, named_weights
 from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.finite import not_finite
 from samebits.training.resume.saved import StateCounters, no_counters
+from samebits.training.shards import Gathered, Shards
 
 Row = dict[str, float | None]
 """Of the curve: `step`, and metrics by name."""
@@ -31,6 +34,7 @@ class TrainingState:
     (seed, step) and are not here.
 
     Attributes:
+        shards: where the model is cut over processes: this state holds the rows of one of them.
         step: updates made.
         losses: the training loss of each update, float64 [S] on the device with S of at least `step`. The curve is made
             of them, whose points lie otherwise where the number of epochs is another.
@@ -44,6 +48,7 @@ class TrainingState:
     optimizer: optim.Optimizer
     average: ModelEma | None
     scaler: torch.amp.GradScaler | None
+    shards: Shards | None = None
     step: int = 0
     losses: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     curve: list[Row] = field(default_factory=list)
@@ -61,16 +66,43 @@ class TrainingState:
         return self.average.model if self.average else self.model
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Every tensor of the state under a flat name."""
-        found = {f"model.{name}": value for name, value in named_weights(self.model).items()}
+        """Every tensor of the state under a flat name; of a model that is cut, this process's rows."""
+        found = {f"model.{name}": value for name, value in self._weights(self.model).items()}
         for index, slot in enumerate(self._slots()):
             found |= {f"optimizer.{index}.{name}": value for name, value in slot.items()}
         if self.average:
-            found |= {f"average.{name}": value for name, value in named_weights(self.average.model).items()}
+            found |= {f"average.{name}": value for name, value in self._weights(self.average.model).items()}
         if self.best is not None:
             found |= {f"best.{name}": value for name, value in self.best.items()}
         found["losses"] = self.losses[: self.step]
         return found
+
+    def whole(self) -> Mapping[str, torch.Tensor]:
+        """All of it on rank 0, of a model that is cut, too: then every other process calls `Gathered.send_all`."""
+        tensors = self.tensors()
+        if self.shards is None:
+            return tensors
+        like = {name: self.shards.whole_of(name, value) for name, value in tensors.items()}
+        return Gathered(tensors, self.shards, like)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Those that are evaluated, by name: the average where there is one. See `tensors`."""
+        return self._weights(self.eval_model)
+
+    def kept_weights(self) -> Mapping[str, torch.Tensor]:
+        """Those that the training ends with: of the best epoch where it is asked for. See `whole`."""
+        kept = self.best if self.best is not None else self.weights()
+        return kept if self.shards is None else Gathered(kept, self.shards, self.shards.whole, "model.")
+
+    def _weights(self, model: nn.Module) -> dict[str, torch.Tensor]:
+        return named_weights(model) if self.shards is None else self.shards.rows(model)
+
+    def gradients(self) -> dict[str, torch.Tensor]:
+        """Those that there are, by name; of a model that is cut, this process's rows."""
+        named = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
+        if self.shards:
+            named = {name: self.shards.trained[name] for name in named}
+        return {name: each.grad for name, each in named.items() if each.grad is not None}
 
     def damaged(self, tensors: dict[str, torch.Tensor]) -> list[str]:
         """Names of the tensors of a state of this training that hold NaN or infinity, and should not."""
@@ -98,13 +130,16 @@ class TrainingState:
             StateCounters.model_validate(counters)
         except ValidationError as error:
             return no_counters(error)
-        mine = {name: value for name, value in self.tensors().items() if name.startswith(("model.", "average."))}
-        best = {f"best.{name}": value for name, value in named_weights(self.eval_model).items()}
+        whole = self.whole()
+        known = whole.like if isinstance(whole, LazyTensors) else whole
+        mine = {name: value for name, value in known.items() if name.startswith(("model.", "average."))}
+        best = {f"best.{name.removeprefix('model.')}": value for name, value in mine.items() if name[:6] == "model."}
         if any(name.startswith("best.") for name in tensors):
             mine |= best
         if missing := [name for name in (*mine, "losses") if name not in tensors]:
             return f"it lacks {listed(missing)}"
-        slots = {f"optimizer.{index}": value.shape for index, value in enumerate(self._parameters())}
+        shapes = self.shards.slot_shapes() if self.shards else [each.shape for each in self._parameters()]
+        slots = {f"optimizer.{index}": shape for index, shape in enumerate(shapes)}
         wrong = []
         for name, value in tensors.items():
             slot = slots.get(name.rpartition(".")[0])
@@ -123,16 +158,22 @@ class TrainingState:
         return f"{listed(names)} is not finite" if names else ""
 
     def restore(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
-        """Take over a saved state, in place.
+        """Take over a saved state, in place. Of a model that is cut, the state may be whole or this process's rows.
 
         Optimiser tensors take the memory layout of their parameter: the fused kernels walk both in step.
 
         Raises:
             KeyError, RuntimeError: if the saved state is of another model or optimiser.
         """
-        load_weights(self.model, _below("model.", tensors))
-        if self.average:
-            load_weights(self.average.model, _below("average.", tensors))
+        if self.shards:
+            tensors = {name: self.shards.mine(name, value) for name, value in tensors.items()}
+            for name, value in self.tensors().items():
+                if name.startswith(("model.", "average.")):
+                    value.copy_(tensors[name])
+        else:
+            load_weights(self.model, _below("model.", tensors))
+            if self.average:
+                load_weights(self.average.model, _below("average.", tensors))
         for index, parameter in enumerate(self._parameters()):
             self.optimizer.state[parameter] = {
                 name: torch.empty_like(parameter, dtype=value.dtype).copy_(value)

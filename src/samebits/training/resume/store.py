@@ -73,7 +73,7 @@ class StateStore:
         plain = json.loads(json.dumps(dict(inputs), default=str))
         self._training = {"epochs": epochs, "total_steps": total_steps, "inputs": plain}
 
-    def save(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
+    def save(self, tensors: Mapping[str, torch.Tensor], counters: dict[str, Any]) -> None:
         """Write a state durably, then drop all but the last two.
 
         Raises:
@@ -83,7 +83,7 @@ class StateStore:
         for old in steps_in(self.folder)[:-_LAST]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def keep(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
+    def keep(self, tensors: Mapping[str, torch.Tensor], counters: dict[str, Any]) -> None:
         """Write the state that stays until the training ends, as `save` does."""
         self._write(KEPT, tensors, counters)
 
@@ -102,7 +102,7 @@ class StateStore:
             if int(folder.name) > step:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _write(self, name: str, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
+    def _write(self, name: str, tensors: Mapping[str, torch.Tensor], counters: dict[str, Any]) -> None:
         write_state(self.folder / name, tensors, counters | {"training": self._training})
 
     def load(self, problem: Callable[[dict[str, torch.Tensor], dict[str, Any]], str] = lambda *_: "") -> Saved | None:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-
 import pytest
 import torch
 from torch import nn
@@ -21,6 +16,7 @@ from samebits.training.optim.gradients import (
     subtrees,
     tree_sum,
 )
+from tests.helpers.meeting import Meeting, together
 
 
 def numbers(count: int) -> list[torch.Tensor]:
@@ -129,48 +125,6 @@ def test_alone_plain_gradients_are_autograds_own() -> None:
         assert wanted.grad is None or torch.equal(got.grad, wanted.grad)  # type: ignore[arg-type]
 
 
-class Meeting:
-    """Processes of a group as threads: what each sends in an exchange, and how many numbers of it leave the process."""
-
-    def __init__(self, size: int) -> None:
-        self.barrier = threading.Barrier(size)
-        self.sent: list[torch.Tensor] = [torch.empty(0)] * size
-        self.numbers = [0] * size
-
-    def exchange(self, rank: int, given: torch.Tensor) -> list[torch.Tensor]:
-        self.sent[rank] = given
-        self.barrier.wait(10)
-        found = list(self.sent)
-        self.barrier.wait(10)
-        return found
-
-
-@dataclass(frozen=True)
-class Member(ProcessGroup):
-    meeting: Meeting = field(kw_only=True)
-
-    def all_gather(self, vector: torch.Tensor) -> list[torch.Tensor]:
-        self.meeting.numbers[self.rank] += vector.numel() * (self.size - 1)
-        return self.meeting.exchange(self.rank, vector)
-
-    def all_to_all(self, parts: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
-        self.meeting.numbers[self.rank] += parts[0].numel() * (self.size - 1)
-        found = [each[self.rank] for each in self.meeting.exchange(self.rank, parts)]
-        assert [len(each) for each in found] == list(rows)
-        return torch.cat(found)
-
-    def start_all_gather(self, vector: torch.Tensor) -> Callable[[], list[torch.Tensor]]:
-        found = self.all_gather(vector)
-        return lambda: found
-
-    def start_all_to_all(self, parts: torch.Tensor, rows: Sequence[int]) -> Callable[[], torch.Tensor]:
-        found = self.all_to_all(parts, rows)
-        return lambda: found
-
-    def all_reduce(self, vector: torch.Tensor) -> torch.Tensor:
-        return torch.stack(self.meeting.exchange(self.rank, vector)).sum(dim=0)
-
-
 @pytest.mark.parametrize(
     ("size", "most", "piece"),
     [(2, 1.1, 99), (3, 2.1, 99), (4, 1.6, 99), (5, 2.6, 99), (7, 2.8, 99), (8, 2.0, 99), (2, 1.1, 12), (3, 2.4, 12)],
@@ -194,8 +148,7 @@ def test_what_a_process_sends_does_not_grow_with_their_number(
         return torch.cat([network.weight.grad.reshape(-1).double(), loss[None]])
 
     meeting = Meeting(size)
-    with ThreadPoolExecutor(size) as pool:
-        found = list(pool.map(lambda rank: summed(Member(rank, size, meeting=meeting)), range(size)))
+    found = together(size, summed, meeting)
     alone = summed(ProcessGroup())
     assert all(torch.equal(each, alone) for each in found)
     assert max(meeting.numbers) <= most * 50
