@@ -38,7 +38,8 @@ NOT_IMPORTED = {
 
 # Imported where the user asked for it by an extra, else a message names the extra.
 OF_EXTRAS = {
-    "dvc-ssh": "ssh", "fastapi": "serve", "model-signing": "sign", "optuna": "sweep", "prometheus-client": "serve",
+    "dask": "dask", "dvc-ssh": "ssh", "fastapi": "serve", "model-signing": "sign", "optuna": "sweep",
+    "prometheus-client": "serve",
     "python-multipart": "serve", "scipy": "sweep", "starlette": "serve", "timm": "timm", "transformers": "transformers",
     "uvicorn": "serve",
 }  # fmt: skip
