@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "begin": ("new", "start", "use", "fetch", "prepare", "smoke", "estimate", "find", "update", "completion"),
-    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data", "labels", "worker"),
+    "train and compare": ("summary", "ui", "runs", "sweep", "seeds", "compare", "data", "labels", "worker", "submit"),
     "use the model": ("predict", "generate", "serve", "demo", "monitor", "register", "keep"),
     "prove and rebuild": ("verify", "audit", "sign", "restore", "trace", "golden", "packages", "wheels"),
     "share": ("share", "receive", "review", "gc", "doctor"),
@@ -81,6 +81,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "labels suspects": ("samebits labels suspects", "samebits labels suspects --folds 8 --top 300"),
     "sweep": ("samebits sweep sweeps/lr.yaml --dry-run", "samebits sweep sweeps/lr.yaml"),
+    "submit": (
+        "samebits submit --time 4:00:00 --cpus 8 --memory 16G --dry-run   # the script, and nothing else",
+        "samebits submit --time 4:00:00 --gpus 1 --sbatch account=vision",
+        "samebits submit --seeds 10 --at-once 4 --partition preempt",
+        "samebits submit --sweep sweeps/lr.yaml --time 30",
+    ),
     "trace": ("samebits trace models/export/model.onnx",),
     "ui": ("samebits ui --port 5001",),
     "use": ("samebits use fashion_mnist && dvc repro",),

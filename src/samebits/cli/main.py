@@ -30,6 +30,7 @@ from samebits.cli.selection import add_commands as add_selecting
 from samebits.cli.serving import add_commands as add_serving
 from samebits.cli.sharing import add_commands as add_sharing
 from samebits.cli.starting import add_commands as add_starting
+from samebits.cli.submit import add_commands as add_submit
 from samebits.cli.worker import add_commands as add_worker
 
 _WRITTEN = ("models", "reports", "data", ".samebits", ".dvc", "mlruns")
@@ -160,6 +161,7 @@ def parser() -> argparse.ArgumentParser:
     add_selecting(commands, _command)
     add_labels(commands, _command)
     add_worker(commands, _command)
+    add_submit(commands, _command)
     runs = command_group(commands, "runs", "look after the recorded runs")
     _command(runs, "sync", _sync, "send MLflow what it could not be sent while it was down")
     _command(runs, "status", _status, "what waits to be sent to MLflow, and why")

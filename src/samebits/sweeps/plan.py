@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from samebits.sweeps.report import short
-from samebits.sweeps.space import grid_point, override, random_point
+from samebits.sweeps.space import Point, grid_point, override, random_point
 from samebits.sweeps.spec import Sweep
 
 _SHOWN = 20
+
+
+def point_of_number(sweep: Sweep, number: int) -> Point:
+    """What a grid or drawn points have at a trial's number; TPE decides it from results."""
+    if sweep.file.method == "grid":
+        return grid_point(sweep.dimensions, number)
+    return random_point(sweep.dimensions, sweep.file.seed, number)
 
 
 def plan(sweep: Sweep, jobs: int | None = None) -> str:
@@ -25,8 +32,7 @@ def plan(sweep: Sweep, jobs: int | None = None) -> str:
             lines.append(f"  {dimension.key}: {text}{' (log)' if log else ''}{f', step {step:g}' if step else ''}")
         return "\n".join(lines)
     for number in range(min(sweep.budget, _SHOWN)):
-        grid = file.method == "grid"
-        point = grid_point(sweep.dimensions, number) if grid else random_point(sweep.dimensions, file.seed, number)
+        point = point_of_number(sweep, number)
         wrong = sweep.check_point(point)
         note = f"   will fail: {wrong}" if wrong else ""
         lines.append(f"  {number:03d}  " + "  ".join(f"{k}={override(v)}" for k, v in point.items()) + note)

@@ -171,6 +171,9 @@ COMMANDS: dict[str, tuple[str, object]] = {
     "seeds 3 --dry-run": ("samebits.sweeps.seeds.plan_seeds", "the plan"),
     "smoke": ("samebits.starting.smoke.smoke", {"train": 1.0}),
     "start data/raw/a": ("samebits.starting.start.start", {"data.source": "data/raw/a"}),
+    "submit": (
+        "samebits.starting.submit.submit", {"name": "a", "script": Path("a.sh"), "tasks": 0, "job": "17"},
+    ),
     "summary": ("samebits.pipeline.summary.summarize", SUMMARY),
     "sweep a.yaml": ("samebits.sweeps.runner.run_sweep", {"trials": [], "best": None, "importance": {}}),
     "sweep a.yaml --dry-run": ("samebits.sweeps.plan.plan", "the plan"),

@@ -40,6 +40,9 @@ _FORMAT = 2
 ORPHAN_SECONDS = 60.0
 """How long a stage that outlived its `dvc` is waited for, as long as `training.store` waits for its state."""
 
+ONLY_VARIABLE = "SAMEBITS_ONLY_ATTEMPT"
+"""Set by a job of a cluster's queue, whose earlier attempts at its experiment are over, on whichever machine."""
+
 _FOREIGN_SILENCE_S = 120.0
 """A record of another machine or container counts as dead after so long without a line in its journal."""
 
@@ -297,11 +300,19 @@ def _find(
             return record, False
     for record in records:
         same_data = stage == "prepare" or not record.data_digest or record.data_digest == data_digest
-        if not record.fingerprint.same_for(stage, fingerprint) or not same_data or record.alive():
+        alive = record.alive() and not _replaced(record, execution)
+        if not record.fingerprint.same_for(stage, fingerprint) or not same_data or alive:
             continue
         if not record.finished(stage) or not committed(record, project.workspace, project.home):
             return record, True
     return None, True
+
+
+def _replaced(record: Record, execution: Execution, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether all executions of a record are earlier attempts at this one, and known to be over."""
+    return ONLY_VARIABLE in environ and all(
+        known.experiment == execution.experiment != "" for known in record.executions
+    )
 
 
 def _seconds(segment: Segment) -> float:

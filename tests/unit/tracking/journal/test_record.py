@@ -198,6 +198,23 @@ def test_a_record_of_another_machine_is_alive_while_it_writes(
     assert not first.record.alive()
 
 
+def test_a_job_of_a_queue_goes_on_with_the_run_of_its_attempt_on_another_machine(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and with no other one's."""
+    there, here = ProcessId("node-1", 7, "then"), ProcessId.of(os.getpid())
+    first = open_as(project, monkeypatch, there, "train", exp="base")
+    first.journal.append("start", stage="train")
+    die(first)
+    assert first.record.alive()
+    monkeypatch.setenv(record.ONLY_VARIABLE, "1")
+    other = open_as(project, monkeypatch, ProcessId("node-2", 8, "then"), "train", exp="wide")
+    assert not other.continued
+    again = open_as(project, monkeypatch, here, "train", exp="base")
+    assert again.continued
+    assert again.record.key == first.record.key
+
+
 def test_an_unreadable_record_is_left_alone(project: Project) -> None:
     folder = record.runs_folder(project) / "broken"
     folder.mkdir(parents=True)
