@@ -128,10 +128,10 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 ELSEWHERE = {
     "audit_steps", "bucket_by_length", "channels_last", "compile", "threads", "select", "patience",
-    "on_out_of_memory", "keep_state",
+    "on_out_of_memory", "keep_state", "shard", "checkpoint_activations",
 }  # fmt: skip
-"""Have a test of their own below, in test_loop.py, commitment/, resume/test_go_on.py or, for the order of batches,
-data/test_order.py."""
+"""Have a test of their own below, in test_loop.py, test_shards.py, test_blocks.py, commitment/, resume/test_go_on.py
+or, for the order of batches, data/test_order.py."""
 
 
 def test_every_setting_has_a_test() -> None:

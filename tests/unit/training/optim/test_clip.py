@@ -14,8 +14,8 @@ SHAPES = [(7, 5), (3,), (1, 4, 2), (64, 33)]
 
 
 def gradients() -> list[torch.Tensor]:
-    torch.manual_seed(1)
-    return [torch.randn(shape) for shape in SHAPES]
+    generator = torch.Generator().manual_seed(1)  # threads share torch's own
+    return [torch.randn(shape, generator=generator) for shape in SHAPES]
 
 
 def clipped(group: ProcessGroup, largest: float) -> list[torch.Tensor]:
