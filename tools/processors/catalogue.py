@@ -36,6 +36,7 @@ from samebits.provenance.golden.loss_trace import trace_steps
 from samebits.provenance.golden.recipe_copy import prepared_copy
 from samebits.provenance.verify.copies import change_params
 from samebits.training import loop
+from samebits.training.validation import validate
 
 STEPS = 2
 
@@ -156,7 +157,7 @@ def record(recipe: str, file: Path, mode: str, batch: int | None = None) -> int:
                 # Batches after the first few have their shapes.
                 recorder.patience = _KNOWN
                 with contextlib.suppress(NothingNew):
-                    self.validate()
+                    validate(self)
                 raise
 
     root = Path.cwd()

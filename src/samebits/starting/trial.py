@@ -102,6 +102,7 @@ def timed_training(params: Params, project: ScratchProject, said: StageContext, 
         Interrupted: if it was stopped.
     """
     from samebits.data.loading.prepared import read_info
+    from samebits.training.validation import validate
 
     times: list[float] = []
     validation_s = 0.0
@@ -113,7 +114,7 @@ def timed_training(params: Params, project: ScratchProject, said: StageContext, 
     def validated(training: Training) -> Training:
         nonlocal validation_s
         began = time.monotonic()
-        training.validate()
+        validate(training)
         validation_s = time.monotonic() - began
         return training
 

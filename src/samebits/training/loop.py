@@ -7,7 +7,6 @@ One loop for every task. What the next step needs is in `TrainingState`; everyth
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,11 +23,11 @@ from samebits.compute.hardware import Precision
 from samebits.compute.turns import Turns
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import Split
-from samebits.data.loading.sequential import Batch, sequential
+from samebits.data.loading.sequential import Batch
 from samebits.metrics.own import OwnMetric
 from samebits.params.augment import AugmentParams
 from samebits.params.train import ScheduleParams, TrainParams
-from samebits.tasks import DerivesMetrics, Task
+from samebits.tasks import Task
 from samebits.training.blocks import checkpointed
 from samebits.training.curve import CurveRows, as_row
 from samebits.training.optim.clip import clip_rows
@@ -45,11 +44,7 @@ from samebits.training.optim.optimizers import set_learning_rate
 from samebits.training.optim.schedules import lr_multiplier
 from samebits.training.profiler import Profiler
 from samebits.training.resume.state import TrainingState
-from samebits.training.shards import rows_of
-from samebits.training.split_answers import SplitAnswers
-
-_VALIDATION_BATCH = 500
-_COUNT = "count"  # beside the sums of the metrics
+from samebits.training.validation import validate
 
 _IMAGE_AXES = 4
 """Axes of a batch of images: [N, C, H, W]."""
@@ -203,7 +198,7 @@ class Training:
         def run(index: int) -> torch.Tensor:
             determinism.seed_torch(self.seed, determinism.STEP, state.step, index)
             with profiler("forward"):
-                inputs, wanted = self._inputs(samples[index]), targets[index]
+                inputs, wanted = self.inputs(samples[index]), targets[index]
                 if self.mixing is not None:
                     inputs, wanted = mix(inputs, wanted, len(self.validation.info.classes), self.mixing)
                 with self.autocast():
@@ -236,7 +231,8 @@ class Training:
             if state.scaler:
                 state.scaler.unscale_(state.optimizer)
             if settings.shard:
-                self._clip_rows(settings.gradient_clip)
+                rows = {name: len(each) for name, each in state.model.named_parameters()}
+                clip_rows(state.gradients(), rows, settings.gradient_clip, self.group)
             else:
                 nn.utils.clip_grad_norm_(state.model.parameters(), settings.gradient_clip)
         if state.scaler:
@@ -247,18 +243,8 @@ class Training:
         if state.average:
             state.average.update(state.step)
 
-    def _clip_rows(self, largest: float) -> None:
-        """Clip by a norm that is the same for any number of processes."""
-        state, places, rows = self.state, [], 0
-        gradients = state.gradients()
-        shapes = {name: each.shape for name, each in state.model.named_parameters()}
-        for name in gradients:
-            count = shapes[name][0]
-            places.append(rows + rows_of(count, self.group.rank, self.group.size).start)
-            rows += count
-        clip_rows(list(gradients.values()), places, rows, largest, self.group)
-
-    def _inputs(self, samples: torch.Tensor) -> torch.Tensor:
+    def inputs(self, samples: torch.Tensor) -> torch.Tensor:
+        """What the model is given of stored samples."""
         inputs: torch.Tensor = self.preprocess(samples)
         if inputs.ndim == _IMAGE_AXES and self.settings.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -285,7 +271,7 @@ class Training:
     def _end_epoch(self, observer: Observer) -> None:
         """Validate, and remember the weights if they are the best so far."""
         state = self.state
-        metrics = self.validate()
+        metrics = validate(self)
         epoch = state.step // self.batches.steps_per_epoch
         validated = {f"val/{name}": value for name, value in metrics.items()}
         self._record(observer, {"epoch": epoch} | validated)
@@ -301,49 +287,6 @@ class Training:
         patience, state = self.settings.patience, self.state
         epoch, within = divmod(state.step, self.batches.steps_per_epoch)
         return patience is not None and within == 0 and epoch > 0 and epoch - state.best_epoch >= patience
-
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Metrics of the validation split, means over what the task counts, in the precision of training.
-
-        The batches are divided among the processes; the sums of the batches are added in their order.
-        """
-        model, group = self.state.eval_model.eval(), self.group
-        size = min(_VALIDATION_BATCH, self.micro_batch_size)
-        count = math.ceil(len(self.validation) / size)
-        if count < group.size:
-            group = ProcessGroup()  # too few batches to divide
-        rows: dict[int, dict[str, torch.Tensor]] = {}
-        answers = SplitAnswers(self.validation) if self.own_metrics else None
-        for number, batch in enumerate(sequential(self.validation, size)):
-            others = number % group.size != group.rank
-            # Of a model that is cut, all compute as often: in the last round, too, each lends its rows.
-            lends = bool(self.state.shards) and number == count - 1 and number % group.size < group.rank
-            if others and not lends:
-                continue
-            with self.autocast():
-                outputs = model(self._inputs(batch.inputs.to(self.device)))
-            if lends:
-                continue
-            targets = batch.targets.to(self.device)
-            counted = torch.tensor(self.task.count(targets), device=self.device)
-            rows[number] = {_COUNT: counted, **self.task.metric_sums(outputs, targets)}
-            if answers is not None:
-                answers.add(self.task.postprocess(outputs), batch.indices)
-            self.turns.step()
-        names = sorted(next(iter(rows.values()), {}))
-        sums = torch.zeros(count, len(names), dtype=torch.float64, device=self.device)
-        for number, row in rows.items():
-            sums[number] = torch.stack([row[name].double() for name in names])
-        total = torch.zeros(len(names), dtype=torch.float64, device=self.device)
-        for row_sums in group.all_reduce(sums):
-            total += row_sums
-        values = dict(zip(names, total.tolist(), strict=True))
-        whole = max(1.0, values.pop(_COUNT))
-        means = {name: value / whole for name, value in values.items()}
-        derived = self.task.derived_metrics(means) if isinstance(self.task, DerivesMetrics) else {}
-        own = answers.judged_by(self.own_metrics, group, self.device) if answers is not None else {}
-        return {name: value for name, value in means.items() if not name.startswith("_")} | derived | own
 
 
 @contextlib.contextmanager

@@ -22,19 +22,13 @@ from samebits.checkpoints.stream import LazyTensors, file_order
 from samebits.checkpoints.tied import named_weights
 from samebits.compute.distributed import ProcessGroup
 from samebits.training.blocks import blocks
-from samebits.training.optim.gradients import TreeSum
+from samebits.training.optim.gradients import TreeSum, rows_of
 
 if TYPE_CHECKING:
     from samebits.training.optim.ema import ModelEma
 
 _CHANNELS_LAST_AXES = (4, 5)
 """Of the parameters that `train.channels_last` lays out otherwise."""
-
-
-def rows_of(count: int, rank: int, size: int) -> slice:
-    """Which rows of a parameter a process keeps."""
-    each = -(-count // size)
-    return slice(min(rank * each, count), min((rank + 1) * each, count))
 
 
 def require_shardable(model: nn.Module, *, channels_last: bool) -> None:

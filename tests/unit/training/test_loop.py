@@ -27,10 +27,12 @@ from samebits.signature.image import ImageInputs
 from samebits.signature.signature import Signature
 from samebits.tasks import Task
 from samebits.tasks.classification import Classification
+from samebits.training import loop
 from samebits.training.loop import Observer, OutOfMemory, Training, out_of_memory
 from samebits.training.optim.ema import ModelEma
 from samebits.training.optim.optimizers import build_optimizer
 from samebits.training.resume.state import TrainingState
+from samebits.training.validation import validate
 
 FP32 = Precision("fp32", None, scaled=False)
 SHAPE = (3, 4, 4)
@@ -115,7 +117,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
     def validate(self: Training) -> dict[str, float]:
         return {"loss": losses[self.state.step // self.batches.steps_per_epoch - 1]}
 
-    monkeypatch.setattr(Training, "validate", validate)
+    monkeypatch.setattr(loop, "validate", validate)
 
 
 def test_every_batch_is_trained_on_and_told() -> None:
@@ -326,8 +328,8 @@ def test_validation_is_the_mean_over_the_split_whatever_the_batches() -> None:
         "loss": nn.functional.cross_entropy(outputs, whole.targets).item(),
         "accuracy": (outputs.argmax(1) == whole.targets).double().mean().item(),
     }
-    assert training.validate() == pytest.approx(expected, rel=1e-5)  # batches of 8 and 2
-    assert make(micro=3).validate() == pytest.approx(expected, rel=1e-5)
+    assert validate(training) == pytest.approx(expected, rel=1e-5)  # batches of 8 and 2
+    assert validate(make(micro=3)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_average_is_what_is_validated() -> None:
@@ -337,7 +339,7 @@ def test_the_average_is_what_is_validated() -> None:
     with torch.no_grad():
         average.model[1].weight.zero_()
         average.model[1].bias.zero_()
-    assert training.validate()["loss"] == pytest.approx(math.log(5))
+    assert validate(training)["loss"] == pytest.approx(math.log(5))
 
 
 def test_a_request_to_stop_is_granted_after_the_step_with_the_state_saved() -> None:
@@ -448,7 +450,7 @@ def test_parts_of_a_batch_weigh_as_much_as_the_task_counts_in_them() -> None:
         counts = [int((training.batches.batch(0).targets[at : at + micro] <= 2).sum()) for at in range(0, 8, micro)]
         assert micro == 8 or len(set(counts)) > 1
         run(training)
-        found[micro] = (training.state.losses, weights(training), training.validate()["loss"])
+        found[micro] = (training.state.losses, weights(training), validate(training)["loss"])
     for micro in (4, 2, 1):
         for part, whole in zip(found[micro], found[8], strict=True):
             torch.testing.assert_close(torch.as_tensor(part), torch.as_tensor(whole), rtol=1e-5, atol=1e-6)
@@ -460,4 +462,4 @@ def test_validation_is_a_mean_over_what_the_task_counts() -> None:
     with torch.no_grad():
         outputs = training.state.model.eval()(training.preprocess(torch.from_numpy(images)))
     expected = _OfValid(0.0).loss(outputs, torch.from_numpy(labels)).item()
-    assert training.validate()["loss"] == pytest.approx(expected, rel=1e-6)
+    assert validate(training)["loss"] == pytest.approx(expected, rel=1e-6)

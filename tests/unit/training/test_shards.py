@@ -11,9 +11,9 @@ from torch import nn
 
 from samebits.base.errors import UserError
 from samebits.params.train import OptimizerParams
-from samebits.training.optim.gradients import tree_sum
+from samebits.training.optim.gradients import rows_of, tree_sum
 from samebits.training.optim.optimizers import build_optimizer
-from samebits.training.shards import Exchange, require_shardable, rows_of
+from samebits.training.shards import Exchange, require_shardable
 from tests.helpers.meeting import Member, together
 
 

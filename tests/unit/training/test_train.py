@@ -334,7 +334,7 @@ def script_validation(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> N
     def validate(self: loop.Training) -> dict[str, float]:
         return {"loss": losses[self.state.step // self.batches.steps_per_epoch - 1]}
 
-    monkeypatch.setattr(loop.Training, "validate", validate)
+    monkeypatch.setattr(loop, "validate", validate)
 
 
 def test_best_saves_the_epoch_with_the_lowest_validation_loss(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 
 from samebits.compute.distributed import ProcessGroup
+from samebits.training.optim.gradients import rows_of
 
 _NUMBERS = 1 << 20
 """That are widened to float64 together, at most, where a row has fewer."""
@@ -14,7 +15,7 @@ _TINY = 1e-6  # as torch's clip_grad_norm_ adds it
 
 
 def clip_rows(
-    gradients: Sequence[torch.Tensor], places: Sequence[int], rows: int, largest: float, group: ProcessGroup
+    gradients: Mapping[str, torch.Tensor], rows: Mapping[str, int], largest: float, group: ProcessGroup
 ) -> None:
     """Scale gradients down to a global L2 norm, in place.
 
@@ -23,19 +24,21 @@ def clip_rows(
 
     Args:
         gradients: this process's rows of each, float32.
-        places: of its first row among all rows of all parameters.
-        rows: how many there are.
+        rows: how many the whole parameter has.
         largest: norm.
     """
-    squares = torch.zeros(rows, dtype=torch.float64, device=gradients[0].device)
-    for gradient, place in zip(gradients, places, strict=True):
+    device = next(iter(gradients.values())).device
+    squares = []
+    for name, gradient in gradients.items():
+        each = torch.zeros(rows[name], dtype=torch.float64, device=device)
         if gradient.numel():
             flat = gradient.reshape(len(gradient), -1)
             sums = [_folded(part) for part in flat.split(max(1, _NUMBERS // flat.shape[1]))]
-            squares[place : place + len(gradient)] = torch.cat(sums)
+            each[rows_of(rows[name], group.rank, group.size)] = torch.cat(sums)
+        squares.append(each)
     # Every summand but one is 0, so this sum over the processes is exact.
-    norm = _fold(group.all_reduce(squares)[None])[0].sqrt()
-    torch._foreach_mul_(list(gradients), (largest / (norm + _TINY)).clamp(max=1.0).float())
+    norm = _fold(group.all_reduce(torch.cat(squares))[None])[0].sqrt()
+    torch._foreach_mul_(list(gradients.values()), (largest / (norm + _TINY)).clamp(max=1.0).float())
 
 
 def _folded(rows: torch.Tensor) -> torch.Tensor:

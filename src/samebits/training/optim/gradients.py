@@ -135,6 +135,12 @@ def subtrees(leaves: range) -> list[range]:
     return found
 
 
+def rows_of(count: int, rank: int, size: int) -> slice:
+    """Which rows of a parameter a process keeps."""
+    each = -(-count // size)
+    return slice(min(rank * each, count), min((rank + 1) * each, count))
+
+
 def micro_batches_of(rank: int, size: int, count: int) -> range:
     """Which micro-batches of a step a process computes."""
     return range(rank * count // size, (rank + 1) * count // size)

@@ -7,7 +7,7 @@ import torch
 
 from samebits.compute.distributed import ProcessGroup
 from samebits.training.optim.clip import clip_rows
-from samebits.training.shards import rows_of
+from samebits.training.optim.gradients import rows_of
 from tests.helpers.meeting import Member, together
 
 SHAPES = [(7, 5), (3,), (1, 4, 2), (64, 33)]
@@ -19,14 +19,11 @@ def gradients() -> list[torch.Tensor]:
 
 
 def clipped(group: ProcessGroup, largest: float) -> list[torch.Tensor]:
-    mine, places, rows = [], [], 0
-    for each in gradients():
-        part = rows_of(len(each), group.rank, group.size)
-        mine.append(each[part].clone())
-        places.append(rows + part.start)
-        rows += len(each)
-    clip_rows(mine, places, rows, largest, group)
-    return mine
+    whole = {str(shape): each for shape, each in zip(SHAPES, gradients(), strict=True)}
+    rows = {name: len(each) for name, each in whole.items()}
+    mine = {name: each[rows_of(rows[name], group.rank, group.size)].clone() for name, each in whole.items()}
+    clip_rows(mine, rows, largest, group)
+    return list(mine.values())
 
 
 @pytest.mark.parametrize("size", [2, 3, 8])
