@@ -30,7 +30,7 @@ from samebits.evaluation.report.sections import Cell, Section, bar, sample_cell
 from samebits.evaluation.sample_image import image_png
 from samebits.evaluation.sectioned import sectioned
 from samebits.metrics.bootstrap import Floats, Ints
-from samebits.metrics.classification import Confusion
+from samebits.metrics.confusion import Confusion
 from samebits.metrics.metric import measure, require_finite
 from samebits.metrics.scores import class_f1, class_ious, confusion
 from samebits.metrics.segmentation import METRICS, MaskOverlaps

@@ -23,7 +23,7 @@ from samebits.evaluation.report.page import data_url
 from samebits.evaluation.report.sections import Cell, Section, Word, bar
 from samebits.evaluation.sectioned import sectioned
 from samebits.metrics.bootstrap import Floats, Ints
-from samebits.metrics.classification import Confusion
+from samebits.metrics.confusion import Confusion
 from samebits.metrics.entities import IGNORED, Scheme, words_only
 from samebits.metrics.metric import measure, require_finite
 from samebits.metrics.scores import class_f1, confusion

@@ -26,7 +26,8 @@ from samebits.evaluation.evaluate import evaluate
 from samebits.evaluation.inputs import EvaluationInputs, outputs_in_batches
 from samebits.evaluation.report import figures
 from samebits.evaluation.report.classification import Misclassification, render_report
-from samebits.metrics.classification import Confusion, evaluate_predictions, predictions_from_logits
+from samebits.metrics.classification import evaluate_predictions, predictions_from_logits
+from samebits.metrics.confusion import Confusion
 from samebits.params.calibration import CalibrationParams
 from samebits.params.evaluate import EvaluateParams
 from samebits.signature.kind import Preview

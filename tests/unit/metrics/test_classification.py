@@ -12,7 +12,6 @@ from sklearn import metrics as sklearn_metrics
 from samebits.base.errors import UserError
 from samebits.metrics.classification import (
     METRICS,
-    Confusion,
     Metrics,
     Predictions,
     calibration_bins,
@@ -21,6 +20,7 @@ from samebits.metrics.classification import (
     most_confident_mistakes,
     predictions_from_logits,
 )
+from samebits.metrics.confusion import Confusion
 from samebits.metrics.metric import measure as measure_all
 
 RANDOM = np.random.Generator(np.random.Philox(7))
@@ -172,7 +172,7 @@ def test_a_part_that_is_not_finite_names_the_sample() -> None:
 
 def test_pairs_of_classes_are_the_matrix() -> None:
     predictions = predictions_from_logits(LOGITS, LABELS)
-    found = Confusion.of_samples(predictions)
+    found = Confusion.of_samples(predictions.classes, predictions.labels, predictions.predicted)
     matrix = sklearn_metrics.confusion_matrix(LABELS, predictions.predicted)
     assert (found.among(np.array([4, 1])) == matrix[np.ix_([4, 1], [4, 1])]).all()
     assert [*found.support] == [*matrix.sum(axis=1)]

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from samebits.base.decimals import rounded
 from samebits.evaluation.report.curves import Curve
-from samebits.metrics.classification import Bin, Confusion
+from samebits.metrics.classification import Bin
+from samebits.metrics.confusion import Confusion
 from samebits.metrics.metric import percent
 from samebits.signature.image import displayed
 
