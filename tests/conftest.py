@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from samebits.compute.arithmetic import ARITHMETIC
 from samebits.data.fetching.catalog import Card, load_card
 from samebits.data.fetching.fetch import fetch
 from tests.helpers import durations
@@ -17,6 +19,10 @@ from tests.helpers.mnist import write_cut
 from tests.helpers.postgres import Postgres
 from tests.helpers.shared import shared
 from tests.helpers.workspace import ROOT, make_workspace
+
+# A machine may have its own, for other programs; a stage that needs another value refuses them.
+for _variable in {name for each in ARITHMETIC.values() for name in each.variables}:
+    os.environ.pop(_variable, None)
 
 
 @pytest.fixture(scope="session")

@@ -106,13 +106,10 @@ print(json.dumps(result))
 
 
 def operators(mode: str, threads: int) -> dict[str, Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        for variable in ARITHMETIC[mode].variables:  # the machine's own would win
-            patch.delenv(variable, raising=False)
-        wanted = {**os.environ, **environment(ARITHMETIC[mode].variables)}
+    clean = {key: value for key, value in os.environ.items() if key not in ARITHMETIC[mode].variables}
     done = subprocess.run(
         [sys.executable, "-c", OPERATORS, mode, str(threads)],
-        env=wanted,
+        env=clean | environment(ARITHMETIC[mode].variables),
         capture_output=True,
         text=True,
         timeout=300,

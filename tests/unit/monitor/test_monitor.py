@@ -217,6 +217,7 @@ def test_a_registered_model_is_compared_and_its_run_gets_the_numbers(
 ) -> None:
     from mlflow import MlflowClient
 
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # mlflow.set_tracking_uri of another test sets it
     project = make_project(tmp_path / "project", monkeypatch)
     (project.home / "dvc.yaml").touch()
     inputs = ImageInputs(shape=[1, 2, 2], mean=[0.5], std=[0.5])
