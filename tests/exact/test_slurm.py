@@ -18,7 +18,7 @@ from tests.helpers.slurm import Slurm, require_slurm
 from tests.helpers.tiny import make_tiny, write_sweep
 from tests.helpers.workspace import ROOT, make_workspace, set_params
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
 
 PAUSED = """
 import os, time
@@ -97,6 +97,7 @@ def experiment(repository: Repository, name: str) -> str:
     return repository.git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").strip()
 
 
+@pytest.mark.skipif(not FULL, reason="five attempts, with Slurm's waits between them, take minutes: make test-full")
 def test_a_job_that_is_stopped_in_every_way_ends_in_the_bytes_of_a_plain_run(
     slurm: Slurm, few_mnist: Path, tmp_path: Path
 ) -> None:
