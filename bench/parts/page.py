@@ -78,7 +78,9 @@ def processor_name(parts: dict[str, Any]) -> str:
 
 def _behind(parts: dict[str, Any]) -> str:
     """What trains slower than its fastest peer, with the ratio."""
-    return "; ".join(f"{what}: {ratio:.2f}×" for what, ratio in goals.against_the_best(parts) if ratio < 1) or "nowhere"
+    found = list(goals.against_the_best(parts))
+    slower = "; ".join(f"{what}: {ratio:.2f}×" for what, ratio in found if ratio < 1)
+    return slower or (f"in none of {len(found)}" if found else "not measured")
 
 
 def about_line(about: dict[str, Any]) -> str:

@@ -60,7 +60,7 @@ def render(found: dict[str, Any]) -> list[str]:
     ]
     n = summary(rows, training.OURS, "rate", TWO)[3]
     text = (
-        "Two trainings of the convnet, as under [Training](#training), at once in two projects, each with as many "
+        "Two trainings of the convnet, as under Training, at once in two projects, each with as many "
         "threads as there are cores; samples/s. Ours take turns of half a second, with the bits of one alone."
     )
     head = [f"n = {n}", ALONE, TWO, "sum / alone"]
