@@ -28,7 +28,7 @@ import torch
 
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split
-from samebits.data.loading.remote import Shards
+from samebits.data.loading.remote import ShardCache
 from samebits.data.preparation.prepare import split_and_encode
 from samebits.data.preparation.shards import write_prepared
 from samebits.data.readers.image.images import RawImages
@@ -73,7 +73,7 @@ def train(root: Path, *, web: bool) -> float:
     """Samples per second."""
     torch.set_num_threads(2)
     torch.manual_seed(0)
-    shards = Shards(root, root / "cache", "web", CACHE_MIB << 20, print) if web else None
+    shards = ShardCache(root, root / "cache", "web", CACHE_MIB << 20, print) if web else None
     split = open_split(root / ("data/prepared" if web else "whole"), "train", in_memory=False, shards=shards)
     batches = Batches(split, batch_size=BATCH, seed=1, shuffle="window", window=4)
     model = build(Settings(name="convnet", stages=[[32, 32], [64, 128]]), split.info.signature)

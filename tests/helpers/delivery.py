@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,8 @@ def deliver(first: Any, other: Any, transfer: TransferParams | None = None) -> d
                 problem, fix = (error.problem, error.fix) if isinstance(error, UserError) else (str(error), "")
                 beats[rank].tell(f"process {rank}: {problem}", fix)
 
-    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, range(2)))
     for beat in beats:
         beat.stop()
     return errors

@@ -29,6 +29,7 @@ OBSERVERS = (
     "samebits.compute.launcher",
     "samebits.data.fetching",
     "samebits.data.loading.remote",
+    "samebits.data.loading.remote_parts",
     "samebits.params.choices",
     "samebits.params.runtime",
     "samebits.params.schema",
@@ -43,7 +44,7 @@ What `data.fetching` and `sharing.shards` bring is checked against a SHA-256 tha
 
 DECIDING = {
     "prepare": tuple(f"samebits.data.fetching.{name}" for name in ("archives", "catalog", "leftovers")),
-    "train": ("samebits.compute.launcher", "samebits.data.loading.remote"),
+    "train": ("samebits.compute.launcher", "samebits.data.loading.remote", "samebits.data.loading.remote_parts"),
 }
 """Parts of observers that do change what a stage writes: the members of archives, what a card says of its files."""
 

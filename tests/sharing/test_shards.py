@@ -19,7 +19,7 @@ import pytest
 from samebits.base.errors import UserError
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split
-from samebits.data.loading.remote import Shards
+from samebits.data.loading.remote import ShardCache
 from tests.helpers.image_project import make_project
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     server.server_close()
 
 
-def _batches(home: Path, shards: Shards | None) -> Iterator[Any]:
+def _batches(home: Path, shards: ShardCache | None) -> Iterator[Any]:
     folder = home / ("whole" if shards is None else "data/prepared")
     split = open_split(folder, "train", in_memory=False, shards=shards)
     batches = Batches(split, batch_size=16, seed=4, shuffle="window", window=2)
@@ -86,7 +86,7 @@ def test_batches_come_from_the_server_through_a_stall(home: Path) -> None:
 
     _Handler.stalls.set()
     largest = max(path.stat().st_size for path in (home / "whole/shards").iterdir())
-    shards = Shards(home, home / "cache", "web", 6 * largest, say, timeout=0.5)
+    shards = ShardCache(home, home / "cache", "web", 6 * largest, say, timeout=0.5)
     for mine, theirs in zip(_batches(home, None), _batches(home, shards), strict=True):
         assert np.array_equal(mine.inputs, theirs.inputs)
         assert np.array_equal(mine.targets, theirs.targets)
@@ -101,7 +101,7 @@ def test_what_the_remote_lacks_is_named_and_nothing_half_written_stays(home: Pat
         if path.is_file() and path.suffix != ".dir":
             path.chmod(0o644)
             path.write_bytes(path.read_bytes()[:-1] + b"x") if harm == "damaged" else path.unlink()
-    shards = Shards(home, home / "cache", "web", 1 << 30, print)
+    shards = ShardCache(home, home / "cache", "web", 1 << 30, print)
     with pytest.raises(UserError, match=message):
         next(_batches(home, shards))
     shards.close()
@@ -112,7 +112,7 @@ def test_a_remote_that_is_down_is_called_so(home: Path) -> None:
     config = home / ".dvc/config"
     lines = [line if "http" not in line else "    url = http://127.0.0.1:9" for line in config.read_text().splitlines()]
     config.write_text("\n".join(lines) + "\n")
-    shards = Shards(home, home / "cache", "web", 1 << 30, print)
+    shards = ShardCache(home, home / "cache", "web", 1 << 30, print)
     with pytest.raises(UserError, match="cannot be reached"):
         next(_batches(home, shards))
     shards.close()

@@ -194,17 +194,15 @@ class ProcessGroup:
 
     def _start(self, start: Callable[[], distributed.Work | None]) -> Callable[[], None]:
         """Start a collective; what is returned waits until it is done, or the training cannot go on."""
-        if self.heartbeat is None:
+        if (heartbeat := self.heartbeat) is None:
             raise ValueError("a process of a group without a heartbeat")
         try:
             work = start()
         except RuntimeError as error:
-            raise self.heartbeat.explain(error) from None
-        return lambda: self._finish(work)
+            raise heartbeat.explain(error) from None
+        return lambda: self._finish(work, heartbeat)
 
-    def _finish(self, work: distributed.Work | None) -> None:
-        if self.heartbeat is None:
-            raise ValueError("a process of a group without a heartbeat")
+    def _finish(self, work: distributed.Work | None, heartbeat: Heartbeat) -> None:
         try:
             while work is not None:
                 # NCCL's wait is for its stream, not for the others: it has a watchdog of its own.
@@ -218,9 +216,9 @@ class ProcessGroup:
                     if work.is_completed():
                         work.wait()  # it has failed, or was done in this very moment
                         return
-                self.heartbeat.check()
+                heartbeat.check()
         except RuntimeError as error:
-            raise self.heartbeat.explain(error) from None
+            raise heartbeat.explain(error) from None
 
     def watched(self, call: Callable[[], T]) -> T:
         """Call something that may wait for another process, and look meanwhile whether the training can go on.

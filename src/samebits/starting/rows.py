@@ -18,9 +18,10 @@ from samebits.base.registry import nearest
 from samebits.data.readers.decoding import NotText, read_lines
 from samebits.data.readers.splits import split_of
 from samebits.data.readers.table.choice import Chosen
-from samebits.data.readers.table.columns import Cells, Column, read_text_column
+from samebits.data.readers.table.columns import Column, read_text_column
 from samebits.data.readers.table.encoding import counts_rows, hardly_repeats
 from samebits.data.readers.table.table import read_columns
+from samebits.data.readers.table.texts import Cells
 from samebits.starting.found import PARQUET, Asked, Found
 
 _TARGETS = (("target", "label", "class", "outcome", "sentiment"), ("y", "category"))

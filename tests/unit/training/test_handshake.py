@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,11 +159,8 @@ def test_every_process_hears_of_every_stranger(strangers: tuple[int, ...], monke
             if rank == 0:
                 beats[0].tell(error.problem, error.fix)  # as the group does
 
-    threads = [threading.Thread(target=join, args=(rank,)) for rank in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(join, range(3)))
     for beat in beats:
         beat.stop()
     assert sorted(heard) == ([0, 1, 2] if strangers else [])

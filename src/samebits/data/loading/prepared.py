@@ -28,7 +28,8 @@ from pydantic import ValidationError
 
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
-from samebits.data.loading.remote import RemoteParts, Shards, Wanted, npy_size
+from samebits.data.loading.remote import ShardCache, Wanted
+from samebits.data.loading.remote_parts import RemoteParts, npy_size
 from samebits.signature.signature import Signature
 
 FORMAT_VERSION = 2
@@ -195,7 +196,7 @@ def read_info(folder: Path) -> DatasetInfo:
         raise UserError(f"{path} is damaged: {type(error).__name__} {error}", _FIX) from None
 
 
-def open_split(folder: Path, split: SplitName, *, in_memory: bool, shards: Shards | None = None) -> Split:
+def open_split(folder: Path, split: SplitName, *, in_memory: bool, shards: ShardCache | None = None) -> Split:
     """Open a split.
 
     Args:
@@ -240,12 +241,12 @@ def open_split(folder: Path, split: SplitName, *, in_memory: bool, shards: Shard
     return Split(info, split, targets, mapped if whole is None else [whole], rows)
 
 
-def _at(folder: Path, file: Wanted, shards: Shards | None) -> Path:
+def _at(folder: Path, file: Wanted, shards: ShardCache | None) -> Path:
     path = folder / file.name
     return path if shards is None or path.exists() else shards.path(file)
 
 
-def _targets(folder: Path, shard: ShardInfo, like: Array, shards: Shards | None) -> Array:
+def _targets(folder: Path, shard: ShardInfo, like: Array, shards: ShardCache | None) -> Array:
     if shard.targets is None or shard.targets_sha256 is None:
         raise UserError(f"{folder / 'dataset.json'} names no targets for {shard.inputs}", _FIX)
     file = Wanted(shard.targets, shard.targets_sha256, npy_size(like.dtype, like.shape))

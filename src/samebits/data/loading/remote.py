@@ -9,7 +9,6 @@ as far ahead as there is room; a file goes when the epoch has passed its last sa
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import filelock
 import numpy as np
@@ -44,7 +43,7 @@ class Wanted(NamedTuple):
 
 
 @dataclass
-class Shards:
+class ShardCache:
     """The cache of this process.
 
     Args:
@@ -111,8 +110,8 @@ class Shards:
         """
         if wanted.size > self.limit:
             raise UserError(
-                f"{wanted.name} has {_mib(wanted.size)} MiB, runtime.shard_cache_mib is {_mib(self.limit)}",
-                f"set it to {_mib(wanted.size) + 1} or more",
+                f"{wanted.name} has {mib(wanted.size)} MiB, runtime.shard_cache_mib is {mib(self.limit)}",
+                f"set it to {mib(wanted.size) + 1} or more",
             )
         began = said = time.monotonic()
         with self._changed:
@@ -261,116 +260,18 @@ class Shards:
         self._lock.release()
 
 
-class RemoteParts(Sequence[Array]):
-    """The shards of a split, each opened when it is read: from `data/prepared` if it is there, else from the cache.
-
-    Args:
-        rows: of each shard.
-        open_file: maps a shard's file, by its number.
-    """
-
-    def __init__(
-        self,
-        shards: Shards,
-        wanted: Sequence[Wanted],
-        rows: Sequence[int],
-        open_file: Callable[[Path, int], Array],
-    ) -> None:
-        self._shards, self._wanted, self._open = shards, wanted, open_file
-        self._first = np.cumsum([0, *rows])
-        folder = shards.workspace / "data" / "prepared"
-        self._local = {
-            k: open_file(folder / each.name, k) for k, each in enumerate(wanted) if (folder / each.name).exists()
-        }
-        self._epoch, self._until = -1, 0
-        self._uses: tuple[Int64, Int64] = (np.empty(0, np.int64), np.empty(0, np.int64))
-        self._after: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self._wanted)
-
-    @overload
-    def __getitem__(self, k: int) -> Array: ...
-
-    @overload
-    def __getitem__(self, k: slice) -> Sequence[Array]: ...
-
-    def __getitem__(self, k: int | slice) -> Array | Sequence[Array]:
-        if isinstance(k, slice):
-            return [self[each] for each in range(*k.indices(len(self)))]
-        if k in self._local:
-            return self._local[k]
-        return self._shards.mapped(self._wanted[k], lambda path: self._open(path, k))
-
-    def reached(self, epoch: int, position: int, order_of: Callable[[int], Int64], *, ends: bool) -> None:
-        """An epoch was read up to a position of its order: read on ahead of it.
-
-        Args:
-            order_of: the order of an epoch, int64 [n] rows.
-            ends: no other epoch follows.
-
-        Raises:
-            UserError: if the cache cannot hold what the order reads at one time.
-        """
-        if epoch != self._epoch:
-            self._epoch, self._until = epoch, position
-            self._uses = first, last = self._uses_of(order_of(epoch))
-            self._require_room(first, last)
-            self._after = [] if ends else np.argsort(self._uses_of(order_of(epoch + 1))[0], kind="stable").tolist()
-        if position < self._until:
-            return
-        first, last = self._uses
-        left = [k for k in np.argsort(first, kind="stable").tolist() if last[k] >= position]
-        self._until = min((int(last[k]) for k in left), default=len(self)) + 1
-        now = [k for k in left if first[k] <= position]
-        self._shards.expect(self._files(now), self._files([*left, *self._after]))
-
-    def _files(self, numbers: Sequence[int]) -> list[Wanted]:
-        return [self._wanted[k] for k in numbers if k not in self._local]
-
-    def _uses_of(self, order: Int64) -> tuple[Int64, Int64]:
-        """Of each shard the first and the last position in an order; -1 for both where it is not in it."""
-        shard = np.searchsorted(self._first, order, side="right") - 1
-        first, last = np.full(len(self), len(order)), np.full(len(self), -1)
-        places = np.arange(len(order))
-        np.minimum.at(first, shard, places)
-        np.maximum.at(last, shard, places)
-        return first, last
-
-    def _require_room(self, first: Int64, last: Int64) -> None:
-        most = 0
-        sizes = np.array([0 if k in self._local else each.size for k, each in enumerate(self._wanted)])
-        for position in np.unique(first[last >= 0]).tolist():
-            most = max(most, int(sizes[(first <= position) & (last >= position)].sum()))
-        if most > self._shards.limit:
-            raise UserError(
-                f"the order of an epoch reads shards of {_mib(most)} MiB at one time, runtime.shard_cache_mib is "
-                f"{_mib(self._shards.limit)}",
-                f"set it to {2 * _mib(most)}, so that the next ones are read ahead ({_mib(most)} at least); or set "
-                "train.shuffle: window with a small train.shuffle_window: another order, and so other bits",
-            )
-
-
-_opened: dict[Path, Shards] = {}
+_opened: dict[Path, ShardCache] = {}
 
 
 def open_shards(
     workspace: Path, home: Path, remote: str, limit: int, say: Callable[[str], None], stopped: Callable[[], bool]
-) -> Shards:
-    """The cache of this process, one for all its splits; arguments as of `Shards`."""
+) -> ShardCache:
+    """The cache of this process, one for all its splits; arguments as of `ShardCache`."""
     if home not in _opened:
-        _opened[home] = Shards(workspace, home, remote, limit, say, stopped)
+        _opened[home] = ShardCache(workspace, home, remote, limit, say, stopped)
     return _opened[home]
 
 
-def npy_size(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
-    """Bytes of an array's .npy file of version 1.0."""
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    )
-    return len(header.getvalue()) + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-
-
-def _mib(size: int) -> int:
+def mib(size: int) -> int:
+    """Bytes as MiB, rounded up."""
     return -(-size >> 20)

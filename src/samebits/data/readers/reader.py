@@ -183,15 +183,15 @@ def require_kept(shown: str, named: Collection[str], kept: Collection[str], reje
 
 
 @dataclass(frozen=True, eq=False)
-class Named(Sequence[str]):
+class Names(Sequence[str]):
     """Names of rows, made when they are asked for.
 
     Attributes:
-        form: of one, such as `row/{:07d}`.
+        of: a number -> its name.
         numbers: int64 [n].
     """
 
-    form: str
+    of: Callable[[int], str]
     numbers: Int64
 
     def __len__(self) -> int:
@@ -203,28 +203,8 @@ class Named(Sequence[str]):
     def __getitem__(self, at: slice) -> list[str]: ...
     def __getitem__(self, at: int | slice) -> str | list[str]:
         if isinstance(at, slice):
-            return [self.form.format(number) for number in self.numbers[at].tolist()]
-        return self.form.format(int(self.numbers[at]))
-
-
-@dataclass(frozen=True, eq=False)
-class Picked(Sequence[str]):
-    """Some of the samples' names, as a view."""
-
-    of: Sequence[str]
-    rows: Int64
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[str]: ...
-    def __getitem__(self, at: int | slice) -> str | list[str]:
-        if isinstance(at, slice):
-            return [self.of[row] for row in self.rows[at].tolist()]
-        return self.of[int(self.rows[at])]
+            return [self.of(number) for number in self.numbers[at].tolist()]
+        return self.of(int(self.numbers[at]))
 
 
 @dataclass(frozen=True)
@@ -341,9 +321,9 @@ class Raw(ABC):
             read=lambda of_split: read(rows[of_split]),
             targets=None if self.targets is None else self.targets[rows],
             hashes=self.hashes[rows],
-            ids=Picked(self.ids, rows),
-            origins=Picked(self.origins, rows),
-            groups=None if self.groups is None else Picked(self.groups, rows),
+            ids=Names(self.ids.__getitem__, rows),
+            origins=Names(self.origins.__getitem__, rows),
+            groups=None if self.groups is None else Names(self.groups.__getitem__, rows),
         )
 
 

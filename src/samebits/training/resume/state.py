@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -99,10 +100,13 @@ class TrainingState:
 
     def gradients(self) -> dict[str, torch.Tensor]:
         """Those that there are, by name; of a model that is cut, this process's rows."""
+        return {name: each.grad for name, each in self._trained.items() if each.grad is not None}
+
+    @functools.cached_property
+    def _trained(self) -> dict[str, nn.Parameter]:
+        """What is updated, by name. Found once: to walk through a model at each step takes its time."""
         named = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
-        if self.shards:
-            named = {name: self.shards.trained[name] for name in named}
-        return {name: each.grad for name, each in named.items() if each.grad is not None}
+        return {name: self.shards.trained[name] for name in named} if self.shards else named
 
     def damaged(self, tensors: dict[str, torch.Tensor]) -> list[str]:
         """Names of the tensors of a state of this training that hold NaN or infinity, and should not."""

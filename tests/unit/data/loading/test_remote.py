@@ -13,11 +13,11 @@ import pytest
 from samebits.base.errors import Interrupted, UserError
 from samebits.data.loading.batches import Batches
 from samebits.data.loading.prepared import open_split, read_info
-from samebits.data.loading.remote import Shards, Wanted
+from samebits.data.loading.remote import ShardCache, Wanted
 from tests.helpers.image_project import make_project
 
 
-class Copied(Shards):
+class Copied(ShardCache):
     """Its files come from a folder beside the workspace, by a thread each, some time after they were asked for."""
 
     delay = 0.002
@@ -61,12 +61,12 @@ def _cache(home: Path, limit: int, **more: object) -> Copied:
     return Copied(home, home / "cache", "team", limit, lambda _: None, **more)  # type: ignore[arg-type]
 
 
-def _batches(folder: Path, shards: Shards | None, window: int = 2) -> Batches:
+def _batches(folder: Path, shards: ShardCache | None, window: int = 2) -> Batches:
     split = open_split(folder, "train", in_memory=False, shards=shards)
     return Batches(split, batch_size=16, seed=4, shuffle="window", window=window)
 
 
-def _same(home: Path, shards: Shards, workers: int = 2, start: int = 0, epochs: int = 3) -> None:
+def _same(home: Path, shards: ShardCache, workers: int = 2, start: int = 0, epochs: int = 3) -> None:
     """Compare the batches with those of files that are here."""
     here, away = _batches(home / "store", None), _batches(home / "data/prepared", shards)
     stop = epochs * here.steps_per_epoch
@@ -159,7 +159,7 @@ def test_in_memory_the_files_are_read_once(home: Path) -> None:
     assert found.remote is None
 
 
-def _fails(shards: Shards) -> None:
+def _fails(shards: ShardCache) -> None:
     shards._answered({"error": "the store says no", "fix": "ask it"})
 
 

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from samebits.base.errors import UserError
 from samebits.data.readers.cells import DATE_PARTS_OF_DAY, Decimal, date_part, formats_of, moment_of
 from samebits.data.readers.reader import Encoded, Raw
-from samebits.data.readers.table.columns import Column, Floats, Int64, Texts, Written, odd_texts
+from samebits.data.readers.table.columns import Column, Floats, Int64, odd_texts
 from samebits.data.readers.table.leakage import require_no_leaks
 from samebits.data.readers.table.store import picked, stored
 from samebits.data.readers.table.target import Target
+from samebits.data.readers.table.texts import Texts, Written
 from samebits.params.data import DataParams
 from samebits.params.table import TableParams
 from samebits.signature.signature import Signature

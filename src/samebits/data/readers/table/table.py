@@ -19,13 +19,12 @@ import pyarrow as pa
 
 from samebits.base.errors import UserError
 from samebits.data.readers.csv_file import open_csv
-from samebits.data.readers.reader import Encoded, Int64, Named, Raw, Rejected, Source
+from samebits.data.readers.reader import Encoded, Int64, Names, Raw, Rejected, Source
 from samebits.data.readers.sample_hashes import HASH_BYTES, Hashes
 from samebits.data.readers.splits import KNOWN, split_of
 from samebits.data.readers.table.choice import Chosen, named_columns
 from samebits.data.readers.table.columns import (
     Bools,
-    Cells,
     Column,
     decide_decimal,
     read_text_column,
@@ -36,6 +35,7 @@ from samebits.data.readers.table.parquet_file import pandas_index, stream_parque
 from samebits.data.readers.table.store import Gathered, new_array, parts
 from samebits.data.readers.table.target import Target
 from samebits.data.readers.table.targets import read_targets
+from samebits.data.readers.table.texts import Cells
 from samebits.params.data import DataParams
 from samebits.signature import signature
 
@@ -104,7 +104,7 @@ def read(source: Source) -> RawTable:
     usable = np.ones(len(table.rows), dtype=np.bool_)
     usable[list(reasons)] = False
     good = np.flatnonzero(usable)
-    ids = Named("row/{:07d}", table.rows)
+    ids = Names("row/{:07d}".format, table.rows)
     rejected = [*table.broken, *(Rejected(ids[row], reason) for row, reason in sorted(reasons.items()))]
     scratch = source.scratch
     target = target.select(good, scratch)
@@ -114,8 +114,8 @@ def read(source: Source) -> RawTable:
     if chosen.index:
         notes.append(f"left out, pandas wrote them as the labels of the rows: {', '.join(chosen.index)}")
     return RawTable(
-        ids=Named(ids.form, table.rows[good]),
-        origins=Named(name.replace("{", "{{").replace("}", "}}") + "#{}", table.rows[good]),
+        ids=Names(ids.of, table.rows[good]),
+        origins=Names(lambda number: f"{name}#{number}", table.rows[good]),
         hashes=_hashes(inputs.values(), usable, scratch),
         targets=target.values,
         classes=target.classes,

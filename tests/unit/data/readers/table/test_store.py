@@ -13,7 +13,7 @@ import pytest
 from samebits.data.preparation.shards import write_prepared
 from samebits.data.readers.reader import Raw
 from samebits.data.readers.sample_hashes import repeated
-from samebits.data.readers.table import columns, store, table
+from samebits.data.readers.table import columns, store, table, texts
 from tests.helpers.tables import COLUMNS, csv_text, prepare, read, rows, settings, write_parquet
 
 ABOUT = {"name": "x", "title": "x", "licence": "none", "files": []}
@@ -30,7 +30,8 @@ def written(path: Path, into: Path, **asked: Any) -> tuple[Raw, dict[str, bytes]
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "_IN_MEMORY", 40)
     monkeypatch.setattr(store, "PART", 37)
-    monkeypatch.setattr(columns, "_MOST_COUNTED", 20)
+    for module in (columns, texts):
+        monkeypatch.setattr(module, "MOST_COUNTED", 20)
     monkeypatch.setattr(table, "_BATCH", 41)
 
 
